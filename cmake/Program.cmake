@@ -1,0 +1,17 @@
+# The program `f5tts` and the converter need libraries that the core does not: libsndfile, soxr, libyaml, libpng.
+# Without them the library, the op tests and the bench still build.
+find_package(PkgConfig)
+if(PkgConfig_FOUND)
+    pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile soxr yaml-0.1 libpng)
+endif()
+if(F5_PROGRAM_FOUND)
+    add_library(f5convert OBJECT weights/convert/convert.c weights/convert/torch_zip.c weights/convert/torch_pickle.c
+                weights/convert/yaml_config.c weights/convert/source.c)
+    target_link_libraries(f5convert PUBLIC f5_options PkgConfig::F5_PROGRAM)
+    add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c host/audio_file.c
+                   host/resample.c host/png.c host/npy.c)
+    target_link_libraries(f5tts PRIVATE f5convert f5core PkgConfig::F5_PROGRAM)
+    install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+else()
+    message(STATUS "program f5tts: not built (needs libsndfile1-dev libsoxr-dev libyaml-dev libpng-dev)")
+endif()

@@ -1,0 +1,32 @@
+/* embed.h — text embedding: table row, plus position, under the mask.
+ *
+ *   y[r] = (keep && !keep[r]) ? 0 : table[ids[r]] + (positions ? position(p) : 0)
+ *   p = row - first row of its sequence; position(p)[j]       = cos(p * 10000^(-2j/dim))   j <  dim/2
+ *                                        position(p)[dim/2+j] = sin(p * 10000^(-2j/dim))
+ *
+ * ids are already shifted by one: 0 is the filler, so 0 <= id < table_rows, else F5_E_ARGUMENT (reference) .
+ * positions [max_position,dim] comes from position_table_fill; a sequence longer than it is F5_E_SHAPE. dim even.
+ * All F32. Source: F5-TTS model/backbones/dit.py TextEmbedding, modules.py precompute_freqs_cis. */
+#ifndef F5_EMBED_H
+#define F5_EMBED_H
+
+#include "f5_status.h"
+#include "pack.h"
+
+typedef struct {
+    const f5_pack *pack;
+    int32_t dim, table_rows;
+    int32_t max_position;
+    const int32_t *ids;      /* [rows] */
+    const uint8_t *keep;     /* [rows] 1 = text, 0 = filler; NULL: nothing is masked */
+    const float *table;      /* [table_rows,dim] */
+    const float *positions;  /* [max_position,dim] or NULL */
+    float *y;                /* [rows,dim] */
+} embed_args;
+
+f5_status embed_ref(const embed_args *a);
+
+/* Fills positions [rows,dim]; angles as upstream computes them, in F32. */
+void position_table_fill(float *positions, int32_t rows, int32_t dim);
+
+#endif

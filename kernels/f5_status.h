@@ -1,0 +1,37 @@
+/* f5_status.h — the plain types everything reads: status codes, the error record, number types.
+ * Installed beside f5tts.h, which includes it. */
+#ifndef F5_STATUS_H
+#define F5_STATUS_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a call came to. Everything but F5_OK leaves a message in the caller's f5_error. */
+typedef enum {
+    F5_OK = 0,
+    F5_E_ARGUMENT,    /* a parameter is out of range, missing or inconsistent */
+    F5_E_SHAPE,       /* a tensor's shape is one the op or model does not have */
+    F5_E_IO,          /* a file cannot be opened, read or written */
+    F5_E_FORMAT,      /* a file's contents are malformed */
+    F5_E_UNSUPPORTED, /* well formed, but not something this build does */
+    F5_E_MEMORY,      /* out of memory, or over a limit given at open */
+    F5_E_DEVICE,      /* no such device, or the device failed */
+    F5_E_CANCELLED    /* a callback asked to stop */
+} f5_status;
+
+/* Filled by the call that fails; the caller owns it. message is always terminated. */
+typedef struct {
+    f5_status status;
+    char message[512]; /* names the offending thing and the fix; UTF-8, one line */
+} f5_error;
+
+/* Number type of matrix operands. Statistics, angles and the ODE state are always F32. */
+typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2 } f5_dtype;
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,51 @@
+/* linear.h — matrix product with a named epilogue, the op that most of the time goes to.
+ *
+ *   a = x . w^T + bias            x [rows,in]  w [out,in]  bias [out]
+ *   y = epilogue(a)               y [rows,out]
+ *
+ * epilogue      y =
+ *   NONE        a
+ *   SILU        a / (1 + exp(-a))
+ *   GELU_TANH   a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
+ *   GELU_ERF    a/2 (1 + erf(a / sqrt 2))
+ *   RESIDUAL    addend + gate * a     gate [out], NULL = 1; addend [rows,out], may be y itself
+ *
+ * Types: x and w are `type`; bias, gate, addend are F32; y is F32 if y_f32, else `type`.
+ * The reference takes F32 only (else F5_E_UNSUPPORTED). x, w, y 16-byte aligned; rows >= 0, in and out >= 1.
+ * Rows of y that belong to no sequence are left as they were or hold anything.
+ * A row's result depends on its own sequence's rows and length only (the reference multiplies sequence by sequence,
+ * in tiles whose shape does not depend on the number of threads). pack NULL: all rows are one sequence. */
+#ifndef F5_LINEAR_H
+#define F5_LINEAR_H
+
+#include <stdbool.h>
+
+#include "f5_status.h"
+#include "pack.h"
+
+typedef enum {
+    LINEAR_NONE = 0,
+    LINEAR_SILU,
+    LINEAR_GELU_TANH,
+    LINEAR_GELU_ERF,
+    LINEAR_RESIDUAL
+} linear_epilogue;
+
+typedef struct {
+    const f5_pack *pack;  /* how rows divide into sequences, or NULL */
+    int32_t rows;         /* read only when pack is NULL */
+    int32_t in, out;      /* widths */
+    const void *x;        /* [rows,in] type */
+    const void *w;        /* [out,in] type */
+    const float *bias;    /* [out] or NULL */
+    const float *gate;    /* [out] or NULL (RESIDUAL) */
+    const float *addend;  /* [rows,out] (RESIDUAL) */
+    void *y;              /* [rows,out] F32 if y_f32, else type */
+    linear_epilogue epilogue;
+    f5_dtype type;        /* of x and w */
+    bool y_f32;
+} linear_args;
+
+f5_status linear_ref(const linear_args *a);
+
+#endif

@@ -1,0 +1,27 @@
+/* norm.h — LayerNorm of each row, then an affine map shared by all rows.
+ *
+ *   n = (x - mean) / sqrt(var + eps)           var is the biased variance; statistics F32, eps 1e-6
+ *   y = n * (one_plus_scale ? 1 + scale : scale) + shift
+ *
+ * AdaLN passes a step's modulation with one_plus_scale; plain LayerNorm passes weight and bias without.
+ * x F32; y F32 if type is F32, else type. D >= 1. The tail of a pack may hold anything. */
+#ifndef F5_NORM_H
+#define F5_NORM_H
+
+#include <stdbool.h>
+
+#include "f5_status.h"
+
+typedef struct {
+    int32_t rows, dim;
+    const float *x;      /* [rows,dim] */
+    const float *scale;  /* [dim] */
+    const float *shift;  /* [dim] */
+    void *y;             /* [rows,dim] type; may be x when type is F32 */
+    bool one_plus_scale;
+    f5_dtype type;       /* of y */
+} norm_args;
+
+f5_status norm_ref(const norm_args *a);
+
+#endif

@@ -1,0 +1,22 @@
+/* timestep.h — sinusoidal features of the flow time.
+ *
+ *   y[i] = concat(sin(1000 t_i f), cos(1000 t_i f))   f_j = exp(-j ln(10000)/127), j = 0..127
+ *
+ * t [n] and y [n,256] F32 (y is `type` for the product that follows). Source: F5-TTS SinusPositionEmbedding. */
+#ifndef F5_TIMESTEP_H
+#define F5_TIMESTEP_H
+
+#include "f5_status.h"
+
+#define TIMESTEP_DIM 256
+
+typedef struct {
+    int32_t n;
+    const float *t;  /* [n] */
+    void *y;         /* [n,256] type */
+    f5_dtype type;
+} timestep_args;
+
+f5_status timestep_ref(const timestep_args *a);
+
+#endif
