@@ -1,0 +1,56 @@
+/* engine.h — a model on a device with all its working memory: what the public API calls into.
+ * An engine serves one call at a time (the API holds its lock). Only engine_open allocates. */
+#ifndef F5_ENGINE_H
+#define F5_ENGINE_H
+
+#include "error.h"
+#include "model.h"
+#include "synth.h"
+
+typedef struct engine engine;
+
+typedef void (*engine_trace_fn)(void *user, const char *op, const char *label, const float *data, int64_t rows,
+                                int64_t cols, double milliseconds);
+
+typedef struct {
+    const char *model_path;
+    const char *device;        /* "auto", "cpu", "cuda", "cuda:N" */
+    const char *precision;     /* "fp32", "fp16", "bf16" or NULL */
+    int32_t max_frames;        /* rows of one branch, all sequences of a batch together */
+    int32_t max_batch;         /* sequences */
+    int32_t max_evaluations;   /* of the velocity, per sampling */
+    engine_trace_fn trace;     /* or NULL */
+    void *trace_user;
+} engine_options;
+
+typedef struct {
+    int64_t arena_bytes;
+    int64_t op_calls;
+    double flop;
+} engine_cost;
+
+f5_status engine_open(engine **e, const engine_options *options, f5_error *error);
+void engine_close(engine *e);
+
+const model *engine_model(const engine *e);
+const engine_options *engine_limits(const engine *e); /* as settled at open */
+const char *engine_device_name(const engine *e);
+f5_dtype engine_precision(const engine *e);
+int64_t engine_arena_bytes(const engine *e);
+
+/* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
+int64_t engine_vocode_samples(const engine *e, int32_t frames);
+
+/* samples [n] -> mel [n/256+1,100]; n >= 513 and n/256+1 <= max_frames. */
+f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error);
+
+/* Runs a batch; checks lengths and ids against the limits. times may be NULL. */
+f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
+                       f5_error *error);
+f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error);
+
+/* What a synthesis of `sequences` sequences of `frames` frames in all would take. Runs nothing. */
+f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
+                      engine_cost *cost, f5_error *error);
+
+#endif
