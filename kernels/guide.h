@@ -1,22 +1,28 @@
-/* guide.h — classifier-free guidance and one step of the ODE, or the replacement of kept frames.
+/* guide.h — classifier-free guidance and one step of the ODE; after the last one, the kept frames come back.
  *
- *   v = null ? cond + (cond - null) * cfg : cond
- *   y = x + dt * v
+ * branches 2: the pack holds all conditional sequences, then the same sequences again for the null branch.
+ *   half = live rows / 2 (live = offsets[n_seq]); for r < half:
+ *   d = v[r] + (v[r] - v[r+half]) * cfg
+ *   s = keep && keep[r] ? kept[r] : x[r] + dt * d
+ *   y[r] = y[r+half] = s                         both branches continue from the same state
+ * branches 1: d = v[r], y[r] = s for r < live.
  *
- * and with keep: y[n,:] = keep[n] ? kept[n,:] : y[n,:]   (after the last step only)
- * All F32 [rows,dim]. y may be x. dt = 0 with cond NULL: replacement alone. */
+ * All F32 [rows,dim]. y may be x. keep [rows] and kept [rows,dim] are read for r < half (or live) only.
+ * half and live come from device memory, so a captured step serves any composition of a bucket. */
 #ifndef F5_GUIDE_H
 #define F5_GUIDE_H
 
 #include "f5_status.h"
+#include "pack.h"
 
 typedef struct {
-    int32_t rows, dim;
+    const f5_pack *pack;
+    int32_t dim;
+    int32_t branches;     /* 1 or 2 */
     float cfg, dt;
-    const float *x;       /* [rows,dim] */
-    const float *cond;    /* [rows,dim] velocity of the conditional branch, or NULL */
-    const float *null;    /* [rows,dim] velocity of the null branch, or NULL */
-    const uint8_t *keep;  /* [rows] or NULL */
+    const float *x;       /* [rows,dim] state */
+    const float *v;       /* [rows,dim] velocities of both branches */
+    const uint8_t *keep;  /* [rows] 1 = replace, or NULL */
     const float *kept;    /* [rows,dim] (with keep) */
     float *y;             /* [rows,dim] */
 } guide_args;
