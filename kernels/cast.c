@@ -1,0 +1,11 @@
+#include "cast.h"
+
+#include <string.h>
+
+f5_status cast_ref(const cast_args *a) {
+    if (a->n < 0) return F5_E_SHAPE;
+    if (a->n > 0 && (!a->x || !a->y)) return F5_E_ARGUMENT;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
+    if (a->n > 0) memcpy(a->y, a->x, (size_t)a->n * sizeof(float));
+    return F5_OK;
+}

@@ -1,0 +1,18 @@
+/* cast.h — F32 values in the operand type of the matrix products.
+ *   y = x rounded to nearest even        x [n] F32, y [n] type
+ * Reference F32 only, where it is a copy. */
+#ifndef F5_CAST_H
+#define F5_CAST_H
+
+#include "f5_status.h"
+
+typedef struct {
+    int64_t n;
+    const float *x; /* [n] */
+    void *y;        /* [n] type */
+    f5_dtype type;
+} cast_args;
+
+f5_status cast_ref(const cast_args *a);
+
+#endif

@@ -1,0 +1,91 @@
+/* ops.h — the op table: the model is ordinary C calling through it, and what the calls do depends on the table.
+ *
+ *   ref    runs the plain C references                      (CPU)
+ *   plan   counts calls and arithmetic, touches no data     (sizes the arena)
+ *   trace  runs another table and reports every output with its time
+ *
+ * Every op takes its label, which with `stage` and `index` names the call ("dit.3.qkv") in traces and errors. */
+#ifndef F5_OPS_H
+#define F5_OPS_H
+
+#include <stddef.h>
+
+#include "attention.h"
+#include "cast.h"
+#include "conv1d.h"
+#include "conv_pos.h"
+#include "dwconv_norm.h"
+#include "embed.h"
+#include "engine.h"
+#include "grn.h"
+#include "guide.h"
+#include "istft.h"
+#include "linear.h"
+#include "mel.h"
+#include "noise.h"
+#include "norm.h"
+#include "text_rows.h"
+#include "timestep.h"
+
+#define OPS_LIST(X)                                                                                                    \
+    X(cast)                                                                                                            \
+    X(linear)                                                                                                          \
+    X(attention)                                                                                                       \
+    X(norm)                                                                                                            \
+    X(dwconv_norm)                                                                                                     \
+    X(grn)                                                                                                             \
+    X(conv_pos)                                                                                                        \
+    X(conv1d)                                                                                                          \
+    X(embed)                                                                                                           \
+    X(text_rows)                                                                                                       \
+    X(timestep)                                                                                                        \
+    X(guide)                                                                                                           \
+    X(noise)                                                                                                           \
+    X(mel)                                                                                                             \
+    X(istft)
+
+typedef struct ops ops;
+
+struct ops {
+#define OPS_MEMBER(name) f5_status (*name)(ops * o, const char *label, const name##_args *a);
+    OPS_LIST(OPS_MEMBER)
+#undef OPS_MEMBER
+    /* bytes between the caller's memory and the device's, in order with the ops */
+    f5_status (*copy_in)(ops *o, void *device, const void *host, size_t bytes);
+    f5_status (*copy_out)(ops *o, void *host, const void *device, size_t bytes);
+    f5_status (*copy_within)(ops *o, void *to, const void *from, size_t bytes);
+
+    f5_dtype type;     /* operands of the matrix products */
+    const char *stage; /* set by the model as it goes */
+    int32_t index;     /* block within the stage, or -1 */
+    char failure[96];  /* name of the op call that failed */
+};
+
+static inline void ops_at(ops *o, const char *stage, int32_t index) {
+    o->stage = stage;
+    o->index = index;
+}
+
+/* "dit.3.qkv" into text. */
+void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
+
+void ops_ref_init(ops *o);
+
+typedef struct {
+    ops ops; /* first: the model sees only this */
+    int64_t calls;
+    double flop; /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
+} ops_plan;
+
+void ops_plan_init(ops_plan *p, f5_dtype type);
+
+typedef struct {
+    ops ops; /* first */
+    ops *inner;
+    engine_trace_fn fn;
+    void *user;
+} ops_trace;
+
+void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user);
+
+#endif

@@ -1,0 +1,64 @@
+/* ops_plan.c — the op table that runs nothing: it counts calls and arithmetic while the arena counts bytes. */
+#include "ops.h"
+
+static double pack_rows(const f5_pack *pack, int32_t rows) { return pack ? pack->rows : rows; }
+
+/* Arithmetic that grows with a width squared or a length squared; the rest is bytes, not FLOP. */
+#define NO_FLOP(name)                                                                                                  \
+    static double name##_flop(const name##_args *a) {                                                                  \
+        (void)a;                                                                                                       \
+        return 0;                                                                                                      \
+    }
+NO_FLOP(cast)
+NO_FLOP(norm)
+NO_FLOP(dwconv_norm)
+NO_FLOP(grn)
+NO_FLOP(embed)
+NO_FLOP(text_rows)
+NO_FLOP(timestep)
+NO_FLOP(guide)
+NO_FLOP(noise)
+NO_FLOP(mel)
+NO_FLOP(istft)
+
+static double linear_flop(const linear_args *a) { return 2.0 * pack_rows(a->pack, a->rows) * a->in * a->out; }
+
+static double attention_flop(const attention_args *a) {
+    /* sequences of equal length: a plan knows only how many there are */
+    double rows = a->pack->rows, length = rows / (a->pack->n_seq > 0 ? a->pack->n_seq : 1);
+    return 4.0 * rows * length * a->heads * ATTENTION_HEAD;
+}
+
+static double conv_pos_flop(const conv_pos_args *a) {
+    return 2.0 * a->pack->rows * a->dim * (a->dim / CONV_POS_GROUPS) * CONV_POS_TAPS;
+}
+
+static double conv1d_flop(const conv1d_args *a) { return 2.0 * a->pack->rows * a->in * a->out * a->taps; }
+
+#define DEFINE_PLAN(name)                                                                                              \
+    static f5_status name##_in_plan(ops *o, const char *label, const name##_args *a) {                                 \
+        (void)label;                                                                                                   \
+        ops_plan *p = (ops_plan *)o;                                                                                   \
+        p->calls += 1;                                                                                                 \
+        p->flop += name##_flop(a);                                                                                     \
+        return F5_OK;                                                                                                  \
+    }
+OPS_LIST(DEFINE_PLAN)
+
+static f5_status copy_in_plan(ops *o, void *to, const void *from, size_t bytes) {
+    (void)o, (void)to, (void)from, (void)bytes;
+    return F5_OK;
+}
+
+void ops_plan_init(ops_plan *p, f5_dtype type) {
+    *p = (ops_plan){.ops = {
+#define ENTRY(name) .name = name##_in_plan,
+                        OPS_LIST(ENTRY)
+#undef ENTRY
+                            .copy_in = copy_in_plan,
+                        .copy_out = copy_in_plan,
+                        .copy_within = copy_in_plan,
+                        .type = type,
+                        .index = -1,
+                    }};
+}
