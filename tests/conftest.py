@@ -1,0 +1,50 @@
+"""Fresh random inputs each run: the seed is printed in the header and beside every failure; F5_TEST_SEED fixes it."""
+import os
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+SEED = int(os.environ.get("F5_TEST_SEED") or int.from_bytes(os.urandom(4), "little"))
+
+
+def pytest_report_header(config):
+    return f"f5tts: F5_TEST_SEED={SEED}  F5_BUILD={os.environ.get('F5_BUILD', 'build/')}"
+
+
+@pytest.fixture
+def seed():
+    return SEED
+
+
+@pytest.fixture
+def rng(request):
+    """A generator of the test's own: its numbers do not depend on which other tests run."""
+    return np.random.default_rng([SEED, zlib.crc32(request.node.nodeid.split("/")[-1].encode())])
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        report.sections.append(("reproduce with", f"F5_TEST_SEED={SEED}"))
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Worst relative error of each op, over all its cases."""
+    cbind = sys.modules.get("cbind")
+    if not cbind or not cbind.RESULTS:
+        return
+    worst = {}
+    for op, what, value, bar in cbind.RESULTS:
+        count, old = worst.get(op, (0, None))
+        worst[op] = (count + 1, max(old, (value / bar, what, value, bar)) if old else (value / bar, what, value, bar))
+    terminalreporter.section("worst relative L2 of each op")
+    terminalreporter.write_line(f"{'op':<14}{'cases':>6}  {'rel L2':>9}  {'bar':>8}  case")
+    for op, (count, (_, what, value, bar)) in sorted(worst.items()):
+        terminalreporter.write_line(f"{op:<14}{count:>6}  {value:>9.2e}  {bar:>8.0e}  {what}")
