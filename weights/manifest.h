@@ -1,0 +1,78 @@
+/* manifest.h — the table of tensors: what a .f5 file holds, from which upstream keys, packed how, read into which pointer.
+ *
+ * The table (manifest.c) has one line a tensor; manifest_list writes it out for one configuration, in file order:
+ *
+ *   manifest_tensor *list;
+ *   int32_t count;
+ *   F5_TRY(manifest_list(&config, F5_F16, &list, &count, error));
+ *   for (int32_t i = 0; i < count; i++)
+ *       for (int32_t s = 0; s < list[i].sources; s++) {
+ *           manifest_source source;
+ *           manifest_source_at(&config, &list[i], s, &source);   // upstream key and shape it must have
+ *           ...                                                  // read, convert, pack as list[i].packing says
+ *       }
+ *   free(list);
+ *
+ * File order keeps every tensor 16-byte aligned where the shapes allow: sizes that are multiples of 64 bytes come first,
+ * then multiples of 16, then the rest. A .f5 file is read by name, so the order is not part of the format. */
+#ifndef F5_MANIFEST_H
+#define F5_MANIFEST_H
+
+#include "model.h"
+
+#define MANIFEST_MAX_RANK 3
+
+/* How the .f5 tensor [dims] is made from its sources. */
+typedef enum {
+    PACK_COPY,      /* one source of the same shape */
+    PACK_SQUEEZE,   /* source [1,1,C] -> [C] */
+    PACK_DEPTHWISE, /* source [C,1,k] -> [k,C], tap first */
+    PACK_TAP_FIRST, /* source [o,i,k] -> [k,o,i] */
+    PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
+    PACK_COLUMNS    /* source [rows,columns]: columns first_column .. first_column + dims[1] - 1 */
+} manifest_packing;
+
+typedef enum {
+    ORIGIN_ACOUSTIC, /* keys start with "transformer." (after any "ema_model." prefix) */
+    ORIGIN_VOCODER   /* keys start with "backbone." or "head." */
+} manifest_origin;
+
+typedef struct manifest_line manifest_line;
+
+typedef struct {
+    char name[64];                   /* in the .f5 file */
+    int32_t rank;                    /* 1 .. 3 */
+    int64_t dims[MANIFEST_MAX_RANK]; /* of the .f5 tensor, 1 beyond rank */
+    int64_t elements;
+    bool matrix;   /* takes the file's type; everything else is F32 always */
+    f5_dtype type; /* as stored: the file's type for a matrix, else F32 */
+    size_t bytes;  /* as stored */
+    manifest_origin origin;
+    manifest_packing packing;
+    int64_t first_column; /* PACK_COLUMNS only, else 0 */
+    int32_t sources;      /* 1, or more for PACK_STACK */
+    size_t address;       /* offset in `model` of the pointer to this tensor */
+    const manifest_line *line; /* private */
+    int32_t index;             /* of the block this tensor belongs to; private */
+} manifest_tensor;
+
+typedef struct {
+    char key[128]; /* upstream's, without "ema_model." */
+    int32_t rank;
+    int64_t dims[MANIFEST_MAX_RANK]; /* the shape it must have */
+    int64_t elements;
+} manifest_source;
+
+/* Lists every tensor of the configuration (which model_config_check has passed), matrices stored as `type`.
+ * *list is one allocation, the caller's to free. Errors: F5_E_MEMORY. */
+f5_status manifest_list(const model_config *config, f5_dtype type, manifest_tensor **list, int32_t *count,
+                        f5_error *error);
+
+/* Source s of t, 0 <= s < t->sources. */
+void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source);
+
+/* True for an upstream tensor that inference does not need (rotary tables, mel filters, counters): the converter drops
+ * it without a word. A key that is neither a source nor ignored means that the configuration does not fit the file. */
+bool manifest_ignores(manifest_origin origin, const char *key);
+
+#endif
