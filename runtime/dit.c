@@ -1,0 +1,200 @@
+/* dit.c — one evaluation of the DiT: state and time to velocity (spec.md §2.3–2.5), all branches and sequences packed.
+ *
+ *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity
+ *   block: AdaLN, QKV, RoPE attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */
+#include "stages.h"
+
+bool dit_buffers_take(const stage_context *c, int32_t rows, dit_buffers *b) {
+    const model_config *config = &c->model->config;
+    arena *a = c->arena;
+    size_t R = (size_t)rows, D = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
+    size_t width = f5_dtype_bytes(c->ops->type);
+    *b = (dit_buffers){
+        .h = arena_take(a, R * D, sizeof(float)),
+        .h0 = config->long_skip ? arena_take(a, R * D, sizeof(float)) : NULL,
+        .normed = arena_take(a, R * D, width),
+        .qkv = arena_take(a, R * 3 * inner, width),
+        .attended = arena_take(a, R * (inner > D ? inner : D), width),
+        .hidden = arena_take(a, R * (size_t)config->ff_dim, width),
+    };
+    return !a->overflow;
+}
+
+static f5_status input_embed(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const float *x,
+                             const float *base) {
+    const dit_weights *w = &c->model->dit;
+    ops *o = c->ops;
+    int32_t D = c->model->config.dim;
+    F5_TRY(o->linear(o, "input",
+                     &(linear_args){.pack = pack,
+                                    .in = MEL_BANDS,
+                                    .out = D,
+                                    .x = x,
+                                    .w = w->input_x.w,
+                                    .addend = base,
+                                    .y = b->h,
+                                    .epilogue = LINEAR_RESIDUAL,
+                                    .y_f32 = true}));
+    const void *operand = b->h;
+    if (o->type != F5_F32) {
+        cast_args cast = {.n = (int64_t)pack->rows * D, .x = b->h, .y = b->normed, .type = o->type};
+        F5_TRY(o->cast(o, "cast", &cast));
+        operand = b->normed;
+    }
+    F5_TRY(o->conv_pos(o, "conv_pos0",
+                       &(conv_pos_args){.pack = pack,
+                                        .dim = D,
+                                        .x = operand,
+                                        .w = w->conv_pos_w[0],
+                                        .bias = w->conv_pos_b[0],
+                                        .y = b->attended,
+                                        .type = o->type}));
+    return o->conv_pos(o, "conv_pos1",
+                       &(conv_pos_args){.pack = pack,
+                                        .dim = D,
+                                        .x = b->attended,
+                                        .w = w->conv_pos_w[1],
+                                        .bias = w->conv_pos_b[1],
+                                        .residual = b->h,
+                                        .y = b->h,
+                                        .type = o->type,
+                                        .y_f32 = true});
+}
+
+/* normed = LN(h) (1 + scale) + shift */
+static f5_status modulate(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const char *label,
+                          const float *scale, const float *shift) {
+    ops *o = c->ops;
+    norm_args a = {.rows = pack->rows,
+                   .dim = c->model->config.dim,
+                   .x = b->h,
+                   .scale = scale,
+                   .shift = shift,
+                   .y = b->normed,
+                   .one_plus_scale = true,
+                   .type = o->type};
+    return o->norm(o, label, &a);
+}
+
+/* h += gate (x w^T + bias) */
+static f5_status gated_residual(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const char *label,
+                                const void *x, int32_t in, const linear_weights *w, const float *gate) {
+    ops *o = c->ops;
+    linear_args a = {.pack = pack,
+                     .in = in,
+                     .out = c->model->config.dim,
+                     .x = x,
+                     .w = w->w,
+                     .bias = w->b,
+                     .gate = gate,
+                     .addend = b->h,
+                     .y = b->h,
+                     .epilogue = LINEAR_RESIDUAL,
+                     .type = o->type,
+                     .y_f32 = true};
+    return o->linear(o, label, &a);
+}
+
+static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f5_pack *pack,
+                           const dit_block_weights *w, const float *modulation) {
+    const model_config *config = &c->model->config;
+    ops *o = c->ops;
+    int32_t D = config->dim, inner = config->heads * ATTENTION_HEAD;
+    const float *shift_a = modulation, *scale_a = modulation + D, *gate_a = modulation + 2 * D;
+    const float *shift_m = modulation + 3 * D, *scale_m = modulation + 4 * D, *gate_m = modulation + 5 * D;
+
+    F5_TRY(modulate(c, b, pack, "norm_a", scale_a, shift_a));
+    F5_TRY(o->linear(o, "qkv",
+                     &(linear_args){.pack = pack,
+                                    .in = D,
+                                    .out = 3 * inner,
+                                    .x = b->normed,
+                                    .w = w->qkv.w,
+                                    .bias = w->qkv.b,
+                                    .y = b->qkv,
+                                    .type = o->type}));
+    F5_TRY(o->attention(o, "attention",
+                        &(attention_args){.pack = pack,
+                                          .heads = config->heads,
+                                          .rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head,
+                                          .max_position = c->tables->max_position,
+                                          .qkv = b->qkv,
+                                          .rope = c->tables->rope,
+                                          .q_norm = w->q_norm,
+                                          .k_norm = w->k_norm,
+                                          .y = b->attended,
+                                          .type = o->type}));
+    F5_TRY(gated_residual(c, b, pack, "out", b->attended, inner, &w->out, gate_a));
+
+    F5_TRY(modulate(c, b, pack, "norm_m", scale_m, shift_m));
+    F5_TRY(o->linear(o, "ff1",
+                     &(linear_args){.pack = pack,
+                                    .in = D,
+                                    .out = config->ff_dim,
+                                    .x = b->normed,
+                                    .w = w->ff1.w,
+                                    .bias = w->ff1.b,
+                                    .y = b->hidden,
+                                    .epilogue = LINEAR_GELU_TANH,
+                                    .type = o->type}));
+    return gated_residual(c, b, pack, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
+}
+
+/* h = [h | h0] w^T, as two products. normed holds the operand, or h itself serves where operands are F32. */
+static f5_status long_skip(const stage_context *c, const dit_buffers *b, const f5_pack *pack) {
+    const dit_weights *w = &c->model->dit;
+    ops *o = c->ops;
+    int32_t D = c->model->config.dim;
+    int64_t n = (int64_t)pack->rows * D;
+    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed, .type = o->type}));
+    F5_TRY(o->linear(o, "long_skip_x",
+                     &(linear_args){.pack = pack,
+                                    .in = D,
+                                    .out = D,
+                                    .x = b->normed,
+                                    .w = w->long_skip_x,
+                                    .y = b->h,
+                                    .type = o->type,
+                                    .y_f32 = true}));
+    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed, .type = o->type}));
+    return o->linear(o, "long_skip_x0",
+                     &(linear_args){.pack = pack,
+                                    .in = D,
+                                    .out = D,
+                                    .x = b->normed,
+                                    .w = w->long_skip_x0,
+                                    .addend = b->h,
+                                    .y = b->h,
+                                    .epilogue = LINEAR_RESIDUAL,
+                                    .type = o->type,
+                                    .y_f32 = true});
+}
+
+f5_status dit_velocity(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const float *x,
+                       const float *base, const float *modulation, float *v) {
+    const model_config *config = &c->model->config;
+    const dit_weights *w = &c->model->dit;
+    ops *o = c->ops;
+    size_t D = (size_t)config->dim;
+    ops_at(o, "dit", -1);
+    F5_TRY(input_embed(c, b, pack, x, base));
+    if (b->h0) F5_TRY(o->copy_within(o, b->h0, b->h, (size_t)pack->rows * D * sizeof(float)));
+    for (int32_t i = 0; i < config->depth; i++) {
+        ops_at(o, "dit", i);
+        F5_TRY(dit_block(c, b, pack, &w->block[i], modulation + (size_t)i * 6 * D));
+    }
+    ops_at(o, "dit", -1);
+    if (b->h0) F5_TRY(long_skip(c, b, pack));
+    const float *scale = modulation + (size_t)config->depth * 6 * D, *shift = scale + D; /* the exit has scale first */
+    F5_TRY(modulate(c, b, pack, "norm_out", scale, shift));
+    return o->linear(o, "velocity",
+                     &(linear_args){.pack = pack,
+                                    .in = config->dim,
+                                    .out = MEL_BANDS,
+                                    .x = b->normed,
+                                    .w = w->proj_out.w,
+                                    .bias = w->proj_out.b,
+                                    .y = v,
+                                    .type = o->type,
+                                    .y_f32 = true});
+}
