@@ -1,10 +1,17 @@
 /* noise.h — standard normal noise by counter: any element can be computed on its own, on any device.
  *
- * Philox4x32-10 with key = (seed low, seed high) and counter = (block low, block high, 0, 0) gives four 32-bit words
- * for elements 4*block .. 4*block+3 of a sequence (element = frame * dim + band). Words (a,b) make two normals by
- * Box-Muller: u = (a + 0.5) 2^-32, r = sqrt(-2 ln u), y = r cos(2 pi b 2^-32), r sin(2 pi b 2^-32), computed in F32
- * from 24-bit uniforms so that devices agree to rounding.
- * Each sequence of the pack has its own seed and starts again at element 0: independent of batching.
+ * Element e = frame * dim + band of a sequence lies in block k = e / 4, counted in 64 bits. Philox4x32-10 with
+ *   counter = (k low, k high, 0, 0)   key = (seed low, seed high)
+ * gives the block four words w[0..3]: w[0], w[1] make its elements 0 and 1; w[2], w[3] its elements 2 and 3. By
+ * Box-Muller, a pair of words (a, b) makes
+ *   u = ((a >> 8) + 1) 2^-24  in (0,1]      v = (b >> 8) 2^-24  in [0,1)       both exact in F32
+ *   r = sqrt(-2 ln u)                       y[first] = r cos(2 pi v)   y[second] = r sin(2 pi v)
+ * so devices differ only by the rounding of ln, sqrt, cos and sin: each within 2 ulp or 2^-23 (u = 1 is r = 0 exactly;
+ * the largest |y| is 5.77). cos and sin take 2 pi v unrounded: sincospi(2 v), or double.
+ *
+ * Each sequence of the pack has its own seed and starts again at element 0: independent of batching, and a longer
+ * sequence begins with the shorter one's noise. Elements past the last whole block drop the words they do not need.
+ * dim >= 1, else F5_E_SHAPE. The tail is left as it was.
  * Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3 (SC 2011). */
 #ifndef F5_NOISE_H
 #define F5_NOISE_H
@@ -15,10 +22,13 @@
 typedef struct {
     const f5_pack *pack;
     int32_t dim;
-    const uint64_t *seeds;  /* [n_seq] */
-    float *y;               /* [rows,dim] */
+    const uint64_t *seeds; /* [n_seq] */
+    float *y;              /* [rows,dim] */
 } noise_args;
 
 f5_status noise_ref(const noise_args *a);
+
+/* The generator itself, ten rounds, apart so that it can be held against the published answers. */
+void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 
 #endif

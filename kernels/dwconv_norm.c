@@ -1,0 +1,49 @@
+/* dwconv_norm.c — the plain reference: convolve each row into y, then let the reference of norm do its part in place.
+ */
+#include "dwconv_norm.h"
+
+#include <string.h>
+
+#include "norm.h"
+#include "pack_check.h"
+
+/* c[d] = bias[d] + sum_k w[k,d] x[n+k-3,d]. Taps outside [begin,end) are skipped: what lies there is not ours. */
+static void convolve_row(const dwconv_norm_args *a, int32_t row, int32_t begin, int32_t end, float *c) {
+    memcpy(c, a->bias, sizeof(float) * (size_t)a->dim);
+    for (int32_t tap = 0; tap < DWCONV_TAPS; tap++) {
+        const int32_t from = row + tap - DWCONV_TAPS / 2;
+        if (from < begin || from >= end) continue;
+        const float *restrict x = a->x + (size_t)from * (size_t)a->dim;
+        const float *restrict w = a->w + (size_t)tap * (size_t)a->dim;
+        for (int32_t d = 0; d < a->dim; d++) c[d] += w[d] * x[d];
+    }
+}
+
+f5_status dwconv_norm_ref(const dwconv_norm_args *a) {
+    if (!a || !a->x || !a->w || !a->bias || !a->scale || !a->shift || !a->y || a->y == (const void *)a->x)
+        return F5_E_ARGUMENT;
+    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
+    if (a->dim < 1) return F5_E_SHAPE;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
+
+    const f5_pack *pack = a->pack;
+    const int32_t live = pack_live(pack);
+    float *y = a->y;
+
+#pragma omp parallel for schedule(static)
+    for (int32_t row = 0; row < live; row++) {
+        const int32_t s = pack->seq_of_row[row];
+        convolve_row(a, row, pack->offsets[s], pack->offsets[s + 1], y + (size_t)row * (size_t)a->dim);
+    }
+
+    return norm_ref(&(norm_args){
+        .rows = live,
+        .dim = a->dim,
+        .x = y,
+        .scale = a->scale,
+        .shift = a->shift,
+        .y = y,
+        .one_plus_scale = false,
+        .type = F5_F32,
+    });
+}

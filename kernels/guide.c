@@ -1,0 +1,35 @@
+/* guide.c — the plain reference. */
+#include "guide.h"
+
+#include <string.h>
+
+#include "pack_check.h"
+
+/* One row of the new state. v_null is NULL when there is but one branch. y may be x. */
+static void step_row(const guide_args *a, const float *x, const float *v, const float *v_null, float *y) {
+    for (int32_t i = 0; i < a->dim; i++) {
+        const float d = v_null ? v[i] + (v[i] - v_null[i]) * a->cfg : v[i];
+        y[i] = x[i] + a->dt * d;
+    }
+}
+
+f5_status guide_ref(const guide_args *a) {
+    if (!a || !a->x || !a->v || !a->y || (a->keep && !a->kept)) return F5_E_ARGUMENT;
+    if (a->branches != 1 && a->branches != 2) return F5_E_ARGUMENT;
+    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
+    if (a->dim < 1 || pack_live(a->pack) % a->branches != 0) return F5_E_SHAPE;
+
+    const int32_t half = pack_live(a->pack) / a->branches;
+    const size_t dim = (size_t)a->dim, to_null = (size_t)half * dim;
+
+#pragma omp parallel for schedule(static)
+    for (int32_t row = 0; row < half; row++) {
+        const size_t at = (size_t)row * dim;
+        if (a->keep && a->keep[row])
+            memcpy(a->y + at, a->kept + at, dim * sizeof *a->y);
+        else
+            step_row(a, a->x + at, a->v + at, a->branches == 2 ? a->v + at + to_null : NULL, a->y + at);
+        if (a->branches == 2) memcpy(a->y + at + to_null, a->y + at, dim * sizeof *a->y);
+    }
+    return F5_OK;
+}

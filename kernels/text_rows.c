@@ -1,0 +1,52 @@
+/* text_rows.c — the plain reference. */
+#include "text_rows.h"
+
+#include <string.h>
+
+#include "pack_check.h"
+
+static void mask_row(const text_rows_args *a, int32_t row) {
+    const size_t at = (size_t)row * (size_t)a->dim, bytes = sizeof(float) * (size_t)a->dim;
+    if (!a->keep[row])
+        memset(a->y + at, 0, bytes);
+    else if (a->y != a->x)
+        memcpy(a->y + at, a->x + at, bytes);
+}
+
+/* Spreads the n kept rows of [begin,end) over the whole of it. */
+static void upsample_sequence(const text_rows_args *a, int32_t begin, int32_t end) {
+    const size_t dim = (size_t)a->dim, bytes = sizeof(float) * dim;
+    int32_t n = 0;
+    for (int32_t row = begin; row < end; row++) n += a->keep[row] != 0;
+    if (n == 0) {
+        memset(a->y + (size_t)begin * dim, 0, (size_t)(end - begin) * bytes);
+        return;
+    }
+
+    const int32_t repeats = (end - begin) / n, once_more_from = n - (end - begin) % n;
+    int32_t to = begin, nth = 0;
+    for (int32_t row = begin; row < end; row++) {
+        if (!a->keep[row]) continue;
+        const int32_t copies = repeats + (nth++ >= once_more_from);
+        for (int32_t i = 0; i < copies; i++) memcpy(a->y + (size_t)to++ * dim, a->x + (size_t)row * dim, bytes);
+    }
+}
+
+f5_status text_rows_ref(const text_rows_args *a) {
+    if (!a || !a->keep || !a->x || !a->y) return F5_E_ARGUMENT;
+    if (a->mode != TEXT_ROWS_MASK && a->mode != TEXT_ROWS_UPSAMPLE) return F5_E_ARGUMENT;
+    if (a->mode == TEXT_ROWS_UPSAMPLE && a->x == a->y) return F5_E_ARGUMENT;
+    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
+    if (a->dim < 1) return F5_E_SHAPE;
+
+    const f5_pack *pack = a->pack;
+    if (a->mode == TEXT_ROWS_MASK) {
+        const int32_t live = pack_live(pack);
+#pragma omp parallel for schedule(static)
+        for (int32_t row = 0; row < live; row++) mask_row(a, row);
+    } else {
+#pragma omp parallel for schedule(dynamic)
+        for (int32_t s = 0; s < pack->n_seq; s++) upsample_sequence(a, pack->offsets[s], pack->offsets[s + 1]);
+    }
+    return F5_OK;
+}

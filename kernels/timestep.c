@@ -1,0 +1,23 @@
+/* timestep.c — the plain reference: every product rounded to F32, in upstream's order. */
+#include "timestep.h"
+
+#include <math.h>
+#include <stddef.h>
+
+f5_status timestep_ref(const timestep_args *a) {
+    if (!a || !a->t || !a->y || a->n < 0) return F5_E_ARGUMENT;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
+
+    enum { HALF = TIMESTEP_DIM / 2 };
+    const float step = (float)(log(10000.0) / (HALF - 1));
+    float *y = a->y;
+    for (int32_t i = 0; i < a->n; i++, y += TIMESTEP_DIM) {
+        const float scaled = 1000.0f * a->t[i];
+        for (int32_t j = 0; j < HALF; j++) {
+            const float angle = scaled * expf((float)j * -step);
+            y[j] = sinf(angle);
+            y[HALF + j] = cosf(angle);
+        }
+    }
+    return F5_OK;
+}
