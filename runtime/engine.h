@@ -5,7 +5,7 @@
 
 #include "error.h"
 #include "model.h"
-#include "synth.h"
+#include "request.h"
 
 typedef struct engine engine;
 

@@ -58,14 +58,14 @@ f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const 
     /* all evaluations are rows of one batch: time MLP, SiLU, then one product for every modulation of the model */
     size_t mark = arena_mark(a);
     float *t = arena_take(a, (size_t)n, sizeof(float));
-    float *features = arena_take(a, (size_t)n * TIMESTEP_DIM, sizeof(float));
-    float *hidden = arena_take(a, (size_t)n * (size_t)D, sizeof(float));
-    float *c = arena_take(a, (size_t)n * (size_t)D, sizeof(float));
+    void *features = arena_take(a, (size_t)n * TIMESTEP_DIM, f5_dtype_bytes(o->type));
+    void *hidden = arena_take(a, (size_t)n * (size_t)D, f5_dtype_bytes(o->type));
+    void *c = arena_take(a, (size_t)n * (size_t)D, f5_dtype_bytes(o->type));
     if (a->overflow) return F5_E_MEMORY;
     const dit_weights *w = &m->dit;
     ops_at(o, "schedule", -1);
     F5_TRY(o->copy_in(o, t, s->times, (size_t)n * sizeof(float)));
-    F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = t, .y = features, .type = F5_F32}));
+    F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = t, .y = features, .type = o->type}));
     F5_TRY(o->linear(o, "time1",
                      &(linear_args){.rows = n,
                                     .in = TIMESTEP_DIM,
@@ -75,7 +75,7 @@ f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const 
                                     .bias = w->time1.b,
                                     .y = hidden,
                                     .epilogue = LINEAR_SILU,
-                                    .y_f32 = true}));
+                                    .type = o->type}));
     /* SiLU twice: inside the MLP, and again because every modulation is Linear(SiLU(c)) */
     F5_TRY(o->linear(o, "time2",
                      &(linear_args){.rows = n,
@@ -86,7 +86,7 @@ f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const 
                                     .bias = w->time2.b,
                                     .y = c,
                                     .epilogue = LINEAR_SILU,
-                                    .y_f32 = true}));
+                                    .type = o->type}));
     F5_TRY(o->linear(o, "modulation",
                      &(linear_args){.rows = n,
                                     .in = D,
@@ -95,6 +95,7 @@ f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const 
                                     .w = w->modulation.w,
                                     .bias = w->modulation.b,
                                     .y = s->modulation,
+                                    .type = o->type,
                                     .y_f32 = true}));
     arena_release(a, mark);
     s->nfe = solver->nfe;

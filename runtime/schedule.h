@@ -6,7 +6,7 @@
 #include "arena.h"
 #include "model.h"
 #include "ops.h"
-#include "synth.h"
+#include "request.h"
 
 #define SCHEDULE_MAX_STEPS 1024
 

@@ -11,7 +11,7 @@
 #include "model.h"
 #include "ops.h"
 #include "schedule.h"
-#include "synth.h"
+#include "request.h"
 
 /* Constant tables, filled at open. */
 typedef struct {

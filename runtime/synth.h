@@ -1,48 +1,22 @@
-/* synth.h — one batch of sequences end to end: what is asked of it and what it gives back. Plain host memory. */
+/* synth.h — one batch end to end. */
 #ifndef F5_SYNTH_H
 #define F5_SYNTH_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "batch.h"
+#include "stages.h"
 
-#include "f5_status.h"
+/* Text, condition, noise, ODE and vocoder of one batch. The arena is reset first.
+ * schedule   must have room for the solver's evaluations
+ * host       filled by batch_fill; may be empty when planning, as may jobs
+ * jobs       [size->sequences]: given noise is read from host, results are written to mel and samples
+ * times may be NULL. Errors: F5_E_MEMORY (the batch does not fit the arena), F5_E_CANCELLED, or a failing op's. */
+f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *solver, const batch_size *size,
+                    const batch_arrays *host, const synth_job *jobs, synth_times *times);
 
-/* Solver settings, shared by the sequences of a batch. */
-typedef struct {
-    int32_t nfe;        /* steps */
-    float cfg;          /* < 1e-5: the conditional branch alone */
-    float sway;         /* coefficient */
-    bool use_sway, use_epss, midpoint;
-    int (*progress)(void *user, int32_t step, int32_t steps); /* or NULL; non-zero cancels */
-    void *progress_user;
-} synth_solver;
+/* The vocoder alone: mels [frames,100] packed, described by host's vocos arrays. */
+f5_status synth_vocode(const stage_context *c, const batch_size *size, const batch_arrays *host, const vocode_job *jobs);
 
-/* One sequence. The caller has settled `frames` (duration.h) and checked every length against the engine's limits. */
-typedef struct {
-    const float *cond;        /* [cond_frames,100] */
-    int32_t cond_frames;      /* <= frames */
-    const int32_t *tokens;    /* [n_tokens] vocabulary ids, >= 0 */
-    int32_t n_tokens;
-    int32_t frames;           /* N */
-    const uint8_t *edit_mask; /* [cond_frames] 1 = keep, or NULL: keep all */
-    const float *noise;       /* [frames,100] or NULL: from seed */
-    uint64_t seed;
-    float *mel;               /* [frames,100] out, or NULL */
-    int32_t vocode_from;      /* first frame handed to the vocoder */
-    float *samples;           /* [vocos_samples(frames - vocode_from)] out, or NULL: no vocoder */
-} synth_job;
-
-typedef struct {
-    const float *mel; /* [frames,100] */
-    int32_t frames;
-    float *samples;   /* [vocos_samples(frames)] out */
-} vocode_job;
-
-typedef struct {
-    double text_ms; /* text encoder and conditioning */
-    double ode_ms;
-    double vocos_ms;
-    double total_ms;
-} synth_times;
+/* samples [n] on the host -> mel [n/256+1,100] on the host. */
+f5_status synth_mel(const stage_context *c, const float *samples, int64_t n, float *mel);
 
 #endif

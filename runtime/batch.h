@@ -1,0 +1,50 @@
+/* batch.h — how the sequences of a call lie in memory, worked out on the host and copied to the device in one go.
+ *
+ * The model sees `branches` copies of the n sequences (conditional first, then null), packed along rows; the vocoder
+ * sees the slices that become sound, packed in their own way. */
+#ifndef F5_BATCH_H
+#define F5_BATCH_H
+
+#include "arena.h"
+#include "model.h"
+#include "ops.h"
+#include "request.h"
+
+/* Sizes of a batch: all that memory and control flow depend on. */
+typedef struct {
+    int32_t sequences, branches;
+    int32_t frames;        /* of one branch, all sequences together */
+    int32_t vocos_frames;  /* of all slices; 0: no vocoder */
+    int64_t samples;       /* of all slices */
+} batch_size;
+
+/* The arrays that describe a batch; the same members on the host (staging, sized at open) and on the device. */
+typedef struct {
+    int32_t *offsets;         /* [branches*sequences+1] */
+    int32_t *seq_of_row;      /* [branches*frames] */
+    int32_t *ids;             /* [branches*frames] token ids shifted by one; 0 = filler and the null branch */
+    uint8_t *text_keep;       /* [branches*frames] 1 = text, 0 = filler */
+    uint8_t *keep;            /* [frames] 1 = the reference's frame comes back at the end */
+    uint64_t *seeds;          /* [branches*sequences] */
+    float *cond;              /* [branches*frames,100] reference mel, zero elsewhere and in the null branch */
+    float *noise;             /* [branches*frames,100] given initial states (only sequences that have one) */
+    int32_t *vocos_offsets;   /* [sequences+1] */
+    int32_t *vocos_seq_of_row; /* [vocos_frames] */
+    int64_t *sample_offsets;  /* [sequences+1] */
+} batch_arrays;
+
+/* Takes every array for a batch of this size. False: the arena is full. */
+bool batch_take(arena *a, const batch_size *size, batch_arrays *b);
+
+int64_t vocos_samples(const model_config *config, int32_t frames);
+
+/* Sizes of a batch of jobs (not checked here). */
+batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n);
+
+/* Fills host arrays from the jobs. */
+void batch_fill(const model_config *config, const batch_size *size, const synth_job *jobs, const batch_arrays *host);
+
+/* Copies what the model reads to the device. */
+f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *device, const batch_arrays *host);
+
+#endif

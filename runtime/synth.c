@@ -1,0 +1,153 @@
+/* synth.c — one batch end to end; the page to read first.
+ *
+ *   text_encode        ids            -> text features        once
+ *   condition_project  cond, text     -> base                 once
+ *   noise              seeds          -> x
+ *   ode_run            x, base        -> mel                  nfe steps: dit_velocity, guide
+ *   vocos_decode       mel slices     -> samples */
+#include "synth.h"
+
+#include <time.h>
+
+static double now_ms(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
+}
+
+/* Rows of the state that come from the caller instead of the seeds. */
+static f5_status given_noise(ops *o, const batch_size *size, const batch_arrays *host, const synth_job *jobs,
+                             float *x) {
+    for (int32_t slot = 0; jobs && slot < size->branches * size->sequences; slot++) {
+        const synth_job *job = &jobs[slot % size->sequences];
+        if (!job->noise) continue;
+        size_t first = (size_t)host->offsets[slot] * MEL_BANDS, n = (size_t)job->frames * MEL_BANDS;
+        F5_TRY(o->copy_in(o, x + first, host->noise + first, n * sizeof(float)));
+    }
+    return F5_OK;
+}
+
+/* The vocoder on slices of x, and the samples to their owners. */
+static f5_status vocode_slices(const stage_context *c, const batch_size *size, const batch_arrays *device,
+                               const batch_arrays *host, const synth_job *jobs, const float *x) {
+    ops *o = c->ops;
+    if (size->vocos_frames == 0) return F5_OK;
+    f5_pack pack = {.rows = size->vocos_frames,
+                    .n_seq = size->sequences,
+                    .offsets = device->vocos_offsets,
+                    .seq_of_row = device->vocos_seq_of_row};
+    float *mel = arena_take(c->arena, (size_t)size->vocos_frames * MEL_BANDS, sizeof(float));
+    float *samples = arena_take(c->arena, (size_t)size->samples, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    for (int32_t i = 0; jobs && i < size->sequences; i++) {
+        size_t from = (size_t)(host->offsets[i] + jobs[i].vocode_from) * MEL_BANDS;
+        size_t to = (size_t)host->vocos_offsets[i] * MEL_BANDS;
+        size_t n = (size_t)(host->vocos_offsets[i + 1] - host->vocos_offsets[i]) * MEL_BANDS;
+        F5_TRY(o->copy_within(o, mel + to, x + from, n * sizeof(float)));
+    }
+    F5_TRY(vocos_decode(c, &pack, mel, device->sample_offsets, samples));
+    for (int32_t i = 0; jobs && i < size->sequences; i++) {
+        if (!jobs[i].samples) continue;
+        int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
+        F5_TRY(o->copy_out(o, jobs[i].samples, samples + first, (size_t)n * sizeof(float)));
+    }
+    return F5_OK;
+}
+
+f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *solver, const batch_size *size,
+                    const batch_arrays *host, const synth_job *jobs, synth_times *times) {
+    const model_config *config = &c->model->config;
+    ops *o = c->ops;
+    double start = now_ms();
+    arena_release(c->arena, 0);
+    c->arena->overflow = false;
+    F5_TRY(schedule_prepare(s, c->model, o, c->arena, solver));
+
+    batch_arrays device;
+    if (!batch_take(c->arena, size, &device)) return F5_E_MEMORY;
+    f5_pack pack = {.rows = size->branches * size->frames,
+                    .n_seq = size->branches * size->sequences,
+                    .offsets = device.offsets,
+                    .seq_of_row = device.seq_of_row};
+    size_t R = (size_t)pack.rows;
+    float *base = arena_take(c->arena, R * (size_t)config->dim, sizeof(float));
+    float *x = arena_take(c->arena, R * MEL_BANDS, sizeof(float));
+    size_t mark = arena_mark(c->arena);
+    float *text = arena_take(c->arena, R * (size_t)config->text_dim, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+
+    F5_TRY(batch_upload(o, size, &device, host));
+    F5_TRY(text_encode(c, &pack, device.ids, device.text_keep, text));
+    F5_TRY(condition_project(c, &pack, device.cond, text, base));
+    arena_release(c->arena, mark);
+    ops_at(o, "noise", -1);
+    F5_TRY(o->noise(o, "x", &(noise_args){.pack = &pack, .dim = MEL_BANDS, .seeds = device.seeds, .y = x}));
+    F5_TRY(given_noise(o, size, host, jobs, x));
+    double text_done = now_ms();
+
+    F5_TRY(ode_run(c, s, solver,
+                   &(ode_args){.pack = &pack,
+                               .branches = size->branches,
+                               .base = base,
+                               .keep = device.keep,
+                               .kept = device.cond,
+                               .x = x}));
+    for (int32_t i = 0; jobs && i < size->sequences; i++) {
+        if (!jobs[i].mel) continue;
+        size_t first = (size_t)host->offsets[i] * MEL_BANDS, n = (size_t)jobs[i].frames * MEL_BANDS;
+        F5_TRY(o->copy_out(o, jobs[i].mel, x + first, n * sizeof(float)));
+    }
+    double ode_done = now_ms();
+
+    F5_TRY(vocode_slices(c, size, &device, host, jobs, x));
+    double end = now_ms();
+    if (times) {
+        *times = (synth_times){.text_ms = text_done - start,
+                               .ode_ms = ode_done - text_done,
+                               .vocos_ms = end - ode_done,
+                               .total_ms = end - start};
+    }
+    return F5_OK;
+}
+
+f5_status synth_vocode(const stage_context *c, const batch_size *size, const batch_arrays *host,
+                       const vocode_job *jobs) {
+    ops *o = c->ops;
+    arena_release(c->arena, 0);
+    c->arena->overflow = false;
+    batch_arrays device;
+    if (!batch_take(c->arena, size, &device)) return F5_E_MEMORY;
+    f5_pack pack = {.rows = size->vocos_frames,
+                    .n_seq = size->sequences,
+                    .offsets = device.vocos_offsets,
+                    .seq_of_row = device.vocos_seq_of_row};
+    float *mel = arena_take(c->arena, (size_t)size->vocos_frames * MEL_BANDS, sizeof(float));
+    float *samples = arena_take(c->arena, (size_t)size->samples, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    F5_TRY(batch_upload(o, size, &device, host));
+    for (int32_t i = 0; jobs && i < size->sequences; i++) {
+        size_t first = (size_t)host->vocos_offsets[i] * MEL_BANDS, n = (size_t)jobs[i].frames * MEL_BANDS;
+        F5_TRY(o->copy_in(o, mel + first, jobs[i].mel, n * sizeof(float)));
+    }
+    F5_TRY(vocos_decode(c, &pack, mel, device.sample_offsets, samples));
+    for (int32_t i = 0; jobs && i < size->sequences; i++) {
+        int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
+        F5_TRY(o->copy_out(o, jobs[i].samples, samples + first, (size_t)n * sizeof(float)));
+    }
+    return F5_OK;
+}
+
+f5_status synth_mel(const stage_context *c, const float *samples, int64_t n, float *mel) {
+    ops *o = c->ops;
+    int64_t frames = n / MEL_HOP + 1;
+    arena_release(c->arena, 0);
+    c->arena->overflow = false;
+    float *x = arena_take(c->arena, (size_t)n, sizeof(float));
+    float *y = arena_take(c->arena, (size_t)frames * MEL_BANDS, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    F5_TRY(o->copy_in(o, x, samples, (size_t)n * sizeof(float)));
+    ops_at(o, "mel", -1);
+    mel_args args = {.n_samples = n, .samples = x, .bank = c->tables->mel_bank, .y = y};
+    F5_TRY(o->mel(o, "mel", &args));
+    return o->copy_out(o, mel, y, (size_t)frames * MEL_BANDS * sizeof(float));
+}
