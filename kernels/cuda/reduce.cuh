@@ -1,0 +1,20 @@
+/* reduce.cuh — sums and maxima over the lanes of a warp, in a fixed order: the same bits every run. */
+#ifndef F5_REDUCE_CUH
+#define F5_REDUCE_CUH
+
+#include <cuda_runtime.h>
+
+/* Over groups of `lanes` neighbouring lanes (a power of two); every lane of a group gets the result. */
+template <int lanes = 32> __device__ __forceinline__ float lanes_sum(float v) {
+#pragma unroll
+    for (int step = lanes / 2; step > 0; step /= 2) v += __shfl_xor_sync(0xffffffffu, v, step);
+    return v;
+}
+
+template <int lanes = 32> __device__ __forceinline__ float lanes_max(float v) {
+#pragma unroll
+    for (int step = lanes / 2; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, step));
+    return v;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/* cuda_context.cu — opening a device: its measure, one stream, one cuBLASLt handle, one workspace. */
+#include <cublasLt.h>
+#include <string.h>
+
+#include "cuda/launch.cuh"
+
+/* What NVIDIA recommends cuBLASLt be given on Hopper and later. */
+static constexpr size_t kBlasBytes = 32u << 20;
+
+extern "C" size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out) {
+    /* attention keeps rotated keys [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
+    size_t widest = (size_t)(dim > out ? dim : out);
+    return kBlasBytes + (size_t)rows * widest * sizeof(float);
+}
+
+extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t workspace_bytes, f5_error *error) {
+    memset(c, 0, sizeof *c);
+    int devices = 0;
+    cudaError_t probe = cudaGetDeviceCount(&devices);
+    if (probe != cudaSuccess)
+        return f5_fail(error, F5_E_DEVICE, "no CUDA device: %s; use --device cpu", cudaGetErrorString(probe));
+    if (ordinal < 0 || ordinal >= devices)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d does not exist: this machine has %d CUDA device(s)", ordinal,
+                       devices);
+    cudaDeviceProp prop;
+    if ((probe = cudaSetDevice(ordinal)) != cudaSuccess ||
+        (probe = cudaGetDeviceProperties(&prop, ordinal)) != cudaSuccess)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d cannot be used: %s", ordinal, cudaGetErrorString(probe));
+    if (prop.major < 8)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) has compute capability %d.%d; 8.0 or later is needed", ordinal,
+                       prop.name, prop.major, prop.minor);
+    c->device = ordinal;
+    c->sm = 10 * prop.major + prop.minor;
+    c->sm_count = prop.multiProcessorCount;
+    c->shared_bytes = (int)prop.sharedMemPerBlockOptin;
+    c->plan_rows = 2816;
+    memcpy(c->name, prop.name, sizeof c->name);
+    c->name[sizeof c->name - 1] = 0;
+
+    c->workspace_bytes = workspace_bytes < kBlasBytes ? kBlasBytes : workspace_bytes;
+    c->blas_bytes = kBlasBytes;
+    if ((probe = cudaMalloc(&c->workspace, c->workspace_bytes)) != cudaSuccess) {
+        (void)cudaGetLastError(); /* not sticky: the device is still usable with less */
+        return f5_fail(error, F5_E_MEMORY, "cuda:%d (%s): no room for a workspace of %zu MB; lower the limits", ordinal,
+                       c->name, c->workspace_bytes >> 20);
+    }
+    if ((probe = cudaStreamCreateWithFlags(&c->owned, cudaStreamNonBlocking)) != cudaSuccess) {
+        cuda_context_close(c);
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d: no stream: %s", ordinal, cudaGetErrorString(probe));
+    }
+    c->stream = c->owned;
+    cublasStatus_t blas = cublasLtCreate(&c->blas);
+    if (blas != CUBLAS_STATUS_SUCCESS) {
+        cuda_context_close(c);
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d: cuBLASLt does not start: %s", ordinal,
+                       cublasLtGetStatusString(blas));
+    }
+    return F5_OK;
+}
+
+extern "C" void cuda_context_close(cuda_context *c) {
+    if (!c) return;
+    if (c->owned) cudaStreamSynchronize(c->owned);
+    if (c->blas) cublasLtDestroy(c->blas);
+    if (c->owned) cudaStreamDestroy(c->owned);
+    if (c->workspace) cudaFree(c->workspace);
+    memset(c, 0, sizeof *c);
+}
+
+extern "C" f5_status cuda_context_finish(cuda_context *c) {
+    CUDA_TRY(c, "device", cudaStreamSynchronize(c->stream));
+    return F5_OK;
+}
+
+extern "C" const char *cuda_context_path(const cuda_context *c) {
+    return c->sm == 90 && !c->force_portable ? "hopper" : "portable";
+}

@@ -1,0 +1,75 @@
+/* cuda_context.h — what every CUDA op is given besides its arguments: a stream, the device's measure, a workspace.
+ *
+ * Plain C: the runtime includes it without CUDA's headers. One context serves one host thread at a time. Every op is
+ * asynchronous on the stream, allocates nothing, never synchronises, and so can be captured into a CUDA graph; all
+ * pointers in its arguments are device pointers, those inside its f5_pack included. Grids are sized from the host
+ * integers (pack->rows, pack->n_seq: the bucket); live lengths are read on the device, so that a captured graph serves
+ * any composition of its bucket.
+ *
+ * An op that fails returns its status and leaves the message in context.error. */
+#ifndef F5_CUDA_CONTEXT_H
+#define F5_CUDA_CONTEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Distinct matrix products a context remembers; a model has about 40, times the row counts planned for. */
+#define CUDA_MATMUL_PLANS 512
+
+/* One matrix product and the algorithm cuBLASLt chose for it. */
+typedef struct {
+    int32_t rows; /* planned for, see plan_rows */
+    int32_t in, out;
+    int32_t variant; /* epilogue and types, packed by linear.cu */
+    uint64_t algo[8]; /* cublasLtMatmulAlgo_t */
+} cuda_matmul_plan;
+
+typedef struct cuda_context {
+    struct CUstream_st *stream;   /* cudaStream_t; the context's own unless the caller replaces it */
+    struct CUstream_st *owned;    /* the stream made at open */
+    struct cublasLtContext *blas; /* cublasLtHandle_t */
+    int device;                   /* ordinal */
+    int sm;                       /* compute capability: 80, 86, 89, 90, 100, 120 */
+    int sm_count;
+    int shared_bytes;             /* shared memory a block may ask for */
+    bool force_portable;          /* leave the paths that only one architecture has alone */
+
+    /* Rows that a product over packed sequences is planned for, whatever its own count, so that a row's result is the
+     * same bits in every bucket. 0: plan for each bucket's own rows. */
+    int32_t plan_rows;
+
+    void *workspace; /* an op's scratch, free again when the op is done; 256-byte aligned */
+    size_t workspace_bytes;
+    size_t blas_bytes; /* its first part, lent to cuBLASLt */
+
+    int32_t n_plans;
+    cuda_matmul_plan plans[CUDA_MATMUL_PLANS];
+
+    char name[256]; /* of the device */
+    f5_error error;
+} cuda_context;
+
+/* Scratch that the ops need to serve packs of `rows` rows in models of width `dim` and widest linear output `out`. */
+size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out);
+
+/* Opens device `ordinal` with a workspace of so many bytes. F5_E_DEVICE: no such device, or one older than sm_80;
+ * F5_E_MEMORY: the workspace does not fit. *c is a caller's struct; on failure it needs no close. */
+f5_status cuda_context_open(cuda_context *c, int ordinal, size_t workspace_bytes, f5_error *error);
+void cuda_context_close(cuda_context *c);
+
+/* Waits for the stream; reports a failure of anything launched on it. */
+f5_status cuda_context_finish(cuda_context *c);
+
+/* Tells whether a kernel-path name is one this device runs, for tests and the bench: "hopper" or "portable". */
+const char *cuda_context_path(const cuda_context *c);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
