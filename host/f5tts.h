@@ -35,8 +35,7 @@ extern "C" {
 typedef struct f5_engine f5_engine; /* a model, its device and all working memory */
 typedef struct f5_voice f5_voice;   /* a reference recording, ready to be cloned */
 
-const char *f5_version(void);                    /* "0.1.0" */
-const char *f5_status_string(f5_status status);  /* "ok", "bad argument", ... never NULL */
+const char *f5_version(void); /* "0.1.0" */
 
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 

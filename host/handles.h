@@ -16,6 +16,9 @@ struct f5_engine {
     int32_t *tokens;         /* [max_frames] */
     float *mel;              /* [max_frames,100] */
     float *samples;          /* [256*max_frames] */
+    /* requests of a batch as the core takes them */
+    synth_job *jobs;         /* [max_batch] */
+    vocode_job *vocode_jobs; /* [max_batch] */
 };
 
 struct f5_voice {

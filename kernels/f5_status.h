@@ -22,6 +22,8 @@ typedef enum {
     F5_E_CANCELLED    /* a callback asked to stop */
 } f5_status;
 
+const char *f5_status_string(f5_status status); /* "ok", "bad argument", ...; never NULL */
+
 /* Filled by the call that fails; the caller owns it. message is always terminated. */
 typedef struct {
     f5_status status;

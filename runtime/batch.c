@@ -60,6 +60,14 @@ static void fill_sequence(const synth_job *job, int32_t slot, int32_t row, bool 
     }
 }
 
+/* Rows and samples of slice i of the vocoder's pack; slices are filled in order. */
+static void fill_slice(const model_config *config, int32_t i, int32_t frames, const batch_arrays *h) {
+    int32_t first = h->vocos_offsets[i];
+    for (int32_t f = 0; f < frames; f++) h->vocos_seq_of_row[first + f] = i;
+    h->vocos_offsets[i + 1] = first + frames;
+    h->sample_offsets[i + 1] = h->sample_offsets[i] + vocos_samples(config, frames);
+}
+
 void batch_fill(const model_config *config, const batch_size *size, const synth_job *jobs, const batch_arrays *h) {
     memset(h->keep, 0, (size_t)size->frames);
     int32_t row = 0;
@@ -71,15 +79,27 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
     }
     h->offsets[size->branches * size->sequences] = row;
 
-    row = 0;
+    h->vocos_offsets[0] = 0;
     h->sample_offsets[0] = 0;
-    for (int32_t i = 0; i < size->sequences; i++) {
-        int32_t frames = jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0;
-        h->vocos_offsets[i] = row;
-        h->sample_offsets[i + 1] = h->sample_offsets[i] + vocos_samples(config, frames);
-        for (int32_t f = 0; f < frames; f++) h->vocos_seq_of_row[row++] = i;
+    for (int32_t i = 0; i < size->sequences; i++)
+        fill_slice(config, i, jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0, h);
+}
+
+batch_size vocode_measure(const model_config *config, const vocode_job *jobs, int32_t n) {
+    batch_size size = {.sequences = n, .branches = 1};
+    for (int32_t i = 0; i < n; i++) {
+        size.vocos_frames += jobs[i].frames;
+        size.samples += vocos_samples(config, jobs[i].frames);
     }
-    h->vocos_offsets[size->sequences] = row;
+    return size;
+}
+
+void vocode_fill(const model_config *config, const vocode_job *jobs, int32_t n, const batch_arrays *h) {
+    memset(h->offsets, 0, ((size_t)n + 1) * sizeof(int32_t));
+    memset(h->seeds, 0, (size_t)n * sizeof(uint64_t));
+    h->vocos_offsets[0] = 0;
+    h->sample_offsets[0] = 0;
+    for (int32_t i = 0; i < n; i++) fill_slice(config, i, jobs[i].frames, h);
 }
 
 f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *d, const batch_arrays *h) {

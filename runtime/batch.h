@@ -44,6 +44,10 @@ batch_size batch_measure(const model_config *config, const synth_solver *solver,
 /* Fills host arrays from the jobs. */
 void batch_fill(const model_config *config, const batch_size *size, const synth_job *jobs, const batch_arrays *host);
 
+/* The same for the vocoder alone: mels one after another, each a sequence. */
+batch_size vocode_measure(const model_config *config, const vocode_job *jobs, int32_t n);
+void vocode_fill(const model_config *config, const vocode_job *jobs, int32_t n, const batch_arrays *host);
+
 /* Copies what the model reads to the device. */
 f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *device, const batch_arrays *host);
 

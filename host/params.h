@@ -1,0 +1,19 @@
+/* params.h — sized parameter structs of the public API, in and out. */
+#ifndef F5_PARAMS_H
+#define F5_PARAMS_H
+
+#include <stddef.h>
+
+#include "f5tts.h"
+#include "request.h"
+
+/* Copies a caller's struct over defaults, as far as both sides know it. F5_E_ARGUMENT names the struct. */
+f5_status params_read(void *to, size_t to_size, const void *from, const char *name, f5_error *error);
+
+/* Copies a result into a caller's struct, all but its size. */
+f5_status params_write(void *to, const void *from, size_t from_size, const char *name, f5_error *error);
+
+/* Solver settings of the public struct, unchecked. */
+f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_error *error);
+
+#endif
