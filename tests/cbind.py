@@ -3,8 +3,8 @@
     status = call("linear", pack=make_pack([3, 0, 5], tail=2), out=8, x=x, w=w, y=y.a, **{"in": 16})
 
 `call` builds NAME_args (fields not given are zero, as with C's designated initialisers) and runs NAME_ref.
-Anything in a header that this small parser does not understand is a CHeaderError, and tests/ops/test_cbind.py holds
-every size and offset against the C compiler's.
+A struct that this small parser does not understand is a CHeaderError when it is used, and tests/ops/test_cbind.py
+holds every size and offset against the C compiler's.
 
 Environment: F5_BUILD, the build folder (default: build/ beside kernels/); F5_TEST_LIBRARY, the library itself.
 """
@@ -42,7 +42,7 @@ class Headers:
     """Everything the op headers declare: constants (enum members and integer #defines), enums, structs."""
 
     def __init__(self, folder=KERNELS):
-        self.constants, self.enums, self.structs, self.pointees, self.origin = {}, set(), {}, {}, {}
+        self.constants, self.enums, self.structs, self.pointees, self.failed = {}, set(), {}, {}, {}
         self._texts = {p.name: self._strip(p.read_text(encoding="utf-8")) for p in sorted(Path(folder).glob("*.h"))}
         self._done = set()
         for name in self._texts:
@@ -67,6 +67,14 @@ class Headers:
         for match in re.finditer(r"\btypedef\s+(struct|enum)\b", text):
             self._typedef(name, match.group(1), text[match.end():])
 
+    def struct(self, name):
+        """The ctypes Structure of this name. What could not be parsed fails here, when it is asked for."""
+        if name in self.failed:
+            raise self.failed[name]
+        if name not in self.structs:
+            raise CHeaderError(f"no header in kernels/ declares {name}")
+        return self.structs[name]
+
     def _typedef(self, header, kind, rest):
         if re.match(r"\s+\w+\s+\w+\s*;", rest):
             return  # an opaque handle: never passed by value
@@ -74,16 +82,18 @@ class Headers:
         if not match:
             raise CHeaderError(f"{header}: typedef {kind} not understood: {rest[:80].strip()!r}")
         body, name = match.groups()
-        if kind == "enum":
-            self._enum(header, name, body)
-        else:
-            self._struct(header, name, body)
-        self.origin[name] = header
+        try:
+            if kind == "enum":
+                self._enum(header, name, body)
+            else:
+                self._struct(header, name, body)
+        except CHeaderError as error:
+            self.failed[name] = error
 
     def _enum(self, header, name, body):
         value = 0
         for item in filter(None, (part.strip() for part in body.split(","))):
-            match = re.fullmatch(r"(\w+)(?:\s*=\s*(-?\w+))?", item)
+            match = re.fullmatch(r"(\w+)(?:\s*=\s*([-\w */]+))?", item)
             if not match:
                 raise CHeaderError(f"{header}: {name}: enumerator not understood: {item!r}")
             if match.group(2) is not None:
@@ -92,13 +102,27 @@ class Headers:
             value += 1
         self.enums.add(name)
 
-    def _integer(self, header, word):
-        if word in self.constants:
-            return self.constants[word]
-        try:
-            return int(word, 0)
-        except ValueError:
-            raise CHeaderError(f"{header}: not an integer: {word!r}") from None
+    def _integer(self, header, text):
+        """A number, a known constant, or products and quotients of them."""
+        value, operator = None, None
+        for token in re.findall(r"-?\w+|[*/]|\S", text):
+            if token in ("*", "/") and value is not None and operator is None:
+                operator = token
+                continue
+            try:
+                number = self.constants[token] if token in self.constants else int(token, 0)
+            except ValueError:
+                raise CHeaderError(f"{header}: not an integer: {text!r}") from None
+            if value is None:
+                value = number
+            elif operator:
+                value = value * number if operator == "*" else value // number
+                operator = None
+            else:
+                raise CHeaderError(f"{header}: not an integer: {text!r}")
+        if value is None or operator:
+            raise CHeaderError(f"{header}: not an integer: {text!r}")
+        return value
 
     def _struct(self, header, name, body):
         fields, pointees = [], {}
@@ -112,7 +136,7 @@ class Headers:
                 raise CHeaderError(f"{header}: {name}: member not understood: {words!r}")
             base, declarators = match.groups()
             for declarator in declarators.split(","):
-                part = re.fullmatch(r"(\**)(?: ?const )?(\w+)(?:\[(\w+)\])?", declarator.strip())
+                part = re.fullmatch(r"(\**)(?: ?const )?(\w+)(?:\[([-\w */]+)\])?", declarator.strip())
                 if not part:
                     raise CHeaderError(f"{header}: {name}: member not understood: {words!r}")
                 stars, field, count = part.groups()
@@ -134,8 +158,8 @@ class Headers:
             return SCALARS[base]
         if base in self.enums:
             return ctypes.c_int
-        if base in self.structs:
-            return self.structs[base]
+        if base in self.structs or base in self.failed:
+            return self.struct(base)
         raise CHeaderError(f"{header}: {struct}: unknown type {base!r}")
 
 
@@ -220,7 +244,7 @@ class Pack:
         self.spans = [(int(a), int(b)) for a, b in zip(self.offsets[:-1], self.offsets[1:])]
         for slot, (begin, end) in enumerate(self.spans):
             self.seq_of_row[begin:end] = slot
-        self.struct = headers().structs["f5_pack"](rows=self.rows, n_seq=self.n_seq, offsets=self.offsets.ctypes.data,
+        self.struct = headers().struct("f5_pack")(rows=self.rows, n_seq=self.n_seq, offsets=self.offsets.ctypes.data,
                                                    seq_of_row=self.seq_of_row.ctypes.data)
 
 
@@ -289,7 +313,7 @@ def _field_value(struct, field, ctype, pointee, value):
 def args(op, fields):
     """NAME_args filled from the fields; keeps what they point to alive."""
     name = f"{op}_args"
-    struct, pointees = headers().structs[name], headers().pointees[name]
+    struct, pointees = headers().struct(name), headers().pointees[name]
     types = dict(struct._fields_)
     unknown = sorted(set(fields) - set(types))
     if unknown:
