@@ -214,7 +214,7 @@ def compare_vocoder(c, vocos, MelSpec):
     tone = torch.sin(2000 * time) * torch.exp(-3 * time)
     for what, samples in {
         "noise": 0.1 * c.randn(23456),
-        "a tone over a noise floor of -60 dB": tone + 1e-3 * c.randn(23456),
+        "a tone over a noise floor of -50 dB": tone + 3e-3 * c.randn(23456),
         "513 samples": 0.3 * c.randn(513),
     }.items():
         c.report(f"mel of {what}", ours.mel(samples), MelSpec()(samples[None])[0].t())
