@@ -1,0 +1,97 @@
+# Two commands do everything on a fresh machine:
+#   make demo   install what is missing, build, speak a sentence into out/demo.wav
+#   make test   install what is missing, build, run every test
+# The build itself is CMake's (CMakePresets.json); this file only strings the steps together.
+
+BUILD    := build
+ASAN     := build-asan
+SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 2>/dev/null && echo $$p && break; done)
+PYTHON   := $(or $(PYTHON),/usr/bin/python3)
+
+PACKAGES      := gcc g++ cmake ninja-build pkg-config libopenblas-openmp-dev libsndfile1-dev libsoxr-dev libyaml-dev \
+                 libpng-dev python3 python3-numpy
+DEMO_PACKAGES := alsa-utils
+TEST_PACKAGES := libcmocka-dev python3-torch python3-pytest python3-yaml
+
+# The demo's voice: the recording that comes with the project's data, else one that Debian ships, else your own.
+SHARED_VOICE := ../shared/data/basic_ref_en.wav
+ifneq ($(wildcard $(SHARED_VOICE)),)
+DEMO_VOICE ?= $(SHARED_VOICE)
+DEMO_TRANSCRIPT ?= Some call me nature, others call me mother nature.
+else
+DEMO_VOICE ?= /usr/share/sounds/alsa/Front_Center.wav
+DEMO_TRANSCRIPT ?= Front center.
+endif
+DEMO_TEXT  ?= The quick brown fox jumps over the lazy dog.
+DEMO_ARCH  ?= demo
+DEMO_NFE   ?= 32
+DEMO_MODEL := out/$(DEMO_ARCH).f5
+
+.PHONY: demo test test-c test-python asan build build-asan bench clean format demo-packages test-packages
+
+demo: demo-packages build $(DEMO_MODEL)
+	@echo
+	@echo "No trained voice can be shipped yet: $(DEMO_MODEL) has random weights of trained size."
+	@echo "Every stage of F5-TTS runs, on a real recording; what you hear is noise in the shape of speech."
+	@echo "With a real checkpoint: $(BUILD)/bin/f5tts convert --help"
+	@echo
+	$(BUILD)/bin/f5tts infer --model $(DEMO_MODEL) --ref_audio $(DEMO_VOICE) --ref_text "$(DEMO_TRANSCRIPT)" \
+	    --gen_text "$(DEMO_TEXT)" --nfe_step $(DEMO_NFE) --seed 1 \
+	    --output_dir out --output_file demo.wav --spectrogram out/demo.png
+
+out/%.f5: weights/random_checkpoint.py | build
+	@mkdir -p out
+	$(PYTHON) weights/random_checkpoint.py --arch $* --seed 1 out/$*
+	$(BUILD)/bin/f5tts convert --config out/$*/model.yaml --checkpoint out/$*/model.safetensors \
+	    --vocab out/$*/vocab.txt --vocos-config out/$*/vocos/config.yaml --vocos out/$*/vocos/pytorch_model.bin \
+	    --output $@
+
+test: test-packages build build-asan test-c test-python
+
+test-c:
+	ctest --test-dir $(BUILD) --output-on-failure
+	ctest --test-dir $(ASAN) --output-on-failure
+
+test-python:
+	F5_BUILD=$(CURDIR)/$(BUILD) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
+
+build:
+	@cmake --preset release -Wno-dev > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@cmake --build --preset release
+
+build-asan:
+	@cmake --preset asan -Wno-dev > $(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@cmake --build --preset asan
+
+bench: build
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/cpu_eval.py
+
+# Installs the packages that dpkg does not know; elsewhere says what is wanted and goes on.
+define install_packages
+	@if command -v dpkg-query > /dev/null; then \
+	    missing=""; \
+	    for p in $(1); do \
+	        dpkg-query -W -f '$${Status}' $$p 2> /dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; \
+	    done; \
+	    if [ -n "$$missing" ]; then \
+	        echo "installing:$$missing"; \
+	        { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
+	            --no-install-recommends $$missing > /dev/null; } || { echo "could not install:$$missing"; exit 1; }; \
+	    fi; \
+	else \
+	    echo "not a Debian system; this needs the equivalents of: $(1)"; \
+	fi
+endef
+
+demo-packages:
+	$(call install_packages,$(PACKAGES) $(if $(wildcard $(DEMO_VOICE)),,$(DEMO_PACKAGES)))
+
+test-packages:
+	$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+
+clean:
+	rm -rf $(BUILD) $(ASAN) $(BUILD).log $(ASAN).log out
