@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "duration.h"
+#include "config.h"
 #include "handles.h"
 #include "params.h"
 #include "tokenizer.h"
@@ -112,16 +112,6 @@ void f5_close(f5_engine *e) {
     if (!e) return;
     pthread_mutex_destroy(&e->lock);
     engine_free(e);
-}
-
-static const char *tokenizer_name(tokenizer_kind kind) {
-    switch (kind) {
-    case TOKENIZER_PINYIN: return "pinyin";
-    case TOKENIZER_CHAR: return "char";
-    case TOKENIZER_BYTE: return "byte";
-    case TOKENIZER_CUSTOM: return "custom";
-    }
-    return "?";
 }
 
 static const char *dtype_name(f5_dtype type) {

@@ -10,6 +10,7 @@ extern "C" {
 #endif
 
 #include "attention.h"
+#include "cast.h"
 #include "conv1d.h"
 #include "conv_pos.h"
 #include "dwconv_norm.h"
@@ -24,6 +25,7 @@ extern "C" {
 #include "text_rows.h"
 #include "timestep.h"
 
+f5_status cast_cuda(cuda_context *c, const cast_args *a);
 f5_status linear_cuda(cuda_context *c, const linear_args *a);
 f5_status attention_cuda(cuda_context *c, const attention_args *a);
 f5_status norm_cuda(cuda_context *c, const norm_args *a);

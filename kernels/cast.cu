@@ -1,0 +1,33 @@
+/* cast.cu — eight elements a thread, one 16-byte store.
+ * Memory bound: 6 bytes an element. 2812 rows of 1024: 17 MB, 4 us at 4.2 TB/s. */
+#include "cuda/launch.cuh"
+
+namespace {
+
+constexpr int THREADS = 256;
+
+template <typename T> __global__ void cast_by_eights(int64_t n, const float *__restrict__ x, T *__restrict__ y) {
+    int64_t step = int64_t{gridDim.x} * THREADS * 8;
+    for (int64_t i = (int64_t{blockIdx.x} * THREADS + threadIdx.x) * 8; i < n; i += step) {
+        if (i + 8 <= n) {
+            float v[8];
+            load8(v, x + i);
+            store8(y + i, v);
+        } else {
+            for (int64_t j = i; j < n; j++) y[j] = from_float<T>(x[j]);
+        }
+    }
+}
+
+} // namespace
+
+extern "C" f5_status cast_cuda(cuda_context *c, const cast_args *a) {
+    if (a->n < 0) return f5_fail(&c->error, F5_E_SHAPE, "cast: %lld elements", (long long)a->n);
+    if (a->n == 0) return F5_OK;
+    return for_dtype(c, "cast", a->type, [&](auto zero) {
+        using T = decltype(zero);
+        cast_by_eights<<<grid_for(c, ceil_div<int64_t>(a->n, 8), THREADS), THREADS, 0, c->stream>>>(
+            a->n, a->x, static_cast<T *>(a->y));
+        return cuda_launched(c, "cast");
+    });
+}
