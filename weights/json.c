@@ -85,7 +85,7 @@ static f5_status parse_string(parser *p, const char **text, uint32_t *bytes) {
     for (;;) {
         if (p->at == p->end) return fail(p, "the text ends inside a string");
         uint32_t code;
-        int length = utf8_decode(p->at, (size_t)(p->end - p->at), &code);
+        size_t length = utf8_decode(p->at, (size_t)(p->end - p->at), &code);
         if (length == 0) return fail(p, "not UTF-8");
         if (code < 0x20) return fail(p, "a control character in a string");
         if (code == '"') break;
@@ -93,7 +93,7 @@ static f5_status parse_string(parser *p, const char **text, uint32_t *bytes) {
             F5_TRY(parse_escape(p));
             continue;
         }
-        memcpy(p->out, p->at, (size_t)length);
+        memcpy(p->out, p->at, length);
         p->out += length;
         p->at += length;
     }
@@ -317,23 +317,22 @@ size_t json_escape(char *out, size_t size, const char *s, size_t bytes) {
     size_t total = 0, written = 0;
     bool full = size == 0;
     for (size_t i = 0; i < bytes;) {
-        char piece[8];
+        char escape[8];
+        const char *piece = escape;
         uint32_t code = 0;
-        int taken = utf8_decode(s + i, bytes - i, &code), length;
-        if (taken == 0) length = snprintf(piece, sizeof piece, "\\ufffd"); /* U+FFFD stands for a stray byte */
-        else if (code == '"' || code == '\\') length = snprintf(piece, sizeof piece, "\\%c", (char)code);
-        else if (code == '\n') length = snprintf(piece, sizeof piece, "\\n");
+        size_t taken = utf8_decode(s + i, bytes - i, &code), length;
+        if (taken == 0) length = (size_t)snprintf(escape, sizeof escape, "\\ufffd"); /* stands for a stray byte */
+        else if (code == '"' || code == '\\') length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)code);
+        else if (code == '\n') length = (size_t)snprintf(escape, sizeof escape, "\\n");
         else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-            length = snprintf(piece, sizeof piece, "\\u%04x", (unsigned)code);
-        else memcpy(piece, s + i, (size_t)(length = taken));
-        i += taken ? (size_t)taken : 1;
-        total += (size_t)length;
-        if (!full && written + (size_t)length < size) {
-            memcpy(out + written, piece, (size_t)length);
-            written += (size_t)length;
-        } else {
-            full = true;
-        }
+            length = (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code);
+        else piece = s + i, length = taken;
+        i += taken ? taken : 1;
+        total += length;
+        full = full || written + length >= size;
+        if (full) continue;
+        memcpy(out + written, piece, length);
+        written += length;
     }
     if (size) out[written] = '\0';
     return total;
