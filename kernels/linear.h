@@ -12,6 +12,8 @@
  *
  * Types: x and w are `type`; bias, gate, addend are F32; y is F32 if y_f32, else `type`.
  * The reference takes F32 only (else F5_E_UNSUPPORTED). x, w, y 16-byte aligned; rows >= 0, in and out >= 1.
+ * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it each
+ * call rounds the bias anew. The reference does not read it.
  * Rows of y that belong to no sequence are left as they were or hold anything.
  * A row's result depends on its own sequence's rows and length only (the reference multiplies sequence by sequence,
  * in tiles whose shape does not depend on the number of threads). pack NULL: all rows are one sequence. */
@@ -41,6 +43,7 @@ typedef struct {
     const float *gate;    /* [out] or NULL (RESIDUAL) */
     const float *addend;  /* [rows,out] (RESIDUAL) */
     void *y;              /* [rows,out] F32 if y_f32, else type */
+    const void *bias_as_type; /* [out] type or NULL */
     linear_epilogue epilogue;
     f5_dtype type;        /* of x and w */
     bool y_f32;
