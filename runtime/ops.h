@@ -1,6 +1,7 @@
 /* ops.h — the op table: the model is ordinary C calling through it, and what the calls do depends on the table.
  *
  *   ref    runs the plain C references                      (CPU)
+ *   cuda   launches the CUDA twins on a stream           (GPU; device_cuda.c)
  *   plan   counts calls and arithmetic, touches no data     (sizes the arena)
  *   trace  runs another table and reports every output with its time
  *
@@ -45,6 +46,9 @@
     X(istft)
 
 typedef struct ops ops;
+typedef f5_status (*ops_body)(void *user);
+
+#define OPS_GRAPH_KEY_BYTES 32
 
 struct ops {
 #define OPS_MEMBER(name) f5_status (*name)(ops * o, const char *label, const name##_args *a);
@@ -54,11 +58,16 @@ struct ops {
     f5_status (*copy_in)(ops *o, void *device, const void *host, size_t bytes);
     f5_status (*copy_out)(ops *o, void *host, const void *device, size_t bytes);
     f5_status (*copy_within)(ops *o, void *to, const void *from, size_t bytes);
+    /* runs body(user), which calls ops only; or replays what it did when last given this key. Everything that body's
+     * calls depend on, pointers included, must follow from the key. */
+    f5_status (*graph)(ops *o, const uint8_t key[OPS_GRAPH_KEY_BYTES], ops_body body, void *user);
+    f5_status (*finish)(ops *o); /* waits until all results are there */
 
     f5_dtype type;     /* operands of the matrix products */
     const char *stage; /* set by the model as it goes */
     int32_t index;     /* block within the stage, or -1 */
     char failure[96];  /* name of the op call that failed */
+    int64_t graphs_captured;
 };
 
 static inline void ops_at(ops *o, const char *stage, int32_t index) {

@@ -50,6 +50,16 @@ static f5_status copy_in_plan(ops *o, void *to, const void *from, size_t bytes) 
     return F5_OK;
 }
 
+static f5_status graph_in_plan(ops *o, const uint8_t *key, ops_body body, void *user) {
+    (void)o, (void)key;
+    return body(user);
+}
+
+static f5_status finish_in_plan(ops *o) {
+    (void)o;
+    return F5_OK;
+}
+
 void ops_plan_init(ops_plan *p, f5_dtype type) {
     *p = (ops_plan){.ops = {
 #define ENTRY(name) .name = name##_in_plan,
@@ -58,6 +68,8 @@ void ops_plan_init(ops_plan *p, f5_dtype type) {
                             .copy_in = copy_in_plan,
                         .copy_out = copy_in_plan,
                         .copy_within = copy_in_plan,
+        .graph = graph_in_plan,
+        .finish = finish_in_plan,
                         .type = type,
                         .index = -1,
                     }};

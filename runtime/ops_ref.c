@@ -26,6 +26,16 @@ static f5_status copy_on_cpu(ops *o, void *to, const void *from, size_t bytes) {
     return F5_OK;
 }
 
+static f5_status graph_on_cpu(ops *o, const uint8_t *key, ops_body body, void *user) {
+    (void)o, (void)key;
+    return body(user);
+}
+
+static f5_status finish_on_cpu(ops *o) {
+    (void)o;
+    return F5_OK;
+}
+
 void ops_ref_init(ops *o) {
     *o = (ops){
 #define ENTRY(name) .name = name##_on_cpu,
@@ -34,6 +44,8 @@ void ops_ref_init(ops *o) {
             .copy_in = copy_on_cpu,
         .copy_out = copy_on_cpu,
         .copy_within = copy_on_cpu,
+        .graph = graph_on_cpu,
+        .finish = finish_on_cpu,
         .type = F5_F32,
         .index = -1,
     };

@@ -66,6 +66,16 @@ static f5_status copy_within_traced(ops *o, void *to, const void *from, size_t b
     return inner->copy_within(inner, to, from, bytes);
 }
 
+/* the body calls the traced table, so its ops are reported too */
+static f5_status graph_traced(ops *o, const uint8_t *key, ops_body body, void *user) {
+    (void)o, (void)key;
+    return body(user);
+}
+static f5_status finish_traced(ops *o) {
+    ops *inner = ((ops_trace *)o)->inner;
+    return inner->finish(inner);
+}
+
 void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user) {
     *t = (ops_trace){.ops =
                          {
@@ -75,6 +85,8 @@ void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user) {
                                  .copy_in = copy_in_traced,
                              .copy_out = copy_out_traced,
                              .copy_within = copy_within_traced,
+                             .graph = graph_traced,
+                             .finish = finish_traced,
                              .type = inner->type,
                              .index = -1,
                          },

@@ -36,7 +36,7 @@ typedef enum { ALWAYS, QK_NORM, LONG_SKIP } condition;
 typedef enum { MATRIX, PLAIN } type_class; /* PLAIN: F32 always */
 
 struct manifest_line {
-    const char *name;        /* %d: the block */
+    const char *name; /* %d: the block */
     int16_t dims[MANIFEST_MAX_RANK];
     type_class class;
     manifest_packing packing;
@@ -48,7 +48,8 @@ struct manifest_line {
 };
 
 #define AT(field) .address = offsetof(model, field)
-#define IN_BLOCK(field) .address = offsetof(model, dit.block[0].field), .stride = sizeof(dit_block_weights), .repeat = BLOCKS
+#define IN_BLOCK(field)                                                                                                \
+    .address = offsetof(model, dit.block[0].field), .stride = sizeof(dit_block_weights), .repeat = BLOCKS
 #define IN_TEXT(field)                                                                                                 \
     .address = offsetof(model, dit.text_block[0].field), .stride = sizeof(convnext_weights), .repeat = TEXT_BLOCKS
 #define IN_VOCOS(field)                                                                                                \
@@ -78,10 +79,11 @@ static const manifest_line lines[] = {
     {"text.blocks.%d.pw2.weight",    {T, T2},  MATRIX, PACK_COPY,    TEXT "pwconv2.weight", IN_TEXT(pw2.w)},
     {"text.blocks.%d.pw2.bias",      {T},      PLAIN,  PACK_COPY,    TEXT "pwconv2.bias",   IN_TEXT(pw2.b)},
 
-    /* upstream's projection of [x | cond | text] as three, since cond and text do not change over the ODE */
-    {"dit.input.x.weight",     {D, MELS},      MATRIX, PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_x.w), .first = 0, .columns = INPUT},
-    {"dit.input.cond.weight",  {D, MELS},      MATRIX, PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_cond.w), .first = MELS, .columns = INPUT},
-    {"dit.input.text.weight",  {D, T},         MATRIX, PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_text.w), .first = MELS2, .columns = INPUT},
+    /* upstream's projection of [x | cond | text] as three, since cond and text do not change over the ODE;
+     * small, and in F32 everywhere: it reads the ODE state as it is */
+    {"dit.input.x.weight",     {D, MELS},      PLAIN,  PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_x.w), .first = 0, .columns = INPUT},
+    {"dit.input.cond.weight",  {D, MELS},      PLAIN,  PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_cond.w), .first = MELS, .columns = INPUT},
+    {"dit.input.text.weight",  {D, T},         PLAIN,  PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_text.w), .first = MELS2, .columns = INPUT},
     {"dit.input.bias",         {D},            PLAIN,  PACK_COPY,    DIT "input_embed.proj.bias", AT(dit.input_cond.b)},
     {"dit.conv_pos.0.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, DIT "input_embed.conv_pos_embed.conv1d.0.weight", AT(dit.conv_pos_w[0])},
     {"dit.conv_pos.0.bias",    {D},            PLAIN,  PACK_COPY,    DIT "input_embed.conv_pos_embed.conv1d.0.bias", AT(dit.conv_pos_b[0])},
@@ -134,31 +136,50 @@ static const manifest_line lines[] = {
  * (config.c): nothing here overflows 64 bits. */
 static int64_t dimension(const model_config *c, int16_t symbol) {
     switch (symbol) {
-    case D: return c->dim;
-    case F: return c->ff_dim;
-    case I: return (int64_t)c->heads * HEAD;
-    case T: return c->text_dim;
-    case C: return c->vocos_dim;
-    case E: return c->vocos_ff_dim;
-    case V1: return (int64_t)c->vocab_size + 1;
-    case I3: return (int64_t)c->heads * HEAD * 3;
-    case T2: return (int64_t)c->text_dim * 2;
-    case D2: return (int64_t)c->dim * 2;
-    case D6: return (int64_t)c->dim * 6;
-    case GROUP: return c->dim / CONV_POS_GROUPS;
-    case INPUT: return (int64_t)c->text_dim + MELS2;
-    case MODULE: return (int64_t)c->dim * (6 * (int64_t)c->depth + 2);
-    default: return symbol;
+    case D:
+        return c->dim;
+    case F:
+        return c->ff_dim;
+    case I:
+        return (int64_t)c->heads * HEAD;
+    case T:
+        return c->text_dim;
+    case C:
+        return c->vocos_dim;
+    case E:
+        return c->vocos_ff_dim;
+    case V1:
+        return (int64_t)c->vocab_size + 1;
+    case I3:
+        return (int64_t)c->heads * HEAD * 3;
+    case T2:
+        return (int64_t)c->text_dim * 2;
+    case D2:
+        return (int64_t)c->dim * 2;
+    case D6:
+        return (int64_t)c->dim * 6;
+    case GROUP:
+        return c->dim / CONV_POS_GROUPS;
+    case INPUT:
+        return (int64_t)c->text_dim + MELS2;
+    case MODULE:
+        return (int64_t)c->dim * (6 * (int64_t)c->depth + 2);
+    default:
+        return symbol;
     }
 }
 
 static int32_t repetitions(const model_config *c, const manifest_line *line) {
     if ((line->when == QK_NORM && !c->qk_norm) || (line->when == LONG_SKIP && !c->long_skip)) return 0;
     switch (line->repeat) {
-    case BLOCKS: return c->depth;
-    case TEXT_BLOCKS: return c->text_blocks;
-    case VOCOS_BLOCKS: return c->vocos_layers;
-    default: return 1;
+    case BLOCKS:
+        return c->depth;
+    case TEXT_BLOCKS:
+        return c->text_blocks;
+    case VOCOS_BLOCKS:
+        return c->vocos_layers;
+    default:
+        return 1;
     }
 }
 
@@ -229,7 +250,9 @@ static manifest_tensor tensor_of(const model_config *c, const manifest_line *lin
     return t;
 }
 
-static int alignment_rank(const manifest_tensor *t) { return t->bytes % 64 == 0 ? 0 : t->bytes % 16 == 0 ? 1 : 2; }
+static int alignment_rank(const manifest_tensor *t) {
+    return t->bytes % 64 == 0 ? 0 : t->bytes % 16 == 0 ? 1 : 2;
+}
 
 f5_status manifest_list(const model_config *config, f5_dtype type, manifest_tensor **list, int32_t *count,
                         f5_error *error) {
@@ -255,7 +278,8 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
     expand(source->key, sizeof source->key, pattern, number);
     int64_t *dims = source->dims;
     switch (t->packing) {
-    case PACK_COPY: break;
+    case PACK_COPY:
+        break;
     case PACK_SQUEEZE: /* [C] from [1,1,C] */
         source->rank = 3;
         dims[2] = t->dims[0], dims[1] = dims[0] = 1;
@@ -271,7 +295,9 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
         dims[0] = t->dims[0] / t->sources;
         if (strchr(t->line->keys, '*')) dims[0] = dimension(config, s < config->depth ? D6 : D2);
         break;
-    case PACK_COLUMNS: dims[1] = dimension(config, t->line->columns); break;
+    case PACK_COLUMNS:
+        dims[1] = dimension(config, t->line->columns);
+        break;
     }
     source->elements = product(dims);
 }
