@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define BYTE_TOKENS 256
 
 typedef enum { INTEGER, FLAG } field_kind;
@@ -38,7 +40,9 @@ static const struct {
 static const char *const tokenizers[] = {
     [TOKENIZER_PINYIN] = "pinyin", [TOKENIZER_CHAR] = "char", [TOKENIZER_BYTE] = "byte", [TOKENIZER_CUSTOM] = "custom"};
 
-const char *tokenizer_name(tokenizer_kind kind) { return tokenizers[kind]; }
+const char *tokenizer_name(tokenizer_kind kind) {
+    return tokenizers[kind];
+}
 
 bool tokenizer_from_name(tokenizer_kind *kind, const char *name) {
     for (int i = TOKENIZER_PINYIN; i <= TOKENIZER_CUSTOM; i++)
@@ -56,13 +60,26 @@ static int32_t field_get(const model_config *config, size_t field) {
 
 static void field_set(model_config *config, size_t field, int32_t value) {
     char *at = (char *)config + fields[field].offset;
-    if (fields[field].kind == FLAG) *(bool *)at = value != 0;
-    else *(int32_t *)(void *)at = value;
+    if (fields[field].kind == FLAG)
+        *(bool *)at = value != 0;
+    else
+        *(int32_t *)(void *)at = value;
 }
 
 /* ---- limits ----------------------------------------------------------------------------------------------------- */
 
+/* A name is shown and stored as it is: terminated, UTF-8, free of control characters, quotes and backslashes. */
+static bool name_is_plain(const model_config *c) {
+    size_t bytes = strnlen(c->name, sizeof c->name);
+    return bytes < sizeof c->name && json_escape(NULL, 0, c->name, bytes) == bytes &&
+           utf8_valid_prefix(c->name, bytes) == bytes;
+}
+
 f5_status model_config_check(const model_config *c, const char *where, f5_error *error) {
+    if (!name_is_plain(c))
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: name is not plain UTF-8 text", where);
+    if (c->tokenizer < TOKENIZER_PINYIN || c->tokenizer > TOKENIZER_CUSTOM)
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: no such tokenizer: %d", where, (int)c->tokenizer);
     for (size_t i = 0; i < FIELDS; i++) {
         int32_t value = field_get(c, i);
         if (value < fields[i].least || value > fields[i].most)
@@ -92,11 +109,10 @@ static f5_status read_string(model_config *config, const json_node *node, const 
     if (node->type != JSON_STRING)
         return f5_fail(error, F5_E_FORMAT, "%s: configuration: %s is not a string", where, node->key);
     if (strcmp(node->key, "name") == 0) {
-        char escaped[sizeof config->name];
-        size_t bytes = json_escape(escaped, sizeof escaped, node->text, node->text_bytes);
-        if (bytes >= sizeof config->name || bytes != node->text_bytes) /* it is printed: no control characters */
-            return f5_fail(error, F5_E_FORMAT, "%s: configuration: name is over 63 bytes or not plain text", where);
-        memcpy(config->name, escaped, bytes + 1);
+        if (node->text_bytes >= sizeof config->name)
+            return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: name is over %zu bytes", where,
+                           sizeof config->name - 1);
+        memcpy(config->name, node->text, node->text_bytes + 1);
     } else if (!tokenizer_from_name(&config->tokenizer, node->text)) {
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: tokenizer is none of pinyin, char, byte, custom",
                        where);
@@ -115,8 +131,8 @@ static f5_status read_field(model_config *config, const json_node *node, const c
         return f5_fail(error, F5_E_FORMAT, "%s: configuration: unknown field \"%s\"", where, shown);
     }
     int64_t value = node->type == JSON_TRUE;
-    bool right_type = fields[i].kind == FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE
-                                             : json_integer(node, &value);
+    bool right_type =
+        fields[i].kind == FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE : json_integer(node, &value);
     if (!right_type)
         return f5_fail(error, F5_E_FORMAT, "%s: configuration: %s is not %s", where, node->key,
                        fields[i].kind == FLAG ? "true or false" : "an integer");
@@ -140,7 +156,7 @@ static f5_status read_object(model_config *config, const json_document *d, const
 }
 
 f5_status model_config_read(model_config *config, const char *text, size_t bytes, const char *where, f5_error *error) {
-    char what[256];
+    char what[512];
     snprintf(what, sizeof what, "%s: configuration", where);
     json_document d;
     *config = (model_config){0};
@@ -151,9 +167,7 @@ f5_status model_config_read(model_config *config, const char *text, size_t bytes
 }
 
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]) {
-    char name[6 * sizeof config->name];
-    json_escape(name, sizeof name, config->name, strnlen(config->name, sizeof config->name));
-    size_t used = (size_t)snprintf(text, MODEL_CONFIG_TEXT, "{\"name\":\"%s\",\"tokenizer\":\"%s\"", name,
+    size_t used = (size_t)snprintf(text, MODEL_CONFIG_TEXT, "{\"name\":\"%s\",\"tokenizer\":\"%s\"", config->name,
                                    tokenizer_name(config->tokenizer));
     for (size_t i = 0; i < FIELDS; i++) {
         int32_t value = field_get(config, i);
@@ -203,8 +217,9 @@ f5_status model_metadata_read(const safetensors *st, model_config *config, vocab
                            *version = safetensors_metadata(st, "format_version"),
                            *text = safetensors_metadata(st, "config"), *tokens = safetensors_metadata(st, "vocab");
     if (!format || strcmp(format->value, MODEL_FORMAT) != 0)
-        return f5_fail(error, F5_E_FORMAT, "%s: not a .f5 model (metadata has no format \"%s\"): make one by f5tts convert",
-                       where, MODEL_FORMAT);
+        return f5_fail(error, F5_E_FORMAT,
+                       "%s: not a .f5 model (metadata has no format \"%s\"): make one by f5tts convert", where,
+                       MODEL_FORMAT);
     if (!version || strcmp(version->value, MODEL_FORMAT_VERSION) != 0)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: format_version is not %s: convert the checkpoint again", where,
                        MODEL_FORMAT_VERSION);

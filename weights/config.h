@@ -33,7 +33,7 @@ f5_status model_metadata_write(safetensors_writer *w, const model_config *config
 f5_status model_metadata_read(const safetensors *st, model_config *config, vocab *vocab, const char *where,
                               f5_error *error);
 
-const char *tokenizer_name(tokenizer_kind kind);                 /* "pinyin", "char", "byte", "custom" */
+const char *tokenizer_name(tokenizer_kind kind);                  /* "pinyin", "char", "byte", "custom" */
 bool tokenizer_from_name(tokenizer_kind *kind, const char *name); /* false: no such name, *kind unchanged */
 
 #endif

@@ -48,7 +48,9 @@ static inline uint16_t half_from_float(float value) {
 }
 
 /* The top half of a float. */
-static inline float bfloat_to_float(uint16_t b) { return half_float_of_bits((uint32_t)b << 16); }
+static inline float bfloat_to_float(uint16_t b) {
+    return half_float_of_bits((uint32_t)b << 16);
+}
 
 static inline uint16_t bfloat_from_float(float value) {
     uint32_t bits = half_bits_of_float(value);

@@ -40,7 +40,10 @@ static bool hex4(const parser *p, const char *s, uint32_t *value) {
     *value = 0;
     for (int i = 0; i < 4; i++) {
         char c = s[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
         if (digit < 0) return false;
         *value = *value << 4 | (uint32_t)digit;
     }
@@ -157,8 +160,10 @@ static f5_status append(parser *p, const json_node *node) {
     d->nodes[index] = *node;
     if (p->depth == 0) return F5_OK;
     int32_t parent = p->open[p->depth - 1].node, last = p->open[p->depth - 1].last;
-    if (last < 0) d->nodes[parent].first = index;
-    else d->nodes[last].next = index;
+    if (last < 0)
+        d->nodes[parent].first = index;
+    else
+        d->nodes[last].next = index;
     d->nodes[parent].count++;
     p->open[p->depth - 1].last = index;
     return F5_OK;
@@ -215,7 +220,8 @@ static f5_status parse_text(parser *p) {
         while (p->depth) {                        /* after a value: a comma, or ends of containers */
             skip_space(p);
             if (accept(p, ',')) break;
-            if (!accept_close(p)) return fail(p, p->at == p->end ? "the text ends too early" : "expected ',' or an end");
+            if (!accept_close(p))
+                return fail(p, p->at == p->end ? "the text ends too early" : "expected ',' or an end");
         }
     } while (p->depth);
     skip_space(p);
@@ -269,8 +275,10 @@ f5_status json_parse(json_document *d, const char *text, size_t bytes, const cha
     if (!p.out) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", what);
     f5_status status = parse_text(&p);
     if (status == F5_OK) status = reject_duplicates(&p);
-    if (status != F5_OK) json_free(&p.document);
-    else *d = p.document;
+    if (status != F5_OK)
+        json_free(&p.document);
+    else
+        *d = p.document;
     return status;
 }
 
@@ -321,12 +329,16 @@ size_t json_escape(char *out, size_t size, const char *s, size_t bytes) {
         const char *piece = escape;
         uint32_t code = 0;
         size_t taken = utf8_decode(s + i, bytes - i, &code), length;
-        if (taken == 0) length = (size_t)snprintf(escape, sizeof escape, "\\ufffd"); /* stands for a stray byte */
-        else if (code == '"' || code == '\\') length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)code);
-        else if (code == '\n') length = (size_t)snprintf(escape, sizeof escape, "\\n");
+        if (taken == 0)
+            length = (size_t)snprintf(escape, sizeof escape, "\\ufffd"); /* stands for a stray byte */
+        else if (code == '"' || code == '\\')
+            length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)code);
+        else if (code == '\n')
+            length = (size_t)snprintf(escape, sizeof escape, "\\n");
         else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
             length = (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code);
-        else piece = s + i, length = taken;
+        else
+            piece = s + i, length = taken;
         i += taken ? taken : 1;
         total += length;
         full = full || written + length >= size;

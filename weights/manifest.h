@@ -1,4 +1,5 @@
-/* manifest.h — the table of tensors: what a .f5 file holds, from which upstream keys, packed how, read into which pointer.
+/* manifest.h — the table of tensors: what a .f5 file holds, from which upstream keys, packed how, read into which
+ * pointer.
  *
  * The table (manifest.c) has one line a tensor; manifest_list writes it out for one configuration, in file order:
  *
@@ -13,8 +14,8 @@
  *       }
  *   free(list);
  *
- * File order keeps every tensor 16-byte aligned where the shapes allow: sizes that are multiples of 64 bytes come first,
- * then multiples of 16, then the rest. A .f5 file is read by name, so the order is not part of the format. */
+ * File order keeps every tensor 16-byte aligned where the shapes allow: sizes that are multiples of 64 bytes come
+ * first, then multiples of 16, then the rest. A .f5 file is read by name, so the order is not part of the format. */
 #ifndef F5_MANIFEST_H
 #define F5_MANIFEST_H
 
@@ -49,9 +50,9 @@ typedef struct {
     size_t bytes;  /* as stored */
     manifest_origin origin;
     manifest_packing packing;
-    int64_t first_column; /* PACK_COLUMNS only, else 0 */
-    int32_t sources;      /* 1, or more for PACK_STACK */
-    size_t address;       /* offset in `model` of the pointer to this tensor */
+    int64_t first_column;      /* PACK_COLUMNS only, else 0 */
+    int32_t sources;           /* 1, or more for PACK_STACK */
+    size_t address;            /* offset in `model` of the pointer to this tensor */
     const manifest_line *line; /* private */
     int32_t index;             /* of the block this tensor belongs to; private */
 } manifest_tensor;

@@ -22,8 +22,12 @@ static const struct {
     [ST_I64] = {"I64", 8}, [ST_I32] = {"I32", 4}, [ST_U8] = {"U8", 1},     [ST_BOOL] = {"BOOL", 1},
 };
 
-size_t safetensors_dtype_size(safetensors_dtype dtype) { return dtypes[dtype].size; }
-const char *safetensors_dtype_name(safetensors_dtype dtype) { return dtypes[dtype].name; }
+size_t safetensors_dtype_size(safetensors_dtype dtype) {
+    return dtypes[dtype].size;
+}
+const char *safetensors_dtype_name(safetensors_dtype dtype) {
+    return dtypes[dtype].name;
+}
 
 /* ---- one header entry ------------------------------------------------------------------------------------------- */
 
@@ -112,8 +116,7 @@ static f5_status read_tensor(const reader *r, const json_node *node, safetensors
 }
 
 static f5_status read_metadata(const reader *r, const json_node *node, safetensors *st) {
-    if (node->type != JSON_OBJECT)
-        return f5_fail(r->error, F5_E_FORMAT, "%s: __metadata__ is not an object", r->path);
+    if (node->type != JSON_OBJECT) return f5_fail(r->error, F5_E_FORMAT, "%s: __metadata__ is not an object", r->path);
     if (node->count == 0) return F5_OK;
     st->metadata = calloc((size_t)node->count, sizeof *st->metadata);
     if (!st->metadata) return f5_fail(r->error, F5_E_MEMORY, "%s: out of memory for the metadata", r->path);
@@ -169,8 +172,10 @@ static f5_status read_entries(const reader *r, safetensors *st) {
     st->tensors = calloc((size_t)root->count + 1, sizeof *st->tensors);
     if (!st->tensors) return f5_fail(r->error, F5_E_MEMORY, "%s: out of memory for the tensor list", r->path);
     for (const json_node *n = json_first(r->header, root); n; n = json_next(r->header, n)) {
-        if (strcmp(n->key, "__metadata__") == 0) F5_TRY(read_metadata(r, n, st));
-        else F5_TRY(read_tensor(r, n, &st->tensors[st->count++]));
+        if (strcmp(n->key, "__metadata__") == 0)
+            F5_TRY(read_metadata(r, n, st));
+        else
+            F5_TRY(read_tensor(r, n, &st->tensors[st->count++]));
     }
     F5_TRY(check_cover(r, st));
     qsort(st->tensors, (size_t)st->count, sizeof *st->tensors, compare_names);
@@ -208,8 +213,9 @@ static f5_status read_file(safetensors *st, const char *path, f5_error *error) {
     uint64_t header_bytes;
     memcpy(&header_bytes, file, sizeof header_bytes);
     if (header_bytes > st->mapping_bytes - 8)
-        return f5_fail(error, F5_E_FORMAT, "%s: not a safetensors file, or cut short: header of %llu bytes in a file of %zu",
-                       path, (unsigned long long)header_bytes, st->mapping_bytes);
+        return f5_fail(error, F5_E_FORMAT,
+                       "%s: not a safetensors file, or cut short: header of %llu bytes in a file of %zu", path,
+                       (unsigned long long)header_bytes, st->mapping_bytes);
     if (header_bytes > SAFETENSORS_MAX_HEADER_BYTES)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: header of %llu bytes, the limit is %d", path,
                        (unsigned long long)header_bytes, SAFETENSORS_MAX_HEADER_BYTES);

@@ -57,7 +57,7 @@ typedef struct {
 f5_status safetensors_open(safetensors *st, const char *path, f5_error *error);
 void safetensors_close(safetensors *st); /* safe on a zeroed or closed one */
 
-const safetensors_tensor *safetensors_find(const safetensors *st, const char *name); /* NULL: none */
+const safetensors_tensor *safetensors_find(const safetensors *st, const char *name);  /* NULL: none */
 const safetensors_text *safetensors_metadata(const safetensors *st, const char *key); /* NULL: none */
 
 /* ---- writing: declare everything, begin, stream the data in the order declared, finish.

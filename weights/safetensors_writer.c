@@ -19,8 +19,8 @@ typedef struct {
 } text_buffer;
 
 struct safetensors_writer {
-    char *path, *temporary; /* where it goes, and the name until then; NULL temporary: nothing to remove */
-    int fd;                 /* -1: closed */
+    char *path, *temporary;        /* where it goes, and the name until then; NULL temporary: nothing to remove */
+    int fd;                        /* -1: closed */
     text_buffer metadata, tensors; /* members of the header so far */
     uint64_t declared, written;    /* bytes of data */
     int32_t count;
@@ -43,7 +43,9 @@ static void append(text_buffer *b, const char *bytes, size_t count) {
     b->count += count;
 }
 
-static void append_text(text_buffer *b, const char *text) { append(b, text, strlen(text)); }
+static void append_text(text_buffer *b, const char *text) {
+    append(b, text, strlen(text));
+}
 
 static void append_number(text_buffer *b, uint64_t number) {
     char digits[24];
@@ -78,8 +80,10 @@ static f5_status create_temporary(safetensors_writer *w, f5_error *error) {
     char *name = malloc(size);
     if (!name) return out_of_memory(w, error);
     for (int i = 0; i < 100 && w->fd < 0; i++) {
-        if (i) snprintf(name, size, "%s.part%d", w->path, i);
-        else snprintf(name, size, "%s.part", w->path);
+        if (i)
+            snprintf(name, size, "%s.part%d", w->path, i);
+        else
+            snprintf(name, size, "%s.part", w->path);
         w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST) break;
     }
@@ -103,8 +107,10 @@ f5_status safetensors_writer_open(safetensors_writer **writer, const char *path,
     w->fd = -1;
     w->path = strdup(path);
     f5_status status = w->path ? create_temporary(w, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
-    if (status != F5_OK) safetensors_writer_close(w);
-    else *writer = w;
+    if (status != F5_OK)
+        safetensors_writer_close(w);
+    else
+        *writer = w;
     return status;
 }
 

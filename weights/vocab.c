@@ -29,7 +29,8 @@ static int64_t find_slot(const vocab *v, const char *token, size_t length) {
     return -1;
 }
 
-/* A line ends where Python's text mode ends it: at LF, CRLF or a lone CR. Returns its length and where the next starts. */
+/* A line ends where Python's text mode ends it: at LF, CRLF or a lone CR. Returns its length and where the next starts.
+ */
 static size_t line_length(const char *text, size_t bytes, size_t *next) {
     size_t length = 0;
     while (length < bytes && text[length] != '\n' && text[length] != '\r') length++;

@@ -17,9 +17,9 @@ typedef struct {
     void *memory;       /* the one allocation behind all of it, text included; private */
 } vocab;
 
-/* Reads the bytes of a vocab.txt: lines end where text mode ends them (LF, CRLF or CR), the last one may lack its ending;
- * a repeated token takes its last line, as upstream's dict does. Errors: F5_E_FORMAT (empty, NUL byte, not UTF-8, over
- * 1e6 lines or 16 MB, made to collide), F5_E_MEMORY. */
+/* Reads the bytes of a vocab.txt: lines end where text mode ends them (LF, CRLF or CR), the last one may lack its
+ * ending; a repeated token takes its last line, as upstream's dict does. Errors: F5_E_FORMAT (empty, NUL byte, not
+ * UTF-8, over 1e6 lines or 16 MB, made to collide), F5_E_MEMORY. */
 f5_status vocab_parse(vocab *v, const char *text, size_t bytes, const char *name, f5_error *error);
 void vocab_free(vocab *v);
 
