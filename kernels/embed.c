@@ -49,7 +49,8 @@ void position_table_fill(float *positions, int32_t rows, int32_t dim) {
     const int32_t half = dim / 2;
 #pragma omp parallel for schedule(static)
     for (int32_t j = 0; j < half; j++) {
-        const float frequency = 1.0f / powf(10000.0f, (float)(2 * j) / (float)dim);
+        const float power = (float)pow(10000.0, (double)((float)(2 * j) / (float)dim)); /* correctly rounded */
+        const float frequency = 1.0f / power;
         for (int32_t p = 0; p < rows; p++) {
             const float angle = (float)p * frequency;
             positions[(size_t)p * (size_t)dim + (size_t)j] = cosf(angle);

@@ -49,23 +49,20 @@ f5_status mel_ref(const mel_args *a) {
     return F5_OK;
 }
 
-/* Corner i of the 102 that bound the triangles: evenly spaced in mel = 2595 log10(1 + Hz/700). Upstream spaces and
- * converts them in F32 (counting from the nearer end), and the checkpoints were trained with the result. */
-static float corner_hz(int i) {
-    const float top = (float)(2595.0 * log10(1.0 + MEL_TOP_HZ / 700.0));
-    const float step = top / (MEL_BANDS + 1);
-    const float mel = i < (MEL_BANDS + 2) / 2 ? step * (float)i : top - step * (float)(MEL_BANDS + 1 - i);
-    return 700.0f * (powf(10.0f, mel / 2595.0f) - 1.0f);
+/* Corner i of the 102 that bound the triangles: evenly spaced in mel = 2595 log10(1 + Hz/700). */
+static double corner_hz(int i) {
+    const double top = log10(1.0 + MEL_TOP_HZ / 700.0);
+    return 700.0 * (pow(10.0, top * i / (MEL_BANDS + 1)) - 1.0);
 }
 
 void mel_bank_fill(float *bank) {
     for (int m = 0; m < MEL_BANDS; m++) {
-        const float low = corner_hz(m), peak = corner_hz(m + 1), high = corner_hz(m + 2);
+        const double low = corner_hz(m), peak = corner_hz(m + 1), high = corner_hz(m + 2);
         for (int k = 0; k < MEL_BINS; k++) {
-            const float hz = (float)k * ((float)MEL_RATE / MEL_FFT);
-            const float rising = (hz - low) / (peak - low), falling = (high - hz) / (high - peak);
-            const float weight = rising < falling ? rising : falling;
-            bank[(size_t)k * MEL_BANDS + (size_t)m] = weight > 0 ? weight : 0;
+            const double hz = (double)k * MEL_RATE / MEL_FFT;
+            const double rising = (hz - low) / (peak - low), falling = (high - hz) / (high - peak);
+            const double weight = rising < falling ? rising : falling;
+            bank[(size_t)k * MEL_BANDS + (size_t)m] = weight > 0 ? (float)weight : 0;
         }
     }
 }

@@ -4,6 +4,7 @@
  *   magnitude |rfft| [513], HTK mel bank [513,100] 0..12000 Hz without normalisation, y = ln(max(., 1e-5)).
  *
  * samples [n_samples] F32; y [n_samples/256 + 1, 100] F32. n_samples >= 513 (reflection needs them), else F5_E_SHAPE.
+ * A NaN stays NaN, in every band of the frames that cover it.
  * bank [513,100] from mel_bank_fill.   Source: torchaudio MelSpectrogram as called by vocos feature_extractors.py. */
 #ifndef F5_MEL_H
 #define F5_MEL_H
@@ -25,7 +26,8 @@ typedef struct {
 
 f5_status mel_ref(const mel_args *a);
 
-/* Fills bank [513,100]: triangles on the HTK scale, as torchaudio.functional.melscale_fbanks(norm=None). */
+/* Fills bank [513,100]: triangles on the HTK scale, as torchaudio.functional.melscale_fbanks(norm=None) but in double:
+ * torchaudio's F32 corners put its bank 7e-6 (relative L2) off. */
 void mel_bank_fill(float *bank);
 
 #endif

@@ -14,7 +14,8 @@ f5_status timestep_ref(const timestep_args *a) {
     for (int32_t i = 0; i < a->n; i++, y += TIMESTEP_DIM) {
         const float scaled = 1000.0f * a->t[i];
         for (int32_t j = 0; j < HALF; j++) {
-            const float angle = scaled * expf((float)j * -step);
+            const float frequency = (float)exp((double)((float)j * -step)); /* correctly rounded */
+            const float angle = scaled * frequency;
             y[j] = sinf(angle);
             y[HALF + j] = cosf(angle);
         }

@@ -2,7 +2,9 @@
  *
  *   y[i] = concat(sin(1000 t_i f), cos(1000 t_i f))   f_j = exp(-j ln(10000)/127), j = 0..127
  *
- * t [n] and y [n,256] F32 (y is `type` for the product that follows). Source: F5-TTS SinusPositionEmbedding. */
+ * f_j and each product (1000 t first) are rounded to F32, as upstream's are: angles reach 1000 radians, where an ulp is
+ * 6e-5. t [n] F32; y [n,256] `type`, for the product that follows. Reference F32 only.
+ * Source: F5-TTS SinusPositionEmbedding. */
 #ifndef F5_TIMESTEP_H
 #define F5_TIMESTEP_H
 

@@ -74,11 +74,11 @@ def guide(x, v, null, cfg, dt, keep, kept):
     return y.numpy()
 
 
-def mel_bank():
-    """[513,100], in F32: 102 corners evenly spaced in mel = 2595 log10(1 + Hz/700) from 0 to 12 kHz."""
+def mel_bank(dtype=torch.float32):
+    """[513,100]: 102 corners evenly spaced in mel = 2595 log10(1 + Hz/700) from 0 to 12 kHz. Upstream's is F32."""
     top = 2595.0 * math.log10(1.0 + 12000.0 / 700.0)
-    corners = 700.0 * (10.0 ** (torch.linspace(0.0, top, 102) / 2595.0) - 1.0)
-    hz = torch.linspace(0, 12000, 513)
+    corners = 700.0 * (10.0 ** (torch.linspace(0.0, top, 102, dtype=dtype) / 2595.0) - 1.0)
+    hz = torch.linspace(0, 12000, 513, dtype=dtype)
     width = corners[1:] - corners[:-1]
     distance = corners[None, :] - hz[:, None]
     falling, rising = distance[:, 2:] / width[1:], -distance[:, :-2] / width[:-1]

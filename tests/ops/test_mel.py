@@ -1,0 +1,85 @@
+"""mel against torch.stft, and the bank against the formula in PyTorch."""
+import ctypes
+import wave
+
+import numpy as np
+import pytest
+import torch
+
+import packed
+from cbind import ROOT, Guarded, check, copy, function, normal, pointer, poison, run, same_bits
+from reference import ops_small
+
+SPEECH = ROOT.parent / "shared" / "data" / "basic_ref_en.wav"
+# F32 throughout: an error of 1e-7 of a frame's loudest bin, which the logarithm enlarges in its quiet bands.
+BAR = 2e-6
+
+
+@pytest.fixture(scope="module")
+def bank():
+    out = Guarded((513, 100))
+    function("mel_bank_fill", None, ctypes.c_void_p)(pointer(out))
+    return out.check()
+
+
+def mel(samples, bank):
+    y = Guarded((len(samples) // 256 + 1, 100))
+    run("mel", n_samples=len(samples), samples=samples, bank=bank, y=y)
+    return y.check()
+
+
+def test_bank(bank):
+    check("mel", "bank, torch F32", bank, ops_small.mel_bank(), 1e-5)  # whose corners are 2e-3 Hz off
+    check("mel", "bank, double", bank, ops_small.mel_bank(torch.float64), 1e-7)
+    assert (bank >= 0).all() and (bank <= 1).all() and not bank[0].any()
+
+
+@pytest.mark.parametrize("n", [513, 514, 767, 768, 1024, 4001, 24000])
+def test_noise(rng, bank, n):
+    samples = normal(rng, (n,), 0.1)
+    check("mel", f"noise {n}", mel(samples, bank), ops_small.mel(samples, bank), BAR)
+
+
+def test_speech(bank):
+    if not SPEECH.exists():
+        pytest.skip(f"no {SPEECH}")
+    with wave.open(str(SPEECH)) as clip:
+        assert (clip.getnchannels(), clip.getsampwidth(), clip.getframerate()) == (1, 2, 24000)
+        samples = copy(np.frombuffer(clip.readframes(clip.getnframes()), "<i2") / 32768, np.float32)
+    got = mel(samples, bank)
+    check("mel", "speech, double", got, ops_small.mel(samples, bank), BAR)
+    check("mel", "speech, torch F32", got, ops_small.mel(samples, ops_small.mel_bank(), torch.float32), 1e-5)
+
+
+def test_tone_lands_in_its_band(bank):
+    """1 kHz: the loudest band is the one whose triangle is highest there."""
+    samples = copy(np.sin(2 * np.pi * 1000 * np.arange(8192) / 24000), np.float32)
+    assert (mel(samples, bank)[3:-3].argmax(axis=1) == bank[round(1000 / 23.4375)].argmax()).all()
+
+
+def test_silence_is_the_floor(bank):
+    y = mel(copy(np.zeros(2000), np.float32), bank)
+    assert np.allclose(y, np.log(1e-5), rtol=1e-6, atol=0)
+
+
+def test_nan_fills_the_frames_that_cover_it(rng, bank):
+    samples = normal(rng, (5000,))
+    samples[2560] = np.nan  # frames 9..12 cover samples 2560 - 511 .. 2560 + 512; the window is zero at the first
+    want = np.isnan(ops_small.mel(samples, bank)).any(axis=1)
+    assert np.array_equal(np.isnan(mel(samples, bank)).all(axis=1), want) and 4 <= want.sum() <= 5
+
+
+def test_threads(rng, bank):
+    samples = normal(rng, (20000,))
+    packed.threads_do_not_matter(lambda: mel(samples, bank))
+
+
+def test_a_frame_depends_on_its_samples_only(rng, bank):
+    samples = normal(rng, (20480,))
+    assert same_bits(mel(samples, bank)[10:40], mel(copy(samples[:12800]), bank)[10:40])
+
+
+def test_rejects(rng, bank):
+    good = {"n_samples": 600, "samples": normal(rng, (600,)), "bank": bank, "y": poison((3, 100))}
+    packed.rejects("mel", good, [*(("F5_E_SHAPE", {"n_samples": n}) for n in (512, 1, 0, -1, -2**62)),
+                                 *packed.nothing("samples", "bank", "y")])

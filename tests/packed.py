@@ -1,0 +1,104 @@
+"""packed.py — what the tests of packed ops have in common: the lengths they try, and the laws every op obeys."""
+import contextlib
+import ctypes
+
+import numpy as np
+import pytest
+
+import cbind
+
+# Lengths of the slots and inert rows after them: single rows, odd lengths, empty slots first, between and last.
+LENGTHS = [([1], 0), ([2], 3), ([31], 1), ([157], 0), ([0, 31, 0, 1, 157, 2, 0], 5)]
+MIXED = LENGTHS[-1]
+
+
+def name(lengths, tail):
+    return "+".join(map(str, lengths)) + f" tail {tail}"
+
+
+def lengths_param():
+    return pytest.mark.parametrize("lengths,tail", LENGTHS, ids=[name(*case).replace(" ", "-") for case in LENGTHS])
+
+
+def rows_input(rng, pack, width, scale=1.0):
+    """Normal numbers in the live rows, NaN in the tail: a result that reads the tail shows it."""
+    x = cbind.normal(rng, (pack.rows, width), scale)
+    x[pack.live:] = np.nan
+    return x
+
+
+def by_sequence(pack, reference, *arrays):
+    """reference(each sequence's own rows of the arrays), laid out as the live rows of the pack."""
+    parts = [np.asarray(reference(*(a[begin:end] for a in arrays))) for begin, end in pack.spans if end > begin]
+    return np.concatenate(parts)
+
+
+def alone_is_packed(lengths, tail, compute, *arrays):
+    """compute(pack, slots, *arrays) -> output rows. Each sequence alone must give the bits it gives in the pack.
+
+    slots: which slots of the pack are computed, for what a caller keeps per slot."""
+    pack = cbind.make_pack(lengths, tail)
+    together = compute(pack, range(len(lengths)), *arrays)
+    for slot, (begin, end) in enumerate(pack.spans):
+        alone = compute(cbind.make_pack([end - begin]), [slot], *(cbind.copy(a[begin:end]) for a in arrays))
+        assert cbind.same_bits(alone[:end - begin], together[begin:end]), f"slot {slot} of {lengths} depends on its pack"
+
+
+@contextlib.contextmanager
+def threads(count):
+    """The op library's OpenMP runs with this many threads."""
+    library = cbind.library()
+    try:
+        ask, tell = library.omp_get_max_threads, library.omp_set_num_threads
+    except AttributeError:
+        pytest.skip("the library was built without OpenMP")
+    ask.restype, tell.argtypes, tell.restype = ctypes.c_int, [ctypes.c_int], None
+    before = ask()
+    tell(count)
+    try:
+        yield
+    finally:
+        tell(before)
+
+
+def threads_do_not_matter(compute):
+    """compute() -> array, the same bits on 1, 2 and 3 threads."""
+    with threads(1):
+        one = compute()
+    for count in (2, 3):
+        with threads(count):
+            assert cbind.same_bits(one, compute()), f"{count} threads give another result than one"
+
+
+def rejects(op, good, cases):
+    """good: fields of a call that succeeds. cases: (status name, changed fields); a rejected call writes nothing."""
+    cbind.run(op, **good)
+    outputs = [k for k in ("y", "scratch") if k in good]
+    for key in outputs:
+        good[key] = cbind.poison(good[key].shape, good[key].dtype)
+    for want, change in cases:
+        fields = {**good, **change}
+        assert cbind.call(op, **fields) == getattr(cbind, want), f"{op} with {list(change)} should be {want}"
+        for key in outputs:
+            assert (good[key].view(np.uint8) == 0xFF).all(), f"{op} with {list(change)} wrote to {key} and then failed"
+
+
+def bad_packs(rows):
+    """Packs of at most `rows` rows that contradict themselves, each F5_E_ARGUMENT."""
+    def broken(**changes):
+        pack = cbind.make_pack([1, rows - 2], 1)
+        for key, (index, value) in changes.items():
+            getattr(pack, key)[index] = value
+        return pack
+
+    negative, past_end = cbind.make_pack([1, rows - 2], 1), cbind.make_pack([1, rows - 2], 1)
+    negative.struct.n_seq = -1
+    past_end.struct.rows = rows - 2
+    packs = [None, broken(offsets=(0, 1)), broken(offsets=(1, -1)), broken(offsets=(1, rows)),
+             broken(offsets=(2, rows + 7)), broken(seq_of_row=(0, 1)), negative, past_end]
+    return [("F5_E_ARGUMENT", {"pack": pack}) for pack in packs]
+
+
+def nothing(*fields):
+    """Cases for pointers that may not be NULL."""
+    return [("F5_E_ARGUMENT", {field: None}) for field in fields]
