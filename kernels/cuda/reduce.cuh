@@ -1,4 +1,4 @@
-/* reduce.cuh — sums and maxima over the lanes of a warp, in a fixed order: the same bits every run. */
+/* reduce.cuh — sums and maxima over the lanes of a warp or the threads of a block, in a fixed order: the same bits every run. */
 #ifndef F5_REDUCE_CUH
 #define F5_REDUCE_CUH
 
@@ -14,6 +14,19 @@ template <int lanes = 32> __device__ __forceinline__ float lanes_sum(float v) {
 template <int lanes = 32> __device__ __forceinline__ float lanes_max(float v) {
 #pragma unroll
     for (int step = lanes / 2; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, step));
+    return v;
+}
+
+/* Over a block of WARPS whole warps; every thread gets the result. partial [WARPS] is shared memory. Opens with a
+ * barrier, so whatever the block read before may be overwritten after. */
+template <int WARPS> __device__ __forceinline__ float block_sum(float v, float *partial) {
+    v = lanes_sum(v);
+    __syncthreads();
+    if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) v += partial[w];
     return v;
 }
 

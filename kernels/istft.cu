@@ -1,0 +1,94 @@
+/* istft.cu — one pass: a block transforms sixteen frames in shared memory and writes the samples of the twelve in the
+ * middle; the two either side are the halo that the overlap needs, transformed again by the neighbours. Every sample
+ * gathers the frames that cover it in order, so blocks cannot change a result. The reference's scratch is not used.
+ * Reads 4104 bytes of each row once from memory and a third of it again from cache, writes 1024: 1406 rows are 7.2 MB,
+ * 1.7 µs; about 50 thousand instructions a transformed frame put the floor near 3 µs. */
+#include "cuda/fft.cuh"
+#include "cuda/launch.cuh"
+
+static constexpr int kFrames = 16; /* transformed by a block */
+static constexpr int kHalo = 2;    /* a sample of hop c lies in frames c - 2 .. c + 2 (CENTER: c - 1 .. c + 2) */
+static constexpr int kHops = kFrames - 2 * kHalo;
+static constexpr int kThreads = kFrames * FFT_THREADS;
+static constexpr int kWindow = FFT_POINTS, kHop = kWindow / 4;
+static constexpr int kSharedBytes = (FFT_POINTS + kFrames * FFT_WORK) * (int)sizeof(float2);
+static constexpr float kMostMagnitude = 100.0f;
+static_assert(ISTFT_BINS == FFT_BINS && FFT_WORK >= FFT_BINS && 2 * FFT_WORK >= kWindow, "a frame's work area holds all");
+static_assert(kSharedBytes <= 99 * 1024 && kThreads <= 1024, "fits every device since sm_80");
+
+/* One row of h to one windowed frame in `work`, by 64 threads; the block's barriers are inside. */
+static __device__ __forceinline__ void transform(const float *h, const float *window, float2 *work,
+                                                 const float2 *twiddles, int j) {
+    if (h) {
+        for (int k = j; k < ISTFT_BINS; k += FFT_THREADS) {
+            const float e = expf(h[k]), magnitude = e > kMostMagnitude ? kMostMagnitude : e; /* NaN stays */
+            float sine, cosine;
+            sincosf(h[ISTFT_BINS + k], &sine, &cosine);
+            const bool real = k == 0 || k == ISTFT_BINS - 1;
+            work[k] = make_float2(magnitude * cosine, real ? 0.0f : magnitude * sine);
+        }
+    } else {
+        for (int k = j; k < ISTFT_BINS; k += FFT_THREADS) work[k] = make_float2(0, 0);
+    }
+    __syncthreads();
+
+    /* swapping the parts before and after makes the forward transform the inverse one */
+    float2 v[8];
+#pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const float2 z = fft_tangled(work, twiddles, j + FFT_THREADS * r);
+        v[r] = make_float2(z.y, z.x);
+    }
+    fft512(v, work, twiddles, j);
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const int n = j + FFT_THREADS * r; /* samples 2 n and 2 n + 1 */
+        const float2 w = reinterpret_cast<const float2 *>(window)[n];
+        work[n] = make_float2(v[r].y * (1.0f / 512) * w.x, v[r].x * (1.0f / 512) * w.y);
+    }
+    __syncthreads();
+}
+
+__global__ void __launch_bounds__(kThreads) istft_block_of_hops(istft_args a, f5_pack pack) {
+    extern __shared__ float2 shared[];
+    float2 *twiddles = shared, *work = shared + FFT_POINTS;
+    const int first = (int)blockIdx.x * kHops - kHalo; /* row of the first transformed frame */
+
+    fft_twiddles(twiddles);
+    const int f = threadIdx.x / FFT_THREADS, row = first + f;
+    const bool live = row >= 0 && row < pack.rows && pack.seq_of_row[row] >= 0;
+    transform(live ? a.h + (size_t)row * 2 * ISTFT_BINS : nullptr, a.window, work + f * FFT_WORK, twiddles,
+              threadIdx.x % FFT_THREADS);
+
+    /* gather: hop `at` of the sequence, sample t of its untrimmed overlap-add */
+    const int trim = a.padding == ISTFT_CENTER ? kWindow / 2 : (kWindow - kHop) / 2;
+    for (int i = threadIdx.x; i < kHops * kHop; i += kThreads) {
+        const int to = first + kHalo + i / kHop;
+        const int s = to < pack.rows ? pack.seq_of_row[to] : -1;
+        if (s < 0) break;
+        const int frames = pack.offsets[s + 1] - pack.offsets[s], at = to - pack.offsets[s];
+        if (a.padding == ISTFT_CENTER && at == frames - 1) continue;
+        const int sample = at * kHop + i % kHop, t = sample + trim;
+        const int newest = min(t / kHop, frames - 1), oldest = t < kWindow ? 0 : (t - kWindow) / kHop + 1;
+        float sum = 0, envelope = 0;
+        for (int frame = oldest; frame <= newest; frame++) {
+            const int n = t - frame * kHop;
+            const float w = a.window[n];
+            sum += reinterpret_cast<const float *>(work + (to + frame - at - first) * FFT_WORK)[n];
+            envelope += w * w;
+        }
+        a.y[a.sample_offsets[s] + sample] = sum / envelope;
+    }
+}
+
+extern "C" f5_status istft_cuda(cuda_context *c, const istft_args *a) {
+    if (!a->pack || !a->h || !a->window || !a->sample_offsets || !a->y)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "istft: a pointer is NULL");
+    if (a->padding != ISTFT_CENTER && a->padding != ISTFT_SAME)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "istft: padding %d", (int)a->padding);
+    if (a->pack->rows == 0) return F5_OK;
+    F5_TRY(cuda_allow_shared(c, "istft", istft_block_of_hops, kSharedBytes));
+    istft_block_of_hops<<<ceil_div(a->pack->rows, kHops), kThreads, kSharedBytes, c->stream>>>(*a, *a->pack);
+    return cuda_launched(c, "istft");
+}

@@ -1,0 +1,78 @@
+/* mel.cu — a block transforms four frames: reflected samples, window, FFT, magnitude, and the few bins each band of the
+ * bank weighs, all in shared memory.
+ * 1406 frames read 1.4 MB of samples (four times, from cache) and write 0.6 MB; about 60 thousand instructions a frame
+ * put the floor near 2 µs. Once per reference clip. */
+#include "cuda/fft.cuh"
+#include "cuda/launch.cuh"
+
+static constexpr int kFrames = 4; /* of a block */
+static constexpr int kThreads = kFrames * FFT_THREADS;
+static constexpr float kFloor = 1e-5f;
+static constexpr float kTopHz = 12000.0f;
+static_assert(MEL_FFT == FFT_POINTS && MEL_BINS == FFT_BINS, "mel and the FFT disagree about the transform");
+
+/* Corner i of the 102 that bound the triangles, in bins. */
+static __device__ __forceinline__ float corner_bin(int i) {
+    const float top = 2595.0f * log10f(1.0f + kTopHz / 700.0f);
+    const float hz = 700.0f * (exp10f(top * (float)i / (MEL_BANDS + 1) / 2595.0f) - 1.0f);
+    return hz * ((float)MEL_FFT / MEL_RATE);
+}
+
+/* Sample i of the clip mirrored about its first and its last sample, neither repeated. */
+static __device__ __forceinline__ float reflected(const float *samples, int64_t n, int64_t i) {
+    if (i < 0) i = -i;
+    if (i >= n) i = 2 * (n - 1) - i;
+    return samples[i];
+}
+
+__global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t frames) {
+    __shared__ float2 twiddles[FFT_POINTS];
+    __shared__ float2 work[kFrames][FFT_WORK];
+    __shared__ float magnitude[kFrames][MEL_BINS];
+    const int f = threadIdx.x / FFT_THREADS, j = threadIdx.x % FFT_THREADS;
+    const int64_t frame = (int64_t)blockIdx.x * kFrames + f;
+    fft_twiddles(twiddles);
+    __syncthreads();
+
+    /* window: 0.5 - 0.5 cos(2 pi i / 1024), and the cosines are in the table */
+    float2 v[8];
+    const int64_t first = frame * MEL_HOP - MEL_FFT / 2;
+#pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const int i = 2 * (j + FFT_THREADS * r);
+        v[r] = make_float2(0, 0);
+        if (frame < frames) {
+            v[r].x = (0.5f - 0.5f * twiddles[i].x) * reflected(a.samples, a.n_samples, first + i);
+            v[r].y = (0.5f - 0.5f * twiddles[i + 1].x) * reflected(a.samples, a.n_samples, first + i + 1);
+        }
+    }
+    fft512(v, work[f], twiddles, j);
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < 8; r++) work[f][fft_at(j + FFT_THREADS * r)] = v[r];
+    __syncthreads();
+    for (int k = j; k < MEL_BINS; k += FFT_THREADS) {
+        const float2 bin = fft_real_bin(work[f], twiddles, k);
+        magnitude[f][k] = sqrtf(bin.x * bin.x + bin.y * bin.y);
+    }
+    __syncthreads();
+
+    /* a band weighs the bins between its two outer corners; one more either side covers their rounding */
+    for (int i = threadIdx.x; i < kFrames * MEL_BANDS; i += kThreads) {
+        const int g = i / MEL_BANDS, band = i % MEL_BANDS;
+        if ((int64_t)blockIdx.x * kFrames + g >= frames) break;
+        const int low = max((int)corner_bin(band) - 1, 0), high = min((int)corner_bin(band + 2) + 2, MEL_BINS - 1);
+        float sum = 0;
+        for (int k = low; k <= high; k++) sum += magnitude[g][k] * a.bank[k * MEL_BANDS + band];
+        a.y[((size_t)blockIdx.x * kFrames + g) * MEL_BANDS + band] = logf(sum < kFloor ? kFloor : sum); /* NaN stays */
+    }
+}
+
+extern "C" f5_status mel_cuda(cuda_context *c, const mel_args *a) {
+    if (!a->samples || !a->bank || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "mel: a pointer is NULL");
+    if (a->n_samples <= MEL_FFT / 2)
+        return f5_fail(&c->error, F5_E_SHAPE, "mel: %lld samples; at least 513 are needed", (long long)a->n_samples);
+    const int64_t frames = a->n_samples / MEL_HOP + 1;
+    mel_four_frames<<<(unsigned)ceil_div<int64_t>(frames, kFrames), kThreads, 0, c->stream>>>(*a, frames);
+    return cuda_launched(c, "mel");
+}

@@ -1,0 +1,94 @@
+/* norm.cu — one warp owns a row and keeps it in registers: x is read once, and the variance is of the differences from
+ * the mean, not a difference of sums.
+ * Memory bound: rows * D * (4 + size of y) bytes. 2812 rows, D 1024, 16-bit y: 17 MB, 4.1 us at 4.2 TB/s. */
+#include "cuda/reduce.cuh"
+#include "cuda/vec.cuh"
+
+static constexpr int kWarps = 4;     /* rows of a block */
+static constexpr float kEps = 1e-6f;
+
+/* y = n * (add + scale) + shift, add being 1 for AdaLN. */
+typedef struct {
+    int rows, dim;
+    const float *scale, *shift;
+    float add;
+} norm_row_args;
+
+static __device__ __forceinline__ float reciprocal_deviation(float squares, int dim) {
+    return 1.0f / sqrtf(squares / (float)dim + kEps);
+}
+
+/* D = 128 * CHUNKS: lane l holds elements 4 l .. 4 l + 3 of every 128. */
+template <typename T, int CHUNKS>
+__global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a, const float *x, T *y) {
+    const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= a.rows) return;
+    constexpr int dim = 128 * CHUNKS;
+    const float *from = x + (size_t)row * dim + 4 * lane;
+    T *to = y + (size_t)row * dim + 4 * lane;
+
+    float v[CHUNKS][4], sum = 0;
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++) load_vec(v[i], from + 128 * i);
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++) sum += (v[i][0] + v[i][1]) + (v[i][2] + v[i][3]);
+    const float mean = lanes_sum(sum) / (float)dim;
+
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++)
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            v[i][e] -= mean;
+            squares += v[i][e] * v[i][e];
+        }
+    const float factor = reciprocal_deviation(lanes_sum(squares), dim);
+
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++) {
+        float scale[4], shift[4], out[4];
+        load_vec(scale, a.scale + 128 * i + 4 * lane);
+        load_vec(shift, a.shift + 128 * i + 4 * lane);
+#pragma unroll
+        for (int e = 0; e < 4; e++) out[e] = v[i][e] * factor * (a.add + scale[e]) + shift[e];
+        store_vec(to + 128 * i, out);
+    }
+}
+
+/* Any D: the row is read three times, the last two from cache. */
+template <typename T>
+__global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row_any(norm_row_args a, const float *x, T *y) {
+    const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= a.rows) return;
+    const float *from = x + (size_t)row * a.dim;
+    T *to = y + (size_t)row * a.dim;
+
+    float sum = 0, squares = 0;
+    for (int d = lane; d < a.dim; d += 32) sum += from[d];
+    const float mean = lanes_sum(sum) / (float)a.dim;
+    for (int d = lane; d < a.dim; d += 32) squares += (from[d] - mean) * (from[d] - mean);
+    const float factor = reciprocal_deviation(lanes_sum(squares), a.dim);
+    for (int d = lane; d < a.dim; d += 32)
+        to[d] = from_float<T>((from[d] - mean) * factor * (a.add + a.scale[d]) + a.shift[d]);
+}
+
+extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
+    if (!a->x || !a->scale || !a->shift || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: a pointer is NULL");
+    if (a->rows < 0 || a->dim < 1)
+        return f5_fail(&c->error, F5_E_SHAPE, "norm: %d rows of %d do not exist", a->rows, a->dim);
+    if (a->rows == 0) return F5_OK;
+    const norm_row_args args = {a->rows, a->dim, a->scale, a->shift, a->one_plus_scale ? 1.0f : 0.0f};
+    const int blocks = ceil_div(a->rows, kWarps), threads = 32 * kWarps;
+    return for_dtype(c, "norm", a->type, [&](auto zero) {
+        using T = decltype(zero);
+        T *y = static_cast<T *>(a->y);
+        switch (a->dim) { /* the widths that ship */
+        case 256: norm_warp_per_row<T, 2><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
+        case 512: norm_warp_per_row<T, 4><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
+        case 768: norm_warp_per_row<T, 6><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
+        case 1024: norm_warp_per_row<T, 8><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
+        default: norm_warp_per_row_any<T><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+        }
+        return cuda_launched(c, "norm");
+    });
+}
