@@ -70,8 +70,8 @@ ACCENTS = list("éèêëàâäáãåçñöøüÿßæœłżźćśđřšžýőűİ
 CYRILLIC = list("абвгдежзиклмнопрстуфхцчшщъыьэюяЁЖ")
 EASTERN = list("あいうえおアイウエオーｱ한국어ㅤ，。！？：；「」、・ｆｕｌｌ１２３％＋　") + ["ﾟ", "\u200b", "\ufeff", "\u3000", "\u30fb"]
 OTHER = list("αβγδΩ") + list("שלום") + list("مرحبا") + list("हिन्दी") + list("ไทย") + list("😀🎉👍🏽👨‍👩‍👧🇫🇷") + ["\U0001d538", "\u0000"[0:0], "\u2028", "\xa0", "\x85"]
-ENGLISH = ("Some call me nature, others call me mother nature. I've been here for over 4.5 billion years; twenty-two "
-           "thousand five hundred times longer than you. It costs $3.50 (about 12% more), e.g. at AT&T or C++ Inc. "
+ENGLISH = ("The harbour lay still at dawn, and nobody spoke. We've waited over 4.5 hours here; twenty-two "
+           "boats and two hundred gulls, all of them hungry. It costs $3.50 (about 12% more), e.g. at AT&T or C++ Inc. "
            "Mr. O'Neil said: \"Wait... what?\" -- and left at 10:30 a.m. on 2024-05-17! Visit http://example.com/a_b?c=d&e=f#g "
            "or mail me@example.org, 24/7. U.S.A. vs. U.K., v2.0.1-rc3, 1,000,000.00 50%%, x=y+z, rock'n'roll. ")
 
