@@ -6,7 +6,8 @@ if(PkgConfig_FOUND)
 endif()
 if(F5_PROGRAM_FOUND)
     add_library(f5convert OBJECT weights/convert/convert.c weights/convert/torch_zip.c weights/convert/torch_pickle.c
-                weights/convert/yaml_config.c weights/convert/source.c)
+                weights/convert/pickle_values.c weights/convert/source.c weights/convert/yaml_tree.c
+                weights/convert/yaml_config.c weights/convert/read_file.c)
     target_link_libraries(f5convert PUBLIC f5_options PkgConfig::F5_PROGRAM)
     add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c host/output_file.c
                    host/audio_file.c host/resample.c host/png.c host/npy.c)

@@ -6,11 +6,11 @@
 
 typedef struct {
     char text[84];
-} quoted;
+} quoted_name;
 
 /* At most 80 bytes of the name; control bytes and bytes beyond ASCII become '?', a longer name ends in "...". */
-static inline quoted quote(const char *name, size_t length) {
-    quoted q;
+static inline quoted_name quote(const char *name, size_t length) {
+    quoted_name q;
     size_t kept = length <= 80 ? length : 77, n = 0;
     for (; n < kept; n++) {
         unsigned char byte = (unsigned char)name[n];

@@ -109,7 +109,8 @@ static f5_status collect_torch_tensor(source *s, const char *key, const torch_te
                                   : from->type == TORCH_BFLOAT16 ? F5_BF16
                                                                  : F5_F32};
     memcpy(to->dims, from->shape, sizeof from->shape);
-    memcpy(to->stride, from->stride, sizeof from->stride);
+    for (int d = 0; d < from->dims; d++) /* of a dimension of one element torch saves any stride */
+        to->stride[d] = from->shape[d] > 1 ? from->stride[d] : 0;
     return torch_data(s, to, from, &to->data, error);
 }
 

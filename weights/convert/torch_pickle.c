@@ -34,7 +34,7 @@ static f5_status take(torch_pickle *p, uint64_t count, const uint8_t **bytes) {
 }
 
 static f5_status take_uint(torch_pickle *p, int width, uint64_t *number) {
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     F5_TRY(take(p, (uint64_t)width, &bytes));
     *number = 0;
     for (int i = width - 1; i >= 0; i--) *number = *number << 8 | bytes[i];
@@ -43,7 +43,7 @@ static f5_status take_uint(torch_pickle *p, int width, uint64_t *number) {
 
 static f5_status push_string(torch_pickle *p, int width) {
     uint64_t length;
-    const uint8_t *text;
+    const uint8_t *text = NULL;
     F5_TRY(take_uint(p, width, &length));
     F5_TRY(take(p, length, &text));
     return push_value(p, (value){.kind = V_STRING, .count = (uint32_t)length, .text = (const char *)text});
@@ -51,7 +51,7 @@ static f5_status push_string(torch_pickle *p, int width) {
 
 static f5_status push_long(torch_pickle *p, int width) {
     uint64_t length, bits = 0;
-    const uint8_t *bytes;
+    const uint8_t *bytes = NULL;
     F5_TRY(take_uint(p, width, &length));
     if (length > 8) return UNSUPPORTED(p, "an integer of more than 64 bits", "");
     F5_TRY(take(p, length, &bytes));
@@ -262,7 +262,7 @@ static f5_status stop(torch_pickle *p) {
 static f5_status step(torch_pickle *p, uint8_t opcode) {
     uint64_t number;
     const pickle_ref *first;
-    const uint8_t *skipped;
+    const uint8_t *skipped = NULL;
     uint32_t count;
     pickle_ref ref;
     switch (opcode) {

@@ -110,7 +110,7 @@ static f5_status read_entry(torch_zip_entry *entry, const uint8_t *record, const
     size_t name_length = u16(record + 28), extra_length = u16(record + 30);
     const char *name = (const char *)record + CENTRAL_BYTES;
     uint64_t size = u32(record + 24), packed = u32(record + 20), begin = u32(record + 42);
-    quoted q = quote(name, name_length);
+    quoted_name q = quote(name, name_length);
     if (u16(record + 8) & FLAG_ENCRYPTED)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: entry '%s' is encrypted", path, q.text);
     if (u16(record + 10) != 0)
@@ -225,7 +225,7 @@ static f5_status read_directory(torch_zip *zip, const directory *dir, const uint
 
 f5_status torch_zip_open(torch_zip *zip, const uint8_t *file, size_t bytes, const char *path, f5_error *error) {
     *zip = (torch_zip){0};
-    directory dir;
+    directory dir = {0};
     F5_TRY(find_directory(&dir, file, bytes, path, error));
     zip->entry = calloc(dir.entries + 1, sizeof *zip->entry);
     if (!zip->entry) return f5_fail(error, F5_E_MEMORY, "%s: out of memory for the zip directory", path);

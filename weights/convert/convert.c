@@ -1,0 +1,354 @@
+#include "convert.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "config.h"
+#include "half.h"
+#include "manifest.h"
+#include "quote.h"
+#include "read_file.h"
+#include "source.h"
+#include "yaml_config.h"
+
+#define VOCAB_FILE_MAX_BYTES (16 << 20)
+#define BYTE_TOKENIZER_TOKENS 256
+
+/* Everything a conversion holds; convert_close frees it whatever state it is in. */
+typedef struct {
+    const convert_options *options;
+    f5_error *error;
+    model_config config;
+    vocab vocab;
+    source origin[2];      /* by manifest_origin */
+    manifest_tensor *list; /* [count] */
+    int32_t count;
+    float *values, *packed; /* [largest source tensor] */
+    safetensors_writer *writer;
+} conversion;
+
+/* ---- configuration and vocabulary */
+
+static f5_status out_of_memory(const conversion *c) {
+    return f5_fail(c->error, F5_E_MEMORY, "%s: out of memory", c->options->output_path);
+}
+
+static f5_status read_vocab(conversion *c) {
+    const char *path = c->options->vocab_path;
+    if (c->config.tokenizer == TOKENIZER_BYTE) {
+        c->config.vocab_size = BYTE_TOKENIZER_TOKENS;
+        return F5_OK;
+    }
+    if (!path)
+        return f5_fail(c->error, F5_E_ARGUMENT, "%s: tokenizer '%s' needs a vocabulary: give --vocab vocab.txt",
+                       c->options->config_path, tokenizer_name(c->config.tokenizer));
+    char *text;
+    size_t bytes;
+    F5_TRY(read_file(path, VOCAB_FILE_MAX_BYTES, &text, &bytes, c->error));
+    f5_status status = vocab_parse(&c->vocab, text, bytes, path, c->error);
+    free(text);
+    F5_TRY(status);
+    c->config.vocab_size = c->vocab.size;
+    return F5_OK;
+}
+
+static f5_status read_config(conversion *c) {
+    const convert_options *o = c->options;
+    F5_TRY(yaml_read_model(&c->config, o->config_path, c->error));
+    F5_TRY(yaml_read_vocos(&c->config, o->vocos_config_path, c->error));
+    F5_TRY(read_vocab(c));
+    if (o->name) {
+        if (!*o->name || strlen(o->name) >= sizeof c->config.name)
+            return f5_fail(c->error, F5_E_ARGUMENT, "name '%s': a name has 1 to %zu bytes",
+                           quote(o->name, strlen(o->name)).text, sizeof c->config.name - 1);
+        memcpy(c->config.name, o->name, strlen(o->name) + 1);
+    }
+    return model_config_check(&c->config, o->config_path, c->error);
+}
+
+/* ---- do the checkpoints hold what the configuration asks for, and nothing else? */
+
+/* "a, b, c and 4 more" in a bounded buffer. */
+typedef struct {
+    char text[160];
+    int count, shown;
+} name_list;
+
+static void list_add(name_list *list, const char *name) {
+    size_t used = strlen(list->text);
+    quoted_name q = quote(name, strlen(name));
+    list->count++;
+    if (list->shown + 1 < list->count || used + strlen(q.text) + 3 > sizeof list->text) return;
+    snprintf(list->text + used, sizeof list->text - used, "%s%s", used ? ", " : "", q.text);
+    list->shown++;
+}
+
+static void shape_text(const int64_t *dims, int32_t rank, char text[96]) {
+    size_t used = 1;
+    strcpy(text, "[");
+    for (int32_t i = 0; i < rank && used < 80; i++) {
+        int n = snprintf(text + used, 96 - used, "%s%lld", i ? "," : "", (long long)dims[i]);
+        used += (size_t)n < 96 - used ? (size_t)n : 95 - used;
+    }
+    if (used < 95) strcpy(text + used, "]");
+}
+
+static f5_status check_tensor(const conversion *c, const source *from, const source_tensor *t,
+                              const manifest_source *wanted) {
+    quoted_name q = quote(t->key, strlen(t->key));
+    if (t->rank != wanted->rank || memcmp(t->dims, wanted->dims, sizeof *t->dims * (size_t)t->rank) != 0) {
+        char is[96], should[96], hint[96] = "does the configuration fit the checkpoint?";
+        shape_text(t->dims, t->rank, is);
+        shape_text(wanted->dims, wanted->rank, should);
+        if (strcmp(t->key, "transformer.text_embed.text_embed.weight") == 0)
+            snprintf(hint, sizeof hint, "rows are tokens + 1: is %d the vocabulary's size?", (int)c->config.vocab_size);
+        return f5_fail(c->error, F5_E_SHAPE, "%s: '%s' has shape %s where %s was expected; %s", from->path, q.text, is,
+                       should, hint);
+    }
+    if (!t->readable)
+        return f5_fail(c->error, F5_E_UNSUPPORTED, "%s: '%s' is %s; float32, float16 and bfloat16 are read", from->path,
+                       q.text, t->type_name);
+    return F5_OK;
+}
+
+static int by_text(const void *a, const void *b) {
+    return strcmp(a, b);
+}
+
+/* All keys the manifest takes from one origin, sorted; `key` is the first member of manifest_source. */
+static f5_status wanted_keys(const conversion *c, manifest_origin origin, manifest_source **keys, size_t *count) {
+    size_t capacity = 0;
+    *count = 0;
+    for (int32_t i = 0; i < c->count; i++) capacity += (size_t)c->list[i].sources;
+    *keys = calloc(capacity + 1, sizeof **keys);
+    if (!*keys) return out_of_memory(c);
+    for (int32_t i = 0; i < c->count; i++)
+        for (int32_t s = 0; s < c->list[i].sources && c->list[i].origin == origin; s++)
+            manifest_source_at(&c->config, &c->list[i], s, &(*keys)[(*count)++]);
+    qsort(*keys, *count, sizeof **keys, by_text);
+    return F5_OK;
+}
+
+static f5_status check_keys(const conversion *c, manifest_origin origin, const manifest_source *keys, size_t count) {
+    const source *from = &c->origin[origin];
+    name_list missing = {.count = 0}, unknown = {.count = 0};
+    for (size_t i = 0; i < count; i++)
+        if ((i == 0 || strcmp(keys[i].key, keys[i - 1].key) != 0) && !source_find(from, keys[i].key))
+            list_add(&missing, keys[i].key);
+    for (int32_t i = 0; i < from->count; i++)
+        if (!bsearch(from->tensor[i].key, keys, count, sizeof *keys, by_text) &&
+            !manifest_ignores(origin, from->tensor[i].key))
+            list_add(&unknown, from->tensor[i].key);
+    if (missing.count || unknown.count)
+        return f5_fail(c->error, F5_E_FORMAT,
+                       "%s does not fit the configuration: %d keys missing%s%s%s; %d unknown%s%s%s", from->path,
+                       missing.count, missing.count ? " (" : "", missing.text,
+                       missing.count > missing.shown ? ", ...)"
+                       : missing.count               ? ")"
+                                                     : "",
+                       unknown.count, unknown.count ? " (" : "", unknown.text,
+                       unknown.count > unknown.shown ? ", ...)"
+                       : unknown.count               ? ")"
+                                                     : "");
+    for (size_t i = 0; i < count; i++) F5_TRY(check_tensor(c, from, source_find(from, keys[i].key), &keys[i]));
+    return F5_OK;
+}
+
+static f5_status check_origin(conversion *c, manifest_origin origin, const char *path) {
+    manifest_source *keys = NULL;
+    size_t count;
+    F5_TRY(source_open(&c->origin[origin], path, c->error));
+    f5_status status = wanted_keys(c, origin, &keys, &count);
+    if (status == F5_OK) status = check_keys(c, origin, keys, count);
+    free(keys);
+    return status;
+}
+
+/* Rotary frequencies are not stored in a .f5: a checkpoint with others than 10000^(-2i/64) would go wrong silently. */
+static f5_status check_rotary(const conversion *c) {
+    const source *from = &c->origin[ORIGIN_ACOUSTIC];
+    const source_tensor *t = source_find(from, "transformer.rotary_embed.inv_freq");
+    if (!t) return F5_OK;
+    float frequency[32];
+    bool good = t->readable && t->rank == 1 && t->dims[0] == 32;
+    if (good) source_read(t, frequency);
+    for (int i = 0; i < 32 && good; i++) {
+        double expected = pow(10000.0, -i / 32.0);
+        good = fabs(frequency[i] - expected) <= 0.01 * expected; /* bfloat16 keeps 0.4 % */
+    }
+    return good ? F5_OK
+                : f5_fail(c->error, F5_E_UNSUPPORTED,
+                          "%s: rotary frequencies other than 10000^(-2i/64), which is all that is supported",
+                          from->path);
+}
+
+static f5_status open_origins(conversion *c) {
+    F5_TRY(manifest_list(&c->config, c->options->type, &c->list, &c->count, c->error));
+    F5_TRY(check_origin(c, ORIGIN_ACOUSTIC, c->options->checkpoint_path));
+    F5_TRY(check_origin(c, ORIGIN_VOCODER, c->options->vocos_path));
+    F5_TRY(check_rotary(c));
+    int64_t largest = 0;
+    for (int32_t i = 0; i < c->count; i++)
+        for (int32_t s = 0; s < c->list[i].sources; s++) {
+            manifest_source from;
+            manifest_source_at(&c->config, &c->list[i], s, &from);
+            if (from.elements > largest) largest = from.elements;
+        }
+    c->values = malloc((size_t)largest * sizeof *c->values);
+    c->packed = malloc((size_t)largest * sizeof *c->packed);
+    return c->values && c->packed ? F5_OK : out_of_memory(c);
+}
+
+/* ---- one tensor: read, check, pack, narrow, write */
+
+/* in [o,i,k] -> out [k,o,i]; a depthwise kernel is the case i = 1. */
+static void pack_tap_first(float *out, const float *in, int64_t pairs, int64_t taps) {
+    for (int64_t p = 0; p < pairs; p++)
+        for (int64_t k = 0; k < taps; k++) out[k * pairs + p] = in[p * taps + k];
+}
+
+static void pack_columns(float *out, const float *in, int64_t rows, int64_t columns, int64_t first, int64_t kept) {
+    for (int64_t r = 0; r < rows; r++) memcpy(out + r * kept, in + r * columns + first, (size_t)kept * sizeof *out);
+}
+
+/* Packs c->values into c->packed; returns its elements. */
+static int64_t pack(const conversion *c, const manifest_tensor *to, const manifest_source *from) {
+    switch (to->packing) {
+    case PACK_DEPTHWISE:
+    case PACK_TAP_FIRST:
+        pack_tap_first(c->packed, c->values, from->dims[0] * from->dims[1], from->dims[2]);
+        return from->elements;
+    case PACK_COLUMNS:
+        pack_columns(c->packed, c->values, from->dims[0], from->dims[1], to->first_column, to->dims[1]);
+        return to->elements;
+    case PACK_COPY:
+    case PACK_SQUEEZE:
+    case PACK_STACK:
+        break;
+    }
+    memcpy(c->packed, c->values, (size_t)from->elements * sizeof *c->packed);
+    return from->elements;
+}
+
+static f5_status check_finite(const conversion *c, const source *from, const manifest_source *key) {
+    for (int64_t i = 0; i < key->elements; i++)
+        if (!isfinite(c->values[i]))
+            return f5_fail(c->error, F5_E_FORMAT, "%s: '%s' holds a value that is not finite (element %lld)",
+                           from->path, key->key, (long long)i);
+    return F5_OK;
+}
+
+/* c->packed [n] to 16 bits, in the memory of c->values. */
+static f5_status narrow(const conversion *c, const manifest_tensor *to, const manifest_source *key, int64_t n) {
+    uint16_t *out = (uint16_t *)(void *)c->values;
+    for (int64_t i = 0; i < n; i++) {
+        out[i] = to->type == F5_F16 ? half_from_float(c->packed[i]) : bfloat_from_float(c->packed[i]);
+        uint16_t exponent = to->type == F5_F16 ? 0x7c00 : 0x7f80;
+        if ((out[i] & exponent) == exponent)
+            return f5_fail(c->error, F5_E_FORMAT, "%s: '%s' holds %g, too large for %s; convert with --dtype %s",
+                           c->origin[to->origin].path, key->key, (double)c->packed[i],
+                           to->type == F5_F16 ? "fp16" : "bf16", to->type == F5_F16 ? "bf16" : "fp32");
+    }
+    return F5_OK;
+}
+
+static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
+    const source *from = &c->origin[to->origin];
+    for (int32_t s = 0; s < to->sources; s++) {
+        manifest_source key;
+        manifest_source_at(&c->config, to, s, &key);
+        source_read(source_find(from, key.key), c->values);
+        F5_TRY(check_finite(c, from, &key));
+        int64_t n = pack(c, to, &key);
+        const void *data = c->packed;
+        if (to->type != F5_F32) {
+            F5_TRY(narrow(c, to, &key, n));
+            data = c->values;
+        }
+        size_t size = to->type == F5_F32 ? sizeof(float) : sizeof(uint16_t);
+        F5_TRY(safetensors_writer_data(c->writer, data, (size_t)n * size, c->error));
+    }
+    return F5_OK;
+}
+
+/* ---- the file */
+
+static f5_status begin_file(conversion *c) {
+    static const safetensors_dtype stored[] = {[F5_F32] = ST_F32, [F5_F16] = ST_F16, [F5_BF16] = ST_BF16};
+    F5_TRY(safetensors_writer_open(&c->writer, c->options->output_path, c->error));
+    F5_TRY(model_metadata_write(c->writer, &c->config, &c->vocab, c->error));
+    for (int32_t i = 0; i < c->count; i++) {
+        const manifest_tensor *t = &c->list[i];
+        F5_TRY(safetensors_writer_declare(c->writer, t->name, stored[t->type], t->rank, t->dims, c->error));
+    }
+    return safetensors_writer_begin(c->writer, c->error);
+}
+
+static f5_status write_file(conversion *c) {
+    const convert_options *o = c->options;
+    F5_TRY(begin_file(c));
+    for (int32_t i = 0; i < c->count; i++) {
+        F5_TRY(write_tensor(c, &c->list[i]));
+        if (o->progress && o->progress(o->progress_user, i + 1, c->count))
+            return f5_fail(c->error, F5_E_CANCELLED, "%s: cancelled", o->output_path);
+    }
+    return safetensors_writer_finish(c->writer, c->error);
+}
+
+/* The finished file takes the output's name: it must not be that of a file being read. */
+static f5_status check_output(const convert_options *o, f5_error *error) {
+    const char *inputs[] = {o->config_path, o->checkpoint_path, o->vocab_path, o->vocos_config_path, o->vocos_path};
+    struct stat out, in;
+    if (stat(o->output_path, &out) != 0) return F5_OK;
+    if (!S_ISREG(out.st_mode)) return f5_fail(error, F5_E_IO, "%s: exists and is not a regular file", o->output_path);
+    for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
+        if (inputs[i] && stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
+            return f5_fail(error, F5_E_ARGUMENT, "%s: the output would overwrite an input", o->output_path);
+    return F5_OK;
+}
+
+static void list_types(const source *s, char text[64]) {
+    bool seen[3] = {false};
+    text[0] = '\0';
+    for (int32_t i = 0; i < s->count; i++) {
+        const source_tensor *t = &s->tensor[i];
+        if (!t->readable || seen[t->type]) continue;
+        seen[t->type] = true;
+        size_t used = strlen(text);
+        snprintf(text + used, 64 - used, "%s%s", used ? ", " : "", t->type_name);
+    }
+}
+
+static void summarise(const conversion *c, convert_summary *summary) {
+    *summary = (convert_summary){.config = c->config, .tensors = c->count};
+    for (int32_t i = 0; i < c->count; i++) {
+        summary->parameters += c->list[i].elements;
+        summary->bytes += c->list[i].bytes;
+    }
+    list_types(&c->origin[ORIGIN_ACOUSTIC], summary->checkpoint_types);
+    list_types(&c->origin[ORIGIN_VOCODER], summary->vocos_types);
+}
+
+static void convert_close(conversion *c) {
+    safetensors_writer_close(c->writer);
+    source_close(&c->origin[ORIGIN_ACOUSTIC]);
+    source_close(&c->origin[ORIGIN_VOCODER]);
+    vocab_free(&c->vocab);
+    free(c->list);
+    free(c->values);
+    free(c->packed);
+}
+
+f5_status convert_run(const convert_options *options, convert_summary *summary, f5_error *error) {
+    conversion c = {.options = options, .error = error};
+    f5_status status = check_output(options, error);
+    if (status == F5_OK) status = read_config(&c);
+    if (status == F5_OK) status = open_origins(&c);
+    if (status == F5_OK) status = write_file(&c);
+    if (status == F5_OK) summarise(&c, summary);
+    convert_close(&c);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* convert.h — upstream's files into one .f5: configuration, vocabulary, acoustic model and vocoder.
+ *
+ * The manifest says which tensors there are, from which keys they come and how they are packed; this streams them
+ * through, one source tensor in memory at a time. The result depends on the values alone: the same numbers from a
+ * .safetensors, a .pt or a .pt without prefix give the same bytes. */
+#ifndef F5_CONVERT_H
+#define F5_CONVERT_H
+
+#include "model.h"
+
+typedef struct {
+    const char *config_path;       /* upstream's YAML */
+    const char *checkpoint_path;   /* .safetensors or .pt */
+    const char *vocab_path;        /* vocab.txt; NULL with the byte tokenizer only */
+    const char *vocos_config_path; /* config.yaml */
+    const char *vocos_path;        /* pytorch_model.bin, or a .safetensors of the same keys */
+    const char *output_path;
+    const char *name;                                             /* NULL: model.name of the YAML */
+    f5_dtype type;                                                /* of the matrices */
+    int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
+    void *progress_user;
+} convert_options;
+
+typedef struct {
+    model_config config;
+    int32_t tensors;
+    int64_t parameters;
+    size_t bytes;              /* of the tensors */
+    char checkpoint_types[64]; /* number types met in the checkpoint: "float32" */
+    char vocos_types[64];
+} convert_summary;
+
+/* The output appears under its name only when complete; *summary is filled on success.
+ * Errors: F5_E_ARGUMENT, F5_E_IO, F5_E_FORMAT (keys missing or unknown, not finite, damaged files), F5_E_SHAPE,
+ * F5_E_UNSUPPORTED, F5_E_MEMORY, F5_E_CANCELLED; the message names the file and the key. */
+f5_status convert_run(const convert_options *options, convert_summary *summary, f5_error *error);
+
+#endif

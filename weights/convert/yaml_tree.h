@@ -1,0 +1,34 @@
+/* yaml_tree.h — a small YAML file as a flat list of "path.of.keys" = scalar. Items of a list are "path[0]". */
+#ifndef F5_YAML_TREE_H
+#define F5_YAML_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+#define TREE_MAX_BYTES (256 << 10)
+#define TREE_MAX_NODES 4096
+#define TREE_MAX_DEPTH 16
+#define TREE_MAX_PATH 256
+
+typedef struct {
+    char *path;  /* terminated; holds no control bytes */
+    char *value; /* of a scalar, terminated, no NUL inside; NULL for a mapping or list */
+    bool quoted; /* a quoted or block scalar: always a string */
+} yaml_node;
+
+typedef struct {
+    yaml_node *node; /* [count] in file order */
+    int count;
+    const char *file; /* for messages */
+} yaml_tree;
+
+/* Errors: F5_E_IO, F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY; nothing is held then. file must outlive the tree. */
+f5_status yaml_tree_read(yaml_tree *tree, const char *file, f5_error *error);
+void yaml_tree_free(yaml_tree *tree);
+
+/* The node at a path, or NULL. */
+const yaml_node *yaml_tree_find(const yaml_tree *tree, const char *path);
+
+#endif
