@@ -1,0 +1,162 @@
+/* attention.c — the plain reference: blocks of queries walk over tiles of keys with a running softmax.
+ *
+ * Everything is kept with queries along the lanes of a vector: scores as s[key][query], the result as
+ * o[channel][query]. Then both products are the same inner loop (simd_block), maximum and sum need no reduction across
+ * lanes, and a query's result does not depend on which others share its block. A key tile is normalised and rotated
+ * once for each block of queries, which costs about a tenth of the block's products. No heap: four tiles on the stack,
+ * 96 KB in all. */
+#include "attention.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "cpu_math.h"
+#include "cpu_simd.h"
+#include "pack_check.h"
+
+#define QK_NORM_EPS 1e-6f
+#define SOFTMAX_SCALE 0.125f /* 1 / sqrt(ATTENTION_HEAD) */
+
+enum { HEAD = ATTENTION_HEAD, QUERIES = 96, KEYS = 64 };
+_Static_assert(QUERIES % SIMD_COLS == 0 && KEYS % SIMD_ROWS == 0 && HEAD % SIMD_ROWS == 0,
+               "attention's tiles are whole blocks");
+
+typedef struct {
+    float q[HEAD][QUERIES]; /* scaled, so that scores need not be */
+    float o[HEAD][QUERIES]; /* sum of p v */
+    float highest[QUERIES]; /* of the scores so far */
+    float sum[QUERIES];     /* of p so far */
+    float rescale[QUERIES]; /* e^(old highest - new highest) */
+} query_block;
+
+/* One head of one row of q or k: RMSNorm where there is a weight, then RoPE where there is a row of the table. */
+static void prepare(const float *restrict u, const float *restrict weight, const float *restrict rope,
+                    float *restrict y) {
+    float gain = 1.0f;
+    if (weight) {
+        float lane[16] = {0};
+        for (int i = 0; i < HEAD; i += 16)
+            for (int j = 0; j < 16; j++) lane[j] += u[i + j] * u[i + j];
+        float sum = 0.0f;
+        for (int j = 0; j < 16; j++) sum += lane[j];
+        gain = 1.0f / sqrtf(sum / (float)HEAD + QK_NORM_EPS);
+    }
+    for (int i = 0; i < HEAD; i++) y[i] = weight ? u[i] * gain * weight[i] : u[i];
+    if (!rope) return;
+    for (int i = 0; i < HEAD; i += 2) {
+        const float a = y[i], b = y[i + 1], c = rope[i], s = rope[i + 1];
+        y[i] = a * c - b * s;
+        y[i + 1] = b * c + a * s;
+    }
+}
+
+/* Head `head` of q (part 0), k (1) or v (2) of a row. */
+static const float *head_of(const attention_args *a, int32_t row, int part, int32_t head) {
+    return (const float *)a->qkv + (((size_t)row * 3 + (size_t)part) * (size_t)a->heads + (size_t)head) * HEAD;
+}
+
+static const float *rope_of(const attention_args *a, int32_t position, int32_t head) {
+    return head < a->rope_heads ? a->rope + (size_t)position * HEAD : NULL;
+}
+
+static void load_queries(const attention_args *a, int32_t begin, int32_t row, int32_t n, int32_t head, query_block *b) {
+    memset(b, 0, sizeof *b);
+    for (int32_t i = 0; i < n; i++) {
+        float q[HEAD];
+        prepare(head_of(a, row + i, 0, head), a->q_norm, rope_of(a, row + i - begin, head), q);
+        for (int d = 0; d < HEAD; d++) b->q[d][i] = q[d] * SOFTMAX_SCALE;
+    }
+    for (int i = 0; i < QUERIES; i++) b->highest[i] = -INFINITY;
+}
+
+/* Scores become weights p = e^(s - highest); what was summed under a lower highest is scaled down to match. */
+static void softmax(query_block *b, float s[KEYS][QUERIES], int32_t keys, int32_t width) {
+    for (int32_t i = 0; i < width; i++) b->rescale[i] = b->highest[i];
+    for (int32_t k = 0; k < keys; k++)
+        for (int32_t i = 0; i < width; i++) b->highest[i] = s[k][i] > b->highest[i] ? s[k][i] : b->highest[i];
+    for (int32_t i = 0; i < width; i++) {
+        b->rescale[i] = cpu_exp(b->rescale[i] - b->highest[i]);
+        b->sum[i] *= b->rescale[i];
+    }
+    for (int32_t k = 0; k < keys; k++)
+        for (int32_t i = 0; i < width; i++) {
+            s[k][i] = cpu_exp(s[k][i] - b->highest[i]);
+            b->sum[i] += s[k][i];
+        }
+    for (int d = 0; d < HEAD; d++)
+        for (int32_t i = 0; i < width; i++) b->o[d][i] *= b->rescale[i];
+}
+
+/* Adds `keys` keys from `row` on to the block. width: queries in it, rounded up to whole vectors. */
+static void add_keys(const attention_args *a, int32_t begin, int32_t row, int32_t keys, int32_t head, int32_t width,
+                     query_block *b) {
+    float k[KEYS][HEAD], v[KEYS][HEAD], s[KEYS][QUERIES];
+    for (int32_t i = 0; i < keys; i++) {
+        prepare(head_of(a, row + i, 1, head), a->k_norm, rope_of(a, row + i - begin, head), k[i]);
+        memcpy(v[i], head_of(a, row + i, 2, head), sizeof v[i]); /* rows of qkv would all fall into one cache set */
+    }
+    const int32_t whole = (keys + SIMD_ROWS - 1) / SIMD_ROWS * SIMD_ROWS;
+    for (int32_t i = keys; i < whole; i++) memset(k[i], 0, sizeof k[i]);
+
+    for (int32_t i = 0; i < whole; i += SIMD_ROWS)
+        for (int32_t q = 0; q < width; q += SIMD_COLS)
+            simd_block(SIMD_ROWS, HEAD, k[i], HEAD, 1, &b->q[0][q], QUERIES, false, &s[i][q], QUERIES);
+    softmax(b, s, keys, width);
+    for (int32_t d = 0; d < HEAD; d += SIMD_ROWS)
+        for (int32_t q = 0; q < width; q += SIMD_COLS)
+            simd_block(SIMD_ROWS, keys, &v[0][d], 1, HEAD, &s[0][q], QUERIES, true, &b->o[d][q], QUERIES);
+}
+
+static void attend(const attention_args *a, int32_t begin, int32_t end, int32_t row, int32_t n, int32_t head) {
+    query_block b;
+    const int32_t width = (n + SIMD_COLS - 1) / SIMD_COLS * SIMD_COLS;
+    load_queries(a, begin, row, n, head, &b);
+    for (int32_t k = begin; k < end; k += KEYS) add_keys(a, begin, k, end - k < KEYS ? end - k : KEYS, head, width, &b);
+
+    for (int32_t i = 0; i < n; i++) {
+        float *y = (float *)a->y + ((size_t)(row + i) * (size_t)a->heads + (size_t)head) * HEAD;
+        const float scale = 1.0f / b.sum[i];
+        for (int d = 0; d < HEAD; d++) y[d] = b.o[d][i] * scale;
+    }
+}
+
+static f5_status check(const attention_args *a) {
+    if (!a || !a->qkv || !a->y || a->y == a->qkv) return F5_E_ARGUMENT;
+    if (a->rope_heads > 0 && !a->rope) return F5_E_ARGUMENT;
+    if (((uintptr_t)a->qkv | (uintptr_t)a->y | (uintptr_t)a->rope) % 16 != 0) return F5_E_ARGUMENT;
+    if (((uintptr_t)a->q_norm | (uintptr_t)a->k_norm) % 16 != 0) return F5_E_ARGUMENT;
+    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
+    if (a->heads < 1 || a->rope_heads < 0 || a->rope_heads > a->heads) return F5_E_SHAPE;
+    for (int32_t s = 0; s < a->pack->n_seq; s++)
+        if (a->pack->offsets[s + 1] - a->pack->offsets[s] > a->max_position) return F5_E_SHAPE;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
+    return F5_OK;
+}
+
+f5_status attention_ref(const attention_args *a) {
+    const f5_status status = check(a);
+    if (status != F5_OK) return status;
+
+    const f5_pack *pack = a->pack;
+#pragma omp parallel
+    for (int32_t s = 0; s < pack->n_seq; s++) {
+        const int32_t begin = pack->offsets[s], end = pack->offsets[s + 1];
+#pragma omp for collapse(2) schedule(dynamic) nowait
+        for (int32_t head = 0; head < a->heads; head++)
+            for (int32_t row = begin; row < end; row += QUERIES)
+                attend(a, begin, end, row, end - row < QUERIES ? end - row : QUERIES, head);
+    }
+    return F5_OK;
+}
+
+void rope_table_fill(float *rope, int32_t positions) {
+    double frequency[HEAD / 2];
+    for (int i = 0; i < HEAD / 2; i++) frequency[i] = pow(10000.0, -2.0 * i / HEAD);
+#pragma omp parallel for schedule(static)
+    for (int32_t p = 0; p < positions; p++)
+        for (int i = 0; i < HEAD / 2; i++) {
+            float *pair = rope + ((size_t)p * (HEAD / 2) + (size_t)i) * 2;
+            pair[0] = (float)cos(p * frequency[i]);
+            pair[1] = (float)sin(p * frequency[i]);
+        }
+}

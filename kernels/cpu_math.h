@@ -1,0 +1,90 @@
+/* cpu_math.h — the functions inside the CPU references' loops: exp and what is made of it.
+ *
+ * Written so that a loop over an array vectorises without -ffast-math: no branches, no calls, no tables. NaN comes out
+ * of every one as NaN (comparisons are phrased so that a NaN takes the side it came from), infinities where the limit
+ * has them. Errors are stated against the exact function; polynomials were fitted for this file (minimax, by iterated
+ * reweighting). */
+#ifndef F5_CPU_MATH_H
+#define F5_CPU_MATH_H
+
+#include <stdint.h>
+#include <string.h>
+
+static inline float float_of_bits(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t bits_of_float(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* e^x, 1 ulp. x = n ln 2 + r, e^x = 2^n p(r); 2^n in two factors so that overflow and underflow round by themselves. */
+static inline float cpu_exp(float x) {
+    const float round = 12582912.0f; /* 1.5 * 2^23: adding it leaves the nearest integer in the low bits */
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -105.0f ? -105.0f : x;
+    const float t = x * 1.44269504f + round;
+    const float n = t - round;
+    const float r = (x - n * 0.693145752f) - n * 1.42860677e-6f; /* ln 2, high part exact in 15 bits */
+
+    float p = 1.99184477e-4f;
+    p = p * r + 1.39461202e-3f;
+    p = p * r + 8.33326392e-3f;
+    p = p * r + 4.16662693e-2f;
+    p = p * r + 0.166666672f;
+    p = p * r + 0.5f;
+    p = p * r + 1.0f;
+    p = p * r + 1.0f;
+
+    const int32_t i = (int32_t)(bits_of_float(t) - bits_of_float(round)), half = i >> 1;
+    const float low = float_of_bits((uint32_t)(half + 127) << 23);
+    const float high = float_of_bits((uint32_t)(i - half + 127) << 23);
+    return p * low * high;
+}
+
+static inline float cpu_sigmoid(float x) {
+    return 1.0f / (1.0f + cpu_exp(-x));
+}
+
+static inline float cpu_silu(float x) {
+    return x / (1.0f + cpu_exp(-x));
+}
+
+/* x/2 (1 + tanh u), which is x sigmoid(2u): exact in both tails, where 1 + tanh would cancel. */
+static inline float cpu_gelu_tanh(float x) {
+    const float u = 0.797884561f * (x + 0.044715f * x * x * x); /* sqrt(2/pi) */
+    return x / (1.0f + cpu_exp(-2.0f * u));
+}
+
+/* erfc(z) for z >= 0, absolute error 1e-7: a polynomial in t = 1/(1 + 0.45 z) times e^(-z^2). */
+static inline float cpu_erfc_positive(float z) {
+    const float t = 1.0f / (1.0f + 0.45f * z);
+    float p = 0.0884520784f;
+    p = p * t - 0.474233985f;
+    p = p * t + 0.817480385f;
+    p = p * t - 0.333820015f;
+    p = p * t + 0.435370088f;
+    p = p * t + 0.208764255f;
+    p = p * t + 0.257987201f;
+    return p * t * cpu_exp(-(z * z));
+}
+
+/* x/2 (1 + erf(x / sqrt 2)): the tail probability on the side where it is small. */
+static inline float cpu_gelu_erf(float x) {
+    const float z = (x < 0.0f ? -x : x) * 0.707106781f;
+    const float tail = 0.5f * x * cpu_erfc_positive(z);
+    return x > 0.0f ? x - tail : tail;
+}
+
+/* x tanh(ln(1 + e^x)) = x w / (w + 2) with w = e^x (e^x + 2). Past 20 the quotient is 1 in F32. */
+static inline float cpu_mish(float x) {
+    const float e = cpu_exp(x > 20.0f ? 20.0f : x);
+    const float w = e * (e + 2.0f);
+    return x * (w / (w + 2.0f));
+}
+
+#endif
