@@ -9,7 +9,9 @@
 #include "params.h"
 #include "tokenizer.h"
 
-const char *f5_version(void) { return "0.1.0"; }
+const char *f5_version(void) {
+    return "0.1.0";
+}
 
 /* ---- parameter structs */
 
@@ -42,13 +44,21 @@ void f5_open_params_init(f5_open_params *p) {
                           .max_evaluations = 64,
                           .max_text_bytes = 16384};
 }
-void f5_engine_info_init(f5_engine_info *i) { *i = (f5_engine_info){.size = sizeof *i}; }
-void f5_plan_info_init(f5_plan_info *i) { *i = (f5_plan_info){.size = sizeof *i}; }
+void f5_engine_info_init(f5_engine_info *i) {
+    *i = (f5_engine_info){.size = sizeof *i};
+}
+void f5_plan_info_init(f5_plan_info *i) {
+    *i = (f5_plan_info){.size = sizeof *i};
+}
 void f5_sample_params_init(f5_sample_params *p) {
     *p = (f5_sample_params){.size = sizeof *p, .nfe = 32, .cfg = 2, .sway = -1, .use_sway = 1, .use_epss = 1};
 }
-void f5_sample_request_init(f5_sample_request *r) { *r = (f5_sample_request){.size = sizeof *r}; }
-void f5_vocode_request_init(f5_vocode_request *r) { *r = (f5_vocode_request){.size = sizeof *r}; }
+void f5_sample_request_init(f5_sample_request *r) {
+    *r = (f5_sample_request){.size = sizeof *r};
+}
+void f5_vocode_request_init(f5_vocode_request *r) {
+    *r = (f5_vocode_request){.size = sizeof *r};
+}
 
 /* ---- engine */
 
@@ -77,9 +87,9 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     return F5_OK;
 }
 
-f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_error *error) {
-    if (!engine) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL: pass where to put the handle");
-    *engine = NULL;
+f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *error) {
+    if (!opened) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL: pass where to put the handle");
+    *opened = NULL;
     f5_open_params p;
     f5_open_params_init(&p);
     F5_TRY(params_read(&p, sizeof p, params, "f5_open_params", error));
@@ -95,7 +105,9 @@ f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_error *er
                               .max_batch = p.max_batch,
                               .max_evaluations = p.max_evaluations,
                               .trace = p.trace,
-                              .trace_user = p.trace_user};
+                              .trace_user = p.trace_user,
+                              .eager = p.eager != 0,
+                              .portable = p.portable != 0};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK && pthread_mutex_init(&e->lock, NULL) != 0)
@@ -104,7 +116,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_error *er
         engine_free(e);
         return status;
     }
-    *engine = e;
+    *opened = e;
     return F5_OK;
 }
 
@@ -138,7 +150,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .vocos_dim = c->vocos_dim,
                         .vocos_layers = c->vocos_layers,
                         .parameters = m->parameters,
-                        .weight_bytes = (int64_t)m->weight_bytes,
+                        .weight_bytes = engine_weight_bytes(e->core),
                         .arena_bytes = engine_arena_bytes(e->core),
                         .max_frames = l->max_frames,
                         .max_batch = l->max_batch,
@@ -158,7 +170,9 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
 
 /* ---- model level */
 
-int64_t f5_mel_frames(int64_t n_samples) { return n_samples < 0 ? 0 : n_samples / F5_HOP + 1; }
+int64_t f5_mel_frames(int64_t n_samples) {
+    return n_samples < 0 ? 0 : n_samples / F5_HOP + 1;
+}
 
 f5_status f5_mel(f5_engine *e, const float *samples, int64_t n_samples, float *mel, f5_error *error) {
     if (!e || !samples || !mel) return f5_fail(error, F5_E_ARGUMENT, "engine, samples or mel is NULL");
@@ -225,8 +239,8 @@ static f5_status check_requests(const f5_engine *e, const void *requests, int32_
     return F5_OK;
 }
 
-f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sample_request *requests,
-                    int32_t n_requests, f5_error *error) {
+f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sample_request *requests, int32_t n_requests,
+                    f5_error *error) {
     F5_TRY(check_requests(e, requests, n_requests, error));
     synth_solver solver;
     F5_TRY(solver_read(&solver, params, error));
@@ -239,14 +253,15 @@ f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sampl
     return status;
 }
 
-int64_t f5_vocode_samples(const f5_engine *e, int32_t frames) { return e ? engine_vocode_samples(e->core, frames) : 0; }
+int64_t f5_vocode_samples(const f5_engine *e, int32_t frames) {
+    return e ? engine_vocode_samples(e->core, frames) : 0;
+}
 
 static f5_status vocode_job_read(vocode_job *job, const void *from, f5_error *error) {
     f5_vocode_request r;
     f5_vocode_request_init(&r);
     F5_TRY(params_read(&r, sizeof r, from, "f5_vocode_request", error));
-    if (!r.mel || !r.samples)
-        return f5_fail(error, F5_E_ARGUMENT, "f5_vocode_request: mel or samples is NULL");
+    if (!r.mel || !r.samples) return f5_fail(error, F5_E_ARGUMENT, "f5_vocode_request: mel or samples is NULL");
     *job = (vocode_job){.mel = r.mel, .frames = r.frames, .samples = r.samples};
     return F5_OK;
 }

@@ -51,6 +51,8 @@ typedef struct {
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op of the reference backend */
     void *trace_user;
+    int32_t eager;    /* GPU: 1 launches op by op instead of replaying captured graphs; default 0 */
+    int32_t portable; /* GPU: 1 leaves code paths alone that only one architecture has; default 0 */
 } f5_open_params;
 
 void f5_open_params_init(f5_open_params *params);
@@ -194,7 +196,9 @@ typedef struct {
     size_t size;
     double reference_seconds, generated_seconds;
     int32_t chunks, frames, tokens;
-    double text_ms, ode_ms, vocos_ms, total_ms; /* text_ms: text encoder and conditioning */
+    double prepare_ms; /* time grid and modulations, batch layout, noise */
+    double ode_ms;     /* text encoder, condition, all steps */
+    double vocos_ms, total_ms;
 } f5_speak_stats;
 void f5_speak_stats_init(f5_speak_stats *stats);
 

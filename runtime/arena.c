@@ -21,6 +21,10 @@ void *arena_take(arena *a, size_t count, size_t size) {
     return p;
 }
 
-size_t arena_mark(const arena *a) { return a->used; }
+size_t arena_mark(const arena *a) {
+    return a->used;
+}
 
-void arena_release(arena *a, size_t mark) { a->used = mark; }
+void arena_release(arena *a, size_t mark) {
+    a->used = mark;
+}

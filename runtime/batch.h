@@ -10,35 +10,49 @@
 #include "ops.h"
 #include "request.h"
 
-/* Sizes of a batch: all that memory and control flow depend on. */
+/* Sizes of a batch: all that memory and control flow depend on. rows and slots are those of the bucket it goes into;
+ * what lies beyond the live ones is inert. */
 typedef struct {
     int32_t sequences, branches;
-    int32_t frames;        /* of one branch, all sequences together */
-    int32_t vocos_frames;  /* of all slices; 0: no vocoder */
-    int64_t samples;       /* of all slices */
+    int32_t frames;       /* live, of one branch, all sequences together */
+    int32_t rows;         /* of the model's pack, >= branches*frames */
+    int32_t slots;        /* of the model's pack, >= branches*sequences */
+    int32_t vocos_frames; /* live, of all slices; 0: no vocoder */
+    int32_t vocos_rows;   /* of the vocoder's pack, >= vocos_frames, <= rows */
+    int32_t vocos_slots;  /* >= sequences */
+    int64_t samples;      /* of all slices */
 } batch_size;
+
+/* How a device wants batches rounded. */
+typedef struct {
+    int32_t rows;  /* a branch has a multiple of so many rows; 1: not rounded */
+    int32_t slots; /* a branch has at least so many slots */
+} batch_bucket;
 
 /* The arrays that describe a batch; the same members on the host (staging, sized at open) and on the device. */
 typedef struct {
-    int32_t *offsets;         /* [branches*sequences+1] */
-    int32_t *seq_of_row;      /* [branches*frames] */
-    int32_t *ids;             /* [branches*frames] token ids shifted by one; 0 = filler and the null branch */
-    uint8_t *text_keep;       /* [branches*frames] 1 = text, 0 = filler */
-    uint8_t *keep;            /* [frames] 1 = the reference's frame comes back at the end */
-    uint64_t *seeds;          /* [branches*sequences] */
-    float *cond;              /* [branches*frames,100] reference mel, zero elsewhere and in the null branch */
-    float *noise;             /* [branches*frames,100] given initial states (only sequences that have one) */
-    int32_t *vocos_offsets;   /* [sequences+1] */
-    int32_t *vocos_seq_of_row; /* [vocos_frames] */
-    int64_t *sample_offsets;  /* [sequences+1] */
+    int32_t *offsets;          /* [slots+1] */
+    int32_t *seq_of_row;       /* [rows] */
+    int32_t *ids;              /* [rows] token ids shifted by one; 0 = filler and the null branch */
+    uint8_t *text_keep;        /* [rows] 1 = text, 0 = filler */
+    uint8_t *keep;             /* [rows] 1 = the reference's frame comes back at the end; conditional branch only */
+    uint64_t *seeds;           /* [slots] */
+    float *cond;               /* [rows,100] reference mel, zero elsewhere and in the null branch */
+    float *noise;              /* [rows,100] given initial states (only sequences that have one) */
+    int32_t *vocos_offsets;    /* [vocos_slots+1] */
+    int32_t *vocos_seq_of_row; /* [rows] */
+    int64_t *sample_offsets;   /* [vocos_slots+1] */
 } batch_arrays;
 
-/* Takes every array for a batch of this size. False: the arena is full. */
+/* Takes every array for a batch of this size; addresses depend on rows and slots alone. False: the arena is full. */
 bool batch_take(arena *a, const batch_size *size, batch_arrays *b);
 
 int64_t vocos_samples(const model_config *config, int32_t frames);
 
-/* Sizes of a batch of jobs (not checked here). */
+/* The bucket of a batch whose live counts are filled in. */
+void batch_round(batch_size *size, const batch_bucket *bucket);
+
+/* Live sizes of a batch of jobs (not checked here). */
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n);
 
 /* Fills host arrays from the jobs. */
@@ -46,9 +60,10 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
 
 /* The same for the vocoder alone: mels one after another, each a sequence. */
 batch_size vocode_measure(const model_config *config, const vocode_job *jobs, int32_t n);
-void vocode_fill(const model_config *config, const vocode_job *jobs, int32_t n, const batch_arrays *host);
+void vocode_fill(const model_config *config, const batch_size *size, const vocode_job *jobs, const batch_arrays *host);
 
-/* Copies what the model reads to the device. */
+/* Copies what the model reads to the device, or what the vocoder alone does. */
 f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *device, const batch_arrays *host);
+f5_status vocode_upload(ops *o, const batch_size *size, const batch_arrays *device, const batch_arrays *host);
 
 #endif

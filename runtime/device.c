@@ -22,7 +22,9 @@ static f5_status choose_precision(const char *text, bool cuda, f5_dtype *precisi
 }
 
 #ifndef F5_HAVE_CUDA
-int32_t device_cuda_count(void) { return 0; }
+int32_t device_cuda_count(void) {
+    return 0;
+}
 
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
     (void)needs, (void)d;
@@ -31,8 +33,8 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
 }
 #endif
 
-f5_status device_choose(const char *device, const char *precision, device_choice *choice, f5_error *error) {
-    const char *name = device ? device : "auto";
+f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error) {
+    const char *name = spec ? spec : "auto";
     *choice = (device_choice){0};
     if (strcmp(name, "auto") == 0) {
         choice->cuda = device_cuda_count() > 0;

@@ -47,7 +47,7 @@ typedef struct {
 
 /* Reads "auto", "cpu", "cuda", "cuda:N" and "fp32", "fp16", "bf16" or NULL (the device's best). auto takes a GPU when
  * this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE, F5_E_UNSUPPORTED. */
-f5_status device_choose(const char *device, const char *precision, device_choice *choice, f5_error *error);
+f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error);
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 

@@ -35,7 +35,9 @@ static const char *cpu_failure(const device *d) {
     return NULL;
 }
 
-static void cpu_close(device *d) { free(d); }
+static void cpu_close(device *d) {
+    free(d);
+}
 
 f5_status device_cpu_open(device **d, f5_error *error) {
     device_cpu *c = calloc(1, sizeof *c);

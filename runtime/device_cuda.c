@@ -27,7 +27,9 @@ typedef struct {
     graph_slot graphs[GRAPHS];
 } device_cuda;
 
-static device_cuda *device_of_ops(ops *o) { return (device_cuda *)((char *)o - offsetof(device_cuda, ops)); }
+static device_cuda *device_of_ops(ops *o) {
+    return (device_cuda *)((char *)o - offsetof(device_cuda, ops));
+}
 
 static f5_status cuda_status(device_cuda *c, const char *what, cudaError_t e) {
     if (e == cudaSuccess) return F5_OK;
@@ -49,17 +51,19 @@ static f5_status copy_on_gpu(ops *o, void *to, const void *from, size_t bytes, e
     if (bytes == 0) return F5_OK;
     return cuda_status(c, "copy", cudaMemcpyAsync(to, from, bytes, kind, c->context.stream));
 }
-static f5_status copy_in_gpu(ops *o, void *device, const void *host, size_t bytes) {
-    return copy_on_gpu(o, device, host, bytes, cudaMemcpyHostToDevice);
+static f5_status copy_in_gpu(ops *o, void *to, const void *from, size_t bytes) {
+    return copy_on_gpu(o, to, from, bytes, cudaMemcpyHostToDevice);
 }
-static f5_status copy_out_gpu(ops *o, void *host, const void *device, size_t bytes) {
-    return copy_on_gpu(o, host, device, bytes, cudaMemcpyDeviceToHost);
+static f5_status copy_out_gpu(ops *o, void *to, const void *from, size_t bytes) {
+    return copy_on_gpu(o, to, from, bytes, cudaMemcpyDeviceToHost);
 }
 static f5_status copy_within_gpu(ops *o, void *to, const void *from, size_t bytes) {
     return copy_on_gpu(o, to, from, bytes, cudaMemcpyDeviceToDevice);
 }
 
-static f5_status finish_on_gpu(ops *o) { return cuda_context_finish(&device_of_ops(o)->context); }
+static f5_status finish_on_gpu(ops *o) {
+    return cuda_context_finish(&device_of_ops(o)->context);
+}
 
 /* ---- graphs */
 
@@ -190,6 +194,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
         .graph = graph_on_gpu,
         .finish = finish_on_gpu,
         .type = choice->precision,
+        .deferred = true,
         .index = -1,
     };
     c->device = (device){.ops = &c->ops,

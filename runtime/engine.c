@@ -1,69 +1,71 @@
-/* engine.c — owns a model, its device's op table and every byte of working memory.
+/* engine.c — owns a model, its device and every byte of working memory.
  * Open runs the model under the plan table at the limits given, and that is how large the arena is. */
 #include "engine.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+#include "request_check.h"
 #include "synth.h"
+#include "upload.h"
 
-#define MAX_FRAMES 65536       /* upstream's own limit on a duration */
-#define MAX_TEXT_POSITIONS 8192 /* rows of upstream's text position table */
 #define MAX_BATCH 256
 
 struct engine {
-    model model;
+    model model;          /* as opened: configuration, vocabulary, tensors on the host */
+    model placed;         /* its tensors where the device reads them; shares the rest */
+    void *device_weights; /* NULL where the host's are read in place */
+    size_t weight_bytes;
     engine_options limits;
-    f5_dtype precision;
-    ops reference;
+    device *device;
     ops_trace trace;
-    ops *ops;              /* the table in use */
-    arena arena;           /* working memory of a call */
+    ops *ops; /* the table in use: the device's, or the trace of it */
+    batch_bucket bucket;
+    arena arena; /* working memory of a call, on the device */
     stage_tables tables;
     schedule schedule;
-    batch_arrays host;     /* staging, for the largest batch */
+    batch_arrays host; /* staging, for the largest batch */
     batch_size largest;
-    void *persistent;      /* tables, schedule, staging */
+    void *device_memory; /* tables and modulations */
+    void *host_memory;   /* time grid and staging */
     void *arena_memory;
+    char dead[256]; /* why the device is lost for good; empty: it is not */
 };
 
-/* Everything that stays for the engine's life, taken from one block. Writable views of the constant tables. */
-typedef struct {
-    float *rope, *positions, *mel_bank, *window;
-} table_memory;
-
-static table_memory take_persistent(engine *e, arena *a) {
+/* What stays for the engine's life, taken from one block on the device and one on the host. */
+static void take_tables(engine *e, arena *a) {
     const model_config *config = &e->model.config;
     const engine_options *l = &e->limits;
-    int64_t width = (6 * (int64_t)config->depth + 2) * config->dim;
-    int32_t text_positions = l->max_frames < MAX_TEXT_POSITIONS ? l->max_frames : MAX_TEXT_POSITIONS;
-    table_memory t = {
+    int32_t positions = l->max_frames < REQUEST_MAX_TEXT_POSITIONS ? l->max_frames : REQUEST_MAX_TEXT_POSITIONS;
+    e->tables = (stage_tables){
+        .max_position = l->max_frames,
+        .text_positions = positions,
         .rope = arena_take(a, (size_t)l->max_frames * ATTENTION_HEAD, sizeof(float)),
         .mel_bank = arena_take(a, MEL_BINS * MEL_BANDS, sizeof(float)),
         .window = arena_take(a, MEL_FFT, sizeof(float)),
+        .positions =
+            config->text_blocks > 0 ? arena_take(a, (size_t)positions * (size_t)config->text_dim, sizeof(float)) : NULL,
     };
-    if (config->text_blocks > 0)
-        t.positions = arena_take(a, (size_t)text_positions * (size_t)config->text_dim, sizeof(float));
-    e->tables = (stage_tables){.max_position = l->max_frames,
-                               .text_positions = text_positions,
-                               .rope = t.rope,
-                               .positions = t.positions,
-                               .mel_bank = t.mel_bank,
-                               .window = t.window};
-    e->schedule = (schedule){
-        .max_evaluations = l->max_evaluations,
-        .width = width,
-        .grid = arena_take(a, (size_t)l->max_evaluations + 1, sizeof(float)),
-        .times = arena_take(a, (size_t)l->max_evaluations, sizeof(float)),
-        .modulation = arena_take(a, (size_t)l->max_evaluations * (size_t)width, sizeof(float)),
-    };
+}
+
+static void take_modulation(engine *e, arena *a) {
+    e->schedule.max_evaluations = e->limits.max_evaluations;
+    e->schedule.width = (6 * (int64_t)e->model.config.depth + 2) * e->model.config.dim;
+    e->schedule.modulation =
+        arena_take(a, (size_t)e->limits.max_evaluations * (size_t)e->schedule.width, sizeof(float));
+}
+
+static void take_staging(engine *e, arena *a) {
+    e->schedule.grid = arena_take(a, (size_t)e->limits.max_evaluations + 1, sizeof(float));
+    e->schedule.times = arena_take(a, (size_t)e->limits.max_evaluations, sizeof(float));
     batch_take(a, &e->largest, &e->host);
-    return t;
 }
 
 static stage_context context_of(engine *e) {
-    return (stage_context){.model = &e->model, .ops = e->ops, .arena = &e->arena, .tables = &e->tables};
+    return (stage_context){.model = &e->placed, .ops = e->ops, .arena = &e->arena, .tables = &e->tables};
 }
 
 /* Runs a synthesis of this size under the plan table. The schedule's own arrays are left alone. */
@@ -77,7 +79,7 @@ static f5_status plan_synth(const engine *e, const batch_size *size, const synth
     s.times = times;
     synth_solver silent = *solver;
     silent.progress = NULL;
-    stage_context c = {.model = &e->model, .ops = &plan->ops, .arena = a, .tables = &e->tables};
+    stage_context c = {.model = &e->placed, .ops = &plan->ops, .arena = a, .tables = &e->tables};
     batch_arrays none = {0};
     return synth_run(&c, &s, &silent, size, &none, NULL, NULL);
 }
@@ -89,13 +91,13 @@ static f5_status measure_arena(const engine *e, size_t *bytes) {
     ops_plan plan;
     arena_init_plan(&a);
     ops_plan_init(&plan, e->ops->type);
-    /* midpoint needs one state more than Euler; its steps are halved so that the schedule's rows are the same */
+    /* midpoint needs one state more than Euler, Euler at full length more rows of the schedule */
     synth_solver solver = {.nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .midpoint = true};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
     solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
     batch_arrays none = {0};
-    stage_context c = {.model = &e->model, .ops = &plan.ops, .arena = &a, .tables = &e->tables};
+    stage_context c = {.model = &e->placed, .ops = &plan.ops, .arena = &a, .tables = &e->tables};
     F5_TRY(synth_vocode(&c, &e->largest, &none, NULL));
     float unused;
     F5_TRY(synth_mel(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
@@ -105,8 +107,8 @@ static f5_status measure_arena(const engine *e, size_t *bytes) {
 
 static f5_status check_limits(const engine_options *l, f5_error *error) {
     if (!l->model_path) return f5_fail(error, F5_E_ARGUMENT, "model_path is missing: give a .f5 file");
-    if (l->max_frames < 2 || l->max_frames > MAX_FRAMES)
-        return f5_fail(error, F5_E_ARGUMENT, "max_frames is %d: must be 2 to %d", l->max_frames, MAX_FRAMES);
+    if (l->max_frames < 2 || l->max_frames > REQUEST_MAX_FRAMES)
+        return f5_fail(error, F5_E_ARGUMENT, "max_frames is %d: must be 2 to %d", l->max_frames, REQUEST_MAX_FRAMES);
     if (l->max_batch < 1 || l->max_batch > MAX_BATCH)
         return f5_fail(error, F5_E_ARGUMENT, "max_batch is %d: must be 1 to %d", l->max_batch, MAX_BATCH);
     if (l->max_evaluations < 1 || l->max_evaluations > SCHEDULE_MAX_STEPS)
@@ -115,68 +117,103 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     return F5_OK;
 }
 
-static f5_status choose_device(engine *e, f5_error *error) {
-    const char *device = e->limits.device ? e->limits.device : "auto";
-    const char *precision = e->limits.precision ? e->limits.precision : "fp32";
-    if (strncmp(device, "cuda", 4) == 0)
-        return f5_fail(error, F5_E_DEVICE, "device '%s': this build has no GPU backend; use 'cpu' or 'auto'", device);
-    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0)
-        return f5_fail(error, F5_E_ARGUMENT, "device '%s' is unknown: use 'auto', 'cpu', 'cuda' or 'cuda:N'", device);
-    if (strcmp(precision, "fp16") == 0 || strcmp(precision, "bf16") == 0)
-        return f5_fail(error, F5_E_UNSUPPORTED, "precision '%s' needs a GPU: the cpu computes in fp32", precision);
-    if (strcmp(precision, "fp32") != 0)
-        return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", precision);
-    e->precision = F5_F32;
-    ops_ref_init(&e->reference);
-    e->ops = &e->reference;
+/* The model and the device that runs it. */
+static f5_status open_model(engine *e, const device_choice *choice, f5_error *error) {
+    const char *path = e->limits.model_path;
+    F5_TRY(choice->cuda ? model_open_as_stored(&e->model, path, error) : model_open(&e->model, path, error));
+    const model_config *config = &e->model.config;
+    int32_t inner = config->heads * ATTENTION_HEAD;
+    device_needs needs = {.rows = 2 * (int64_t)(e->limits.max_frames + 64),
+                          .dim = config->dim > inner ? config->dim : inner,
+                          .out = 3 * inner > config->ff_dim ? 3 * inner : config->ff_dim,
+                          .eager = e->limits.eager,
+                          .portable = e->limits.portable};
+    F5_TRY(device_open(choice, &needs, &e->device, error));
+    e->ops = e->device->ops;
     if (e->limits.trace) {
-        ops_trace_init(&e->trace, &e->reference, e->limits.trace, e->limits.trace_user);
+        if (!e->device->host_memory)
+            return f5_fail(error, F5_E_UNSUPPORTED,
+                           "trace is offered by the cpu only: open the engine with device 'cpu'");
+        ops_trace_init(&e->trace, e->device->ops, e->limits.trace, e->limits.trace_user);
         e->ops = &e->trace.ops;
     }
-    return F5_OK;
+    if (e->device->host_memory) {
+        e->placed = e->model;
+        e->weight_bytes = e->model.weight_bytes;
+        return F5_OK;
+    }
+    return model_upload(e->device, &e->model, &e->placed, &e->device_weights, &e->weight_bytes, error);
 }
 
-static f5_status take_block(size_t bytes, const char *what, void **block, f5_error *error) {
-    *block = aligned_alloc(ARENA_ALIGN, (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN);
-    if (*block) return F5_OK;
-    return f5_fail(error, F5_E_MEMORY, "%s needs %.1f MB, which is not to be had: lower max_frames or max_evaluations",
-                   what, (double)bytes / 1e6);
+/* The constant tables are computed on the host and moved to where the ops read them. */
+static f5_status fill_tables(engine *e, f5_error *error) {
+    const stage_tables *t = &e->tables;
+    int32_t text_dim = e->model.config.text_dim;
+    size_t rope = (size_t)t->max_position * ATTENTION_HEAD, bank = MEL_BINS * MEL_BANDS;
+    size_t positions = t->positions ? (size_t)t->text_positions * (size_t)text_dim : 0;
+    float *values = malloc((rope + bank + MEL_FFT + positions) * sizeof(float));
+    if (!values) return f5_fail(error, F5_E_MEMORY, "no memory for tables of %d frames", t->max_position);
+    float *p = values;
+    device *d = e->device;
+    rope_table_fill(p, t->max_position);
+    f5_status status = d->upload(d, (void *)t->rope, p, rope * sizeof(float), error);
+    p += rope;
+    mel_bank_fill(p);
+    if (status == F5_OK) status = d->upload(d, (void *)t->mel_bank, p, bank * sizeof(float), error);
+    p += bank;
+    hann_window_fill(p);
+    if (status == F5_OK) status = d->upload(d, (void *)t->window, p, MEL_FFT * sizeof(float), error);
+    p += MEL_FFT;
+    if (positions > 0 && status == F5_OK) {
+        position_table_fill(p, t->text_positions, text_dim);
+        status = d->upload(d, (void *)t->positions, p, positions * sizeof(float), error);
+    }
+    free(values);
+    return status;
 }
 
 static f5_status allocate(engine *e, f5_error *error) {
     const engine_options *l = &e->limits;
+    device *d = e->device;
+    e->bucket = (batch_bucket){.rows = d->bucket_rows, .slots = d->fixed_slots ? l->max_batch : 1};
     e->largest = (batch_size){.sequences = l->max_batch,
                               .branches = 2,
                               .frames = l->max_frames,
                               .vocos_frames = l->max_frames,
                               .samples = (int64_t)MEL_HOP * l->max_frames};
-    arena persistent;
-    arena_init_plan(&persistent);
-    take_persistent(e, &persistent);
-    size_t bytes = persistent.used, arena_bytes = 0;
-    F5_TRY(take_block(bytes, "the engine", &e->persistent, error));
-    arena_init(&persistent, e->persistent, bytes);
-    table_memory t = take_persistent(e, &persistent);
+    batch_round(&e->largest, &e->bucket);
+
+    arena on_device, on_host;
+    arena_init_plan(&on_device);
+    arena_init_plan(&on_host);
+    take_tables(e, &on_device);
+    take_modulation(e, &on_device);
+    take_staging(e, &on_host);
+    size_t device_bytes = on_device.used, host_bytes = on_host.used, arena_bytes = 0;
+    F5_TRY(d->alloc(d, device_bytes, "the schedule", &e->device_memory, error));
+    F5_TRY(d->alloc_host(d, host_bytes, "staging", &e->host_memory, error));
+    arena_init(&on_device, e->device_memory, device_bytes);
+    arena_init(&on_host, e->host_memory, host_bytes);
+    take_tables(e, &on_device);
+    take_modulation(e, &on_device);
+    take_staging(e, &on_host);
+
     if (measure_arena(e, &arena_bytes) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: the limits exceed what can be addressed");
-    F5_TRY(take_block(arena_bytes, "working memory", &e->arena_memory, error));
+    F5_TRY(d->alloc(d, arena_bytes, "working memory", &e->arena_memory, error));
     arena_init(&e->arena, e->arena_memory, arena_bytes);
-
-    rope_table_fill(t.rope, e->tables.max_position);
-    mel_bank_fill(t.mel_bank);
-    hann_window_fill(t.window);
-    if (t.positions) position_table_fill(t.positions, e->tables.text_positions, e->model.config.text_dim);
-    return F5_OK;
+    return fill_tables(e, error);
 }
 
 f5_status engine_open(engine **out, const engine_options *options, f5_error *error) {
     *out = NULL;
+    device_choice choice;
     F5_TRY(check_limits(options, error));
+    F5_TRY(device_choose(options->device, options->precision, &choice, error));
     engine *e = calloc(1, sizeof *e);
     if (!e) return f5_fail(error, F5_E_MEMORY, "no memory for an engine");
     e->limits = *options;
-    f5_status status = choose_device(e, error);
-    if (status == F5_OK) status = model_open(&e->model, options->model_path, error);
+    f5_status status = open_model(e, &choice, error);
     if (status == F5_OK) status = allocate(e, error);
     /* the caller's strings are read during open only */
     e->limits.model_path = e->limits.device = e->limits.precision = NULL;
@@ -190,95 +227,68 @@ f5_status engine_open(engine **out, const engine_options *options, f5_error *err
 
 void engine_close(engine *e) {
     if (!e) return;
-    free(e->arena_memory);
-    free(e->persistent);
+    device *d = e->device;
+    if (d) {
+        if (e->arena_memory) d->release(d, e->arena_memory);
+        if (e->device_memory) d->release(d, e->device_memory);
+        if (e->device_weights) d->release(d, e->device_weights);
+        if (e->host_memory) d->release_host(d, e->host_memory);
+        d->close(d);
+    }
     model_close(&e->model);
     free(e);
 }
 
-const model *engine_model(const engine *e) { return &e->model; }
-const engine_options *engine_limits(const engine *e) { return &e->limits; }
+const model *engine_model(const engine *e) {
+    return &e->model;
+}
+const engine_options *engine_limits(const engine *e) {
+    return &e->limits;
+}
 const char *engine_device_name(const engine *e) {
-    (void)e;
-    return "cpu";
+    return e->device->name;
 }
-f5_dtype engine_precision(const engine *e) { return e->precision; }
-int64_t engine_arena_bytes(const engine *e) { return (int64_t)e->arena.capacity; }
-int64_t engine_vocode_samples(const engine *e, int32_t frames) { return vocos_samples(&e->model.config, frames); }
-
-static f5_status check_solver(const engine *e, const synth_solver *v, f5_error *error) {
-    if (v->nfe < 1 || solver_evaluations(v) > e->limits.max_evaluations)
-        return f5_fail(error, F5_E_ARGUMENT, "nfe is %d%s: must be 1 to %d here; open the engine with more max_evaluations",
-                       v->nfe, v->midpoint ? " (midpoint)" : "", e->limits.max_evaluations / (v->midpoint ? 2 : 1));
-    if (!isfinite(v->cfg) || v->cfg < 0 || v->cfg > 100)
-        return f5_fail(error, F5_E_ARGUMENT, "cfg is %g: must be 0 to 100", (double)v->cfg);
-    if (v->use_sway && (!isfinite(v->sway) || fabsf(v->sway) > 2))
-        return f5_fail(error, F5_E_ARGUMENT, "sway is %g: must be -2 to 2", (double)v->sway);
-    return F5_OK;
+f5_dtype engine_precision(const engine *e) {
+    return e->device->precision;
 }
-
-static f5_status check_finite(const char *what, int32_t request, const float *mel, int64_t frames, f5_error *error) {
-    for (int64_t i = 0; i < frames * MEL_BANDS; i++) {
-        if (!isfinite(mel[i]))
-            return f5_fail(error, F5_E_ARGUMENT, "request %d: %s is not finite at frame %lld, band %d", request, what,
-                           (long long)(i / MEL_BANDS), (int)(i % MEL_BANDS));
-    }
-    return F5_OK;
+int64_t engine_arena_bytes(const engine *e) {
+    return (int64_t)e->arena.capacity;
+}
+int64_t engine_weight_bytes(const engine *e) {
+    return (int64_t)e->weight_bytes;
+}
+int64_t engine_graphs_captured(const engine *e) {
+    return e->ops->graphs_captured;
+}
+int64_t engine_vocode_samples(const engine *e, int32_t frames) {
+    return vocos_samples(&e->model.config, frames);
 }
 
-static f5_status check_count(const engine *e, int32_t n, f5_error *error) {
-    if (n < 1 || n > e->limits.max_batch)
-        return f5_fail(error, F5_E_ARGUMENT, "%d requests: must be 1 to %d; open the engine with a larger max_batch", n,
-                       e->limits.max_batch);
-    return F5_OK;
+static f5_status check_alive(const engine *e, f5_error *error) {
+    if (!e->dead[0]) return F5_OK;
+    return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another", e->dead);
 }
 
-static f5_status check_total(const engine *e, int64_t frames, f5_error *error) {
-    if (frames > e->limits.max_frames)
-        return f5_fail(error, F5_E_MEMORY, "%lld frames: the engine was opened for %d; open it with a larger max_frames",
-                       (long long)frames, e->limits.max_frames);
-    return F5_OK;
-}
-
-static f5_status check_job(const engine *e, const synth_job *j, int32_t i, f5_error *error) {
-    const model_config *config = &e->model.config;
-    if (j->frames < 1 || j->frames > MAX_FRAMES)
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, j->frames, MAX_FRAMES);
-    if (config->text_blocks > 0 && j->frames > MAX_TEXT_POSITIONS)
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; this model has %d text positions", i, j->frames,
-                       MAX_TEXT_POSITIONS);
-    if (j->cond_frames < 0 || j->cond_frames > j->frames || (j->cond_frames > 0 && !j->cond))
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: cond has %d frames of %d", i, j->cond_frames, j->frames);
-    if (j->n_tokens < 0 || j->n_tokens > j->frames || (j->n_tokens > 0 && !j->tokens))
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: %d tokens for %d frames", i, j->n_tokens, j->frames);
-    for (int32_t t = 0; t < j->n_tokens; t++) {
-        if (j->tokens[t] < 0 || j->tokens[t] >= config->vocab_size)
-            return f5_fail(error, F5_E_ARGUMENT, "request %d: token %d is id %d; the vocabulary has %d", i, t,
-                           j->tokens[t], config->vocab_size);
-    }
-    if (j->vocode_from < 0 || j->vocode_from > j->frames)
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: vocode_from %d of %d frames", i, j->vocode_from, j->frames);
-    if (j->cond_frames > 0) F5_TRY(check_finite("cond", i, j->cond, j->cond_frames, error));
-    if (j->noise) F5_TRY(check_finite("noise", i, j->noise, j->frames, error));
-    return F5_OK;
-}
-
-/* Gives a failed run its message; one that is the model's own fault names the op. */
-static f5_status report(const engine *e, f5_status status, f5_error *error) {
+/* Gives a failed run its message. A device that failed is not asked again. */
+static f5_status report(engine *e, f5_status status, f5_error *error) {
     if (status == F5_OK) return F5_OK;
+    if (status != F5_E_DEVICE) (void)e->ops->finish(e->ops); /* what was launched may still read the staging */
     if (status == F5_E_CANCELLED) return f5_fail(error, status, "cancelled by the progress callback");
-    return f5_fail(error, status, "%s failed: %s", e->ops->failure[0] ? e->ops->failure : "the run",
-                   f5_status_string(status));
+    const char *detail = e->device->failure(e->device);
+    const char *op = e->ops->failure[0] ? e->ops->failure : "the run";
+    if (!detail) detail = f5_status_string(status);
+    if (status == F5_E_DEVICE) snprintf(e->dead, sizeof e->dead, "%s: %s", op, detail);
+    return f5_fail(error, status, "%s failed: %s", op, detail);
 }
 
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
+    F5_TRY(check_alive(e, error));
     if (n < MEL_FFT / 2 + 1)
         return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %d", (long long)n,
                        MEL_FFT / 2 + 1);
-    F5_TRY(check_total(e, n / MEL_HOP + 1, error));
+    F5_TRY(request_check_frames(&e->limits, n / MEL_HOP + 1, error));
     for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(samples[i]))
-            return f5_fail(error, F5_E_ARGUMENT, "sample %lld is not finite", (long long)i);
+        if (!isfinite(samples[i])) return f5_fail(error, F5_E_ARGUMENT, "sample %lld is not finite", (long long)i);
     }
     stage_context c = context_of(e);
     return report(e, synth_mel(&c, samples, n, mel), error);
@@ -286,41 +296,46 @@ f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_
 
 f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
                        f5_error *error) {
-    F5_TRY(check_solver(e, solver, error));
-    F5_TRY(check_count(e, n_jobs, error));
+    F5_TRY(check_alive(e, error));
+    F5_TRY(request_check_solver(&e->limits, solver, error));
+    F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
-        F5_TRY(check_job(e, &jobs[i], i, error));
+        F5_TRY(request_check_job(&e->model.config, &jobs[i], i, error));
         frames += jobs[i].frames;
     }
-    F5_TRY(check_total(e, frames, error));
+    F5_TRY(request_check_frames(&e->limits, frames, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
+    batch_round(&size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
     return report(e, synth_run(&c, &e->schedule, solver, &size, &e->host, jobs, times), error);
 }
 
 f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
-    F5_TRY(check_count(e, n_jobs, error));
+    F5_TRY(check_alive(e, error));
+    F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
-        if (jobs[i].frames < 1 || jobs[i].frames > MAX_FRAMES)
-            return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, jobs[i].frames, MAX_FRAMES);
+        if (jobs[i].frames < 1 || jobs[i].frames > REQUEST_MAX_FRAMES)
+            return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, jobs[i].frames,
+                           REQUEST_MAX_FRAMES);
         frames += jobs[i].frames;
-        F5_TRY(check_total(e, frames, error));
-        F5_TRY(check_finite("mel", i, jobs[i].mel, jobs[i].frames, error));
+        F5_TRY(request_check_frames(&e->limits, frames, error));
+        F5_TRY(request_check_finite("mel", i, jobs[i].mel, jobs[i].frames, error));
     }
     batch_size size = vocode_measure(&e->model.config, jobs, n_jobs);
-    vocode_fill(&e->model.config, jobs, n_jobs, &e->host);
+    batch_round(&size, &e->bucket);
+    vocode_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
     return report(e, synth_vocode(&c, &size, &e->host, jobs), error);
 }
 
-f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
-                      engine_cost *cost, f5_error *error) {
-    if (frames < 1 || frames > MAX_FRAMES || sequences < 1 || sequences > frames)
-        return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to frames",
-                       frames, sequences, MAX_FRAMES);
+f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
+                      f5_error *error) {
+    if (frames < 1 || frames > REQUEST_MAX_FRAMES || sequences < 1 || sequences > frames || sequences > MAX_BATCH)
+        return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to %d",
+                       frames, sequences, REQUEST_MAX_FRAMES, MAX_BATCH);
     if (solver->nfe < 1 || solver_evaluations(solver) > SCHEDULE_MAX_STEPS)
         return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
                        SCHEDULE_MAX_STEPS / (solver->midpoint ? 2 : 1));
@@ -329,11 +344,13 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
                        .frames = frames,
                        .vocos_frames = frames,
                        .samples = (int64_t)MEL_HOP * frames};
+    batch_round(&size, &e->bucket);
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
     ops_plan_init(&plan, e->ops->type);
-    F5_TRY(report(e, plan_synth(e, &size, solver, &a, &plan), error));
+    if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
+        return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};
     return F5_OK;
 }

@@ -14,13 +14,14 @@ typedef void (*engine_trace_fn)(void *user, const char *op, const char *label, c
 
 typedef struct {
     const char *model_path;
-    const char *device;        /* "auto", "cpu", "cuda", "cuda:N" */
-    const char *precision;     /* "fp32", "fp16", "bf16" or NULL */
-    int32_t max_frames;        /* rows of one branch, all sequences of a batch together */
-    int32_t max_batch;         /* sequences */
-    int32_t max_evaluations;   /* of the velocity, per sampling */
-    engine_trace_fn trace;     /* or NULL */
+    const char *device;      /* "auto", "cpu", "cuda", "cuda:N" */
+    const char *precision;   /* "fp32", "fp16", "bf16" or NULL */
+    int32_t max_frames;      /* rows of one branch, all sequences of a batch together */
+    int32_t max_batch;       /* sequences */
+    int32_t max_evaluations; /* of the velocity, per sampling */
+    engine_trace_fn trace;   /* or NULL */
     void *trace_user;
+    bool eager, portable; /* GPU: no graphs; no paths that only one architecture has */
 } engine_options;
 
 typedef struct {
@@ -37,6 +38,8 @@ const engine_options *engine_limits(const engine *e); /* as settled at open */
 const char *engine_device_name(const engine *e);
 f5_dtype engine_precision(const engine *e);
 int64_t engine_arena_bytes(const engine *e);
+int64_t engine_weight_bytes(const engine *e); /* as the device holds them */
+int64_t engine_graphs_captured(const engine *e);
 
 /* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
 int64_t engine_vocode_samples(const engine *e, int32_t frames);
@@ -50,7 +53,7 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
 f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error);
 
 /* What a synthesis of `sequences` sequences of `frames` frames in all would take. Runs nothing. */
-f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
-                      engine_cost *cost, f5_error *error);
+f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
+                      f5_error *error);
 
 #endif

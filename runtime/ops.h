@@ -9,6 +9,7 @@
 #ifndef F5_OPS_H
 #define F5_OPS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "attention.h"
@@ -64,6 +65,7 @@ struct ops {
     f5_status (*finish)(ops *o); /* waits until all results are there */
 
     f5_dtype type;     /* operands of the matrix products */
+    bool deferred;     /* ops run later than they are called; finish waits for them */
     const char *stage; /* set by the model as it goes */
     int32_t index;     /* block within the stage, or -1 */
     char failure[96];  /* name of the op call that failed */

@@ -1,7 +1,9 @@
 /* ops_plan.c — the op table that runs nothing: it counts calls and arithmetic while the arena counts bytes. */
 #include "ops.h"
 
-static double pack_rows(const f5_pack *pack, int32_t rows) { return pack ? pack->rows : rows; }
+static double pack_rows(const f5_pack *pack, int32_t rows) {
+    return pack ? pack->rows : rows;
+}
 
 /* Arithmetic that grows with a width squared or a length squared; the rest is bytes, not FLOP. */
 #define NO_FLOP(name)                                                                                                  \
@@ -21,7 +23,9 @@ NO_FLOP(noise)
 NO_FLOP(mel)
 NO_FLOP(istft)
 
-static double linear_flop(const linear_args *a) { return 2.0 * pack_rows(a->pack, a->rows) * a->in * a->out; }
+static double linear_flop(const linear_args *a) {
+    return 2.0 * pack_rows(a->pack, a->rows) * a->in * a->out;
+}
 
 static double attention_flop(const attention_args *a) {
     /* sequences of equal length: a plan knows only how many there are */
@@ -33,7 +37,9 @@ static double conv_pos_flop(const conv_pos_args *a) {
     return 2.0 * a->pack->rows * a->dim * (a->dim / CONV_POS_GROUPS) * CONV_POS_TAPS;
 }
 
-static double conv1d_flop(const conv1d_args *a) { return 2.0 * a->pack->rows * a->in * a->out * a->taps; }
+static double conv1d_flop(const conv1d_args *a) {
+    return 2.0 * a->pack->rows * a->in * a->out * a->taps;
+}
 
 #define DEFINE_PLAN(name)                                                                                              \
     static f5_status name##_in_plan(ops *o, const char *label, const name##_args *a) {                                 \
@@ -68,8 +74,8 @@ void ops_plan_init(ops_plan *p, f5_dtype type) {
                             .copy_in = copy_in_plan,
                         .copy_out = copy_in_plan,
                         .copy_within = copy_in_plan,
-        .graph = graph_in_plan,
-        .finish = finish_in_plan,
+                        .graph = graph_in_plan,
+                        .finish = finish_in_plan,
                         .type = type,
                         .index = -1,
                     }};

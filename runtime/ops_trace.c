@@ -14,25 +14,55 @@ typedef struct {
     int64_t rows, cols;
 } output;
 
-static int64_t live_rows(const f5_pack *pack, int32_t rows) { return pack ? pack->offsets[pack->n_seq] : rows; }
+static int64_t live_rows(const f5_pack *pack, int32_t rows) {
+    return pack ? pack->offsets[pack->n_seq] : rows;
+}
 
-static output cast_output(const cast_args *a) { return (output){a->y, 1, a->n}; }
-static output linear_output(const linear_args *a) { return (output){a->y, live_rows(a->pack, a->rows), a->out}; }
+static output cast_output(const cast_args *a) {
+    return (output){a->y, 1, a->n};
+}
+static output linear_output(const linear_args *a) {
+    return (output){a->y, live_rows(a->pack, a->rows), a->out};
+}
 static output attention_output(const attention_args *a) {
     return (output){a->y, live_rows(a->pack, 0), (int64_t)a->heads * ATTENTION_HEAD};
 }
-static output norm_output(const norm_args *a) { return (output){a->y, a->rows, a->dim}; }
-static output dwconv_norm_output(const dwconv_norm_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output grn_output(const grn_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output conv_pos_output(const conv_pos_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output conv1d_output(const conv1d_args *a) { return (output){a->y, live_rows(a->pack, 0), a->out}; }
-static output embed_output(const embed_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output text_rows_output(const text_rows_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output timestep_output(const timestep_args *a) { return (output){a->y, a->n, TIMESTEP_DIM}; }
-static output guide_output(const guide_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output noise_output(const noise_args *a) { return (output){a->y, live_rows(a->pack, 0), a->dim}; }
-static output mel_output(const mel_args *a) { return (output){a->y, a->n_samples / MEL_HOP + 1, MEL_BANDS}; }
-static output istft_output(const istft_args *a) { return (output){a->y, 1, a->sample_offsets[a->pack->n_seq]}; }
+static output norm_output(const norm_args *a) {
+    return (output){a->y, a->rows, a->dim};
+}
+static output dwconv_norm_output(const dwconv_norm_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output grn_output(const grn_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output conv_pos_output(const conv_pos_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output conv1d_output(const conv1d_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->out};
+}
+static output embed_output(const embed_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output text_rows_output(const text_rows_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output timestep_output(const timestep_args *a) {
+    return (output){a->y, a->n, TIMESTEP_DIM};
+}
+static output guide_output(const guide_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output noise_output(const noise_args *a) {
+    return (output){a->y, live_rows(a->pack, 0), a->dim};
+}
+static output mel_output(const mel_args *a) {
+    return (output){a->y, a->n_samples / MEL_HOP + 1, MEL_BANDS};
+}
+static output istft_output(const istft_args *a) {
+    return (output){a->y, 1, a->sample_offsets[a->pack->n_seq]};
+}
 
 #define DEFINE_TRACE(name)                                                                                             \
     static f5_status name##_traced(ops *o, const char *label, const name##_args *a) {                                  \

@@ -9,9 +9,9 @@
 
 /* Solver settings, shared by the sequences of a batch. */
 typedef struct {
-    int32_t nfe;        /* steps */
-    float cfg;          /* < 1e-5: the conditional branch alone */
-    float sway;         /* coefficient */
+    int32_t nfe; /* steps */
+    float cfg;   /* < 1e-5: the conditional branch alone */
+    float sway;  /* coefficient */
     bool use_sway, use_epss, midpoint;
     int (*progress)(void *user, int32_t step, int32_t steps); /* or NULL; non-zero cancels */
     void *progress_user;
@@ -19,28 +19,28 @@ typedef struct {
 
 /* One sequence. The caller has settled `frames` (duration.h) and checked every length against the engine's limits. */
 typedef struct {
-    const float *cond;        /* [cond_frames,100] */
-    int32_t cond_frames;      /* <= frames */
-    const int32_t *tokens;    /* [n_tokens] vocabulary ids, >= 0 */
+    const float *cond;     /* [cond_frames,100] */
+    int32_t cond_frames;   /* <= frames */
+    const int32_t *tokens; /* [n_tokens] vocabulary ids, >= 0 */
     int32_t n_tokens;
     int32_t frames;           /* N */
     const uint8_t *edit_mask; /* [cond_frames] 1 = keep, or NULL: keep all */
     const float *noise;       /* [frames,100] or NULL: from seed */
     uint64_t seed;
-    float *mel;               /* [frames,100] out, or NULL */
-    int32_t vocode_from;      /* first frame handed to the vocoder */
-    float *samples;           /* [vocos_samples(frames - vocode_from)] out, or NULL: no vocoder */
+    float *mel;          /* [frames,100] out, or NULL */
+    int32_t vocode_from; /* first frame handed to the vocoder */
+    float *samples;      /* [vocos_samples(frames - vocode_from)] out, or NULL: no vocoder */
 } synth_job;
 
 typedef struct {
     const float *mel; /* [frames,100] */
     int32_t frames;
-    float *samples;   /* [vocos_samples(frames)] out */
+    float *samples; /* [vocos_samples(frames)] out */
 } vocode_job;
 
 typedef struct {
-    double text_ms; /* text encoder and conditioning */
-    double ode_ms;
+    double prepare_ms; /* schedule, batch layout, copies, noise */
+    double ode_ms;     /* text encoder, condition and the ODE */
     double vocos_ms;
     double total_ms;
 } synth_times;

@@ -12,13 +12,20 @@ static const int8_t *epss_steps(int32_t nfe) {
     static const int8_t n12[] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32};
     static const int8_t n16[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32};
     switch (nfe) {
-    case 5: return n5;
-    case 6: return n6;
-    case 7: return n7;
-    case 10: return n10;
-    case 12: return n12;
-    case 16: return n16;
-    default: return NULL;
+    case 5:
+        return n5;
+    case 6:
+        return n6;
+    case 7:
+        return n7;
+    case 10:
+        return n10;
+    case 12:
+        return n12;
+    case 16:
+        return n16;
+    default:
+        return NULL;
     }
 }
 
@@ -32,7 +39,9 @@ void time_grid_fill(float *grid, int32_t nfe, bool use_epss, bool use_sway, floa
     }
 }
 
-int32_t solver_evaluations(const synth_solver *solver) { return solver->midpoint ? 2 * solver->nfe : solver->nfe; }
+int32_t solver_evaluations(const synth_solver *solver) {
+    return solver->midpoint ? 2 * solver->nfe : solver->nfe;
+}
 
 static bool schedule_matches(const schedule *s, const synth_solver *v) {
     return s->ready && s->nfe == v->nfe && s->use_epss == v->use_epss && s->midpoint == v->midpoint &&

@@ -10,17 +10,17 @@
 #include "arena.h"
 #include "model.h"
 #include "ops.h"
-#include "schedule.h"
 #include "request.h"
+#include "schedule.h"
 
 /* Constant tables, filled at open. */
 typedef struct {
-    int32_t max_position;    /* rows of rope */
-    int32_t text_positions;  /* rows of positions */
-    const float *rope;       /* [max_position,32,2] */
-    const float *positions;  /* [text_positions,T], NULL for a text encoder without blocks */
-    const float *mel_bank;   /* [513,100] */
-    const float *window;     /* [1024] periodic Hann */
+    int32_t max_position;   /* rows of rope */
+    int32_t text_positions; /* rows of positions */
+    const float *rope;      /* [max_position,32,2] */
+    const float *positions; /* [text_positions,T], NULL for a text encoder without blocks */
+    const float *mel_bank;  /* [513,100] */
+    const float *window;    /* [1024] periodic Hann */
 } stage_tables;
 
 /* What every stage works with. */
@@ -40,12 +40,12 @@ f5_status condition_project(const stage_context *c, const f5_pack *pack, const f
 
 /* Working memory of one velocity evaluation. */
 typedef struct {
-    float *h;         /* [R,D] residual stream */
-    float *h0;        /* [R,D] input of the blocks, kept for the long skip; NULL without */
-    void *normed;     /* [R,D] operand type */
-    void *qkv;        /* [R,3,H,64] */
-    void *attended;   /* [R,H,64] */
-    void *hidden;     /* [R,F] */
+    float *h;       /* [R,D] residual stream */
+    float *h0;      /* [R,D] input of the blocks, kept for the long skip; NULL without */
+    void *normed;   /* [R,D] operand type */
+    void *qkv;      /* [R,3,H,64] */
+    void *attended; /* [R,H,64] */
+    void *hidden;   /* [R,F] */
 } dit_buffers;
 
 bool dit_buffers_take(const stage_context *c, int32_t rows, dit_buffers *b);
@@ -57,10 +57,10 @@ f5_status dit_velocity(const stage_context *c, const dit_buffers *b, const f5_pa
 typedef struct {
     const f5_pack *pack;
     int32_t branches;
-    const float *base;    /* [R,D] */
-    const uint8_t *keep;  /* [R] frames replaced at the end */
-    const float *kept;    /* [R,100] by these */
-    float *x;             /* [R,100] noise in, mel out */
+    const float *base;   /* [R,D] */
+    const uint8_t *keep; /* [R] frames replaced at the end */
+    const float *kept;   /* [R,100] by these */
+    float *x;            /* [R,100] noise in, mel out */
 } ode_args;
 
 f5_status ode_run(const stage_context *c, const schedule *s, const synth_solver *solver, const ode_args *a);

@@ -14,7 +14,8 @@ f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *sol
                     const batch_arrays *host, const synth_job *jobs, synth_times *times);
 
 /* The vocoder alone: mels [frames,100] packed, described by host's vocos arrays. */
-f5_status synth_vocode(const stage_context *c, const batch_size *size, const batch_arrays *host, const vocode_job *jobs);
+f5_status synth_vocode(const stage_context *c, const batch_size *size, const batch_arrays *host,
+                       const vocode_job *jobs);
 
 /* samples [n] on the host -> mel [n/256+1,100] on the host. */
 f5_status synth_mel(const stage_context *c, const float *samples, int64_t n, float *mel);

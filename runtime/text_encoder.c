@@ -74,8 +74,7 @@ f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t
                                   .table = w->text_embedding,
                                   .positions = config->text_blocks > 0 ? c->tables->positions : NULL,
                                   .y = x}));
-    text_rows_args mask = {
-        .pack = pack, .dim = config->text_dim, .mode = TEXT_ROWS_MASK, .keep = keep, .x = x, .y = x};
+    text_rows_args mask = {.pack = pack, .dim = config->text_dim, .mode = TEXT_ROWS_MASK, .keep = keep, .x = x, .y = x};
     for (int32_t i = 0; i < config->text_blocks; i++) {
         ops_at(o, "text", i);
         F5_TRY(convnext_v2_block(c, pack, &w->text_block[i], x, normed, hidden, grn_scratch));

@@ -7,7 +7,9 @@
 #include "half.h"
 #include "manifest.h"
 
-static f5_dtype wanted_type(const device *d, const manifest_tensor *t) { return t->matrix ? d->precision : F5_F32; }
+static f5_dtype wanted_type(const device *d, const manifest_tensor *t) {
+    return t->matrix ? d->precision : F5_F32;
+}
 
 static size_t wanted_bytes(const device *d, const manifest_tensor *t) {
     size_t bytes = (size_t)t->elements * f5_dtype_bytes(wanted_type(d, t));
@@ -27,7 +29,7 @@ static void convert(void *to, f5_dtype to_type, const void *from, f5_dtype from_
         if (to_type == F5_F32)
             ((float *)to)[i] = x;
         else
-            ((uint16_t *)to)[i] = to_type == F5_F16 ? float_to_half(x) : float_to_bfloat(x);
+            ((uint16_t *)to)[i] = to_type == F5_F16 ? half_from_float(x) : bfloat_from_float(x);
     }
 }
 

@@ -41,12 +41,8 @@ static f5_status convnext_block(const stage_context *c, const f5_pack *pack, con
 
 static f5_status layer_norm(const stage_context *c, const f5_pack *pack, const char *label, const norm_weights *w,
                             const float *x, float *y) {
-    norm_args a = {.rows = pack->rows,
-                   .dim = c->model->config.vocos_dim,
-                   .x = x,
-                   .scale = w->scale,
-                   .shift = w->shift,
-                   .y = y};
+    norm_args a = {
+        .rows = pack->rows, .dim = c->model->config.vocos_dim, .x = x, .scale = w->scale, .shift = w->shift, .y = y};
     return c->ops->norm(c->ops, label, &a);
 }
 
