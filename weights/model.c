@@ -180,9 +180,13 @@ static f5_status open_as(model *m, const char *path, bool as_stored, f5_error *e
     return status;
 }
 
-f5_status model_open(model *m, const char *path, f5_error *error) { return open_as(m, path, false, error); }
+f5_status model_open(model *m, const char *path, f5_error *error) {
+    return open_as(m, path, false, error);
+}
 
-f5_status model_open_as_stored(model *m, const char *path, f5_error *error) { return open_as(m, path, true, error); }
+f5_status model_open_as_stored(model *m, const char *path, f5_error *error) {
+    return open_as(m, path, true, error);
+}
 
 void model_close(model *m) {
     if (m->mapping) munmap(m->mapping, m->mapping_bytes);

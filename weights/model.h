@@ -109,6 +109,6 @@ typedef struct {
  * Errors: F5_E_IO, F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY; *m is then closed. */
 f5_status model_open(model *m, const char *path, f5_error *error);           /* matrices in F32, for the CPU */
 f5_status model_open_as_stored(model *m, const char *path, f5_error *error); /* in the file's type, to be uploaded */
-void model_close(model *m); /* safe on a zeroed or closed model */
+void model_close(model *m);                                                  /* safe on a zeroed or closed model */
 
 #endif
