@@ -34,6 +34,13 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     c->sm_count = prop.multiProcessorCount;
     c->shared_bytes = (int)prop.sharedMemPerBlockOptin;
     c->plan_rows = 2816;
+#if defined(F5_CUDA_HOPPER)
+    cudaDriverEntryPointQueryResult found;
+    c->hopper = c->sm == 90 &&
+                cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &c->encode_tensor_map, 12000,
+                                                 cudaEnableDefault, &found) == cudaSuccess &&
+                found == cudaDriverEntryPointSuccess;
+#endif
     memcpy(c->name, prop.name, sizeof c->name);
     c->name[sizeof c->name - 1] = 0;
 
@@ -73,5 +80,5 @@ extern "C" f5_status cuda_context_finish(cuda_context *c) {
 }
 
 extern "C" const char *cuda_context_path(const cuda_context *c) {
-    return c->sm == 90 && !c->force_portable ? "hopper" : "portable";
+    return c->hopper && !c->force_portable ? "hopper" : "portable";
 }

@@ -38,7 +38,9 @@ typedef struct cuda_context {
     int sm;                       /* compute capability: 80, 86, 89, 90, 100, 120 */
     int sm_count;
     int shared_bytes;             /* shared memory a block may ask for */
+    bool hopper;                  /* the device is sm_90 and this build has code for sm_90a */
     bool force_portable;          /* leave the paths that only one architecture has alone */
+    void *encode_tensor_map;      /* cuTensorMapEncodeTiled of the driver (where hopper) */
 
     /* Rows that a product over packed sequences is planned for, whatever its own count, so that a row's result is the
      * same bits in every bucket. 0: plan for each bucket's own rows. */
@@ -66,7 +68,7 @@ void cuda_context_close(cuda_context *c);
 /* Waits for the stream; reports a failure of anything launched on it. */
 f5_status cuda_context_finish(cuda_context *c);
 
-/* Tells whether a kernel-path name is one this device runs, for tests and the bench: "hopper" or "portable". */
+/* Which instruction path the ops that have two take: "hopper" or "portable". */
 const char *cuda_context_path(const cuda_context *c);
 
 #ifdef __cplusplus

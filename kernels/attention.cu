@@ -1,0 +1,125 @@
+/* attention.cu — keys made ready once, then flash attention by one of three kernels.
+ *
+ *   prepare_keys   RMSNorm and RoPE of the heads that have them, into the workspace: a key is read by every tile of
+ *                  queries, and would be rotated N/128 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
+ *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read.
+ *   attend         Hopper (cuda/attention_hopper.cuh), any sm_80 (cuda/attention_portable.cuh), F32 (attention_f32.cuh)
+ *
+ * Each walks the keys of a sequence from its start in tiles of a fixed size, and treats each query on its own: a row's
+ * result does not depend on the pack or the bucket, to the bit. The paths differ among each other by rounding. */
+#include "cuda/attention_f32.cuh"
+#include "cuda/attention_hopper.cuh"
+#include "cuda/attention_portable.cuh"
+
+namespace {
+
+/* ---- keys */
+
+template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const __grid_constant__ attention_device d) {
+    const int64_t items = int64_t{d.rows} * d.prepared * 8, item = blockIdx.x * int64_t{256} + threadIdx.x;
+    const int64_t head_row = (item < items ? item : items - 1) / 8; // whole warps stay: rows are summed across lanes
+    const int part = threadIdx.x % 8, head = (int)(head_row % d.prepared), row = (int)(head_row / d.prepared);
+    const int sequence = d.seq_of_row[row];
+    float v[8] = {};
+    int position = 0;
+    if (sequence >= 0) {
+        position = row - d.offsets[sequence];
+        load8(v, static_cast<const T *>(d.qkv) + ((int64_t{row} * 3 + 1) * d.heads + head) * 64 + part * 8);
+    }
+    prepare_row(v, part, d.k_norm, head < d.rope_heads ? d.rope + int64_t{position} * 64 : nullptr);
+    if (item < items) store8(static_cast<T *>(const_cast<void *>(d.keys)) + head_row * 64 + part * 8, v);
+}
+
+/* ---- Hopper */
+
+/* A [rows,columns] tensor in boxes of 64 columns by a tile of keys, laid in shared memory as `swizzled` says. */
+bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows,
+                       int64_t columns) {
+    using encode_fn = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+                                   const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
+                                   CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+    const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
+    const cuuint32_t box[2] = {64, attention_hopper::kKeys}, step[2] = {1, 1};
+    return reinterpret_cast<encode_fn>(c->encode_tensor_map)(
+               map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
+               const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+               CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+/* Groups of 64 queries to a block, 2 or 3: the count whose last round of tiles wastes least of the device. */
+int choose_groups(int32_t rows, int32_t heads, int sm_count) {
+    int64_t best_cost = INT64_MAX;
+    int best = 2;
+    for (int groups = 2; groups <= 3; groups++) {
+        const int64_t tiles = int64_t{ceil_div(rows, groups * attention_hopper::kGroupQueries)} * heads;
+        const int64_t cost = ceil_div<int64_t>(tiles, sm_count) * groups;
+        if (cost < best_cost || (cost == best_cost && groups > best)) best_cost = cost, best = groups;
+    }
+    return best;
+}
+
+template <typename T, int groups>
+f5_status attend_hopper(cuda_context *c, const attention_device &d, const attention_hopper::tensor_maps &maps) {
+    const int shared = attention_hopper::shared_bytes_for(groups);
+    const int64_t most = (int64_t{d.rows} / (groups * attention_hopper::kGroupQueries) + d.n_seq) * d.heads;
+    const unsigned int blocks = (unsigned int)(most < c->sm_count ? most : c->sm_count);
+    auto kernel = attention_hopper::attend<T, groups>;
+    F5_TRY(cuda_allow_shared(c, "attention", kernel, shared));
+    kernel<<<blocks, attention_hopper::threads_for(groups), shared, c->stream>>>(d, maps);
+    return cuda_launched(c, "attention");
+}
+
+/* ---- dispatch */
+
+template <typename T> f5_status attend(cuda_context *c, const attention_args *a, const attention_device &d) {
+    const int64_t width = int64_t{d.heads} * 64;
+    if (c->hopper && !c->force_portable) {
+        attention_hopper::tensor_maps maps = {};
+        if (!tensor_map_encode(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
+            (d.prepared && !tensor_map_encode(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
+            return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
+                           (int)width);
+        return choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
+                                                                : attend_hopper<T, 2>(c, d, maps);
+    }
+    const dim3 grid(d.rows / attention_portable::kQueries + d.n_seq, d.heads);
+    attention_portable::attend<T><<<grid, attention_portable::kThreads, 0, c->stream>>>(d);
+    return cuda_launched(c, "attention");
+}
+
+template <> f5_status attend<float>(cuda_context *c, const attention_args *, const attention_device &d) {
+    const dim3 grid(d.rows / attention_f32::kQueries + d.n_seq, d.heads);
+    F5_TRY(cuda_allow_shared(c, "attention", attention_f32::attend, attention_f32::kSharedBytes));
+    attention_f32::attend<<<grid, attention_f32::kThreads, attention_f32::kSharedBytes, c->stream>>>(d);
+    return cuda_launched(c, "attention");
+}
+
+} // namespace
+
+extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
+    if (a->heads < 1 || a->heads > 65535 || a->rope_heads < 0 || a->rope_heads > a->heads)
+        return f5_fail(&c->error, F5_E_SHAPE, "attention: %d heads, %d of them rotated", a->heads, a->rope_heads);
+    if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
+
+    attention_device d = {};
+    d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
+    d.rows = a->pack->rows, d.n_seq = a->pack->n_seq;
+    d.heads = a->heads, d.rope_heads = a->rope_heads, d.prepared = a->k_norm ? a->heads : a->rope_heads;
+    d.qkv = a->qkv, d.rope = a->rope, d.q_norm = a->q_norm, d.k_norm = a->k_norm, d.y = a->y;
+    d.keys = static_cast<char *>(c->workspace) + c->blas_bytes;
+    const size_t key_bytes = (size_t)d.rows * d.prepared * 64 * (a->type == F5_F32 ? 4 : 2);
+    if (key_bytes > c->workspace_bytes - c->blas_bytes)
+        return f5_fail(&c->error, F5_E_MEMORY, "attention: %d rows of keys need %zu bytes of workspace, it has %zu",
+                       d.rows, key_bytes, c->workspace_bytes - c->blas_bytes);
+
+    return for_dtype(c, "attention", a->type, [&](auto zero) {
+        using T = decltype(zero);
+        if (d.prepared) {
+            const int64_t items = int64_t{d.rows} * d.prepared * 8;
+            prepare_keys<T><<<(unsigned int)ceil_div<int64_t>(items, 256), 256, 0, c->stream>>>(d);
+            F5_TRY(cuda_launched(c, "attention"));
+        }
+        return attend<T>(c, a, d);
+    });
+}

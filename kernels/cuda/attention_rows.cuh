@@ -1,0 +1,107 @@
+/* attention_rows.cuh — what every path of attention shares: which rows a tile has, and how a row of q or k is made
+ * ready (RMSNorm, RoPE).
+ *
+ * Tiles of queries and of keys are counted from the start of their sequence, so that a row meets the same keys in the
+ * same groups whatever it is packed with. */
+#ifndef F5_ATTENTION_ROWS_CUH
+#define F5_ATTENTION_ROWS_CUH
+
+#include "launch.cuh"
+#include "reduce.cuh"
+
+/* attention_args as a kernel reads them; all device pointers. */
+struct attention_device {
+    const int32_t *offsets, *seq_of_row;
+    int32_t rows, n_seq, heads;
+    int32_t rope_heads;
+    int32_t prepared;  /* heads whose keys lie in `keys`, made ready: 0 .. prepared-1 */
+    const void *qkv;   /* [rows,3,heads,64] */
+    const void *keys;  /* [rows,prepared,64] */
+    const float *rope; /* [max_position,64] */
+    const float *q_norm, *k_norm;
+    void *y;           /* [rows,heads,64] */
+};
+
+/* softmax(s / 8) = 2^(s * kScoreScale) / sum: log2(e) / 8 */
+static constexpr float kScoreScale = 0.18033688011112042f;
+
+/* One tile of queries: rows first .. first + tile rows - 1 of the sequence that starts at row `begin`. */
+struct query_tile {
+    int begin, length, first;
+};
+
+/* Tiles of all sequences together. Called by whole warps. */
+__device__ __forceinline__ int count_tiles(const int32_t *offsets, int n_seq, int tile_rows) {
+    int tiles = 0;
+    for (int s = threadIdx.x % 32; s < n_seq; s += 32) tiles += ceil_div(offsets[s + 1] - offsets[s], tile_rows);
+#pragma unroll
+    for (int step = 16; step > 0; step /= 2) tiles += __shfl_xor_sync(0xffffffffu, tiles, step);
+    return tiles;
+}
+
+/* The tile of this index, counted through the sequences in order; false past the last. Called by whole warps. */
+__device__ __forceinline__ bool find_tile(query_tile *t, const int32_t *offsets, int n_seq, int tile_rows, int index) {
+    const int lane = threadIdx.x % 32;
+    for (int group = 0; group < n_seq; group += 32) {
+        const int s = group + lane;
+        const int begin = s < n_seq ? offsets[s] : 0, length = s < n_seq ? offsets[s + 1] - begin : 0;
+        const int tiles = ceil_div(length, tile_rows);
+        int up_to_here = tiles;
+#pragma unroll
+        for (int step = 1; step < 32; step *= 2) {
+            const int below = __shfl_up_sync(0xffffffffu, up_to_here, step);
+            if (lane >= step) up_to_here += below;
+        }
+        const unsigned int owners = __ballot_sync(0xffffffffu, index < up_to_here);
+        if (owners) {
+            const int owner = __ffs(owners) - 1;
+            t->begin = __shfl_sync(0xffffffffu, begin, owner);
+            t->length = __shfl_sync(0xffffffffu, length, owner);
+            t->first = (index - __shfl_sync(0xffffffffu, up_to_here - tiles, owner)) * tile_rows;
+            return true;
+        }
+        index -= __shfl_sync(0xffffffffu, up_to_here, 31);
+    }
+    return false;
+}
+
+/* Normalises and rotates one row of one head, held by 8 neighbouring lanes, lane `part` with elements 8 part .. +7.
+ * norm [64] or NULL; angles: the position's 32 pairs (cos, sin), or NULL. All 32 lanes of a warp call together. */
+__device__ __forceinline__ void prepare_row(float (&v)[8], int part, const float *norm, const float *angles) {
+    if (norm) {
+        float squares = 0.0f, weight[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++) squares = fmaf(v[i], v[i], squares);
+        const float scale = 1.0f / sqrtf(lanes_sum<8>(squares) * (1.0f / 64) + 1e-6f);
+        load8(weight, norm + part * 8);
+#pragma unroll
+        for (int i = 0; i < 8; i++) v[i] *= weight[i] * scale;
+    }
+    if (angles) {
+        float turn[8];
+        load8(turn, angles + part * 8);
+#pragma unroll
+        for (int i = 0; i < 8; i += 2) {
+            const float a = v[i], b = v[i + 1];
+            v[i] = a * turn[i] - b * turn[i + 1];
+            v[i + 1] = b * turn[i] + a * turn[i + 1];
+        }
+    }
+}
+
+/* Loads elements 8 part .. +7 of a query row, ready for the product; zeros past the end of the sequence. */
+template <typename T>
+__device__ __forceinline__ void load_query(float (&v)[8], const attention_device &d, const query_tile &t, int row,
+                                           int head, int part) {
+    const bool live = t.first + row < t.length;
+#pragma unroll
+    for (int i = 0; i < 8; i++) v[i] = 0.0f;
+    const int position = live ? t.first + row : 0;
+    if (live) {
+        const int64_t at = (int64_t(t.begin + position) * 3 * d.heads + head) * 64 + part * 8;
+        load8(v, static_cast<const T *>(d.qkv) + at);
+    }
+    prepare_row(v, part, d.q_norm, head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
+}
+
+#endif
