@@ -6,7 +6,7 @@
 #include "cli.h"
 #include "config.h"
 #include "f5tts.h"
-#include "manifest.h"
+#include "match.h"
 #include "safetensors.h"
 
 enum { PART_DIT, PART_TEXT, PART_VOCOS, PARTS };
@@ -46,37 +46,19 @@ static void add_to(part *p, const safetensors_tensor *t) {
     p->bytes += t->bytes;
 }
 
-/* Every tensor of the configuration must be there in its shape; f5_open checks the same and more. */
-static f5_status check_tensors(const description *d, f5_error *error) {
-    manifest_tensor *list;
-    int32_t count;
-    F5_TRY(manifest_list(&d->config, F5_F32, &list, &count, error));
-    f5_status status = F5_OK;
-    for (int32_t i = 0; i < count && status == F5_OK; i++) {
-        const safetensors_tensor *t = safetensors_find(&d->file, list[i].name);
-        if (!t || t->rank != list[i].rank || memcmp(t->dims, list[i].dims, sizeof *t->dims * (size_t)t->rank) != 0)
-            status = f5_fail(error, F5_E_FORMAT, "%s: tensor \"%s\" is missing or has another shape; convert it again",
-                             d->path, list[i].name);
-    }
-    if (status == F5_OK && count != d->file.count)
-        status = f5_fail(error, F5_E_FORMAT, "%s: %d tensors, where the configuration has %d; convert it again",
-                         d->path, (int)d->file.count, (int)count);
-    free(list);
-    return status;
-}
-
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
     F5_TRY(safetensors_open(&d->file, path, error));
     F5_TRY(model_metadata_read(&d->file, &d->config, &d->vocab, path, error));
-    F5_TRY(check_tensors(d, error));
+    tensor_match match;
+    F5_TRY(match_tensors(&match, &d->config, &d->file, path, error));
+    d->precision = match.type == F5_F16 ? "fp16" : match.type == F5_BF16 ? "bf16" : "fp32";
+    match_free(&match);
     for (int32_t i = 0; i < d->file.count; i++) {
         const safetensors_tensor *t = &d->file.tensors[i];
         add_to(&d->parts[part_of(t->name)], t);
         add_to(&d->total, t);
     }
-    safetensors_dtype matrices = safetensors_find(&d->file, "dit.proj_out.weight")->dtype;
-    d->precision = matrices == ST_F16 ? "fp16" : matrices == ST_BF16 ? "bf16" : "fp32";
     return F5_OK;
 }
 

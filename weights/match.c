@@ -1,0 +1,97 @@
+#include "match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One side of the comparison and how to report on it. */
+typedef struct {
+    const safetensors *file;
+    const char *where;
+    f5_error *error;
+} matcher;
+
+static bool type_of(safetensors_dtype dtype, f5_dtype *type) {
+    switch (dtype) {
+    case ST_F32:
+        *type = F5_F32;
+        return true;
+    case ST_F16:
+        *type = F5_F16;
+        return true;
+    case ST_BF16:
+        *type = F5_BF16;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* All matrices have one type: that of the output projection, which every model has. */
+static f5_status find_file_type(const matcher *m, f5_dtype *type) {
+    static const char witness[] = "dit.proj_out.weight";
+    const safetensors_tensor *t = safetensors_find(m->file, witness);
+    if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, witness);
+    if (!type_of(t->dtype, type))
+        return f5_fail(m->error, F5_E_UNSUPPORTED, "%s: tensor \"%s\" is %s: F32, F16 or BF16 expected", m->where,
+                       witness, safetensors_dtype_name(t->dtype));
+    return F5_OK;
+}
+
+static f5_status check_tensor(const matcher *m, const manifest_tensor *expected, const safetensors_tensor *t) {
+    static const safetensors_dtype stored[] = {[F5_F32] = ST_F32, [F5_F16] = ST_F16, [F5_BF16] = ST_BF16};
+    if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, expected->name);
+    if (t->dtype != stored[expected->type])
+        return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is %s, %s expected", m->where, expected->name,
+                       safetensors_dtype_name(t->dtype), safetensors_dtype_name(stored[expected->type]));
+    bool same = t->rank == expected->rank;
+    for (int32_t i = 0; same && i < t->rank; i++) same = t->dims[i] == expected->dims[i];
+    if (!same)
+        return f5_fail(
+            m->error, F5_E_FORMAT,
+            "%s: tensor \"%s\" has another shape than the configuration gives it, [%lld,%lld,%lld] of rank %d",
+            m->where, expected->name, (long long)expected->dims[0], (long long)expected->dims[1],
+            (long long)expected->dims[2], (int)expected->rank);
+    return F5_OK;
+}
+
+/* Every tensor expected is there; if the file has more, one of them is not in the list. */
+static f5_status check_unknown(const matcher *m, const tensor_match *match) {
+    if (m->file->count == match->count) return F5_OK;
+    bool *known = calloc((size_t)m->file->count, sizeof *known);
+    if (!known) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);
+    for (int32_t i = 0; i < match->count; i++) known[match->found[i] - m->file->tensors] = true;
+    int32_t stranger = 0;
+    while (known[stranger]) stranger++;
+    free(known);
+    char shown[100];
+    const char *name = m->file->tensors[stranger].name;
+    json_escape(shown, sizeof shown, name, strlen(name));
+    return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" has no place in the model", m->where, shown);
+}
+
+static f5_status match_all(const matcher *m, const model_config *config, tensor_match *match) {
+    F5_TRY(find_file_type(m, &match->type));
+    F5_TRY(manifest_list(config, match->type, &match->list, &match->count, m->error));
+    match->found = calloc((size_t)match->count, sizeof *match->found);
+    if (!match->found) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);
+    for (int32_t i = 0; i < match->count; i++) {
+        match->found[i] = safetensors_find(m->file, match->list[i].name);
+        F5_TRY(check_tensor(m, &match->list[i], match->found[i]));
+    }
+    return check_unknown(m, match);
+}
+
+f5_status match_tensors(tensor_match *match, const model_config *config, const safetensors *file, const char *where,
+                        f5_error *error) {
+    *match = (tensor_match){0};
+    matcher m = {file, where, error};
+    f5_status status = match_all(&m, config, match);
+    if (status != F5_OK) match_free(match);
+    return status;
+}
+
+void match_free(tensor_match *match) {
+    free(match->list);
+    free(match->found);
+    *match = (tensor_match){0};
+}
