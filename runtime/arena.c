@@ -10,13 +10,17 @@ void arena_init_plan(arena *a) {
 }
 
 void *arena_take(arena *a, size_t count, size_t size) {
-    size_t free_bytes = a->capacity - a->used;
-    if (size != 0 && count > (free_bytes - (free_bytes < ARENA_ALIGN ? free_bytes : ARENA_ALIGN)) / size) {
+    if (size != 0 && count > (SIZE_MAX - ARENA_ALIGN) / size) {
+        a->overflow = true;
+        return NULL;
+    }
+    size_t bytes = (count * size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    if (bytes > a->capacity - a->used) {
         a->overflow = true;
         return NULL;
     }
     void *p = a->base + a->used;
-    a->used += (count * size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
+    a->used += bytes;
     if (a->used > a->high_water) a->high_water = a->used;
     return p;
 }

@@ -197,8 +197,7 @@ static f5_status allocate(engine *e, f5_error *error) {
     take_tables(e, &on_device);
     take_modulation(e, &on_device);
     take_staging(e, &on_host);
-
-    if (measure_arena(e, &arena_bytes) != F5_OK)
+    if (on_device.overflow || on_host.overflow || measure_arena(e, &arena_bytes) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: the limits exceed what can be addressed");
     F5_TRY(d->alloc(d, arena_bytes, "working memory", &e->arena_memory, error));
     arena_init(&e->arena, e->arena_memory, arena_bytes);
