@@ -50,6 +50,20 @@ static f5_status sort_tensors(source *s, f5_error *error) {
     return F5_OK;
 }
 
+/* The same words for both containers. */
+static const char *type_name(safetensors_dtype dtype) {
+    switch (dtype) {
+    case ST_F32:
+        return torch_type_name(TORCH_FLOAT);
+    case ST_F16:
+        return torch_type_name(TORCH_HALF);
+    case ST_BF16:
+        return torch_type_name(TORCH_BFLOAT16);
+    default:
+        return safetensors_dtype_name(dtype);
+    }
+}
+
 static f5_status collect_safetensors(source *s, f5_error *error) {
     F5_TRY(safetensors_open(&s->st, s->path, error));
     s->tensor = calloc((size_t)s->st.count + 1, sizeof *s->tensor);
@@ -60,7 +74,7 @@ static f5_status collect_safetensors(source *s, f5_error *error) {
         *to = (source_tensor){.key = without_prefix(from->name),
                               .rank = from->rank,
                               .elements = from->elements,
-                              .type_name = safetensors_dtype_name(from->dtype),
+                              .type_name = type_name(from->dtype),
                               .readable = from->dtype == ST_F32 || from->dtype == ST_F16 || from->dtype == ST_BF16,
                               .type = from->dtype == ST_F16    ? F5_F16
                                       : from->dtype == ST_BF16 ? F5_BF16
