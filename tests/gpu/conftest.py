@@ -1,0 +1,37 @@
+"""GPU tests are skipped, visibly, where there is no GPU; a GPU without the library is an error."""
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+
+def pytest_collection_modifyitems(config, items):
+    if torch.cuda.is_available():
+        return
+    here = Path(__file__).resolve().parent
+    for item in items:
+        if here in Path(str(item.fspath)).resolve().parents:
+            item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))
+
+
+@pytest.fixture(scope="session")
+def gpu():
+    from gpubind import Gpu
+    opened = Gpu()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["hopper", "portable"])
+def path(request, gpu):
+    """Each instruction path in turn; one that this device does not have is skipped by name."""
+    gpu.context.force_portable = request.param == "portable"
+    if gpu.path != request.param:
+        gpu.context.force_portable = False
+        pytest.skip(f"this device or build has no {request.param} path")
+    yield request.param
+    gpu.context.force_portable = False

@@ -1,0 +1,163 @@
+"""gpubind.py — the CUDA ops as Python sees them: cbind's structs, filled with the addresses of torch tensors.
+
+    gpu = Gpu()
+    gpu.run("linear", pack=Pack([300, 0, 41], tail=7), out=8, x=x, w=w, y=y, type=torch.float16, **{"in": 16})
+
+A tensor's type is held against the pointer's; outputs are poisoned with NaN and guarded on both sides.
+"""
+import ctypes
+import zlib
+from types import SimpleNamespace
+
+import torch
+
+import cbind
+
+DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # f5_dtype
+NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+BARS = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}  # rel. L2 against fp64: issue 3
+POINTEES = {"float": torch.float32, "int32_t": torch.int32, "int64_t": torch.int64, "uint8_t": torch.uint8,
+            "uint64_t": torch.int64, "double": torch.float64}
+WORKSPACE_BYTES = 256 << 20
+
+
+class Pack:
+    """An f5_pack in device memory. set() changes the composition in place, as a bucket's next request does."""
+
+    def __init__(self, lengths, tail=0, slots=None, rows=None):
+        self.n_seq = slots or len(lengths)
+        self.rows = rows or sum(lengths) + tail
+        self.offsets = torch.zeros(self.n_seq + 1, dtype=torch.int32, device="cuda")
+        self.seq_of_row = torch.full((self.rows,), -1, dtype=torch.int32, device="cuda")
+        self.struct = cbind.headers().struct("f5_pack")(rows=self.rows, n_seq=self.n_seq,
+                                                        offsets=self.offsets.data_ptr(),
+                                                        seq_of_row=self.seq_of_row.data_ptr())
+        self.set(lengths)
+
+    def set(self, lengths):
+        lengths = list(lengths) + [0] * (self.n_seq - len(lengths))
+        ends = torch.tensor(lengths, dtype=torch.int64).cumsum(0).tolist()
+        assert len(lengths) == self.n_seq and ends[-1] <= self.rows
+        self.spans = list(zip([0] + ends[:-1], ends))
+        self.live = ends[-1]
+        self.offsets.copy_(torch.tensor([0] + ends, dtype=torch.int32))
+        owners = torch.full((self.rows,), -1, dtype=torch.int32)
+        for slot, (begin, end) in enumerate(self.spans):
+            owners[begin:end] = slot
+        self.seq_of_row.copy_(owners)
+
+
+class Output:
+    """A NaN-poisoned output between two guard zones; check() fails if anything was written outside it."""
+
+    GUARD = 1024
+
+    def __init__(self, *shape, dtype=torch.float32):
+        size = 1
+        for n in shape:
+            size *= n
+        self.whole = torch.full((size + 2 * self.GUARD,), 71.0, dtype=dtype, device="cuda")
+        self.a = self.whole[self.GUARD:self.GUARD + size].view(*shape)
+        self.a.fill_(float("nan"))
+
+    def check(self):
+        for side, zone in (("before", self.whole[:self.GUARD]), ("after", self.whole[-self.GUARD:])):
+            assert bool((zone == 71.0).all()), f"memory {side} the output was written"
+        return self.a
+
+
+class Gpu:
+    """A cuda_context on torch's current stream."""
+
+    def __init__(self, workspace_bytes=WORKSPACE_BYTES):
+        torch.cuda.init()
+        torch.zeros(1, device="cuda")
+        self.context = cbind.headers().struct("cuda_context")()
+        error = cbind.headers().struct("f5_error")()
+        opened = cbind.function("cuda_context_open", ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t,
+                                ctypes.c_void_p)(ctypes.addressof(self.context), torch.cuda.current_device(),
+                                                 workspace_bytes, ctypes.addressof(error))
+        assert opened == 0, error.message.decode()
+        torch.cuda.synchronize()
+
+    def close(self):
+        torch.cuda.synchronize()
+        cbind.function("cuda_context_close", None, ctypes.c_void_p)(ctypes.addressof(self.context))
+
+    @property
+    def path(self):
+        found = cbind.function("cuda_context_path", ctypes.c_char_p, ctypes.c_void_p)
+        return found(ctypes.addressof(self.context)).decode()
+
+    def call(self, op, **fields):
+        """Runs NAME_cuda on torch's current stream and returns its status."""
+        name = f"{op}_args"
+        pointees, types = cbind.headers().pointees[name], dict(cbind.headers().struct(name)._fields_)
+        filled = cbind.headers().struct(name)()
+        for field, value in fields.items():
+            if field not in types:
+                raise TypeError(f"{name} has no field {field}")
+            if isinstance(value, Output):
+                value = value.a
+            if isinstance(value, Pack):
+                value = ctypes.addressof(value.struct)
+            elif isinstance(value, torch.dtype):
+                value = DTYPES[value]
+            elif isinstance(value, torch.Tensor):
+                if not value.is_cuda or not value.is_contiguous():
+                    raise TypeError(f"{name}.{field}: not a contiguous tensor of the device")
+                want = POINTEES.get(pointees[field])
+                if want is not None and value.dtype != want:
+                    raise TypeError(f"{name}.{field} is a {pointees[field]} *, the tensor is {value.dtype}")
+                value = value.data_ptr()
+            setattr(filled, field, value)
+        filled.keep_alive = SimpleNamespace(**fields)
+        self.context.stream = torch.cuda.current_stream().cuda_stream
+        return cbind.function(f"{op}_cuda", ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(
+            ctypes.addressof(self.context), ctypes.addressof(filled))
+
+    def run(self, op, **fields):
+        """call() that must succeed."""
+        status = self.call(op, **fields)
+        assert status == 0, f"{op}_cuda: status {status}: {self.context.error.message.decode()}"
+
+
+def generator(seed, *salt):
+    """A torch generator on the device, for this test alone."""
+    made = torch.Generator(device="cuda")
+    made.manual_seed(zlib.crc32(repr((seed,) + salt).encode()))
+    return made
+
+
+def rel_l2(got, want):
+    """||got - want|| / ||want|| in double. NaN or infinity on either side is a failure, never a number."""
+    got, want = got.double(), want.double()
+    assert got.shape == want.shape, f"shapes differ: {tuple(got.shape)} and {tuple(want.shape)}"
+    assert bool(torch.isfinite(want).all()), "the truth holds NaN or infinity"
+    bad = int((~torch.isfinite(got)).sum())
+    assert bad == 0, f"{bad} of {got.numel()} elements are NaN or infinite"
+    return float((got - want).norm() / want.norm().clamp_min(1e-300))
+
+
+def check(op, what, got, want, bar):
+    """Asserts rel_l2 <= bar and keeps the figure for the table that tests/conftest.py prints."""
+    value = rel_l2(got, want)
+    cbind.RESULTS.append((op, what, value, bar))
+    assert value <= bar, f"{op} {what}: rel L2 {value:.3g} > {bar:.3g}"
+    return value
+
+
+def same_bits(a, b):
+    """Bit equality, NaNs included."""
+    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.contiguous().view(torch.uint8),
+                                                                     b.contiguous().view(torch.uint8))
+
+
+def capture(work):
+    """A CUDA graph of what `work` launches (run once before, so that nothing is loaded or planned inside)."""
+    work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return graph

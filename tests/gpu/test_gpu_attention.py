@@ -1,0 +1,144 @@
+"""attention_cuda against fp64 PyTorch: every type, both instruction paths, packs of 1 to 32 sequences, poisoned tails."""
+import pytest
+import torch
+
+from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
+
+TYPES = [torch.float32, torch.float16, torch.bfloat16]
+MAX_POSITION = 4096
+
+# lengths, heads, rope_heads, q/k norm, tail, slots
+CASES = [
+    ([1], 1, 1, False, 0, None),
+    ([7, 1, 2], 3, 1, True, 5, None),
+    ([63, 64, 65], 12, 12, False, 3, None),
+    ([127, 0, 128, 129], 16, 1, False, 100, 9),
+    ([191, 192, 193, 0], 2, 0, False, 1, None),
+    ([255, 257], 3, 3, True, 130, 40),
+    ([938], 12, 12, False, 22, 2),
+    ([469, 11, 333, 938, 5, 77, 200], 16, 16, False, 15, None),
+    ([1406, 1406], 16, 16, False, 4, None),
+    ([2062], 5, 2, True, 50, 3),
+]
+
+
+def rope_table(positions):
+    """(cos, sin) of position * 10000^(-2i/64), angles in double: what rope_table_fill promises."""
+    i = torch.arange(32, dtype=torch.float64)
+    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
+    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
+
+
+def truth(qkv, spans, rope_heads, rope, q_norm, k_norm):
+    """[rows,heads,64] in fp64; rows of no sequence stay NaN."""
+    out = torch.full_like(qkv[:, 0], float("nan"), dtype=torch.float64)
+
+    def ready(u, weight):
+        if weight is not None:
+            u = u * weight.double() / (u.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+        a, b = u[..., 0::2], u[..., 1::2]
+        cos, sin = (t.double()[: u.shape[0], None] for t in (rope[..., 0], rope[..., 1]))
+        turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
+        return torch.cat([turned[:, :rope_heads], u[:, rope_heads:]], dim=1)
+
+    for begin, end in spans:
+        q, k, v = qkv[begin:end].double().unbind(1)
+        q, k, v = (t.transpose(0, 1) for t in (ready(q, q_norm), ready(k, k_norm), v))
+        out[begin:end] = (torch.softmax(q @ k.transpose(1, 2) / 8, dim=-1) @ v).transpose(0, 1)
+    return out
+
+
+class Problem:
+    def __init__(self, seed, lengths, heads, rope_heads, normed, tail, slots, dtype, salt="", rows=None):
+        made = generator(seed, salt, str(lengths), heads, NAMES[dtype])
+        self.pack = Pack(lengths, tail, slots, rows)
+        self.heads, self.rope_heads, self.dtype = heads, rope_heads, dtype
+        shape = (self.pack.rows, 3, heads, 64)
+        self.qkv = torch.randn(shape, generator=made, device="cuda").to(dtype)
+        self.qkv[self.pack.live:] = float("nan")  # what is in the tail must reach nothing
+        self.rope = rope_table(MAX_POSITION)
+        norms = [1 + 0.2 * torch.randn(64, generator=made, device="cuda") for _ in range(2)]
+        self.q_norm, self.k_norm = norms if normed else (None, None)
+
+    def run(self, gpu, qkv=None, pack=None, y=None):
+        pack = pack or self.pack
+        y = y or Output(pack.rows, self.heads, 64, dtype=self.dtype)
+        gpu.run("attention", pack=pack, heads=self.heads, rope_heads=self.rope_heads, max_position=MAX_POSITION,
+                qkv=self.qkv if qkv is None else qkv, rope=self.rope, q_norm=self.q_norm, k_norm=self.k_norm, y=y,
+                type=self.dtype)
+        return y
+
+
+def random_cases(seed):
+    """A pack of 7 and one of 32, lengths new each run."""
+    made = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(1, 400, (39,), generator=made).tolist()
+    return [(lengths[:7], 16, 16, False, 9, 12), (lengths[7:], 12, 1, True, 33, None)]
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+@pytest.mark.parametrize("case", range(len(CASES) + 2))
+def test_against_fp64(gpu, path, seed, case, dtype):
+    lengths, heads, rope_heads, normed, tail, slots = (CASES + random_cases(seed))[case]
+    problem = Problem(seed, lengths, heads, rope_heads, normed, tail, slots, dtype)
+    y = problem.run(gpu).check()
+    live = problem.pack.live
+    want = truth(problem.qkv, problem.pack.spans, rope_heads, problem.rope, problem.q_norm, problem.k_norm)
+    check("attention", f"{path} {NAMES[dtype]} {lengths} x {heads}", y[:live], want[:live], BARS[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_peaked_scores(gpu, path, seed, dtype):
+    """Scores spread over tens: the maximum moves from tile to tile, most weights vanish. q and k are multiples of 1/4
+    and heads are not rotated, so that the scores are exact in every type and the usual bars hold."""
+    problem = Problem(seed, [700, 131], 4, 0, False, 1, None, dtype, "peaked")
+    problem.qkv[:, :2] = (problem.qkv[:, :2].float() * 12).round().div(4).to(dtype)
+    y = problem.run(gpu).check()
+    want = truth(problem.qkv, problem.pack.spans, 0, problem.rope, None, None)
+    check("attention", f"{path} {NAMES[dtype]} peaked", y[:831], want[:831], BARS[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_alone_and_packed_are_the_same_bits(gpu, path, seed, dtype):
+    lengths = [300, 1, 938, 64, 513, 129, 77]
+    problem = Problem(seed, lengths, 8, 8, False, 40, 11, dtype, "packed")
+    together = problem.run(gpu).check()
+    for begin, end in problem.pack.spans:
+        if begin == end:
+            continue
+        alone = Pack([end - begin], tail=int(end) % 150, slots=1 + begin % 3)
+        qkv = torch.full((alone.rows, 3, 8, 64), float("nan"), device="cuda", dtype=dtype)
+        qkv[: end - begin] = problem.qkv[begin:end]
+        y = problem.run(gpu, qkv=qkv, pack=alone).check()
+        assert same_bits(y[: end - begin], together[begin:end]), f"rows {begin}..{end} differ alone"
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_one_graph_serves_any_composition(gpu, path, seed, dtype):
+    problem = Problem(seed, [900], 16, 16, False, 0, 8, dtype, "graph", rows=1100)
+    problem.qkv[:] = torch.randn(problem.qkv.shape, device="cuda").to(dtype)
+    y = Output(1100, 16, 64, dtype=dtype)
+    graph = capture(lambda: problem.run(gpu, y=y))
+    for lengths in ([1100], [1, 2, 3], [137] * 8, [64, 0, 128, 0, 500, 0, 1]):
+        problem.pack.set(lengths)
+        y.a.fill_(float("nan"))
+        graph.replay()
+        replayed, eager = y.check().clone(), problem.run(gpu).check()
+        live = problem.pack.live
+        assert same_bits(replayed[:live], eager[:live]), f"{lengths}: replay differs from launches"
+        want = truth(problem.qkv, problem.pack.spans, 16, problem.rope, None, None)
+        check("attention", f"{path} {NAMES[dtype]} replayed {lengths}", replayed[:live], want[:live], BARS[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_every_run_gives_the_same_bits(gpu, path, seed, dtype):
+    problem = Problem(seed, [1406, 1406], 16, 16, False, 4, None, dtype, "again")
+    first = problem.run(gpu).check()[:2812].clone()
+    for _ in range(30):
+        assert same_bits(problem.run(gpu).check()[:2812], first)
+
+
+def test_bad_shapes_are_refused(gpu):
+    pack = Pack([4])
+    for heads, rope_heads in ((0, 0), (2, 3), (2, -1)):
+        assert gpu.call("attention", pack=pack, heads=heads, rope_heads=rope_heads, type=torch.float32) == 2
