@@ -26,7 +26,7 @@ extern "C" {
 typedef struct {
     int32_t rows; /* planned for, see plan_rows */
     int32_t in, out;
-    int32_t variant; /* epilogue and types, packed by linear.cu */
+    int32_t variant;  /* epilogue and types, packed by linear.cu */
     uint64_t algo[8]; /* cublasLtMatmulAlgo_t */
 } cuda_matmul_plan;
 
@@ -37,10 +37,10 @@ typedef struct cuda_context {
     int device;                   /* ordinal */
     int sm;                       /* compute capability: 80, 86, 89, 90, 100, 120 */
     int sm_count;
-    int shared_bytes;             /* shared memory a block may ask for */
-    bool hopper;                  /* the device is sm_90 and this build has code for sm_90a */
-    bool force_portable;          /* leave the paths that only one architecture has alone */
-    void *encode_tensor_map;      /* cuTensorMapEncodeTiled of the driver (where hopper) */
+    int shared_bytes;        /* shared memory a block may ask for */
+    bool hopper;             /* the device is sm_90 and this build has code for sm_90a */
+    bool force_portable;     /* leave the paths that only one architecture has alone */
+    void *encode_tensor_map; /* cuTensorMapEncodeTiled of the driver (where hopper) */
 
     /* Rows that a product over packed sequences is planned for, whatever its own count, so that a row's result is the
      * same bits in every bucket. 0: plan for each bucket's own rows. */

@@ -25,9 +25,9 @@ namespace {
 
 struct product {
     int32_t rows, in, out;
-    f5_dtype type;                /* of x and w */
-    bool f32_out;                 /* of D (and C) */
-    bool add;                     /* beta = 1 */
+    f5_dtype type; /* of x and w */
+    bool f32_out;  /* of D (and C) */
+    bool add;      /* beta = 1 */
     cublasLtEpilogue_t epilogue;
     int32_t plan_rows;
 };
@@ -142,12 +142,11 @@ f5_status multiply(cuda_context *c, product p, const void *x, const void *w, con
 struct finish_args {
     const float *product; /* [rows,out] without bias; may be y */
     const float *bias, *gate, *addend;
-    int64_t groups;       /* rows * out / width */
+    int64_t groups; /* rows * out / width */
     int32_t out;
 };
 
-template <linear_epilogue epilogue>
-__device__ __forceinline__ float finish(float a, float gate, float addend) {
+template <linear_epilogue epilogue> __device__ __forceinline__ float finish(float a, float gate, float addend) {
     if (epilogue == LINEAR_SILU) return a / (1.0f + __expf(-a));
     if (epilogue == LINEAR_GELU_TANH)
         return 0.5f * a * (1.0f + tanhf(0.7978845608028654f * (a + 0.044715f * a * a * a)));
@@ -160,7 +159,8 @@ __device__ __forceinline__ float finish(float a, float gate, float addend) {
 template <typename T, linear_epilogue epilogue, int width>
 __global__ void __launch_bounds__(256) finish_rows(finish_args f, T *y) {
     const int per_row = f.out / width;
-    for (int64_t g = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; g < f.groups; g += int64_t{gridDim.x} * blockDim.x) {
+    for (int64_t g = blockIdx.x * int64_t{blockDim.x} + threadIdx.x; g < f.groups;
+         g += int64_t{gridDim.x} * blockDim.x) {
         const int column = (int)(g % per_row) * width;
         float v[width], bias[width] = {}, gate[width], addend[width] = {};
 #pragma unroll
@@ -182,8 +182,10 @@ __global__ void __launch_bounds__(256) finish_rows(finish_args f, T *y) {
         }
 #pragma unroll
         for (int i = 0; i < width; i++) v[i] = finish<epilogue>(v[i] + bias[i], gate[i], addend[i]);
-        if constexpr (width == 8) store8(y + g * 8, v);
-        else y[g] = from_float<T>(v[0]);
+        if constexpr (width == 8)
+            store8(y + g * 8, v);
+        else
+            y[g] = from_float<T>(v[0]);
     }
 }
 
@@ -192,17 +194,29 @@ void finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
     const bool wide = f.out % 8 == 0 && ((uintptr_t)f.bias | (uintptr_t)f.gate | (uintptr_t)f.addend) % 16 == 0;
     f.groups = int64_t{rows} * f.out / (wide ? 8 : 1);
     const unsigned int blocks = grid_for(c, f.groups, 256);
-    if (wide) finish_rows<T, epilogue, 8><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
-    else finish_rows<T, epilogue, 1><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
+    if (wide)
+        finish_rows<T, epilogue, 8><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
+    else
+        finish_rows<T, epilogue, 1><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
 }
 
 template <typename T> f5_status finish_for(cuda_context *c, linear_epilogue e, finish_args f, int32_t rows, void *y) {
     switch (e) {
-    case LINEAR_NONE: finish_launch<T, LINEAR_NONE>(c, f, rows, y); break;
-    case LINEAR_SILU: finish_launch<T, LINEAR_SILU>(c, f, rows, y); break;
-    case LINEAR_GELU_TANH: finish_launch<T, LINEAR_GELU_TANH>(c, f, rows, y); break;
-    case LINEAR_GELU_ERF: finish_launch<T, LINEAR_GELU_ERF>(c, f, rows, y); break;
-    case LINEAR_RESIDUAL: finish_launch<T, LINEAR_RESIDUAL>(c, f, rows, y); break;
+    case LINEAR_NONE:
+        finish_launch<T, LINEAR_NONE>(c, f, rows, y);
+        break;
+    case LINEAR_SILU:
+        finish_launch<T, LINEAR_SILU>(c, f, rows, y);
+        break;
+    case LINEAR_GELU_TANH:
+        finish_launch<T, LINEAR_GELU_TANH>(c, f, rows, y);
+        break;
+    case LINEAR_GELU_ERF:
+        finish_launch<T, LINEAR_GELU_ERF>(c, f, rows, y);
+        break;
+    case LINEAR_RESIDUAL:
+        finish_launch<T, LINEAR_RESIDUAL>(c, f, rows, y);
+        break;
     }
     return cuda_launched(c, "linear");
 }
@@ -215,7 +229,9 @@ template <typename T> __global__ void bias_round(const float *bias, T *rounded, 
 
 /* ---- the ways through */
 
-size_t type_bytes(f5_dtype type) { return type == F5_F32 ? 4 : 2; }
+size_t type_bytes(f5_dtype type) {
+    return type == F5_F32 ? 4 : 2;
+}
 
 /* Everything in cuBLASLt's own epilogue. */
 f5_status linear_direct(cuda_context *c, const linear_args *a, product p) {
@@ -236,8 +252,10 @@ f5_status linear_direct(cuda_context *c, const linear_args *a, product p) {
         }
     }
     p.add = a->epilogue == LINEAR_RESIDUAL;
-    if (bias) p.epilogue = gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
-    else p.epilogue = gelu ? CUBLASLT_EPILOGUE_GELU : CUBLASLT_EPILOGUE_DEFAULT;
+    if (bias)
+        p.epilogue = gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
+    else
+        p.epilogue = gelu ? CUBLASLT_EPILOGUE_GELU : CUBLASLT_EPILOGUE_DEFAULT;
     return multiply(c, p, a->x, a->w, bias, a->addend, a->y);
 }
 
@@ -261,9 +279,8 @@ f5_status linear_finished(cuda_context *c, const linear_args *a, product p, bool
         finish_args f = {};
         f.product = made, f.bias = a->bias, f.gate = a->gate, f.out = a->out;
         f.addend = a->addend ? a->addend + first : nullptr;
-        F5_TRY(for_dtype(c, "linear", y_f32 ? F5_F32 : a->type, [&](auto zero) {
-            return finish_for<decltype(zero)>(c, a->epilogue, f, p.rows, y);
-        }));
+        F5_TRY(for_dtype(c, "linear", y_f32 ? F5_F32 : a->type,
+                         [&](auto zero) { return finish_for<decltype(zero)>(c, a->epilogue, f, p.rows, y); }));
     }
     return F5_OK;
 }

@@ -31,10 +31,10 @@ __device__ __forceinline__ void accumulate(float (&acc)[4][4], const float *a, c
 
 static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant__ attention_device d) {
     extern __shared__ float shared_f32[];
-    float *queries = shared_f32;                 /* [64 columns][64 queries] */
-    float *keys = queries + 64 * kStride;        /* [64 columns][64 keys] */
-    float *values = keys + 64 * kStride;         /* [64 keys][64 columns] */
-    float *weights = values + 64 * kStride;      /* [64 keys][64 queries] */
+    float *queries = shared_f32;            /* [64 columns][64 queries] */
+    float *keys = queries + 64 * kStride;   /* [64 columns][64 keys] */
+    float *values = keys + 64 * kStride;    /* [64 keys][64 columns] */
+    float *weights = values + 64 * kStride; /* [64 keys][64 queries] */
     query_tile t;
     if (!find_tile(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
     const int head = blockIdx.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -103,8 +103,8 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
         const float scale = 1.0f / lanes_sum<16>(sum[i]);
         const int row = t.first + ty * 4 + i;
         if (row < t.length)
-            *reinterpret_cast<float4 *>(static_cast<float *>(d.y) +
-                                        (int64_t(t.begin + row) * d.heads + head) * 64 + tx * 4) =
+            *reinterpret_cast<float4 *>(static_cast<float *>(d.y) + (int64_t(t.begin + row) * d.heads + head) * 64 +
+                                        tx * 4) =
                 make_float4(out[i][0] * scale, out[i][1] * scale, out[i][2] * scale, out[i][3] * scale);
     }
 }

@@ -23,13 +23,19 @@ namespace attention_hopper {
 constexpr int kGroupQueries = 64, kKeys = 128, kStages = 2;
 constexpr int kKeyTileBytes = kKeys * 128, kQueryTileBytes = kGroupQueries * 128;
 
-constexpr int threads_for(int groups) { return (groups + 1) * 128; }
+constexpr int threads_for(int groups) {
+    return (groups + 1) * 128;
+}
 constexpr int shared_bytes_for(int groups) {
     return 1024 + groups * kQueryTileBytes + 2 * kStages * kKeyTileBytes; /* 1024 to align */
 }
 /* Registers a thread: the block's share of 64 K, moved from the producer to the groups. */
-__host__ __device__ constexpr int producer_registers(int groups) { return groups == 2 ? 40 : 32; }
-__host__ __device__ constexpr int group_registers(int groups) { return groups == 2 ? 232 : 160; }
+__host__ __device__ constexpr int producer_registers(int groups) {
+    return groups == 2 ? 40 : 32;
+}
+__host__ __device__ constexpr int group_registers(int groups) {
+    return groups == 2 ? 232 : 160;
+}
 static_assert(128 * (producer_registers(2) + 2 * group_registers(2)) <= 65536, "register file");
 static_assert(128 * (producer_registers(3) + 3 * group_registers(3)) <= 65536, "register file");
 
@@ -57,8 +63,12 @@ struct stage_counter {
 };
 
 /* Named barriers: 0 is __syncthreads; each group's own; each group's turn to issue products. */
-__device__ __forceinline__ int own_barrier(int group) { return 1 + group; }
-__device__ __forceinline__ int turn_barrier(int group) { return 4 + group; }
+__device__ __forceinline__ int own_barrier(int group) {
+    return 1 + group;
+}
+__device__ __forceinline__ int turn_barrier(int group) {
+    return 4 + group;
+}
 
 /* ---- producer: one warp, converged throughout */
 template <int groups>

@@ -19,7 +19,7 @@ struct attention_device {
     const void *keys;  /* [rows,prepared,64] */
     const float *rope; /* [max_position,64] */
     const float *q_norm, *k_norm;
-    void *y;           /* [rows,heads,64] */
+    void *y; /* [rows,heads,64] */
 };
 
 /* softmax(s / 8) = 2^(s * kScoreScale) / sum: log2(e) / 8 */

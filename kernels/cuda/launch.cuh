@@ -6,7 +6,7 @@
  *         if (a->rows == 0) return F5_OK;
  *         norm_warp_per_row<<<ceil_div(a->rows, 8), 256, 0, c->stream>>>(...);
  *         return cuda_launched(c, "norm");
- *     }                                                                                                               */
+ *     } */
 #ifndef F5_LAUNCH_CUH
 #define F5_LAUNCH_CUH
 
@@ -42,7 +42,9 @@ static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kerne
     return F5_OK;
 }
 
-template <typename Int> __host__ __device__ constexpr Int ceil_div(Int a, Int b) { return (a + b - 1) / b; }
+template <typename Int> __host__ __device__ constexpr Int ceil_div(Int a, Int b) {
+    return (a + b - 1) / b;
+}
 
 /* Blocks of `threads` for `n` elements in a grid-stride kernel: enough to fill the device eight times over at most. */
 static inline unsigned int grid_for(const cuda_context *c, int64_t n, int threads) {
@@ -51,13 +53,23 @@ static inline unsigned int grid_for(const cuda_context *c, int64_t n, int thread
 }
 
 /* ---- conversions: statistics are F32 everywhere, T is what memory holds */
-__device__ __forceinline__ float to_float(float x) { return x; }
-__device__ __forceinline__ float to_float(__half x) { return __half2float(x); }
-__device__ __forceinline__ float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
+__device__ __forceinline__ float to_float(float x) {
+    return x;
+}
+__device__ __forceinline__ float to_float(__half x) {
+    return __half2float(x);
+}
+__device__ __forceinline__ float to_float(__nv_bfloat16 x) {
+    return __bfloat162float(x);
+}
 
 template <typename T> __device__ __forceinline__ T from_float(float x);
-template <> __device__ __forceinline__ float from_float<float>(float x) { return x; }
-template <> __device__ __forceinline__ __half from_float<__half>(float x) { return __float2half_rn(x); }
+template <> __device__ __forceinline__ float from_float<float>(float x) {
+    return x;
+}
+template <> __device__ __forceinline__ __half from_float<__half>(float x) {
+    return __float2half_rn(x);
+}
 template <> __device__ __forceinline__ __nv_bfloat16 from_float<__nv_bfloat16>(float x) {
     return __float2bfloat16_rn(x);
 }
@@ -100,12 +112,15 @@ template <> __device__ __forceinline__ void store8<float>(float *p, const float 
 }
 
 /* Calls body(T{}) with the C++ type of an f5_dtype:
- *     return for_dtype(c, "norm", a->type, [&](auto zero) { using T = decltype(zero); ... return F5_OK; });           */
+ *     return for_dtype(c, "norm", a->type, [&](auto zero) { using T = decltype(zero); ... return F5_OK; }); */
 template <typename Body> static inline f5_status for_dtype(cuda_context *c, const char *op, f5_dtype type, Body body) {
     switch (type) {
-    case F5_F32: return body(float{});
-    case F5_F16: return body(__half{});
-    case F5_BF16: return body(__nv_bfloat16{});
+    case F5_F32:
+        return body(float{});
+    case F5_F16:
+        return body(__half{});
+    case F5_BF16:
+        return body(__nv_bfloat16{});
     }
     return f5_fail(&c->error, F5_E_UNSUPPORTED, "%s: number type %d", op, (int)type);
 }

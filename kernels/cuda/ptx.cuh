@@ -6,7 +6,9 @@
 #include <cuda_fp16.h>
 #include <stdint.h>
 
-__device__ __forceinline__ uint32_t shared_address(const void *p) { return (uint32_t)__cvta_generic_to_shared(p); }
+__device__ __forceinline__ uint32_t shared_address(const void *p) {
+    return (uint32_t)__cvta_generic_to_shared(p);
+}
 
 /* 2^x, within 2 ulp; ex2(-inf) = 0. */
 __device__ __forceinline__ float ex2(float x) {
@@ -17,7 +19,9 @@ __device__ __forceinline__ float ex2(float x) {
 
 /* Tiles of 64 columns of 16 bits in shared memory: rows of 128 bytes, the 16-byte chunks of row r permuted by
  * chunk ^ (r % 8), so that neither a row nor a column of chunks meets a bank twice. Byte offset of a chunk. */
-__device__ __forceinline__ uint32_t swizzled(int row, int chunk) { return row * 128 + ((chunk ^ (row & 7)) << 4); }
+__device__ __forceinline__ uint32_t swizzled(int row, int chunk) {
+    return row * 128 + ((chunk ^ (row & 7)) << 4);
+}
 
 /* ---- sm_80: asynchronous copies, matrix fragments */
 
@@ -26,7 +30,9 @@ __device__ __forceinline__ void copy16_async(uint32_t shared, const void *src, b
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(src), "r"(live ? 16 : 0)
                  : "memory");
 }
-__device__ __forceinline__ void copy_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+__device__ __forceinline__ void copy_commit() {
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
 template <int pending> __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
@@ -97,16 +103,16 @@ __device__ __forceinline__ void barrier_wait(uint64_t *barrier, uint32_t parity)
 
 /* A box of a 2-D tensor, corner (column, row), into shared memory; completes on `barrier`. */
 __device__ __forceinline__ void tensor_load(void *shared, const void *map, int column, int row, uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], "
-                 "[%4];" ::"r"(shared_address(shared)),
-                 "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier))
-                 : "memory");
-}
-__device__ __forceinline__ void tensor_prefetch(const void *map) {
-    asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
+    asm volatile(
+        "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], "
+        "[%4];" ::"r"(shared_address(shared)),
+        "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier))
+        : "memory");
 }
 /* Ordinary writes to shared memory before this are seen by the copy engine and the matrix unit after it. */
-__device__ __forceinline__ void shared_fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+__device__ __forceinline__ void shared_fence_async() {
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
 
 /* Named barriers among `threads` threads of a block; 0 is __syncthreads. */
 __device__ __forceinline__ void named_sync(int id, int threads) {
@@ -125,19 +131,23 @@ template <int registers> __device__ __forceinline__ void registers_take() {
 
 /* ---- sm_90a: the warpgroup matrix unit [wgmma]
  *
- * Operands in shared memory are tiles laid as `swizzled` says, which is the copy engine's 128-byte swizzle; they start at
- * multiples of 1024 bytes. One descriptor serves both orders: 1024 bytes from one group of 8 rows to the next. */
+ * Operands in shared memory are tiles laid as `swizzled` says, which is the copy engine's 128-byte swizzle; they start
+ * at multiples of 1024 bytes. One descriptor serves both orders: 1024 bytes from one group of 8 rows to the next. */
 
 __device__ __forceinline__ uint64_t tile_descriptor(const void *tile) {
     const uint64_t swizzle_128 = 1ull << 62, group_stride = 1024 >> 4; // the other stride is not used: one group across
     return swizzle_128 | group_stride << 32 | group_stride << 16 | (uint64_t)((shared_address(tile) & 0x3ffff) >> 4);
 }
 /* Steps of 16 along the summed dimension, in descriptor units of 16 bytes. */
-constexpr uint64_t kStepAlongRow = 32 >> 4;            /* summed dimension lies along the row: 16 elements on */
-constexpr uint64_t kStepDownRows = (16 * 128) >> 4;    /* summed dimension counts the rows: 16 rows on */
+constexpr uint64_t kStepAlongRow = 32 >> 4;         /* summed dimension lies along the row: 16 elements on */
+constexpr uint64_t kStepDownRows = (16 * 128) >> 4; /* summed dimension counts the rows: 16 rows on */
 
-__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void wgmma_fence() {
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
 template <int pending> __device__ __forceinline__ void wgmma_wait() {
     asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
 }
@@ -163,7 +173,7 @@ template <int n> __device__ __forceinline__ void wgmma_hold(float (&d)[n]) {
     asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %66, 0;\n"                                                    \
                  "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " F5_D64                               \
                  ", %64, %65, keep, 1, 1, 0, 0;\n}\n"                                                                  \
-                 : F5_ACC16(d, 0), F5_ACC16(d, 16), F5_ACC16(d, 32), F5_ACC16(d, 48)                                           \
+                 : F5_ACC16(d, 0), F5_ACC16(d, 16), F5_ACC16(d, 32), F5_ACC16(d, 48)                                   \
                  : "l"(a), "l"(b), "r"((int)keep))
 
 template <typename T> __device__ __forceinline__ void wgmma_64x128(float (&d)[64], uint64_t a, uint64_t b, bool keep);
@@ -180,7 +190,7 @@ __device__ __forceinline__ void wgmma_64x128<__nv_bfloat16>(float (&d)[64], uint
     asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %37, 0;\n"                                                    \
                  "wgmma.mma_async.sync.aligned.m64n64k16.f32." type "." type " " F5_D32                                \
                  ", {%32,%33,%34,%35}, %36, keep, 1, 1, 1;\n}\n"                                                       \
-                 : F5_ACC16(d, 0), F5_ACC16(d, 16)                                                                         \
+                 : F5_ACC16(d, 0), F5_ACC16(d, 16)                                                                     \
                  : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"((int)keep))
 
 template <typename T>

@@ -1,4 +1,5 @@
-/* reduce.cuh — sums and maxima over the lanes of a warp or the threads of a block, in a fixed order: the same bits every run. */
+/* reduce.cuh — sums and maxima over the lanes of a warp or the threads of a block, in a fixed order: the same bits
+ * every run. */
 #ifndef F5_REDUCE_CUH
 #define F5_REDUCE_CUH
 
