@@ -26,6 +26,10 @@ static size_t space_run(const char *text, size_t bytes) {
     return at;
 }
 
+bool chunk_is_blank(const char *text, size_t bytes) {
+    return space_run(text, bytes) == bytes;
+}
+
 /* Finds the sentence at the start of the text: its length, and in *next where the one after it begins. 0: malformed. */
 static size_t find_sentence(const char *text, size_t bytes, size_t *next) {
     for (size_t at = 0; at < bytes;) {

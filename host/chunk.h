@@ -7,14 +7,18 @@
 #ifndef F5_CHUNK_H
 #define F5_CHUNK_H
 
-#include "error.h"
-
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "error.h"
 
 /* Writes the next chunk of the text into out (room for `bytes` + 1) and moves *at, 0 at first, past it. *out_bytes is 0
  * when nothing is left. text is valid UTF-8 (F5_E_FORMAT otherwise); max_bytes may be negative: one sentence a chunk.
  */
 f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, char *out, size_t *out_bytes,
                      f5_error *error);
+
+/* Nothing but white space (Python's str.isspace), or nothing at all. */
+bool chunk_is_blank(const char *text, size_t bytes);
 
 #endif

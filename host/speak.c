@@ -1,0 +1,220 @@
+/* speak.c — the speech level: a recording becomes a voice, a text becomes speech in it. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chunk.h"
+#include "duration.h"
+#include "handles.h"
+#include "params.h"
+#include "reference.h"
+#include "tokenizer.h"
+
+void f5_voice_params_init(f5_voice_params *p) {
+    *p = (f5_voice_params){.size = sizeof *p, .sample_rate = F5_SAMPLE_RATE, .channels = 1, .target_rms = 0.1f};
+}
+void f5_speak_params_init(f5_speak_params *p) {
+    *p = (f5_speak_params){.size = sizeof *p, .speed = 1};
+    f5_sample_params_init(&p->sample);
+}
+void f5_speak_stats_init(f5_speak_stats *s) {
+    *s = (f5_speak_stats){.size = sizeof *s};
+}
+
+/* ---- voice */
+
+/* Checks the transcript and keeps it with upstream's ending. */
+static f5_status voice_text(f5_voice *v, const char *transcript, f5_error *error) {
+    size_t bytes = transcript ? strlen(transcript) : 0;
+    if (!transcript || chunk_is_blank(transcript, bytes))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "no transcript: give the words of the recording; transcription is not built in");
+    if (bytes > (size_t)v->engine->max_text_bytes)
+        return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
+                       v->engine->max_text_bytes);
+    v->text = malloc(bytes + DURATION_ENDING_BYTES);
+    if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
+    v->text_bytes = duration_end_transcript(transcript, bytes, v->text);
+
+    /* a transcript that cannot be spoken is refused here, not at the first f5_speak */
+    const model *m = engine_model(v->engine->core);
+    int32_t n;
+    return tokenizer_run(m->config.tokenizer, &m->vocab, v->text, v->text_bytes, NULL, 0, &n, error);
+}
+
+static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *error) {
+    int64_t frames = clip->n_samples / F5_HOP + 1;
+    int32_t most = engine_limits(v->engine->core)->max_frames;
+    if (frames >= most)
+        return f5_fail(error, F5_E_MEMORY,
+                       "the reference takes %lld of the %d frames given at open as max_frames, which leaves none for "
+                       "speech: use a shorter recording or a larger max_frames",
+                       (long long)frames, most);
+    v->mel_frames = (int32_t)frames;
+    v->ref_frames = (int32_t)frames - 1;
+    v->n_samples = clip->n_samples;
+    v->rms = clip->rms;
+    v->mel = malloc((size_t)frames * F5_MEL_BANDS * sizeof *v->mel);
+    if (!v->mel) return f5_fail(error, F5_E_MEMORY, "no memory for a mel of %lld frames", (long long)frames);
+    pthread_mutex_lock(&v->engine->lock);
+    f5_status status = engine_mel(v->engine->core, clip->samples, clip->n_samples, v->mel, error);
+    pthread_mutex_unlock(&v->engine->lock);
+    return status;
+}
+
+f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
+    if (!e || !opened) return f5_fail(error, F5_E_ARGUMENT, "f5_voice_open: engine or voice is NULL");
+    *opened = NULL;
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_voice_params", error));
+    f5_voice *v = calloc(1, sizeof *v);
+    if (!v) return f5_fail(error, F5_E_MEMORY, "no memory for a voice");
+    v->engine = e;
+    v->target_rms = p.target_rms;
+    reference_source source = {.samples = p.samples,
+                               .n_frames = p.n_frames,
+                               .channels = p.channels,
+                               .sample_rate = p.sample_rate,
+                               .target_rms = p.target_rms,
+                               .keep_whole = p.keep_whole != 0,
+                               .resample = p.resample,
+                               .resample_user = p.resample_user};
+    reference_clip clip = {0};
+    f5_status status = voice_text(v, p.transcript, error);
+    if (status == F5_OK) status = reference_prepare(&source, &clip, error);
+    if (status == F5_OK) status = voice_mel(v, &clip, error);
+    free(clip.samples);
+    if (status != F5_OK) {
+        f5_voice_close(v);
+        return status;
+    }
+    *opened = v;
+    return F5_OK;
+}
+
+void f5_voice_close(f5_voice *v) {
+    if (!v) return;
+    free(v->mel);
+    free(v->text);
+    free(v);
+}
+
+double f5_voice_seconds(const f5_voice *v) {
+    return v ? (double)v->n_samples / F5_SAMPLE_RATE : 0;
+}
+
+/* ---- speech */
+
+static f5_status check_speak(const f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_error *error) {
+    if (v->engine != e) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
+    if (!p->text) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.text is NULL");
+    if (!p->audio) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.audio is NULL: nothing would hear the speech");
+    if (!(p->speed >= 0.01f && p->speed <= 100))
+        return f5_fail(error, F5_E_ARGUMENT, "speed %g: must be 0.01 to 100", (double)p->speed);
+    if (!(p->fix_duration >= 0 && p->fix_duration <= 600))
+        return f5_fail(error, F5_E_ARGUMENT, "fix_duration %g: must be 0 (estimate) to 600 seconds",
+                       (double)p->fix_duration);
+    return F5_OK;
+}
+
+/* Reference text followed by the text to speak, in e->text. */
+static f5_status join_texts(f5_engine *e, const f5_voice *v, const f5_speak_params *p, size_t *gen_bytes,
+                            f5_error *error) {
+    size_t bytes = strlen(p->text), at = 0;
+    if (bytes > (size_t)e->max_text_bytes)
+        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
+                       e->max_text_bytes);
+    int64_t most = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), p->speed);
+    memcpy(e->text, v->text, v->text_bytes);
+    F5_TRY(chunk_next(p->text, bytes, &at, most, e->text + v->text_bytes, gen_bytes, error));
+    if (*gen_bytes == 0) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
+    if (!chunk_is_blank(p->text + at, bytes - at))
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "the text has %zu bytes; with this reference and speed about %lld can be spoken at once, and "
+                       "longer texts are not supported yet: split it between sentences",
+                       bytes, (long long)(most > 0 ? most : 0));
+    return F5_OK;
+}
+
+/* What is asked of the core for these texts. */
+static f5_status plan_job(f5_engine *e, const f5_voice *v, const f5_speak_params *p, size_t gen_bytes, synth_job *job,
+                          f5_error *error) {
+    const model *m = engine_model(e->core);
+    int32_t most = engine_limits(e->core)->max_frames, n_tokens;
+    F5_TRY(tokenizer_run(m->config.tokenizer, &m->vocab, e->text, v->text_bytes + gen_bytes, e->tokens, most, &n_tokens,
+                         error));
+    int64_t requested = duration_requested(v->ref_frames, v->text_bytes, gen_bytes, p->speed, p->fix_duration);
+    int64_t frames = duration_frames(n_tokens, v->mel_frames, requested);
+    if (frames > most)
+        return f5_fail(error, F5_E_MEMORY,
+                       "%lld frames (%.1f s, reference included) are needed, max_frames given at open is %d: shorten "
+                       "the text, or open with a larger max_frames",
+                       (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, most);
+    if (p->noise && p->noise_frames != frames)
+        return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld", p->noise_frames,
+                       (long long)frames);
+    *job = (synth_job){.cond = v->mel,
+                       .cond_frames = v->mel_frames,
+                       .tokens = e->tokens,
+                       .n_tokens = n_tokens,
+                       .frames = (int32_t)frames,
+                       .noise = p->noise,
+                       .seed = p->seed,
+                       .mel = e->mel,
+                       .vocode_from = v->ref_frames,
+                       .samples = e->samples};
+    return F5_OK;
+}
+
+/* A reference that was raised gives speech that is lowered by as much. */
+static void undo_level(const f5_voice *v, float *samples, int64_t n) {
+    if (!(v->rms < v->target_rms)) return;
+    for (int64_t i = 0; i < n; i++) samples[i] = samples[i] * v->rms / v->target_rms;
+}
+
+static f5_status speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_speak_stats *stats,
+                       f5_error *error) {
+    synth_solver solver;
+    synth_job job;
+    synth_times times;
+    size_t gen_bytes;
+    F5_TRY(solver_read(&solver, &p->sample, error));
+    F5_TRY(join_texts(e, v, p, &gen_bytes, error));
+    F5_TRY(plan_job(e, v, p, gen_bytes, &job, error));
+    F5_TRY(engine_synth(e->core, &solver, &job, 1, &times, error));
+
+    int32_t made = job.frames - v->ref_frames;
+    int64_t n_samples = engine_vocode_samples(e->core, made);
+    undo_level(v, e->samples, n_samples);
+    *stats = (f5_speak_stats){.reference_seconds = f5_voice_seconds(v),
+                              .generated_seconds = (double)n_samples / F5_SAMPLE_RATE,
+                              .chunks = 1,
+                              .frames = job.frames,
+                              .tokens = job.n_tokens,
+                              .prepare_ms = times.prepare_ms,
+                              .ode_ms = times.ode_ms,
+                              .vocos_ms = times.vocos_ms,
+                              .total_ms = times.total_ms};
+    f5_audio audio = {.samples = e->samples,
+                      .n_samples = n_samples,
+                      .mel = e->mel + (int64_t)v->ref_frames * F5_MEL_BANDS,
+                      .mel_frames = made};
+    if (p->audio(p->audio_user, &audio) != 0) return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
+    return F5_OK;
+}
+
+f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_speak_stats *stats,
+                   f5_error *error) {
+    if (!e || !v) return f5_fail(error, F5_E_ARGUMENT, "f5_speak: engine or voice is NULL");
+    f5_speak_params p;
+    f5_speak_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_speak_params", error));
+    F5_TRY(check_speak(e, v, &p, error));
+    f5_speak_stats made;
+    pthread_mutex_lock(&e->lock);
+    f5_status status = speak(e, v, &p, &made, error);
+    pthread_mutex_unlock(&e->lock);
+    if (status == F5_OK && stats) status = params_write(stats, &made, sizeof made, "f5_speak_stats", error);
+    return status;
+}
