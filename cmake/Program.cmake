@@ -10,7 +10,7 @@ if(F5_PROGRAM_FOUND)
                 weights/convert/yaml_config.c weights/convert/read_file.c)
     target_link_libraries(f5convert PUBLIC f5_options PkgConfig::F5_PROGRAM)
     add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c host/output_file.c
-                   host/audio_file.c host/resample.c host/png.c host/npy.c)
+                   host/audio_file.c host/resample.c host/mel_png.c host/npy.c)
     target_link_libraries(f5tts PRIVATE f5convert f5core PkgConfig::F5_PROGRAM)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 else()

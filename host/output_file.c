@@ -1,0 +1,77 @@
+/* output_file.c — see output_file.h. */
+#include "output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+f5_status output_begin(output_file *f, const char *path, f5_error *error) {
+    *f = (output_file){.path = path};
+    size_t room = strlen(path) + 32;
+    f->temporary = malloc(room);
+    if (!f->temporary) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    snprintf(f->temporary, room, "%s.part-%ld", path, (long)getpid());
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+        output_abort(f);
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
+    }
+    int fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) f->stream = fdopen(fd, "w+b");
+    if (f->stream) return F5_OK;
+    int reason = errno;
+    if (fd >= 0) {
+        close(fd);
+        unlink(f->temporary);
+    }
+    output_abort(f);
+    return f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason));
+}
+
+void output_abort(output_file *f) {
+    if (f->stream) {
+        fclose(f->stream);
+        unlink(f->temporary);
+    }
+    free(f->temporary);
+    *f = (output_file){0};
+}
+
+f5_status output_commit(output_file *f, f5_error *error) {
+    int failed = ferror(f->stream), reason = failed ? EIO : 0;
+    if (fclose(f->stream) != 0 && !failed) {
+        failed = 1;
+        reason = errno;
+    }
+    f->stream = NULL;
+    if (!failed && rename(f->temporary, f->path) != 0) {
+        failed = 1;
+        reason = errno;
+    }
+    if (failed) unlink(f->temporary);
+    const char *path = f->path;
+    output_abort(f);
+    return failed ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
+}
+
+f5_status output_make_folder(const char *path, f5_error *error) {
+    char *copy = strdup(path);
+    if (!copy) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    int reason = 0;
+    for (char *at = copy + 1;; at++) {
+        char here = *at;
+        if (here != '/' && here != '\0') continue;
+        *at = '\0';
+        if (mkdir(copy, 0777) != 0 && errno != EEXIST) reason = errno;
+        *at = here;
+        if (here == '\0' || reason) break;
+    }
+    free(copy);
+    struct stat made;
+    if (!reason && stat(path, &made) != 0) reason = errno;
+    if (!reason && !S_ISDIR(made.st_mode)) reason = ENOTDIR;
+    return reason ? f5_fail(error, F5_E_IO, "%s: cannot make this folder: %s", path, strerror(reason)) : F5_OK;
+}
