@@ -101,7 +101,7 @@ f5_status mel_png_write(const char *path, const float *mel, int32_t frames, int3
                        frames, bands, MAX_WIDTH);
     int32_t zoom = frames < MAX_WIDTH / 8 ? 2 : 1;
     canvas c = {.width = frames * zoom, .height = bands * BAND_PIXELS + AXIS_PIXELS};
-    float low, high;
+    float low = 0, high = 1;
     F5_TRY(value_range(mel, (size_t)frames * (size_t)bands, &low, &high, error));
     size_t bytes = 3 * (size_t)c.width * (size_t)c.height;
     c.rgb = malloc(bytes);
