@@ -6,8 +6,8 @@
  * Box-Muller, a pair of words (a, b) makes
  *   u = ((a >> 8) + 1) 2^-24  in (0,1]      v = (b >> 8) 2^-24  in [0,1)       both exact in F32
  *   r = sqrt(-2 ln u)                       y[first] = r cos(2 pi v)   y[second] = r sin(2 pi v)
- * so devices differ only by the rounding of ln, sqrt, cos and sin: each within 2 ulp or 2^-23 (u = 1 is r = 0 exactly;
- * the largest |y| is 5.77). cos and sin take 2 pi v unrounded: sincospi(2 v), or double.
+ * cos and sin take 2 pi v unrounded (sincospi of 2 v, or double), so devices differ only by the rounding of ln, sqrt,
+ * cos and sin: relative L2 <= 1e-6. u = 1 gives exactly 0; the largest |y| is sqrt(48 ln 2) = 5.77.
  *
  * Each sequence of the pack has its own seed and starts again at element 0: independent of batching, and a longer
  * sequence begins with the shorter one's noise. Elements past the last whole block drop the words they do not need.

@@ -94,7 +94,9 @@ def bad_packs(rows):
     negative, past_end = cbind.make_pack([1, rows - 2], 1), cbind.make_pack([1, rows - 2], 1)
     negative.struct.n_seq = -1
     past_end.struct.rows = rows - 2
-    packs = [None, broken(offsets=(0, 1)), broken(offsets=(1, -1)), broken(offsets=(1, rows)),
+    descending = broken(offsets=(1, rows))
+    descending.seq_of_row[:] = 0
+    packs = [None, descending, broken(offsets=(0, 1)), broken(offsets=(1, -1)), broken(offsets=(1, rows)),
              broken(offsets=(2, rows + 7)), broken(seq_of_row=(0, 1)), negative, past_end]
     return [("F5_E_ARGUMENT", {"pack": pack}) for pack in packs]
 
