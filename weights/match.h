@@ -1,5 +1,5 @@
-/* match.h — a .f5 file's tensors beside those that its configuration asks for: all there, right in type and shape, none
- * more. What passes can be used without further looks at names, types or shapes. */
+/* match.h — a .f5 file's tensors beside those that its configuration asks for: all there, right in type and shape,
+ * none more. What passes can be used without further looks at names, types or shapes. */
 #ifndef F5_MATCH_H
 #define F5_MATCH_H
 

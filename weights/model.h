@@ -69,9 +69,9 @@ typedef struct {
     linear_weights time2;        /* [D,D]   dit.time.1.weight, .bias */
     const float *text_embedding; /* [V+1,T] text.embedding */
     convnext_weights text_block[MODEL_MAX_TEXT_BLOCKS];
-    linear_weights input_x;     /* [D,100] dit.input.x.weight; no bias of its own */
-    linear_weights input_cond;  /* [D,100] dit.input.cond.weight; .b = dit.input.bias [D] */
-    linear_weights input_text;  /* [D,T]   dit.input.text.weight; .b = dit.input.bias [D] too */
+    linear_weights input_x;     /* [D,100] F32 dit.input.x.weight; no bias of its own */
+    linear_weights input_cond;  /* [D,100] F32 dit.input.cond.weight; .b = dit.input.bias [D] */
+    linear_weights input_text;  /* [D,T]   F32 dit.input.text.weight; .b = dit.input.bias [D] too */
     const void *conv_pos_w[2];  /* [31,D,D/16] dit.conv_pos.%d.weight, tap first */
     const float *conv_pos_b[2]; /* [D] dit.conv_pos.%d.bias */
     linear_weights modulation;  /* [(6*depth+2)*D, D] dit.modulation.weight: per block shift_a, scale_a, gate_a,
