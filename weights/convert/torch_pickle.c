@@ -1,6 +1,7 @@
 #include "torch_pickle.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -350,8 +351,9 @@ static f5_status step(torch_pickle *p, uint8_t opcode) {
     default:
         break;
     }
-    const char printable[2] = {opcode > 0x20 && opcode < 0x7f ? (char)opcode : '?', '\0'};
-    return UNSUPPORTED(p, "an opcode that torch.save does not write: ", printable);
+    char code[8];
+    snprintf(code, sizeof code, "0x%02x", opcode);
+    return UNSUPPORTED(p, "torch.save does not write opcode ", code);
 }
 
 f5_status torch_pickle_parse(torch_pickle **pickle, const uint8_t *bytes, size_t n, const char *path, f5_error *error) {
