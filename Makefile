@@ -9,7 +9,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 2>/dev/null && echo $$p && break; done)
 PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
-PACKAGES      := gcc g++ cmake ninja-build pkg-config libopenblas-openmp-dev libsndfile1-dev libsoxr-dev libyaml-dev \
+PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-dev libyaml-dev \
                  libpng-dev python3 python3-numpy
 DEMO_PACKAGES := alsa-utils
 TEST_PACKAGES := libcmocka-dev python3-torch python3-pytest python3-yaml

@@ -1,7 +1,7 @@
 /* attention.c — the plain reference: blocks of queries walk over tiles of keys with a running softmax.
  *
  * Everything is kept with queries along the lanes of a vector: scores as s[key][query], the result as
- * o[channel][query]. Then both products are the same inner loop (simd_block), maximum and sum need no reduction across
+ * o[channel][query]. Then both products are the same inner loop (cpu_simd.h), maximum and sum need no reduction across
  * lanes, and a query's result does not depend on which others share its block. A key tile is normalised and rotated
  * once for each block of queries, which costs about a tenth of the block's products. No heap: four tiles on the stack,
  * 96 KB in all. */
@@ -98,13 +98,18 @@ static void add_keys(const attention_args *a, int32_t begin, int32_t row, int32_
     const int32_t whole = (keys + SIMD_ROWS - 1) / SIMD_ROWS * SIMD_ROWS;
     for (int32_t i = keys; i < whole; i++) memset(k[i], 0, sizeof k[i]);
 
+    simd_block block;
     for (int32_t i = 0; i < whole; i += SIMD_ROWS)
-        for (int32_t q = 0; q < width; q += SIMD_COLS)
-            simd_block(SIMD_ROWS, HEAD, k[i], HEAD, 1, &b->q[0][q], QUERIES, false, &s[i][q], QUERIES);
+        for (int32_t q = 0; q < width; q += SIMD_COLS) {
+            simd_multiply(&block, HEAD, k[i], HEAD, 1, &b->q[0][q], QUERIES);
+            simd_store(&block, &s[i][q], QUERIES);
+        }
     softmax(b, s, keys, width);
     for (int32_t d = 0; d < HEAD; d += SIMD_ROWS)
-        for (int32_t q = 0; q < width; q += SIMD_COLS)
-            simd_block(SIMD_ROWS, keys, &v[0][d], 1, HEAD, &s[0][q], QUERIES, true, &b->o[d][q], QUERIES);
+        for (int32_t q = 0; q < width; q += SIMD_COLS) {
+            simd_multiply(&block, keys, &v[0][d], 1, HEAD, &s[0][q], QUERIES);
+            simd_add(&block, &b->o[d][q], QUERIES);
+        }
 }
 
 static void attend(const attention_args *a, int32_t begin, int32_t end, int32_t row, int32_t n, int32_t head) {

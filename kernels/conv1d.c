@@ -21,7 +21,7 @@ static void conv_tile(const conv1d_args *a, int32_t begin, int32_t end, int32_t 
         if (first >= last) continue;
         const float *x = a->x + (size_t)(first + shift) * in;
         const float *w = a->w + ((size_t)tap * out + (size_t)col) * in;
-        gemm_tile(last - first, cols, a->in, x, in, w, in, true, y + (size_t)(first - row) * out, out);
+        gemm_tile(last - first, cols, a->in, x, in, w, in, NULL, true, y + (size_t)(first - row) * out, out);
     }
 }
 

@@ -22,8 +22,8 @@ static void add_taps(const conv_pos_args *a, int32_t begin, int32_t end, int32_t
         if (first >= last) continue;
         const float *x = (const float *)a->x + (size_t)(first + shift) * dim + (size_t)from;
         const float *w = (const float *)a->w + ((size_t)tap * dim + (size_t)col) * (size_t)group;
-        gemm_tile(last - first, cols, group, x, dim, w, (size_t)group, true, c + (size_t)(first - row) * (size_t)cols,
-                  (size_t)cols);
+        gemm_tile(last - first, cols, group, x, dim, w, (size_t)group, NULL, true,
+                  c + (size_t)(first - row) * (size_t)cols, (size_t)cols);
     }
 }
 

@@ -1,69 +1,52 @@
-/* linear.c — the plain reference: each sequence is cut into tiles, a tile is one product by one thread, and the
- * epilogue runs over it while it is still in cache. */
+/* linear.c — the plain reference: y is cut into tiles, a tile is one product by one thread, and the epilogue runs over
+ * it while it is still in cache. Rows are independent of each other (cpu_gemm.h), so sequences need not be told apart.
+ */
 #include "linear.h"
+
+#include <string.h>
 
 #include "cpu_gemm.h"
 #include "cpu_math.h"
 #include "pack_check.h"
 
-/* The larger a tile, the less of its time goes to packing operands; the smaller, the more threads find work.
- * RESIDUAL needs the product apart from y, which may be its addend: 512 KB of stack, about a second-level cache. */
-enum { TILE_ROWS = 512, TILE_COLS = 512, RESIDUAL_COLS = 256 };
+/* The higher a tile, the less of its time goes to rearranging w; the lower, the more threads find work. */
+enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS };
 
-/* t[i] += bias[i], then the activation. */
-static void activate_row(linear_epilogue epilogue, int32_t n, const float *bias, float *restrict t) {
+/* y += bias, then the activation. */
+static void activate_row(linear_epilogue epilogue, int32_t n, const float *bias, float *restrict y) {
     if (bias)
-        for (int32_t i = 0; i < n; i++) t[i] += bias[i];
-    switch (epilogue) {
-    case LINEAR_SILU:
-        for (int32_t i = 0; i < n; i++) t[i] = cpu_silu(t[i]);
-        break;
-    case LINEAR_GELU_TANH:
-        for (int32_t i = 0; i < n; i++) t[i] = cpu_gelu_tanh(t[i]);
-        break;
-    case LINEAR_GELU_ERF:
-        for (int32_t i = 0; i < n; i++) t[i] = cpu_gelu_erf(t[i]);
-        break;
-    case LINEAR_NONE:
-    case LINEAR_RESIDUAL:
-        break;
-    }
+        for (int32_t i = 0; i < n; i++) y[i] += bias[i];
+    if (epilogue == LINEAR_SILU)
+        for (int32_t i = 0; i < n; i++) y[i] = cpu_silu(y[i]);
+    else if (epilogue == LINEAR_GELU_TANH)
+        for (int32_t i = 0; i < n; i++) y[i] = cpu_gelu_tanh(y[i]);
+    else if (epilogue == LINEAR_GELU_ERF)
+        for (int32_t i = 0; i < n; i++) y[i] = cpu_gelu_erf(y[i]);
 }
 
-/* y = addend + gate * t. y may be addend, which the compiler cannot know to be harmless. */
-static void add_row(int32_t n, const float *t, const float *gate, const float *addend, float *y) {
-    if (gate) {
-#pragma omp simd
-        for (int32_t i = 0; i < n; i++) y[i] = addend[i] + gate[i] * t[i];
-    } else {
-#pragma omp simd
-        for (int32_t i = 0; i < n; i++) y[i] = addend[i] + t[i];
-    }
+/* y = addend + gate * bias: the product, times gate, is added on top. y may be addend. */
+static void begin_residual_row(int32_t n, const float *addend, const float *gate, const float *bias, float *y) {
+    if (y != addend) memcpy(y, addend, (size_t)n * sizeof *y);
+    if (bias)
+        for (int32_t i = 0; i < n; i++) y[i] += (gate ? gate[i] : 1.0f) * bias[i];
 }
 
 /* Rows [row, row + rows) and columns [col, col + cols) of y. */
-static void plain_tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols) {
-    const size_t in = (size_t)a->in, out = (size_t)a->out;
+static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols) {
+    const size_t in = (size_t)a->in, out = (size_t)a->out, at = (size_t)row * out + (size_t)col;
     const float *x = (const float *)a->x + (size_t)row * in, *w = (const float *)a->w + (size_t)col * in;
     const float *bias = a->bias ? a->bias + col : NULL;
-    float *y = (float *)a->y + (size_t)row * out + (size_t)col;
-    gemm_tile(rows, cols, a->in, x, in, w, in, false, y, out);
-    if (!bias && a->epilogue == LINEAR_NONE) return;
-    for (int32_t r = 0; r < rows; r++) activate_row(a->epilogue, cols, bias, y + (size_t)r * out);
-}
+    float *y = (float *)a->y + at;
 
-static void residual_tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols) {
-    float product[TILE_ROWS * RESIDUAL_COLS];
-    const size_t in = (size_t)a->in, at = (size_t)row * (size_t)a->out + (size_t)col;
-    const float *x = (const float *)a->x + (size_t)row * in, *w = (const float *)a->w + (size_t)col * in;
-    const float *bias = a->bias ? a->bias + col : NULL, *gate = a->gate ? a->gate + col : NULL;
-    gemm_tile(rows, cols, a->in, x, in, w, in, false, product, (size_t)cols);
-    for (int32_t r = 0; r < rows; r++) {
-        float *t = product + (size_t)r * (size_t)cols;
-        const size_t here = at + (size_t)r * (size_t)a->out;
-        activate_row(LINEAR_RESIDUAL, cols, bias, t);
-        add_row(cols, t, gate, a->addend + here, (float *)a->y + here);
+    if (a->epilogue == LINEAR_RESIDUAL) {
+        const float *addend = a->addend + at, *gate = a->gate ? a->gate + col : NULL;
+        for (int32_t r = 0; r < rows; r++)
+            begin_residual_row(cols, addend + (size_t)r * out, gate, bias, y + (size_t)r * out);
+        gemm_tile(rows, cols, a->in, x, in, w, in, gate, true, y, out);
+        return;
     }
+    gemm_tile(rows, cols, a->in, x, in, w, in, NULL, false, y, out);
+    for (int32_t r = 0; r < rows; r++) activate_row(a->epilogue, cols, bias, y + (size_t)r * out);
 }
 
 static f5_status check(const linear_args *a) {
@@ -81,23 +64,11 @@ f5_status linear_ref(const linear_args *a) {
     const f5_status status = check(a);
     if (status != F5_OK) return status;
 
-    const int32_t whole[2] = {0, a->rows};
-    const int32_t *offsets = a->pack ? a->pack->offsets : whole;
-    const int32_t n_seq = a->pack ? a->pack->n_seq : 1, out = a->out;
-    const bool residual = a->epilogue == LINEAR_RESIDUAL;
-    const int32_t width = residual ? RESIDUAL_COLS : TILE_COLS;
-
-#pragma omp parallel
-    for (int32_t s = 0; s < n_seq; s++) {
-        const int32_t begin = offsets[s], end = offsets[s + 1];
-        const int32_t height = gemm_block_rows(end - begin, TILE_ROWS);
-#pragma omp for collapse(2) schedule(dynamic) nowait
-        for (int32_t col = 0; col < out; col += width)
-            for (int32_t row = begin; row < end; row += height) {
-                const int32_t rows = end - row < height ? end - row : height;
-                const int32_t cols = out - col < width ? out - col : width;
-                (residual ? residual_tile : plain_tile)(a, row, rows, col, cols);
-            }
-    }
+    const int32_t rows = a->pack ? pack_live(a->pack) : a->rows, out = a->out;
+    const int32_t height = gemm_block_rows(rows, TILE_ROWS);
+#pragma omp parallel for collapse(2) schedule(dynamic)
+    for (int32_t col = 0; col < out; col += TILE_COLS)
+        for (int32_t row = 0; row < rows; row += height)
+            tile(a, row, rows - row < height ? rows - row : height, col, out - col < TILE_COLS ? out - col : TILE_COLS);
     return F5_OK;
 }

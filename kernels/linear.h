@@ -15,8 +15,8 @@
  * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it each
  * call rounds the bias anew. The reference does not read it.
  * Rows of y that belong to no sequence are left as they were or hold anything.
- * A row's result depends on its own sequence's rows and length only (the reference multiplies sequence by sequence,
- * in tiles whose shape does not depend on the number of threads). pack NULL: all rows are one sequence. */
+ * A row's result depends on its own sequence's rows and length only (in the reference on its own row of x only,
+ * whatever the number of threads). pack NULL: all rows are one sequence. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
