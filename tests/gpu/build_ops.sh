@@ -1,6 +1,7 @@
 #!/bin/sh
-# The ops alone as a shared library, for the GPU tests and bench/gpu_ops.py: quicker than the whole build, and all that
-# they need. Usage: tests/gpu/build_ops.sh [folder, default /tmp/f5ops] [architecture, default 90a]; prints the library.
+# The ops alone, and their C references, as a shared library, for the GPU tests and bench/gpu_*.py: quicker than the
+# whole build, and all that they need. Prints the library's path.
+# Usage: tests/gpu/build_ops.sh [folder, default /tmp/f5ops] [architecture, default 90a]
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:-/tmp/f5ops}
@@ -13,6 +14,8 @@ flags="$flags -Xcompiler -fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti"
 
 # every source at once; a file that fails to compile fails the script
 ls "$root"/kernels/*.cu | xargs -P "$(nproc)" -I{} sh -c 'nvcc '"$flags"' -c {} -o '"$out"'/$(basename {}).o' >&2
-gcc -std=gnu11 -O2 -fPIC -I"$root/kernels" -c "$root/kernels/error.c" -o "$out/error.o"
-nvcc -shared -cudart static "$out"/*.o -o "$out/libf5ops.so" -lcublasLt
+# the C references, which the small ops are held against (plain C matrix product, no OpenBLAS)
+ls "$root"/kernels/*.c | xargs -P "$(nproc)" -I{} sh -c 'gcc -std=gnu11 -O3 -march=native -fopenmp -fno-math-errno \
+    -fno-trapping-math -fPIC -I'"$root/kernels"' -c {} -o '"$out"'/$(basename {}).o' >&2
+nvcc -shared -cudart static "$out"/*.o -o "$out/libf5ops.so" -lcublasLt -Xcompiler -fopenmp
 echo "$out/libf5ops.so"
