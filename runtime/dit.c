@@ -111,6 +111,7 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
                                     .x = b->normed,
                                     .w = w->qkv.w,
                                     .bias = w->qkv.b,
+                                    .bias_as_type = w->qkv.b_as_type,
                                     .y = b->qkv,
                                     .type = o->type}));
     F5_TRY(o->attention(o, "attention",
@@ -134,6 +135,7 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
                                     .x = b->normed,
                                     .w = w->ff1.w,
                                     .bias = w->ff1.b,
+                                    .bias_as_type = w->ff1.b_as_type,
                                     .y = b->hidden,
                                     .epilogue = LINEAR_GELU_TANH,
                                     .type = o->type}));

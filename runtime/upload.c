@@ -57,11 +57,40 @@ static f5_status upload_all(device *d, const model *stored, const manifest_tenso
     return F5_OK;
 }
 
+/* The products whose 16-bit outputs take their bias in the same type (linear.h: bias_as_type). */
+static size_t bias_bytes(const device *d, const model_config *c) {
+    size_t one = (size_t)(3 * c->heads * ATTENTION_HEAD + c->ff_dim) * f5_dtype_bytes(d->precision);
+    return d->precision == F5_F32 ? 0 : (size_t)c->depth * one;
+}
+
+static f5_status upload_bias(device *d, const float *bias, int32_t n, linear_weights *placed, uint8_t **to,
+                             void *staging, f5_error *error) {
+    convert(staging, d->precision, bias, F5_F32, n);
+    size_t bytes = (size_t)n * f5_dtype_bytes(d->precision);
+    F5_TRY(d->upload(d, *to, staging, bytes, error));
+    placed->b_as_type = *to;
+    *to += bytes;
+    return F5_OK;
+}
+
+static f5_status upload_biases(device *d, const model *stored, model *placed, uint8_t *to, void *staging,
+                               f5_error *error) {
+    const model_config *c = &stored->config;
+    if (d->precision == F5_F32) return F5_OK;
+    for (int32_t i = 0; i < c->depth; i++) {
+        const dit_block_weights *from = &stored->dit.block[i];
+        dit_block_weights *block = &placed->dit.block[i];
+        F5_TRY(upload_bias(d, from->qkv.b, 3 * c->heads * ATTENTION_HEAD, &block->qkv, &to, staging, error));
+        F5_TRY(upload_bias(d, from->ff1.b, c->ff_dim, &block->ff1, &to, staging, error));
+    }
+    return F5_OK;
+}
+
 f5_status model_upload(device *d, const model *stored, model *placed, void **memory, size_t *bytes, f5_error *error) {
     manifest_tensor *list;
     int32_t count;
     F5_TRY(manifest_list(&stored->config, stored->file_type, &list, &count, error));
-    size_t total = 0, largest = 0;
+    size_t biases = bias_bytes(d, &stored->config), total = biases, largest = biases;
     for (int32_t i = 0; i < count; i++) {
         size_t one = wanted_bytes(d, &list[i]);
         total += one;
@@ -74,6 +103,8 @@ f5_status model_upload(device *d, const model *stored, model *placed, void **mem
     f5_status status = staging ? d->alloc(d, total, "the model", memory, error)
                                : f5_fail(error, F5_E_MEMORY, "no memory to convert a tensor of %zu bytes", largest);
     if (status == F5_OK) status = upload_all(d, stored, list, count, placed, *memory, staging, error);
+    if (status == F5_OK)
+        status = upload_biases(d, stored, placed, (uint8_t *)*memory + (total - biases), staging, error);
     free(staging);
     free(list);
     return status;

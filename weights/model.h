@@ -36,8 +36,9 @@ typedef struct {
 } model_config;
 
 typedef struct {
-    const void *w;  /* [out,in] */
-    const float *b; /* [out], NULL where there is none */
+    const void *w;         /* [out,in] */
+    const float *b;        /* [out], NULL where there is none */
+    const void *b_as_type; /* [out] b in the type of w, for products with outputs of that type; NULL: not made */
 } linear_weights;
 
 typedef struct {
