@@ -1,0 +1,88 @@
+"""conv_pos against PyTorch: Small, Base and odd widths, sequences shorter than the taps, residual, in place."""
+import numpy as np
+import pytest
+
+import packed
+from cbind import F5_F16, Guarded, check, copy, make_pack, normal, poison, run, same_bits
+from reference import ops
+
+BAR = 1e-6  # sums of 31 * dim/16 products, tap by tap, and Mish
+
+DIMS = [1024, 768, 512, 48, 16]
+
+
+def operands(rng, dim):
+    return {"dim": dim, "bias": normal(rng, (dim,)), "w": normal(rng, (31, dim, dim // 16), (31 * dim / 16) ** -0.5)}
+
+
+@packed.lengths_param()
+@pytest.mark.parametrize("dim", DIMS)
+def test_matches_torch(rng, lengths, tail, dim):
+    pack, w = make_pack(lengths, tail), operands(rng, dim)
+    x, residual = packed.rows_input(rng, pack, dim), packed.rows_input(rng, pack, dim)
+    plain, added = Guarded((pack.rows, dim)), Guarded((pack.rows, dim))
+    run("conv_pos", pack=pack, x=x, y=plain, y_f32=True, **w)
+    want = packed.by_sequence(pack, lambda rows: ops.conv_pos(rows, w["w"], w["bias"]), x)
+    check("conv_pos", f"{packed.name(lengths, tail)} dim {dim}", plain.check()[:pack.live], want, BAR)
+    run("conv_pos", pack=pack, x=x, y=added, residual=residual, **w)
+    check("conv_pos", f"{packed.name(lengths, tail)} dim {dim} residual", added.check()[:pack.live],
+          want + residual[:pack.live], BAR)
+
+
+def test_wide_group(rng):
+    """A group wider than a tile of columns, a sequence longer than a tile of rows."""
+    pack, w = make_pack([270]), operands(rng, 16 * 70)
+    x, y = normal(rng, (270, 1120)), Guarded((270, 1120))
+    run("conv_pos", pack=pack, x=x, y=y, **w)
+    check("conv_pos", "270 rows dim 1120", y.check(), ops.conv_pos(x, w["w"], w["bias"]), BAR)
+
+
+def test_alone_is_packed_on_any_threads(rng):
+    lengths, tail = [0, 300, 1, 31, 0, 2, 157], 3
+    pack, w = make_pack(lengths, tail), operands(rng, 768)
+    x = packed.rows_input(rng, pack, 768)
+
+    def compute(some, _, rows):
+        y = poison((some.rows, 768))
+        run("conv_pos", pack=some, x=rows, y=y, residual=rows, **w)
+        return y
+
+    packed.alone_is_packed(lengths, tail, compute, x)
+    packed.threads_do_not_matter(lambda: compute(pack, None, x)[:pack.live])
+
+
+def test_residual_in_place(rng):
+    pack, w, x = make_pack([40, 7]), operands(rng, 64), normal(rng, (47, 64))
+    apart, y = poison((47, 64)), normal(rng, (47, 64))
+    run("conv_pos", pack=pack, x=x, y=apart, residual=copy(y), **w)
+    run("conv_pos", pack=pack, x=x, y=y, residual=y, **w)
+    assert same_bits(y, apart)
+
+
+def test_mish_over_its_whole_range():
+    """Weights of zero: c is the bias, so y is Mish alone; NaN stays NaN."""
+    bias = np.concatenate([np.linspace(-110, 110, 1999), [np.nan]]).astype(np.float32)
+    y = Guarded((1, 2000))
+    run("conv_pos", pack=make_pack([1]), dim=2000, x=copy(np.zeros((1, 2000), np.float32)), bias=copy(bias), y=y,
+        w=copy(np.zeros((31, 2000, 125), np.float32)))
+    got, c = y.check()[0], bias[:-1].astype(np.float64)
+    want = c * np.tanh(np.logaddexp(0, c))
+    assert np.isnan(got[-1])
+    assert (np.abs(got[:-1] - want) <= 4e-7 * np.abs(want) + 1e-38).all()
+
+
+def test_nan_reaches_fifteen_rows_and_its_group(rng):
+    pack, w = make_pack([60, 5]), operands(rng, 64)
+    x, y = normal(rng, (65, 64)), poison((65, 64))
+    x[30, 9] = np.nan  # group 2: channels 8 to 11
+    run("conv_pos", pack=pack, x=x, y=y, **w)
+    bad = np.isnan(y)
+    assert bad[15:46, 8:12].all() and bad.sum() == 31 * 4
+
+
+def test_rejects(rng):
+    good = {"pack": make_pack([1, 4], 1), "x": normal(rng, (6, 32)), "y": poison((6, 32)), **operands(rng, 32)}
+    packed.rejects("conv_pos", good, [
+        ("F5_E_SHAPE", {"dim": 0}), ("F5_E_SHAPE", {"dim": 24}), ("F5_E_SHAPE", {"dim": -16}),
+        ("F5_E_UNSUPPORTED", {"type": F5_F16}), ("F5_E_ARGUMENT", {"y": good["x"].ctypes.data}),
+        *packed.nothing("x", "w", "bias", "y"), *packed.bad_packs(6)])
