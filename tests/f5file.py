@@ -1,0 +1,132 @@
+"""f5file.py — .f5 files made in Python, for machines that cannot run `f5tts convert` (a GPU box without libyaml).
+
+    made = write_model("model.f5", "F5TTS_v1_Base", seed=1)     # random weights of trained size
+    made["model"], made["vocos"]                                  # upstream-named tensors, for the PyTorch reference
+
+Written from weights/model.h (names, shapes, packings) and spec.md §1.1; test_f5file.py holds it against the converter.
+"""
+import json
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "weights"))
+import random_checkpoint  # noqa: E402
+
+MEL = 100
+
+
+def convnext(tensors, ours, theirs, weights, matrix):
+    tensors[ours + "dwconv.weight"] = weights[theirs + "dwconv.weight"][:, 0].T, False
+    tensors[ours + "dwconv.bias"] = weights[theirs + "dwconv.bias"], False
+    for part in ("weight", "bias"):
+        tensors[ours + "norm." + part] = weights[theirs + "norm." + part], False
+        for i in "12":
+            tensors[f"{ours}pw{i}.{part}"] = weights[f"{theirs}pwconv{i}.{part}"], matrix and part == "weight"
+
+
+def pack(made):
+    """name -> (array, is a matrix) of everything a .f5 holds. `made` is what random_checkpoint.make_checkpoint returns."""
+    c = made["config"]
+    w = {k.removeprefix("transformer."): v for k, v in made["model"].items()}
+    v, t = made["vocos"], {}
+
+    def stack(*keys):
+        return np.concatenate([w[k] for k in keys])
+
+    def both(ours, theirs, source=w, matrix=True):
+        t[ours + ".weight"] = source[theirs + ".weight"], matrix
+        t[ours + ".bias"] = source[theirs + ".bias"], False
+
+    both("dit.time.0", "time_embed.time_mlp.0")
+    both("dit.time.1", "time_embed.time_mlp.2")
+    t["text.embedding"] = w["text_embed.text_embed.weight"], False
+    for i in range(c["conv_layers"]):
+        ours, theirs = f"text.blocks.{i}.", f"text_embed.text_blocks.{i}."
+        convnext(t, ours, theirs, w, True)
+        for part in ("gamma", "beta"):
+            t[ours + "grn." + part] = w[theirs + "grn." + part].reshape(-1), False
+    projection = w["input_embed.proj.weight"]
+    t["dit.input.x.weight"] = projection[:, :MEL], False
+    t["dit.input.cond.weight"] = projection[:, MEL:2 * MEL], False
+    t["dit.input.text.weight"] = projection[:, 2 * MEL:], False
+    t["dit.input.bias"] = w["input_embed.proj.bias"], False
+    for i in range(2):
+        theirs = f"input_embed.conv_pos_embed.conv1d.{2 * i}."
+        t[f"dit.conv_pos.{i}.weight"] = w[theirs + "weight"].transpose(2, 0, 1), True
+        t[f"dit.conv_pos.{i}.bias"] = w[theirs + "bias"], False
+    blocks = [f"transformer_blocks.{i}." for i in range(c["depth"])]
+    for part in ("weight", "bias"):
+        norms = [b + "attn_norm.linear." + part for b in blocks] + ["norm_out.linear." + part]
+        t["dit.modulation." + part] = stack(*norms), part == "weight"
+    for i, b in enumerate(blocks):
+        ours = f"dit.blocks.{i}."
+        for part in ("weight", "bias"):
+            t[ours + "qkv." + part] = stack(*(f"{b}attn.to_{x}.{part}" for x in "qkv")), part == "weight"
+        both(ours + "out", b + "attn.to_out.0")
+        both(ours + "ff1", b + "ff.ff.0.0")
+        both(ours + "ff2", b + "ff.ff.2")
+        if c["qk_norm"]:
+            for x in "qk":
+                t[f"{ours}{x}_norm"] = w[f"{b}attn.{x}_norm.weight"], False
+    if c["long_skip"]:
+        skip = w["long_skip_connection.weight"]
+        t["dit.long_skip.x.weight"] = skip[:, :c["dim"]], True
+        t["dit.long_skip.x0.weight"] = skip[:, c["dim"]:], True
+    both("dit.proj_out", "proj_out")
+
+    t["vocos.embed.weight"] = v["backbone.embed.weight"].transpose(2, 0, 1), False
+    t["vocos.embed.bias"] = v["backbone.embed.bias"], False
+    both("vocos.norm", "backbone.norm", v, False)
+    for i in range(c["vocos_layers"]):
+        ours, theirs = f"vocos.blocks.{i}.", f"backbone.convnext.{i}."
+        convnext(t, ours, theirs, v, False)
+        t[ours + "layer_scale"] = v[theirs + "gamma"], False
+    both("vocos.final_norm", "backbone.final_layer_norm", v, False)
+    both("vocos.head", "head.out", v, False)
+    return t
+
+
+def configuration(name, c, vocab_size):
+    return dict(name=name, tokenizer=c["tokenizer"], dim=c["dim"], depth=c["depth"], heads=c["heads"],
+                ff_dim=c["dim"] * c["ff_mult"], text_dim=c["text_dim"], text_blocks=c["conv_layers"],
+                vocab_size=vocab_size, pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"],
+                text_mask_padding=c["text_mask_padding"], qk_norm=c["qk_norm"], long_skip=c["long_skip"],
+                text_average_upsampling=c["average_upsampling"], vocos_dim=c["vocos_dim"],
+                vocos_ff_dim=c["vocos_ff_dim"], vocos_layers=c["vocos_layers"],
+                vocos_same_padding=c["vocos_padding"] == "same")
+
+
+def write_f5(path, made, name="random", dtype="fp32"):
+    """Writes `made` as a .f5 file with its matrices in fp32 or fp16."""
+    narrow = dict(fp32=("F32", np.float32), fp16=("F16", np.float16))[dtype]
+    header, offset, arrays = {}, 0, []
+    for key, (array, matrix) in pack(made).items():
+        kind, numpy_type = narrow if matrix else ("F32", np.float32)
+        array = np.ascontiguousarray(array, dtype=numpy_type)
+        header[key] = dict(dtype=kind, shape=list(array.shape), data_offsets=[offset, offset + array.nbytes])
+        offset += array.nbytes
+        arrays.append(array)
+    metadata = dict(format="f5tts", format_version="1",
+                    config=json.dumps(configuration(name, made["config"], len(made["vocab"]))),
+                    vocab="".join(token + "\n" for token in made["vocab"]))
+    text = json.dumps({"__metadata__": metadata, **header}, ensure_ascii=False).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    with open(path, "wb") as f:
+        f.write(struct.pack("<Q", len(text)) + text)
+        for array in arrays:
+            f.write(array.data if array.size else b"")
+
+
+def write_model(path, arch="demo", seed=0, dtype="fp32", **overrides):
+    """A random model of that architecture at `path`; returns its upstream-named tensors, configuration and vocabulary.
+    With dtype fp16 the file rounds the matrices; what is returned is not rounded."""
+    config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[arch], **overrides}
+    vocab = random_checkpoint.default_vocab()
+    made = dict(model=random_checkpoint.draw_all(random_checkpoint.acoustic_tensors(config, len(vocab)), seed),
+                vocos=random_checkpoint.draw_all(random_checkpoint.vocos_tensors(config), seed), config=config,
+                vocab=vocab)
+    write_f5(path, made, name=arch, dtype=dtype)
+    return made

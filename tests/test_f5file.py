@@ -1,0 +1,49 @@
+"""The Python writer of .f5 files and the converter were written apart, from the same description: they must agree on
+every tensor and on the configuration."""
+import json
+import os
+import struct
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import cbind
+import f5file
+
+PROGRAM = Path(os.environ.get("F5_BUILD", cbind.ROOT / "build")) / "bin" / "f5tts"
+
+
+def read_f5(path):
+    data = Path(path).read_bytes()
+    length, = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8:8 + length])
+    metadata = header.pop("__metadata__")
+    tensors = {}
+    for key, t in header.items():
+        begin, end = (8 + length + o for o in t["data_offsets"])
+        tensors[key] = (t["dtype"], t["shape"], data[begin:end])
+    return metadata, tensors
+
+
+@pytest.mark.parametrize("overrides", [{}, dict(qk_norm=True, long_skip=True, average_upsampling=True),
+                                       dict(text_mask_padding=False, pe_attn_head=1, vocos_padding="same")],
+                         ids=["plain", "all options", "v0"])
+@pytest.mark.parametrize("dtype", ["fp32", "fp16"])
+def test_agrees_with_the_converter(tmp_path, overrides, dtype):
+    import random_checkpoint
+    seed = int(np.random.default_rng().integers(1 << 30))
+    made = random_checkpoint.make_checkpoint(tmp_path, "tiny", seed=seed, **overrides)
+    converted, written = tmp_path / "converted.f5", tmp_path / "written.f5"
+    run = subprocess.run([PROGRAM, "convert", "--quiet", "--config", made["yaml"], "--checkpoint", made["checkpoint"],
+                          "--vocab", made["vocab_path"], "--vocos-config", made["vocos_config"], "--vocos",
+                          made["vocos_path"], "--dtype", dtype, "--output", converted], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    f5file.write_f5(written, made, name="tiny", dtype=dtype)
+    (metadata, tensors), (expected_metadata, expected) = read_f5(written), read_f5(converted)
+    assert set(tensors) == set(expected)
+    for key in tensors:
+        assert tensors[key] == expected[key], f"{key} differs (seed {seed})"
+    assert json.loads(metadata.pop("config")) == json.loads(expected_metadata.pop("config"))
+    assert metadata == expected_metadata
