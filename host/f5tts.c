@@ -154,7 +154,9 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .arena_bytes = engine_arena_bytes(e->core),
                         .max_frames = l->max_frames,
                         .max_batch = l->max_batch,
-                        .max_evaluations = l->max_evaluations};
+                        .max_evaluations = l->max_evaluations,
+                        .device_bytes = engine_device_bytes(e->core),
+                        .graphs = engine_graphs_captured(e->core)};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

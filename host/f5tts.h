@@ -41,13 +41,13 @@ const char *f5_version(void); /* "0.1.0" */
 
 typedef struct {
     size_t size;
-    const char *model_path; /* a .f5 file made by `f5tts convert` */
-    const char *device;     /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1" */
-    const char *precision;  /* "fp32", "fp16", "bf16"; NULL: what the device does best (cpu: fp32) */
-    int32_t max_frames;     /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
-    int32_t max_batch;      /* most sequences in one call; default 8 */
+    const char *model_path;  /* a .f5 file made by `f5tts convert` */
+    const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1" */
+    const char *precision;   /* "fp32", "fp16", "bf16"; NULL: what the device does best (cpu: fp32) */
+    int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
+    int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (Euler: nfe, midpoint: 2 nfe); default 64 */
-    int32_t max_text_bytes; /* longest text of one f5_speak; default 16384 */
+    int32_t max_text_bytes;  /* longest text of one f5_speak; default 16384 */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op of the reference backend */
     void *trace_user;
@@ -61,17 +61,19 @@ void f5_close(f5_engine *engine); /* NULL is fine; voices of the engine must be 
 
 typedef struct {
     size_t size;
-    const char *name;         /* as given at conversion, e.g. "F5TTS_v1_Base" */
-    const char *backbone;     /* "DiT" */
-    const char *tokenizer;    /* "pinyin", "char", "byte" or "custom" */
-    const char *device;       /* "cpu" or the GPU's name */
+    const char *name;      /* as given at conversion, e.g. "F5TTS_v1_Base" */
+    const char *backbone;  /* "DiT" */
+    const char *tokenizer; /* "pinyin", "char", "byte" or "custom" */
+    const char *device;    /* "cpu" or the GPU's name */
     const char *precision;
     int32_t dim, depth, heads, ff_dim, text_dim, text_blocks, vocab_size;
     int32_t vocos_dim, vocos_layers;
-    int64_t parameters;       /* acoustic model + vocoder */
-    int64_t weight_bytes;     /* as held in memory */
-    int64_t arena_bytes;      /* working memory, fixed at open */
+    int64_t parameters;   /* acoustic model + vocoder */
+    int64_t weight_bytes; /* as held in memory */
+    int64_t arena_bytes;  /* working memory, fixed at open */
     int32_t max_frames, max_batch, max_evaluations;
+    int64_t device_bytes; /* all that the engine holds on its device: weights, tables, arena, scratch */
+    int64_t graphs;       /* captured so far (GPU) */
 } f5_engine_info;
 
 void f5_engine_info_init(f5_engine_info *info);
@@ -81,8 +83,8 @@ f5_status f5_get_info(const f5_engine *engine, f5_engine_info *info, f5_error *e
 typedef struct {
     size_t size;
     int64_t arena_bytes;
-    int64_t op_calls;   /* op calls of one whole synthesis */
-    double flop;        /* multiply-adds counted twice */
+    int64_t op_calls; /* op calls of one whole synthesis */
+    double flop;      /* multiply-adds counted twice */
 } f5_plan_info;
 void f5_plan_info_init(f5_plan_info *info);
 f5_status f5_plan(const f5_engine *engine, int32_t frames, int32_t sequences, int32_t nfe, f5_plan_info *info,
@@ -99,12 +101,12 @@ f5_status f5_mel(f5_engine *engine, const float *samples, int64_t n_samples, flo
 /* Solver settings shared by all sequences of a call: they share one time grid. */
 typedef struct {
     size_t size;
-    int32_t nfe;       /* steps; default 32 */
-    float cfg;         /* guidance strength; default 2; below 1e-5 one branch only */
-    float sway;        /* sway sampling coefficient; default -1 */
-    int32_t use_sway;  /* 0: uniform grid; default 1 */
-    int32_t use_epss;  /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
-    int32_t midpoint;  /* 0 (default): Euler; 1: midpoint, two evaluations a step */
+    int32_t nfe;      /* steps; default 32 */
+    float cfg;        /* guidance strength; default 2; below 1e-5 one branch only */
+    float sway;       /* sway sampling coefficient; default -1 */
+    int32_t use_sway; /* 0: uniform grid; default 1 */
+    int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
+    int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
     int (*progress)(void *user, int32_t step, int32_t steps); /* after each step; non-zero cancels */
     void *progress_user;
 } f5_sample_params;
@@ -112,15 +114,15 @@ void f5_sample_params_init(f5_sample_params *params);
 
 typedef struct {
     size_t size;
-    const float *cond;        /* [cond_frames,100] mel of the reference */
+    const float *cond; /* [cond_frames,100] mel of the reference */
     int32_t cond_frames;
-    const int32_t *tokens;    /* [n_tokens] ids: line numbers of the vocabulary, reference text then new text */
+    const int32_t *tokens; /* [n_tokens] ids: line numbers of the vocabulary, reference text then new text */
     int32_t n_tokens;
     int32_t frames;           /* total wanted; max(max(n_tokens, cond_frames) + 1, frames) are made */
     const uint8_t *edit_mask; /* [cond_frames] 1 = keep the reference there, 0 = generate; NULL: keep all */
     const float *noise;       /* [frames made,100] initial state; NULL: drawn from seed */
     uint64_t seed;
-    float *mel;               /* [frames made,100] out */
+    float *mel; /* [frames made,100] out */
 } f5_sample_request;
 void f5_sample_request_init(f5_sample_request *request);
 
@@ -133,9 +135,9 @@ f5_status f5_sample(f5_engine *engine, const f5_sample_params *params, const f5_
 
 typedef struct {
     size_t size;
-    const float *mel;  /* [frames,100] */
+    const float *mel; /* [frames,100] */
     int32_t frames;
-    float *samples;    /* [f5_vocode_samples(engine, frames)] out */
+    float *samples; /* [f5_vocode_samples(engine, frames)] out */
 } f5_vocode_request;
 void f5_vocode_request_init(f5_vocode_request *request);
 int64_t f5_vocode_samples(const f5_engine *engine, int32_t frames); /* 256 (frames - 1) for the released vocoder */
@@ -153,13 +155,13 @@ typedef int64_t (*f5_resample_fn)(void *user, const float *in, int64_t n_in, int
 
 typedef struct {
     size_t size;
-    const float *samples;    /* [n_frames,channels] interleaved, -1..1 */
+    const float *samples; /* [n_frames,channels] interleaved, -1..1 */
     int64_t n_frames;
-    int32_t channels;        /* 1 .. 8 */
-    int32_t sample_rate;     /* 8000 .. 192000; other than 24000 needs `resample` */
-    const char *transcript;  /* what the recording says */
-    float target_rms;        /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
-    int32_t keep_whole;      /* 1: no clipping to 12 s, no trimming of silence; default 0 */
+    int32_t channels;       /* 1 .. 8 */
+    int32_t sample_rate;    /* 8000 .. 192000; other than 24000 needs `resample` */
+    const char *transcript; /* what the recording says */
+    float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
+    int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
     f5_resample_fn resample;
     void *resample_user;
 } f5_voice_params;
@@ -172,19 +174,19 @@ double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
 typedef struct {
     const float *samples; /* [n_samples] 24 kHz mono */
     int64_t n_samples;
-    const float *mel;     /* [mel_frames,100] the mel it was made from */
+    const float *mel; /* [mel_frames,100] the mel it was made from */
     int32_t mel_frames;
-    int32_t index;        /* 0, 1, ... */
+    int32_t index; /* 0, 1, ... */
 } f5_audio;
 typedef int (*f5_audio_fn)(void *user, const f5_audio *audio); /* non-zero cancels */
 
 typedef struct {
     size_t size;
     const char *text;
-    float speed;             /* default 1 */
-    float fix_duration;      /* total seconds, reference included; 0 (default): estimated from the texts */
+    float speed;        /* default 1 */
+    float fix_duration; /* total seconds, reference included; 0 (default): estimated from the texts */
     uint64_t seed;
-    const float *noise;      /* [noise_frames,100] initial state of the one chunk, or NULL */
+    const float *noise; /* [noise_frames,100] initial state of the one chunk, or NULL */
     int32_t noise_frames;
     f5_sample_params sample; /* nfe, cfg, sway, ... */
     f5_audio_fn audio;       /* required */

@@ -16,6 +16,7 @@ struct device {
     f5_dtype precision;
     bool host_memory;    /* device pointers can be read by the host */
     int32_t bucket_rows; /* rows of a branch are rounded up to a multiple of this; 1: not at all */
+    int64_t bytes;       /* held by alloc and by the device itself */
     bool fixed_slots;    /* a pack always has the engine's max_batch slots */
 
     f5_status (*alloc)(device *d, size_t bytes, const char *what, void **memory, f5_error *error);

@@ -12,9 +12,11 @@ typedef struct {
 } device_cpu;
 
 static f5_status cpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
-    (void)d;
     *memory = aligned_alloc(ARENA_ALIGN, (bytes / ARENA_ALIGN + 1) * ARENA_ALIGN);
-    if (*memory) return F5_OK;
+    if (*memory) {
+        d->bytes += (int64_t)bytes;
+        return F5_OK;
+    }
     return f5_fail(error, F5_E_MEMORY, "%s needs %.1f MB, which is not to be had: lower max_frames or max_evaluations",
                    what, (double)bytes / 1e6);
 }

@@ -120,7 +120,10 @@ static f5_status graph_on_gpu(ops *o, const uint8_t *key, ops_body body, void *u
 
 static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
     cudaError_t e = cudaMalloc(memory, bytes > 0 ? bytes : 1);
-    if (e == cudaSuccess) return F5_OK;
+    if (e == cudaSuccess) {
+        d->bytes += (int64_t)bytes;
+        return F5_OK;
+    }
     (void)cudaGetLastError(); /* not sticky: the device can still be used with less */
     size_t free_bytes = 0, total = 0;
     cudaMemGetInfo(&free_bytes, &total);
@@ -199,6 +202,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
     };
     c->device = (device){.ops = &c->ops,
                          .precision = choice->precision,
+                         .bytes = (int64_t)workspace,
                          .bucket_rows = 64,
                          .fixed_slots = true,
                          .alloc = gpu_alloc,

@@ -256,6 +256,9 @@ int64_t engine_arena_bytes(const engine *e) {
 int64_t engine_weight_bytes(const engine *e) {
     return (int64_t)e->weight_bytes;
 }
+int64_t engine_device_bytes(const engine *e) {
+    return e->device->bytes;
+}
 int64_t engine_graphs_captured(const engine *e) {
     return e->ops->graphs_captured;
 }

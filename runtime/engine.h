@@ -39,6 +39,7 @@ const char *engine_device_name(const engine *e);
 f5_dtype engine_precision(const engine *e);
 int64_t engine_arena_bytes(const engine *e);
 int64_t engine_weight_bytes(const engine *e); /* as the device holds them */
+int64_t engine_device_bytes(const engine *e); /* all that is held there */
 int64_t engine_graphs_captured(const engine *e);
 
 /* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
