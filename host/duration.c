@@ -10,9 +10,11 @@ static bool ends_with(const char *text, size_t bytes, const char *ending) {
     return bytes >= n && memcmp(text + bytes - n, ending, n) == 0;
 }
 
-/* The decimal a float was written as: 0.8f is 0.800000012, but 0.8 was meant. */
+/* The decimal of up to four places that a float was written as, if there is one: 0.8f is 0.800000012, but 0.8 was
+ * meant, and upstream reckons with that. */
 static double as_written(float value) {
-    return nearbyint((double)value * 1e6) / 1e6;
+    double decimal = nearbyint((double)value * 1e4) / 1e4;
+    return (float)decimal == value ? decimal : (double)value;
 }
 
 size_t duration_end_transcript(const char *text, size_t bytes, char *out) {

@@ -1,5 +1,5 @@
 /* duration.h — how texts become frames: upstream's rules (f5_tts/infer/utils_infer.py), in its order of operations in
- * double. A float setting counts as the decimal it was written as (to six places), so that 0.8 means 0.8.
+ * double. A float setting counts as the decimal it was written as (to four places), so that 0.8 means 0.8.
  * Pure functions. */
 #ifndef F5_DURATION_H
 #define F5_DURATION_H
