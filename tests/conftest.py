@@ -4,6 +4,10 @@ import sys
 import zlib
 from pathlib import Path
 
+# OpenMP threads that wait should sleep, not spin: on a busy machine spinning made these tests five times slower. libgomp
+# reads this when it is loaded, so it stands before numpy.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import numpy as np
 import pytest
 
@@ -16,7 +20,7 @@ def pytest_report_header(config):
     return f"f5tts: F5_TEST_SEED={SEED}  F5_BUILD={os.environ.get('F5_BUILD', 'build/')}"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def seed():
     return SEED
 

@@ -1,0 +1,221 @@
+/* count_allocations.c — which calls of libf5tts allocate? Only opening may.
+ *
+ *   count_allocations MODEL.f5 SEED
+ *
+ * The allocation functions are defined here, so every call in the process comes through them and is charged to the
+ * loaded object (program or library) whose code made it. Two phases are counted: opening an engine and a voice, then
+ * 20 rounds of requests of different lengths and settings. Prints "PHASE OBJECT COUNT" for every object that allocated,
+ * and exits 1 if a request fails. tests/stages/test_stage_memory.py judges the counts: opening must show some
+ * from libf5tts, which proves that the counter counts. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <link.h>
+#include <math.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "f5tts.h"
+
+enum { PHASE_NONE, PHASE_OPEN, PHASE_REQUESTS, PHASES, MAX_OBJECTS = 64 };
+static const char *const phase_names[PHASES] = {"none", "open", "requests"};
+
+/* ---- the counter */
+
+static struct {
+    uintptr_t low, high;
+    char name[64];
+    atomic_long count[PHASES];
+} objects[MAX_OBJECTS];
+static int n_objects;
+static atomic_int phase;
+
+static int record_object(struct dl_phdr_info *info, size_t size, void *user) {
+    (void)size, (void)user;
+    if (n_objects == MAX_OBJECTS) return 1;
+    uintptr_t low = UINTPTR_MAX, high = 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        if (info->dlpi_phdr[i].p_type != PT_LOAD) continue;
+        uintptr_t start = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr, end = start + info->dlpi_phdr[i].p_memsz;
+        if (start < low) low = start;
+        if (end > high) high = end;
+    }
+    const char *name = info->dlpi_name[0] ? info->dlpi_name : "program";
+    const char *slash = strrchr(name, '/');
+    objects[n_objects].low = low;
+    objects[n_objects].high = high;
+    snprintf(objects[n_objects].name, sizeof objects[n_objects].name, "%s", slash ? slash + 1 : name);
+    n_objects++;
+    return 0;
+}
+
+static void charge(void *caller) {
+    int now = atomic_load(&phase);
+    if (now == PHASE_NONE) return;
+    for (int i = 0; i < n_objects; i++) {
+        if ((uintptr_t)caller < objects[i].low || (uintptr_t)caller >= objects[i].high) continue;
+        atomic_fetch_add(&objects[i].count[now], 1);
+        return;
+    }
+}
+
+extern void *__libc_malloc(size_t);
+extern void *__libc_calloc(size_t, size_t);
+extern void *__libc_realloc(void *, size_t);
+extern void *__libc_memalign(size_t, size_t);
+
+void *malloc(size_t bytes) {
+    charge(__builtin_return_address(0));
+    return __libc_malloc(bytes);
+}
+void *calloc(size_t n, size_t bytes) {
+    charge(__builtin_return_address(0));
+    return __libc_calloc(n, bytes);
+}
+void *realloc(void *p, size_t bytes) {
+    charge(__builtin_return_address(0));
+    return __libc_realloc(p, bytes);
+}
+void *aligned_alloc(size_t align, size_t bytes) {
+    charge(__builtin_return_address(0));
+    return __libc_memalign(align, bytes);
+}
+void *memalign(size_t align, size_t bytes);
+void *memalign(size_t align, size_t bytes) {
+    charge(__builtin_return_address(0));
+    return __libc_memalign(align, bytes);
+}
+int posix_memalign(void **p, size_t align, size_t bytes) {
+    charge(__builtin_return_address(0));
+    *p = __libc_memalign(align, bytes);
+    return *p ? 0 : ENOMEM;
+}
+
+/* ---- the requests */
+
+enum { MAX_FRAMES = 160, MAX_SEQUENCES = 3, ROUNDS = 20, VOICE_SAMPLES = 24000, CAPACITY = 256 };
+static float cond[MAX_FRAMES * F5_MEL_BANDS], mels[MAX_SEQUENCES][MAX_FRAMES * F5_MEL_BANDS];
+static float sound[MAX_FRAMES * F5_HOP], voice_sound[VOICE_SAMPLES];
+static int32_t tokens[CAPACITY], ids[CAPACITY];
+static uint64_t state;
+
+/* xorshift64*, upper bits: 0 .. below-1 */
+static int32_t pick(int32_t below) {
+    state ^= state >> 12;
+    state ^= state << 25;
+    state ^= state >> 27;
+    return (int32_t)((state * 0x2545F4914F6CDD1Dull >> 33) % (uint64_t)below);
+}
+
+static void demand(f5_status status, const f5_error *error, const char *what) {
+    if (status == F5_OK) return;
+    fprintf(stderr, "%s: %s: %s\n", what, f5_status_string(status), error->message);
+    exit(1);
+}
+
+static int ignore_audio(void *user, const f5_audio *audio) {
+    *(int64_t *)user += audio->n_samples;
+    return 0;
+}
+
+static void run_round(f5_engine *engine, f5_voice *voice, int32_t vocab_size) {
+    f5_error error;
+    f5_sample_params params;
+    f5_sample_params_init(&params);
+    params.nfe = 1 + pick(7);
+    params.cfg = pick(3) ? 2 : 0;
+    params.midpoint = pick(3) == 0;
+    params.use_sway = pick(4) != 0;
+
+    f5_sample_request requests[MAX_SEQUENCES];
+    int32_t n = 1 + pick(MAX_SEQUENCES), room = MAX_FRAMES;
+    for (int32_t i = 0; i < n; i++) {
+        f5_sample_request *r = &requests[i];
+        f5_sample_request_init(r);
+        r->frames = 8 + pick(room / (n - i) - 8);
+        room -= r->frames;
+        r->cond = cond;
+        r->cond_frames = 1 + pick(r->frames / 2);
+        r->tokens = tokens;
+        r->n_tokens = 1 + pick(r->frames - 2);
+        for (int32_t j = 0; j < r->n_tokens; j++) tokens[j] = j % vocab_size;
+        r->seed = (uint64_t)pick(1000);
+        r->mel = mels[i];
+    }
+    demand(f5_sample(engine, &params, requests, n, &error), &error, "f5_sample");
+
+    f5_vocode_request vocode;
+    f5_vocode_request_init(&vocode);
+    vocode.mel = mels[0];
+    vocode.frames = requests[0].frames;
+    vocode.samples = sound;
+    demand(f5_vocode(engine, &vocode, 1, &error), &error, "f5_vocode");
+
+    demand(f5_mel(engine, voice_sound, 600 + pick(8000), mels[0], &error), &error, "f5_mel");
+    int32_t n_ids;
+    demand(f5_tokenize(engine, "Some call me nature.", ids, CAPACITY, &n_ids, &error), &error, "f5_tokenize");
+
+    int64_t n_samples = 0;
+    f5_speak_params speak;
+    f5_speak_params_init(&speak);
+    speak.text = pick(2) ? "No." : "Others call me mother.";
+    speak.seed = (uint64_t)pick(1000);
+    speak.sample = params;
+    speak.audio = ignore_audio;
+    speak.audio_user = &n_samples;
+    f5_speak_stats stats;
+    f5_speak_stats_init(&stats);
+    demand(f5_speak(engine, voice, &speak, &stats, &error), &error, "f5_speak");
+    if (n_samples == 0) exit(1);
+}
+
+int main(int argc, char **argv) {
+    if (argc != 3) {
+        fprintf(stderr, "usage: count_allocations MODEL.f5 SEED\n");
+        return 2;
+    }
+    state = strtoull(argv[2], NULL, 10) | 1;
+    for (int i = 0; i < MAX_FRAMES * F5_MEL_BANDS; i++) cond[i] = (float)(pick(2000) - 1000) / 500 - 3;
+    for (int i = 0; i < VOICE_SAMPLES; i++) voice_sound[i] = 0.3f * sinf(0.05f * (float)i) + 1e-4f * (float)pick(100);
+    printf("counting allocations\n"); /* stdout has its buffer before anything is counted */
+    dl_iterate_phdr(record_object, NULL);
+
+    f5_error error;
+    f5_engine *engine;
+    f5_voice *voice;
+    f5_open_params open;
+    f5_open_params_init(&open);
+    open.model_path = argv[1];
+    open.device = "cpu";
+    open.max_frames = 512;
+    atomic_store(&phase, PHASE_OPEN);
+    demand(f5_open(&open, &engine, &error), &error, "f5_open");
+    f5_voice_params params;
+    f5_voice_params_init(&params);
+    params.samples = voice_sound;
+    params.n_frames = VOICE_SAMPLES;
+    params.channels = 1;
+    params.sample_rate = F5_SAMPLE_RATE;
+    params.transcript = "A reference.";
+    demand(f5_voice_open(engine, &params, &voice, &error), &error, "f5_voice_open");
+    atomic_store(&phase, PHASE_NONE);
+    f5_engine_info info;
+    f5_engine_info_init(&info);
+    demand(f5_get_info(engine, &info, &error), &error, "f5_get_info");
+
+    atomic_store(&phase, PHASE_REQUESTS);
+    for (int round = 0; round < ROUNDS; round++) run_round(engine, voice, info.vocab_size);
+    atomic_store(&phase, PHASE_NONE);
+
+    for (int p = PHASE_OPEN; p < PHASES; p++) {
+        for (int i = 0; i < n_objects; i++) {
+            long count = atomic_load(&objects[i].count[p]);
+            if (count) printf("%s %s %ld\n", phase_names[p], objects[i].name, count);
+        }
+    }
+    f5_voice_close(voice);
+    f5_close(engine);
+    return 0;
+}

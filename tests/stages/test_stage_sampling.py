@@ -1,0 +1,92 @@
+"""Whole samplings against the reference: same noise in, mel out. Frames of the kept region must be the given bits."""
+import numpy as np
+import pytest
+
+import cbind
+import f5lib
+import model as reference
+import stage
+
+SETTINGS = {
+    "32 steps": dict(nfe=32),
+    "7 steps EPSS": dict(nfe=7),
+    "7 steps uniform": dict(nfe=7, epss=False),
+    "6 steps, sway +0.5": dict(nfe=6, sway=0.5),
+    "5 steps, sway off": dict(nfe=5, sway=None),
+    "9 steps, no guidance": dict(nfe=9, cfg=0.0),
+    "4 steps, cfg 3.5": dict(nfe=4, cfg=3.5),
+    "4 steps, midpoint": dict(nfe=4, midpoint=True),
+    "7 steps EPSS, midpoint": dict(nfe=7, midpoint=True),
+    "1 step": dict(nfe=1),
+}
+BOTH = ["32 steps", "7 steps EPSS", "4 steps, midpoint", "9 steps, no guidance"]
+
+
+def compare(m, requests, settings, what):
+    with f5lib.Engine(m.path, max_frames=256) as e:
+        mels = e.sample(requests, **settings)
+    for request, mel in zip(requests, mels):
+        keep = stage.kept(request)
+        assert cbind.same_bits(mel[keep], stage.shown(request)[keep])
+        want = stage.sample_reference(m, request, **settings)
+        cbind.check("sampling", f"{what}, N {request['frames']}", mel[~keep], want[~keep], stage.SAMPLE_BAR)
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_v1(zoo, rng, settings):
+    m = zoo["v1"]
+    compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"v1, {settings}")
+
+
+@pytest.mark.parametrize("settings", BOTH)
+def test_v0(zoo, rng, settings):
+    m = zoo["v0"]
+    compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"v0, {settings}")
+
+
+@pytest.mark.parametrize("name", ["small v1", "small v0", "qk norm", "long skip", "upsampled", "5 heads rotated, ff x4",
+                                  "bare text"])
+def test_variants(zoo, rng, name):
+    m = zoo[name]
+    compare(m, [stage.make_request(rng, m, 45, 19, 14)], dict(nfe=5), name)
+
+
+@pytest.mark.parametrize("nfe", sorted(reference.EPSS))
+def test_every_pruned_grid(zoo, rng, nfe):
+    m = zoo["tiny"]
+    compare(m, [stage.make_request(rng, m, 34, 8, 9)], dict(nfe=nfe), f"tiny, EPSS {nfe}")
+
+
+@pytest.mark.parametrize("name", ["v1", "v0"])
+def test_edit_mask(zoo, rng, name):
+    """Generated spans inside the reference, at its start and at its end; the model must not see what was there."""
+    m = zoo[name]
+    mask = np.ones(40, np.uint8)
+    mask[:3] = mask[11:19] = mask[37:] = 0
+    request = stage.make_request(rng, m, 47, 21, 40, edit_mask=mask)
+    compare(m, [request], dict(nfe=6), f"{name}, edited")
+    hidden = dict(request, cond=np.where(mask[:, None] == 1, request["cond"], 7).astype(np.float32))
+    with f5lib.Engine(m.path, max_frames=64) as e:
+        assert cbind.same_bits(e.sample([request], nfe=3)[0], e.sample([hidden], nfe=3)[0])
+
+
+def test_packed_batch(zoo, rng):
+    """Sequences of one call against the reference run on each alone, one of them edited."""
+    m = zoo["v1"]
+    mask = (rng.random(20) < 0.5).astype(np.uint8)
+    requests = [stage.make_request(rng, m, 37, 11, 20, edit_mask=mask), stage.make_request(rng, m, 2, 1, 1),
+                stage.make_request(rng, m, 52, 51, 6)]
+    compare(m, requests, dict(nfe=5), "v1, packed")
+
+
+def test_frames_are_at_least_one_more(zoo, rng):
+    """A request for too few frames is raised to one more than the longer of text and reference."""
+    m = zoo["tiny"]
+    count = f5lib.library().f5_sample_frames
+    for n, cond_frames, wanted in ((30, 20, 5), (20, 30, 5), (20, 30, 31), (3, 2, 90), (0, 0, 0)):
+        assert count(n, cond_frames, wanted) == reference.sample_frames(n, cond_frames, wanted)
+    request = stage.make_request(rng, m, 31, 30, 20)
+    with f5lib.Engine(m.path, max_frames=64) as e:
+        mel, = e.sample([request], nfe=2)
+        short, = e.sample([dict(request, frames=5)], nfe=2)
+    assert cbind.same_bits(mel, short)
