@@ -131,6 +131,7 @@ f5_status audio_write(const char *path, const float *samples, int64_t n, int32_t
     bool good = file != NULL;
     if (good) {
         sf_command(file, SFC_SET_CLIPPING, NULL, SF_TRUE);
+        sf_command(file, SFC_SET_ADD_PEAK_CHUNK, NULL, SF_FALSE); /* it holds the time of day: same in, same out */
         good = sf_writef_float(file, samples, n) == n;
         good = sf_close(file) == 0 && good;
     }
