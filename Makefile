@@ -28,7 +28,7 @@ DEMO_ARCH  ?= demo
 DEMO_NFE   ?= 32
 DEMO_MODEL := out/$(DEMO_ARCH).f5
 
-.PHONY: demo test test-c test-python asan build build-asan bench clean format demo-packages test-packages
+.PHONY: demo test test-c test-python build build-asan gpu-test bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
@@ -63,6 +63,10 @@ build:
 build-asan:
 	@cmake --preset asan -Wno-dev > $(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@cmake --build --preset asan
+
+# On a machine with an NVIDIA GPU: builds for it and runs the tests that need one.
+gpu-test:
+	PYTHON="$(PYTHON)" bash tests/gpu/run.sh
 
 bench: build
 	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/cpu_eval.py

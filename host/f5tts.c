@@ -107,7 +107,10 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .trace = p.trace,
                               .trace_user = p.trace_user,
                               .eager = p.eager != 0,
-                              .portable = p.portable != 0};
+                              .portable = p.portable != 0,
+                              .poison = p.poison != 0,
+                              .warm_frames = p.warm_frames,
+                              .n_warm = p.n_warm};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK && pthread_mutex_init(&e->lock, NULL) != 0)

@@ -53,6 +53,10 @@ typedef struct {
     void *trace_user;
     int32_t eager;    /* GPU: 1 launches op by op instead of replaying captured graphs; default 0 */
     int32_t portable; /* GPU: 1 leaves code paths alone that only one architecture has; default 0 */
+    int32_t poison;   /* 1 fills working memory with NaN before every call, to find reads of what nothing wrote */
+    const int32_t *warm_frames; /* [n_warm] sizes of requests that should be fast from the first on: each is run once at
+                                   open, with default settings; others are prepared when first met. Default none */
+    int32_t n_warm;
 } f5_open_params;
 
 void f5_open_params_init(f5_open_params *params);

@@ -26,6 +26,8 @@ struct device {
     void (*release_host)(device *d, void *memory);
     /* copies and waits; for opening only */
     f5_status (*upload)(device *d, void *to, const void *from, size_t bytes, f5_error *error);
+    /* fills memory with NaN, in order with the ops */
+    f5_status (*poison)(device *d, void *memory, size_t bytes);
     /* message of the last failed op, or NULL */
     const char *(*failure)(const device *d);
     void (*close)(device *d);

@@ -32,6 +32,12 @@ static f5_status cpu_upload(device *d, void *to, const void *from, size_t bytes,
     return F5_OK;
 }
 
+static f5_status cpu_poison(device *d, void *memory, size_t bytes) {
+    (void)d;
+    memset(memory, 0xff, bytes);
+    return F5_OK;
+}
+
 static const char *cpu_failure(const device *d) {
     (void)d;
     return NULL;
@@ -54,6 +60,7 @@ f5_status device_cpu_open(device **d, f5_error *error) {
                          .alloc_host = cpu_alloc,
                          .release_host = cpu_release,
                          .upload = cpu_upload,
+                         .poison = cpu_poison,
                          .failure = cpu_failure,
                          .close = cpu_close};
     snprintf(c->device.name, sizeof c->device.name, "cpu");

@@ -156,6 +156,11 @@ static f5_status gpu_upload(device *d, void *to, const void *from, size_t bytes,
     return f5_fail(error, F5_E_DEVICE, "copy to %s failed: %s", d->name, cudaGetErrorString(e));
 }
 
+static f5_status gpu_poison(device *d, void *memory, size_t bytes) {
+    device_cuda *c = (device_cuda *)d;
+    return cuda_status(c, "poison", cudaMemsetAsync(memory, 0xff, bytes, c->context.stream));
+}
+
 static const char *gpu_failure(const device *d) {
     const device_cuda *c = (const device_cuda *)d;
     return c->context.error.message[0] ? c->context.error.message : NULL;
@@ -210,6 +215,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
                          .alloc_host = gpu_alloc_host,
                          .release_host = gpu_release_host,
                          .upload = gpu_upload,
+                         .poison = gpu_poison,
                          .failure = gpu_failure,
                          .close = gpu_close};
     memcpy(c->device.name, c->context.name, sizeof c->device.name);

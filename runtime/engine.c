@@ -114,6 +114,8 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     if (l->max_evaluations < 1 || l->max_evaluations > SCHEDULE_MAX_STEPS)
         return f5_fail(error, F5_E_ARGUMENT, "max_evaluations is %d: must be 1 to %d", l->max_evaluations,
                        SCHEDULE_MAX_STEPS);
+    if (l->n_warm < 0 || (l->n_warm > 0 && !l->warm_frames))
+        return f5_fail(error, F5_E_ARGUMENT, "warm_frames is NULL, or n_warm is %d", l->n_warm);
     return F5_OK;
 }
 
@@ -204,6 +206,16 @@ static f5_status allocate(engine *e, f5_error *error) {
     return fill_tables(e, error);
 }
 
+/* Runs the sizes that are to be fast from the first request on. */
+static f5_status warm_up(engine *e, f5_error *error) {
+    const synth_solver solver = {.nfe = 32, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
+    for (int32_t i = 0; i < e->limits.n_warm; i++) {
+        synth_job job = {.frames = e->limits.warm_frames[i]};
+        F5_TRY(engine_synth(e, &solver, &job, 1, NULL, error));
+    }
+    return F5_OK;
+}
+
 f5_status engine_open(engine **out, const engine_options *options, f5_error *error) {
     *out = NULL;
     device_choice choice;
@@ -214,8 +226,10 @@ f5_status engine_open(engine **out, const engine_options *options, f5_error *err
     e->limits = *options;
     f5_status status = open_model(e, &choice, error);
     if (status == F5_OK) status = allocate(e, error);
-    /* the caller's strings are read during open only */
+    if (status == F5_OK) status = warm_up(e, error);
+    /* what the caller pointed to is read during open only */
     e->limits.model_path = e->limits.device = e->limits.precision = NULL;
+    e->limits.warm_frames = NULL;
     if (status != F5_OK) {
         engine_close(e);
         return status;
@@ -266,9 +280,15 @@ int64_t engine_vocode_samples(const engine *e, int32_t frames) {
     return vocos_samples(&e->model.config, frames);
 }
 
-static f5_status check_alive(const engine *e, f5_error *error) {
-    if (!e->dead[0]) return F5_OK;
-    return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another", e->dead);
+/* Before every call that runs something. */
+static f5_status begin(engine *e, f5_error *error) {
+    if (e->dead[0])
+        return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another",
+                       e->dead);
+    if (!e->limits.poison) return F5_OK;
+    if (e->device->poison(e->device, e->arena.base, e->arena.capacity) != F5_OK)
+        return f5_fail(error, F5_E_DEVICE, "working memory cannot be written");
+    return F5_OK;
 }
 
 /* Gives a failed run its message. A device that failed is not asked again. */
@@ -284,7 +304,7 @@ static f5_status report(engine *e, f5_status status, f5_error *error) {
 }
 
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
-    F5_TRY(check_alive(e, error));
+    F5_TRY(begin(e, error));
     if (n < MEL_FFT / 2 + 1)
         return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %d", (long long)n,
                        MEL_FFT / 2 + 1);
@@ -298,7 +318,7 @@ f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_
 
 f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
                        f5_error *error) {
-    F5_TRY(check_alive(e, error));
+    F5_TRY(begin(e, error));
     F5_TRY(request_check_solver(&e->limits, solver, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
@@ -315,7 +335,7 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
 }
 
 f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
-    F5_TRY(check_alive(e, error));
+    F5_TRY(begin(e, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {

@@ -21,7 +21,10 @@ typedef struct {
     int32_t max_evaluations; /* of the velocity, per sampling */
     engine_trace_fn trace;   /* or NULL */
     void *trace_user;
-    bool eager, portable; /* GPU: no graphs; no paths that only one architecture has */
+    bool eager, portable;       /* GPU: no graphs; no paths that only one architecture has */
+    bool poison;                /* working memory is filled with NaN before every call */
+    const int32_t *warm_frames; /* [n_warm] sizes run once at open, in the default solver; read during open only */
+    int32_t n_warm;
 } engine_options;
 
 typedef struct {
