@@ -88,6 +88,12 @@ static f5_status read_samples(audio_file *a, SNDFILE *file, const SF_INFO *info,
     return F5_OK;
 }
 
+/* libsndfile's reason for not opening a file; of a broken MP3 it says that the file does not exist. */
+static const char *open_reason(void) {
+    const char *reason = sf_strerror(NULL);
+    return strstr(reason, "does not exist") ? "Damaged or unknown stream." : reason;
+}
+
 f5_status audio_read(audio_file *a, const char *path, f5_error *error) {
     *a = (audio_file){0};
     int fd = -1;
@@ -103,8 +109,7 @@ f5_status audio_read(audio_file *a, const char *path, f5_error *error) {
         if (file)
             status = read_samples(a, file, &info, path, error);
         else
-            status =
-                f5_fail(error, F5_E_FORMAT, "%s: is not a sound file that can be read: %s", path, sf_strerror(NULL));
+            status = f5_fail(error, F5_E_FORMAT, "%s: is not a sound file that can be read: %s", path, open_reason());
         if (file) sf_close(file);
     }
     if (fd >= 0) close(fd);
