@@ -35,3 +35,18 @@ def path(request, gpu):
         pytest.skip(f"this device or build has no {request.param} path")
     yield request.param
     gpu.context.force_portable = False
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory, seed):
+    import synth
+    synth.reference.exact_math()
+    return synth.Weights(tmp_path_factory.mktemp("gpu_models"), seed)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory, seed):
+    """A small model: its path, and the size of its vocabulary."""
+    import f5file
+    path = tmp_path_factory.mktemp("gpu_demo") / "demo.f5"
+    return str(path), len(f5file.write_model(path, "demo", seed=seed)["vocab"])
