@@ -324,6 +324,33 @@ def test_missing_keys_take_upstreams_defaults(tmp_path, seed):
     assert json.loads(metadata["config"])["vocos_same_padding"] is True
 
 
+def test_sections_for_training_are_ignored(tmp_path, tiny):
+    """What stands in upstream's files beside the model: interpolations, lists, nested maps, words that look like ours."""
+    training = """
+datasets: {name: "${model.name}", batch_size_per_gpu: 38400, backbone: UNetT}
+optim:
+  learning_rate: 7.5e-5   # a float
+  betas: [0.9, 0.999]
+rl:
+  prompt_frac_range: [0.1, 0.3]
+  rewards:
+    providers:
+      - name: one
+        config: {dim: 3}
+      - name: two
+        weight: 3.0
+ckpts:
+  logger: null
+  keep_last_n_checkpoints: -1
+  save_dir: ckpts/${model.name}_${datasets.name}
+"""
+    config = tmp_path / "edited.yaml"
+    config.write_text(training + Path(tiny["yaml"]).read_text())
+    lib.converted(tiny, tmp_path / "a.f5")
+    lib.converted(tiny, tmp_path / "b.f5", config=config)
+    assert (tmp_path / "a.f5").read_bytes() == (tmp_path / "b.f5").read_bytes()
+
+
 UNSUPPORTED = {
     "backbone: DiT": [("backbone: UNetT", "not supported yet"), ("backbone: MMDiT", "not supported yet"),
                       ("backbone: Foo", "only DiT"), ("backbone: [DiT]", "one value"), ("", "missing")],

@@ -7,7 +7,7 @@
  *
  * Values live in one table and refer to one another by index, so references that share or loop cost nothing: no walk
  * here is recursive. Memory is bounded by a constant times the pickle's size, which is bounded by
- * TORCH_PICKLE_MAX_BYTES. Lists, and what dicts hold under keys that are not strings, are parsed and forgotten.
+ * TORCH_PICKLE_MAX_BYTES. What a list holds, and the value of a float, are parsed and forgotten.
  * Opcodes: pickletools.py of CPython. */
 #ifndef F5_TORCH_PICKLE_H
 #define F5_TORCH_PICKLE_H
