@@ -7,5 +7,7 @@ file(WRITE ${CMAKE_BINARY_DIR}/f5ttsConfig.cmake "include(\"\${CMAKE_CURRENT_LIS
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/f5ttsConfigVersion.cmake COMPATIBILITY SameMajorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/f5ttsConfig.cmake ${CMAKE_BINARY_DIR}/f5ttsConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/f5tts)
+# the .pc file finds its prefix from where it lies, so that any `cmake --install --prefix` works
+file(RELATIVE_PATH F5_PC_TO_PREFIX /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
 configure_file(cmake/f5tts.pc.in ${CMAKE_BINARY_DIR}/f5tts.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/f5tts.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
