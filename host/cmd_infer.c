@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -81,7 +80,7 @@ static f5_status take_text(infer_run *r, f5_error *error) {
     return refuse_voice_tags(r->text, error);
 }
 
-/* OUTPUT_DIR/OUTPUT_FILE; an absolute output file stands alone. The folder is made only when there is a result. */
+/* OUTPUT_DIR/OUTPUT_FILE; an absolute output file stands alone. Folders are made only when there is a result. */
 static f5_status name_output(infer_run *r, f5_error *error) {
     const infer_options *o = r->o;
     char made[64];
@@ -100,9 +99,9 @@ static f5_status name_output(infer_run *r, f5_error *error) {
         snprintf(r->output_path, room, "%s", name);
     else
         snprintf(r->output_path, room, "%s/%s", o->output_dir, name);
-    struct stat there;
-    if (stat(r->output_path, &there) == 0 && S_ISDIR(there.st_mode))
-        return f5_fail(error, F5_E_IO, "%s: cannot be written: it is a folder", r->output_path);
+    F5_TRY(output_check(r->output_path, error));
+    if (o->save_mel) F5_TRY(output_check(o->save_mel, error));
+    if (o->spectrogram) F5_TRY(output_check(o->spectrogram, error));
     return F5_OK;
 }
 
@@ -158,7 +157,9 @@ typedef struct {
 
 static f5_status write_results(const infer_run *r, const f5_audio *audio, f5_error *error) {
     const infer_options *o = r->o;
-    if (!o->output_file || o->output_file[0] != '/') F5_TRY(output_make_folder(o->output_dir, error));
+    const char *paths[] = {r->output_path, o->save_mel, o->spectrogram};
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i]) F5_TRY(output_make_folder(paths[i], error));
     if (o->save_mel) F5_TRY(npy_write(o->save_mel, audio->mel, audio->mel_frames, F5_MEL_BANDS, error));
     if (o->spectrogram)
         F5_TRY(mel_png_write(o->spectrogram, audio->mel, audio->mel_frames, F5_MEL_BANDS,

@@ -8,16 +8,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static f5_status check_replaceable(const char *path, f5_error *error) {
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
+    return F5_OK;
+}
+
+/* The folder of a file, to be freed; "." where the path has none. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
 f5_status output_begin(output_file *f, const char *path, f5_error *error) {
     *f = (output_file){.path = path};
     size_t room = strlen(path) + 32;
     f->temporary = malloc(room);
     if (!f->temporary) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     snprintf(f->temporary, room, "%s.part-%ld", path, (long)getpid());
-    struct stat there;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode)) {
+    f5_status status = check_replaceable(path, error);
+    if (status != F5_OK) {
         output_abort(f);
-        return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
+        return status;
     }
     int fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) f->stream = fdopen(fd, "w+b");
@@ -57,21 +71,35 @@ f5_status output_commit(output_file *f, f5_error *error) {
     return failed ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
 }
 
+f5_status output_check(const char *path, f5_error *error) {
+    F5_TRY(check_replaceable(path, error));
+    char *folder = folder_of(path);
+    while (folder && access(folder, F_OK) != 0 && errno == ENOENT) {
+        char *above = folder_of(folder);
+        free(folder);
+        folder = above;
+    }
+    if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    int reason = access(folder, W_OK | X_OK) != 0 ? errno : 0;
+    free(folder);
+    return reason ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
+}
+
 f5_status output_make_folder(const char *path, f5_error *error) {
-    char *copy = strdup(path);
-    if (!copy) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    char *folder = folder_of(path);
+    if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     int reason = 0;
-    for (char *at = copy + 1;; at++) {
+    for (char *at = folder + 1; !reason; at++) {
         char here = *at;
         if (here != '/' && here != '\0') continue;
         *at = '\0';
-        if (mkdir(copy, 0777) != 0 && errno != EEXIST) reason = errno;
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST) reason = errno;
         *at = here;
-        if (here == '\0' || reason) break;
+        if (here == '\0') break;
     }
-    free(copy);
     struct stat made;
-    if (!reason && stat(path, &made) != 0) reason = errno;
+    if (!reason && stat(folder, &made) != 0) reason = errno;
     if (!reason && !S_ISDIR(made.st_mode)) reason = ENOTDIR;
-    return reason ? f5_fail(error, F5_E_IO, "%s: cannot make this folder: %s", path, strerror(reason)) : F5_OK;
+    free(folder);
+    return reason ? f5_fail(error, F5_E_IO, "%s: cannot make its folder: %s", path, strerror(reason)) : F5_OK;
 }

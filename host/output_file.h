@@ -18,7 +18,11 @@ f5_status output_begin(output_file *f, const char *path, f5_error *error);
 f5_status output_commit(output_file *f, f5_error *error); /* fails if any write failed; the file is then aborted */
 void output_abort(output_file *f);
 
-/* Makes a folder and those above it; one that exists is fine. */
+/* Fails early where making the folder and the file would fail: for a path that exists and is no file, or whose nearest
+ * folder that exists cannot be written to. */
+f5_status output_check(const char *path, f5_error *error);
+
+/* Makes the folder a file is to lie in, and those above it; one that exists is fine. */
 f5_status output_make_folder(const char *path, f5_error *error);
 
 #endif

@@ -412,10 +412,12 @@ FAILURES = {
     "no noise": (dict(init_noise="missing.npy"), "missing.npy"),
     "noise is text": (dict(init_noise="/etc/passwd"), "not a .npy file"),
     "no device": (dict(device="abacus"), "abacus"),
-    "output is a folder": (dict(output_dir="/", output_file="tmp"), "/tmp: cannot be written: it is a folder"),
+    "output is a folder": (dict(output_dir="/", output_file="tmp"), "/tmp: cannot be written: it exists and is not a file"),
     "output nowhere": (dict(output_dir="/proc/nowhere"), "/proc/nowhere"),
     "mel nowhere": (dict(save_mel="/proc/a.npy"), "/proc/a.npy: cannot be written"),
-    "picture nowhere": (dict(spectrogram="/missing/a.png"), "/missing/a.png: cannot be written"),
+    "folder is a file": (dict(spectrogram="/etc/passwd/a.png"), "/etc/passwd/a.png: cannot be written"),
+    "picture nowhere": (dict(spectrogram="/proc/1/missing/a.png"), "/proc/1/missing/a.png: cannot"),
+    "picture is a folder": (dict(spectrogram="/tmp"), "/tmp: cannot be written"),
 }
 
 
@@ -434,7 +436,7 @@ def test_a_failure_keeps_the_old_file(case):
     out = case.folder / "out"
     out.mkdir()
     (out / "a.wav").write_bytes(b"old")
-    assert case.run(spectrogram="/missing/a.png").returncode == 1
+    assert case.run(spectrogram="/proc/1/missing/a.png").returncode == 1
     assert (out / "a.wav").read_bytes() == b"old" and left_behind(out) == ["a.wav"]
 
 
