@@ -3,8 +3,8 @@
  * Everything is kept with queries along the lanes of a vector: scores as s[key][query], the result as
  * o[channel][query]. Then both products are the same inner loop (cpu_simd.h), maximum and sum need no reduction across
  * lanes, and a query's result does not depend on which others share its block. A key tile is normalised and rotated
- * once for each block of queries, which costs about a tenth of the block's products. No heap: four tiles on the stack,
- * 96 KB in all. */
+ * once for each block of queries, which costs about a tenth of the block's products. No heap: five tiles on the stack,
+ * 105 KB in all. */
 #include "attention.h"
 
 #include <math.h>

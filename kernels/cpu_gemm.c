@@ -70,9 +70,10 @@ static inline __attribute__((always_inline)) void scale(simd_block *sum, const f
 static void store_part(const simd_block *sum, int32_t rows, int32_t cols, bool keep, float *y, size_t ldy) {
     float part[SIMD_ROWS][SIMD_COLS];
     simd_store(sum, part[0], SIMD_COLS);
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t j = 0; j < cols; j++)
-            y[(size_t)r * ldy + (size_t)j] = (keep ? y[(size_t)r * ldy + (size_t)j] : 0.0f) + part[r][j];
+    for (int32_t r = 0; r < rows; r++) {
+        float *to = y + (size_t)r * ldy;
+        for (int32_t j = 0; j < cols; j++) to[j] = keep ? to[j] + part[r][j] : part[r][j];
+    }
 }
 
 /* One step of depth for a tile at most GEMM_COLS wide. */

@@ -46,10 +46,6 @@ static inline float cpu_exp(float x) {
     return p * low * high;
 }
 
-static inline float cpu_sigmoid(float x) {
-    return 1.0f / (1.0f + cpu_exp(-x));
-}
-
 static inline float cpu_silu(float x) {
     return x / (1.0f + cpu_exp(-x));
 }

@@ -11,7 +11,8 @@ BAR = 1e-6  # partial sums of 256 products: about 3e-7 at depth 2048; the activa
 
 # rows, in, out: single elements; Small; Base; the text encoder; Vocos; then sizes that leave a rest in every tile
 SHAPES = [(1, 1, 1), (1, 768, 2304), (1, 1024, 6144), (2, 768, 1536), (2, 2048, 1024), (31, 1024, 3072),
-          (31, 1536, 768), (157, 1024, 1024), (157, 712, 768), (33, 512, 1026), (9, 100, 512), (7, 257, 33), (520, 17, 515), (8, 255, 31)]
+          (31, 1536, 768), (157, 1024, 1024), (157, 712, 768), (33, 512, 1026), (9, 100, 512),
+          (7, 257, 33), (520, 17, 515), (8, 255, 31)]
 EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
 
