@@ -31,16 +31,17 @@ def bandwidth():
     return 2 * a.numel() * 4 / us / 1e3
 
 
-def show(label, us, bytes_, peak, cached=False, flop=0, note=""):
+def show(label, us, bytes_, peak, cached=False, flop=0):
     if us is None:
         return
     rate = bytes_ / us / 1e3
-    line = f"{label:<38}{us:>8.2f} µs{bytes_ / 1e6:>8.1f} MB{rate:>7.0f} GB/s{100 * rate / peak:>5.0f} %{'*' if cached else ' '}"
+    line = f"{label:<38}{us:>8.2f} µs{bytes_ / 1e6:>8.1f} MB{rate:>7.0f} GB/s{100 * rate / peak:>5.0f} %"
+    line += "*" if cached else " "
     if flop:
         line += f"{flop / us / 1e6:>6.0f} TFLOP/s"
     if label in PER_REQUEST:
         line += f"  {us * PER_REQUEST[label] / 1e3:.2f} ms of an NFE 32 request"
-    print(line + note)
+    print(line)
 
 
 def bytes_of(call, y):
@@ -79,7 +80,8 @@ def conv_pos(gpu, op, dtype, peak):
     show(op.label, us["f5"], moved, peak, moved * SETS < L2_BYTES, flop)
     for name in ("cuDNN", "cuDNN, channels last"):
         if us[name]:
-            print(f"{'  ' + name + ', no Mish':<38}{us[name]:>8.2f} µs   ours is {us[name] / us['f5']:.2f} times as fast")
+            faster = us[name] / us["f5"]
+            print(f"{'  ' + name + ', no Mish':<38}{us[name]:>8.2f} µs   ours is {faster:.2f} times as fast")
 
 
 def guide(gpu, peak):

@@ -7,12 +7,12 @@ static constexpr int kMostTaps = 15;
 static_assert(kMostTaps <= kConvMostTaps, "the staged halo holds the taps");
 
 __global__ void __launch_bounds__(kConvThreads) conv1d_tile(conv1d_args a, f5_pack pack) {
-    __shared__ alignas(16) conv_shared shared;
+    __shared__ conv_shared shared;
     const pack_tile tile = pack_tile_find(pack.offsets, pack.n_seq, kConvRows, blockIdx.y);
     if (tile.rows == 0) return;
     const int out = blockIdx.x * kConvOuts;
-    const conv_operands<float> operands = {a.x,    a.w + (size_t)out * a.in, a.in, min(kConvOuts, a.out - out),
-                                           a.taps, a.in,                     (int64_t)a.out * a.in};
+    const conv_operands<float> operands = {a.x,  a.w + (size_t)out * a.in, a.in, min(kConvOuts, a.out - out), a.taps,
+                                           a.in, (int64_t)a.out * a.in};
     float acc[4][4];
     conv_tile_fma(acc, operands, tile, &shared);
 #pragma unroll

@@ -7,10 +7,10 @@
 #include "cuda/conv_fma.cuh"
 #include "cuda/ptx.cuh"
 
-static constexpr int kRows = 128;      /* of a tile; a warp has 32 of them and all of the group's outputs */
+static constexpr int kRows = 128; /* of a tile; a warp has 32 of them and all of the group's outputs */
 static constexpr int kWarps = 4;
 static constexpr int kHalo = CONV_POS_TAPS / 2;
-static constexpr int kStages = 3;      /* taps of weights in flight */
+static constexpr int kStages = 3; /* taps of weights in flight */
 static_assert(kRows == 32 * kWarps && CONV_POS_TAPS % 2 == 1, "warps own 32 rows, taps are centred");
 static_assert(CONV_POS_TAPS <= kConvMostTaps, "the staged halo of the F32 path holds the taps");
 
@@ -35,8 +35,7 @@ template <typename T, int GW> struct conv_pos_shared {
 };
 
 /* The weights of one tap and group into shared memory, asynchronously. */
-template <typename T, int GW>
-static __device__ __forceinline__ void stage_weights(T (*to)[GW + 8], const T *from) {
+template <typename T, int GW> static __device__ __forceinline__ void stage_weights(T (*to)[GW + 8], const T *from) {
     for (int i = threadIdx.x; i < GW * GW / 8; i += 32 * kWarps)
         copy16_async(shared_address(&to[i / (GW / 8)][i % (GW / 8) * 8]), from + 8 * i, true);
 }
@@ -122,9 +121,8 @@ __global__ void __launch_bounds__(32 * kWarps) conv_pos_mma(conv_pos_tensors a) 
 }
 
 /* A group wider than 64 takes several blocks of 64 outputs. */
-template <typename T, typename Y>
-__global__ void __launch_bounds__(kConvThreads) conv_pos_fma(conv_pos_tensors a) {
-    __shared__ alignas(16) conv_shared shared;
+template <typename T, typename Y> __global__ void __launch_bounds__(kConvThreads) conv_pos_fma(conv_pos_tensors a) {
+    __shared__ conv_shared shared;
     const pack_tile tile = pack_tile_find(a.pack.offsets, a.pack.n_seq, kConvRows, blockIdx.y);
     if (tile.rows == 0) return;
     const int gw = a.dim / CONV_POS_GROUPS, slabs = ceil_div(gw, kConvOuts);
@@ -187,9 +185,12 @@ extern "C" f5_status conv_pos_cuda(cuda_context *c, const conv_pos_args *a) {
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
             switch (a->dim / CONV_POS_GROUPS) {
-            case 16: return launch_mma<T, 16>(c, tensors, a->y_f32); /* demo */
-            case 48: return launch_mma<T, 48>(c, tensors, a->y_f32); /* Small */
-            case 64: return launch_mma<T, 64>(c, tensors, a->y_f32); /* Base */
+            case 16:
+                return launch_mma<T, 16>(c, tensors, a->y_f32); /* demo */
+            case 48:
+                return launch_mma<T, 48>(c, tensors, a->y_f32); /* Small */
+            case 64:
+                return launch_mma<T, 64>(c, tensors, a->y_f32); /* Base */
             }
         }
         return launch_fma<T>(c, tensors, a->y_f32);

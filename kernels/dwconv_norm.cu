@@ -6,7 +6,7 @@
 #include "cuda/reduce.cuh"
 #include "cuda/vec.cuh"
 
-static constexpr int kTile = 8;        /* rows */
+static constexpr int kTile = 8; /* rows */
 static constexpr int kReach = DWCONV_TAPS / 2;
 static constexpr int kMostThreads = 256;
 static constexpr float kEps = 1e-6f;
@@ -34,8 +34,7 @@ static __device__ __forceinline__ void block_sums(float (&sums)[kTile], float (*
 }
 
 /* dim = 4 * blockDim.x, a whole number of warps. A row of the tail sees no other row: it becomes LN(bias). */
-template <typename T>
-__global__ void __launch_bounds__(kMostThreads) dwconv_norm_tile_of_rows(dwconv_tensors a, T *y) {
+template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_norm_tile_of_rows(dwconv_tensors a, T *y) {
     __shared__ float partial[2][kMostThreads / 32][kTile];
     const int first = blockIdx.x * kTile, d = 4 * threadIdx.x;
 
@@ -120,8 +119,7 @@ template <typename T> __global__ void __launch_bounds__(128) dwconv_norm_row_any
             factor = 1.0f / sqrtf(sum + kEps);
     }
     for (int d = threadIdx.x; d < a.dim; d += blockDim.x)
-        y[(size_t)row * a.dim + d] =
-            from_float<T>((convolved(a, row, s, d) - mean) * factor * a.scale[d] + a.shift[d]);
+        y[(size_t)row * a.dim + d] = from_float<T>((convolved(a, row, s, d) - mean) * factor * a.scale[d] + a.shift[d]);
 }
 
 extern "C" f5_status dwconv_norm_cuda(cuda_context *c, const dwconv_norm_args *a) {

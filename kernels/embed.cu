@@ -6,8 +6,7 @@
 
 static constexpr int kThreads = 256;
 
-template <int V>
-__global__ void __launch_bounds__(kThreads) embed_thread_per_vector(embed_args a, f5_pack pack) {
+template <int V> __global__ void __launch_bounds__(kThreads) embed_thread_per_vector(embed_args a, f5_pack pack) {
     const int64_t width = a.dim / V, i = (int64_t)blockIdx.x * kThreads + threadIdx.x;
     if (i >= pack.rows * width) return;
     const int row = (int)(i / width), d = (int)(i % width) * V;
@@ -27,8 +26,7 @@ __global__ void __launch_bounds__(kThreads) embed_thread_per_vector(embed_args a
 }
 
 extern "C" f5_status embed_cuda(cuda_context *c, const embed_args *a) {
-    if (!a->pack || !a->ids || !a->table || !a->y)
-        return f5_fail(&c->error, F5_E_ARGUMENT, "embed: a pointer is NULL");
+    if (!a->pack || !a->ids || !a->table || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "embed: a pointer is NULL");
     if (a->dim < 2 || a->dim % 2 != 0 || a->table_rows < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "embed: a table of %d rows of %d; dim must be even", a->table_rows,
                        a->dim);

@@ -5,8 +5,8 @@
 #include "cuda/reduce.cuh"
 #include "cuda/vec.cuh"
 
-static constexpr int kSumWarps = 32;    /* of a block of the first launch; also its channels */
-static constexpr int kSweepWarps = 4;   /* of a block of the second */
+static constexpr int kSumWarps = 32;  /* of a block of the first launch; also its channels */
+static constexpr int kSweepWarps = 4; /* of a block of the second */
 static constexpr int kSweepRows = 8;
 static constexpr float kEps = 1e-6f;
 static_assert(kSumWarps == 32, "the sums of 32 warps are added by the 32 lanes of one");
@@ -83,11 +83,11 @@ extern "C" f5_status grn_cuda(cuda_context *c, const grn_args *a) {
                                                                                             a->scratch);
         const int tiles = ceil_div(rows, kSweepRows), threads = 32 * kSweepWarps;
         if (dim % V == 0)
-            grn_sweep<T, V><<<tiles, threads, bytes, c->stream>>>(rows, dim, seq_of_row, x, a->gamma, a->beta,
-                                                                  a->scratch, y);
+            grn_sweep<T, V>
+                <<<tiles, threads, bytes, c->stream>>>(rows, dim, seq_of_row, x, a->gamma, a->beta, a->scratch, y);
         else
-            grn_sweep<T, 1><<<tiles, threads, bytes, c->stream>>>(rows, dim, seq_of_row, x, a->gamma, a->beta,
-                                                                  a->scratch, y);
+            grn_sweep<T, 1>
+                <<<tiles, threads, bytes, c->stream>>>(rows, dim, seq_of_row, x, a->gamma, a->beta, a->scratch, y);
         return cuda_launched(c, "grn");
     });
 }

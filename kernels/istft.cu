@@ -13,7 +13,8 @@ static constexpr int kThreads = kFrames * FFT_THREADS;
 static constexpr int kWindow = FFT_POINTS, kHop = kWindow / 4;
 static constexpr int kSharedBytes = (FFT_POINTS + kFrames * FFT_WORK) * (int)sizeof(float2);
 static constexpr float kMostMagnitude = 100.0f;
-static_assert(ISTFT_BINS == FFT_BINS && FFT_WORK >= FFT_BINS && 2 * FFT_WORK >= kWindow, "a frame's work area holds all");
+static_assert(ISTFT_BINS == FFT_BINS && FFT_WORK >= FFT_BINS && 2 * FFT_WORK >= kWindow,
+              "a frame's work area holds all");
 static_assert(kSharedBytes <= 99 * 1024 && kThreads <= 1024, "fits every device since sm_80");
 
 /* One row of h to one windowed frame in `work`, by 64 threads; the block's barriers are inside. */

@@ -7,7 +7,8 @@
  *
  * y: the samples of sequence s start at sample_offsets[s]; sample_offsets [n_seq+1] with differences as above
  * (an empty sequence gives none; with CENTER a sequence of one frame gives none).
- * All F32. window [1024] from hann_window_fill. Source: vocos heads.py ISTFTHead, spectral_ops.py ISTFT, torch.istft. */
+ * All F32. window [1024] from hann_window_fill. Source: vocos heads.py ISTFTHead, spectral_ops.py ISTFT, torch.istft.
+ */
 #ifndef F5_ISTFT_H
 #define F5_ISTFT_H
 
@@ -21,11 +22,11 @@ typedef enum { ISTFT_CENTER = 0, ISTFT_SAME } istft_padding;
 typedef struct {
     const f5_pack *pack;
     istft_padding padding;
-    const float *h;                  /* [rows,1026] log magnitude | phase */
-    const float *window;             /* [1024] */
-    const int64_t *sample_offsets;   /* [n_seq+1] */
-    float *scratch;                  /* [rows,1024] windowed frames */
-    float *y;                        /* [sample_offsets[n_seq]] */
+    const float *h;                /* [rows,1026] log magnitude | phase */
+    const float *window;           /* [1024] */
+    const int64_t *sample_offsets; /* [n_seq+1] */
+    float *scratch;                /* [rows,1024] windowed frames; the CUDA twin needs none, NULL will do */
+    float *y;                      /* [sample_offsets[n_seq]] */
 } istft_args;
 
 f5_status istft_ref(const istft_args *a);

@@ -37,8 +37,7 @@ static __device__ __forceinline__ void normal_block(uint64_t block, uint64_t see
 }
 
 /* V 4: a row is whole blocks, one thread writes one of them. V 1: a thread makes a block for one value of it. */
-template <int V>
-__global__ void __launch_bounds__(kThreads) noise_thread_per_block(noise_args a, f5_pack pack) {
+template <int V> __global__ void __launch_bounds__(kThreads) noise_thread_per_block(noise_args a, f5_pack pack) {
     const int64_t width = a.dim / V, i = (int64_t)blockIdx.x * kThreads + threadIdx.x;
     if (i >= pack.rows * width) return;
     const int s = pack.seq_of_row[i / width];

@@ -4,7 +4,7 @@
 #include "cuda/reduce.cuh"
 #include "cuda/vec.cuh"
 
-static constexpr int kWarps = 4;     /* rows of a block */
+static constexpr int kWarps = 4; /* rows of a block */
 static constexpr float kEps = 1e-6f;
 
 /* y = n * (add + scale) + shift, add being 1 for AdaLN. */
@@ -83,11 +83,20 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
         using T = decltype(zero);
         T *y = static_cast<T *>(a->y);
         switch (a->dim) { /* the widths that ship */
-        case 256: norm_warp_per_row<T, 2><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
-        case 512: norm_warp_per_row<T, 4><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
-        case 768: norm_warp_per_row<T, 6><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
-        case 1024: norm_warp_per_row<T, 8><<<blocks, threads, 0, c->stream>>>(args, a->x, y); break;
-        default: norm_warp_per_row_any<T><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+        case 256:
+            norm_warp_per_row<T, 2><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            break;
+        case 512:
+            norm_warp_per_row<T, 4><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            break;
+        case 768:
+            norm_warp_per_row<T, 6><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            break;
+        case 1024:
+            norm_warp_per_row<T, 8><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            break;
+        default:
+            norm_warp_per_row_any<T><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
         }
         return cuda_launched(c, "norm");
     });

@@ -11,24 +11,24 @@
 #include "pack_tile.cuh"
 
 static constexpr int kConvRows = 64, kConvOuts = 64, kConvThreads = 256;
-static constexpr int kConvStep = 32;              /* inputs staged together */
-static constexpr int kConvPitch = kConvStep + 4;  /* floats from row to row: 16-byte reads without bank conflicts */
+static constexpr int kConvStep = 32;             /* inputs staged together */
+static constexpr int kConvPitch = kConvStep + 4; /* floats from row to row: 16-byte reads without bank conflicts */
 static constexpr int kConvMostTaps = 31;
 static_assert(kConvThreads * 16 == kConvRows * kConvOuts, "a thread holds 4 x 4 results");
 static_assert(kConvPitch % 4 == 0 && (kConvPitch / 4) % 2 == 1, "an odd count of 16-byte words spreads over the banks");
 
-typedef struct {
+struct alignas(16) conv_shared {
     float x[kConvRows + kConvMostTaps - 1][kConvPitch];
     float w[kConvOuts][kConvPitch];
-} conv_shared;
+};
 
 /* Where a tile's operands lie; every offset is already that of the tile's group. */
 template <typename T> struct conv_operands {
-    const T *x;          /* row 0 of the pack, first input */
-    const T *w;          /* tap 0, first output of the tile, first input */
-    int in, outs, taps;  /* outs: of this tile, at most 64 */
-    int x_stride;        /* elements from row to row */
-    int64_t w_tap;       /* elements from tap to tap; outputs are `in` apart */
+    const T *x;         /* row 0 of the pack, first input */
+    const T *w;         /* tap 0, first output of the tile, first input */
+    int in, outs, taps; /* outs: of this tile, at most 64 */
+    int x_stride;       /* elements from row to row */
+    int64_t w_tap;      /* elements from tap to tap; outputs are `in` apart */
 };
 
 /* acc[i][j]: row threadIdx / 16 + 16 i, output threadIdx % 16 + 16 j. All 256 threads call. */

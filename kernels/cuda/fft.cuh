@@ -10,6 +10,8 @@
 #ifndef F5_CUDA_FFT_CUH
 #define F5_CUDA_FFT_CUH
 
+#include <cuda_runtime.h>
+
 #include "fft.h" /* the sizes */
 
 #define FFT_THREADS 64 /* threads of one transform */
@@ -24,12 +26,18 @@ static __device__ __forceinline__ void fft_twiddles(float2 *w) {
     }
 }
 
-static __device__ __forceinline__ float2 complex_add(float2 a, float2 b) { return make_float2(a.x + b.x, a.y + b.y); }
-static __device__ __forceinline__ float2 complex_sub(float2 a, float2 b) { return make_float2(a.x - b.x, a.y - b.y); }
+static __device__ __forceinline__ float2 complex_add(float2 a, float2 b) {
+    return make_float2(a.x + b.x, a.y + b.y);
+}
+static __device__ __forceinline__ float2 complex_sub(float2 a, float2 b) {
+    return make_float2(a.x - b.x, a.y - b.y);
+}
 static __device__ __forceinline__ float2 complex_mul(float2 a, float2 b) {
     return make_float2(a.x * b.x - a.y * b.y, a.x * b.y + a.y * b.x);
 }
-static __device__ __forceinline__ float2 times_minus_i(float2 a) { return make_float2(a.y, -a.x); }
+static __device__ __forceinline__ float2 times_minus_i(float2 a) {
+    return make_float2(a.y, -a.x);
+}
 
 static __device__ __forceinline__ void dft4(float2 &a, float2 &b, float2 &c, float2 &d) {
     const float2 s = complex_add(a, c), t = complex_sub(a, c);
@@ -57,11 +65,12 @@ static __device__ __forceinline__ void dft8(float2 v[8]) {
 }
 
 /* Where point i lies in the work area: one pad after every eight spreads the passes' strides over all banks. */
-static __device__ __forceinline__ int fft_at(int i) { return i + (i >> 3); }
+static __device__ __forceinline__ int fft_at(int i) {
+    return i + (i >> 3);
+}
 
 /* One pass: thread j transforms points j + 64 r of blocks of SPAN finished points each. */
-template <int SPAN>
-static __device__ __forceinline__ void fft_pass(float2 v[8], float2 *work, const float2 *w, int j) {
+template <int SPAN> static __device__ __forceinline__ void fft_pass(float2 v[8], float2 *work, const float2 *w, int j) {
     if (SPAN > 1) {
         __syncthreads();
 #pragma unroll

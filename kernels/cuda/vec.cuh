@@ -5,9 +5,7 @@
 
 #include "launch.cuh"
 
-template <typename T, int V> struct alignas(sizeof(T) * V) vec_of {
-    T v[V];
-};
+template <typename T, int V> struct alignas(sizeof(T) * V) vec_of { T v[V]; };
 
 template <typename T, int V> __device__ __forceinline__ void load_vec(float (&v)[V], const T *p) {
     static_assert(sizeof(T) * V <= 16, "one access is 16 bytes at most");
@@ -25,10 +23,8 @@ template <typename T, int V> __device__ __forceinline__ void store_vec(T *p, con
 }
 
 /* Calls body(width) with the widest access that rows of `dim` floats allow, as a constant:
- *     for_width(a->dim, [&](auto width) { kernel<width.value><<<...>>>(...); });                                      */
-template <int V> struct vec_width {
-    static constexpr int value = V;
-};
+ *     for_width(a->dim, [&](auto width) { kernel<width.value><<<...>>>(...); }); */
+template <int V> struct vec_width { static constexpr int value = V; };
 template <typename Body> static inline void for_width(int dim, Body body) {
     if (dim % 4 == 0)
         body(vec_width<4>{});
