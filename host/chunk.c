@@ -68,7 +68,7 @@ f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_byt
     *out_bytes = 0;
     while (*at < bytes) {
         size_t next, length = find_sentence(text + *at, bytes - *at, &next);
-        if (length == 0) return f5_fail(error, F5_E_FORMAT, "text is not UTF-8: malformed after byte %zu", *at);
+        if (length == 0) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 after byte %zu", *at);
         if (held > 0 && (int64_t)(held + length) > max_bytes) {
             strip(out, &held);
             if (held > 0) break; /* a chunk of nothing but white space is none */

@@ -23,6 +23,15 @@ void f5_speak_stats_init(f5_speak_stats *s) {
 
 /* ---- voice */
 
+/* Can this text be spoken at all? Offsets in messages are then in the caller's own string. */
+static f5_status check_text(const f5_engine *e, const char *name, const char *text, f5_error *error) {
+    const model *m = engine_model(e->core);
+    int32_t n;
+    f5_error why = {0};
+    f5_status status = tokenizer_run(m->config.tokenizer, &m->vocab, text, strlen(text), NULL, 0, &n, &why);
+    return status == F5_OK ? F5_OK : f5_fail(error, status, "%s: %.480s", name, why.message);
+}
+
 /* Checks the transcript and keeps it with upstream's ending. */
 static f5_status voice_text(f5_voice *v, const char *transcript, f5_error *error) {
     size_t bytes = transcript ? strlen(transcript) : 0;
@@ -32,14 +41,11 @@ static f5_status voice_text(f5_voice *v, const char *transcript, f5_error *error
     if (bytes > (size_t)v->engine->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
                        v->engine->max_text_bytes);
+    F5_TRY(check_text(v->engine, "transcript", transcript, error));
     v->text = malloc(bytes + DURATION_ENDING_BYTES);
     if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
     v->text_bytes = duration_end_transcript(transcript, bytes, v->text);
-
-    /* a transcript that cannot be spoken is refused here, not at the first f5_speak */
-    const model *m = engine_model(v->engine->core);
-    int32_t n;
-    return tokenizer_run(m->config.tokenizer, &m->vocab, v->text, v->text_bytes, NULL, 0, &n, error);
+    return F5_OK;
 }
 
 static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *error) {
@@ -125,6 +131,7 @@ static f5_status join_texts(f5_engine *e, const f5_voice *v, const f5_speak_para
     if (bytes > (size_t)e->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
                        e->max_text_bytes);
+    F5_TRY(check_text(e, "text", p->text, error));
     int64_t most = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), p->speed);
     memcpy(e->text, v->text, v->text_bytes);
     F5_TRY(chunk_next(p->text, bytes, &at, most, e->text + v->text_bytes, gen_bytes, error));

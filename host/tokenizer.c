@@ -173,7 +173,7 @@ static size_t valid_utf8(const char *text, size_t bytes) {
 f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, tokenizer_token_fn emit, void *user,
                           f5_error *error) {
     size_t valid = valid_utf8(text, bytes);
-    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "text is not UTF-8: malformed at byte %zu", valid);
+    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", valid);
     switch (kind) {
     case TOKENIZER_PINYIN:
     case TOKENIZER_CUSTOM: {

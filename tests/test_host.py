@@ -121,7 +121,7 @@ def test_malformed_text_is_named_by_its_offset(lib, kind, bad):
     with pytest.raises(UnicodeDecodeError):
         bad.decode()
     status, _, message = split(lib, b"good \xc3\xa9 " + bad, kind)
-    assert status == FORMAT and message == "text is not UTF-8: malformed at byte 8"
+    assert status == FORMAT and message == "malformed UTF-8 at byte 8"
 
 
 def test_ids(lib, rng):
@@ -252,6 +252,63 @@ def test_picture(lib, tmp_path, rng):
     rise = luminance[400 - 2::-4, 0]  # the first frame, low bands first
     assert (np.diff(rise) > -3).all() and rise[-1] - rise[0] > 240, "brightness follows the level"
     assert lib.mel_png_write(os.fsencode(path), mel.ctypes.data, 0, 100, 93.75, ctypes.byref(error)) != 0
+
+
+# ---- the speech level of the library
+
+def test_voices_and_speech(model, rng):
+    recording = rng.uniform(-0.4, 0.4, 24000).astype(np.float32)
+
+    def refused(status, reason, function):
+        with pytest.raises(f5lib.Error) as error:
+            function()
+        assert error.value.status == status and re.search(reason, error.value.message), str(error.value)
+
+    def open_voice(samples=recording, transcript="A recording.", **settings):
+        with e.voice(samples, transcript, **settings) as voice:
+            return f5lib.library().f5_voice_seconds(voice)
+
+    with f5lib.Engine(model, max_frames=400, max_text_bytes=600) as e, f5lib.Engine(model, max_frames=400) as other:
+        assert open_voice(keep_whole=1) == 1.0
+        assert open_voice() == 1.0 + 1198 / 24000  # 50 ms of silence, as pydub makes them
+        seconds = open_voice(np.repeat(recording, 2)[:48000 - 1], sample_rate=48000,
+                             resample=lambda user, x, n, *rest: resample_half(x, n, *rest))
+        assert abs(seconds - 1.05) < 0.001
+        bad = recording.copy()
+        bad[123] = np.nan
+        refused("F5_E_ARGUMENT", "sample 123 is not a finite number", lambda: open_voice(bad))
+        refused("F5_E_ARGUMENT", "silent", lambda: open_voice(0 * recording))
+        refused("F5_E_ARGUMENT", "too short", lambda: open_voice(recording[:2000]))
+        refused("F5_E_ARGUMENT", "resample function", lambda: open_voice(sample_rate=16000))
+        refused("F5_E_ARGUMENT", "transcription is not built in", lambda: open_voice(transcript=" \u3000\n"))
+        refused("F5_E_ARGUMENT", "transcription is not built in", lambda: open_voice(transcript=None))
+        refused("F5_E_UNSUPPORTED", "transcript: Chinese", lambda: open_voice(transcript="你好"))
+        refused("F5_E_MEMORY", "max_text_bytes", lambda: open_voice(transcript="a" * 601))
+        refused("F5_E_MEMORY", "max_frames", lambda: open_voice(np.tile(recording, 11)))
+        with e.voice(recording, "A recording.") as voice:
+            one = dict(sample=dict(nfe=1))
+            pieces, stats = e.speak(voice, "Some words.", seed=5, **one)
+            assert len(pieces) == stats["chunks"] == 1 and np.isfinite(pieces[0][0]).all()
+            assert stats["generated_seconds"] == len(pieces[0][0]) / 24000
+            assert stats["frames"] == 98 + len(pieces[0][1])
+            refused("F5_E_ARGUMENT", "empty", lambda: e.speak(voice, " ", **one))
+            refused("F5_E_ARGUMENT", "speed", lambda: e.speak(voice, "Words.", speed=0, **one))
+            refused("F5_E_ARGUMENT", "speed", lambda: e.speak(voice, "Words.", speed=float("nan"), **one))
+            refused("F5_E_ARGUMENT", "fix_duration", lambda: e.speak(voice, "Words.", fix_duration=-1, **one))
+            refused("F5_E_UNSUPPORTED", "split it", lambda: e.speak(voice, "Some words. " * 40, **one))
+            refused("F5_E_MEMORY", "max_text_bytes", lambda: e.speak(voice, "Some words. " * 51, **one))
+            refused("F5_E_MEMORY", "max_frames", lambda: e.speak(voice, "Some words.", fix_duration=5, **one))
+            refused("F5_E_FORMAT", "text: malformed UTF-8 at byte 5", lambda: e.speak(voice, b"Some \xff words.", **one))
+            refused("F5_E_ARGUMENT", "another engine", lambda: other.speak(voice, "Some words.", **one))
+            again, _ = e.speak(voice, "Some words.", seed=5, **one)  # the engine is as good as before
+            assert np.array_equal(again[0][0], pieces[0][0])
+
+
+def resample_half(x, n, rate_in, rate_out, out, capacity):
+    assert rate_in == 48000 and rate_out == 24000 and capacity >= (n + 1) // 2
+    for i in range((n + 1) // 2):
+        out[i] = x[2 * i]
+    return (n + 1) // 2
 
 
 # ---- the program
@@ -400,8 +457,8 @@ def test_infer_text_file_and_spelling_of_options(case):
 FAILURES = {
     "no model": (dict(model="missing.f5"), "missing.f5"),
     "no recording": (dict(ref_audio="missing.wav"), "missing.wav: cannot be opened"),
-    "chinese": (dict(gen_text="你好"), "Chinese text is not supported yet: '你'"),
-    "chinese transcript": (dict(ref_text="你好"), "Chinese text is not supported yet"),
+    "chinese": (dict(gen_text="你好"), "text: Chinese text is not supported yet: '你' .U.4F60. at byte 0"),
+    "chinese transcript": (dict(ref_text="你好"), "voice.wav: transcript: Chinese text is not supported yet"),
     "empty text": (dict(gen_text="  "), "the text to speak is empty"),
     "two chunks": (dict(gen_text="Some words follow. " * 40), "split it"),
     "voice tag": (dict(gen_text="[town] hello"), r"names a voice, \[town\]"),
