@@ -84,7 +84,6 @@ def test_infer_end_to_end(case):
         cond = e.mel(clip)
         mel, = e.sample([dict(cond=cond, tokens=e.tokenize(ref_text + text), frames=frames, seed=7)], nfe=NFE)
         samples = e.vocode(mel[ref_frames:])
-        direct, stats = None, None
         with e.voice(pcm, TRANSCRIPT) as voice:
             (direct, direct_mel), = e.speak(voice, text, sample=dict(nfe=NFE), seed=7)[0]
     saved = np.load(case.folder / "a.npy")
