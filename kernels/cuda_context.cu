@@ -46,7 +46,8 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
 
     c->workspace_bytes = workspace_bytes < kBlasBytes ? kBlasBytes : workspace_bytes;
     c->blas_bytes = kBlasBytes;
-    if ((probe = cudaMalloc(&c->workspace, c->workspace_bytes)) != cudaSuccess) {
+    if ((probe = cudaMalloc(&c->workspace, c->workspace_bytes)) != cudaSuccess ||
+        (probe = cudaMemset(c->workspace, 0, c->workspace_bytes)) != cudaSuccess) {
         (void)cudaGetLastError(); /* not sticky: the device is still usable with less */
         return f5_fail(error, F5_E_MEMORY, "cuda:%d (%s): no room for a workspace of %zu MB; lower the limits", ordinal,
                        c->name, c->workspace_bytes >> 20);

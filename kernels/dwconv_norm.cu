@@ -1,6 +1,8 @@
 /* dwconv_norm.cu — a block owns a tile of rows and all their channels, a thread four channels of every row: it walks
  * down the tile and its halo once, adding each row of x to the up to seven outputs that it reaches, which stay in
  * registers; then the block normalises the rows together.
+ * Products are fused by name: left to the compiler, some of the unrolled rows would be fused and others not, and a row's
+ * bits would depend on where in a tile it lies.
  * Memory bound: rows * dim * (4 + size of y) bytes, and 6 / 8 of x once more from cache for the halo.
  * 1406 rows of 512, F32 y: 5.8 MB, 1.4 µs. */
 #include "cuda/reduce.cuh"
@@ -59,7 +61,7 @@ template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_nor
         for (int i = t < DWCONV_TAPS ? 0 : t - DWCONV_TAPS + 1; i < kTile && i <= t; i++)
             if (seq[t] == seq[i + kReach])
 #pragma unroll
-                for (int e = 0; e < 4; e++) c[i][e] += w[t - i][e] * x[e];
+                for (int e = 0; e < 4; e++) c[i][e] = fmaf(w[t - i][e], x[e], c[i][e]);
     }
 
     /* normalise */
@@ -74,7 +76,7 @@ template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_nor
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             c[i][e] -= mean;
-            sums[i] += c[i][e] * c[i][e];
+            sums[i] = fmaf(c[i][e], c[i][e], sums[i]);
         }
     }
     block_sums(sums, partial[1]);
@@ -86,7 +88,7 @@ template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_nor
         if (first + i >= a.rows) break;
         const float factor = 1.0f / sqrtf(sums[i] / (float)a.dim + kEps);
 #pragma unroll
-        for (int e = 0; e < 4; e++) c[i][e] = c[i][e] * factor * scale[e] + shift[e];
+        for (int e = 0; e < 4; e++) c[i][e] = fmaf(c[i][e] * factor, scale[e], shift[e]);
         store_vec(y + (size_t)(first + i) * a.dim + d, c[i]);
     }
 }
@@ -97,7 +99,7 @@ static __device__ __forceinline__ float convolved(const dwconv_tensors &a, int r
     for (int k = 0; k < DWCONV_TAPS; k++) {
         const int from = row + k - kReach;
         if (s >= 0 && from >= 0 && from < a.rows && a.seq_of_row[from] == s)
-            c += a.w[(size_t)k * a.dim + d] * a.x[(size_t)from * a.dim + d];
+            c = fmaf(a.w[(size_t)k * a.dim + d], a.x[(size_t)from * a.dim + d], c);
     }
     return c;
 }

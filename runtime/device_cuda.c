@@ -120,6 +120,8 @@ static f5_status graph_on_gpu(ops *o, const uint8_t *key, ops_body body, void *u
 
 static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
     cudaError_t e = cudaMalloc(memory, bytes > 0 ? bytes : 1);
+    /* inert tails of buckets are multiplied too, and thrown away: let even those be numbers that somebody wrote */
+    if (e == cudaSuccess) e = cudaMemset(*memory, 0, bytes);
     if (e == cudaSuccess) {
         d->bytes += (int64_t)bytes;
         return F5_OK;

@@ -124,10 +124,6 @@ def keep_rows(made, n):
     return kept.to(torch.uint8)
 
 
-def constant(value):
-    return lambda made: value
-
-
 # ---- the ops
 
 def norm(dim, one_plus):
@@ -260,6 +256,6 @@ def istft(padding):
     def outputs(n):
         return 256 * (max(n, 1) - 1 if center else n)
     return Op("istft", padding, 1, truth, rows={"h": head}, outputs=outputs,
-              shared={"window": constant(torch.hann_window(1024, dtype=torch.float64, device="cuda").float())},
+              shared={"window": lambda made: torch.hann_window(1024, dtype=torch.float64, device="cuda").float()},
               scratch={"scratch": lambda pack: (pack.rows, 1024)},
               padding=cbind.ISTFT_CENTER if center else cbind.ISTFT_SAME)
