@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Proof that model.py is F5-TTS: the same random weights and inputs through upstream's own package and through model.py.
+"""Proof that model.py is F5-TTS: the same random weights and inputs through upstream's own package and model.py.
 
 Run by hand, not by `make test`: it needs upstream's packages on the path (README.md has the commands).
 Every line prints the relative L2 distance ‖ours - upstream‖ / ‖upstream‖; above the bar the script exits 1.
@@ -21,7 +21,8 @@ import model as ours  # noqa: E402
 BAR = 1e-5
 # Imported by upstream's modules for training, downloads and other vocoders; nothing compared here runs them.
 NOT_EXERCISED = ("transformers", "librosa", "librosa.filters", "ema_pytorch", "accelerate", "accelerate.utils", "wandb",
-                 "datasets", "huggingface_hub", "scipy", "scipy.signal", "scipy.integrate", "encodec", "einx", "torch.func")
+                 "datasets", "huggingface_hub", "scipy", "scipy.signal", "scipy.integrate", "encodec", "einx",
+                 "torch.func")
 
 
 class Absent(types.ModuleType):
@@ -61,7 +62,7 @@ def import_upstream():
 
 
 def randomize(module, generator):
-    """Fresh weights at working scale: upstream starts AdaLN and the output at zero, where half the model is not seen."""
+    """Fresh weights at working scale: upstream starts AdaLN and the output at zero, which hides half the model."""
     for name, p in module.named_parameters():
         if "attn_norm.linear" in name or "norm_out.linear" in name or "proj_out" in name:
             scale, shift = 0.02, 0.0

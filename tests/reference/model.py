@@ -1,8 +1,8 @@
 """F5-TTS in plain tensor operations: what libf5tts must compute.
 
 One sequence at a time, nothing padded, nothing cached. Weights are a dict of tensors under upstream's names
-("transformer.…" for the acoustic model, "backbone.…" and "head.…" for Vocos), all of one dtype on one device; that dtype
-is the dtype of the computation, except that times, angles and the ODE state are never narrower than float32.
+("transformer.…" for the acoustic model, "backbone.…" and "head.…" for Vocos), all of one dtype on one device; that
+dtype is the dtype of the computation, except that times, angles and the ODE state are never narrower than float32.
 On a GPU switch TF32 off first (`exact_math`).
 
     N frames   D model width   H heads of 64   T text width   mel [N,100], natural log, 24 kHz, hop 256
@@ -144,7 +144,7 @@ def text_block(w, p, x):
 
 
 def spread(x, frames):
-    """The rows of x [n,T] repeated in order to fill `frames`: the last (frames mod n) rows once more than the others."""
+    """The rows of x [n,T] repeated in order to fill `frames`: the last (frames mod n) once more than the others."""
     n = x.shape[0]
     if n == 0:
         return x.new_zeros(frames, x.shape[1])

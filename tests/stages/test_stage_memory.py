@@ -16,4 +16,5 @@ def test_no_allocation_after_open(zoo, seed):
         phase, name, count = line.split()
         counts[phase, name.split(".")[0]] = int(count)
     assert counts["open", "libf5tts"] > 5, f"the counter does not count: {counts}"
-    assert counts.get(("requests", "libf5tts"), 0) == 0, counts
+    # libgomp takes a record for each parallel region when there is but one thread; nobody else may take anything
+    assert {name for phase, name in counts if phase == "requests"} <= {"libgomp"}, counts

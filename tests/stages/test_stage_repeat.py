@@ -37,6 +37,23 @@ def test_same_seed_ten_times(zoo, rng):
     assert np.abs(first[generated] - other[generated]).max() > 1e-3, "another seed must give another result"
 
 
+def test_settings_do_not_stick(zoo, rng):
+    """One engine through changing settings and lengths gives what a fresh engine gives: nothing kept from a call
+    (time grid, modulations, staging) reaches one that it does not fit."""
+    m = zoo["tiny"]
+    usual = dict(nfe=5, cfg=2.0, sway=-1.0, epss=True, midpoint=False)
+    changes = [{}, dict(sway=0.5), {}, dict(sway=None), dict(sway=0.0), dict(epss=False), dict(midpoint=True),
+               dict(cfg=0.0), dict(nfe=6), dict(cfg=3.0), {}]
+    requests = [stage.make_request(rng, m, int(n), 5, 6) for n in rng.integers(9, 60, len(changes))]
+    results = []
+    with f5lib.Engine(m.path, max_frames=64) as e:
+        for request, change in zip(requests, changes):
+            results.append(e.sample([request], **{**usual, **change})[0])
+    for request, change, mel in zip(requests, changes, results):
+        with f5lib.Engine(m.path, max_frames=64) as e:
+            assert cbind.same_bits(mel, e.sample([request], **{**usual, **change})[0]), change
+
+
 def test_seed_is_the_noise_it_draws(zoo, rng):
     """The traced noise, handed in as noise, gives the bits that the seed gives; the noise is standard normal."""
     m = zoo["tiny"]
