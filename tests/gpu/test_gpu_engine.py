@@ -84,6 +84,17 @@ def test_nothing_is_allocated_after_open(weights, rng):
         assert e.info()["graphs"] <= 10
 
 
+def test_no_host_allocation_after_open(demo):
+    """tests/c/count_allocations.c, after each bucket has been met once: neither the library nor CUDA's runtime in it."""
+    program = f5lib.library_path().parent.parent / "bin" / "count_allocations"
+    run = subprocess.run([program, demo[0], "1", "cuda"], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    counts = {tuple(line.split()[:2]): int(line.split()[2]) for line in run.stdout.splitlines()[1:]}
+    print("\n" + run.stdout)
+    assert sum(n for (phase, name), n in counts.items() if phase == "open" and name.startswith("libf5tts")) > 5
+    assert not any(phase == "requests" and name.startswith("libf5tts") for phase, name in counts), counts
+
+
 def test_memory_of_a_long_request(weights, rng):
     """v1_Base in fp16 opened for an L request: at most 1.2 GB beyond the CUDA context, and as announced."""
     torch.cuda.init()

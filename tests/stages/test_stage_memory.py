@@ -1,4 +1,4 @@
-"""Only opening allocates: 20 rounds of every kind of request, counted by tests/c/count_allocations.c."""
+"""Only opening allocates: 50 rounds of every kind of request, counted by tests/c/count_allocations.c."""
 import os
 import subprocess
 from pathlib import Path
