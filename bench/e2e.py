@@ -1,0 +1,180 @@
+"""bench/e2e.py — whole requests: f5tts beside PyTorch on the same weights, in one process, turn by turn.
+
+    make && python3 bench/e2e.py            # or: F5_BUILD=build-gpu python3 bench/e2e.py --sizes M --nfe 32 16 7
+
+A request is text and a voice of 5 s in host memory to samples in host memory, timed by the clock: tokens, noise, text
+encoder, ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s. PyTorch (torch_peer.py; upstream_peer.py where its
+packages are installed) gets tokens and mel ready-made. Error: generated frames against the float32 reference
+(tests/reference/model.py), same weights and noise, relative L2. Weights are random, of a trained model's size.
+
+The table is Markdown, to be pasted. --json FILE writes all of it; --history appends to bench/history/<gpu>.csv.
+"""
+import argparse
+import csv
+import datetime
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from workload import ROOT, SIZES, clock_ms, error, generated_seconds, reference_mel
+import f5file  # found by workload
+import f5lib
+import torch_peer
+
+RECORDING_SAMPLES = 120000  # 5 s: 469 mel frames
+TRANSCRIPT = "Some of what is said here was said before, by another voice."
+TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
+
+
+def recording(rng):
+    """Five seconds that rise and fall as speech does, loud enough to be left as they are."""
+    t = np.arange(RECORDING_SAMPLES) / 24000
+    loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
+    hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
+    return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
+
+
+class Ours:
+    """An engine with a voice; speak() is a request of so many frames."""
+
+    def __init__(self, path, samples, precision, frames, nfe):
+        self.engine = f5lib.Engine(path, device="cuda", precision=precision, max_frames=frames, max_batch=1,
+                                   max_evaluations=max(nfe))
+        self.voice_scope = self.engine.voice(samples, TRANSCRIPT, keep_whole=1)
+        self.voice, self.stats, self.seed = self.voice_scope.__enter__(), [], 0
+        self.cond = self.engine.mel(samples)
+        self.tokens = self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
+
+    def close(self):
+        self.voice_scope.__exit__(None, None, None)
+        self.engine.close()
+
+    def speak(self, frames, nfe):
+        self.seed += 1  # other noise, the same work
+        _, stats = self.engine.speak(self.voice, TEXT, fix_duration=round((frames + 0.5) * 256 / 24000, 4),
+                                     seed=self.seed, sample=dict(nfe=nfe))
+        assert stats["frames"] == frames, f"{stats['frames']} frames spoken, {frames} wanted"
+        self.stats.append(stats)
+
+    def stages(self, warm):
+        kept, self.stats = self.stats[warm:], []
+        return {k: statistics.median(s[k] for s in kept) for k in ("prepare_ms", "ode_ms", "vocos_ms", "total_ms")}
+
+
+def measure(ours, made, weights, upstream, size, nfe, args, rng):
+    """One row a candidate: f5tts, then the peers. upstream may be None."""
+    frames = SIZES[size]
+    noise = rng.standard_normal((frames, 100)).astype(np.float32)
+    wanted = reference_mel(made, ours.cond, ours.tokens, noise, nfe)
+    request = dict(cond=ours.cond, tokens=ours.tokens, frames=frames, noise=noise)
+    calls = {"f5tts": lambda: ours.speak(frames, nfe)}
+    errors = {"f5tts": error(ours.engine.sample([request], nfe=nfe)[0], wanted)}
+    torch_peer.choose_attention(weights, frames)
+    for mode in args.modes:
+        peer = torch_peer.Peer(weights, frames, len(ours.tokens), nfe, mode=mode, compile_mode=args.compile_mode)
+        peer(ours.cond, ours.tokens, noise)
+        errors[f"torch {mode}"] = error(peer.mel.cpu().numpy(), wanted)
+        calls[f"torch {mode}"] = lambda peer=peer: peer(ours.cond, ours.tokens)
+    if upstream:
+        calls["upstream"] = lambda: upstream(ours.cond, ours.tokens, frames, nfe)
+        errors["upstream"] = None  # draws its noise itself
+    times = clock_ms(calls, args.rounds)
+    stages = ours.stages(warm=len(ours.stats) - args.rounds)
+    fastest, rows = statistics.median(times["f5tts"]), []
+    for name, t in times.items():
+        low, *_, high = statistics.quantiles(t, n=10)
+        rows.append(dict(size=size, nfe=nfe, candidate=name, ms=statistics.median(t), low_ms=low, high_ms=high,
+                         rtf=statistics.median(t) / 1e3 / generated_seconds(frames), error=errors[name],
+                         against=statistics.median(t) / fastest, stages=stages if name == "f5tts" else None))
+    return rows
+
+
+def show(row):
+    wrong = "" if row["error"] is None else f"{row['error']:.1e}"
+    against = "" if row["candidate"] == "f5tts" else f"{row['against']:.2f}×"
+    print(f"| {row['size']} | {row['nfe']:>3} | {row['candidate']:<19} | {row['ms']:>7.1f} | {row['low_ms']:>7.1f} … "
+          f"{row['high_ms']:<7.1f} | {row['rtf']:.4f} | {against:>8} | {wrong:>7} |", flush=True)
+
+
+def commit():
+    """Short hash of the tree's commit, "+" if files differ from it."""
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    found = git("rev-parse", "--short", "HEAD")
+    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
+
+
+def append_history(rows, report):
+    """One line a figure: date, commit, GPU, case, figure, unit."""
+    slug = re.sub(r"[^a-z0-9]+", "-", report["gpu"].lower().replace("nvidia", "")).strip("-")
+    path = ROOT / "bench" / "history" / f"{slug}.csv"
+    path.parent.mkdir(exist_ok=True)
+    new = not path.exists()
+    with open(path, "a", newline="", encoding="utf-8") as f:
+        lines = csv.writer(f, lineterminator="\n")
+        if new:
+            lines.writerow(["date", "commit", "gpu", "case", "figure", "unit"])
+        for row in rows:
+            case = f"e2e {row['size']} nfe {row['nfe']} {report['precision']} {row['candidate']}"
+            figures = [(case, row["ms"], "ms")]
+            figures += [(f"{case} {k.removesuffix('_ms')}", v, "ms") for k, v in (row["stages"] or {}).items()]
+            figures += [(f"{case} error", row["error"], "rel. L2")] if row["error"] is not None else []
+            for what, figure, unit in figures:
+                lines.writerow([report["date"], report["commit"], report["gpu"], what, f"{figure:.4g}", unit])
+    return path
+
+
+def main():
+    p = torch_peer.options(__doc__.splitlines()[0])
+    p.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    p.add_argument("--upstream", action="store_true", help="also upstream's own package: see upstream_peer.py")
+    p.add_argument("--json", metavar="FILE")
+    p.add_argument("--history", action="store_true", help="append to bench/history/<gpu>.csv")
+    p.add_argument("--commit", default=commit(), help="what the history is told was measured")
+    args = p.parse_args()
+    if not torch.cuda.is_available():
+        sys.exit("bench/e2e.py needs a CUDA GPU that PyTorch can use")
+    rng = np.random.default_rng(args.seed)
+    report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=torch.cuda.get_device_name(),
+                  torch=torch.__version__, precision=args.precision, rounds=args.rounds, seed=args.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.f5"
+        made = f5file.write_model(path, "F5TTS_v1_Base", seed=args.seed,
+                                  dtype="fp16" if args.precision == "fp16" else "fp32")
+        ours = Ours(path, recording(rng), args.precision, max(SIZES[s] for s in args.sizes), args.nfe)
+    weights, upstream = torch_peer.Weights(made, torch_peer.DTYPES[args.precision]), None
+    if args.upstream:
+        from upstream_peer import Upstream
+        upstream = Upstream(made, weights.dtype)
+    info = ours.engine.info()
+    print(f"{report['gpu']}, f5tts {f5lib.library().f5_version().decode()} ({report['commit']}), torch {report['torch']}, "
+          f"{args.precision}, medians of {args.rounds} (10th … 90th percentile), seed {args.seed}\n"
+          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights and {info['arena_bytes'] / 1e6:.0f} MB to work in\n\n"
+          "| size | NFE | | ms | spread | RTF | f5tts is faster | error |\n|---|---|---|---|---|---|---|---|")
+    rows = []
+    for size, nfe in [(s, n) for s in args.sizes for n in args.nfe]:
+        found = measure(ours, made, weights, upstream, size, nfe, args, rng)
+        for row in found:
+            show(row)
+        rows += found
+    print("\nf5tts by stage, ms:")
+    for row in (r for r in rows if r["stages"]):
+        stages = ", ".join(f"{k.removesuffix('_ms')} {v:.2f}" for k, v in row["stages"].items())
+        print(f"{row['size']} NFE {row['nfe']}: {stages}")
+    ours.close()
+    if args.json:
+        Path(args.json).write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n")
+    if args.history:
+        print("appended to", append_history(rows, report).relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+"""bench/torch_peer.py — F5-TTS as upstream computes it, as fast as PyTorch makes it: what f5tts is held against.
+
+    python3 bench/torch_peer.py [--sizes S M L] [--nfe 32 16 7] [--modes eager graph compile compile+graph]
+
+A request runs as upstream's: both guidance branches as one batch, text features once, AdaLN modulations at every step,
+16-bit activations. Where upstream leaves something on the table that PyTorch has, the peer takes it: q, k and v are
+one product, angles and time grid are made once, attention is PyTorch's fastest backend at this length.
+
+    eager           op by op
+    graph           the same kernels, captured: text encoder, all steps and vocoder are one CUDA graph
+    compile         a whole step compiled by Inductor (fullgraph, static shapes), launched step by step
+    compile+graph   the compiled steps in one CUDA graph, likewise: the peer to beat
+
+Prints whole requests by the clock (arrays in host memory to samples in host memory), the work on the device by events,
+Vocos alone op by op, and the error against the float32 reference (tests/reference/model.py).
+
+Inductor's default mode is the fastest known: on an H200 max-autotune chose Triton products that win when timed alone and
+lose between the others, and compiling each block apart was a little slower than a whole step.
+"""
+import argparse
+import statistics
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from workload import (COND_FRAMES, REF_FRAMES, SIZES, clock_ms, device_ms, error, generated_seconds, random_request,
+                      reference, reference_mel)
+import random_checkpoint  # found by workload
+
+MODES = ("eager", "graph", "compile", "compile+graph")
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+# ---- weights --------------------------------------------------------------------------------------------------------
+
+
+def under(weights, prefix):
+    """The tensors whose names start with the prefix, without it."""
+    return {k[len(prefix):]: v for k, v in weights.items() if k.startswith(prefix)}
+
+
+class Weights:
+    """Upstream-named arrays on the GPU: the acoustic model in `dtype`, the vocoder in float32."""
+
+    def __init__(self, made, dtype=torch.float16, device="cuda"):
+        c = made["config"]
+        assert c["text_mask_padding"] and c["pe_attn_head"] is None and not (c["qk_norm"] or c["long_skip"]), \
+            "the peer is the v1 architecture"
+        self.heads, self.dtype, self.device = c["heads"], dtype, torch.device(device)
+        w = {k: torch.as_tensor(v, device=device).to(dtype) for k, v in under(made["model"], "transformer.").items()}
+        self.blocks = [under(w, f"transformer_blocks.{i}.") for i in range(c["depth"])]
+        for block in self.blocks:
+            for part in ("weight", "bias"):
+                block["attn.to_qkv." + part] = torch.cat([block.pop(f"attn.to_{x}.{part}") for x in "qkv"])
+        self.text_blocks = [under(w, f"text_embed.text_blocks.{i}.") for i in range(c["conv_layers"])]
+        self.outer = {k: v for k, v in w.items() if "_blocks." not in k}
+        v = {k: torch.as_tensor(x, device=device) for k, x in made["vocos"].items()}
+        self.vocos_blocks = [under(v, f"backbone.convnext.{i}.") for i in range(c["vocos_layers"])]
+        self.vocos = {k: x for k, x in v.items() if ".convnext." not in k}
+
+
+# ---- the acoustic model ---------------------------------------------------------------------------------------------
+
+
+def linear(w, name, x):
+    return F.linear(x, w[name + ".weight"], w[name + ".bias"])
+
+
+def conv(w, name, x, groups=1):
+    """x [B,C,N], same length."""
+    weight = w[name + ".weight"]
+    return F.conv1d(x, weight, w[name + ".bias"], padding=weight.shape[-1] // 2, groups=groups)
+
+
+def norm(x, w=None, name=None):
+    weight, bias = (w[name + ".weight"], w[name + ".bias"]) if w else (None, None)
+    return F.layer_norm(x, x.shape[-1:], weight, bias, eps=1e-6)
+
+
+def text_features(w, positions, tokens, frames):
+    """tokens [m] -> [2,frames,T]: the text, and the null text under the same mask."""
+    ids = F.pad(tokens[:frames] + 1, (0, frames - tokens.shape[0]))
+    mask = (ids > 0)[None, :, None]
+    x = F.embedding(torch.stack((ids, torch.zeros_like(ids))), w.outer["text_embed.text_embed.weight"])
+    x = (x + positions) * mask
+    for block in w.text_blocks:
+        h = conv(block, "dwconv", x.transpose(1, 2), groups=x.shape[2]).transpose(1, 2)
+        h = F.gelu(linear(block, "pwconv1", norm(h, block, "norm")))
+        energy = torch.linalg.vector_norm(h, dim=1, keepdim=True)
+        h = block["grn.gamma"] * (h * (energy / (energy.mean(dim=-1, keepdim=True) + 1e-6))) + block["grn.beta"] + h
+        x = (x + linear(block, "pwconv2", h)) * mask
+    return x
+
+
+def rotate(x, rope):
+    """x [B,H,N,64]: pairs (2i,2i+1) turned in float32."""
+    cos, sin = rope
+    wide = x.float()
+    turned = torch.stack((-wide[..., 1::2], wide[..., 0::2]), dim=-1).flatten(-2)
+    return (wide * cos + turned * sin).to(x.dtype)
+
+
+def dit_block(w, x, c, rope, heads):
+    """x [2,N,D], c [2,D] after SiLU."""
+    modulation = linear(w, "attn_norm.linear", c).unsqueeze(1)
+    shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.chunk(6, dim=-1)
+    h = norm(x) * (1 + scale_a) + shift_a
+    q, k, v = linear(w, "attn.to_qkv", h).unflatten(-1, (3, heads, 64)).permute(2, 0, 3, 1, 4)
+    h = F.scaled_dot_product_attention(rotate(q, rope), rotate(k, rope), v)
+    x = x + gate_a * linear(w, "attn.to_out.0", h.transpose(1, 2).flatten(2))
+    h = norm(x) * (1 + scale_m) + shift_m
+    return x + gate_m * linear(w, "ff.ff.2", F.gelu(linear(w, "ff.ff.0.0", h), approximate="tanh"))
+
+
+def velocity(w, x, time_features, fixed, rope):
+    """x [N,100] float32, time_features [256], fixed [2,N,100+T] (condition | text) -> [2,N,100]."""
+    outer = w.outer
+    c = F.silu(linear(outer, "time_embed.time_mlp.0", time_features.to(w.dtype).expand(2, -1)))
+    c = F.silu(linear(outer, "time_embed.time_mlp.2", c))
+    h = linear(outer, "input_embed.proj", torch.cat((x.to(w.dtype).expand(2, -1, -1), fixed), dim=-1))
+    y = h.transpose(1, 2)
+    for i in (0, 2):
+        y = F.mish(conv(outer, f"input_embed.conv_pos_embed.conv1d.{i}", y, groups=16))
+    h = h + y.transpose(1, 2)
+    for block in w.blocks:
+        h = dit_block(block, h, c, rope, w.heads)
+    scale, shift = linear(outer, "norm_out.linear", c).unsqueeze(1).chunk(2, dim=-1)
+    return linear(outer, "proj_out", norm(h) * (1 + scale) + shift)
+
+
+def euler_step(w, x, time_features, dt, fixed, rope, cfg):
+    given, null = velocity(w, x, time_features, fixed, rope).float().unbind(0)
+    return x + dt * (given + (given - null) * cfg)
+
+
+# ---- the vocoder ----------------------------------------------------------------------------------------------------
+
+
+def vocos(w, mel, window, envelope):
+    """mel [n,100] float32 -> samples [256 (n - 1)]."""
+    x = norm(conv(w.vocos, "backbone.embed", mel.t()[None]).transpose(1, 2), w.vocos, "backbone.norm")
+    for block in w.vocos_blocks:
+        h = conv(block, "dwconv", x.transpose(1, 2), groups=x.shape[2]).transpose(1, 2)
+        h = linear(block, "pwconv2", F.gelu(linear(block, "pwconv1", norm(h, block, "norm"))))
+        x = x + block["gamma"] * h
+    log_magnitude, phase = linear(w.vocos, "head.out", norm(x, w.vocos, "backbone.final_layer_norm")).chunk(2, dim=-1)
+    spectrum = torch.polar(log_magnitude.exp().clamp(max=100), phase)
+    pieces = torch.fft.irfft(spectrum, n=1024, dim=-1) * window
+    return overlap_add(pieces.transpose(1, 2)) / envelope  # torch.istft waits for the device, so it cannot be captured
+
+
+def overlap_add(pieces):
+    """[1,1024,n] at hop 256 -> [256 (n - 1)], half a window cut off on either side."""
+    n = pieces.shape[2]
+    whole = F.fold(pieces, output_size=(1, 256 * (n + 3)), kernel_size=(1, 1024), stride=(1, 256))
+    return whole.flatten()[512:-512]
+
+
+# ---- a request ------------------------------------------------------------------------------------------------------
+
+
+def choose_attention(weights, frames):
+    """Leaves only the fastest backend of scaled_dot_product_attention on for this shape; its name."""
+    backends = {"cuDNN": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION,
+                "efficient": SDPBackend.EFFICIENT_ATTENTION}
+    q = torch.randn(2, frames, weights.heads, 64, device="cuda", dtype=weights.dtype).transpose(1, 2)
+    took = {}
+    for name, backend in backends.items():
+        try:
+            with sdpa_kernel(backend):
+                took[name] = device_ms(lambda: F.scaled_dot_product_attention(q, q, q))
+        except RuntimeError:
+            continue
+    best = min(took, key=took.get)
+    torch.backends.cuda.enable_cudnn_sdp(best == "cuDNN")
+    torch.backends.cuda.enable_flash_sdp(best == "flash")
+    torch.backends.cuda.enable_mem_efficient_sdp(best == "efficient")
+    torch.backends.cuda.enable_math_sdp(False)
+    return best
+
+
+class Peer:
+    """Requests of one size. peer(cond, tokens) takes arrays in host memory and returns samples in host memory."""
+
+    def __init__(self, weights, frames, n_tokens, nfe=32, cfg=2.0, mode="compile+graph", compile_mode="default"):
+        self.w, self.frames, self.cfg = weights, frames, cfg
+        device = weights.device
+
+        def zeros(*shape, dtype=torch.float32):
+            return torch.zeros(*shape, dtype=dtype, device=device)
+
+        self.cond, self.noise, self.tokens = zeros(frames, 100), zeros(frames, 100), zeros(n_tokens, dtype=torch.long)
+        times = reference.time_grid(nfe, device=device)
+        self.dts = times.diff().unbind()
+        self.time_features = [reference.time_features(t) for t in times[:-1]]
+        self.positions = reference.text_positions(
+            frames, weights.outer["text_embed.text_embed.weight"].shape[1], weights.dtype, device)
+        frequencies = 10000.0 ** -(torch.arange(0, 64, 2, device=device) / 64)
+        angles = torch.outer(torch.arange(frames, device=device), frequencies)
+        self.rope = [f(angles).repeat_interleave(2, dim=1) for f in (torch.cos, torch.sin)]
+        self.window = reference.hann(torch.float32, device)
+        self.envelope = overlap_add(self.window.square()[None, :, None].expand(1, -1, frames - REF_FRAMES))
+        self.step = euler_step
+        if mode.startswith("compile"):
+            self.step = torch.compile(euler_step, mode=compile_mode, fullgraph=True, dynamic=False)
+        self.mel = self.samples = self.replay = None
+        started = time.perf_counter()
+        self.run()
+        if mode.endswith("graph"):
+            self.capture()
+        self.setup_seconds = time.perf_counter() - started
+
+    @torch.no_grad()
+    def ode(self):
+        text = text_features(self.w, self.positions, self.tokens, self.frames)
+        cond = self.cond.to(self.w.dtype)
+        fixed = torch.cat((torch.stack((cond, torch.zeros_like(cond))), text), dim=-1)
+        x = self.noise
+        for features, dt in zip(self.time_features, self.dts):
+            x = self.step(self.w, x, features, dt, fixed, self.rope, self.cfg)
+        return torch.cat((self.cond[:COND_FRAMES], x[COND_FRAMES:]))
+
+    @torch.no_grad()
+    def vocode(self, mel):
+        return vocos(self.w, mel[REF_FRAMES:], self.window, self.envelope)
+
+    def run(self):
+        self.mel = self.ode()
+        self.samples = self.vocode(self.mel)
+
+    def capture(self):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                self.run()
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.run()
+        self.replay = graph.replay
+
+    def __call__(self, cond, tokens, noise=None):
+        self.cond[:len(cond)].copy_(torch.from_numpy(cond))
+        self.tokens.copy_(torch.from_numpy(tokens))
+        if noise is None:
+            self.noise.normal_()
+        else:
+            self.noise.copy_(torch.from_numpy(noise))
+        (self.replay or self.run)()
+        return self.samples.cpu().numpy()
+
+
+# ---- alone ----------------------------------------------------------------------------------------------------------
+
+
+def options(description):
+    p = argparse.ArgumentParser(description=description)
+    p.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
+    p.add_argument("--nfe", nargs="+", type=int, default=[32])
+    p.add_argument("--modes", nargs="*", choices=MODES, default=["eager", "compile", "compile+graph"])
+    p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
+    p.add_argument("--precision", choices=DTYPES, default="fp16")
+    p.add_argument("--rounds", type=int, default=20)
+    p.add_argument("--seed", type=int, default=int(time.time()))
+    return p
+
+
+def main():
+    args = options(__doc__.splitlines()[0]).parse_args()
+    rng = np.random.default_rng(args.seed)
+    config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["F5TTS_v1_Base"]}
+    vocab_size = len(random_checkpoint.default_vocab())
+    made = dict(config=config, model=random_checkpoint.draw_all(
+        random_checkpoint.acoustic_tensors(config, vocab_size), args.seed),
+        vocos=random_checkpoint.draw_all(random_checkpoint.vocos_tensors(config), args.seed))
+    weights = Weights(made, DTYPES[args.precision])
+    print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {args.precision}, medians of {args.rounds}, "
+          f"seed {args.seed}")
+    print(f"{'size, nfe, mode':<26}{'request ms':>11}{'device ms':>11}{'Vocos ms':>10}{'RTF':>9}{'error':>10}"
+          f"{'set-up s':>10}  attention")
+    for size, nfe in [(s, n) for s in args.sizes for n in args.nfe]:
+        frames = SIZES[size]
+        attention = choose_attention(weights, frames)
+        cond, tokens, noise = random_request(rng, frames, vocab_size)
+        wanted = reference_mel(made, cond, tokens, noise, nfe)
+        for mode in args.modes:
+            peer = Peer(weights, frames, len(tokens), nfe, mode=mode, compile_mode=args.compile_mode)
+            peer(cond, tokens, noise)
+            wrong = error(peer.mel.cpu().numpy(), wanted)
+            request = statistics.median(clock_ms({mode: lambda: peer(cond, tokens)}, args.rounds)[mode])
+            device, vocoder = (device_ms(call, args.rounds) for call in
+                               (peer.replay or peer.run, lambda: peer.vocode(peer.mel)))
+            print(f"{f'{size}  {nfe:>2}  {mode}':<26}{request:>11.1f}{device:>11.1f}{vocoder:>10.2f}"
+                  f"{request / 1e3 / generated_seconds(frames):>9.4f}{wrong:>10.1e}{peer.setup_seconds:>10.1f}"
+                  f"  {attention}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
