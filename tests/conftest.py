@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-SEED = int(os.environ.get("F5_TEST_SEED") or int.from_bytes(os.urandom(4), "little"))
+from seeds import SEED  # noqa: E402
 
 
 def pytest_report_header(config):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bad_safetensors import container_cases, good_models, model_cases
-from conftest import SEED
+from seeds import SEED
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:allocator_may_return_null=1", "UBSAN_OPTIONS": "exitcode=99"}
