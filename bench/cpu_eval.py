@@ -6,7 +6,8 @@
 Ours is the time of one Euler step of f5_sample, from one progress callback to the next; PyTorch runs inside the
 callback, so that the two alternate A B A B on the same threads. Both compute the same velocity, which is checked.
 PyTorch's evaluation takes the two branches as one batch, as upstream does, text features beforehand. Upstream computes
-the AdaLN modulations in every evaluation, ours once per time grid; their share is printed.
+the AdaLN modulations in every evaluation, ours once per time grid; their share is printed. On a machine that others
+use too, set OMP_WAIT_POLICY=passive: waiting threads that spin take the cores that both sides are timed on.
 """
 import argparse
 import os
