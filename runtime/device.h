@@ -19,6 +19,8 @@ struct device {
     int64_t bytes;       /* held by alloc and by the device itself */
     bool fixed_slots;    /* a pack always has the engine's max_batch slots */
 
+    /* makes it the calling thread's current device: first thing in every call, for callers change threads */
+    f5_status (*enter)(device *d);
     f5_status (*alloc)(device *d, size_t bytes, const char *what, void **memory, f5_error *error);
     void (*release)(device *d, void *memory);
     /* host memory that copies at full speed (pinned) */

@@ -11,6 +11,11 @@ typedef struct {
     ops ops;
 } device_cpu;
 
+static f5_status cpu_enter(device *d) {
+    (void)d;
+    return F5_OK;
+}
+
 static f5_status cpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
     *memory = aligned_alloc(ARENA_ALIGN, (bytes / ARENA_ALIGN + 1) * ARENA_ALIGN);
     if (*memory) {
@@ -55,6 +60,7 @@ f5_status device_cpu_open(device **d, f5_error *error) {
                          .precision = F5_F32,
                          .host_memory = true,
                          .bucket_rows = 1,
+                         .enter = cpu_enter,
                          .alloc = cpu_alloc,
                          .release = cpu_release,
                          .alloc_host = cpu_alloc,

@@ -118,6 +118,11 @@ static f5_status graph_on_gpu(ops *o, const uint8_t *key, ops_body body, void *u
 
 /* ---- memory */
 
+static f5_status gpu_enter(device *d) {
+    device_cuda *c = (device_cuda *)d;
+    return cuda_status(c, "device", cudaSetDevice(c->context.device));
+}
+
 static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
     cudaError_t e = cudaMalloc(memory, bytes > 0 ? bytes : 1);
     /* inert tails of buckets are multiplied too, and thrown away: let even those be numbers that somebody wrote */
@@ -212,6 +217,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
                          .bytes = (int64_t)workspace,
                          .bucket_rows = 64,
                          .fixed_slots = true,
+                         .enter = gpu_enter,
                          .alloc = gpu_alloc,
                          .release = gpu_release,
                          .alloc_host = gpu_alloc_host,

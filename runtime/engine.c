@@ -242,6 +242,7 @@ void engine_close(engine *e) {
     if (!e) return;
     device *d = e->device;
     if (d) {
+        (void)d->enter(d);
         if (e->arena_memory) d->release(d, e->arena_memory);
         if (e->device_memory) d->release(d, e->device_memory);
         if (e->device_weights) d->release(d, e->device_weights);
@@ -285,6 +286,8 @@ static f5_status begin(engine *e, f5_error *error) {
     if (e->dead[0])
         return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another",
                        e->dead);
+    if (e->device->enter(e->device) != F5_OK)
+        return f5_fail(error, F5_E_DEVICE, "%s cannot be used by this thread", e->device->name);
     if (!e->limits.poison) return F5_OK;
     if (e->device->poison(e->device, e->arena.base, e->arena.capacity) != F5_OK)
         return f5_fail(error, F5_E_DEVICE, "working memory cannot be written");
