@@ -1,21 +1,32 @@
 #!/usr/bin/env bash
-# compute-sanitizer's four tools over a short synthesis and every n-th op test. After tests/gpu/run.sh has built.
-# Usage: F5_BUILD=folder tests/gpu/sanitize.sh [n, default 40]; ends with a line for each tool and fails on any error.
+# compute-sanitizer's four tools, side by side, over a short synthesis and every n-th op test; after tests/gpu/run.sh has
+# built. Usage: F5_BUILD=folder tests/gpu/sanitize.sh [n, default 40]; prints a line for each and fails on any error.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export F5_BUILD=${F5_BUILD:-$root/build-gpu} F5_GPU_SAMPLE=${1:-40} F5_TEST_SEED=1 PYTORCH_NO_CUDA_MEMORY_CACHING=1
 cd "$root"
-failed=0
+logs=$(mktemp -d)
+ops="-m pytest -q -p no:cacheprovider tests/gpu/test_gpu_attention.py tests/gpu/test_gpu_linear.py
+     tests/gpu/test_gpu_small_ops.py"
+
+check() { # name, tool, what
+    timeout -s KILL "${F5_SANITIZE_SECONDS:-600}" compute-sanitizer --tool "$2" --error-exitcode 9 ${PYTHON:-python3} $3 \
+        > "$logs/$1" 2>&1
+    echo $? > "$logs/$1.rc"
+}
 for tool in memcheck racecheck initcheck synccheck; do
-    for what in "tests/gpu/short_synth.py" "-m pytest -q -p no:cacheprovider tests/gpu/test_gpu_attention.py
-                tests/gpu/test_gpu_linear.py tests/gpu/test_gpu_small_ops.py"; do
-        # torch's own kernels are not ours to judge, and initcheck cannot see what its allocator hands out uninitialised
-        [ $tool = initcheck ] && [[ $what == *pytest* ]] && continue
-        log=$(mktemp)
-        timeout -s KILL 240 compute-sanitizer --tool $tool --error-exitcode 9 ${PYTHON:-python3} $what > "$log" 2>&1
-        rc=$?
-        printf '%-10s %-26s exit %d  %s\n' $tool "${what:0:26}" $rc "$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log" | tail -1)"
-        [ $rc = 0 ] || { failed=1; grep -v '^$' "$log" | head -${F5_SANITIZE_LINES:-40}; }
-    done
+    check "$tool synthesis" $tool tests/gpu/short_synth.py &
+    # initcheck cannot see what torch's allocator hands out uninitialised, and its kernels are not ours to judge
+    [ $tool = initcheck ] || check "$tool ops" $tool "$ops" &
+done
+wait
+failed=0
+for log in "$logs"/*.rc; do
+    log=${log%.rc}
+    rc=$(cat "$log.rc")
+    summary=$(grep -E 'ERROR SUMMARY|RACECHECK SUMMARY' "$log" | tail -1)
+    done=$(grep -E ' passed|short synthesis' "$log" | tail -1)
+    printf '%-22s exit %d  %s  %s\n' "${log##*/}" "$rc" "${summary#========= }" "$done"
+    [ "$rc" = 0 ] || { failed=1; grep -v '^$' "$log" | head -"${F5_SANITIZE_LINES:-30}"; }
 done
 exit $failed

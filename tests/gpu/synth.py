@@ -17,6 +17,8 @@ class Weights:
         self.paths, self.options = {}, {}
         made = f5file.write_model(folder / f"{BASE}.f5", BASE, seed=seed)
         self.paths[BASE] = folder / f"{BASE}.f5"
+        self.fp16_path = folder / f"{BASE}_fp16.f5"
+        f5file.write_f5(self.fp16_path, made, name=BASE, dtype="fp16")
         v0 = dict(made, config={**made["config"], "text_mask_padding": False, "pe_attn_head": 1})
         self.paths["F5TTS_Base"] = folder / "F5TTS_Base.f5"
         f5file.write_f5(self.paths["F5TTS_Base"], v0, name="F5TTS_Base")
