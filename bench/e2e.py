@@ -3,14 +3,15 @@
     make && python3 bench/e2e.py            # or: F5_BUILD=build-gpu python3 bench/e2e.py --sizes M --nfe 32 16 7
 
 A request is text and a voice of 5 s in host memory to samples in host memory, timed by the clock: tokens, noise, text
-encoder, ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s. PyTorch (torch_peer.py; upstream_peer.py where its
-packages are installed) gets tokens and mel ready-made. Error: generated frames against the float32 reference
-(tests/reference/model.py), same weights and noise, relative L2. Weights are random, of a trained model's size.
+encoder, ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s. PyTorch (torch_peer.py; with --upstream also
+upstream's package, upstream_peer.py) gets tokens and mel ready-made. Error: generated frames against the float32
+reference (tests/reference/model.py), same weights and noise, relative L2. Weights are random, of a trained model's size.
 
 The table is Markdown, to be pasted. --json FILE writes all of it; --history appends to bench/history/<gpu>.csv.
 """
 import argparse
 import csv
+import ctypes
 import datetime
 import json
 import re
@@ -42,13 +43,13 @@ def recording(rng):
 
 
 class Ours:
-    """An engine with a voice; speak() is a request of so many frames."""
+    """An engine with a voice."""
 
     def __init__(self, path, samples, precision, frames, nfe):
         self.engine = f5lib.Engine(path, device="cuda", precision=precision, max_frames=frames, max_batch=1,
                                    max_evaluations=max(nfe))
         self.voice_scope = self.engine.voice(samples, TRANSCRIPT, keep_whole=1)
-        self.voice, self.stats, self.seed = self.voice_scope.__enter__(), [], 0
+        self.voice, self.stats = self.voice_scope.__enter__(), []
         self.cond = self.engine.mel(samples)
         self.tokens = self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
 
@@ -56,16 +57,37 @@ class Ours:
         self.voice_scope.__exit__(None, None, None)
         self.engine.close()
 
-    def speak(self, frames, nfe):
-        self.seed += 1  # other noise, the same work
-        _, stats = self.engine.speak(self.voice, TEXT, fix_duration=round((frames + 0.5) * 256 / 24000, 4),
-                                     seed=self.seed, sample=dict(nfe=nfe))
-        assert stats["frames"] == frames, f"{stats['frames']} frames spoken, {frames} wanted"
-        self.stats.append(stats)
+    def request(self, frames, nfe):
+        """A call that speaks so many frames into memory of its own."""
+        samples = np.full(256 * frames, np.nan, np.float32)
+        piece = f5lib.header().struct("f5_audio")
+
+        def keep(_, address):
+            audio = piece.from_address(address)
+            ctypes.memmove(samples.ctypes.data, audio.samples, 4 * audio.n_samples)
+            return 0
+
+        text, callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
+        params = f5lib.struct("f5_speak_params", text=ctypes.addressof(text),
+                              audio=ctypes.cast(callback, ctypes.c_void_p),
+                              fix_duration=round((frames + 0.5) * 256 / 24000, 4))
+        params.sample.nfe = nfe
+        held = params, text, callback
+
+        def speak():
+            params.seed += 1  # other noise, the same work
+            stats = f5lib.struct("f5_speak_stats")
+            f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(held[0]), ctypes.addressof(stats))
+            assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
+            self.stats.append(stats)
+            return samples[:round(stats.generated_seconds * 24000)]
+
+        return speak
 
     def stages(self, warm):
         kept, self.stats = self.stats[warm:], []
-        return {k: statistics.median(s[k] for s in kept) for k in ("prepare_ms", "ode_ms", "vocos_ms", "total_ms")}
+        fields = ("prepare_ms", "ode_ms", "vocos_ms", "total_ms")
+        return {field: statistics.median(getattr(s, field) for s in kept) for field in fields}
 
 
 def measure(ours, made, weights, upstream, size, nfe, args, rng):
@@ -74,7 +96,7 @@ def measure(ours, made, weights, upstream, size, nfe, args, rng):
     noise = rng.standard_normal((frames, 100)).astype(np.float32)
     wanted = reference_mel(made, ours.cond, ours.tokens, noise, nfe)
     request = dict(cond=ours.cond, tokens=ours.tokens, frames=frames, noise=noise)
-    calls = {"f5tts": lambda: ours.speak(frames, nfe)}
+    calls = {"f5tts": ours.request(frames, nfe)}
     errors = {"f5tts": error(ours.engine.sample([request], nfe=nfe)[0], wanted)}
     torch_peer.choose_attention(weights, frames)
     for mode in args.modes:
@@ -85,6 +107,7 @@ def measure(ours, made, weights, upstream, size, nfe, args, rng):
     if upstream:
         calls["upstream"] = lambda: upstream(ours.cond, ours.tokens, frames, nfe)
         errors["upstream"] = None  # draws its noise itself
+    assert np.isfinite(calls["f5tts"]()).all(), "f5tts spoke NaN or left samples unwritten"
     times = clock_ms(calls, args.rounds)
     stages = ours.stages(warm=len(ours.stats) - args.rounds)
     fastest, rows = statistics.median(times["f5tts"]), []
@@ -128,7 +151,7 @@ def append_history(rows, report):
             figures += [(f"{case} {k.removesuffix('_ms')}", v, "ms") for k, v in (row["stages"] or {}).items()]
             figures += [(f"{case} error", row["error"], "rel. L2")] if row["error"] is not None else []
             for what, figure, unit in figures:
-                lines.writerow([report["date"], report["commit"], report["gpu"], what, f"{figure:.4g}", unit])
+                lines.writerow([report["date"], report["commit"], report["gpu"], what, f"{figure:.5g}", unit])
     return path
 
 
@@ -155,9 +178,10 @@ def main():
         from upstream_peer import Upstream
         upstream = Upstream(made, weights.dtype)
     info = ours.engine.info()
-    print(f"{report['gpu']}, f5tts {f5lib.library().f5_version().decode()} ({report['commit']}), torch {report['torch']}, "
-          f"{args.precision}, medians of {args.rounds} (10th … 90th percentile), seed {args.seed}\n"
-          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights and {info['arena_bytes'] / 1e6:.0f} MB to work in\n\n"
+    version = f5lib.library().f5_version().decode()
+    print(f"{report['gpu']}, f5tts {version} ({report['commit']}), torch {report['torch']}, {args.precision}, "
+          f"medians of {args.rounds} (10th … 90th percentile), seed {args.seed}\n"
+          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB to work in\n\n"
           "| size | NFE | | ms | spread | RTF | f5tts is faster | error |\n|---|---|---|---|---|---|---|---|")
     rows = []
     for size, nfe in [(s, n) for s in args.sizes for n in args.nfe]:

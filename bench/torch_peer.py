@@ -14,8 +14,8 @@ one product, angles and time grid are made once, attention is PyTorch's fastest 
 Prints whole requests by the clock (arrays in host memory to samples in host memory), the work on the device by events,
 Vocos alone op by op, and the error against the float32 reference (tests/reference/model.py).
 
-Inductor's default mode is the fastest known: on an H200 max-autotune chose Triton products that win when timed alone and
-lose between the others, and compiling each block apart was a little slower than a whole step.
+Inductor's default mode is the fastest known: on an H200 max-autotune chose Triton products that win when timed alone
+and lose between the others, and compiling each block apart was a little slower than a whole step.
 """
 import argparse
 import statistics
@@ -28,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workload import (COND_FRAMES, REF_FRAMES, SIZES, clock_ms, device_ms, error, generated_seconds, random_request,
                       reference, reference_mel)
-import random_checkpoint  # found by workload
+import random_checkpoint as rc  # found by workload
 
 MODES = ("eager", "graph", "compile", "compile+graph")
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
@@ -155,8 +155,7 @@ def vocos(w, mel, window, envelope):
 def overlap_add(pieces):
     """[1,1024,n] at hop 256 -> [256 (n - 1)], half a window cut off on either side."""
     n = pieces.shape[2]
-    whole = F.fold(pieces, output_size=(1, 256 * (n + 3)), kernel_size=(1, 1024), stride=(1, 256))
-    return whole.flatten()[512:-512]
+    return F.fold(pieces, (1, 256 * (n + 3)), kernel_size=(1, 1024), stride=(1, 256)).flatten()[512:-512]
 
 
 # ---- a request ------------------------------------------------------------------------------------------------------
@@ -183,7 +182,7 @@ def choose_attention(weights, frames):
 
 
 class Peer:
-    """Requests of one size. peer(cond, tokens) takes arrays in host memory and returns samples in host memory."""
+    """Requests of one size. peer(cond, tokens): arrays in host memory to samples in host memory of the peer's."""
 
     def __init__(self, weights, frames, n_tokens, nfe=32, cfg=2.0, mode="compile+graph", compile_mode="default"):
         self.w, self.frames, self.cfg = weights, frames, cfg
@@ -196,8 +195,8 @@ class Peer:
         times = reference.time_grid(nfe, device=device)
         self.dts = times.diff().unbind()
         self.time_features = [reference.time_features(t) for t in times[:-1]]
-        self.positions = reference.text_positions(
-            frames, weights.outer["text_embed.text_embed.weight"].shape[1], weights.dtype, device)
+        text_dim = weights.outer["text_embed.text_embed.weight"].shape[1]
+        self.positions = reference.text_positions(frames, text_dim, weights.dtype, device)
         frequencies = 10000.0 ** -(torch.arange(0, 64, 2, device=device) / 64)
         angles = torch.outer(torch.arange(frames, device=device), frequencies)
         self.rope = [f(angles).repeat_interleave(2, dim=1) for f in (torch.cos, torch.sin)]
@@ -206,6 +205,7 @@ class Peer:
         self.step = euler_step
         if mode.startswith("compile"):
             self.step = torch.compile(euler_step, mode=compile_mode, fullgraph=True, dynamic=False)
+        self.heard = torch.empty(256 * (frames - REF_FRAMES - 1), pin_memory=device.type == "cuda")
         self.mel = self.samples = self.replay = None
         started = time.perf_counter()
         self.run()
@@ -246,12 +246,10 @@ class Peer:
     def __call__(self, cond, tokens, noise=None):
         self.cond[:len(cond)].copy_(torch.from_numpy(cond))
         self.tokens.copy_(torch.from_numpy(tokens))
-        if noise is None:
-            self.noise.normal_()
-        else:
-            self.noise.copy_(torch.from_numpy(noise))
+        self.noise.copy_(torch.randn_like(self.noise) if noise is None else torch.from_numpy(noise))
         (self.replay or self.run)()
-        return self.samples.cpu().numpy()
+        self.heard.copy_(self.samples)
+        return self.heard.numpy()
 
 
 # ---- alone ----------------------------------------------------------------------------------------------------------
@@ -272,11 +270,9 @@ def options(description):
 def main():
     args = options(__doc__.splitlines()[0]).parse_args()
     rng = np.random.default_rng(args.seed)
-    config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["F5TTS_v1_Base"]}
-    vocab_size = len(random_checkpoint.default_vocab())
-    made = dict(config=config, model=random_checkpoint.draw_all(
-        random_checkpoint.acoustic_tensors(config, vocab_size), args.seed),
-        vocos=random_checkpoint.draw_all(random_checkpoint.vocos_tensors(config), args.seed))
+    config, vocab_size = {**rc.OPTIONS, **rc.ARCHS["F5TTS_v1_Base"]}, len(rc.default_vocab())
+    made = dict(config=config, model=rc.draw_all(rc.acoustic_tensors(config, vocab_size), args.seed),
+                vocos=rc.draw_all(rc.vocos_tensors(config), args.seed))
     weights = Weights(made, DTYPES[args.precision])
     print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}, {args.precision}, medians of {args.rounds}, "
           f"seed {args.seed}")
