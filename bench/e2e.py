@@ -5,7 +5,7 @@
 A request is text and a voice of 5 s in host memory to samples in host memory, timed by the clock: tokens, noise, text
 encoder, ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s. PyTorch (torch_peer.py; with --upstream also
 upstream's package, upstream_peer.py) gets tokens and mel ready-made. Error: generated frames against the float32
-reference (tests/reference/model.py), same weights and noise, relative L2. Weights are random, of a trained model's size.
+reference (tests/reference/model.py), same weights and noise, relative L2. Weights are random, of trained size.
 
 The table is Markdown, to be pasted. --json FILE writes all of it; --history appends to bench/history/<gpu>.csv.
 """
@@ -181,7 +181,7 @@ def main():
     version = f5lib.library().f5_version().decode()
     print(f"{report['gpu']}, f5tts {version} ({report['commit']}), torch {report['torch']}, {args.precision}, "
           f"medians of {args.rounds} (10th … 90th percentile), seed {args.seed}\n"
-          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB to work in\n\n"
+          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB of work\n\n"
           "| size | NFE | | ms | spread | RTF | f5tts is faster | error |\n|---|---|---|---|---|---|---|---|")
     rows = []
     for size, nfe in [(s, n) for s in args.sizes for n in args.nfe]:
