@@ -39,8 +39,8 @@ void time_grid_fill(float *grid, int32_t nfe, bool use_epss, bool use_sway, floa
     }
 }
 
-int32_t solver_evaluations(const synth_solver *solver) {
-    return solver->midpoint ? 2 * solver->nfe : solver->nfe;
+int64_t solver_evaluations(const synth_solver *solver) {
+    return (solver->midpoint ? 2 : 1) * (int64_t)solver->nfe;
 }
 
 static bool schedule_matches(const schedule *s, const synth_solver *v) {
@@ -51,8 +51,8 @@ static bool schedule_matches(const schedule *s, const synth_solver *v) {
 f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const synth_solver *solver) {
     if (schedule_matches(s, solver)) return F5_OK;
     s->ready = false;
-    int32_t n = solver_evaluations(solver), D = m->config.dim;
-    if (n > s->max_evaluations) return F5_E_MEMORY;
+    if (solver_evaluations(solver) > s->max_evaluations) return F5_E_MEMORY;
+    int32_t n = (int32_t)solver_evaluations(solver), D = m->config.dim;
     time_grid_fill(s->grid, solver->nfe, solver->use_epss, solver->use_sway, solver->sway);
     for (int32_t i = 0; i < solver->nfe; i++) {
         float t = s->grid[i], dt = s->grid[i + 1] - t;

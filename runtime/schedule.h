@@ -26,7 +26,7 @@ typedef struct {
 /* Fills grid [nfe+1]: uniform or EPSS steps on [0,1], then sway  t + s (cos(pi t / 2) - 1 + t).  nfe >= 1. */
 void time_grid_fill(float *grid, int32_t nfe, bool use_epss, bool use_sway, float sway);
 
-int32_t solver_evaluations(const synth_solver *solver);
+int64_t solver_evaluations(const synth_solver *solver); /* of any nfe: requests are checked by it */
 
 /* Makes s hold the solver's grid and modulations; does nothing if it already does. Temporaries from the arena. */
 f5_status schedule_prepare(schedule *s, const model *m, ops *o, arena *a, const synth_solver *solver);

@@ -79,6 +79,19 @@ def test_packed_batch(zoo, rng):
     compare(m, requests, dict(nfe=5), "v1, packed")
 
 
+@pytest.mark.parametrize("settings", [
+    dict(nfe=0), dict(nfe=-1), dict(nfe=9), dict(nfe=5, midpoint=True), dict(nfe=2**30 + 1, midpoint=True),
+    dict(nfe=2**31 - 1, midpoint=True), dict(nfe=-(2**31), midpoint=True)], ids=str)
+def test_steps_beyond_those_opened_for(zoo, rng, settings):
+    """Refused before anything is written, also where twice the steps leave 32 bits."""
+    m = zoo["tiny"]
+    request = stage.make_request(rng, m, 9, 3, 2)
+    with f5lib.Engine(m.path, max_frames=16, max_evaluations=8) as e:
+        with pytest.raises(f5lib.Error, match=f"nfe is {settings['nfe']}.*max_evaluations"):
+            e.sample([request], **settings)
+        e.sample([request], nfe=8)
+
+
 def test_frames_are_at_least_one_more(zoo, rng):
     """A request for too few frames is raised to one more than the longer of text and reference."""
     m = zoo["tiny"]
