@@ -62,6 +62,11 @@ void f5_vocode_request_init(f5_vocode_request *r) {
 
 /* ---- engine */
 
+/* What a const engine shows may be changing in another thread's call: asking takes its turn like any other call. */
+static pthread_mutex_t *lock_of(const f5_engine *e) {
+    return (pthread_mutex_t *)&e->lock;
+}
+
 static void engine_free(f5_engine *e) {
     engine_close(e->core);
     free(e->text);
@@ -138,6 +143,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
     const model *m = engine_model(e->core);
     const model_config *c = &m->config;
     const engine_options *l = engine_limits(e->core);
+    pthread_mutex_lock(lock_of(e));
     f5_engine_info i = {.name = c->name,
                         .backbone = "DiT",
                         .tokenizer = tokenizer_name(c->tokenizer),
@@ -160,6 +166,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .max_evaluations = l->max_evaluations,
                         .device_bytes = engine_device_bytes(e->core),
                         .graphs = engine_graphs_captured(e->core)};
+    pthread_mutex_unlock(lock_of(e));
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 
@@ -168,7 +175,10 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     engine_cost cost;
     synth_solver solver = {.nfe = nfe, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
-    F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));
+    pthread_mutex_lock(lock_of(e));
+    f5_status status = engine_plan(e->core, frames, sequences, &solver, &cost, error);
+    pthread_mutex_unlock(lock_of(e));
+    if (status != F5_OK) return status;
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
     return params_write(info, &i, sizeof i, "f5_plan_info", error);
 }
