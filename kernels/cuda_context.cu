@@ -47,10 +47,13 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     c->workspace_bytes = workspace_bytes < kBlasBytes ? kBlasBytes : workspace_bytes;
     c->blas_bytes = kBlasBytes;
     if ((probe = cudaMalloc(&c->workspace, c->workspace_bytes)) != cudaSuccess ||
-        (probe = cudaMemset(c->workspace, 0, c->workspace_bytes)) != cudaSuccess) {
+        (probe = cudaMemset(c->workspace, 0, c->workspace_bytes)) != cudaSuccess ||
+        (probe = cudaStreamSynchronize(nullptr)) != cudaSuccess) { // our stream will not wait for the default one
         (void)cudaGetLastError(); /* not sticky: the device is still usable with less */
+        const size_t wanted = c->workspace_bytes;
+        cuda_context_close(c);
         return f5_fail(error, F5_E_MEMORY, "cuda:%d (%s): no room for a workspace of %zu MB; lower the limits", ordinal,
-                       c->name, c->workspace_bytes >> 20);
+                       prop.name, wanted >> 20);
     }
     if ((probe = cudaStreamCreateWithFlags(&c->owned, cudaStreamNonBlocking)) != cudaSuccess) {
         cuda_context_close(c);

@@ -124,9 +124,10 @@ static f5_status gpu_enter(device *d) {
 }
 
 static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
+    cudaStream_t stream = ((device_cuda *)d)->context.stream;
     cudaError_t e = cudaMalloc(memory, bytes > 0 ? bytes : 1);
     /* inert tails of buckets are multiplied too, and thrown away: let even those be numbers that somebody wrote */
-    if (e == cudaSuccess) e = cudaMemset(*memory, 0, bytes);
+    if (e == cudaSuccess) e = cudaMemsetAsync(*memory, 0, bytes, stream);
     if (e == cudaSuccess) {
         d->bytes += (int64_t)bytes;
         return F5_OK;
@@ -158,7 +159,11 @@ static void gpu_release_host(device *d, void *memory) {
 }
 
 static f5_status gpu_upload(device *d, void *to, const void *from, size_t bytes, f5_error *error) {
-    cudaError_t e = cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice);
+    /* in the stream of the ops, which does not wait for the default one: cudaMemcpy may return before the bytes of
+     * pageable memory have arrived */
+    cudaStream_t stream = ((device_cuda *)d)->context.stream;
+    cudaError_t e = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream);
+    if (e == cudaSuccess) e = cudaStreamSynchronize(stream);
     if (e == cudaSuccess) return F5_OK;
     return f5_fail(error, F5_E_DEVICE, "copy to %s failed: %s", d->name, cudaGetErrorString(e));
 }
