@@ -120,6 +120,8 @@ static f5_status graph_on_gpu(ops *o, const uint8_t *key, ops_body body, void *u
 
 static f5_status gpu_enter(device *d) {
     device_cuda *c = (device_cuda *)d;
+    (void)cudaGetLastError(); /* whatever this thread failed at before, here or elsewhere, is no failure of ours */
+    c->context.error.message[0] = 0;
     return cuda_status(c, "device", cudaSetDevice(c->context.device));
 }
 

@@ -283,6 +283,7 @@ int64_t engine_vocode_samples(const engine *e, int32_t frames) {
 
 /* Before every call that runs something. */
 static f5_status begin(engine *e, f5_error *error) {
+    e->ops->failure[0] = 0; /* an earlier call's is not this one's */
     if (e->dead[0])
         return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another",
                        e->dead);
