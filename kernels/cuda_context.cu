@@ -26,9 +26,9 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     if ((probe = cudaSetDevice(ordinal)) != cudaSuccess ||
         (probe = cudaGetDeviceProperties(&prop, ordinal)) != cudaSuccess)
         return f5_fail(error, F5_E_DEVICE, "cuda:%d cannot be used: %s", ordinal, cudaGetErrorString(probe));
-    if (prop.major < 8)
-        return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) has compute capability %d.%d; 8.0 or later is needed", ordinal,
-                       prop.name, prop.major, prop.minor);
+    if (prop.major < CUDA_OLDEST_MAJOR)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) has compute capability %d.%d; %d.0 or later is needed",
+                       ordinal, prop.name, prop.major, prop.minor, CUDA_OLDEST_MAJOR);
     c->device = ordinal;
     c->sm = 10 * prop.major + prop.minor;
     c->sm_count = prop.multiProcessorCount;

@@ -22,8 +22,8 @@ static f5_status choose_precision(const char *text, bool cuda, f5_dtype *precisi
 }
 
 #ifndef F5_HAVE_CUDA
-int32_t device_cuda_count(void) {
-    return 0;
+bool device_cuda_usable(void) {
+    return false;
 }
 
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
@@ -37,7 +37,7 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
     const char *name = spec ? spec : "auto";
     *choice = (device_choice){0};
     if (strcmp(name, "auto") == 0) {
-        choice->cuda = device_cuda_count() > 0;
+        choice->cuda = device_cuda_usable();
     } else if (strncmp(name, "cuda", 4) == 0 && (name[4] == '\0' || name[4] == ':')) {
         char *end = NULL;
         long ordinal = name[4] == ':' ? strtol(name + 5, &end, 10) : 0;

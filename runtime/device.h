@@ -59,6 +59,6 @@ f5_status device_open(const device_choice *choice, const device_needs *needs, de
 /* Backends: device_cpu.c always; device_cuda.c where the build has CUDA. */
 f5_status device_cpu_open(device **d, f5_error *error);
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
-int32_t device_cuda_count(void);
+bool device_cuda_usable(void); /* is there a device 0, and of an architecture we have code for? */
 
 #endif

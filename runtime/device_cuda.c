@@ -189,10 +189,11 @@ static void gpu_close(device *d) {
     free(c);
 }
 
-int32_t device_cuda_count(void) {
-    int count = 0;
-    if (cudaGetDeviceCount(&count) != cudaSuccess) return 0;
-    return count;
+bool device_cuda_usable(void) {
+    int major = 0;
+    cudaError_t e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+    if (e != cudaSuccess) (void)cudaGetLastError(); /* no driver or no device: not the caller's concern */
+    return e == cudaSuccess && major >= CUDA_OLDEST_MAJOR;
 }
 
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
