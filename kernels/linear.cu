@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "cuda/launch.cuh"
+#include "cuda/linear_hopper.cuh"
 
 namespace {
 
@@ -285,6 +286,28 @@ f5_status linear_finished(cuda_context *c, const linear_args *a, product p, bool
     return F5_OK;
 }
 
+/* ---- Hopper's own kernel */
+
+/* By shape and types alone, never by the row count: a row's bits must not depend on it. */
+bool has_hopper_kernel(const cuda_context *c, const linear_args *a) {
+    if (!c->hopper || c->force_portable || a->type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
+    if (((uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend) % 16 != 0) return false;
+    if (a->y_f32) return a->epilogue == LINEAR_RESIDUAL;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH;
+}
+
+f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) {
+    return for_dtype(c, "linear", a->type, [&](auto zero) -> f5_status {
+        using T = decltype(zero);
+        if constexpr (sizeof(T) == 2) {
+            if (a->epilogue == LINEAR_RESIDUAL) return linear_hopper::run<T, LINEAR_RESIDUAL>(c, a, rows);
+            if (a->epilogue == LINEAR_GELU_TANH) return linear_hopper::run<T, LINEAR_GELU_TANH>(c, a, rows);
+            return linear_hopper::run<T, LINEAR_NONE>(c, a, rows);
+        }
+        return F5_E_UNSUPPORTED;
+    });
+}
+
 } // namespace
 
 extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
@@ -292,6 +315,7 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     if (rows < 0 || a->in < 1 || a->out < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
     if (rows == 0) return F5_OK;
+    if (has_hopper_kernel(c, a)) return linear_by_hopper(c, a, rows);
     const bool y_f32 = a->y_f32 || a->type == F5_F32;
     product p = {};
     p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->type, p.f32_out = y_f32;

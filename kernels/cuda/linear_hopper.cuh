@@ -1,0 +1,382 @@
+/* linear_hopper.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
+ * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
+ *
+ *   producer   x [128,64] w [columns,64], step after step, into a ring of 4 to 6 stages
+ *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and residual, straight from registers
+ *
+ * Two blocks make a cluster: tiles side by side share their x, or tiles one below the other their w; each block fetches
+ * half of what is shared, for both. Blocks stay for the whole launch and take tiles in turn; while the groups finish
+ * one tile the producer fetches the next.
+ *
+ * The rows of w lie in shared memory in another order (the copy engine does it for nothing, its map of w is 5-D):
+ * row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of every
+ * sixteen are neighbours: its stores and its addends are 16 bytes of F32, 8 of 16-bit, whole sectors either way.
+ *
+ * The addend of a tile is asked for before its first product and waits in registers, as far as these reach.
+ *
+ * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
+ *
+ * Floor: 2·rows·in·out FLOP, see linear.cu. Shared memory feeds 128 bytes a cycle and multiprocessor: a tile of 256
+ * columns takes all of it (80 to multiply, 48 to refill), a tile of 128 columns would take 160. */
+#ifndef F5_LINEAR_HOPPER_CUH
+#define F5_LINEAR_HOPPER_CUH
+
+#include <cuda.h>
+
+#include "../linear.h"
+#include "launch.cuh"
+#include "linear_plan.h"
+#include "wgmma.cuh"
+
+namespace linear_hopper {
+
+constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
+constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
+constexpr int kSharedBytes = 201 << 10, kMostStages = 6; /* dynamic; the rest is for barriers, bias and gate */
+static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
+static_assert(kRows == LINEAR_TILE_ROWS, "linear_plan.h counts tiles");
+
+__host__ __device__ constexpr int stage_bytes(int columns) {
+    return (kRows + columns) * kStep * 2;
+}
+__host__ __device__ constexpr int stages_for(int columns) {
+    return (kSharedBytes - 1024) / stage_bytes(columns) < kMostStages ? (kSharedBytes - 1024) / stage_bytes(columns)
+                                                                      : kMostStages;
+}
+
+struct tensor_maps {
+    CUtensorMap x; /* [rows,in] in boxes of 128 rows, or 64 where the cluster shares them */
+    CUtensorMap w; /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns, or half of them */
+};
+
+struct product_args {
+    const float *bias, *gate, *addend;
+    void *y;
+    int rows, out, steps; /* steps along `in` */
+    int row_tiles, units; /* units of work: tiles, or pairs of them */
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+struct barriers {
+    uint64_t full[kMostStages], empty[kMostStages];
+};
+
+struct tile_place {
+    int row, column;
+};
+
+/* The tile of this block in a unit: neighbours in a launch are tiles one below the other, which share w in L2. */
+template <int columns, linear_share share>
+__device__ __forceinline__ tile_place find_tile(const product_args &d, int unit, int rank) {
+    if (share == LINEAR_SHARE_W) {
+        const int row_pairs = (d.row_tiles + 1) / 2;
+        return {(unit % row_pairs * 2 + rank) * kRows, unit / row_pairs * columns};
+    }
+    const int column = unit / d.row_tiles;
+    return {unit % d.row_tiles * kRows, (share == LINEAR_SHARE_X ? 2 * column + rank : column) * columns};
+}
+
+template <int columns> struct stage_counter {
+    int stage = 0;
+    uint32_t parity = 0;
+    __device__ __forceinline__ void next() {
+        if (++stage == stages_for(columns)) stage = 0, parity ^= 1;
+    }
+};
+
+/* ---- producer: one warp */
+template <int columns, linear_share share>
+__device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages, barriers *b,
+                                     int rank) {
+    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
+    stage_counter<columns> at;
+    for (int unit = blockIdx.x / cluster; unit < d.units; unit += gridDim.x / cluster) {
+        const tile_place t = find_tile<columns, share>(d, unit, rank);
+        for (int step = 0; step < d.steps; step++, at.next()) {
+            unsigned char *x = stages + at.stage * stage_bytes(columns), *w = x + kRows * kStep * 2;
+            uint64_t *full = &b->full[at.stage];
+            barrier_wait(&b->empty[at.stage], at.parity ^ 1); // in both blocks
+            if (threadIdx.x != 0) continue;
+            barrier_expect(full, stage_bytes(columns));
+            if (share == LINEAR_SHARE_X) {
+                tensor_load_to(3, x + rank * (kRows / 2) * kStep * 2, &maps.x, step * kStep, t.row + rank * (kRows / 2),
+                               full);
+                tensor_load_group(w, &maps.w, step * kStep, t.column / 16, full);
+            } else if (share == LINEAR_SHARE_W) {
+                tensor_load(x, &maps.x, step * kStep, t.row, full);
+                tensor_load_group_to(3, w + rank * (columns / 2) * kStep * 2, &maps.w, step * kStep,
+                                     (t.column + rank * (columns / 2)) / 16, full);
+            } else {
+                tensor_load(x, &maps.x, step * kStep, t.row, full);
+                tensor_load_group(w, &maps.w, step * kStep, t.column / 16, full);
+            }
+        }
+    }
+}
+
+/* ---- a group: 128 threads, 64 rows; see wgmma.cuh for what a thread holds */
+
+/* bias and gate of a tile's columns; two of each, so that a quick warp may fetch ahead of a slow one. */
+template <int columns> struct vectors { float bias[2][columns], gate[2][columns]; };
+
+template <int columns>
+__device__ __forceinline__ void fetch_vector(float *shared, const float *v, float otherwise, int thread, int first,
+                                             int out) {
+    if (thread < 0 || thread >= columns / 4) return;
+    if (v)
+        copy16_async(shared_address(shared + 4 * thread), first + 4 * thread < out ? v + first + 4 * thread : v,
+                     first + 4 * thread < out);
+    else
+        *reinterpret_cast<float4 *>(shared + 4 * thread) = make_float4(otherwise, otherwise, otherwise, otherwise);
+}
+
+/* a / (1 + exp(-2u)) = a/2 (1 + tanh u), u = sqrt(2/pi) (a + 0.044715 a^3) */
+__device__ __forceinline__ float gelu_tanh(float a) {
+    return a * rcp(1.0f + ex2(a * fmaf(a * a, -0.1029432395f, -2.3022081985f))); // -2u / ln 2
+}
+
+/* Guarded accesses as predicates: a branch for each would keep the compiler from overlapping them. The load is not to
+ * be put off: the point is to ask early. */
+__device__ __forceinline__ float4 load_if(bool live, const float *p) {
+    float4 v;
+    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\nmov.b32 %0, 0;\nmov.b32 %1, 0;\nmov.b32 %2, 0;\n"
+                 "mov.b32 %3, 0;\n@live ld.global.v4.f32 {%0,%1,%2,%3}, [%4];\n}\n"
+                 : "=&f"(v.x), "=&f"(v.y), "=&f"(v.z), "=&f"(v.w)
+                 : "l"(p), "r"((int)live)
+                 : "memory");
+    return v;
+}
+__device__ __forceinline__ void store_if(bool live, float *p, float4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.f32 [%4], {%0,%1,%2,%3};\n}\n" ::"f"(v.x),
+        "f"(v.y), "f"(v.z), "f"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, uint32_t low, uint32_t high) {
+    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(low),
+                 "r"(high), "l"(p), "r"((int)live)
+                 : "memory");
+}
+
+/* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
+template <typename T, int columns, int cluster>
+__device__ __forceinline__ void multiply(float (&acc)[columns / 2], stage_counter<columns> &at, int steps, uint64_t x,
+                                         uint64_t w, barriers *b) {
+    constexpr uint64_t stage_step = stage_bytes(columns) >> 4;
+    const int lane = threadIdx.x % 32;
+    auto release = [&](int stage) {
+        if (cluster == 1) {
+            if (lane == 0) barrier_arrive(&b->empty[stage]);
+        } else if (lane < 2) {
+            barrier_arrive_at(&b->empty[stage], lane);
+        }
+    };
+    int last = 0;
+    for (int step = 0; step < steps; step++) {
+        barrier_wait(&b->full[at.stage], at.parity);
+        wgmma_hold(acc);
+        wgmma_fence();
+#pragma unroll
+        for (int i = 0; i < kStep / 16; i++)
+            wgmma_64xn<T, columns>(acc, x + at.stage * stage_step + i * kStepAlongRow,
+                                   w + at.stage * stage_step + i * kStepAlongRow, step > 0 || i > 0);
+        wgmma_commit();
+        wgmma_hold(acc);
+        if (step > 0) {
+            wgmma_wait<1>();
+            release(last);
+        }
+        last = at.stage;
+        at.next();
+    }
+    wgmma_wait<0>();
+    wgmma_hold(acc);
+    release(last);
+}
+
+template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+__device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
+                                     vectors<columns> *v, int rank) {
+    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2, sixteens = columns / 16;
+    constexpr bool residual = epilogue == LINEAR_RESIDUAL;
+    constexpr int early = !residual        ? 0
+                          : columns <= 176 ? sixteens
+                          : columns == 192 ? 10
+                                           : 5; // sixteens whose addend fits into registers
+    const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32, part = lane % 4 * 4;
+    const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
+                   w = tile_descriptor(stages + kRows * kStep * 2);
+    stage_counter<columns> at;
+    float acc[columns / 2] = {};
+    int turn = 0;
+
+    for (int unit = blockIdx.x / cluster; unit < d.units; unit += gridDim.x / cluster, turn ^= 1) {
+        const tile_place t = find_tile<columns, share>(d, unit, rank);
+        const int row = t.row + group * 64 + warp * 16 + lane / 4; // and row + 8
+        const int wide[2] = {row < d.rows ? d.out - t.column : 0, row + 8 < d.rows ? d.out - t.column : 0};
+        const int64_t place[2] = {int64_t{row} * d.out + t.column + part, int64_t{row + 8} * d.out + t.column + part};
+
+        // what the epilogue will want
+        fetch_vector<columns>(v->bias[turn], d.bias, 0.0f, thread, t.column, d.out);
+        if (residual) fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
+        copy_commit();
+        float4 addend[residual ? sixteens : 1][2];
+#pragma unroll
+        for (int g = 0; g < early; g++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                addend[g][half] = load_if(16 * g < wide[half], d.addend + place[half] + 16 * g);
+
+        multiply<T, columns, cluster>(acc, at, d.steps, x, w, b);
+
+        copy_wait<0>();
+        named_sync(1 + group, 128);
+#pragma unroll
+        for (int g = 0; g < sixteens; g++) {
+            const float4 bias = *reinterpret_cast<const float4 *>(v->bias[turn] + 16 * g + part);
+            float4 gate = {};
+            if (residual) gate = *reinterpret_cast<const float4 *>(v->gate[turn] + 16 * g + part);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const bool live = 16 * g < wide[half];
+                float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
+                              acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
+                if constexpr (residual) {
+                    const float4 to = addend[g][half];
+                    store_if(live, static_cast<float *>(d.y) + place[half] + 16 * g,
+                             make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y), fmaf(gate.z, a[2], to.z),
+                                         fmaf(gate.w, a[3], to.w)));
+                } else {
+                    if (epilogue == LINEAR_GELU_TANH)
+                        for (float &value : a) value = gelu_tanh(value);
+                    store_if(live, static_cast<T *>(d.y) + place[half] + 16 * g, pack2<T>(a[0], a[1]),
+                             pack2<T>(a[2], a[3]));
+                }
+            }
+            // what this sixteen held, two others of addends may have
+#pragma unroll
+            for (int next = early + 2 * g; next < early + 2 * g + 2; next++)
+                if (residual && next < sixteens)
+#pragma unroll
+                    for (int half = 0; half < 2; half++)
+                        addend[next][half] = load_if(16 * next < wide[half], d.addend + place[half] + 16 * next);
+        }
+    }
+}
+
+#endif /* __CUDA_ARCH_FEAT_SM90_ALL */
+
+template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+__global__ void __launch_bounds__(kThreads, 1)
+    product(const __grid_constant__ product_args d, const __grid_constant__ tensor_maps maps) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char dynamic_shared[];
+    __shared__ barriers b;
+    __shared__ alignas(16) vectors<columns> v[kGroups];
+    unsigned char *stages = dynamic_shared + (-shared_address(dynamic_shared) & 1023u);
+    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
+    const int rank = cluster == 1 ? 0 : cluster_rank();
+
+    if (threadIdx.x == 0) {
+        tensor_map_prefetch(&maps.x);
+        tensor_map_prefetch(&maps.w);
+        for (int stage = 0; stage < stages_for(columns); stage++) {
+            barrier_init(&b.full[stage], 1);
+            barrier_init(&b.empty[stage], cluster * kGroups * 4); // one arrival of each warp that reads the stage
+        }
+        barrier_init_fence();
+    }
+    if (cluster == 1)
+        __syncthreads();
+    else
+        cluster_sync(); // the other block's barriers are ready too
+
+    if (threadIdx.x < 128) {
+        registers_give<kProducerRegisters>();
+        if (threadIdx.x < 32) feed<columns, share>(d, maps, stages, &b, rank);
+    } else {
+        registers_take<kGroupRegisters>();
+        const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
+        work<T, epilogue, columns, share>(d, group, stages, &b, &v[group], rank);
+    }
+    if (cluster > 1) cluster_sync(); // shared memory stays until the other block has written and arrived
+#else
+    __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
+#endif
+}
+
+/* ---- host */
+
+using encode_function = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
+                                     const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
+                                     CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+
+static inline bool encode(cuda_context *c, CUtensorMap *map, f5_dtype type, int rank, const void *base,
+                          const cuuint64_t *size, const cuuint64_t *stride, const cuuint32_t *box) {
+    const cuuint32_t step[5] = {1, 1, 1, 1, 1};
+    return reinterpret_cast<encode_function>(c->encode_tensor_map)(
+               map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+               (cuuint32_t)rank, const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
+               CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+}
+
+/* Rows past the end of x, and of w, and what in lacks to a whole step, are filled with zeros. */
+static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int rows, linear_plan plan) {
+    const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
+    const cuuint64_t x_size[2] = {width, (cuuint64_t)rows};
+    const cuuint32_t x_box[2] = {kStep, (cuuint32_t)kRows / (plan.share == LINEAR_SHARE_X ? 2 : 1)};
+    const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
+    const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
+    const cuuint32_t w_sixteens = (cuuint32_t)plan.columns / 16 / (plan.share == LINEAR_SHARE_W ? 2 : 1);
+    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, w_sixteens};
+    return encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
+           encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box);
+}
+
+template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps) {
+    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
+    auto kernel = product<T, epilogue, columns, share>;
+    F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
+    const int at_once = c->sm_count / cluster;
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = cluster, attribute.val.clusterDim.y = 1, attribute.val.clusterDim.z = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3((unsigned int)((d.units < at_once ? d.units : at_once) * cluster));
+    config.blockDim = dim3(kThreads);
+    config.dynamicSmemBytes = kSharedBytes;
+    config.stream = c->stream;
+    config.attrs = &attribute, config.numAttrs = 1;
+    CUDA_TRY(c, "linear", cudaLaunchKernelEx(&config, kernel, d, maps));
+    return F5_OK;
+}
+
+/* y = epilogue(x w^T); what a may be: has_hopper_kernel of linear.cu. */
+template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
+    const linear_plan plan = linear_choose(rows, a->in, a->out, c->sm_count);
+    tensor_maps maps;
+    if (!encode_maps(c, &maps, a, rows, plan))
+        return f5_fail(&c->error, F5_E_DEVICE, "linear: the driver refuses a tensor map of [%d,%d] x [%d,%d]", rows,
+                       a->in, a->out, a->in);
+    product_args d = {};
+    d.bias = a->bias, d.gate = a->gate, d.addend = a->addend, d.y = a->y;
+    d.rows = rows, d.out = a->out, d.steps = ceil_div(a->in, kStep);
+    d.row_tiles = plan.row_tiles, d.units = plan.units;
+    switch (plan.columns) {
+    case 128:
+        return launch<T, epilogue, 128, LINEAR_SHARE_NONE>(c, d, maps);
+    case 176:
+        return launch<T, epilogue, 176, LINEAR_SHARE_NONE>(c, d, maps);
+    case 192:
+        return launch<T, epilogue, 192, LINEAR_SHARE_NONE>(c, d, maps);
+    default:
+        return launch<T, epilogue, 256, LINEAR_SHARE_NONE>(c, d, maps);
+    }
+}
+
+} // namespace linear_hopper
+
+#endif
