@@ -217,17 +217,31 @@ f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_e
     return F5_OK;
 }
 
-static f5_status job_read(synth_job *job, const void *from, f5_error *error) {
+/* Element i of a caller's array, whose stride is the caller's idea of the struct's size. Element 0 is read first, so
+ * that a stride is not used before it was checked. */
+static f5_status request_read(void *to, size_t to_size, const void *requests, int32_t i, const char *name,
+                              f5_error *error) {
+    size_t stride, size;
+    memcpy(&stride, requests, sizeof stride);
+    const char *from = (const char *)requests + (size_t)i * stride;
+    F5_TRY(params_read(to, to_size, from, name, error));
+    memcpy(&size, from, sizeof size);
+    if (size == stride) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s %d has size %zu, the first has %zu: fill each with its _init function",
+                   name, i, size, stride);
+}
+
+static f5_status job_read(synth_job *job, const void *requests, int32_t i, f5_error *error) {
     f5_sample_request r;
     f5_sample_request_init(&r);
-    F5_TRY(params_read(&r, sizeof r, from, "f5_sample_request", error));
-    if (!r.mel) return f5_fail(error, F5_E_ARGUMENT, "f5_sample_request.mel is NULL: pass where the mel goes");
+    F5_TRY(request_read(&r, sizeof r, requests, i, "f5_sample_request", error));
+    if (!r.mel) return f5_fail(error, F5_E_ARGUMENT, "request %d: mel is NULL: pass where it goes", i);
     if (r.n_tokens < 0 || r.cond_frames < 0)
-        return f5_fail(error, F5_E_ARGUMENT, "f5_sample_request: n_tokens %d, cond_frames %d; must not be negative",
+        return f5_fail(error, F5_E_ARGUMENT, "request %d: n_tokens %d, cond_frames %d; must not be negative", i,
                        r.n_tokens, r.cond_frames);
     int64_t frames = f5_sample_frames(r.n_tokens, r.cond_frames, r.frames);
     if (frames > INT32_MAX)
-        return f5_fail(error, F5_E_ARGUMENT, "f5_sample_request: %lld frames are too many", (long long)frames);
+        return f5_fail(error, F5_E_ARGUMENT, "request %d: %lld frames are too many", i, (long long)frames);
     *job = (synth_job){.cond = r.cond,
                        .cond_frames = r.cond_frames,
                        .tokens = r.tokens,
@@ -238,11 +252,6 @@ static f5_status job_read(synth_job *job, const void *from, f5_error *error) {
                        .seed = r.seed,
                        .mel = r.mel};
     return F5_OK;
-}
-
-/* Element i of a caller's array, whose stride is the caller's idea of the struct's size. */
-static const void *request_at(const void *requests, size_t stride, int32_t i) {
-    return (const char *)requests + (size_t)i * stride;
 }
 
 static f5_status check_requests(const f5_engine *e, const void *requests, int32_t n, f5_error *error) {
@@ -261,8 +270,7 @@ f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sampl
     F5_TRY(solver_read(&solver, params, error));
     pthread_mutex_lock(&e->lock);
     f5_status status = F5_OK;
-    for (int32_t i = 0; i < n_requests && status == F5_OK; i++)
-        status = job_read(&e->jobs[i], request_at(requests, requests->size, i), error);
+    for (int32_t i = 0; i < n_requests && status == F5_OK; i++) status = job_read(&e->jobs[i], requests, i, error);
     if (status == F5_OK) status = engine_synth(e->core, &solver, e->jobs, n_requests, NULL, error);
     pthread_mutex_unlock(&e->lock);
     return status;
@@ -272,11 +280,11 @@ int64_t f5_vocode_samples(const f5_engine *e, int32_t frames) {
     return e ? engine_vocode_samples(e->core, frames) : 0;
 }
 
-static f5_status vocode_job_read(vocode_job *job, const void *from, f5_error *error) {
+static f5_status vocode_job_read(vocode_job *job, const void *requests, int32_t i, f5_error *error) {
     f5_vocode_request r;
     f5_vocode_request_init(&r);
-    F5_TRY(params_read(&r, sizeof r, from, "f5_vocode_request", error));
-    if (!r.mel || !r.samples) return f5_fail(error, F5_E_ARGUMENT, "f5_vocode_request: mel or samples is NULL");
+    F5_TRY(request_read(&r, sizeof r, requests, i, "f5_vocode_request", error));
+    if (!r.mel || !r.samples) return f5_fail(error, F5_E_ARGUMENT, "request %d: mel or samples is NULL", i);
     *job = (vocode_job){.mel = r.mel, .frames = r.frames, .samples = r.samples};
     return F5_OK;
 }
@@ -286,7 +294,7 @@ f5_status f5_vocode(f5_engine *e, const f5_vocode_request *requests, int32_t n_r
     pthread_mutex_lock(&e->lock);
     f5_status status = F5_OK;
     for (int32_t i = 0; i < n_requests && status == F5_OK; i++)
-        status = vocode_job_read(&e->vocode_jobs[i], request_at(requests, requests->size, i), error);
+        status = vocode_job_read(&e->vocode_jobs[i], requests, i, error);
     if (status == F5_OK) status = engine_vocode(e->core, e->vocode_jobs, n_requests, error);
     pthread_mutex_unlock(&e->lock);
     return status;
@@ -294,8 +302,9 @@ f5_status f5_vocode(f5_engine *e, const f5_vocode_request *requests, int32_t n_r
 
 f5_status f5_tokenize(const f5_engine *e, const char *text, int32_t *tokens, int32_t capacity, int32_t *n_tokens,
                       f5_error *error) {
-    if (!e || !text || !n_tokens || (capacity > 0 && !tokens) || capacity < 0)
+    if (!e || !text || !n_tokens || (capacity > 0 && !tokens))
         return f5_fail(error, F5_E_ARGUMENT, "f5_tokenize: engine, text, tokens or n_tokens is NULL");
+    if (capacity < 0) return f5_fail(error, F5_E_ARGUMENT, "f5_tokenize: capacity %d is negative", capacity);
     const model *m = engine_model(e->core);
     return tokenizer_run(m->config.tokenizer, &m->vocab, text, strlen(text), tokens, capacity, n_tokens, error);
 }

@@ -48,9 +48,12 @@ f5_status request_check_job(const model_config *config, const synth_job *j, int3
     if (config->text_blocks > 0 && j->frames > REQUEST_MAX_TEXT_POSITIONS)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; this model has %d text positions", i, j->frames,
                        REQUEST_MAX_TEXT_POSITIONS);
-    if (j->cond_frames < 0 || j->cond_frames > j->frames || (j->cond_frames > 0 && !j->cond))
+    if ((j->cond_frames > 0 && !j->cond) || (j->n_tokens > 0 && !j->tokens))
+        return f5_fail(error, F5_E_ARGUMENT, "request %d: cond or tokens is NULL, but cond_frames is %d, n_tokens %d",
+                       i, j->cond_frames, j->n_tokens);
+    if (j->cond_frames < 0 || j->cond_frames > j->frames)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: cond has %d frames of %d", i, j->cond_frames, j->frames);
-    if (j->n_tokens < 0 || j->n_tokens > j->frames || (j->n_tokens > 0 && !j->tokens))
+    if (j->n_tokens < 0 || j->n_tokens > j->frames)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %d tokens for %d frames", i, j->n_tokens, j->frames);
     for (int32_t t = 0; t < j->n_tokens; t++) {
         if (j->tokens[t] < 0 || j->tokens[t] >= config->vocab_size)
