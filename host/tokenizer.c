@@ -159,20 +159,9 @@ static f5_status split_pinyin(const char *text, size_t bytes, token_sink *sink, 
     return F5_OK;
 }
 
-/* Offset of the first malformed character, `bytes` if there is none. */
-static size_t valid_utf8(const char *text, size_t bytes) {
-    size_t at = 0;
-    for (uint32_t c; at < bytes;) {
-        int n = utf8_decode(text + at, bytes - at, &c);
-        if (n == 0) break;
-        at += (size_t)n;
-    }
-    return at;
-}
-
 f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, tokenizer_token_fn emit, void *user,
                           f5_error *error) {
-    size_t valid = valid_utf8(text, bytes);
+    size_t valid = utf8_valid_prefix(text, bytes);
     if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", valid);
     switch (kind) {
     case TOKENIZER_PINYIN:
