@@ -2,11 +2,13 @@
 #include "npy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "output_file.h"
 
@@ -126,8 +128,13 @@ static f5_status read_array(FILE *f, const char *path, int32_t cols, float **dat
 f5_status npy_read(const char *path, int32_t cols, float **data, int32_t *rows, f5_error *error) {
     *data = NULL;
     *rows = 0;
-    FILE *f = fopen(path, "rb");
-    if (!f) return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* not to wait for the other end of a pipe */
+    FILE *f = fd >= 0 ? fdopen(fd, "rb") : NULL;
+    if (!f) {
+        int reason = errno;
+        if (fd >= 0) close(fd);
+        return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", path, strerror(reason));
+    }
     f5_status status = read_array(f, path, cols, data, rows, error);
     fclose(f);
     if (status != F5_OK) {
