@@ -1,5 +1,6 @@
 /* cmd_infer.c — `f5tts infer`: a text spoken in the voice of a recording. Option names, short names and defaults are
  * those of upstream's command line (f5_tts/infer/infer_cli.py); unlike there, a value of 0 counts as given. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,7 @@ typedef struct {
 
 static f5_status read_text_file(const char *path, char **text, f5_error *error) {
     FILE *f = fopen(path, "rb");
-    if (!f) return f5_fail(error, F5_E_IO, "%s: cannot be opened", path);
+    if (!f) return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
     *text = malloc(MAX_TEXT_BYTES + 2);
     size_t n = *text ? fread(*text, 1, MAX_TEXT_BYTES + 1, f) : 0;
     bool failed = ferror(f) != 0;
@@ -99,9 +100,22 @@ static f5_status name_output(infer_run *r, f5_error *error) {
         snprintf(r->output_path, room, "%s", name);
     else
         snprintf(r->output_path, room, "%s/%s", o->output_dir, name);
-    F5_TRY(output_check(r->output_path, error));
-    if (o->save_mel) F5_TRY(output_check(o->save_mel, error));
-    if (o->spectrogram) F5_TRY(output_check(o->spectrogram, error));
+    return F5_OK;
+}
+
+/* What would fail after all the work fails before it, and no output takes the place of an input or of another output.
+ */
+static f5_status check_outputs(const infer_run *r, f5_error *error) {
+    const infer_options *o = r->o;
+    const char *files[] = {o->model,       o->ref_audio, o->gen_file,   o->init_noise,
+                           r->output_path, o->save_mel,  o->spectrogram};
+    enum { INPUTS = 4, FILES = sizeof files / sizeof *files };
+    for (int i = INPUTS; i < FILES; i++) {
+        if (!files[i]) continue;
+        F5_TRY(output_check(files[i], error));
+        for (int k = 0; k < i; k++)
+            if (files[k]) F5_TRY(output_check_distinct(files[i], files[k], error));
+    }
     return F5_OK;
 }
 
@@ -226,6 +240,7 @@ static void print_summary(const infer_run *r) {
 static f5_status run(infer_run *r, f5_error *error) {
     F5_TRY(take_text(r, error));
     F5_TRY(name_output(r, error));
+    F5_TRY(check_outputs(r, error));
     if (r->o->init_noise) F5_TRY(npy_read(r->o->init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
     F5_TRY(audio_read(&r->recording, r->o->ref_audio, error));
     F5_TRY(open_engine(r, error));

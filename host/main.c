@@ -21,7 +21,7 @@ typedef struct {
     int (*run)(int argc, char **argv);
 } subcommand;
 
-int main(int argc, char **argv) {
+static int run_command(int argc, char **argv) {
     static const subcommand commands[] = {{"infer", cmd_infer}, {"convert", cmd_convert}, {"info", cmd_info}};
     enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
     if (argc < 2) {
@@ -48,4 +48,12 @@ int main(int argc, char **argv) {
     }
     fprintf(stderr, "f5tts: no command '%s'; there are infer, convert, info, help and --version\n", wanted);
     return CLI_EXIT_USAGE;
+}
+
+/* What a full disk or a closed pipe swallowed must not pass for output. */
+int main(int argc, char **argv) {
+    int exit_code = run_command(argc, argv);
+    if (fflush(stdout) == 0 && !ferror(stdout)) return exit_code;
+    fputs("f5tts: standard output cannot be written\n", stderr);
+    return exit_code == CLI_EXIT_OK ? CLI_EXIT_FAILED : exit_code;
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,6 +14,13 @@ static f5_status check_replaceable(const char *path, f5_error *error) {
     if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
         return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
     return F5_OK;
+}
+
+f5_status output_check_distinct(const char *path, const char *other, f5_error *error) {
+    struct stat a, b;
+    bool same = strcmp(path, other) == 0;
+    if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return same ? f5_fail(error, F5_E_ARGUMENT, "%s: would overwrite %s: give another name", path, other) : F5_OK;
 }
 
 /* The folder of a file, to be freed; "." where the path has none. */
@@ -72,6 +80,9 @@ f5_status output_commit(output_file *f, f5_error *error) {
 }
 
 f5_status output_check(const char *path, f5_error *error) {
+    size_t bytes = strlen(path);
+    if (bytes == 0 || path[bytes - 1] == '/')
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: it names a folder", path);
     F5_TRY(check_replaceable(path, error));
     char *folder = folder_of(path);
     while (folder && access(folder, F_OK) != 0 && errno == ENOENT) {

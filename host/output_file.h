@@ -22,6 +22,9 @@ void output_abort(output_file *f);
  * folder that exists cannot be written to. */
 f5_status output_check(const char *path, f5_error *error);
 
+/* Refuses an output that would take the place of another file of the same command. F5_E_ARGUMENT names both. */
+f5_status output_check_distinct(const char *path, const char *other, f5_error *error);
+
 /* Makes the folder a file is to lie in, and those above it; one that exists is fine. */
 f5_status output_make_folder(const char *path, f5_error *error);
 

@@ -1,5 +1,6 @@
 """`f5tts infer` end to end on a tiny random model: what it makes, what it leaves behind, what it says when it fails."""
 import re
+import subprocess
 import wave
 
 import numpy as np
@@ -166,6 +167,10 @@ FAILURES = {
     "no device": (dict(device="abacus"), "abacus"),
     "output is a folder": (dict(output_dir="/", output_file="tmp"), "/tmp: cannot be written: it exists and is not a file"),
     "output nowhere": (dict(output_dir="/proc/nowhere"), "/proc/nowhere"),
+    "output ends in a slash": (dict(output_file="b/"), "/out/b/: cannot be written: it names a folder"),
+    "output over the recording": (dict(output_dir=".", output_file="{folder}/voice.wav"), "would overwrite .*voice.wav"),
+    "output over the model": (dict(output_file="{model}"), "would overwrite .*tiny.f5"),
+    "mel over the output": (dict(save_mel="{folder}/out/a.wav"), "would overwrite .*a.wav"),
     "mel nowhere": (dict(save_mel="/proc/a.npy"), "/proc/a.npy: cannot be written"),
     "folder is a file": (dict(spectrogram="/etc/passwd/a.png"), "/etc/passwd/a.png: cannot be written"),
     "picture nowhere": (dict(spectrogram="/proc/1/missing/a.png"), "/proc/1/missing/a.png: cannot"),
@@ -177,7 +182,8 @@ FAILURES = {
 def test_infer_failures(case, name):
     """Exit status 1, one line that says why, and no half-written file."""
     options, message = FAILURES[name]
-    result = case.run(**options)
+    result = case.run(**{k: v.format(folder=case.folder, model=case.path) if isinstance(v, str) else v
+                         for k, v in options.items()})
     lines = [line for line in result.stderr.splitlines() if not line.startswith("sampling ")]
     assert result.returncode == 1 and len(lines) == 1, result.stderr
     assert lines[0].startswith("f5tts infer: ") and re.search(message, lines[0]), lines[0]
@@ -221,6 +227,13 @@ def test_usage_errors(name):
     result = convert_lib.run("infer", *arguments)
     assert result.returncode == 2 and result.stdout == "", result.stdout
     assert message in result.stderr and "try 'f5tts infer --help'" in result.stderr, result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["help"], ["help", "infer"]], ids=" ".join)
+def test_output_that_cannot_be_written(arguments):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([convert_lib.program(), *arguments], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 1 and "standard output cannot be written" in result.stderr
 
 
 def test_help_and_version():
