@@ -184,6 +184,21 @@ def test_guide(gpu, seed, dim, branches, keep, on_device, lengths, tail):
 
 
 @pytest.mark.parametrize("dtype", small_ops.ALL, ids=NAMES.get)
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 2049, 10_000_003])
+def test_cast(gpu, seed, dtype, n):
+    """PyTorch rounds to nearest even too: the same bits over 16 decades, subnormal, infinite and rounded to infinity."""
+    normal = rows_of(seed, "cast", n)
+    x = normal(n) * 10.0 ** normal(n).mul(3).clamp(-10, 6)
+    x[n // 2] = float("-inf")
+    y = Output(n, dtype=dtype)
+    gpu.run("cast", n=n, x=x, y=y, type=dtype)
+    assert same_bits(y.check(), x.to(dtype))
+    x[n // 3] = float("nan")
+    gpu.run("cast", n=n, x=x, y=y, type=dtype)
+    assert torch.isnan(y.check()).nonzero().flatten().tolist() == [n // 3]
+
+
+@pytest.mark.parametrize("dtype", small_ops.ALL, ids=NAMES.get)
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 16, 33, 64, 129])
 def test_timestep(gpu, seed, dtype, n):
     t = torch.rand(n, generator=generator(seed, "timestep", n), device="cuda")
