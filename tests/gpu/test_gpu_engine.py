@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,44 @@ def test_same_seed_hundred_times(weights, rng):
             assert again.tobytes() == first.tobytes()
         other, = e.sample([dict(request, seed=8)], nfe=7)
         assert other.tobytes() != first.tobytes()
+
+
+def test_settings_do_not_stick(demo, rng):
+    """One engine through changing settings, each met twice with requests of its own: the second time a graph is replayed
+    whose modulations another grid has overwritten meanwhile. Fresh engines, launch by launch, give the same bits."""
+    path, vocab_size = demo
+    changes = [{}, dict(sway=0.5), dict(sway=None), dict(epss=False), dict(midpoint=True), dict(cfg=0.0), dict(cfg=3.0),
+               dict(nfe=6)]
+    settings = [{**dict(nfe=5), **change} for change in changes]
+    # both of a setting fall into the bucket of 128 rows, so the second one meets the first one's graph
+    cases = [(request_of(rng, int(rng.integers(70, 128)), 30, vocab_size), s) for s in settings + settings[::-1]]
+    limits = dict(max_frames=128, max_batch=2)
+    with f5lib.Engine(path, "cuda", "fp16", **limits) as e:
+        mels = [e.sample([request], **s)[0] for request, s in cases]
+        assert e.info()["graphs"] == len(changes)
+    for (request, s), mel in zip(cases, mels):
+        with f5lib.Engine(path, "cuda", "fp16", eager=1, **limits) as e:
+            assert e.sample([request], **s)[0].tobytes() == mel.tobytes(), s
+
+
+def test_any_thread_on_any_device(demo, rng):
+    """CUDA's current device is a thread's own: engines on the first and the last GPU (or two on the only one), opened
+    here, called from threads that never chose a device, capturing and replaying at the same time."""
+    path, vocab_size = demo
+    request, steps = request_of(rng, 100, 30, vocab_size), (5, 6, 7, 5, 6, 7)
+    devices = [f"cuda:{i}" for i in (0, torch.cuda.device_count() - 1)]
+    limits = dict(max_frames=128, max_batch=1)
+    want = []
+    for device in devices:
+        with f5lib.Engine(path, device, "fp16", eager=1, **limits) as e:
+            want.append([e.sample([request], nfe=n)[0].tobytes() for n in steps])
+    engines = [f5lib.Engine(path, device, "fp16", **limits) for device in devices]
+    with ThreadPoolExecutor(len(engines)) as pool:
+        got = list(pool.map(lambda e: [e.sample([request], nfe=n)[0].tobytes() for n in steps], engines))
+    for e in engines:
+        e.close()
+    print(f"\nengines on {' and '.join(devices)}")
+    assert got == want
 
 
 def test_noise_is_the_cpus(demo, rng):
