@@ -100,6 +100,8 @@ template <> f5_status attend<float>(cuda_context *c, const attention_args *, con
 extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
     if (a->heads < 1 || a->heads > 65535 || a->rope_heads < 0 || a->rope_heads > a->heads)
         return f5_fail(&c->error, F5_E_SHAPE, "attention: %d heads, %d of them rotated", a->heads, a->rope_heads);
+    if (!a->pack || !a->qkv || !a->y || a->y == a->qkv || (a->rope_heads > 0 && !a->rope))
+        return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a pointer is NULL, or y is qkv");
     if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
 
     attention_device d = {};
