@@ -223,7 +223,7 @@ int cmd_info(int argc, char **argv) {
         {"plan", NULL, CLI_FLAG, &o.plan, .help = "what a synthesis would take; opens the model"},
         {"frames", NULL, CLI_INT, &o.frames, .min = 2, .max = 65536, .argument = "N",
          .help = "of the plan, reference included; default 1024 (10.9 s)"},
-        {"sequences", NULL, CLI_INT, &o.sequences, .min = 1, .max = 1024, .argument = "N",
+        {"sequences", NULL, CLI_INT, &o.sequences, .min = 1, .max = 256, .argument = "N",
          .help = "of the plan, sharing the frames; default 1"},
         {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N",
          .help = "Euler steps of the plan; default 32"},

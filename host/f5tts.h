@@ -111,7 +111,8 @@ typedef struct {
     int32_t use_sway; /* 0: uniform grid; default 1 */
     int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
     int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
-    int (*progress)(void *user, int32_t step, int32_t steps); /* after each step; non-zero cancels */
+    /* After each step; non-zero cancels. On a GPU all steps are one launch: called once, when they are done. */
+    int (*progress)(void *user, int32_t step, int32_t steps);
     void *progress_user;
 } f5_sample_params;
 void f5_sample_params_init(f5_sample_params *params);
