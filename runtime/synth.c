@@ -135,8 +135,9 @@ f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *sol
 
     F5_TRY(vocode_slices(c, size, &a.device, host, jobs, a.x));
     F5_TRY(o->finish(o));
-    if (o->deferred && solver->progress) solver->progress(solver->progress_user, solver->nfe, solver->nfe);
     double end = now_ms();
+    if (o->deferred && solver->progress && solver->progress(solver->progress_user, solver->nfe, solver->nfe))
+        return F5_E_CANCELLED;
     if (times) {
         *times = (synth_times){
             .prepare_ms = ready - start, .ode_ms = solved - ready, .vocos_ms = end - solved, .total_ms = end - start};

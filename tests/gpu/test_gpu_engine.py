@@ -95,6 +95,20 @@ def test_any_thread_on_any_device(demo, rng):
     assert got == want
 
 
+def test_progress_reports_the_end_and_cancels(demo, rng):
+    """All steps are one launch, so the callback hears of the last one only; its refusal still stops what would follow
+    (the next chunk of a long text), and leaves the engine as good as new."""
+    path, vocab_size = demo
+    request, seen = request_of(rng, 100, 30, vocab_size), []
+    with f5lib.Engine(path, "cuda", "fp16", max_frames=128, max_batch=1) as e:
+        want, = e.sample([request], nfe=5, progress=lambda step, steps: seen.append((step, steps)))
+        assert seen == [(5, 5)]
+        with pytest.raises(f5lib.Error) as failure:
+            e.sample([request], nfe=5, progress=lambda step, steps: True)
+        assert failure.value.status == "F5_E_CANCELLED"
+        assert e.sample([request], nfe=5)[0].tobytes() == want.tobytes()
+
+
 def test_noise_is_the_cpus(demo, rng):
     """The same seed on the CPU and on the GPU in fp32: the same speech, to rounding."""
     path, vocab_size = demo
