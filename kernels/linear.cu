@@ -1,19 +1,23 @@
-/* linear.cu — the matrix product, by cuBLASLt; what its epilogues lack is done by one pass over an F32 product.
+/* linear.cu — the matrix product: on Hopper by a kernel of our own, elsewhere and for the rest by cuBLASLt, whose
+ * epilogues are completed by one pass over an F32 product.
  *
  * Floor: 2·rows·in·out FLOP. 2812 rows, 1024 -> 3072: 17.7 GFLOP, 23 µs at 775 TFLOP/s.
  *
+ *   epilogue                          done by
+ *   NONE, GELU_TANH, 16-bit y         on Hopper cuda/linear_hopper.cuh, where in and out are multiples of 64: all of it
+ *   RESIDUAL, F32 y, 16-bit x and w   likewise
+ *   NONE                              cuBLASLt, bias in its epilogue
+ *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
+ *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
+ *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit),
+ * then finish_rows: 12 to 16 bytes an element, most of them from L2
+ *
  * cuBLASLt is column-major: y^T [out,rows] = (w^T)^T [out,in] . x^T [in,rows], so w is its A (transposed), x its B.
  *
- *   epilogue                    done by
- *   NONE                        cuBLASLt, bias in its epilogue
- *   GELU_TANH, 16-bit y         cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
- *   RESIDUAL without gate, F32  cuBLASLt with C = addend, beta = 1
- *   the rest                    cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit), then
- *                               finish_rows: 12 to 16 bytes an element, most of them from L2
- *
  * The same bits every time: split-K and its reductions are excluded, so each element is one sum in one fixed order.
- * The same bits for a row in any bucket: a product over a pack uses the algorithm that cuBLASLt's heuristics give for
- * context.plan_rows rows, whatever the bucket; tile and order along `in` are the algorithm's, not the row count's. */
+ * The same bits for a row in any bucket: the Hopper kernel sums alike in every tile; a product by cuBLASLt over a pack
+ * uses the algorithm that its heuristics give for context.plan_rows rows, whatever the bucket, and tile and order along
+ * `in` are the algorithm's, not the row count's. */
 #include <cublasLt.h>
 #include <string.h>
 

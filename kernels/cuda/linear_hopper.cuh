@@ -1,23 +1,22 @@
 /* linear_hopper.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
  * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
  *
- *   producer   x [128,64] w [columns,64], step after step, into a ring of 4 to 6 stages
+ *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages
  *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and residual, straight from registers
  *
- * Two blocks make a cluster: tiles side by side share their x, or tiles one below the other their w; each block fetches
- * half of what is shared, for both. Blocks stay for the whole launch and take tiles in turn; while the groups finish
- * one tile the producer fetches the next.
+ * Blocks stay for the whole launch and take tiles in turn (cuda/linear_plan.h says how wide); while the groups finish a
+ * tile the producer fetches the next.
  *
- * The rows of w lie in shared memory in another order (the copy engine does it for nothing, its map of w is 5-D):
- * row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of every
- * sixteen are neighbours: its stores and its addends are 16 bytes of F32, 8 of 16-bit, whole sectors either way.
+ * The rows of w lie in shared memory in an order of their own, which costs nothing, as the copy engine's map of w is
+ * 5-D: row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of
+ * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32, 8 of 16-bit.
  *
  * The addend of a tile is asked for before its first product and waits in registers, as far as these reach.
  *
  * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
  *
- * Floor: 2·rows·in·out FLOP, see linear.cu. Shared memory feeds 128 bytes a cycle and multiprocessor: a tile of 256
- * columns takes all of it (80 to multiply, 48 to refill), a tile of 128 columns would take 160. */
+ * Floor: 2·rows·in·out FLOP, see linear.cu; a step of 64 on a tile is 4 cycles a column of the matrix unit. What it
+ * does not cover: the start of a launch, and the end of a tile, whose products are done and whose stores are not. */
 #ifndef F5_LINEAR_HOPPER_CUH
 #define F5_LINEAR_HOPPER_CUH
 
@@ -45,15 +44,15 @@ __host__ __device__ constexpr int stages_for(int columns) {
 }
 
 struct tensor_maps {
-    CUtensorMap x; /* [rows,in] in boxes of 128 rows, or 64 where the cluster shares them */
-    CUtensorMap w; /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns, or half of them */
+    CUtensorMap x; /* [rows,in] in boxes of 128 rows */
+    CUtensorMap w; /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns */
 };
 
 struct product_args {
     const float *bias, *gate, *addend;
     void *y;
-    int rows, out, steps; /* steps along `in` */
-    int row_tiles, units; /* units of work: tiles, or pairs of them */
+    int rows, out, steps; /* of 64 along `in` */
+    int row_tiles, tiles;
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -66,15 +65,9 @@ struct tile_place {
     int row, column;
 };
 
-/* The tile of this block in a unit: neighbours in a launch are tiles one below the other, which share w in L2. */
-template <int columns, linear_share share>
-__device__ __forceinline__ tile_place find_tile(const product_args &d, int unit, int rank) {
-    if (share == LINEAR_SHARE_W) {
-        const int row_pairs = (d.row_tiles + 1) / 2;
-        return {(unit % row_pairs * 2 + rank) * kRows, unit / row_pairs * columns};
-    }
-    const int column = unit / d.row_tiles;
-    return {unit % d.row_tiles * kRows, (share == LINEAR_SHARE_X ? 2 * column + rank : column) * columns};
+/* Neighbours in a launch are tiles one below the other: they share w in L2. */
+template <int columns> __device__ __forceinline__ tile_place find_tile(const product_args &d, int tile) {
+    return {tile % d.row_tiles * kRows, tile / d.row_tiles * columns};
 }
 
 template <int columns> struct stage_counter {
@@ -86,31 +79,19 @@ template <int columns> struct stage_counter {
 };
 
 /* ---- producer: one warp */
-template <int columns, linear_share share>
-__device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages, barriers *b,
-                                     int rank) {
-    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
+template <int columns>
+__device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
+                                     barriers *b) {
     stage_counter<columns> at;
-    for (int unit = blockIdx.x / cluster; unit < d.units; unit += gridDim.x / cluster) {
-        const tile_place t = find_tile<columns, share>(d, unit, rank);
+    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x) {
+        const tile_place t = find_tile<columns>(d, tile);
         for (int step = 0; step < d.steps; step++, at.next()) {
             unsigned char *x = stages + at.stage * stage_bytes(columns), *w = x + kRows * kStep * 2;
-            uint64_t *full = &b->full[at.stage];
-            barrier_wait(&b->empty[at.stage], at.parity ^ 1); // in both blocks
+            barrier_wait(&b->empty[at.stage], at.parity ^ 1);
             if (threadIdx.x != 0) continue;
-            barrier_expect(full, stage_bytes(columns));
-            if (share == LINEAR_SHARE_X) {
-                tensor_load_to(3, x + rank * (kRows / 2) * kStep * 2, &maps.x, step * kStep, t.row + rank * (kRows / 2),
-                               full);
-                tensor_load_group(w, &maps.w, step * kStep, t.column / 16, full);
-            } else if (share == LINEAR_SHARE_W) {
-                tensor_load(x, &maps.x, step * kStep, t.row, full);
-                tensor_load_group_to(3, w + rank * (columns / 2) * kStep * 2, &maps.w, step * kStep,
-                                     (t.column + rank * (columns / 2)) / 16, full);
-            } else {
-                tensor_load(x, &maps.x, step * kStep, t.row, full);
-                tensor_load_group(w, &maps.w, step * kStep, t.column / 16, full);
-            }
+            barrier_expect(&b->full[at.stage], stage_bytes(columns));
+            tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
+            tensor_load_group(w, &maps.w, step * kStep, t.column / 16, &b->full[at.stage]);
         }
     }
 }
@@ -160,18 +141,11 @@ __device__ __forceinline__ void store_if(bool live, void *p, uint32_t low, uint3
 }
 
 /* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
-template <typename T, int columns, int cluster>
+template <typename T, int columns>
 __device__ __forceinline__ void multiply(float (&acc)[columns / 2], stage_counter<columns> &at, int steps, uint64_t x,
                                          uint64_t w, barriers *b) {
     constexpr uint64_t stage_step = stage_bytes(columns) >> 4;
     const int lane = threadIdx.x % 32;
-    auto release = [&](int stage) {
-        if (cluster == 1) {
-            if (lane == 0) barrier_arrive(&b->empty[stage]);
-        } else if (lane < 2) {
-            barrier_arrive_at(&b->empty[stage], lane);
-        }
-    };
     int last = 0;
     for (int step = 0; step < steps; step++) {
         barrier_wait(&b->full[at.stage], at.parity);
@@ -185,20 +159,20 @@ __device__ __forceinline__ void multiply(float (&acc)[columns / 2], stage_counte
         wgmma_hold(acc);
         if (step > 0) {
             wgmma_wait<1>();
-            release(last);
+            if (lane == 0) barrier_arrive(&b->empty[last]);
         }
         last = at.stage;
         at.next();
     }
     wgmma_wait<0>();
     wgmma_hold(acc);
-    release(last);
+    if (lane == 0) barrier_arrive(&b->empty[last]);
 }
 
-template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
-                                     vectors<columns> *v, int rank) {
-    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2, sixteens = columns / 16;
+                                     vectors<columns> *v) {
+    constexpr int sixteens = columns / 16;
     constexpr bool residual = epilogue == LINEAR_RESIDUAL;
     constexpr int early = !residual        ? 0
                           : columns <= 176 ? sixteens
@@ -211,8 +185,8 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     float acc[columns / 2] = {};
     int turn = 0;
 
-    for (int unit = blockIdx.x / cluster; unit < d.units; unit += gridDim.x / cluster, turn ^= 1) {
-        const tile_place t = find_tile<columns, share>(d, unit, rank);
+    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
+        const tile_place t = find_tile<columns>(d, tile);
         const int row = t.row + group * 64 + warp * 16 + lane / 4; // and row + 8
         const int wide[2] = {row < d.rows ? d.out - t.column : 0, row + 8 < d.rows ? d.out - t.column : 0};
         const int64_t place[2] = {int64_t{row} * d.out + t.column + part, int64_t{row + 8} * d.out + t.column + part};
@@ -228,10 +202,10 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
             for (int half = 0; half < 2; half++)
                 addend[g][half] = load_if(16 * g < wide[half], d.addend + place[half] + 16 * g);
 
-        multiply<T, columns, cluster>(acc, at, d.steps, x, w, b);
+        multiply<T, columns>(acc, at, d.steps, x, w, b);
 
         copy_wait<0>();
-        named_sync(1 + group, 128);
+        named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
 #pragma unroll
         for (int g = 0; g < sixteens; g++) {
             const float4 bias = *reinterpret_cast<const float4 *>(v->bias[turn] + 16 * g + part);
@@ -267,7 +241,7 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
 
 #endif /* __CUDA_ARCH_FEAT_SM90_ALL */
 
-template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+template <typename T, linear_epilogue epilogue, int columns>
 __global__ void __launch_bounds__(kThreads, 1)
     product(const __grid_constant__ product_args d, const __grid_constant__ tensor_maps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -275,32 +249,26 @@ __global__ void __launch_bounds__(kThreads, 1)
     __shared__ barriers b;
     __shared__ alignas(16) vectors<columns> v[kGroups];
     unsigned char *stages = dynamic_shared + (-shared_address(dynamic_shared) & 1023u);
-    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
-    const int rank = cluster == 1 ? 0 : cluster_rank();
 
     if (threadIdx.x == 0) {
         tensor_map_prefetch(&maps.x);
         tensor_map_prefetch(&maps.w);
         for (int stage = 0; stage < stages_for(columns); stage++) {
             barrier_init(&b.full[stage], 1);
-            barrier_init(&b.empty[stage], cluster * kGroups * 4); // one arrival of each warp that reads the stage
+            barrier_init(&b.empty[stage], kGroups * 4); // one arrival of each warp that reads the stage
         }
         barrier_init_fence();
     }
-    if (cluster == 1)
-        __syncthreads();
-    else
-        cluster_sync(); // the other block's barriers are ready too
+    __syncthreads();
 
     if (threadIdx.x < 128) {
         registers_give<kProducerRegisters>();
-        if (threadIdx.x < 32) feed<columns, share>(d, maps, stages, &b, rank);
+        if (threadIdx.x < 32) feed<columns>(d, maps, stages, &b);
     } else {
         registers_take<kGroupRegisters>();
         const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
-        work<T, epilogue, columns, share>(d, group, stages, &b, &v[group], rank);
+        work<T, epilogue, columns>(d, group, stages, &b, &v[group]);
     }
-    if (cluster > 1) cluster_sync(); // shared memory stays until the other block has written and arrived
 #else
     __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
 #endif
@@ -322,58 +290,49 @@ static inline bool encode(cuda_context *c, CUtensorMap *map, f5_dtype type, int 
                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
-/* Rows past the end of x, and of w, and what in lacks to a whole step, are filled with zeros. */
-static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int rows, linear_plan plan) {
+/* What a box has past the last row of x or w is filled with zeros. */
+static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
+                               int32_t columns) {
     const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
     const cuuint64_t x_size[2] = {width, (cuuint64_t)rows};
-    const cuuint32_t x_box[2] = {kStep, (cuuint32_t)kRows / (plan.share == LINEAR_SHARE_X ? 2 : 1)};
+    const cuuint32_t x_box[2] = {kStep, kRows};
     const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
     const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
-    const cuuint32_t w_sixteens = (cuuint32_t)plan.columns / 16 / (plan.share == LINEAR_SHARE_W ? 2 : 1);
-    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, w_sixteens};
+    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
     return encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
            encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box);
 }
 
-template <typename T, linear_epilogue epilogue, int columns, linear_share share>
+template <typename T, linear_epilogue epilogue, int columns>
 f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps) {
-    constexpr int cluster = share == LINEAR_SHARE_NONE ? 1 : 2;
-    auto kernel = product<T, epilogue, columns, share>;
+    auto kernel = product<T, epilogue, columns>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
-    const int at_once = c->sm_count / cluster;
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = cluster, attribute.val.clusterDim.y = 1, attribute.val.clusterDim.z = 1;
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3((unsigned int)((d.units < at_once ? d.units : at_once) * cluster));
-    config.blockDim = dim3(kThreads);
-    config.dynamicSmemBytes = kSharedBytes;
-    config.stream = c->stream;
-    config.attrs = &attribute, config.numAttrs = 1;
-    CUDA_TRY(c, "linear", cudaLaunchKernelEx(&config, kernel, d, maps));
-    return F5_OK;
+    const int blocks = d.tiles < c->sm_count ? d.tiles : c->sm_count;
+    kernel<<<(unsigned int)blocks, kThreads, kSharedBytes, c->stream>>>(d, maps);
+    return cuda_launched(c, "linear");
 }
 
-/* y = epilogue(x w^T); what a may be: has_hopper_kernel of linear.cu. */
+/* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
+ * RESIDUAL and T for NONE and GELU_TANH. */
 template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_plan plan = linear_choose(rows, a->in, a->out, c->sm_count);
+    const linear_plan plan = linear_choose(rows, a->out, c->sm_count);
     tensor_maps maps;
-    if (!encode_maps(c, &maps, a, rows, plan))
-        return f5_fail(&c->error, F5_E_DEVICE, "linear: the driver refuses a tensor map of [%d,%d] x [%d,%d]", rows,
-                       a->in, a->out, a->in);
+    if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
+        return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
+                       a->in);
     product_args d = {};
     d.bias = a->bias, d.gate = a->gate, d.addend = a->addend, d.y = a->y;
-    d.rows = rows, d.out = a->out, d.steps = ceil_div(a->in, kStep);
-    d.row_tiles = plan.row_tiles, d.units = plan.units;
+    d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
+    d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
     switch (plan.columns) {
     case 128:
-        return launch<T, epilogue, 128, LINEAR_SHARE_NONE>(c, d, maps);
+        return launch<T, epilogue, 128>(c, d, maps);
     case 176:
-        return launch<T, epilogue, 176, LINEAR_SHARE_NONE>(c, d, maps);
+        return launch<T, epilogue, 176>(c, d, maps);
     case 192:
-        return launch<T, epilogue, 192, LINEAR_SHARE_NONE>(c, d, maps);
+        return launch<T, epilogue, 192>(c, d, maps);
     default:
-        return launch<T, epilogue, 256, LINEAR_SHARE_NONE>(c, d, maps);
+        return launch<T, epilogue, 256>(c, d, maps);
     }
 }
 

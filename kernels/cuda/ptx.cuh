@@ -116,27 +116,12 @@ __device__ __forceinline__ void tensor_load(void *shared, const void *map, int c
         "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier))
         : "memory");
 }
-/* The same box for several blocks of the cluster (a bit each in `blocks`): same place, same barrier in each of them. */
-__device__ __forceinline__ void tensor_load_to(uint16_t blocks, void *shared, const void *map, int column, int row,
-                                               uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
-                 "[%0], [%1, {%2, %3}], [%4], %5;" ::"r"(shared_address(shared)),
-                 "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier)), "h"(blocks)
-                 : "memory");
-}
 /* A box of a 5-D tensor, corner (column, 0, 0, 0, group). */
 __device__ __forceinline__ void tensor_load_group(void *shared, const void *map, int column, int group,
                                                   uint64_t *barrier) {
     asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
                  "[%1, {%2, %4, %4, %4, %3}], [%5];" ::"r"(shared_address(shared)),
                  "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier))
-                 : "memory");
-}
-__device__ __forceinline__ void tensor_load_group_to(uint16_t blocks, void *shared, const void *map, int column,
-                                                     int group, uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.multicast::cluster "
-                 "[%0], [%1, {%2, %4, %4, %4, %3}], [%5], %6;" ::"r"(shared_address(shared)),
-                 "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier)), "h"(blocks)
                  : "memory");
 }
 /* Fetches a tensor map before its first use. */
@@ -154,28 +139,6 @@ __device__ __forceinline__ void named_sync(int id, int threads) {
 }
 __device__ __forceinline__ void named_arrive(int id, int threads) {
     asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-
-/* ---- sm_90: clusters, blocks that reach each other's shared memory */
-
-__device__ __forceinline__ int cluster_rank() {
-    int rank;
-    asm("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
-    return rank;
-}
-/* All threads of all blocks; orders their accesses to each other's shared memory. */
-__device__ __forceinline__ void cluster_sync() {
-    asm volatile("barrier.cluster.arrive.release;\nbarrier.cluster.wait.acquire;" ::: "memory");
-}
-/* Arrives at the same barrier in block `rank` of the cluster. */
-__device__ __forceinline__ void barrier_arrive_at(uint64_t *barrier, int rank) {
-    asm volatile("{\n"
-                 ".reg .b32 there;\n"
-                 "mapa.shared::cluster.u32 there, %0, %1;\n"
-                 "mbarrier.arrive.shared::cluster.b64 _, [there];\n"
-                 "}\n" ::"r"(shared_address(barrier)),
-                 "r"(rank)
-                 : "memory");
 }
 
 template <int registers> __device__ __forceinline__ void registers_give() {
