@@ -202,6 +202,18 @@ def test_real_torch_files(tmp_path, tiny, kind):
     lib.assert_same_tensors(tensors, lib.expected(tiny))
 
 
+@pytest.mark.parametrize("ending", [0x80, 0x4B50], ids=["like a pickle", "like a zip"])
+def test_safetensors_whose_length_looks_like_another_format(tmp_path, tiny, ending):
+    """The file begins with the length of its header, and one length in 32 is the first byte of a pickle."""
+    file = Path(tiny["checkpoint"]).read_bytes()
+    length = int.from_bytes(file[:8], "little")
+    longer = length + (ending - length) % (256 if ending < 256 else 65536)
+    (tmp_path / "padded.safetensors").write_bytes(
+        longer.to_bytes(8, "little") + file[8:8 + length].ljust(longer) + file[8 + length:])
+    _, tensors = lib.converted(tiny, tmp_path / "out.f5", checkpoint=tmp_path / "padded.safetensors")
+    lib.assert_same_tensors(tensors, lib.expected(tiny))
+
+
 def test_vocos_as_safetensors(tmp_path, tiny):
     path = tmp_path / "vocos.safetensors"
     rc.write_safetensors(path, tiny["vocos"])

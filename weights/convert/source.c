@@ -21,13 +21,13 @@ static bool begins(const uint8_t *head, size_t bytes, const char *magic, size_t 
 
 /* Why the file is none of ours, or NULL when it may be a .safetensors: 8 bytes of length, then JSON. */
 static const char *foreign_format(const uint8_t *head, size_t bytes) {
+    if (bytes > 8 && head[8] == '{') return NULL; /* first of all: the length's bytes may look like any magic number */
     if (begins(head, bytes, "version https://git-lfs", 23))
         return "is a git-lfs pointer, not the file itself: fetch it with `git lfs pull`";
     if (begins(head, bytes, "\x80", 1) || (bytes > 262 && memcmp(head + 257, "ustar", 5) == 0))
         return "is in the torch.save format of before 1.6 (not a zip): load it with torch and torch.save it again";
     if (begins(head, bytes, "PK", 2)) return "is a damaged or split zip archive: get it again";
-    if (bytes < 9 || head[8] != '{') return "is neither a .safetensors file nor a zip archive written by torch.save";
-    return NULL;
+    return "is neither a .safetensors file nor a zip archive written by torch.save";
 }
 
 /* ---- collecting tensors */
