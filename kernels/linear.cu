@@ -77,7 +77,8 @@ cublasStatus_t matmul_describe(matmul_setup *s, const product &p, int32_t rows, 
 }
 
 f5_status blas_failed(cuda_context *c, const product &p, const char *what, cublasStatus_t status) {
-    return f5_fail(&c->error, F5_E_DEVICE, "linear: %s [%d,%d] x [%d,%d]: %s", what, p.rows, p.in, p.out, p.in,
+    const f5_status kind = status == CUBLAS_STATUS_NOT_SUPPORTED ? F5_E_UNSUPPORTED : F5_E_DEVICE;
+    return f5_fail(&c->error, kind, "linear: %s [%d,%d] x [%d,%d]: %s", what, p.rows, p.in, p.out, p.in,
                    cublasLtGetStatusString(status));
 }
 

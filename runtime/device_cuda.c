@@ -74,15 +74,37 @@ static graph_slot *find_graph(device_cuda *c, const uint8_t *key) {
     return NULL;
 }
 
-static graph_slot *free_graph_slot(device_cuda *c) {
-    graph_slot *oldest = &c->graphs[0];
+/* Empties the slot unused for longest. False: there is no graph at all. */
+static bool drop_oldest_graph(device_cuda *c) {
+    graph_slot *oldest = NULL;
     for (int i = 0; i < GRAPHS; i++) {
-        if (!c->graphs[i].exec) return &c->graphs[i];
-        if (c->graphs[i].last_used < oldest->last_used) oldest = &c->graphs[i];
+        if (c->graphs[i].exec && (!oldest || c->graphs[i].last_used < oldest->last_used)) oldest = &c->graphs[i];
     }
+    if (!oldest) return false;
     cudaGraphExecDestroy(oldest->exec);
     oldest->exec = NULL;
-    return oldest;
+    return true;
+}
+
+static graph_slot *free_graph_slot(device_cuda *c) {
+    for (int i = 0; i < GRAPHS; i++) {
+        if (!c->graphs[i].exec) return &c->graphs[i];
+    }
+    drop_oldest_graph(c);
+    return free_graph_slot(c);
+}
+
+/* A graph needs memory of the driver's. Where there is none left, older graphs make room; with none of those either,
+ * *exec stays NULL and the size goes without: its requests are launched op by op. */
+static f5_status instantiate(device_cuda *c, cudaGraph_t graph, cudaGraphExec_t *exec) {
+    cudaError_t e = cudaGraphInstantiate(exec, graph, 0);
+    while (e == cudaErrorMemoryAllocation) {
+        (void)cudaGetLastError();
+        *exec = NULL;
+        if (!drop_oldest_graph(c)) return F5_OK;
+        e = cudaGraphInstantiate(exec, graph, 0);
+    }
+    return cuda_status(c, "graph", e);
 }
 
 static f5_status capture(device_cuda *c, const uint8_t *key, ops_body body, void *user) {
@@ -93,9 +115,9 @@ static f5_status capture(device_cuda *c, const uint8_t *key, ops_body body, void
     f5_status ended = cuda_status(c, "capture", cudaStreamEndCapture(stream, &graph));
     if (status == F5_OK) status = ended;
     cudaGraphExec_t exec = NULL;
-    if (status == F5_OK) status = cuda_status(c, "graph", cudaGraphInstantiate(&exec, graph, 0));
+    if (status == F5_OK) status = instantiate(c, graph, &exec);
     if (graph) cudaGraphDestroy(graph);
-    if (status != F5_OK) return status;
+    if (status != F5_OK || !exec) return status;
     graph_slot *slot = free_graph_slot(c);
     memcpy(slot->key, key, OPS_GRAPH_KEY_BYTES);
     slot->exec = exec;

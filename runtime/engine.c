@@ -208,7 +208,9 @@ static f5_status allocate(engine *e, f5_error *error) {
 
 /* Runs the sizes that are to be fast from the first request on. */
 static f5_status warm_up(engine *e, f5_error *error) {
-    const synth_solver solver = {.nfe = 32, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
+    int32_t most = e->limits.max_evaluations;
+    const synth_solver solver = {
+        .nfe = most < 32 ? most : 32, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
         synth_job job = {.frames = e->limits.warm_frames[i]};
         F5_TRY(engine_synth(e, &solver, &job, 1, NULL, error));
