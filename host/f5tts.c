@@ -62,9 +62,21 @@ void f5_vocode_request_init(f5_vocode_request *r) {
 
 /* ---- engine */
 
-/* What a const engine shows may be changing in another thread's call: asking takes its turn like any other call. */
-static pthread_mutex_t *lock_of(const f5_engine *e) {
-    return (pthread_mutex_t *)&e->lock;
+static bool lock_make(pthread_mutex_t *lock) {
+    pthread_mutexattr_t kind; /* one that notices when its own thread comes again */
+    if (pthread_mutexattr_init(&kind) != 0) return false;
+    bool made = pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) == 0 && pthread_mutex_init(lock, &kind) == 0;
+    pthread_mutexattr_destroy(&kind);
+    return made;
+}
+
+f5_status handle_lock(const f5_engine *e, f5_error *error) {
+    if (pthread_mutex_lock((pthread_mutex_t *)&e->lock) == 0) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "a callback calls the engine it comes from: call it after the callback");
+}
+
+void handle_unlock(const f5_engine *e) {
+    pthread_mutex_unlock((pthread_mutex_t *)&e->lock);
 }
 
 static void engine_free(f5_engine *e) {
@@ -118,8 +130,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .n_warm = p.n_warm};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
-    if (status == F5_OK && pthread_mutex_init(&e->lock, NULL) != 0)
-        status = f5_fail(error, F5_E_MEMORY, "no memory for a lock");
+    if (status == F5_OK && !lock_make(&e->lock)) status = f5_fail(error, F5_E_MEMORY, "no memory for a lock");
     if (status != F5_OK) {
         engine_free(e);
         return status;
@@ -143,7 +154,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
     const model *m = engine_model(e->core);
     const model_config *c = &m->config;
     const engine_options *l = engine_limits(e->core);
-    pthread_mutex_lock(lock_of(e));
+    F5_TRY(handle_lock(e, error));
     f5_engine_info i = {.name = c->name,
                         .backbone = "DiT",
                         .tokenizer = tokenizer_name(c->tokenizer),
@@ -166,7 +177,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .max_evaluations = l->max_evaluations,
                         .device_bytes = engine_device_bytes(e->core),
                         .graphs = engine_graphs_captured(e->core)};
-    pthread_mutex_unlock(lock_of(e));
+    handle_unlock(e);
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 
@@ -175,9 +186,9 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     engine_cost cost;
     synth_solver solver = {.nfe = nfe, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
-    pthread_mutex_lock(lock_of(e));
+    F5_TRY(handle_lock(e, error));
     f5_status status = engine_plan(e->core, frames, sequences, &solver, &cost, error);
-    pthread_mutex_unlock(lock_of(e));
+    handle_unlock(e);
     if (status != F5_OK) return status;
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
     return params_write(info, &i, sizeof i, "f5_plan_info", error);
@@ -191,9 +202,9 @@ int64_t f5_mel_frames(int64_t n_samples) {
 
 f5_status f5_mel(f5_engine *e, const float *samples, int64_t n_samples, float *mel, f5_error *error) {
     if (!e || !samples || !mel) return f5_fail(error, F5_E_ARGUMENT, "engine, samples or mel is NULL");
-    pthread_mutex_lock(&e->lock);
+    F5_TRY(handle_lock(e, error));
     f5_status status = engine_mel(e->core, samples, n_samples, mel, error);
-    pthread_mutex_unlock(&e->lock);
+    handle_unlock(e);
     return status;
 }
 
@@ -268,11 +279,11 @@ f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sampl
     F5_TRY(check_requests(e, requests, n_requests, error));
     synth_solver solver;
     F5_TRY(solver_read(&solver, params, error));
-    pthread_mutex_lock(&e->lock);
+    F5_TRY(handle_lock(e, error));
     f5_status status = F5_OK;
     for (int32_t i = 0; i < n_requests && status == F5_OK; i++) status = job_read(&e->jobs[i], requests, i, error);
     if (status == F5_OK) status = engine_synth(e->core, &solver, e->jobs, n_requests, NULL, error);
-    pthread_mutex_unlock(&e->lock);
+    handle_unlock(e);
     return status;
 }
 
@@ -291,12 +302,12 @@ static f5_status vocode_job_read(vocode_job *job, const void *requests, int32_t 
 
 f5_status f5_vocode(f5_engine *e, const f5_vocode_request *requests, int32_t n_requests, f5_error *error) {
     F5_TRY(check_requests(e, requests, n_requests, error));
-    pthread_mutex_lock(&e->lock);
+    F5_TRY(handle_lock(e, error));
     f5_status status = F5_OK;
     for (int32_t i = 0; i < n_requests && status == F5_OK; i++)
         status = vocode_job_read(&e->vocode_jobs[i], requests, i, error);
     if (status == F5_OK) status = engine_vocode(e->core, e->vocode_jobs, n_requests, error);
-    pthread_mutex_unlock(&e->lock);
+    handle_unlock(e);
     return status;
 }
 

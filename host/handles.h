@@ -33,4 +33,9 @@ struct f5_voice {
     size_t text_bytes;
 };
 
+/* Every call that reads or changes what a run changes takes its turn, const or not. F5_E_ARGUMENT where the calling
+ * thread has the lock already: a callback that calls its own engine would wait for itself. */
+f5_status handle_lock(const f5_engine *e, f5_error *error);
+void handle_unlock(const f5_engine *e);
+
 #endif

@@ -62,9 +62,9 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
     v->rms = clip->rms;
     v->mel = malloc((size_t)frames * F5_MEL_BANDS * sizeof *v->mel);
     if (!v->mel) return f5_fail(error, F5_E_MEMORY, "no memory for a mel of %lld frames", (long long)frames);
-    pthread_mutex_lock(&v->engine->lock);
+    F5_TRY(handle_lock(v->engine, error));
     f5_status status = engine_mel(v->engine->core, clip->samples, clip->n_samples, v->mel, error);
-    pthread_mutex_unlock(&v->engine->lock);
+    handle_unlock(v->engine);
     return status;
 }
 
@@ -219,9 +219,9 @@ f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *param
     F5_TRY(params_read(&p, sizeof p, params, "f5_speak_params", error));
     F5_TRY(check_speak(e, v, &p, error));
     f5_speak_stats made;
-    pthread_mutex_lock(&e->lock);
+    F5_TRY(handle_lock(e, error));
     f5_status status = speak(e, v, &p, &made, error);
-    pthread_mutex_unlock(&e->lock);
+    handle_unlock(e);
     if (status == F5_OK && stats) status = params_write(stats, &made, sizeof made, "f5_speak_stats", error);
     return status;
 }

@@ -135,3 +135,22 @@ def test_progress_reports_and_cancels(zoo, rng):
             e.sample([request], nfe=4, progress=lambda step, steps: step == 2)
         assert failure.value.status == "F5_E_CANCELLED" and failure.value.message
         assert cbind.same_bits(want, e.sample([request], nfe=4)[0])
+
+
+def test_a_callback_cannot_call_its_own_engine(zoo, rng):
+    """It would wait for itself: refused, and the sampling goes on. Another engine may be called."""
+    m = zoo["tiny"]
+    request = stage.make_request(rng, m, 12, 4, 3)
+    refused = []
+    with f5lib.Engine(m.path, max_frames=64) as e, f5lib.Engine(m.path, max_frames=64) as other:
+        alone, = e.sample([request], nfe=2)
+
+        def progress(step, steps):
+            for ask in (e.info, lambda: e.plan(10), lambda: e.vocode([alone]), lambda: e.sample([request], nfe=2)):
+                with pytest.raises(f5lib.Error, match="a callback calls the engine it comes from") as failure:
+                    ask()
+                refused.append(failure.value.status)
+            assert cbind.same_bits(other.sample([request], nfe=2)[0], alone)
+
+        again, = e.sample([request], nfe=2, progress=progress)
+    assert refused == 8 * ["F5_E_ARGUMENT"] and cbind.same_bits(again, alone)
