@@ -15,12 +15,17 @@ const char *f5_version(void) {
 
 /* ---- parameter structs */
 
+/* Every public struct begins with a size_t and is a multiple of it: a size that is none would cut a pointer in two. */
+static f5_status check_size(size_t size, const char *name, f5_error *error) {
+    if (size >= sizeof size && size <= 65536 && size % sizeof size == 0) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s.size is %zu: fill the struct with its _init function", name, size);
+}
+
 f5_status params_read(void *to, size_t to_size, const void *from, const char *name, f5_error *error) {
     size_t size;
     if (!from) return f5_fail(error, F5_E_ARGUMENT, "%s is NULL: pass a struct filled by its _init function", name);
     memcpy(&size, from, sizeof size);
-    if (size < sizeof size || size > 65536)
-        return f5_fail(error, F5_E_ARGUMENT, "%s.size is %zu: fill the struct with its _init function", name, size);
+    F5_TRY(check_size(size, name, error));
     memcpy(to, from, size < to_size ? size : to_size);
     return F5_OK;
 }
@@ -29,8 +34,7 @@ f5_status params_write(void *to, const void *from, size_t from_size, const char 
     size_t size;
     if (!to) return f5_fail(error, F5_E_ARGUMENT, "%s is NULL: pass a struct filled by its _init function", name);
     memcpy(&size, to, sizeof size);
-    if (size < sizeof size || size > 65536)
-        return f5_fail(error, F5_E_ARGUMENT, "%s.size is %zu: fill the struct with its _init function", name, size);
+    F5_TRY(check_size(size, name, error));
     if (size > from_size) size = from_size;
     memcpy((char *)to + sizeof size, (const char *)from + sizeof size, size - sizeof size);
     return F5_OK;
