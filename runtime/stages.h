@@ -31,6 +31,19 @@ typedef struct {
     const stage_tables *tables;
 } stage_context;
 
+/* Working memory of a ConvNeXt block, and its sizes. */
+typedef struct {
+    int32_t dim, hidden_dim;
+    f5_dtype type;      /* of its matrix operands */
+    void *normed;       /* [R,dim] type */
+    void *hidden;       /* [R,hidden_dim] type */
+    float *grn_scratch; /* [n_seq,hidden_dim], read with GRN only */
+} convnext_buffers;
+
+/* One block in place, x [R,dim] F32. With GRN where the weights have it, with a layer scale where they have one. */
+f5_status convnext_block(const stage_context *c, const f5_pack *pack, const convnext_weights *w,
+                         const convnext_buffers *b, float *x);
+
 /* Text features of every branch: y [R,T] from ids [R] (shifted by one, 0 = filler) and keep [R] (1 = text). */
 f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t *ids, const uint8_t *keep, float *y);
 

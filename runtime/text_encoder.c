@@ -2,53 +2,6 @@
  * Both branches go through it at once: the null branch has all-zero ids but the same mask. */
 #include "stages.h"
 
-static f5_status convnext_v2_block(const stage_context *c, const f5_pack *pack, const convnext_weights *w, float *x,
-                                   void *normed, void *hidden, float *grn_scratch) {
-    ops *o = c->ops;
-    int32_t T = c->model->config.text_dim, F = 2 * T;
-    F5_TRY(o->dwconv_norm(o, "dwconv_norm",
-                          &(dwconv_norm_args){.pack = pack,
-                                              .dim = T,
-                                              .x = x,
-                                              .w = w->dwconv_w,
-                                              .bias = w->dwconv_b,
-                                              .scale = w->norm.scale,
-                                              .shift = w->norm.shift,
-                                              .y = normed,
-                                              .type = o->type}));
-    F5_TRY(o->linear(o, "pw1",
-                     &(linear_args){.pack = pack,
-                                    .in = T,
-                                    .out = F,
-                                    .x = normed,
-                                    .w = w->pw1.w,
-                                    .bias = w->pw1.b,
-                                    .y = hidden,
-                                    .epilogue = LINEAR_GELU_ERF,
-                                    .type = o->type}));
-    F5_TRY(o->grn(o, "grn",
-                  &(grn_args){.pack = pack,
-                              .dim = F,
-                              .x = hidden,
-                              .gamma = w->grn_gamma,
-                              .beta = w->grn_beta,
-                              .scratch = grn_scratch,
-                              .y = hidden,
-                              .type = o->type}));
-    return o->linear(o, "pw2",
-                     &(linear_args){.pack = pack,
-                                    .in = F,
-                                    .out = T,
-                                    .x = hidden,
-                                    .w = w->pw2.w,
-                                    .bias = w->pw2.b,
-                                    .addend = x,
-                                    .y = x,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .type = o->type,
-                                    .y_f32 = true});
-}
-
 f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t *ids, const uint8_t *keep, float *y) {
     const model_config *config = &c->model->config;
     const dit_weights *w = &c->model->dit;
@@ -58,9 +11,12 @@ f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t
 
     size_t mark = arena_mark(c->arena);
     float *x = config->text_average_upsampling ? arena_take(c->arena, R * T, sizeof(float)) : y;
-    void *normed = arena_take(c->arena, R * T, width);
-    void *hidden = arena_take(c->arena, R * 2 * T, width);
-    float *grn_scratch = arena_take(c->arena, (size_t)pack->n_seq * 2 * T, sizeof(float));
+    convnext_buffers block = {.dim = config->text_dim,
+                              .hidden_dim = 2 * config->text_dim,
+                              .type = o->type,
+                              .normed = arena_take(c->arena, R * T, width),
+                              .hidden = arena_take(c->arena, R * 2 * T, width),
+                              .grn_scratch = arena_take(c->arena, (size_t)pack->n_seq * 2 * T, sizeof(float))};
     if (c->arena->overflow) return F5_E_MEMORY;
 
     ops_at(o, "text", -1);
@@ -77,7 +33,7 @@ f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t
     text_rows_args mask = {.pack = pack, .dim = config->text_dim, .mode = TEXT_ROWS_MASK, .keep = keep, .x = x, .y = x};
     for (int32_t i = 0; i < config->text_blocks; i++) {
         ops_at(o, "text", i);
-        F5_TRY(convnext_v2_block(c, pack, &w->text_block[i], x, normed, hidden, grn_scratch));
+        F5_TRY(convnext_block(c, pack, &w->text_block[i], &block, x));
         if (masked) F5_TRY(o->text_rows(o, "mask", &mask));
     }
     ops_at(o, "text", -1);

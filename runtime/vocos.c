@@ -2,43 +2,6 @@
  *   conv1d 7 -> norm -> layers x ConvNeXt block with layer scale -> norm -> head -> inverse STFT */
 #include "stages.h"
 
-static f5_status convnext_block(const stage_context *c, const f5_pack *pack, const convnext_weights *w, float *x,
-                                float *normed, float *hidden) {
-    ops *o = c->ops;
-    int32_t C = c->model->config.vocos_dim, F = c->model->config.vocos_ff_dim;
-    F5_TRY(o->dwconv_norm(o, "dwconv_norm",
-                          &(dwconv_norm_args){.pack = pack,
-                                              .dim = C,
-                                              .x = x,
-                                              .w = w->dwconv_w,
-                                              .bias = w->dwconv_b,
-                                              .scale = w->norm.scale,
-                                              .shift = w->norm.shift,
-                                              .y = normed}));
-    F5_TRY(o->linear(o, "pw1",
-                     &(linear_args){.pack = pack,
-                                    .in = C,
-                                    .out = F,
-                                    .x = normed,
-                                    .w = w->pw1.w,
-                                    .bias = w->pw1.b,
-                                    .y = hidden,
-                                    .epilogue = LINEAR_GELU_ERF,
-                                    .y_f32 = true}));
-    return o->linear(o, "pw2",
-                     &(linear_args){.pack = pack,
-                                    .in = F,
-                                    .out = C,
-                                    .x = hidden,
-                                    .w = w->pw2.w,
-                                    .bias = w->pw2.b,
-                                    .gate = w->layer_scale,
-                                    .addend = x,
-                                    .y = x,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .y_f32 = true});
-}
-
 static f5_status layer_norm(const stage_context *c, const f5_pack *pack, const char *label, const norm_weights *w,
                             const float *x, float *y) {
     norm_args a = {
@@ -56,7 +19,11 @@ f5_status vocos_decode(const stage_context *c, const f5_pack *pack, const float 
     size_t mark = arena_mark(c->arena);
     float *x = arena_take(c->arena, R * C, sizeof(float));
     float *normed = arena_take(c->arena, R * C, sizeof(float));
-    float *hidden = arena_take(c->arena, R * (size_t)config->vocos_ff_dim, sizeof(float));
+    convnext_buffers block = {.dim = config->vocos_dim,
+                              .hidden_dim = config->vocos_ff_dim,
+                              .type = F5_F32,
+                              .normed = normed,
+                              .hidden = arena_take(c->arena, R * (size_t)config->vocos_ff_dim, sizeof(float))};
     float *head = arena_take(c->arena, R * 2 * ISTFT_BINS, sizeof(float));
     float *frames = arena_take(c->arena, R * MEL_FFT, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
@@ -74,7 +41,7 @@ f5_status vocos_decode(const stage_context *c, const f5_pack *pack, const float 
     F5_TRY(layer_norm(c, pack, "norm", &w->norm, normed, x));
     for (int32_t i = 0; i < config->vocos_layers; i++) {
         ops_at(o, "vocos", i);
-        F5_TRY(convnext_block(c, pack, &w->block[i], x, normed, hidden));
+        F5_TRY(convnext_block(c, pack, &w->block[i], &block, x));
     }
     ops_at(o, "vocos", -1);
     F5_TRY(layer_norm(c, pack, "final_norm", &w->final_norm, x, normed));
