@@ -14,6 +14,8 @@
  *   Calls on one engine take turns behind a lock of its own; separate engines are independent. A voice belongs to its
  *   engine and may be used by any thread until it is closed. Callbacks run on the calling thread, inside the call; a
  *   call of theirs to the engine they come from is refused with F5_E_ARGUMENT.
+ *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
+ *   thread's current CUDA device and clears its last CUDA error.
  * Memory
  *   f5_open and f5_voice_open allocate; no other call does. Inputs are read during the call only. */
 #ifndef F5TTS_H

@@ -7,6 +7,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${1:-/tmp/f5ops}
 arch=${2:-90a}
 mkdir -p "$out"
+rm -f "$out"/*.o
 hopper=
 case $arch in 90a) hopper=-DF5_CUDA_HOPPER=1 ;; esac
 flags="-std=c++17 -O3 -lineinfo -gencode=arch=compute_$arch,code=sm_$arch $hopper -I$root/kernels"

@@ -39,6 +39,11 @@ each_case = pytest.mark.parametrize("op,dtype", CASES, ids=[f"{op.label} {NAMES[
                                                             for op, t in CASES])
 
 
+def bar(op, dtype):
+    """Moved rows are exact; noise and table look-ups round once or twice: 1e-6. The rest as BARS says."""
+    return {"text_rows": 0.0, "noise": 1e-6, "embed": 1e-6}.get(op.name, BARS[dtype])
+
+
 def problem(seed, op, dtype, lengths, tail, salt=""):
     made = generator(seed, op.label, NAMES[dtype], lengths, salt)
     inputs = op.draw(made, lengths, dtype)
@@ -56,7 +61,7 @@ def test_against_fp64(gpu, seed, op, dtype, lengths, tail):
     y = call.live(call.run(gpu))
     want = op.expected(*inputs)
     if want.numel():
-        check(op.name, f"{op.label} {NAMES[dtype]} {lengths}", y, want, BARS[dtype])
+        check(op.name, f"{op.label} {NAMES[dtype]} {lengths}", y, want, bar(op, dtype))
 
 
 @pytest.mark.parametrize("op", OPS, ids=[op.label.replace(" ", "-") for op in OPS])
@@ -126,7 +131,7 @@ def test_one_graph_serves_every_composition(gpu, seed, op, dtype):
         assert same_bits(replayed, eager), f"composition {lengths} differs from an eager launch"
         want = op.expected(sequences, slots, shared)
         if want.numel():
-            check(op.name, f"{op.label} {NAMES[dtype]} graph {lengths}", replayed, want, BARS[dtype])
+            check(op.name, f"{op.label} {NAMES[dtype]} graph {lengths}", replayed, want, bar(op, dtype))
 
 
 @each_case
@@ -223,11 +228,9 @@ def test_mel(gpu, seed, n):
     gpu.run("mel", n_samples=n, samples=samples, bank=bank, y=y)
     check("mel", f"{n} samples", y.check(), torch.from_numpy(ops_small.mel(samples.cpu().numpy(), bank.cpu().numpy())
                                                              ).cuda(), BARS[torch.float32])
-    if hasattr(cbind.library(), "mel_ref"):
-        host = cbind.poison((n // 256 + 1, 100))
-        cbind.run("mel", n_samples=n, samples=cbind.copy(samples.cpu().numpy()), bank=cbind.copy(bank.cpu().numpy()),
-                  y=host)
-        check("mel", f"{n} samples against C", y.a, torch.from_numpy(np.ascontiguousarray(host)).cuda(), 1e-5)
+    host = cbind.poison((n // 256 + 1, 100))
+    cbind.run("mel", n_samples=n, samples=cbind.copy(samples.cpu().numpy()), bank=cbind.copy(bank.cpu().numpy()), y=host)
+    check("mel", f"{n} samples against C", y.a, torch.from_numpy(np.ascontiguousarray(host)).cuda(), 1e-5)
     samples[n // 3] = float("nan")
     gpu.run("mel", n_samples=n, samples=samples, bank=bank, y=y)
     spoiled = torch.isnan(y.check())
