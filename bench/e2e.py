@@ -71,8 +71,9 @@ class Ours:
         params = f5lib.struct("f5_speak_params", text=ctypes.addressof(text),
                               audio=ctypes.cast(callback, ctypes.c_void_p),
                               fix_duration=round((frames + 0.5) * 256 / 24000, 4))
-        params.sample.nfe = nfe
-        held = params, text, callback
+        solver = f5lib.struct("f5_sample_params", nfe=nfe)
+        params.sample = ctypes.addressof(solver)
+        held = params, solver, text, callback
 
         def speak():
             params.seed += 1  # other noise, the same work

@@ -199,14 +199,17 @@ static f5_status speak(infer_run *r, f5_error *error) {
     p.seed = o->seed;
     p.noise = r->noise;
     p.noise_frames = r->noise_frames;
-    p.sample.nfe = o->nfe_step;
-    p.sample.cfg = o->cfg_strength;
-    p.sample.sway = o->sway_sampling_coef;
-    p.sample.use_epss = !o->uniform_steps;
-    p.sample.midpoint = o->midpoint;
+    f5_sample_params sample;
+    f5_sample_params_init(&sample);
+    p.sample = &sample;
+    sample.nfe = o->nfe_step;
+    sample.cfg = o->cfg_strength;
+    sample.sway = o->sway_sampling_coef;
+    sample.use_epss = !o->uniform_steps;
+    sample.midpoint = o->midpoint;
     if (!o->quiet) {
-        p.sample.progress = cli_progress_report;
-        p.sample.progress_user = &progress;
+        sample.progress = cli_progress_report;
+        sample.progress_user = &progress;
     }
     p.audio = take_audio;
     p.audio_user = &sink;

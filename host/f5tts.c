@@ -10,7 +10,7 @@
 #include "tokenizer.h"
 
 const char *f5_version(void) {
-    return "0.1.0";
+    return F5_VERSION;
 }
 
 /* ---- parameter structs */

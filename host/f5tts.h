@@ -17,7 +17,9 @@
  *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
  *   thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open and f5_voice_open allocate; no other call does. Inputs are read during the call only. */
+ *   f5_open and f5_voice_open allocate; no other call of this library does. On a GPU the driver takes memory when a
+ *   size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call
+ * only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -109,7 +111,7 @@ typedef struct {
     size_t size;
     int32_t nfe;      /* steps; default 32 */
     float cfg;        /* guidance strength; default 2; below 1e-5 one branch only */
-    float sway;       /* sway sampling coefficient; default -1 */
+    float sway;       /* sway sampling coefficient, -1 to 1.75; default -1 */
     int32_t use_sway; /* 0: uniform grid; default 1 */
     int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
     int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
@@ -195,8 +197,8 @@ typedef struct {
     uint64_t seed;
     const float *noise; /* [noise_frames,100] initial state of the one chunk, or NULL */
     int32_t noise_frames;
-    f5_sample_params sample; /* nfe, cfg, sway, ... */
-    f5_audio_fn audio;       /* required */
+    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults */
+    f5_audio_fn audio;              /* required */
     void *audio_user;
 } f5_speak_params;
 void f5_speak_params_init(f5_speak_params *params);

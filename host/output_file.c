@@ -64,6 +64,10 @@ void output_abort(output_file *f) {
 
 f5_status output_commit(output_file *f, f5_error *error) {
     int failed = ferror(f->stream), reason = failed ? EIO : 0;
+    if (!failed && (fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0)) {
+        failed = 1;
+        reason = errno;
+    }
     if (fclose(f->stream) != 0 && !failed) {
         failed = 1;
         reason = errno;

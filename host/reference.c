@@ -41,10 +41,15 @@ static f5_status check_source(const reference_source *source, f5_error *error) {
         return f5_fail(error, F5_E_ARGUMENT,
                        "the recording has %d samples a second, the model %d: give a resample function",
                        source->sample_rate, F5_SAMPLE_RATE);
-    for (int64_t i = 0; i < source->n_frames * source->channels; i++)
-        if (!isfinite(source->samples[i]))
+    for (int64_t i = 0; i < source->n_frames * source->channels; i++) {
+        float sample = source->samples[i];
+        if (!isfinite(sample))
             return f5_fail(error, F5_E_ARGUMENT, "the recording is damaged: sample %lld is not a finite number",
                            (long long)(i / source->channels));
+        if (fabsf(sample) > REFERENCE_MAX_LEVEL)
+            return f5_fail(error, F5_E_ARGUMENT, "the recording is damaged: sample %lld is %g; full scale is 1",
+                           (long long)(i / source->channels), (double)sample);
+    }
     return F5_OK;
 }
 

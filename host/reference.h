@@ -21,6 +21,7 @@
 #include "error.h"
 #include "f5tts.h"
 
+#define REFERENCE_MAX_LEVEL 1000.0f /* of a sample; full scale is 1 */
 #define REFERENCE_MAX_SECONDS 600
 #define REFERENCE_MIN_SECONDS 0.1 /* of sound, before the silence is appended */
 

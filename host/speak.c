@@ -15,7 +15,6 @@ void f5_voice_params_init(f5_voice_params *p) {
 }
 void f5_speak_params_init(f5_speak_params *p) {
     *p = (f5_speak_params){.size = sizeof *p, .speed = 1};
-    f5_sample_params_init(&p->sample);
 }
 void f5_speak_stats_init(f5_speak_stats *s) {
     *s = (f5_speak_stats){.size = sizeof *s};
@@ -186,7 +185,9 @@ static f5_status speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p
     synth_job job;
     synth_times times;
     size_t gen_bytes;
-    F5_TRY(solver_read(&solver, &p->sample, error));
+    f5_sample_params defaults;
+    f5_sample_params_init(&defaults);
+    F5_TRY(solver_read(&solver, p->sample ? p->sample : &defaults, error));
     F5_TRY(join_texts(e, v, p, &gen_bytes, error));
     F5_TRY(plan_job(e, v, p, gen_bytes, &job, error));
     F5_TRY(engine_synth(e->core, &solver, &job, 1, &times, error));
@@ -218,7 +219,8 @@ f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *param
     f5_speak_params_init(&p);
     F5_TRY(params_read(&p, sizeof p, params, "f5_speak_params", error));
     F5_TRY(check_speak(e, v, &p, error));
-    f5_speak_stats made;
+    f5_speak_stats made = {0};
+    if (stats) F5_TRY(params_write(stats, &made, sizeof made, "f5_speak_stats", error)); /* refused before the work */
     F5_TRY(handle_lock(e, error));
     f5_status status = speak(e, v, &p, &made, error);
     handle_unlock(e);

@@ -41,7 +41,7 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
     } else if (strncmp(name, "cuda", 4) == 0 && (name[4] == '\0' || name[4] == ':')) {
         char *end = NULL;
         long ordinal = name[4] == ':' ? strtol(name + 5, &end, 10) : 0;
-        if ((end && (end == name + 5 || *end)) || ordinal < 0 || ordinal > 1023)
+        if ((end && (name[5] < '0' || name[5] > '9' || *end)) || ordinal < 0 || ordinal > 1023)
             return f5_fail(error, F5_E_ARGUMENT, "device '%s': after 'cuda:' comes a number, as in 'cuda:1'", name);
         choice->cuda = true;
         choice->ordinal = (int32_t)ordinal;

@@ -13,6 +13,7 @@
 #include "upload.h"
 
 #define MAX_BATCH 256
+#define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
 
 struct engine {
     model model;          /* as opened: configuration, vocabulary, tensors on the host */
@@ -213,7 +214,9 @@ static f5_status warm_up(engine *e, f5_error *error) {
         .nfe = most < 32 ? most : 32, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
         synth_job job = {.frames = e->limits.warm_frames[i]};
-        F5_TRY(engine_synth(e, &solver, &job, 1, NULL, error));
+        f5_error reason;
+        f5_status status = engine_synth(e, &solver, &job, 1, NULL, &reason);
+        if (status != F5_OK) return f5_fail(error, status, "warm_frames[%d]: %s", i, reason.message);
     }
     return F5_OK;
 }
@@ -316,7 +319,9 @@ f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_
                        MEL_FFT / 2 + 1);
     F5_TRY(request_check_frames(&e->limits, n / MEL_HOP + 1, error));
     for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(samples[i])) return f5_fail(error, F5_E_ARGUMENT, "sample %lld is not finite", (long long)i);
+        if (!(fabsf(samples[i]) <= MAX_LEVEL))
+            return f5_fail(error, F5_E_ARGUMENT, "sample %lld is %g: must be -%g to %g", (long long)i,
+                           (double)samples[i], (double)MAX_LEVEL, (double)MAX_LEVEL);
     }
     stage_context c = context_of(e);
     return report(e, synth_mel(&c, samples, n, mel), error);

@@ -9,9 +9,6 @@
 
 typedef struct engine engine;
 
-typedef void (*engine_trace_fn)(void *user, const char *op, const char *label, const float *data, int64_t rows,
-                                int64_t cols, double milliseconds);
-
 typedef struct {
     const char *model_path;
     const char *device;      /* "auto", "cpu", "cuda", "cuda:N" */

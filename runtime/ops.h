@@ -18,7 +18,6 @@
 #include "conv_pos.h"
 #include "dwconv_norm.h"
 #include "embed.h"
-#include "engine.h"
 #include "grn.h"
 #include "guide.h"
 #include "istft.h"
@@ -26,6 +25,7 @@
 #include "mel.h"
 #include "noise.h"
 #include "norm.h"
+#include "request.h"
 #include "text_rows.h"
 #include "timestep.h"
 

@@ -12,8 +12,9 @@ f5_status request_check_solver(const engine_options *l, const synth_solver *v, f
                        v->midpoint ? " (midpoint)" : "", l->max_evaluations / (v->midpoint ? 2 : 1));
     if (!isfinite(v->cfg) || v->cfg < 0 || v->cfg > 100)
         return f5_fail(error, F5_E_ARGUMENT, "cfg is %g: must be 0 to 100", (double)v->cfg);
-    if (v->use_sway && (!isfinite(v->sway) || fabsf(v->sway) > 2))
-        return f5_fail(error, F5_E_ARGUMENT, "sway is %g: must be -2 to 2", (double)v->sway);
+    if (v->use_sway && (!isfinite(v->sway) || v->sway < -1 || v->sway > 1.75f))
+        return f5_fail(error, F5_E_ARGUMENT, "sway is %g: must be -1 to 1.75, or time would run backwards",
+                       (double)v->sway);
     return F5_OK;
 }
 

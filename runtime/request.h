@@ -45,4 +45,8 @@ typedef struct {
     double total_ms;
 } synth_times;
 
+/* Called after every op of a traced run, with its output [rows,cols] and its time. */
+typedef void (*engine_trace_fn)(void *user, const char *op, const char *label, const float *data, int64_t rows,
+                                int64_t cols, double milliseconds);
+
 #endif

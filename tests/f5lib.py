@@ -311,8 +311,8 @@ class Engine:
             return 0
 
         params = struct("f5_speak_params", text=keep.text(text), **settings)
-        for field, value in (sample or {}).items():
-            setattr(params.sample, field, value)
+        solver = struct("f5_sample_params", **(sample or {}))
+        params.sample = ctypes.addressof(solver)
         if noise is not None:
             params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))

@@ -248,6 +248,8 @@ def test_voices_and_speech(model, rng):
         bad = recording.copy()
         bad[123] = np.nan
         refused("F5_E_ARGUMENT", "sample 123 is not a finite number", lambda: open_voice(bad))
+        bad[123] = 3e38
+        refused("F5_E_ARGUMENT", r"sample 123 is 3e\+38", lambda: open_voice(bad))
         refused("F5_E_ARGUMENT", "silent", lambda: open_voice(0 * recording))
         refused("F5_E_ARGUMENT", "too short", lambda: open_voice(recording[:2000]))
         refused("F5_E_ARGUMENT", "resample function", lambda: open_voice(sample_rate=16000))

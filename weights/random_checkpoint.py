@@ -409,7 +409,7 @@ def parse_arguments():
     p.add_argument("--arch", choices=list(ARCHS), default="demo")
     p.add_argument("--format", choices=["safetensors", "safetensors-noema", "pt", "pt-noema"], default="safetensors")
     p.add_argument("--dtype", choices=["fp32", "fp16", "bf16"], default="fp32")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=lambda text: abs(int(text)), default=0, metavar="N")
     p.add_argument("--vocab", metavar="FILE", help="a vocab.txt; default: ASCII and some pinyin")
     p.add_argument("--name", help="model.name of the YAML; default: the arch")
     for option in ("dim", "depth", "heads", "ff-mult", "text-dim", "conv-layers", "pe-attn-head", "vocos-dim",

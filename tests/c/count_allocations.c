@@ -167,7 +167,7 @@ static void run_round(f5_engine *engine, f5_voice *voice, int32_t vocab_size, bo
     f5_speak_params_init(&speak);
     speak.text = pick(2) ? "No." : "Others call me mother.";
     speak.seed = (uint64_t)pick(1000);
-    speak.sample = params;
+    speak.sample = &params;
     speak.audio = ignore_audio;
     speak.audio_user = &n_samples;
     f5_speak_stats stats;
