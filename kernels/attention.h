@@ -20,13 +20,13 @@
 typedef struct {
     const f5_pack *pack;
     int32_t heads;
-    int32_t rope_heads;    /* heads 0 .. rope_heads-1 are rotated */
-    int32_t max_position;  /* rows of the rope table */
-    const void *qkv;       /* [rows,3,heads,64] type */
-    const float *rope;     /* [max_position,32,2] */
-    const float *q_norm;   /* [64] or NULL */
-    const float *k_norm;   /* [64] or NULL */
-    void *y;               /* [rows,heads,64] type */
+    int32_t rope_heads;   /* heads 0 .. rope_heads-1 are rotated */
+    int32_t max_position; /* rows of the rope table */
+    const void *qkv;      /* [rows,3,heads,64] type */
+    const float *rope;    /* [max_position,32,2] */
+    const float *q_norm;  /* [64] or NULL */
+    const float *k_norm;  /* [64] or NULL */
+    void *y;              /* [rows,heads,64] type */
     f5_dtype type;
 } attention_args;
 

@@ -13,10 +13,10 @@
 typedef struct {
     const f5_pack *pack;
     int32_t in, out, taps;
-    const float *x;     /* [rows,in] */
-    const float *w;     /* [taps,out,in] */
-    const float *bias;  /* [out] or NULL */
-    float *y;           /* [rows,out] */
+    const float *x;    /* [rows,in] */
+    const float *w;    /* [taps,out,in] */
+    const float *bias; /* [out] or NULL */
+    float *y;          /* [rows,out] */
 } conv1d_args;
 
 f5_status conv1d_ref(const conv1d_args *a);

@@ -21,11 +21,11 @@
 typedef struct {
     const f5_pack *pack;
     int32_t dim;
-    const void *x;          /* [rows,dim] type */
-    const void *w;          /* [31,dim,dim/16] type */
-    const float *bias;      /* [dim] */
-    const float *residual;  /* [rows,dim] or NULL */
-    void *y;                /* [rows,dim] F32 if y_f32, else type */
+    const void *x;         /* [rows,dim] type */
+    const void *w;         /* [31,dim,dim/16] type */
+    const float *bias;     /* [dim] */
+    const float *residual; /* [rows,dim] or NULL */
+    void *y;               /* [rows,dim] F32 if y_f32, else type */
     f5_dtype type;
     bool y_f32;
 } conv_pos_args;

@@ -2,9 +2,9 @@
  *
  * Plain C: the runtime includes it without CUDA's headers. One context serves one host thread at a time. Every op is
  * asynchronous on the stream, allocates nothing, never synchronises, and so can be captured into a CUDA graph; all
- * pointers in its arguments are device pointers, those inside its f5_pack included, and every tensor starts at a multiple
- * of 16 bytes. Grids are sized from the host integers (pack->rows, pack->n_seq: the bucket); live lengths are read on the
- * device, so that a captured graph serves any composition of its bucket.
+ * pointers in its arguments are device pointers, those inside its f5_pack included, and every tensor starts at a
+ * multiple of 16 bytes. Grids are sized from the host integers (pack->rows, pack->n_seq: the bucket); live lengths are
+ * read on the device, so that a captured graph serves any composition of its bucket.
  *
  * An op that fails returns its status and leaves the message in context.error. */
 #ifndef F5_CUDA_CONTEXT_H

@@ -1,10 +1,9 @@
 /* dwconv_norm.cu — a block owns a tile of rows and all their channels, a thread four channels of every row: it walks
  * down the tile and its halo once, adding each row of x to the up to seven outputs that it reaches, which stay in
  * registers; then the block normalises the rows together.
- * Products are fused by name: left to the compiler, some of the unrolled rows would be fused and others not, and a row's
- * bits would depend on where in a tile it lies.
- * Memory bound: rows * dim * (4 + size of y) bytes, and 6 / 8 of x once more from cache for the halo.
- * 1406 rows of 512, F32 y: 5.8 MB, 1.4 µs. */
+ * Products are fused by name: left to the compiler, some of the unrolled rows would be fused and others not, and a
+ * row's bits would depend on where in a tile it lies. Memory bound: rows * dim * (4 + size of y) bytes, and 6 / 8 of x
+ * once more from cache for the halo. 1406 rows of 512, F32 y: 5.8 MB, 1.4 µs. */
 #include "cuda/reduce.cuh"
 #include "cuda/vec.cuh"
 

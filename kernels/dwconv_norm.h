@@ -16,12 +16,12 @@
 typedef struct {
     const f5_pack *pack;
     int32_t dim;
-    const float *x;      /* [rows,dim] */
-    const float *w;      /* [7,dim] */
-    const float *bias;   /* [dim] */
-    const float *scale;  /* [dim] LayerNorm weight */
-    const float *shift;  /* [dim] LayerNorm bias */
-    void *y;             /* [rows,dim] type */
+    const float *x;     /* [rows,dim] */
+    const float *w;     /* [7,dim] */
+    const float *bias;  /* [dim] */
+    const float *scale; /* [dim] LayerNorm weight */
+    const float *shift; /* [dim] LayerNorm bias */
+    void *y;            /* [rows,dim] type */
     f5_dtype type;
 } dwconv_norm_args;
 

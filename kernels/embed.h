@@ -17,11 +17,11 @@ typedef struct {
     const f5_pack *pack;
     int32_t dim, table_rows;
     int32_t max_position;
-    const int32_t *ids;      /* [rows] */
-    const uint8_t *keep;     /* [rows] 1 = text, 0 = filler; NULL: nothing is masked */
-    const float *table;      /* [table_rows,dim] */
-    const float *positions;  /* [max_position,dim] or NULL */
-    float *y;                /* [rows,dim] */
+    const int32_t *ids;     /* [rows] */
+    const uint8_t *keep;    /* [rows] 1 = text, 0 = filler; NULL: nothing is masked */
+    const float *table;     /* [table_rows,dim] */
+    const float *positions; /* [max_position,dim] or NULL */
+    float *y;               /* [rows,dim] */
 } embed_args;
 
 f5_status embed_ref(const embed_args *a);

@@ -33,7 +33,9 @@ typedef struct {
 /* Number type of matrix operands. Statistics, angles and the ODE state are always F32. */
 typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2 } f5_dtype;
 
-static inline unsigned f5_dtype_bytes(f5_dtype type) { return type == F5_F32 ? 4u : 2u; }
+static inline unsigned f5_dtype_bytes(f5_dtype type) {
+    return type == F5_F32 ? 4u : 2u;
+}
 
 #ifdef __cplusplus
 }

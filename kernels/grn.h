@@ -15,11 +15,11 @@
 typedef struct {
     const f5_pack *pack;
     int32_t dim;
-    const void *x;       /* [rows,dim] type */
-    const float *gamma;  /* [dim] */
-    const float *beta;   /* [dim] */
-    float *scratch;      /* [n_seq,dim] */
-    void *y;             /* [rows,dim] type */
+    const void *x;      /* [rows,dim] type */
+    const float *gamma; /* [dim] */
+    const float *beta;  /* [dim] */
+    float *scratch;     /* [n_seq,dim] */
+    void *y;            /* [rows,dim] type */
     f5_dtype type;
 } grn_args;
 

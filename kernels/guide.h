@@ -18,15 +18,15 @@
 typedef struct {
     const f5_pack *pack;
     int32_t dim;
-    int32_t branches;     /* 1 or 2 */
+    int32_t branches; /* 1 or 2 */
     float cfg, dt;
-    const float *x;       /* [rows,dim] state */
-    const float *v;       /* [rows,dim] velocities of both branches */
-    const uint8_t *keep;  /* [rows] 1 = replace, or NULL */
-    const float *kept;    /* [rows,dim] (with keep) */
-    const float *cfg_at;  /* [1] read when the op runs, instead of cfg; or NULL */
-    const float *dt_at;   /* [1] likewise: one captured step then serves any time grid */
-    float *y;             /* [rows,dim] */
+    const float *x;      /* [rows,dim] state */
+    const float *v;      /* [rows,dim] velocities of both branches */
+    const uint8_t *keep; /* [rows] 1 = replace, or NULL */
+    const float *kept;   /* [rows,dim] (with keep) */
+    const float *cfg_at; /* [1] read when the op runs, instead of cfg; or NULL */
+    const float *dt_at;  /* [1] likewise: one captured step then serves any time grid */
+    float *y;            /* [rows,dim] */
 } guide_args;
 
 f5_status guide_ref(const guide_args *a);

@@ -12,11 +12,10 @@
  *
  * Types: x and w are `type`; bias, gate, addend are F32; y is F32 if y_f32, else `type`.
  * The reference takes F32 only (else F5_E_UNSUPPORTED). x, w, y 16-byte aligned; rows >= 0, in and out >= 1.
- * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it each
- * call rounds the bias anew. The reference does not read it.
- * Rows of y that belong to no sequence are left as they were or hold anything.
- * A row's result depends on its own sequence's rows and length only (in the reference on its own row of x only,
- * whatever the number of threads). pack NULL: all rows are one sequence. */
+ * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it
+ * each call rounds the bias anew. The reference does not read it. Rows of y that belong to no sequence are left as they
+ * were or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own
+ * row of x only, whatever the number of threads). pack NULL: all rows are one sequence. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
@@ -25,27 +24,21 @@
 #include "f5_status.h"
 #include "pack.h"
 
-typedef enum {
-    LINEAR_NONE = 0,
-    LINEAR_SILU,
-    LINEAR_GELU_TANH,
-    LINEAR_GELU_ERF,
-    LINEAR_RESIDUAL
-} linear_epilogue;
+typedef enum { LINEAR_NONE = 0, LINEAR_SILU, LINEAR_GELU_TANH, LINEAR_GELU_ERF, LINEAR_RESIDUAL } linear_epilogue;
 
 typedef struct {
-    const f5_pack *pack;  /* how rows divide into sequences, or NULL */
-    int32_t rows;         /* read only when pack is NULL */
-    int32_t in, out;      /* widths */
-    const void *x;        /* [rows,in] type */
-    const void *w;        /* [out,in] type */
-    const float *bias;    /* [out] or NULL */
-    const float *gate;    /* [out] or NULL (RESIDUAL) */
-    const float *addend;  /* [rows,out] (RESIDUAL) */
-    void *y;              /* [rows,out] F32 if y_f32, else type */
+    const f5_pack *pack;      /* how rows divide into sequences, or NULL */
+    int32_t rows;             /* read only when pack is NULL */
+    int32_t in, out;          /* widths */
+    const void *x;            /* [rows,in] type */
+    const void *w;            /* [out,in] type */
+    const float *bias;        /* [out] or NULL */
+    const float *gate;        /* [out] or NULL (RESIDUAL) */
+    const float *addend;      /* [rows,out] (RESIDUAL) */
+    void *y;                  /* [rows,out] F32 if y_f32, else type */
     const void *bias_as_type; /* [out] type or NULL */
     linear_epilogue epilogue;
-    f5_dtype type;        /* of x and w */
+    f5_dtype type; /* of x and w */
     bool y_f32;
 } linear_args;
 

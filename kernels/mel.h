@@ -19,9 +19,9 @@
 
 typedef struct {
     int64_t n_samples;
-    const float *samples;  /* [n_samples] */
-    const float *bank;     /* [513,100] */
-    float *y;              /* [n_samples/256+1, 100] */
+    const float *samples; /* [n_samples] */
+    const float *bank;    /* [513,100] */
+    float *y;             /* [n_samples/256+1, 100] */
 } mel_args;
 
 f5_status mel_ref(const mel_args *a);

@@ -14,12 +14,12 @@
 
 typedef struct {
     int32_t rows, dim;
-    const float *x;      /* [rows,dim] */
-    const float *scale;  /* [dim] */
-    const float *shift;  /* [dim] */
-    void *y;             /* [rows,dim] type; may be x when type is F32 */
+    const float *x;     /* [rows,dim] */
+    const float *scale; /* [dim] */
+    const float *shift; /* [dim] */
+    void *y;            /* [rows,dim] type; may be x when type is F32 */
     bool one_plus_scale;
-    f5_dtype type;       /* of y */
+    f5_dtype type; /* of y */
 } norm_args;
 
 f5_status norm_ref(const norm_args *a);

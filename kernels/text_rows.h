@@ -16,9 +16,9 @@ typedef struct {
     const f5_pack *pack;
     int32_t dim;
     text_rows_mode mode;
-    const uint8_t *keep;  /* [rows] */
-    const float *x;       /* [rows,dim] */
-    float *y;             /* [rows,dim] */
+    const uint8_t *keep; /* [rows] */
+    const float *x;      /* [rows,dim] */
+    float *y;            /* [rows,dim] */
 } text_rows_args;
 
 f5_status text_rows_ref(const text_rows_args *a);

@@ -14,8 +14,8 @@
 
 typedef struct {
     int32_t n;
-    const float *t;  /* [n] */
-    void *y;         /* [n,256] type */
+    const float *t; /* [n] */
+    void *y;        /* [n,256] type */
     f5_dtype type;
 } timestep_args;
 

@@ -5,9 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conv_pos.h"
-#include "dwconv_norm.h"
-
 /* A dimension is a number, or one of these symbols of the configuration. */
 enum {
     D = -1,       /* dim */
@@ -28,6 +25,9 @@ enum {
     MELS = 100,
     MELS2 = 200,
     HEAD = 64,
+    TAPS = 7,      /* of every depthwise convolution and of the vocoder's embedding */
+    POS_TAPS = 31, /* of the position embedding */
+    POS_GROUPS = 16,
 };
 
 /* Which tensors a line stands for. */
@@ -68,7 +68,7 @@ static const manifest_line lines[] = {
     {"dit.time.1.bias",        {D},            PLAIN,  PACK_COPY,    DIT "time_embed.time_mlp.2.bias", AT(dit.time2.b)},
 
     {"text.embedding",         {V1, T},        PLAIN,  PACK_COPY,    DIT "text_embed.text_embed.weight", AT(dit.text_embedding)},
-    {"text.blocks.%d.dwconv.weight", {DWCONV_TAPS, T}, PLAIN, PACK_DEPTHWISE, TEXT "dwconv.weight", IN_TEXT(dwconv_w)},
+    {"text.blocks.%d.dwconv.weight", {TAPS, T}, PLAIN, PACK_DEPTHWISE, TEXT "dwconv.weight", IN_TEXT(dwconv_w)},
     {"text.blocks.%d.dwconv.bias",   {T},      PLAIN,  PACK_COPY,    TEXT "dwconv.bias",    IN_TEXT(dwconv_b)},
     {"text.blocks.%d.norm.weight",   {T},      PLAIN,  PACK_COPY,    TEXT "norm.weight",    IN_TEXT(norm.scale)},
     {"text.blocks.%d.norm.bias",     {T},      PLAIN,  PACK_COPY,    TEXT "norm.bias",      IN_TEXT(norm.shift)},
@@ -85,9 +85,9 @@ static const manifest_line lines[] = {
     {"dit.input.cond.weight",  {D, MELS},      PLAIN,  PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_cond.w), .first = MELS, .columns = INPUT},
     {"dit.input.text.weight",  {D, T},         PLAIN,  PACK_COLUMNS, DIT "input_embed.proj.weight", AT(dit.input_text.w), .first = MELS2, .columns = INPUT},
     {"dit.input.bias",         {D},            PLAIN,  PACK_COPY,    DIT "input_embed.proj.bias", AT(dit.input_cond.b)},
-    {"dit.conv_pos.0.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, DIT "input_embed.conv_pos_embed.conv1d.0.weight", AT(dit.conv_pos_w[0])},
+    {"dit.conv_pos.0.weight",  {POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, DIT "input_embed.conv_pos_embed.conv1d.0.weight", AT(dit.conv_pos_w[0])},
     {"dit.conv_pos.0.bias",    {D},            PLAIN,  PACK_COPY,    DIT "input_embed.conv_pos_embed.conv1d.0.bias", AT(dit.conv_pos_b[0])},
-    {"dit.conv_pos.1.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, DIT "input_embed.conv_pos_embed.conv1d.2.weight", AT(dit.conv_pos_w[1])},
+    {"dit.conv_pos.1.weight",  {POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, DIT "input_embed.conv_pos_embed.conv1d.2.weight", AT(dit.conv_pos_w[1])},
     {"dit.conv_pos.1.bias",    {D},            PLAIN,  PACK_COPY,    DIT "input_embed.conv_pos_embed.conv1d.2.bias", AT(dit.conv_pos_b[1])},
 
     /* every block's modulation and the exit's in one matrix: one product per time computes them all */
@@ -110,11 +110,11 @@ static const manifest_line lines[] = {
     {"dit.proj_out.weight",    {MELS, D},      MATRIX, PACK_COPY,    DIT "proj_out.weight", AT(dit.proj_out.w)},
     {"dit.proj_out.bias",      {MELS},         PLAIN,  PACK_COPY,    DIT "proj_out.bias",   AT(dit.proj_out.b)},
 
-    {"vocos.embed.weight",     {7, C, MELS},   PLAIN,  PACK_TAP_FIRST, "backbone.embed.weight", AT(vocos.embed_w)},
+    {"vocos.embed.weight",     {TAPS, C, MELS},   PLAIN,  PACK_TAP_FIRST, "backbone.embed.weight", AT(vocos.embed_w)},
     {"vocos.embed.bias",       {C},            PLAIN,  PACK_COPY,    "backbone.embed.bias",  AT(vocos.embed_b)},
     {"vocos.norm.weight",      {C},            PLAIN,  PACK_COPY,    "backbone.norm.weight", AT(vocos.norm.scale)},
     {"vocos.norm.bias",        {C},            PLAIN,  PACK_COPY,    "backbone.norm.bias",   AT(vocos.norm.shift)},
-    {"vocos.blocks.%d.dwconv.weight", {DWCONV_TAPS, C}, PLAIN, PACK_DEPTHWISE, NEXT "dwconv.weight", IN_VOCOS(dwconv_w)},
+    {"vocos.blocks.%d.dwconv.weight", {TAPS, C}, PLAIN, PACK_DEPTHWISE, NEXT "dwconv.weight", IN_VOCOS(dwconv_w)},
     {"vocos.blocks.%d.dwconv.bias", {C},       PLAIN,  PACK_COPY,    NEXT "dwconv.bias",    IN_VOCOS(dwconv_b)},
     {"vocos.blocks.%d.norm.weight", {C},       PLAIN,  PACK_COPY,    NEXT "norm.weight",    IN_VOCOS(norm.scale)},
     {"vocos.blocks.%d.norm.bias",   {C},       PLAIN,  PACK_COPY,    NEXT "norm.bias",      IN_VOCOS(norm.shift)},
@@ -159,7 +159,7 @@ static int64_t dimension(const model_config *c, int16_t symbol) {
     case D6:
         return (int64_t)c->dim * 6;
     case GROUP:
-        return c->dim / CONV_POS_GROUPS;
+        return c->dim / POS_GROUPS;
     case INPUT:
         return (int64_t)c->text_dim + MELS2;
     case MODULE:
