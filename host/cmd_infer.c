@@ -57,6 +57,7 @@ static f5_status read_text_file(const char *path, char **text, f5_error *error) 
     if (n > MAX_TEXT_BYTES)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: is longer than %d bytes", path, MAX_TEXT_BYTES);
     (*text)[n] = '\0';
+    if (strncmp(*text, "\xEF\xBB\xBF", 3) == 0) memmove(*text, *text + 3, (n -= 3) + 1); /* a byte order mark */
     if (strlen(*text) != n) return f5_fail(error, F5_E_FORMAT, "%s: holds a zero byte; a text file is needed", path);
     return F5_OK;
 }

@@ -95,7 +95,9 @@ f5_status output_check(const char *path, f5_error *error) {
         folder = above;
     }
     if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    struct stat there;
     int reason = access(folder, W_OK | X_OK) != 0 ? errno : 0;
+    if (stat(folder, &there) == 0 && !S_ISDIR(there.st_mode)) reason = ENOTDIR; /* whatever its permissions */
     free(folder);
     return reason ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
 }

@@ -429,7 +429,7 @@ def test_command_line(tmp_path, tiny):
     refused(lib.run(*args, "--dtype=int8"), "int8", code=2)
     refused(lib.run(*args, "surplus"), "surplus", code=2)
     refused(lib.run(*args, "--name", "x" * 64), "63 bytes")
-    refused(lib.run(*args, "--name", 'say "hi"'), "plain")
+    refused(lib.run(*args, "--name", 'say "hi"'), "--name: configuration: name is not plain")
     missing = tmp_path / "absent"
     for option in ("config", "checkpoint", "vocab", "vocos_config", "vocos"):
         refused(lib.convert(tiny, tmp_path / "out.f5", **{option: missing}), missing, "No such file")

@@ -105,6 +105,16 @@ def test_infer_is_deterministic(case):
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_infer_text_from_a_file(case):
+    """The same speech as from the command line; a byte order mark is not read out."""
+    case.good(text="Say these few words.", float_wav=True)
+    spoken = (case.folder / "out" / "a.wav").read_bytes()
+    for start in (b"", b"\xef\xbb\xbf"):
+        (case.folder / "text.txt").write_bytes(start + b"Say these few words.")
+        case.good(gen_text=None, gen_file=case.folder / "text.txt", float_wav=True)
+        assert (case.folder / "out" / "a.wav").read_bytes() == spoken
+
+
 def test_infer_quiet_stereo_other_rate(case, rng):
     """A quiet recording is raised, and its speech lowered by as much."""
     n = int(44100 * VOICE_SECONDS)
@@ -171,6 +181,7 @@ FAILURES = {
     "output over the recording": (dict(output_dir=".", output_file="{folder}/voice.wav"), "would overwrite .*voice.wav"),
     "output over the model": (dict(output_file="{model}"), "would overwrite .*tiny.f5"),
     "mel over the output": (dict(save_mel="{folder}/out/a.wav"), "would overwrite .*a.wav"),
+    "output folder is a file": (dict(output_dir="{folder}/voice.wav"), "voice.wav/a.wav: cannot be written: Not a directory"),
     "mel nowhere": (dict(save_mel="/proc/a.npy"), "/proc/a.npy: cannot be written"),
     "folder is a file": (dict(spectrogram="/etc/passwd/a.png"), "/etc/passwd/a.png: cannot be written"),
     "picture nowhere": (dict(spectrogram="/proc/1/missing/a.png"), "/proc/1/missing/a.png: cannot"),

@@ -60,13 +60,13 @@ static f5_status read_config(conversion *c) {
     F5_TRY(yaml_read_model(&c->config, o->config_path, c->error));
     F5_TRY(yaml_read_vocos(&c->config, o->vocos_config_path, c->error));
     F5_TRY(read_vocab(c));
-    if (o->name) {
-        if (!*o->name || strlen(o->name) >= sizeof c->config.name)
-            return f5_fail(c->error, F5_E_ARGUMENT, "name '%s': a name has 1 to %zu bytes",
-                           quote(o->name, strlen(o->name)).text, sizeof c->config.name - 1);
-        memcpy(c->config.name, o->name, strlen(o->name) + 1);
-    }
-    return model_config_check(&c->config, o->config_path, c->error);
+    F5_TRY(model_config_check(&c->config, o->config_path, c->error));
+    if (!o->name) return F5_OK;
+    if (!*o->name || strlen(o->name) >= sizeof c->config.name)
+        return f5_fail(c->error, F5_E_ARGUMENT, "name '%s': a name has 1 to %zu bytes",
+                       quote(o->name, strlen(o->name)).text, sizeof c->config.name - 1);
+    memcpy(c->config.name, o->name, strlen(o->name) + 1);
+    return model_config_check(&c->config, "--name", c->error);
 }
 
 /* ---- do the checkpoints hold what the configuration asks for, and nothing else? */
