@@ -31,6 +31,17 @@ def rng(request):
     return np.random.default_rng([SEED, zlib.crc32(request.node.nodeid.split("/")[-1].encode())])
 
 
+@pytest.fixture(scope="session")
+def model(tmp_path_factory, seed):
+    """A tiny random model, made by the real converter."""
+    import convert_lib
+    folder = tmp_path_factory.mktemp("tiny")
+    made = convert_lib.rc.make_checkpoint(folder, arch="tiny", seed=seed)
+    result = convert_lib.convert(made, folder / "tiny.f5")
+    assert result.returncode == 0, result.stderr
+    return folder / "tiny.f5"
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield

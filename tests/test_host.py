@@ -218,15 +218,6 @@ def test_picture(lib, tmp_path, rng):
 
 # ---- the speech level of the library
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, seed):
-    folder = tmp_path_factory.mktemp("tiny")
-    made = convert_lib.rc.make_checkpoint(folder, arch="tiny", seed=seed)
-    result = convert_lib.convert(made, folder / "tiny.f5")
-    assert result.returncode == 0, result.stderr
-    return folder / "tiny.f5"
-
-
 def test_voices_and_speech(model, rng):
     recording = rng.uniform(-0.4, 0.4, 24000).astype(np.float32)
 

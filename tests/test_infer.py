@@ -30,15 +30,6 @@ def read_wav(path):
         return np.frombuffer(w.readframes(w.getnframes()), "<i2")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, seed):
-    folder = tmp_path_factory.mktemp("tiny")
-    made = convert_lib.rc.make_checkpoint(folder, arch="tiny", seed=seed)
-    result = convert_lib.convert(made, folder / "tiny.f5")
-    assert result.returncode == 0, result.stderr
-    return folder / "tiny.f5"
-
-
 @pytest.fixture
 def case(model, tmp_path, rng):
     """A model, a recording and a folder; run(**options) runs `f5tts infer` with them."""

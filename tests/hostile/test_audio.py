@@ -103,15 +103,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, seed):
-    folder = tmp_path_factory.mktemp("tiny")
-    made = convert_lib.rc.make_checkpoint(folder, arch="tiny", seed=seed)
-    result = convert_lib.convert(made, folder / "tiny.f5")
-    assert result.returncode == 0, result.stderr
-    return folder / "tiny.f5"
-
-
 @pytest.fixture(params=["plain", "sanitized"])
 def infer(request, model, tmp_path):
     sanitized = request.param == "sanitized"
