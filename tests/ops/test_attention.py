@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import packed
-from cbind import F5_F16, Guarded, check, copy, make_pack, normal, poison, rope_table, run
+from cbind import F5_F16, Guarded, check, copy, make_pack, poison, rope_table, run
 from reference import ops
 
 BAR = 2e-6  # scores of size 3 are rounded to 2e-7 before exp, and weights to half of that; sums over 64 keys at a time

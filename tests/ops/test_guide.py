@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import packed
-from cbind import Guarded, check, copy, make_pack, normal, poison, run, same_bits
+from cbind import Guarded, check, copy, make_pack, poison, run, same_bits
 from reference import ops_small
 
 BAR = 1e-6  # four roundings an element; enough elements that x + dt d cannot cancel in all of them

@@ -12,7 +12,6 @@ import os
 import random
 import re
 import sys
-import types
 from pathlib import Path
 
 TOKENIZER_PINYIN = 0
