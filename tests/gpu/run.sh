@@ -5,6 +5,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
 export F5_BUILD=${F5_BUILD:-$root/build-gpu}
+command -v nvidia-smi > /dev/null || { echo "these tests need an NVIDIA GPU and its driver: nvidia-smi is not here"; exit 1; }
 # this GPU alone: several times quicker than all; Hopper's own instructions need the a
 arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
 [ "$arch" = 90 ] && arch=90a
