@@ -7,6 +7,7 @@
 #include "config.h"
 #include "handles.h"
 #include "params.h"
+#include "request_check.h"
 #include "tokenizer.h"
 
 const char *f5_version(void) {
@@ -271,11 +272,7 @@ static f5_status job_read(synth_job *job, const void *requests, int32_t i, f5_er
 
 static f5_status check_requests(const f5_engine *e, const void *requests, int32_t n, f5_error *error) {
     if (!e || !requests) return f5_fail(error, F5_E_ARGUMENT, "engine or requests is NULL");
-    int32_t most = engine_limits(e->core)->max_batch;
-    if (n < 1 || n > most)
-        return f5_fail(error, F5_E_ARGUMENT, "%d requests: must be 1 to %d; open the engine with a larger max_batch", n,
-                       most);
-    return F5_OK;
+    return request_check_count(engine_limits(e->core), n, error);
 }
 
 f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sample_request *requests, int32_t n_requests,

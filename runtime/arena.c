@@ -29,6 +29,11 @@ size_t arena_mark(const arena *a) {
     return a->used;
 }
 
+void arena_reset(arena *a) {
+    a->used = 0;
+    a->overflow = false;
+}
+
 void arena_release(arena *a, size_t mark) {
     a->used = mark;
 }

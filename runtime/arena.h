@@ -25,6 +25,7 @@ void arena_init_plan(arena *a); /* unlimited, counts */
 void *arena_take(arena *a, size_t count, size_t size);
 
 size_t arena_mark(const arena *a);
+void arena_reset(arena *a);                /* empty, without overflow; the high-water mark stays */
 void arena_release(arena *a, size_t mark); /* everything taken since the mark is free again */
 
 #endif

@@ -130,7 +130,7 @@ void vocode_fill(const model_config *config, const batch_size *size, const vocod
     fill_slices_tail(size, h);
 }
 
-static f5_status upload_slices(ops *o, const batch_size *size, const batch_arrays *d, const batch_arrays *h) {
+f5_status vocode_upload(ops *o, const batch_size *size, const batch_arrays *d, const batch_arrays *h) {
     size_t slots = (size_t)size->vocos_slots;
     F5_TRY(o->copy_in(o, d->vocos_offsets, h->vocos_offsets, (slots + 1) * sizeof(int32_t)));
     F5_TRY(o->copy_in(o, d->vocos_seq_of_row, h->vocos_seq_of_row, (size_t)size->vocos_rows * sizeof(int32_t)));
@@ -146,9 +146,5 @@ f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *d, co
     F5_TRY(o->copy_in(o, d->keep, h->keep, rows));
     F5_TRY(o->copy_in(o, d->seeds, h->seeds, slots * sizeof(uint64_t)));
     F5_TRY(o->copy_in(o, d->cond, h->cond, rows * MEL_BANDS * sizeof(float)));
-    return upload_slices(o, size, d, h);
-}
-
-f5_status vocode_upload(ops *o, const batch_size *size, const batch_arrays *d, const batch_arrays *h) {
-    return upload_slices(o, size, d, h);
+    return vocode_upload(o, size, d, h);
 }

@@ -1,13 +1,6 @@
 /* ops_trace.c — the op table that runs another one and hands every output, with its time, to a callback. */
-#include <time.h>
-
+#include "clock.h"
 #include "ops.h"
-
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
 
 typedef struct {
     const void *data; /* F32: tracing is offered on the reference backend */
@@ -68,9 +61,9 @@ static output istft_output(const istft_args *a) {
     static f5_status name##_traced(ops *o, const char *label, const name##_args *a) {                                  \
         ops_trace *t = (ops_trace *)o;                                                                                 \
         ops_at(t->inner, o->stage, o->index);                                                                          \
-        double start = now_ms();                                                                                       \
+        double start = clock_ms();                                                                                     \
         f5_status status = t->inner->name(t->inner, label, a);                                                         \
-        double elapsed = now_ms() - start;                                                                             \
+        double elapsed = clock_ms() - start;                                                                           \
         char call[96];                                                                                                 \
         ops_call_name(o, label, call, sizeof call);                                                                    \
         if (status != F5_OK) {                                                                                         \

@@ -9,13 +9,8 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
-static double now_ms(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
-}
+#include "clock.h"
 
 /* Rows of the state that come from the caller instead of the seeds. */
 static f5_status given_noise(ops *o, const batch_size *size, const batch_arrays *host, const synth_job *jobs,
@@ -29,29 +24,48 @@ static f5_status given_noise(ops *o, const batch_size *size, const batch_arrays 
     return F5_OK;
 }
 
+/* What the vocoder reads and writes: the slices of a batch, packed. */
+typedef struct {
+    f5_pack pack;
+    float *mel;     /* [vocos_rows,100] */
+    float *samples; /* [samples] */
+} vocoder_buffers;
+
+static bool vocoder_buffers_take(const stage_context *c, const batch_size *size, const batch_arrays *device,
+                                 vocoder_buffers *v) {
+    *v = (vocoder_buffers){
+        .pack = {.rows = size->vocos_rows,
+                 .n_seq = size->vocos_slots,
+                 .offsets = device->vocos_offsets,
+                 .seq_of_row = device->vocos_seq_of_row},
+        .mel = arena_take(c->arena, (size_t)size->vocos_rows * MEL_BANDS, sizeof(float)),
+        .samples = arena_take(c->arena, (size_t)size->samples, sizeof(float)),
+    };
+    return !c->arena->overflow;
+}
+
+/* The samples of slice i to their owner. */
+static f5_status slice_out(ops *o, const vocoder_buffers *v, const batch_arrays *host, int32_t i, float *samples) {
+    int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
+    return o->copy_out(o, samples, v->samples + first, (size_t)n * sizeof(float));
+}
+
 /* The vocoder on slices of x, and the samples to their owners. */
 static f5_status vocode_slices(const stage_context *c, const batch_size *size, const batch_arrays *device,
                                const batch_arrays *host, const synth_job *jobs, const float *x) {
     ops *o = c->ops;
     if (size->vocos_frames == 0) return F5_OK;
-    f5_pack pack = {.rows = size->vocos_rows,
-                    .n_seq = size->vocos_slots,
-                    .offsets = device->vocos_offsets,
-                    .seq_of_row = device->vocos_seq_of_row};
-    float *mel = arena_take(c->arena, (size_t)size->vocos_rows * MEL_BANDS, sizeof(float));
-    float *samples = arena_take(c->arena, (size_t)size->samples, sizeof(float));
-    if (c->arena->overflow) return F5_E_MEMORY;
+    vocoder_buffers v;
+    if (!vocoder_buffers_take(c, size, device, &v)) return F5_E_MEMORY;
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
         size_t from = (size_t)(host->offsets[i] + jobs[i].vocode_from) * MEL_BANDS;
         size_t to = (size_t)host->vocos_offsets[i] * MEL_BANDS;
         size_t n = (size_t)(host->vocos_offsets[i + 1] - host->vocos_offsets[i]) * MEL_BANDS;
-        F5_TRY(o->copy_within(o, mel + to, x + from, n * sizeof(float)));
+        F5_TRY(o->copy_within(o, v.mel + to, x + from, n * sizeof(float)));
     }
-    F5_TRY(vocos_decode(c, &pack, mel, device->sample_offsets, samples));
+    F5_TRY(vocos_decode(c, &v.pack, v.mel, device->sample_offsets, v.samples));
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
-        if (!jobs[i].samples) continue;
-        int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
-        F5_TRY(o->copy_out(o, jobs[i].samples, samples + first, (size_t)n * sizeof(float)));
+        if (jobs[i].samples) F5_TRY(slice_out(o, &v, host, i, jobs[i].samples));
     }
     return F5_OK;
 }
@@ -100,9 +114,8 @@ static void solve_key(const batch_size *size, const synth_solver *solver, uint8_
 f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *solver, const batch_size *size,
                     const batch_arrays *host, const synth_job *jobs, synth_times *times) {
     ops *o = c->ops;
-    double start = now_ms();
-    arena_release(c->arena, 0);
-    c->arena->overflow = false;
+    double start = clock_ms();
+    arena_reset(c->arena);
     F5_TRY(schedule_prepare(s, c->model, o, c->arena, solver));
 
     synth_solver quiet = *solver;
@@ -120,7 +133,7 @@ f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *sol
     ops_at(o, "noise", -1);
     F5_TRY(o->noise(o, "x", &(noise_args){.pack = &pack, .dim = MEL_BANDS, .seeds = a.device.seeds, .y = a.x}));
     F5_TRY(given_noise(o, size, host, jobs, a.x));
-    double ready = now_ms();
+    double ready = clock_ms();
 
     uint8_t key[OPS_GRAPH_KEY_BYTES];
     solve_key(size, solver, key);
@@ -131,11 +144,11 @@ f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *sol
         F5_TRY(o->copy_out(o, jobs[i].mel, a.x + first, n * sizeof(float)));
     }
     if (times) F5_TRY(o->finish(o));
-    double solved = now_ms();
+    double solved = clock_ms();
 
     F5_TRY(vocode_slices(c, size, &a.device, host, jobs, a.x));
     F5_TRY(o->finish(o));
-    double end = now_ms();
+    double end = clock_ms();
     if (o->deferred && solver->progress && solver->progress(solver->progress_user, solver->nfe, solver->nfe))
         return F5_E_CANCELLED;
     if (times) {
@@ -148,35 +161,25 @@ f5_status synth_run(const stage_context *c, schedule *s, const synth_solver *sol
 f5_status synth_vocode(const stage_context *c, const batch_size *size, const batch_arrays *host,
                        const vocode_job *jobs) {
     ops *o = c->ops;
-    arena_release(c->arena, 0);
-    c->arena->overflow = false;
+    arena_reset(c->arena);
     batch_arrays device;
     if (!batch_take(c->arena, size, &device)) return F5_E_MEMORY;
-    f5_pack pack = {.rows = size->vocos_rows,
-                    .n_seq = size->vocos_slots,
-                    .offsets = device.vocos_offsets,
-                    .seq_of_row = device.vocos_seq_of_row};
-    float *mel = arena_take(c->arena, (size_t)size->vocos_rows * MEL_BANDS, sizeof(float));
-    float *samples = arena_take(c->arena, (size_t)size->samples, sizeof(float));
-    if (c->arena->overflow) return F5_E_MEMORY;
+    vocoder_buffers v;
+    if (!vocoder_buffers_take(c, size, &device, &v)) return F5_E_MEMORY;
     F5_TRY(vocode_upload(o, size, &device, host));
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
         size_t first = (size_t)host->vocos_offsets[i] * MEL_BANDS, n = (size_t)jobs[i].frames * MEL_BANDS;
-        F5_TRY(o->copy_in(o, mel + first, jobs[i].mel, n * sizeof(float)));
+        F5_TRY(o->copy_in(o, v.mel + first, jobs[i].mel, n * sizeof(float)));
     }
-    F5_TRY(vocos_decode(c, &pack, mel, device.sample_offsets, samples));
-    for (int32_t i = 0; jobs && i < size->sequences; i++) {
-        int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
-        F5_TRY(o->copy_out(o, jobs[i].samples, samples + first, (size_t)n * sizeof(float)));
-    }
+    F5_TRY(vocos_decode(c, &v.pack, v.mel, device.sample_offsets, v.samples));
+    for (int32_t i = 0; jobs && i < size->sequences; i++) F5_TRY(slice_out(o, &v, host, i, jobs[i].samples));
     return o->finish(o);
 }
 
 f5_status synth_mel(const stage_context *c, const float *samples, int64_t n, float *mel) {
     ops *o = c->ops;
     int64_t frames = n / MEL_HOP + 1;
-    arena_release(c->arena, 0);
-    c->arena->overflow = false;
+    arena_reset(c->arena);
     float *x = arena_take(c->arena, (size_t)n, sizeof(float));
     float *y = arena_take(c->arena, (size_t)frames * MEL_BANDS, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
