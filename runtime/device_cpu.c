@@ -6,6 +6,10 @@
 #include "arena.h"
 #include "device.h"
 
+/* A quarter of the time of four requests of 128 frames goes to laying the weights out for the products, once a batch
+ * (F5TTS_v1_Small, 2 threads: 9.7 s one by one, 7.6 s together); four of 32 gain a fifth. */
+#define BATCH_FRAMES 512
+
 typedef struct {
     device device; /* first */
     ops ops;
@@ -60,6 +64,7 @@ f5_status device_cpu_open(device **d, f5_error *error) {
                          .precision = F5_F32,
                          .host_memory = true,
                          .bucket_rows = 1,
+                         .batch_frames = BATCH_FRAMES,
                          .enter = cpu_enter,
                          .alloc = cpu_alloc,
                          .release = cpu_release,

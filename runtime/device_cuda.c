@@ -10,7 +10,8 @@
 
 #include "cuda_ops.h"
 
-#define GRAPHS 32 /* kept at once; the one unused for longest makes room */
+#define BATCH_FRAMES 4096 /* measured: bench/load.py */
+#define GRAPHS 32         /* kept at once; the one unused for longest makes room */
 
 typedef struct {
     uint8_t key[OPS_GRAPH_KEY_BYTES];
@@ -246,6 +247,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
                          .precision = choice->precision,
                          .bytes = (int64_t)workspace,
                          .bucket_rows = 64,
+                         .batch_frames = BATCH_FRAMES,
                          .fixed_slots = true,
                          .enter = gpu_enter,
                          .alloc = gpu_alloc,
