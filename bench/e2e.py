@@ -16,7 +16,6 @@ import datetime
 import json
 import re
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -24,23 +23,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from workload import ROOT, SIZES, clock_ms, error, generated_seconds, reference_mel
+from workload import (ROOT, SIZES, TEXT, TRANSCRIPT, clock_ms, commit, error, generated_seconds, recording,
+                      reference_mel)
 import f5file  # found by workload
 import f5lib
 import torch_peer
-
-RECORDING_SAMPLES = 120000  # 5 s: 469 mel frames
-TRANSCRIPT = "Some of what is said here was said before, by another voice."
-TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
-
-
-def recording(rng):
-    """Five seconds that rise and fall as speech does, loud enough to be left as they are."""
-    t = np.arange(RECORDING_SAMPLES) / 24000
-    loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
-    hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
-    return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
-
 
 class Ours:
     """An engine with a voice."""
@@ -125,15 +112,6 @@ def show(row):
     against = "" if row["candidate"] == "f5tts" else f"{row['against']:.2f}×"
     print(f"| {row['size']} | {row['nfe']:>3} | {row['candidate']:<19} | {row['ms']:>7.1f} | {row['low_ms']:>7.1f} … "
           f"{row['high_ms']:<7.1f} | {row['rtf']:.4f} | {against:>8} | {wrong:>7} |", flush=True)
-
-
-def commit():
-    """Short hash of the tree's commit, "+" if files differ from it."""
-    def git(*arguments):
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
-
-    found = git("rev-parse", "--short", "HEAD")
-    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
 
 
 def append_history(rows, report):

@@ -4,6 +4,7 @@ One request: F5TTS_v1_Base, a reference of 5 s (469 mel frames), guidance 2, swa
 Weights are random, of a trained model's size (weights/random_checkpoint.py): speed does not depend on their values.
 """
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -19,10 +20,21 @@ SIZES = {"S": 938, "M": 1406, "L": 2062}  # frames in all; 5, 10 and 17 s are ge
 COND_FRAMES = 469  # mel frames of 5 s
 REF_FRAMES = COND_FRAMES - 1  # the mel handed to the vocoder starts here, as upstream's does
 N_TOKENS = 150
+RECORDING_SAMPLES = 120000  # 5 s: 469 mel frames
+TRANSCRIPT = "Some of what is said here was said before, by another voice."
+TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
 
 
 def generated_seconds(frames):
     return (frames - REF_FRAMES - 1) * 256 / 24000
+
+
+def recording(rng):
+    """Five seconds that rise and fall as speech does, loud enough to be left as they are."""
+    t = np.arange(RECORDING_SAMPLES) / 24000
+    loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
+    hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
+    return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
 
 
 def random_request(rng, frames, vocab_size):
@@ -72,3 +84,12 @@ def reference_mel(made, cond, tokens, noise, nfe):
 def error(mel, wanted):
     """Relative L2 of the generated frames; NaN stays NaN."""
     return float(np.linalg.norm(mel[COND_FRAMES:] - wanted) / np.linalg.norm(wanted))
+
+
+def commit():
+    """Short hash of the tree's commit, "+" if files differ from it."""
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    found = git("rev-parse", "--short", "HEAD")
+    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
