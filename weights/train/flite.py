@@ -16,7 +16,7 @@ import numpy as np
 
 RATE = 16000
 SPEAKERS = ("slt", "rms", "awb")  # the statistical voices: one woman (American), two men (American, Scottish)
-PITCH = {"slt": 172.0, "rms": 97.0, "awb": 128.0}  # Hz, each voice's own mean
+PITCH = {"slt": 172.0, "rms": 98.0, "awb": 132.0}  # Hz: the mean that each voice was recorded with
 
 
 class _Wave(Structure):
