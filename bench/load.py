@@ -95,7 +95,7 @@ def percentile(values, p):
 def measure(engine, voice, size, nfe, clients, args):
     crowd = [Client(engine, voice, nfe, 1000 * args.seed + i) for i in range(clients)]
     rounds = max(args.rounds, -(-args.least // clients))
-    run_clients(crowd, size, 2)  # graphs of the usual batches
+    run_clients(crowd, size, args.warm)  # graphs of the usual batches
     before = engine.info()
     seconds, requests = run_clients(crowd, size, rounds)
     after = engine.info()
@@ -134,7 +134,9 @@ def options():
     p.add_argument("--max-frames", type=int, default=0, help="0: room for the batch frames and the longest request")
     p.add_argument("--rounds", type=int, default=4, help="requests of each client")
     p.add_argument("--least", type=int, default=16, help="requests of all clients of a row")
-    p.add_argument("--arch", default="F5TTS_v1_Base")
+    p.add_argument("--warm", type=int, default=2, help="of them beforehand, not counted")
+    p.add_argument("--arch", default="F5TTS_v1_Base", help="random weights of this model")
+    p.add_argument("--model", metavar="FILE", help="a .f5 instead")
     p.add_argument("--device", default="cuda")
     p.add_argument("--precision", choices=["fp32", "fp16", "bf16"], default="fp16")
     p.add_argument("--seed", type=int, default=int(time.time()))
@@ -147,8 +149,9 @@ def main(argv=None):
     args = options().parse_args(argv)
     rows, samples = [], recording(np.random.default_rng(args.seed))
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.f5"
-        f5file.write_model(path, args.arch, seed=args.seed, dtype="fp16" if args.precision == "fp16" else "fp32")
+        path = args.model or Path(folder) / "model.f5"
+        if not args.model:
+            f5file.write_model(path, args.arch, seed=args.seed, dtype="fp16" if args.precision == "fp16" else "fp32")
         for i, batch_frames in enumerate(args.batch_frames):
             room = args.max_frames or max(batch_frames or 16384, max(SIZES.values()) + 64)
             with f5lib.Engine(path, args.device, args.precision, max_frames=room, max_batch=args.max_batch,
@@ -156,9 +159,9 @@ def main(argv=None):
                 if i == 0:
                     info = engine.info()
                     report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=info["device"],
-                                  arch=args.arch, precision=args.precision, max_batch=args.max_batch, seed=args.seed)
+                                  model=info["name"], precision=args.precision, max_batch=args.max_batch, seed=args.seed)
                     print(f"{info['device']}, f5tts {f5lib.library().f5_version().decode()} ({args.commit}), "
-                          f"{args.arch}, {args.precision}, max_batch {args.max_batch}, seed {args.seed}\n\n{HEAD}")
+                          f"{info['name']}, {args.precision}, max_batch {args.max_batch}, seed {args.seed}\n\n{HEAD}")
                 with engine.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
                     for size, nfe, clients in [(s, n, c) for s in args.sizes for n in args.nfe for c in args.clients]:
                         rows.append(measure(engine, voice, size, nfe, clients, args))

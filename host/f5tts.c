@@ -178,7 +178,8 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .calls = counts.calls,
                         .batches = counts.batches,
                         .shared_batches = counts.shared,
-                        .batch_frames = l->batch_frames};
+                        .batch_frames = l->batch_frames,
+                        .waiting = counts.waiting};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

@@ -20,7 +20,7 @@
  *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
  *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
  *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none). While an audio callback runs, its samples hold part
- *   of the engine's memory, and in the end calls of f5_speak wait for it: copy and return.
+ *   of the engine's memory, and when that is full others wait for it: copy and return.
  *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
  *   thread's current CUDA device and clears its last CUDA error.
  * Memory
@@ -96,6 +96,7 @@ typedef struct {
     int64_t batches;        /* in which they ran */
     int64_t shared_batches; /* batches of several calls */
     int32_t batch_frames;   /* as settled at open; 1 when a trace was asked for */
+    int32_t waiting;        /* calls that wait now */
 } f5_engine_info;
 
 void f5_engine_info_init(f5_engine_info *info);

@@ -218,6 +218,7 @@ void scheduler_release(scheduler *s, scheduler_call *call) {
 scheduler_counts scheduler_count(scheduler *s) {
     pthread_mutex_lock(&s->lock);
     scheduler_counts counts = s->counts;
+    for (const scheduler_call *c = s->oldest; c; c = c->next_waiting) counts.waiting++;
     pthread_mutex_unlock(&s->lock);
     return counts;
 }

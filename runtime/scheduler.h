@@ -56,6 +56,7 @@ typedef struct {
     int64_t calls;   /* served, with whatever result */
     int64_t batches; /* run; one whose calls had to be run one by one counts once */
     int64_t shared;  /* batches that served several calls */
+    int32_t waiting; /* calls, now */
 } scheduler_counts;
 
 typedef struct {
