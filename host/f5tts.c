@@ -68,11 +68,10 @@ void f5_vocode_request_init(f5_vocode_request *r) {
 /* ---- engine */
 
 static void engine_free(f5_engine *e) {
+    if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
     free(e->text);
     free(e->tokens);
-    free(e->mel);
-    free(e->samples);
     free(e->batch);
     free(e->jobs);
     free(e->vocode_jobs);
@@ -85,13 +84,15 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     size_t frames = (size_t)e->store_frames, batch = (size_t)l->max_batch;
     e->text = calloc(2 * (size_t)e->max_text_bytes + 64, 1);
     e->tokens = calloc(frames, sizeof *e->tokens);
-    e->mel = calloc(frames * F5_MEL_BANDS, sizeof *e->mel);
-    e->samples = calloc(frames * F5_HOP, sizeof *e->samples);
     e->batch = calloc(batch, sizeof *e->batch);
     e->jobs = calloc(batch, sizeof *e->jobs);
     e->vocode_jobs = calloc(batch, sizeof *e->vocode_jobs);
-    if (!e->text || !e->tokens || !e->mel || !e->samples || !e->batch || !e->jobs || !e->vocode_jobs)
+    if (!e->text || !e->tokens || !e->batch || !e->jobs || !e->vocode_jobs)
         return f5_fail(error, F5_E_MEMORY, "no memory for %d frames: lower max_frames", l->max_frames);
+    F5_TRY(engine_host_alloc(e->core, frames * (F5_MEL_BANDS + F5_HOP) * sizeof(float), "memory for speech", &e->store,
+                             error));
+    e->mel = e->store;
+    e->samples = e->mel + frames * F5_MEL_BANDS;
     return F5_OK;
 }
 

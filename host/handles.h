@@ -19,6 +19,7 @@ struct f5_engine {
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
     int32_t store_frames; /* 2*max_frames */
     int32_t *tokens;      /* [store_frames] */
+    void *store;          /* the memory of the next two */
     float *mel;           /* [store_frames,100] */
     float *samples;       /* [256*store_frames] */
     /* the batch that runs */

@@ -294,6 +294,14 @@ int64_t engine_device_bytes(const engine *e) {
 int64_t engine_graphs_captured(engine *e) {
     return e->ops->graphs_captured;
 }
+f5_status engine_host_alloc(engine *e, size_t bytes, const char *what, void **memory, f5_error *error) {
+    return e->device->alloc_host(e->device, bytes, what, memory, error);
+}
+void engine_host_free(engine *e, void *memory) {
+    if (!memory) return;
+    (void)e->device->enter(e->device);
+    e->device->release_host(e->device, memory);
+}
 int64_t engine_vocode_samples(const engine *e, int32_t frames) {
     return vocos_samples(&e->model.config, frames);
 }

@@ -44,6 +44,10 @@ int64_t engine_weight_bytes(const engine *e); /* as the device holds them */
 int64_t engine_device_bytes(const engine *e); /* all that is held there */
 int64_t engine_graphs_captured(engine *e);    /* by the thread that may run something */
 
+/* Memory of the host's that the device copies to and from at full speed; while opening and closing only. */
+f5_status engine_host_alloc(engine *e, size_t bytes, const char *what, void **memory, f5_error *error);
+void engine_host_free(engine *e, void *memory); /* NULL is fine */
+
 /* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
 int64_t engine_vocode_samples(const engine *e, int32_t frames);
 
