@@ -12,133 +12,8 @@
 
 #include <cmocka.h>
 
-#include "scheduler.h"
+#include "scheduler_bench.h"
 #include "seed.h"
-
-enum { MAX_SEQUENCES = 4, BATCH_FRAMES = 100, STORE = 200, MAX_BATCHES = 20000, STEPS = 3 };
-
-typedef struct {
-    scheduler_call call; /* first */
-    int kind, id;
-    f5_status status;
-    f5_error error;
-    pthread_t owner;
-    int steps_heard, refuse_at; /* a step, or 0 */
-    bool wrong_thread, wrong_order;
-    atomic_bool served, let_go; /* serve_and_keep */
-    struct bench *bench;
-} request;
-
-/* A scheduler, and what its run was given. */
-typedef struct bench {
-    scheduler s;
-    scheduler_call *slots[MAX_SEQUENCES];
-    atomic_bool hold, running; /* run waits while hold is set */
-    atomic_int n;
-    struct {
-        int n, first, last; /* calls, and their ids */
-    } batches[MAX_BATCHES];
-    int fail_above; /* batches of more calls are too large for memory */
-    f5_status fail_with;
-    int id_that_fails;
-    bool overlap, torn; /* laws broken inside run */
-    uint8_t store[STORE];
-} bench;
-
-static void nap(void) {
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
-}
-
-static bool together(const scheduler_call *a, const scheduler_call *b) {
-    return ((const request *)a)->kind == ((const request *)b)->kind;
-}
-
-static f5_status run(void *user, scheduler_call *const *calls, int32_t n, f5_error *error) {
-    bench *b = user;
-    if (atomic_exchange(&b->running, true)) b->overlap = true;
-    int sequences = 0, frames = 0, k = atomic_load(&b->n);
-    for (int32_t i = 0; i < n; i++) {
-        const request *r = (const request *)calls[i];
-        sequences += r->call.sequences;
-        frames += r->call.frames;
-        if (r->kind != ((const request *)calls[0])->kind) b->torn = true;
-        memset(b->store + r->call.store_at, r->id & 255, (size_t)r->call.store_frames);
-    }
-    if (n > 1 && (sequences > MAX_SEQUENCES || frames > BATCH_FRAMES)) b->torn = true;
-    if (k < MAX_BATCHES) {
-        b->batches[k].n = n;
-        b->batches[k].first = ((const request *)calls[0])->id;
-        b->batches[k].last = ((const request *)calls[n - 1])->id;
-    }
-    atomic_store(&b->n, k + 1);
-    f5_status status = F5_OK;
-    if (b->fail_above && n > b->fail_above)
-        status = f5_fail(error, F5_E_MEMORY, "%d are too many", n);
-    else if (b->fail_with && (b->id_that_fails < 0 || b->id_that_fails == ((const request *)calls[0])->id))
-        status = f5_fail(error, b->fail_with, "it broke");
-    for (int step = 1; step <= STEPS && status == F5_OK; step++) {
-        if (scheduler_step(&b->s, step, STEPS)) status = f5_fail(error, F5_E_CANCELLED, "all cancelled");
-    }
-    while (atomic_load(&b->hold)) nap();
-    atomic_store(&b->running, false);
-    return status;
-}
-
-static bench *bench_new(int32_t batch_frames) {
-    bench *b = calloc(1, sizeof *b);
-    const scheduler_options options = {.max_sequences = MAX_SEQUENCES,
-                                       .batch_frames = batch_frames,
-                                       .store_frames = STORE,
-                                       .together = together,
-                                       .run = run,
-                                       .user = b};
-    b->id_that_fails = -1;
-    assert_non_null(b);
-    assert_int_equal(scheduler_init(&b->s, &options, b->slots, NULL), F5_OK);
-    return b;
-}
-
-static void bench_free(bench *b) {
-    assert_false(b->overlap);
-    assert_false(b->torn);
-    assert_int_equal(scheduler_count(&b->s).waiting, 0);
-    assert_null(b->s.active);
-    scheduler_destroy(&b->s);
-    free(b);
-}
-
-static int hear(void *user, int32_t step, int32_t steps) {
-    request *r = user;
-    r->steps_heard++;
-    if (!pthread_equal(r->owner, pthread_self())) r->wrong_thread = true;
-    if (step != r->steps_heard || steps != STEPS) r->wrong_order = true;
-    return step == r->refuse_at;
-}
-
-static void *serve(void *user) {
-    request *r = user;
-    r->owner = pthread_self();
-    r->call.progress_user = r;
-    r->status = scheduler_serve(&r->bench->s, &r->call, &r->error);
-    if (r->status == F5_OK) scheduler_release(&r->bench->s, &r->call);
-    return NULL;
-}
-
-/* Keeps the bench busy with call 0 while calls 1 .. n line up in that order, then lets them go. */
-static void line_up(bench *b, request *r, int n) {
-    pthread_t threads[64];
-    assert_true(n < 64);
-    atomic_store(&b->hold, true);
-    for (int i = 0; i <= n; i++) {
-        r[i].bench = b;
-        r[i].id = i;
-        if (r[i].call.sequences == 0) r[i].call.sequences = 1;
-        assert_int_equal(pthread_create(&threads[i], NULL, serve, &r[i]), 0);
-        while (i == 0 ? !atomic_load(&b->running) : scheduler_count(&b->s).waiting < i) nap();
-    }
-    atomic_store(&b->hold, false);
-    for (int i = 0; i <= n; i++) pthread_join(threads[i], NULL);
-}
 
 static void assert_batch(const bench *b, int k, int n, int first, int last) {
     assert_int_equal(b->batches[k].n, n);
@@ -192,24 +67,23 @@ static void limits_of_a_batch(void **state) {
     bench *b = bench_new(BATCH_FRAMES);
     /* 1 leads; 2 would be too many frames; 3 fits beside it; 4 has too many sequences; 5 fits. Then 2, which is larger
      * than any batch of several, by itself; then 4 with 6. */
-    request r[7] = {{.call = {.frames = 1}},
-                    {.call = {.frames = 60}},
-                    {.call = {.frames = 150}},
-                    {.call = {.frames = 30, .sequences = 2}},
-                    {.call = {.frames = 3, .sequences = 3}},
-                    {.call = {.frames = 10}},
-                    {.call = {.frames = 1}}};
+    static const int32_t frames[] = {1, 60, 150, 30, 3, 10, 1}, sequences[] = {1, 1, 1, 2, 3, 1, 1};
+    request r[7] = {0};
+    for (int i = 0; i < 7; i++) r[i].call = (scheduler_call){.frames = frames[i], .sequences = sequences[i]};
     line_up(b, r, 6);
     assert_int_equal(b->n, 4);
     assert_batch(b, 1, 3, 1, 5);
     assert_batch(b, 2, 1, 2, 2);
     assert_batch(b, 3, 2, 4, 6);
     bench_free(b);
+}
 
-    b = bench_new(1); /* packs nothing */
-    request alone[4] = {
-        {.call = {.frames = 1}}, {.call = {.frames = 1}}, {.call = {.frames = 1}}, {.call = {.frames = 1}}};
-    line_up(b, alone, 3);
+static void packing_nothing(void **state) {
+    (void)state;
+    bench *b = bench_new(1);
+    request r[4] = {0};
+    for (int i = 0; i < 4; i++) r[i].call.frames = 1;
+    line_up(b, r, 3);
     assert_int_equal(b->n, 4);
     bench_free(b);
 }
@@ -378,8 +252,31 @@ static void cancelling(void **state) {
     }
 }
 
+static void a_lone_call_is_over_when_cancelled(void **state) {
+    (void)state;
+    bench *b = bench_new(BATCH_FRAMES);
+    request r = {.bench = b, .refuse_at = 1, .call = {.sequences = 1, .progress = hear}};
+    serve(&r);
+    assert_int_equal(r.status, F5_E_CANCELLED);
+    assert_string_equal(r.error.message, "all cancelled"); /* the run was told */
+    assert_int_equal(r.steps_heard, 1);
+    bench_free(b);
+}
+
+static void all_hear_while_it_runs(void **state) {
+    (void)state;
+    bench *b = bench_new(BATCH_FRAMES);
+    request r[4] = {0};
+    r[3].call.progress = hear;
+    b->listener = &r[3];
+    line_up(b, r, 3);
+    assert_batch(b, 1, 3, 1, 3);
+    assert_int_equal(r[3].steps_heard, STEPS);
+    bench_free(b);
+}
+
 static int last_only(void *user, int32_t step, int32_t steps) {
-    *(int *)user = 100 * step + steps;
+    *(int *)user += 100 * step + steps;
     return 0;
 }
 
@@ -470,12 +367,15 @@ int main(void) {
         cmocka_unit_test(a_lone_call_runs_at_once),
         cmocka_unit_test(the_oldest_leads),
         cmocka_unit_test(limits_of_a_batch),
+        cmocka_unit_test(packing_nothing),
         cmocka_unit_test(larger_than_the_limits),
         cmocka_unit_test(a_callback_that_calls_again),
         cmocka_unit_test(a_store_is_its_owners_until_released),
         cmocka_unit_test(too_large_together),
         cmocka_unit_test(a_lost_device),
         cmocka_unit_test(cancelling),
+        cmocka_unit_test(a_lone_call_is_over_when_cancelled),
+        cmocka_unit_test(all_hear_while_it_runs),
         cmocka_unit_test(a_run_that_reports_its_end),
         cmocka_unit_test(a_crowd),
     };
