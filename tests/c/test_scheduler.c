@@ -1,5 +1,5 @@
 /* test_scheduler.c — the laws of runtime/scheduler.h with a run that only pretends: who goes with whom, in what order,
- * what becomes of errors and cancellations. Also built with ThreadSanitizer (tests/test_threads.py). */
+ * what becomes of errors and cancellations. Run plain and under each sanitizer. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
