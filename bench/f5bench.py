@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """f5bench.py — how fast f5tts is on this machine, in tables to be pasted.
 
-    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [all] [options]      # nothing named: e2e
+    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [all] [options]
+
+Nothing named: e2e, or cpu where there is no GPU.
 
     e2e       whole requests, beside PyTorch on the same weights where there is PyTorch     numpy; better with PyTorch
     stages    what each stage of a request takes                                            numpy
@@ -104,7 +106,7 @@ def options():
 def main(argv):
     if argv[:1] == ["load"]:  # it has options of its own
         return importlib.import_module("load").main(argv[1:])
-    if argv[:1] == ["cpu"]:
+    if argv[:1] == ["cpu"] or not argv and not gpu_name():
         sys.argv[1:] = argv[1:]
         return importlib.import_module("cpu_eval").main()
     parser = options()
@@ -116,7 +118,7 @@ def main(argv):
         if name not in COMMANDS:
             parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'all'])}")
     if args.device != "cpu" and not gpu_name():
-        sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this out")
+        sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
     if "profile" in wanted and args.device != "cpu":
         importlib.import_module("kernel_profile").start_profiler()  # before anything is captured
     bench = Bench(args)

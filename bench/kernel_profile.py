@@ -6,8 +6,8 @@ torch.profiler (CUPTI) records every kernel of one request, those inside our CUD
 the ends of two `guide` kernels; the first, which holds the text encoder, is left out of the figures of a step.
 
 idle, traced      1 - (time in which at least one kernel runs) / (length of the step), both of the trace
-idle, untraced    1 - (sum of a step's kernel times) / (a step's length by the clock, without the profiler); below zero
-                  where kernels overlap (programmatic launches) or the profiler makes them longer
+idle, untraced    1 - (sum of a step's kernel times) / (a step's length by the clock, without the profiler: the slope of
+                  the ODE's time over the steps); below zero where kernels overlap or the profiler stretches them
 """
 import json
 import os
@@ -17,6 +17,7 @@ import tempfile
 from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
+from stages import MORE, evaluation
 from workload import COND_FRAMES, SIZES, recording
 from shapes import block_products  # found by workload
 
@@ -215,27 +216,16 @@ def step_figures(steps):
             "idle, traced %": 100 * statistics.median(idle)}
 
 
-def untraced_step_us(ours, voice, frames, nfe, rounds):
-    """A step by the clock: the difference of two samplings."""
-    ode = []
-    for steps in (nfe, nfe + 16):
-        speak = ours.request(voice, frames, steps)
-        for _ in range(rounds + 3):
-            speak()
-        ode.append(ours.stages(rounds)["ode"])
-    return 1e3 * (ode[1] - ode[0]) / 16
-
-
 def run(bench):
     """Prints, for each size: a step in figures, its calls, its gaps, and all kernels of the request."""
     start_profiler()
     nfe, sizes = (bench.args.nfe or [NFE])[0], bench.sizes()
     summary = []
-    with bench.engine(max_frames=max(SIZES[s] for s in sizes), nfe=nfe + 16) as ours:
+    with bench.engine(max_frames=max(SIZES[s] for s in sizes), nfe=max(nfe, MORE)) as ours:
         voice = ours.voice(recording(bench.rng, 5))
         for size in sizes:
             frames = SIZES[size]
-            untraced = untraced_step_us(ours, voice, frames, nfe, bench.args.rounds)
+            untraced = 1e3 * evaluation(ours, voice, frames, bench.args.rounds)[0]
             speak = ours.request(voice, frames, nfe)
             speak()
             kernels = record(speak)

@@ -23,7 +23,7 @@ def slug(gpu):
     return re.sub(r"[^a-z0-9]+", "-", gpu.lower().replace("nvidia", "")).strip("-")
 
 
-def number(value, digits=3):
+def number(value, digits=4):
     """So many digits that matter, no exponent where it can be helped."""
     if value is None:
         return ""
@@ -34,7 +34,7 @@ def number(value, digits=3):
     if value == 0 or not 1e-3 <= abs(value) < 1e6:
         return f"{value:.1e}" if value else "0"
     whole = len(str(int(abs(value))))
-    return f"{value:.{max(0, digits - whole) if abs(value) >= 1 else digits}f}"
+    return f"{value:.{max(0, digits - whole) if abs(value) >= 1 else 3}f}"
 
 
 class Report:

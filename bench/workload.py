@@ -15,8 +15,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests", "tests/reference")]
 import f5lib  # noqa: E402
-from shapes import COND_FRAMES, SIZES  # noqa: E402
+import shapes  # noqa: E402
 
+SIZES, COND_FRAMES = shapes.SIZES, shapes.COND_FRAMES
 RATE, HOP = 24000, 256
 REF_FRAMES = COND_FRAMES - 1  # the mel handed to the vocoder starts here, as upstream's does
 N_TOKENS = 150
@@ -34,8 +35,9 @@ def random_request(rng, frames, vocab_size):
     return cond, rng.integers(0, vocab_size, N_TOKENS), rng.standard_normal((frames, 100)).astype(np.float32)
 
 
-def clock_ms(calls, repeats=20, warm=3):
-    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns."""
+def clock_ms(calls, repeats=20):
+    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns, the first few uncounted."""
+    warm = min(3, repeats)
     times = {name: [] for name in calls}
     for _ in range(warm + repeats):
         for name, call in calls.items():
@@ -45,8 +47,8 @@ def clock_ms(calls, repeats=20, warm=3):
     return {name: t[warm:] for name, t in times.items()}
 
 
-def median_ms(call, repeats=20, warm=3):
-    return statistics.median(clock_ms({"": call}, repeats, warm)[""])
+def median_ms(call, repeats=20):
+    return statistics.median(clock_ms({"": call}, repeats)[""])
 
 
 def spread(times):
