@@ -30,6 +30,8 @@ OP_OF = [(r"prepare_keys|^attend", "attention"), (r"finish_rows|bias_round|nvjet
 # kernels that end the call which the kernel before them began, and such that begin one
 ENDS, BEGINS = r"finish_rows|splitK|grn_sweep", r"prepare_keys|bias_round"
 
+WIDTH, LEAST = 48, 0.05  # of a kernel's name, in characters; share of a request that is worth a row, in %
+
 Kernel = namedtuple("Kernel", "name start us grid block registers shared")
 Call = namedtuple("Call", "op kernels")
 
@@ -156,19 +158,25 @@ def flop_of_labels(frames, config):
 
 
 def by_kernel(kernels):
-    """Rows of a table: kernels of one name and shape together, the longest first."""
+    """Rows of a table: kernels of one name and shape together, the longest first; what is hardly anything, in one."""
     groups = defaultdict(list)
     for k in kernels:
         groups[k.name, str(k.grid)].append(k)
     total = sum(k.us for k in kernels)
-    rows = []
+    rows, rest = [], []
     for (name, _), found in sorted(groups.items(), key=lambda g: -sum(k.us for k in g[1])):
         k, us = found[0], sum(f.us for f in found)
+        if 100 * us / total < LEAST:
+            rest.extend(found)
+            continue
         shape = "" if not k.grid else "×".join(str(n) for n in k.grid if n != 1) or "1"
-        rows.append({"kernel": name[:70], "op": op_of(name), "count": len(found), "ms": us / 1e3,
+        rows.append({"kernel": name[:WIDTH], "op": op_of(name), "count": len(found), "ms": us / 1e3,
                      "median µs": statistics.median(f.us for f in found), "%": 100 * us / total, "grid": shape,
                      "threads": "" if not k.block else k.block[0] * k.block[1] * k.block[2],
                      "registers": k.registers or "", "shared KB": "" if not k.shared else k.shared / 1024})
+    if rest:
+        us = sum(k.us for k in rest)
+        rows.append({"kernel": "the rest", "count": len(rest), "ms": us / 1e3, "%": 100 * us / total})
     return rows
 
 
@@ -199,10 +207,9 @@ def gaps_between(steps):
     for begin, kernels in steps:
         until, previous = begin, "guide"
         for k in kernels:
-            found[previous, k.name.split("<")[0]].append(k.start - until)
-            if k.start + k.us > until:
-                until = k.start + k.us
-            previous = k.name.split("<")[0]
+            name = k.name.split("<")[0][:WIDTH]
+            found[previous, name].append(k.start - until)
+            until, previous = max(until, k.start + k.us), name
     rows = [{"after": a, "before": b, "a step": len(g) / len(steps), "median µs": statistics.median(g),
              "µs a step": sum(g) / len(steps)} for (a, b), g in found.items()]
     return sorted(rows, key=lambda r: -r["µs a step"])
