@@ -121,7 +121,10 @@ def main(argv):
         sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
     if "profile" in wanted and args.device != "cpu":
         importlib.import_module("kernel_profile").start_profiler()  # before anything is captured
-    bench = Bench(args)
+    try:
+        bench = Bench(args)
+    except FileNotFoundError as missing:  # the library
+        sys.exit(str(missing))
     head = ", ".join(f"{k} {v}" for k, v in bench.report.head.items() if k != "gpu")
     print(f"{bench.report.head['gpu']}: {head}", flush=True)
     for name in wanted:

@@ -252,6 +252,8 @@ def run(bench):
             bench.report.table(f"{size}: between the kernels of a step", list(gaps[0]), gaps[:12])
             rows = by_kernel(kernels)
             bench.report.table(f"{size}: kernels of a request, NFE {nfe}", list(rows[0]), rows)
+            for row in by_call(steps, {}):
+                bench.report.figure(f"step {size} {bench.precision} {row['call']}", row["µs a step"], "µs")
             for key in ("µs, untraced", "idle, traced %", "idle, untraced %"):
                 bench.report.figure(f"step {size} {bench.precision} {key.removesuffix(' %')}", figures[key],
                                     "%" if key.endswith("%") else "µs")

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workload import COND_FRAMES, REF_FRAMES, SIZES, clock_ms, error, generated_seconds, random_request
-import model as reference  # found by workload
+from reference import model as reference  # found by workload
 import random_checkpoint as rc
 
 MODES = ("eager", "graph", "compile", "compile+graph")

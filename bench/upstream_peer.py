@@ -9,7 +9,7 @@ What only its training and downloads import is stood in for (tests/reference/com
 import torch
 
 from workload import REF_FRAMES
-import compare_upstream  # found by workload
+from reference import compare_upstream  # found by workload
 
 
 class Upstream:

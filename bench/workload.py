@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests", "tests/reference")]
+sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests")]
 import f5lib  # noqa: E402
 import shapes  # noqa: E402
 
