@@ -94,7 +94,7 @@ def record(bench, rows, what="e2e"):
 
 def requests(bench, ours, voice, cond, peers):
     """The main table; and the stages of ours, with what lies outside the DiT."""
-    rows, stages, slopes = [], [], {}
+    rows, stages, parts = [], [], {}
     for size, nfe in cases(bench.args, bench.sizes()):
         frames = SIZES[size]
         calls, errors = {"f5tts": ours.request(voice, frames, nfe)}, {}
@@ -104,10 +104,12 @@ def requests(bench, ours, voice, cond, peers):
         times = clock_ms(calls, bench.args.rounds)
         stage = ours.stages(bench.args.rounds)
         rows += rows_of(times, errors, size, nfe, generated_seconds(frames))
-        if size not in slopes:
-            slopes[size] = evaluation(ours, voice, frames, bench.args.rounds)[0]
-        outside = statistics.median(times["f5tts"]) - nfe * slopes[size]
-        stages.append({"size": size, "NFE": nfe, **stage, "evaluation": slopes[size], "outside the DiT": outside})
+        if size not in parts:
+            parts[size] = evaluation(ours, voice, frames, bench.args.rounds)
+        slope, once = parts[size]
+        host = statistics.median(times["f5tts"]) - stage["total"]
+        outside = stage["prepare"] + once + stage["vocos"] + host
+        stages.append({"size": size, "NFE": nfe, **stage, "evaluation": slope, "outside the DiT": outside})
         case = f"e2e {size} nfe {nfe} {bench.precision} f5tts"
         for key in ("prepare", "ode", "vocos", "total", "evaluation", "outside the DiT"):
             bench.report.figure(f"{case} {key}", stages[-1][key], "ms")

@@ -17,9 +17,9 @@ import tempfile
 from collections import Counter, defaultdict, namedtuple
 from pathlib import Path
 
-from stages import MORE, evaluation
+import stages
 from workload import COND_FRAMES, SIZES, recording
-from shapes import block_products  # found by workload
+from shapes import call_flop  # found by workload
 
 NFE = 8
 OPS = ("cast linear attention norm dwconv_norm grn conv_pos conv1d embed text_rows timestep guide noise mel "
@@ -147,16 +147,6 @@ def labels_of(calls):
     return labels
 
 
-def flop_of_labels(frames, config):
-    """FLOP of one call on the live rows of both branches."""
-    rows, dim, heads = 2 * frames, config["dim"], config["heads"]
-    flop = {name: 2.0 * rows * a * b for name, a, b, _ in block_products(dim)}
-    flop["attention"] = 4.0 * 64 * heads * 2 * frames * frames
-    flop["conv_pos"] = 2.0 * rows * dim * (dim // 16) * 31
-    flop["input"] = flop["velocity"] = 2.0 * rows * 100 * dim
-    return flop
-
-
 def by_kernel(kernels):
     """Rows of a table: kernels of one name and shape together, the longest first; what is hardly anything, in one."""
     groups = defaultdict(list)
@@ -228,11 +218,11 @@ def run(bench):
     start_profiler()
     nfe, sizes = (bench.args.nfe or [NFE])[0], bench.sizes()
     summary = []
-    with bench.engine(max_frames=max(SIZES[s] for s in sizes), nfe=max(nfe, MORE)) as ours:
+    with bench.engine(max_frames=max(SIZES[s] for s in sizes), nfe=max(nfe, stages.NFE)) as ours:
         voice = ours.voice(recording(bench.rng, 5))
         for size in sizes:
             frames = SIZES[size]
-            untraced = 1e3 * evaluation(ours, voice, frames, bench.args.rounds)[0]
+            untraced = 1e3 * stages.evaluation(ours, voice, frames, bench.args.rounds)[0]
             speak = ours.request(voice, frames, nfe)
             speak()
             kernels = record(speak)
@@ -247,7 +237,7 @@ def run(bench):
                        "outside the steps, kernel µs": outside}
             summary.append(figures)
             bench.report.table(f"{size}: the calls of a step", list(by_call(steps, {})[0]),
-                               by_call(steps, flop_of_labels(frames, bench.config)))
+                               by_call(steps, call_flop([frames], bench.config)))
             gaps = gaps_between(steps)
             bench.report.table(f"{size}: between the kernels of a step", list(gaps[0]), gaps[:12])
             rows = by_kernel(kernels)

@@ -2,7 +2,7 @@
 
     f5bench.py kernels [--sizes M] [--precision bf16]
 
-The ceilings come first, in the same run: a matrix product of 8192^3 and a large copy on the device, through PyTorch.
+The ceilings come first, in the same run: large matrix products and a large copy on the device, through PyTorch.
 Then each op, as the model calls it: the median of 25 replays of a CUDA graph of 24 calls, by events, on random data;
 the candidates take turns. Inputs rotate among so many sets that they are not in the L2 from the last call; where that
 takes too many sets the row is marked *, and is the cache's figure.
@@ -41,6 +41,7 @@ class Case:
     sets: int
     flop: float
     bytes: float
+    dtype: torch.dtype  # of the operands, for the ceiling
     ours: object
     rivals: dict = field(default_factory=dict)  # name -> [call(i)]
 
@@ -87,13 +88,17 @@ def compare(calls, sets):
     return times
 
 
-def ceilings(dtype):
-    """(FLOP/µs of a matrix product, bytes/µs of a copy)"""
-    a, b = (torch.randn(8192, 8192, device="cuda").to(dtype) for _ in range(2))
-    product = statistics.median(compare({"product": [lambda i: torch.mm(a, b)]}, 1)["product"])
+def product_rate(dtype):
+    """FLOP/µs of a large matrix product; of a smaller one in float32, where it takes long enough."""
+    n = 4096 if dtype == torch.float32 else 8192
+    a, b = (torch.randn(n, n, device="cuda").to(dtype) for _ in range(2))
+    return 2.0 * n ** 3 / statistics.median(compare({"product": [lambda i: torch.mm(a, b)]}, 1)["product"])
+
+
+def copy_rate():
+    """bytes/µs of a copy on the device, read and written."""
     x, y = torch.randn(2, 1 << 28, device="cuda").unbind()
-    copy = statistics.median(compare({"copy": [lambda i: y.copy_(x)]}, 1)["copy"])
-    return 2.0 * 8192 ** 3 / product, 2 * x.numel() * 4 / copy
+    return 2 * x.numel() * 4 / statistics.median(compare({"copy": [lambda i: y.copy_(x)]}, 1)["copy"])
 
 
 # ---- the ops
@@ -133,7 +138,7 @@ def attention(gpu, frames, dtype, heads):
 
     flop = 4.0 * 64 * frames * frames * heads * 2
     for name, rope_heads in (("attention, RoPE", heads), ("attention", 0)):
-        yield Case(name, sets, flop, moved, ours(rope_heads), {"cuDNN": [cudnn]})
+        yield Case(name, sets, flop, moved, dtype, ours(rope_heads), {"cuDNN": [cudnn]})
 
 
 @dataclass
@@ -201,8 +206,8 @@ def linear(gpu, library, lengths, p):
         rivals += [lambda i, a=a: proposed[i][a]() for a in range(min(len(found) for found in proposed))]
     except RuntimeError as error:
         print(f"{p.name}: PyTorch's call alone: {error}")
-    return Case(f"{p.name} {p.epilogue.lower()}", len(drawn), 2.0 * rows * p.width_in * p.width_out, moved, ours,
-                {"cuBLASLt": rivals})
+    return Case(f"{p.name} {p.epilogue.lower()}", len(drawn), 2.0 * rows * p.width_in * p.width_out, moved, p.dtype,
+                ours, {"cuBLASLt": rivals})
 
 
 def small(op, lengths, dtype, flop=0.0):
@@ -214,9 +219,10 @@ def small(op, lengths, dtype, flop=0.0):
         return call, call.output()
 
     first = draw()
-    moved = size_of(first[1].a, *first[0].rows.values(), *first[0].shared.values())
+    used = [t[:max(lengths)] if name == "positions" else t for name, t in first[0].shared.items()]
+    moved = size_of(first[1].a, *first[0].rows.values(), *used)
     drawn = [first] + [draw() for _ in range(sets_for(moved) - 1)]
-    case = Case(op.label, len(drawn), flop, moved, None)
+    case = Case(op.label, len(drawn), flop, moved, dtype, None)
     return case, drawn
 
 
@@ -244,27 +250,27 @@ def guide(gpu, frames):
     def ours(i):
         x, v, kept = drawn[i]
         gpu.run("guide", pack=pack, dim=dim, branches=2, cfg=2.0, dt=0.03, x=x, v=v, keep=keep, kept=kept, y=x)
-    return Case("guide", len(drawn), 0.0, moved, ours)
+    return Case("guide", len(drawn), 0.0, moved, torch.float32, ours)
 
 
 def cast(gpu, frames, dtype, dim):
     n = 2 * frames * dim
     drawn = [(torch.randn(n, device="cuda"), torch.empty(n, device="cuda", dtype=dtype))
              for _ in range(sets_for(n * 6))]
-    return Case("cast", len(drawn), 0.0, size_of(*drawn[0]),
+    return Case("cast", len(drawn), 0.0, size_of(*drawn[0]), dtype,
                 lambda i: gpu.run("cast", n=n, x=drawn[i][0], y=drawn[i][1], type=dtype))
 
 
 def timestep(gpu, dtype):
     t, y = torch.rand(32, device="cuda"), torch.empty(32, 256, device="cuda", dtype=dtype)
-    return Case("timestep 32", 1, 0.0, size_of(t, y), lambda i: gpu.run("timestep", n=32, t=t, y=y, type=dtype))
+    return Case("timestep 32", 1, 0.0, size_of(t, y), dtype, lambda i: gpu.run("timestep", n=32, t=t, y=y, type=dtype))
 
 
 def mel(gpu, seconds=5):
     n = 24000 * seconds
     drawn = [(torch.randn(n, device="cuda"), torch.empty(n // 256 + 1, 100, device="cuda")) for _ in range(CALLS)]
     bank = torch.rand(513, 100, device="cuda")
-    return Case(f"mel {seconds} s", CALLS, 0.0, size_of(*drawn[0], bank),
+    return Case(f"mel {seconds} s", CALLS, 0.0, size_of(*drawn[0], bank), torch.float32,
                 lambda i: gpu.run("mel", n_samples=n, samples=drawn[i][0], bank=bank, y=drawn[i][1]))
 
 
@@ -299,7 +305,7 @@ def cases(gpu, library, frames, dtype, config):
 # ---- the table
 
 
-def measure(gpu, case, size, rate, bandwidth):
+def measure(gpu, case, rates, bandwidth):
     def portable(i):
         gpu.context.force_portable = True
         case.ours(i)
@@ -314,10 +320,10 @@ def measure(gpu, case, size, rate, bandwidth):
         return None
     us = {name: statistics.median(t) for name, t in times.items()}
     low, high = spread(times["ours"])
-    floor = max(case.flop / rate, case.bytes / bandwidth)
+    floor = max(case.flop / rates[case.dtype], case.bytes / bandwidth)
     library = next((n for n in case.rivals if n in us), None)
     cached = case.bytes * case.sets < 1.5 * torch.cuda.get_device_properties(0).L2_cache_size
-    return {"size": size, "op": case.op, "µs": us["ours"], "10th … 90th": f"{low:.1f} … {high:.1f}", "floor µs": floor,
+    return {"op": case.op, "µs": us["ours"], "10th … 90th": f"{low:.1f} … {high:.1f}", "floor µs": floor,
             "% of it": 100 * floor / us["ours"], "L2": "*" if cached else "",
             "TFLOP/s": case.flop / us["ours"] / 1e6 if case.flop else None,
             "GB/s": case.bytes / us["ours"] / 1e3,
@@ -331,22 +337,25 @@ def run(bench):
     dtype = {v: k for k, v in NAMES.items()}[bench.precision]
     assert dtype in DTYPES
     gpu, library, report = Gpu(), cublaslt.Library(), bench.report
-    rate, bandwidth = ceilings(dtype)
-    report.table("Ceilings", ["what", "figure", "unit"], [
-        ["matrix product 8192^3, " + bench.precision, rate / 1e6, "TFLOP/s"],
-        ["copy on the device, read + write", bandwidth / 1e3, "GB/s"]])
-    report.figure(f"ceiling product {bench.precision}", rate / 1e6, "TFLOP/s")
+    rates, bandwidth = {kind: product_rate(kind) for kind in {dtype, torch.float32}}, copy_rate()
+    report.table("Ceilings", ["what", "figure", "unit"],
+                 [[f"matrix product, {NAMES[kind]}", rate / 1e6, "TFLOP/s"] for kind, rate in rates.items()] +
+                 [["copy on the device, read + write", bandwidth / 1e3, "GB/s"]])
+    for kind, rate in rates.items():
+        report.figure(f"ceiling product {NAMES[kind]}", rate / 1e6, "TFLOP/s")
     report.figure("ceiling copy", bandwidth / 1e3, "GB/s")
-    rows = []
+    device = torch.cuda.get_device_properties(0)
+    note = (f"By the {gpu.path} path, sm_{device.major}{device.minor}, {device.multi_processor_count} multiprocessors. "
+            "The library's products have the bias and no GELU, gate or residual; its attention has no RoPE.")
     for size in bench.sizes():
+        rows = []
         for case in cases(gpu, library, SIZES[size], dtype, bench.config):
-            row = measure(gpu, case, size, rate, bandwidth)
+            if case.dtype != dtype:
+                case.op += " " + NAMES[case.dtype]
+            row = measure(gpu, case, rates, bandwidth)
             if row:
                 rows.append(row)
                 for name, us in row.pop("_us").items():
                     report.figure(f"kernel {size} {bench.precision} {case.op} {name}", us, "µs")
-    device = torch.cuda.get_device_properties(0)
-    report.table(f"Kernels by the {gpu.path} path, {bench.precision}", list(rows[0]), rows,
-                 f"sm_{device.major}{device.minor}, {device.multi_processor_count} multiprocessors. The library's "
-                 "products have the bias and no GELU, gate or residual; its attention has no RoPE.")
+        report.table(f"Kernels at {size}, {bench.precision}", list(rows[0]), rows, note)
     gpu.close()

@@ -4,29 +4,28 @@
 
 mel          the reference's 5 s of samples to their mel, once a voice
 prepare      batch layout, copies to the device, noise; the time grid's modulations are kept from the request before
-once         what comes before the first evaluation and after the last: text encoder, condition, launch, mel to the host
-evaluation   one of the DiT, both branches: the slope of the ODE's time over the number of steps
+once         what the ODE's stage does besides evaluations: text encoder, condition, launch, mel to the host; twice the
+             time of one step less that of two
+evaluation   one of the DiT, both branches: (32 steps - 2 steps) / 30
 Vocos        generated frames to samples in host memory
 host         around the engine: text checks, tokens, the caller's copy
-outside      all of a request at NFE 32 that is no evaluation, and the mel
+outside      the sum of all these but evaluations
 new grid     what a request takes longer when the one before had another number of steps
 """
 import statistics
 
 from workload import SIZES, clock_ms, median_ms, recording
 
-NFE, FEW, MORE = 32, 8, 24
+NFE = 32
 
 
-def evaluation(ours, voice, frames, rounds, few=FEW, more=MORE):
+def evaluation(ours, voice, frames, rounds):
     """(ms of one evaluation, ms that the ODE's stage takes besides)"""
-    ode = []
-    for nfe in (few, more):
-        speak = ours.request(voice, frames, nfe)
-        median_ms(speak, rounds)
-        ode.append(ours.stages(rounds)["ode"])
-    slope = (ode[1] - ode[0]) / (more - few)
-    return slope, ode[0] - few * slope
+    ode = {}
+    for nfe in (1, 2, NFE):  # one after the other: by turns each would also compute its time grid anew
+        median_ms(ours.request(voice, frames, nfe), rounds)
+        ode[nfe] = ours.stages(rounds)["ode"]
+    return (ode[NFE] - ode[2]) / (NFE - 2), 2 * ode[1] - ode[2]
 
 
 def stages_of(ours, voice, samples, frames, rounds):
@@ -36,9 +35,10 @@ def stages_of(ours, voice, samples, frames, rounds):
     request = median_ms(speak, rounds)
     stage = ours.stages(rounds)
     by_turns = statistics.median(clock_ms({"same": speak, "other": other}, rounds)["same"])
-    return {"mel": mel, "prepare": stage["prepare"], "once": once, "evaluation": slope, "Vocos": stage["vocos"],
-            "host": request - stage["total"], f"request, NFE {NFE}": request,
-            "outside": mel + request - NFE * slope, "new grid": by_turns - request}
+    outside = {"mel": mel, "prepare": stage["prepare"], "once": once, "Vocos": stage["vocos"],
+               "host": request - stage["total"]}
+    return {**outside, "outside": sum(outside.values()), "evaluation": slope, f"request, NFE {NFE}": request,
+            "new grid": by_turns - request}
 
 
 def run(bench):

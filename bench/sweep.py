@@ -4,8 +4,8 @@
 
 Model level (f5_sample, f5_vocode), since it takes batches: one sequence of 200 to 4000 frames, and 1 to 32 sequences of
 500. `evaluation` is the slope over the number of steps, `once` the rest of a sampling, `Vocos` a call of its own on the
-generated half. GFLOP are the engine's own count of one evaluation. Rows go to bench/history/<gpu>-sweep.csv as well,
-when --history is given, in place of what was there.
+generated half. GFLOP are those of one evaluation, of the rows that are no filler. With --history the rows also go to
+bench/history/<gpu>-sweep.csv, in place of what was there.
 """
 import csv
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from report import HISTORY, slug
 from workload import COND_FRAMES, N_TOKENS, median_ms
+from shapes import evaluation_flop  # found by workload
 
 LENGTHS, BATCHES, BATCH_FRAMES = (200, 300, 469, 700, 938, 1406, 2062, 2800, 4000), (1, 2, 4, 8, 16, 32), 500
 FEW, MORE = 2, 8
@@ -25,7 +26,7 @@ def request_of(rng, frames, vocab_size, seed):
                 tokens=rng.integers(0, vocab_size, min(N_TOKENS, frames // 4)).astype(np.int32))
 
 
-def measure(engine, rng, vocab_size, frames, batch, rounds):
+def measure(engine, config, rng, vocab_size, frames, batch, rounds):
     requests = [request_of(rng, frames, vocab_size, i) for i in range(batch)]
     ms = []
     for nfe in (FEW, MORE):
@@ -34,8 +35,7 @@ def measure(engine, rng, vocab_size, frames, batch, rounds):
     mels = [mel[len(r["cond"]) - 1:] for mel, r in zip(run(), requests)]
     vocos = median_ms(lambda: engine.vocode_batch(mels), rounds)
     evaluation = (ms[1] - ms[0]) / (MORE - FEW)
-    flop = [engine.plan(frames * batch, batch, nfe)["flop"] for nfe in (FEW, MORE)]
-    flop = (flop[1] - flop[0]) / (MORE - FEW)
+    flop = evaluation_flop([frames] * batch, config)
     return {"frames": frames, "batch": batch, "evaluation ms": evaluation, "once ms": ms[0] - FEW * evaluation,
             "Vocos ms": vocos, "GFLOP": flop / 1e9, "TFLOP/s": flop / evaluation / 1e9}
 
@@ -45,7 +45,8 @@ def run(bench):
     rows, vocab_size = [], len(bench.made["vocab"])
     with bench.engine(max(n * b for n, b in cases), MORE, max(BATCHES)) as ours:
         for frames, batch in cases:
-            rows.append(measure(ours.engine, bench.rng, vocab_size, frames, batch, max(3, bench.args.rounds // 2)))
+            rows.append(measure(ours.engine, bench.config, bench.rng, vocab_size, frames, batch,
+                                max(3, bench.args.rounds // 2)))
     bench.report.table("Length and batch", COLUMNS, rows)
     if bench.args.history:
         path = HISTORY / f"{slug(bench.report.head['gpu'])}-sweep.csv"

@@ -36,7 +36,7 @@ def random_request(rng, frames, vocab_size):
 
 
 def clock_ms(calls, repeats=20):
-    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns, the first few uncounted."""
+    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns, a few before it counts."""
     warm = min(3, repeats)
     times = {name: [] for name in calls}
     for _ in range(warm + repeats):

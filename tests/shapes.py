@@ -12,3 +12,19 @@ BLOCK_PRODUCTS = [("qkv", 1, 3, "NONE"), ("out", 1, 1, "RESIDUAL"), ("ff1", 1, 2
 def block_products(dim):
     """[(name, in, out, epilogue)] at this width."""
     return [(name, a * dim, b * dim, epilogue) for name, a, b, epilogue in BLOCK_PRODUCTS]
+
+
+def call_flop(lengths, config):
+    """{call: FLOP} of the heavy calls of an evaluation, both branches of sequences of these lengths."""
+    rows, dim = 2 * sum(lengths), config["dim"]
+    flop = {name: 2.0 * rows * a * b for name, a, b, _ in block_products(dim)}
+    flop["attention"] = 2 * 4.0 * 64 * config["heads"] * sum(n * n for n in lengths)
+    flop["conv_pos"] = 2.0 * rows * dim * (dim // 16) * 31
+    flop["input"] = flop["velocity"] = 2.0 * rows * 100 * dim
+    return flop
+
+
+def evaluation_flop(lengths, config):
+    """FLOP of one evaluation of the DiT."""
+    times = {"input": 1, "velocity": 1, "conv_pos": 2}
+    return sum(times.get(call, config["depth"]) * flop for call, flop in call_flop(lengths, config).items())
