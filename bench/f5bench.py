@@ -38,6 +38,7 @@ import random_checkpoint  # noqa: E402
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
             "profile": "kernel_profile"}
+NEED_TORCH = ("kernels", "profile")
 
 
 class Bench:
@@ -83,6 +84,13 @@ def gpu_name():
     return name.value.decode()
 
 
+def torch_here():
+    try:
+        return bool(importlib.import_module("torch"))
+    except ImportError:
+        return False
+
+
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("commands", nargs="*", metavar="command", help=", ".join([*COMMANDS, "cpu", "all"]))
@@ -119,6 +127,11 @@ def main(argv):
             parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'all'])}")
     if args.device != "cpu" and not gpu_name():
         sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
+    if not torch_here():
+        refused = [name for name in NEED_TORCH if name in args.commands]
+        if refused:
+            sys.exit(f"{' and '.join(refused)}: PyTorch is not installed for {sys.executable}")
+        wanted = [name for name in wanted if name not in NEED_TORCH]
     if "profile" in wanted and args.device != "cpu":
         importlib.import_module("kernel_profile").start_profiler()  # before anything is captured
     try:
