@@ -98,7 +98,7 @@ def requests(bench, ours, voice, cond, peers):
     for size, nfe in cases(bench.args, bench.sizes()):
         frames = SIZES[size]
         calls, errors = {"f5tts": ours.request(voice, frames, nfe)}, {}
-        if peers:
+        if peers and size in bench.args.peer_sizes:
             noise = bench.rng.standard_normal((frames, 100)).astype(np.float32)
             peers.add(calls, errors, ours, cond, ours.tokens(), frames, nfe, noise)
         times = clock_ms(calls, bench.args.rounds)

@@ -23,14 +23,16 @@ import importlib
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import numpy as np  # noqa: E402
 
-from report import Report, commit  # noqa: E402
 import workload  # noqa: E402
+from report import Report  # noqa: E402
+from workload import commit  # noqa: E402
 import f5file  # noqa: E402  found by workload
 import f5lib  # noqa: E402
 import random_checkpoint  # noqa: E402
@@ -100,6 +102,8 @@ def options():
     p.add_argument("--rounds", type=int, default=20, help="of which medians are shown (default: %(default)s)")
     p.add_argument("--modes", nargs="*", default=["eager", "compile", "compile+graph"],
                    help="of PyTorch in e2e: eager, graph, compile, compile+graph; none given: f5tts alone")
+    p.add_argument("--peer-sizes", nargs="*", choices=workload.SIZES, default=list(workload.SIZES),
+                   help="sizes at which e2e runs PyTorch too (default: all)")
     p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
     p.add_argument("--upstream", action="store_true", help="e2e: upstream's own package too, see upstream_peer.py")
     p.add_argument("--arch", choices=random_checkpoint.ARCHS, default="F5TTS_v1_Base")
@@ -111,9 +115,38 @@ def options():
     return p
 
 
+def ran(bench, name):
+    """Runs a command. What fails is told, and does not take the others' figures along."""
+    started = time.perf_counter()
+    try:
+        if name == "load":
+            load(bench)
+        else:
+            importlib.import_module(COMMANDS[name]).run(bench)
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        print(f"\n{name} FAILED", flush=True)
+        return False
+    print(f"\n({name}: {time.perf_counter() - started:.0f} s)", flush=True)
+    return True
+
+
+def load(bench):
+    """load.py on the model and with the settings of this run; its figures in this run's history."""
+    a = bench.args
+    assert bench.made
+    rows = importlib.import_module("load").main([
+        "--model", str(bench.path), "--device", a.device, "--precision", a.precision, "--seed", str(a.seed), "--commit",
+        a.commit, *(["--nfe", *map(str, a.nfe)] if a.nfe else [])])
+    for row in rows:
+        case = f"load {row['size']} nfe {row['nfe']} {a.precision} clients {row['clients']}"
+        bench.report.figure(case, row["throughput"], "audio s/s")
+        bench.report.figure(f"{case} p50", row["latency_ms"][50], "ms")
+
+
 def main(argv):
     if argv[:1] == ["load"]:  # it has options of its own
-        return importlib.import_module("load").main(argv[1:])
+        return 0 if importlib.import_module("load").main(argv[1:]) else 1
     if argv[:1] == ["cpu"] or not argv and not gpu_name():
         sys.argv[1:] = argv[1:]
         return importlib.import_module("cpu_eval").main()
@@ -132,26 +165,21 @@ def main(argv):
         if refused:
             sys.exit(f"{' and '.join(refused)}: PyTorch is not installed for {sys.executable}")
         wanted = [name for name in wanted if name not in NEED_TORCH]
-    if "profile" in wanted and args.device != "cpu":
-        importlib.import_module("kernel_profile").start_profiler()  # before anything is captured
     try:
         bench = Bench(args)
     except FileNotFoundError as missing:  # the library
         sys.exit(str(missing))
     head = ", ".join(f"{k} {v}" for k, v in bench.report.head.items() if k != "gpu")
     print(f"{bench.report.head['gpu']}: {head}", flush=True)
-    for name in wanted:
-        started = time.perf_counter()
-        if name == "load":
-            importlib.import_module("load").main([])
-        else:
-            importlib.import_module(COMMANDS[name]).run(bench)
-        print(f"\n({name}: {time.perf_counter() - started:.0f} s)", flush=True)
-    if args.json:
-        bench.report.write_json(args.json)
+    failed = []
+    for name in (name for name in COMMANDS if name in wanted):
+        if not ran(bench, name):
+            failed.append(name)
+        if args.json:
+            bench.report.write_json(args.json)
     if args.history:
         print("appended to", bench.report.append_history())
-    return 0
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ portable   our path for GPUs before Hopper, on this GPU
 import statistics
 import sys
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 import torch
 import torch.nn.functional as F
@@ -28,10 +29,10 @@ sys.path.insert(0, str(ROOT / "tests" / "gpu"))
 import cbind  # noqa: E402
 import cublaslt  # noqa: E402
 import small_ops  # noqa: E402
-from gpubind import DTYPES, NAMES, Gpu, Pack, capture, generator  # noqa: E402
+from gpubind import DTYPES, NAMES, Gpu, Pack, generator  # noqa: E402
 from small_ops import Call  # noqa: E402
 
-CALLS, REPLAYS, PROPOSALS = 24, 25, 8
+CALLS, REPLAYS, PROPOSALS, POSITIONS = 24, 25, 6, 4096
 
 
 @dataclass
@@ -58,10 +59,34 @@ def replay_us(graph):
     return begin.elapsed_time(end) * 1e3 / CALLS
 
 
+@cache
+def side_stream():
+    """Capturing wants another stream than the default; libraries keep a workspace for each, so it is always the same."""
+    return torch.cuda.Stream()
+
+
+def capture(call, sets):
+    """24 calls over the sets. torch.cuda.graph would do, but collects garbage and gives memory back at every entry."""
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.stream(side_stream()):
+        for i in range(sets):  # nothing may be loaded or planned inside
+            call(i)
+        torch.cuda.synchronize()
+        graph.capture_begin()
+        try:
+            for i in range(CALLS):
+                call(i % sets)
+        finally:
+            graph.capture_end()
+    torch.cuda.synchronize()
+    return graph
+
+
 def graph_of(call, sets, name):
-    """24 calls over the sets, or None where it cannot run; that is said."""
+    """A captured graph, or None where it cannot run; that is said."""
     try:
-        return capture(lambda: [call(i % sets) for i in range(CALLS)])
+        return capture(call, sets)
     except (RuntimeError, AssertionError) as error:
         print(f"{name}: {str(error).splitlines()[0][:120]}")
         return None
@@ -120,25 +145,24 @@ def rope_table(positions):
     return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
 
 
-def attention(gpu, frames, dtype, heads):
-    pack, rope, rows = Pack([frames, frames]), rope_table(4096), 2 * frames
+def attention(gpu, frames, dtype, heads, rope_heads):
+    pack, rope, rows = Pack([frames, frames]), rope_table(POSITIONS), 2 * frames
     moved = 4 * rows * heads * 64 * (4 if dtype == torch.float32 else 2)
     sets = sets_for(moved)
     qkv = [torch.randn(rows, 3, heads, 64, device="cuda").to(dtype) for _ in range(sets)]
     y = [torch.empty(rows, heads, 64, device="cuda", dtype=dtype) for _ in range(sets)]
     parts = [q.view(2, frames, 3, heads, 64).permute(2, 0, 3, 1, 4) for q in qkv]
 
-    def ours(rope_heads):
-        return lambda i: gpu.run("attention", pack=pack, heads=heads, rope_heads=rope_heads, max_position=4096,
-                                 qkv=qkv[i], rope=rope, y=y[i], type=dtype)
+    def ours(i):
+        gpu.run("attention", pack=pack, heads=heads, rope_heads=rope_heads, max_position=POSITIONS, qkv=qkv[i],
+                rope=rope, y=y[i], type=dtype)
 
     def cudnn(i):
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
             return F.scaled_dot_product_attention(*parts[i])
 
-    flop = 4.0 * 64 * frames * frames * heads * 2
-    for name, rope_heads in (("attention, RoPE", heads), ("attention", 0)):
-        yield Case(name, sets, flop, moved, dtype, ours(rope_heads), {"cuDNN": [cudnn]})
+    return Case("attention, RoPE within" if rope_heads else "attention", sets, 4.0 * 64 * frames * frames * heads * 2,
+                moved, dtype, ours, {"cuDNN": [cudnn]})
 
 
 @dataclass
@@ -152,6 +176,7 @@ class Product:
     y_f32: bool = True
     gate: bool = False
     bias: bool = True
+    searched: bool = False  # against cuBLASLt's best, not only its first choice
 
 
 def products_of(config, dtype):
@@ -164,7 +189,7 @@ def products_of(config, dtype):
     def heard(frames):
         return [frames - REF_FRAMES]
 
-    block = [(both, Product(n, a, b, e, dtype, e == "RESIDUAL", e == "RESIDUAL"))
+    block = [(both, Product(n, a, b, e, dtype, e == "RESIDUAL", e == "RESIDUAL", searched=True))
              for n, a, b, e in block_products(dim)]
     return block + [
         (both, Product("input", 100, dim, "RESIDUAL", bias=False)),
@@ -182,6 +207,7 @@ def linear(gpu, library, lengths, p):
     rows, residual, pack = sum(lengths), p.epilogue == "RESIDUAL", Pack(lengths)
     bias, gate = torch.randn(p.width_out, device="cuda"), torch.randn(p.width_out, device="cuda")
     rounded = bias.to(p.dtype)
+    rope = dict(rope=rope_table(POSITIONS), rope_heads=p.width_out // 192, max_position=POSITIONS)
 
     def draw():
         x = torch.randn(rows, p.width_in, device="cuda").to(p.dtype)
@@ -198,14 +224,12 @@ def linear(gpu, library, lengths, p):
         gpu.run("linear", pack=pack, out=p.width_out, x=x, w=w, bias=bias if p.bias else None,
                 bias_as_type=rounded if p.bias else None, gate=gate if p.gate else None,
                 addend=y if residual else None, y=y, epilogue=getattr(cbind, f"LINEAR_{p.epilogue}"), type=p.dtype,
-                y_f32=p.y_f32, **{"in": p.width_in})
+                y_f32=p.y_f32, **{"in": p.width_in}, **(rope if p.epilogue == "ROPE" else {}))
 
     rivals = [lambda i: F.linear(drawn[i][0], drawn[i][1], rounded)]
-    try:
+    if p.searched and library:
         proposed = [library.proposals(x, w, rounded, y, PROPOSALS) for (x, w, _), y in zip(drawn, plain)]
         rivals += [lambda i, a=a: proposed[i][a]() for a in range(min(len(found) for found in proposed))]
-    except RuntimeError as error:
-        print(f"{p.name}: PyTorch's call alone: {error}")
     return Case(f"{p.name} {p.epilogue.lower()}", len(drawn), 2.0 * rows * p.width_in * p.width_out, moved, p.dtype,
                 ours, {"cuBLASLt": rivals})
 
@@ -275,31 +299,32 @@ def mel(gpu, seconds=5):
 
 
 def cases(gpu, library, frames, dtype, config):
-    """All ops of one request, the heavy ones first. A generator: a case's memory is free when the next one begins."""
-    yield from attention(gpu, frames, dtype, config["heads"])
-    for lengths, p in products_of(config, dtype):
-        yield linear(gpu, library, lengths(frames), p)
+    """All ops of one request, the heavy ones first, each as a function that makes its Case."""
     dim, text, vocos, single = config["dim"], config["text_dim"], config["vocos_dim"], torch.float32
-    both, heard = [frames, frames], [frames - REF_FRAMES]
-    for make in (lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, False, False)),
-                 lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, True, True)),
-                 lambda: small(small_ops.norm(dim, True), both, dtype),
-                 lambda: small(small_ops.norm(vocos, False), heard, single),
-                 lambda: small(small_ops.embed(text), both, single),
-                 lambda: small(small_ops.dwconv_norm(text), both, dtype),
-                 lambda: small(small_ops.dwconv_norm(vocos), heard, single),
-                 lambda: small(small_ops.grn(2 * text), both, dtype),
-                 lambda: small(small_ops.text_mask(text), both, single),
-                 lambda: small(small_ops.noise(100), both, single),
-                 lambda: small(small_ops.conv1d(100, vocos, 7), heard, single, 2.0 * heard[0] * vocos * 700),
-                 lambda: small(small_ops.istft("center"), heard, single)):
+    heads, both, heard = config["heads"], [frames, frames], [frames - REF_FRAMES]
+
+    def run_small(make):
         case, drawn = make()
-        case.ours = lambda i, drawn=drawn: drawn[i][0].run(gpu, drawn[i][1])
-        yield case
-    yield guide(gpu, frames)
-    yield cast(gpu, frames, dtype, dim)
-    yield timestep(gpu, dtype)
-    yield mel(gpu)
+        case.ours = lambda i: drawn[i][0].run(gpu, drawn[i][1])
+        return case
+
+    makers = [partial(attention, gpu, frames, dtype, heads, 0), partial(attention, gpu, frames, dtype, heads, heads)]
+    makers += [partial(linear, gpu, library, lengths(frames), p) for lengths, p in products_of(config, dtype)]
+    makers += [partial(run_small, make) for make in (
+        lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, False, False)),
+        lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, True, True)),
+        lambda: small(small_ops.norm(dim, True), both, dtype),
+        lambda: small(small_ops.norm(vocos, False), heard, single),
+        lambda: small(small_ops.embed(text), both, single),
+        lambda: small(small_ops.dwconv_norm(text), both, dtype),
+        lambda: small(small_ops.dwconv_norm(vocos), heard, single),
+        lambda: small(small_ops.grn(2 * text), both, dtype),
+        lambda: small(small_ops.text_mask(text), both, single),
+        lambda: small(small_ops.noise(100), both, single),
+        lambda: small(small_ops.conv1d(100, vocos, 7), heard, single, 2.0 * heard[0] * vocos * 700),
+        lambda: small(small_ops.istft("center"), heard, single))]
+    return makers + [partial(guide, gpu, frames), partial(cast, gpu, frames, dtype, dim), partial(timestep, gpu, dtype),
+                     partial(mel, gpu)]
 
 
 # ---- the table
@@ -308,14 +333,15 @@ def cases(gpu, library, frames, dtype, config):
 def measure(gpu, case, rates, bandwidth):
     def portable(i):
         gpu.context.force_portable = True
-        case.ours(i)
-        gpu.context.force_portable = False
+        try:
+            case.ours(i)
+        finally:
+            gpu.context.force_portable = False
 
     calls = {"ours": [case.ours]}
     if gpu.path != "portable":
         calls["portable"] = [portable]
     times = compare({**calls, **case.rivals}, case.sets)
-    gpu.context.force_portable = False
     if "ours" not in times:
         return None
     us = {name: statistics.median(t) for name, t in times.items()}
@@ -333,10 +359,18 @@ def measure(gpu, case, rates, bandwidth):
             "portable/ours": us["portable"] / us["ours"] if "portable" in us else None, "_us": us}
 
 
+def cublaslt_here():
+    try:
+        return cublaslt.Library()
+    except (OSError, RuntimeError) as error:
+        print(f"cuBLASLt's first choices alone: {error}")
+        return None
+
+
 def run(bench):
     dtype = {v: k for k, v in NAMES.items()}[bench.precision]
     assert dtype in DTYPES
-    gpu, library, report = Gpu(), cublaslt.Library(), bench.report
+    gpu, library, report = Gpu(), cublaslt_here(), bench.report
     rates, bandwidth = {kind: product_rate(kind) for kind in {dtype, torch.float32}}, copy_rate()
     report.table("Ceilings", ["what", "figure", "unit"],
                  [[f"matrix product, {NAMES[kind]}", rate / 1e6, "TFLOP/s"] for kind, rate in rates.items()] +
@@ -349,7 +383,8 @@ def run(bench):
             "The library's products have the bias and no GELU, gate or residual; its attention has no RoPE.")
     for size in bench.sizes():
         rows = []
-        for case in cases(gpu, library, SIZES[size], dtype, bench.config):
+        for make in cases(gpu, library, SIZES[size], dtype, bench.config):
+            case = make()
             if case.dtype != dtype:
                 case.op += " " + NAMES[case.dtype]
             row = measure(gpu, case, rates, bandwidth)
@@ -359,3 +394,4 @@ def run(bench):
                     report.figure(f"kernel {size} {bench.precision} {case.op} {name}", us, "µs")
         report.table(f"Kernels at {size}, {bench.precision}", list(rows[0]), rows, note)
     gpu.close()
+    torch.cuda.empty_cache()

@@ -3,20 +3,9 @@ import csv
 import datetime
 import json
 import re
-import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-HISTORY = ROOT / "bench" / "history"
-
-
-def commit():
-    """Short hash of the tree's commit, "+" if files differ from it."""
-    def git(*arguments):
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
-
-    found = git("rev-parse", "--short", "HEAD")
-    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
+HISTORY = Path(__file__).resolve().parent / "history"
 
 
 def slug(gpu):

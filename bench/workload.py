@@ -6,6 +6,7 @@ Weights are random, of a trained model's size (weights/random_checkpoint.py): sp
 import contextlib
 import ctypes
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -62,12 +63,21 @@ def error(mel, wanted):
     return float(np.linalg.norm(mel[COND_FRAMES:] - wanted) / np.linalg.norm(wanted))
 
 
-def recording(rng, seconds):
+def recording(rng, seconds=5):
     """Sound that rises and falls as speech does, loud enough to be left as it is."""
     t = np.arange(round(seconds * RATE)) / RATE
     loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
     hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
     return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
+
+
+def commit():
+    """Short hash of the tree's commit, "+" if files differ from it."""
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    found = git("rev-parse", "--short", "HEAD")
+    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
 
 
 class Voice:

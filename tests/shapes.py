@@ -5,7 +5,7 @@ SIZES = {"S": 938, "M": 1406, "L": 2062}
 COND_FRAMES = 469  # mel frames of a reference of 5 s
 
 # The four products of a DiT block: name, in and out in units of the model's width D, epilogue. ff1 and ff2: ff_mult 2.
-BLOCK_PRODUCTS = [("qkv", 1, 3, "NONE"), ("out", 1, 1, "RESIDUAL"), ("ff1", 1, 2, "GELU_TANH"),
+BLOCK_PRODUCTS = [("qkv", 1, 3, "ROPE"), ("out", 1, 1, "RESIDUAL"), ("ff1", 1, 2, "GELU_TANH"),
                   ("ff2", 2, 1, "RESIDUAL")]
 
 
