@@ -58,13 +58,13 @@ def stack(axis, bars, unit, title):
 def plot_stages(figures, precision):
     evaluation = {s: {c: figures.latest[f"step {s} {precision} {c}"] for c in CALLS
                       if f"step {s} {precision} {c}" in figures.latest} for s in SIZES}
-    outside = {s: {label: figures.latest[f"stage {s} {precision} {stage}"] for stage, label in OUTSIDE.items()
-                   if f"stage {s} {precision} {stage}" in figures.latest} for s in SIZES}
-    if not any(outside.values()):
+    outside = {s: {label: figures.latest[f"stage {s} {precision} {stage}"] for stage, label in OUTSIDE.items()}
+               for s in SIZES if all(f"stage {s} {precision} {stage}" in figures.latest for stage in OUTSIDE)}
+    if not outside:
         return None
     figure, axes = plt.subplots(1, 2, figsize=(11, 4))
     stack(axes[0], {s: bar for s, bar in evaluation.items() if bar}, "µs", "one evaluation of the DiT by op")
-    stack(axes[1], {s: bar for s, bar in outside.items() if bar}, "ms", "a request outside the DiT")
+    stack(axes[1], outside, "ms", "a request outside the DiT")
     return figure
 
 
