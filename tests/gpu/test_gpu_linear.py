@@ -6,15 +6,16 @@ import pytest
 import torch
 
 import cbind
+from shapes import block_products
 from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
 # in, out: Base's and Small's block, input and output projections, text encoder, time features, Vocos; odd ones last
-SHAPES = [(1024, 3072), (1024, 1024), (1024, 2048), (2048, 1024), (768, 2304), (768, 1536), (1536, 768), (712, 1024),
-          (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512), (72, 40), (24, 7)]
-HOPPER_SHAPES = [(1024, 3072), (1024, 1024), (1024, 2048), (2048, 1024), (768, 2304), (768, 768), (768, 1536), (64, 64),
-                 (192, 448)]  # 64 and 448: tiles that reach past the last column
+BLOCKS = [(a, b) for dim in (1024, 768) for _, a, b, _ in block_products(dim)]
+SHAPES = BLOCKS + [(712, 1024), (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512),
+                   (72, 40), (24, 7)]
+HOPPER_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the last column
 EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
 
