@@ -190,8 +190,9 @@ static void run_round(client *c) {
 
 static void *run_client(void *user) {
     client *c = user;
-    run_round(c); /* what the system and OpenMP take for a new thread is not of interest */
-    pthread_barrier_wait(&begin);
+    run_round(c);                 /* what the system and OpenMP take for a new thread is not of interest */
+    pthread_barrier_wait(&begin); /* ready */
+    pthread_barrier_wait(&begin); /* counted from here */
     for (int32_t i = 0; i < c->rounds; i++) run_round(c);
     pthread_barrier_wait(&end);
     return NULL;
@@ -258,6 +259,7 @@ int main(int argc, char **argv) {
         clients[t].rounds = ROUNDS / THREADS;
         if (pthread_create(&threads[t], NULL, run_client, &clients[t]) != 0) return 1;
     }
+    pthread_barrier_wait(&begin);
     atomic_store(&phase, PHASE_REQUESTS);
     pthread_barrier_wait(&begin);
     pthread_barrier_wait(&end);
