@@ -127,24 +127,25 @@ static f5_status check_speak(const f5_engine *e, const f5_voice *v, const f5_spe
 typedef struct {
     const f5_voice *voice;
     const f5_speak_params *params;
-    size_t gen_bytes; /* of the new text as it is spoken */
-    int32_t n_tokens; /* of both texts */
+    size_t text_bytes; /* of the text as given */
+    size_t gen_bytes;  /* of the text as it is spoken */
+    int32_t n_tokens;  /* of both texts */
     int32_t frames;
 } speech;
 
-static f5_status check_texts(const f5_engine *e, const f5_speak_params *p, f5_error *error) {
-    size_t bytes = strlen(p->text);
-    if (bytes > (size_t)e->max_text_bytes)
-        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
+static f5_status check_new_text(const f5_engine *e, speech *s, f5_error *error) {
+    s->text_bytes = strlen(s->params->text);
+    if (s->text_bytes > (size_t)e->max_text_bytes)
+        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", s->text_bytes,
                        e->max_text_bytes);
-    return check_text(e, "text", p->text, error);
+    return check_text(e, "text", s->params->text, error);
 }
 
 /* Reference text followed by the text to speak, in e->text, which is locked. */
 static f5_status join_texts(f5_engine *e, const speech *s, size_t *gen_bytes, f5_error *error) {
     const f5_voice *v = s->voice;
     const char *text = s->params->text;
-    size_t bytes = strlen(text), at = 0;
+    size_t bytes = s->text_bytes, at = 0;
     int64_t most = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), s->params->speed);
     memcpy(e->text, v->text, v->text_bytes);
     F5_TRY(chunk_next(text, bytes, &at, most, e->text + v->text_bytes, gen_bytes, error));
@@ -175,7 +176,7 @@ static f5_status plan_speech(f5_engine *e, speech *s, f5_error *error) {
     const f5_voice *v = s->voice;
     const f5_speak_params *p = s->params;
     int32_t most = engine_limits(e->core)->max_frames;
-    F5_TRY(check_texts(e, p, error));
+    F5_TRY(check_new_text(e, s, error));
     F5_TRY(tokenize(e, s, &s->gen_bytes, NULL, 0, &s->n_tokens, error));
     int64_t requested = duration_requested(v->ref_frames, v->text_bytes, s->gen_bytes, p->speed, p->fix_duration);
     int64_t frames = duration_frames(s->n_tokens, v->mel_frames, requested);
@@ -191,8 +192,8 @@ static f5_status plan_speech(f5_engine *e, speech *s, f5_error *error) {
     return F5_OK;
 }
 
-/* Tokens into the call's part of the store, and where the results go. The texts were found good before; should their
- * owner have changed them since, whatever they are now is spoken in the time of what they were. */
+/* Tokens into the call's part of the store, and where the results go. The text was found good before; should its owner
+ * have changed it since, what is there now is spoken, in the time and the bytes of what there was. */
 static void load_speech(f5_engine *e, const api_call *call, synth_job *job) {
     const speech *s = call->load_user;
     size_t at = (size_t)call->call.store_at, gen_bytes;

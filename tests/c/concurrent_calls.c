@@ -140,6 +140,9 @@ static void call(client *c) {
         f5_engine_info info;
         f5_engine_info_init(&info);
         status = f5_get_info(c->engine, &info, &error);
+        f5_plan_info plan;
+        f5_plan_info_init(&plan);
+        if (status == F5_OK) status = f5_plan(c->engine, 50, 2, 3, &plan, &error);
         if (info.waiting < 0 || info.shared_batches > info.batches || info.batches > info.calls) c->wrong++;
         break;
     }
