@@ -77,6 +77,14 @@ __device__ __forceinline__ void mma_16x8x16<__nv_bfloat16>(float (&d)[4], const 
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/* d [16,8] F32 += a [16,8] . b [8,8], TF32: F32 of which the unit reads the high 19 bits. [mma.m16n8k8] */
+__device__ __forceinline__ void mma_16x8x8_tf32(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 /* ---- sm_90: barriers in shared memory [mbarrier], the copy engine [cp.async.bulk.tensor] */
@@ -131,6 +139,14 @@ __device__ __forceinline__ void tensor_map_prefetch(const void *map) {
 /* Ordinary writes to shared memory before this are seen by the copy engine and the matrix unit after it. */
 __device__ __forceinline__ void shared_fence_async() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+/* Four 8x8 matrices of 16-bit elements, each turned on its way: lane i holds row i/4 and gives the address of column
+ * i%8 of matrix i/8. [stmatrix] */
+__device__ __forceinline__ void store_matrices_transposed(uint32_t shared, const uint32_t (&r)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(r[0]),
+                 "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
 }
 
 /* Named barriers among `threads` threads of a block; 0 is __syncthreads. */
