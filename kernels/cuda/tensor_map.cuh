@@ -7,8 +7,8 @@
 
 #include "launch.cuh"
 
-/* size and box: elements of each dimension, the fastest first; stride: bytes, from the second dimension on. The innermost
- * box is at most 64 elements. False where the driver refuses. */
+/* size and box: elements of each dimension, the fastest first; stride: bytes, from the second dimension on. The
+ * innermost box is at most 64 elements. False where the driver refuses. */
 static inline bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, int rank, const void *base,
                                      const cuuint64_t *size, const cuuint64_t *stride, const cuuint32_t *box) {
     using encode_fn = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
