@@ -69,8 +69,10 @@ build-asan:
 gpu-test:
 	PYTHON="$(PYTHON)" bash tests/gpu/run.sh
 
+# The README's speed table, measured here: on the GPU, or one evaluation on the CPU where there is none.
+# More of it: bench/f5bench.py --help
 bench: build
-	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/cpu_eval.py
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/f5bench.py
 
 # Installs the packages that dpkg does not know; elsewhere says what is wanted and goes on.
 define install_packages

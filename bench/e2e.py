@@ -1,205 +1,139 @@
 """bench/e2e.py — whole requests: f5tts beside PyTorch on the same weights, in one process, turn by turn.
 
-    make && python3 bench/e2e.py            # or: F5_BUILD=build-gpu python3 bench/e2e.py --sizes M --nfe 32 16 7
+    f5bench.py e2e [--sizes M] [--nfe 32 16 7] [--modes compile+graph] [--upstream]
 
-A request is text and a voice of 5 s in host memory to samples in host memory, timed by the clock: tokens, noise, text
-encoder, ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s. PyTorch (torch_peer.py; with --upstream also
-upstream's package, upstream_peer.py) gets tokens and mel ready-made. Error: generated frames against the float32
-reference (tests/reference/model.py), same weights and noise, relative L2. Weights are random, of trained size.
+A request is text and a voice in host memory to samples in host memory, timed by the clock: tokens, noise, text encoder,
+ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s after a reference of 5 s; first audio is what a listener
+waits for: a reference of 3 s, 2 s of speech. RTF is wall time over seconds generated, as upstream has it.
 
-The table is Markdown, to be pasted. --json FILE writes all of it; --history appends to bench/history/<gpu>.csv.
+PyTorch (torch_peer.py; with --upstream also upstream's package) gets tokens and mel ready-made. Error: generated frames
+against the float32 reference (tests/reference/model.py), same weights and noise, relative L2. Without PyTorch f5tts is
+timed alone.
 """
-import argparse
-import csv
-import ctypes
-import datetime
-import json
-import re
 import statistics
-import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
-import torch
 
-from workload import ROOT, SIZES, clock_ms, error, generated_seconds, reference_mel
-import f5file  # found by workload
-import f5lib
-import torch_peer
+from report import number
+from stages import evaluation
+from workload import SIZES, clock_ms, error, generated_seconds, recording, spread
 
-RECORDING_SAMPLES = 120000  # 5 s: 469 mel frames
-TRANSCRIPT = "Some of what is said here was said before, by another voice."
-TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
+FIRST_REFERENCE_SECONDS, FIRST_SECONDS = 3, 2
+FIRST_FRAMES = FIRST_REFERENCE_SECONDS * 24000 // 256 + 1 + round(FIRST_SECONDS * 24000 / 256)
+SHORTER = (16, 7)  # steps, also measured at size M
 
 
-def recording(rng):
-    """Five seconds that rise and fall as speech does, loud enough to be left as they are."""
-    t = np.arange(RECORDING_SAMPLES) / 24000
-    loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
-    hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
-    return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
+def cases(args, sizes):
+    """(size, nfe) to measure: as asked, or all at 32 and M at fewer steps too."""
+    if args.nfe:
+        return [(s, n) for s in sizes for n in args.nfe]
+    return [(s, 32) for s in sizes] + [("M", n) for n in SHORTER if "M" in sizes]
 
 
-class Ours:
-    """An engine with a voice."""
-
-    def __init__(self, path, samples, precision, frames, nfe):
-        self.engine = f5lib.Engine(path, device="cuda", precision=precision, max_frames=frames, max_batch=1,
-                                   max_evaluations=max(nfe))
-        self.voice_scope = self.engine.voice(samples, TRANSCRIPT, keep_whole=1)
-        self.voice, self.stats = self.voice_scope.__enter__(), []
-        self.cond = self.engine.mel(samples)
-        self.tokens = self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
-
-    def close(self):
-        self.voice_scope.__exit__(None, None, None)
-        self.engine.close()
-
-    def request(self, frames, nfe):
-        """A call that speaks so many frames into memory of its own."""
-        samples = np.full(256 * frames, np.nan, np.float32)
-        piece = f5lib.header().struct("f5_audio")
-
-        def keep(_, address):
-            audio = piece.from_address(address)
-            ctypes.memmove(samples.ctypes.data, audio.samples, 4 * audio.n_samples)
-            return 0
-
-        text, callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
-        params = f5lib.struct("f5_speak_params", text=ctypes.addressof(text),
-                              audio=ctypes.cast(callback, ctypes.c_void_p),
-                              fix_duration=round((frames + 0.5) * 256 / 24000, 4))
-        solver = f5lib.struct("f5_sample_params", nfe=nfe)
-        params.sample = ctypes.addressof(solver)
-        held = params, solver, text, callback
-
-        def speak():
-            params.seed += 1  # other noise, the same work
-            stats = f5lib.struct("f5_speak_stats")
-            f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(held[0]), ctypes.addressof(stats))
-            assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
-            self.stats.append(stats)
-            return samples[:round(stats.generated_seconds * 24000)]
-
-        return speak
-
-    def stages(self, warm):
-        kept, self.stats = self.stats[warm:], []
-        fields = ("prepare_ms", "ode_ms", "vocos_ms", "total_ms")
-        return {field: statistics.median(getattr(s, field) for s in kept) for field in fields}
+def peers_of(bench):
+    """What f5tts is held against here: torch_peer and upstream's package, or None where there is none."""
+    if not bench.args.modes and not bench.args.upstream:
+        return None
+    try:
+        import torch
+    except ImportError:
+        torch = None
+    if bench.args.device == "cpu" or not (torch and torch.cuda.is_available()):
+        print("no PyTorch that sees this GPU: f5tts alone, and no errors")
+        return None
+    return Peers(bench)
 
 
-def measure(ours, made, weights, upstream, size, nfe, args, rng):
-    """One row a candidate: f5tts, then the peers. upstream may be None."""
-    frames = SIZES[size]
-    noise = rng.standard_normal((frames, 100)).astype(np.float32)
-    wanted = reference_mel(made, ours.cond, ours.tokens, noise, nfe)
-    request = dict(cond=ours.cond, tokens=ours.tokens, frames=frames, noise=noise)
-    calls = {"f5tts": ours.request(frames, nfe)}
-    errors = {"f5tts": error(ours.engine.sample([request], nfe=nfe)[0], wanted)}
-    torch_peer.choose_attention(weights, frames)
-    for mode in args.modes:
-        peer = torch_peer.Peer(weights, frames, len(ours.tokens), nfe, mode=mode, compile_mode=args.compile_mode)
-        peer(ours.cond, ours.tokens, noise)
-        errors[f"torch {mode}"] = error(peer.mel.cpu().numpy(), wanted)
-        calls[f"torch {mode}"] = lambda peer=peer: peer(ours.cond, ours.tokens)
-    if upstream:
-        calls["upstream"] = lambda: upstream(ours.cond, ours.tokens, frames, nfe)
-        errors["upstream"] = None  # draws its noise itself
-    assert np.isfinite(calls["f5tts"]()).all(), "f5tts spoke NaN or left samples unwritten"
-    times = clock_ms(calls, args.rounds)
-    stages = ours.stages(warm=len(ours.stats) - args.rounds)
-    fastest, rows = statistics.median(times["f5tts"]), []
+class Peers:
+    def __init__(self, bench):
+        import torch
+        import torch_peer
+        self.peer, self.args, self.made = torch_peer, bench.args, bench.made
+        bench.report.head["torch"] = torch.__version__
+        self.weights = torch_peer.Weights(bench.made, torch_peer.DTYPES[bench.precision])
+        self.upstream = None
+        if bench.args.upstream:
+            from upstream_peer import Upstream
+            self.upstream = Upstream(bench.made, self.weights.dtype)
+
+    def add(self, calls, errors, ours, cond, tokens, frames, nfe, noise):
+        """Their calls beside "f5tts" in calls, and everyone's error."""
+        wanted = self.peer.reference_mel(self.made, cond, tokens, noise, nfe)
+        request = dict(cond=cond, tokens=tokens, frames=frames, noise=noise)
+        errors["f5tts"] = error(ours.engine.sample([request], nfe=nfe)[0], wanted)
+        self.peer.choose_attention(self.weights, frames)
+        for mode in self.args.modes:
+            peer = self.peer.Peer(self.weights, frames, len(tokens), nfe, mode=mode,
+                                  compile_mode=self.args.compile_mode)
+            peer(cond, tokens, noise)
+            errors[f"torch {mode}"] = error(peer.mel.cpu().numpy(), wanted)
+            calls[f"torch {mode}"] = lambda peer=peer: peer(cond, tokens)
+        if self.upstream:  # draws its noise itself, so it has no error
+            calls["upstream"] = lambda: self.upstream(cond, tokens, frames, nfe)
+
+
+def rows_of(times, errors, size, nfe, seconds):
+    fastest = statistics.median(times["f5tts"])
+    rows = []
     for name, t in times.items():
-        low, *_, high = statistics.quantiles(t, n=10)
-        rows.append(dict(size=size, nfe=nfe, candidate=name, ms=statistics.median(t), low_ms=low, high_ms=high,
-                         rtf=statistics.median(t) / 1e3 / generated_seconds(frames), error=errors[name],
-                         against=statistics.median(t) / fastest, stages=stages if name == "f5tts" else None))
+        low, high = spread(t)
+        ms = statistics.median(t)
+        rows.append({"size": size, "NFE": nfe, "": name, "ms": ms,
+                     "10th … 90th percentile": f"{number(low)} … {number(high)}", "RTF": f"{ms / 1e3 / seconds:.4f}",
+                     "f5tts is faster": "" if name == "f5tts" else f"{ms / fastest:.2f}×", "error": errors.get(name)})
     return rows
 
 
-def show(row):
-    wrong = "" if row["error"] is None else f"{row['error']:.1e}"
-    against = "" if row["candidate"] == "f5tts" else f"{row['against']:.2f}×"
-    print(f"| {row['size']} | {row['nfe']:>3} | {row['candidate']:<19} | {row['ms']:>7.1f} | {row['low_ms']:>7.1f} … "
-          f"{row['high_ms']:<7.1f} | {row['rtf']:.4f} | {against:>8} | {wrong:>7} |", flush=True)
+def record(bench, rows, what="e2e"):
+    for row in rows:
+        case = f"{what} {row['size']} nfe {row['NFE']} {bench.precision} {row['']}"
+        bench.report.figure(case, row["ms"], "ms")
+        if row["error"] is not None:
+            bench.report.figure(f"{case} error", row["error"], "rel. L2")
 
 
-def commit():
-    """Short hash of the tree's commit, "+" if files differ from it."""
-    def git(*arguments):
-        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
-
-    found = git("rev-parse", "--short", "HEAD")
-    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
-
-
-def append_history(rows, report):
-    """One line a figure: date, commit, GPU, case, figure, unit."""
-    slug = re.sub(r"[^a-z0-9]+", "-", report["gpu"].lower().replace("nvidia", "")).strip("-")
-    path = ROOT / "bench" / "history" / f"{slug}.csv"
-    path.parent.mkdir(exist_ok=True)
-    new = not path.exists()
-    with open(path, "a", newline="", encoding="utf-8") as f:
-        lines = csv.writer(f, lineterminator="\n")
-        if new:
-            lines.writerow(["date", "commit", "gpu", "case", "figure", "unit"])
-        for row in rows:
-            case = f"e2e {row['size']} nfe {row['nfe']} {report['precision']} {row['candidate']}"
-            figures = [(case, row["ms"], "ms")]
-            figures += [(f"{case} {k.removesuffix('_ms')}", v, "ms") for k, v in (row["stages"] or {}).items()]
-            figures += [(f"{case} error", row["error"], "rel. L2")] if row["error"] is not None else []
-            for what, figure, unit in figures:
-                lines.writerow([report["date"], report["commit"], report["gpu"], what, f"{figure:.5g}", unit])
-    return path
+def requests(bench, ours, voice, cond, peers):
+    """The main table; and the stages of ours, with what lies outside the DiT."""
+    rows, stages, parts = [], [], {}
+    for size, nfe in cases(bench.args, bench.sizes()):
+        frames = SIZES[size]
+        calls, errors = {"f5tts": ours.request(voice, frames, nfe)}, {}
+        if peers and size in bench.args.peer_sizes:
+            noise = bench.rng.standard_normal((frames, 100)).astype(np.float32)
+            peers.add(calls, errors, ours, cond, ours.tokens(), frames, nfe, noise)
+        times = clock_ms(calls, bench.args.rounds)
+        stage = ours.stages(bench.args.rounds)
+        rows += rows_of(times, errors, size, nfe, generated_seconds(frames))
+        if size not in parts:
+            parts[size] = evaluation(ours, voice, frames, bench.args.rounds)
+        slope, once = parts[size]
+        host = statistics.median(times["f5tts"]) - stage["total"]
+        outside = stage["prepare"] + once + stage["vocos"] + host
+        stages.append({"size": size, "NFE": nfe, **stage, "evaluation": slope, "outside the DiT": outside})
+        case = f"e2e {size} nfe {nfe} {bench.precision} f5tts"
+        for key in ("prepare", "ode", "vocos", "total", "evaluation", "outside the DiT"):
+            bench.report.figure(f"{case} {key}", stages[-1][key], "ms")
+    record(bench, rows)
+    bench.report.table("Whole requests", list(rows[0]), rows)
+    bench.report.table("f5tts by stage, ms", list(stages[0]), stages)
 
 
-def main():
-    p = torch_peer.options(__doc__.splitlines()[0])
-    p.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    p.add_argument("--upstream", action="store_true", help="also upstream's own package: see upstream_peer.py")
-    p.add_argument("--json", metavar="FILE")
-    p.add_argument("--history", action="store_true", help="append to bench/history/<gpu>.csv")
-    p.add_argument("--commit", default=commit(), help="what the history is told was measured")
-    args = p.parse_args()
-    if not torch.cuda.is_available():
-        sys.exit("bench/e2e.py needs a CUDA GPU that PyTorch can use")
-    rng = np.random.default_rng(args.seed)
-    report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=torch.cuda.get_device_name(),
-                  torch=torch.__version__, precision=args.precision, rounds=args.rounds, seed=args.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.f5"
-        made = f5file.write_model(path, "F5TTS_v1_Base", seed=args.seed,
-                                  dtype="fp16" if args.precision == "fp16" else "fp32")
-        ours = Ours(path, recording(rng), args.precision, max(SIZES[s] for s in args.sizes), args.nfe)
-    weights, upstream = torch_peer.Weights(made, torch_peer.DTYPES[args.precision]), None
-    if args.upstream:
-        from upstream_peer import Upstream
-        upstream = Upstream(made, weights.dtype)
-    info = ours.engine.info()
-    version = f5lib.library().f5_version().decode()
-    print(f"{report['gpu']}, f5tts {version} ({report['commit']}), torch {report['torch']}, {args.precision}, "
-          f"medians of {args.rounds} (10th … 90th percentile), seed {args.seed}\n"
-          f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB of work\n\n"
-          "| size | NFE | | ms | spread | RTF | f5tts is faster | error |\n|---|---|---|---|---|---|---|---|")
-    rows = []
-    for size, nfe in [(s, n) for s in args.sizes for n in args.nfe]:
-        found = measure(ours, made, weights, upstream, size, nfe, args, rng)
-        for row in found:
-            show(row)
-        rows += found
-    print("\nf5tts by stage, ms:")
-    for row in (r for r in rows if r["stages"]):
-        stages = ", ".join(f"{k.removesuffix('_ms')} {v:.2f}" for k, v in row["stages"].items())
-        print(f"{row['size']} NFE {row['nfe']}: {stages}")
-    ours.close()
-    if args.json:
-        Path(args.json).write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n")
-    if args.history:
-        print("appended to", append_history(rows, report).relative_to(ROOT))
+def first_audio(bench, ours):
+    voice, rows = ours.voice(recording(bench.rng, FIRST_REFERENCE_SECONDS)), []
+    for nfe in bench.args.nfe or (32, *SHORTER):
+        times = clock_ms({"f5tts": ours.request(voice, FIRST_FRAMES, nfe)}, bench.args.rounds)
+        rows += rows_of(times, {}, "first audio", nfe, generated_seconds(FIRST_FRAMES, voice.ref_frames))
+    record(bench, rows)
+    columns = [c for c in rows[0] if c not in ("", "f5tts is faster", "error")]
+    bench.report.table(f"First audio: {FIRST_REFERENCE_SECONDS} s of reference, {FIRST_SECONDS} s of speech "
+                       f"({FIRST_FRAMES} frames)", columns, rows)
 
 
-if __name__ == "__main__":
-    main()
+def run(bench):
+    sound = recording(bench.rng, 5)
+    frames, nfe = max(SIZES[s] for s in bench.sizes()), max(bench.args.nfe or [32])
+    with bench.engine(max_frames=frames, nfe=max(nfe, 32)) as ours:
+        info = ours.engine.info()
+        print(f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB of work")
+        requests(bench, ours, ours.voice(sound), ours.engine.mel(sound), peers_of(bench))
+        first_audio(bench, ours)

@@ -26,12 +26,39 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from workload import (COND_FRAMES, REF_FRAMES, SIZES, clock_ms, device_ms, error, generated_seconds, random_request,
-                      reference, reference_mel)
-import random_checkpoint as rc  # found by workload
+from workload import COND_FRAMES, REF_FRAMES, SIZES, clock_ms, error, generated_seconds, random_request
+from reference import model as reference  # found by workload
+import random_checkpoint as rc
 
 MODES = ("eager", "graph", "compile", "compile+graph")
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def device_ms(call, repeats=20, warm=3):
+    """Median ms of a call by device events."""
+    times = []
+    for _ in range(warm + repeats):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end))
+    return statistics.median(times[warm:])
+
+
+def reference_mel(made, cond, tokens, noise, nfe):
+    """What a request's generated frames are in float32, by the reference on the GPU."""
+    flags = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [f.allow_tf32 for f in flags]
+    reference.exact_math()
+    w = {k: torch.as_tensor(v, device="cuda") for k, v in made["model"].items()}
+    cond, tokens, noise = (torch.as_tensor(a, device="cuda") for a in (cond, tokens, noise))
+    with torch.no_grad():
+        mel = reference.sample(w, reference.Options(), cond, tokens, len(noise), noise, nfe=nfe)
+    for flag, was in zip(flags, before):
+        flag.allow_tf32 = was
+    return mel[COND_FRAMES:].cpu().numpy()
 
 
 # ---- weights --------------------------------------------------------------------------------------------------------
@@ -255,8 +282,8 @@ class Peer:
 # ---- alone ----------------------------------------------------------------------------------------------------------
 
 
-def options(description):
-    p = argparse.ArgumentParser(description=description)
+def options():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     p.add_argument("--nfe", nargs="+", type=int, default=[32])
     p.add_argument("--modes", nargs="*", choices=MODES, default=["eager", "compile", "compile+graph"])
@@ -268,7 +295,7 @@ def options(description):
 
 
 def main():
-    args = options(__doc__.splitlines()[0]).parse_args()
+    args = options().parse_args()
     rng = np.random.default_rng(args.seed)
     config, vocab_size = {**rc.OPTIONS, **rc.ARCHS["F5TTS_v1_Base"]}, len(rc.default_vocab())
     made = dict(config=config, model=rc.draw_all(rc.acoustic_tensors(config, vocab_size), args.seed),

@@ -1,15 +1,15 @@
-"""bench/upstream_peer.py — upstream's own package, run as its users run it: for bench/e2e.py --upstream.
+"""bench/upstream_peer.py — upstream's own package, run as its users run it: for f5bench.py e2e --upstream.
 
 Needs f5-tts and vocos on the path, for instance
     python3 -m pip install --no-deps --target SITE f5-tts vocos x-transformers einops einx torchdiffeq encodec loguru \
         pypinyin rjieba torch-einops-utils packaging
-    PYTHONPATH=SITE python3 bench/e2e.py --upstream
+    PYTHONPATH=SITE bench/f5bench.py e2e --upstream
 What only its training and downloads import is stood in for (tests/reference/compare_upstream.py).
 """
 import torch
 
 from workload import REF_FRAMES
-import compare_upstream  # found by workload
+from reference import compare_upstream  # found by workload
 
 
 class Upstream:

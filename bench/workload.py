@@ -1,28 +1,33 @@
-"""bench/workload.py — the standard workloads of this project and how they are measured.
+"""bench/workload.py — the standard requests of this project, and f5tts answering them. Needs numpy, not PyTorch.
 
 One request: F5TTS_v1_Base, a reference of 5 s (469 mel frames), guidance 2, sway -1; S, M and L differ in frames.
 Weights are random, of a trained model's size (weights/random_checkpoint.py): speed does not depend on their values.
 """
+import contextlib
+import ctypes
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests", "tests/reference")]
-import model as reference  # noqa: E402
+sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests")]
+import f5lib  # noqa: E402
+import shapes  # noqa: E402
 
-SIZES = {"S": 938, "M": 1406, "L": 2062}  # frames in all; 5, 10 and 17 s are generated
-COND_FRAMES = 469  # mel frames of 5 s
+SIZES, COND_FRAMES = shapes.SIZES, shapes.COND_FRAMES
+RATE, HOP = 24000, 256
 REF_FRAMES = COND_FRAMES - 1  # the mel handed to the vocoder starts here, as upstream's does
 N_TOKENS = 150
+TRANSCRIPT = "Some of what is said here was said before, by another voice."
+TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
 
 
-def generated_seconds(frames):
-    return (frames - REF_FRAMES - 1) * 256 / 24000
+def generated_seconds(frames, ref_frames=REF_FRAMES):
+    return (frames - ref_frames - 1) * HOP / RATE
 
 
 def random_request(rng, frames, vocab_size):
@@ -31,21 +36,9 @@ def random_request(rng, frames, vocab_size):
     return cond, rng.integers(0, vocab_size, N_TOKENS), rng.standard_normal((frames, 100)).astype(np.float32)
 
 
-def device_ms(call, repeats=20, warm=3):
-    """Median ms of a call by device events."""
-    times = []
-    for _ in range(warm + repeats):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times[warm:])
-
-
-def clock_ms(calls, repeats=20, warm=3):
-    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns."""
+def clock_ms(calls, repeats=20):
+    """{name: call that waits for its result} -> {name: [ms]} by the clock; the calls take turns, a few before it counts."""
+    warm = min(3, repeats)
     times = {name: [] for name in calls}
     for _ in range(warm + repeats):
         for name, call in calls.items():
@@ -55,20 +48,100 @@ def clock_ms(calls, repeats=20, warm=3):
     return {name: t[warm:] for name, t in times.items()}
 
 
-def reference_mel(made, cond, tokens, noise, nfe):
-    """What a request's generated frames are in float32, by the reference on the GPU."""
-    flags = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [f.allow_tf32 for f in flags]
-    reference.exact_math()
-    w = {k: torch.as_tensor(v, device="cuda") for k, v in made["model"].items()}
-    cond, tokens, noise = (torch.as_tensor(a, device="cuda") for a in (cond, tokens, noise))
-    with torch.no_grad():
-        mel = reference.sample(w, reference.Options(), cond, tokens, len(noise), noise, nfe=nfe)
-    for flag, was in zip(flags, before):
-        flag.allow_tf32 = was
-    return mel[COND_FRAMES:].cpu().numpy()
+def median_ms(call, repeats=20):
+    return statistics.median(clock_ms({"": call}, repeats)[""])
+
+
+def spread(times):
+    """(10th, 90th percentile)"""
+    low, *_, high = statistics.quantiles(times, n=10) if len(times) > 1 else times * 2
+    return low, high
 
 
 def error(mel, wanted):
     """Relative L2 of the generated frames; NaN stays NaN."""
     return float(np.linalg.norm(mel[COND_FRAMES:] - wanted) / np.linalg.norm(wanted))
+
+
+def recording(rng, seconds=5):
+    """Sound that rises and falls as speech does, loud enough to be left as it is."""
+    t = np.arange(round(seconds * RATE)) / RATE
+    loudness = 0.05 + 0.25 * np.sin(2 * np.pi * 2.1 * t) ** 2
+    hum = sum(np.sin(2 * np.pi * 130 * k * t + rng.uniform(0, 6)) / k for k in range(1, 30))
+    return (loudness * (0.4 * hum + 0.4 * rng.standard_normal(t.shape))).clip(-1, 1).astype(np.float32)
+
+
+def commit():
+    """Short hash of the tree's commit, "+" if files differ from it."""
+    def git(*arguments):
+        return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
+
+    found = git("rev-parse", "--short", "HEAD")
+    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
+
+
+class Voice:
+    """A reference recording opened on an engine."""
+
+    def __init__(self, handle, samples):
+        self.handle, self.ref_frames = handle, len(samples) // HOP
+
+
+class Ours:
+    """An engine, its voices, and requests to it: text and a voice in host memory to samples in host memory."""
+
+    def __init__(self, path, device="cuda", precision=None, **limits):
+        self.engine = f5lib.Engine(path, device=device, precision=precision, **limits)
+        self.scope, self.stats = contextlib.ExitStack(), []
+
+    def close(self):
+        self.scope.close()
+        self.engine.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def voice(self, samples):
+        return Voice(self.scope.enter_context(self.engine.voice(samples, TRANSCRIPT, keep_whole=1)), samples)
+
+    def tokens(self):
+        return self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
+
+    def request(self, voice, frames, nfe):
+        """A call that speaks so many frames, reference included, into memory of its own; it returns the samples."""
+        samples = np.full(HOP * frames, np.nan, np.float32)
+        piece = f5lib.header().struct("f5_audio")
+
+        def keep(_, address):
+            audio = piece.from_address(address)
+            ctypes.memmove(samples.ctypes.data, audio.samples, 4 * audio.n_samples)
+            return 0
+
+        text, callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
+        params = f5lib.struct("f5_speak_params", text=ctypes.addressof(text),
+                              audio=ctypes.cast(callback, ctypes.c_void_p),
+                              fix_duration=round((frames + 0.5) * HOP / RATE, 4))
+        solver = f5lib.struct("f5_sample_params", nfe=nfe)
+        params.sample = ctypes.addressof(solver)
+        held = params, solver, text, callback
+
+        def speak():
+            params.seed += 1  # other noise, the same work
+            stats = f5lib.struct("f5_speak_stats")
+            f5lib.call("f5_speak", self.engine.handle, voice.handle, ctypes.addressof(held[0]),
+                       ctypes.addressof(stats))
+            assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
+            self.stats.append(stats)
+            return samples[:round(stats.generated_seconds * RATE)]
+
+        assert np.isfinite(speak()).all(), "f5tts spoke NaN or left samples unwritten"
+        return speak
+
+    def stages(self, last):
+        """Median ms by stage of the last requests."""
+        kept, self.stats = self.stats[-last:], []
+        fields = ("prepare_ms", "ode_ms", "vocos_ms", "total_ms")
+        return {field.removesuffix("_ms"): statistics.median(getattr(s, field) for s in kept) for field in fields}

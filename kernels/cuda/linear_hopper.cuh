@@ -11,7 +11,8 @@
  * 5-D: row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of
  * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32, 8 of 16-bit.
  *
- * The addend of a tile is asked for before its first product and waits in registers, as far as these reach.
+ * The addend of a tile, and the angles of its rows, are asked for before its first product and wait in registers, as
+ * far as these reach. The first weights are fetched while the kernel in front still runs.
  *
  * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
  *
@@ -85,6 +86,7 @@ template <int columns>
 __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
                                      barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
+    const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for what comes back
     stage_counter<columns> at;
     // the first weights need not wait for the kernel in front
     const tile_place first = find_tile<columns>(d, blockIdx.x);
@@ -93,7 +95,7 @@ __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &m
         for (int step = 0; step < early; step++) {
             barrier_expect(&b->full[step], stage_bytes(columns));
             tensor_load_group(stages + step * stage_bytes(columns) + x_bytes, &maps.w, step * kStep, first.column / 16,
-                              &b->full[step]);
+                              &b->full[step], passing);
         }
     wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x) {
@@ -105,7 +107,7 @@ __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &m
             if (threadIdx.x != 0) continue;
             if (!w_is_there) {
                 barrier_expect(&b->full[at.stage], stage_bytes(columns));
-                tensor_load_group(x + x_bytes, &maps.w, step * kStep, t.column / 16, &b->full[at.stage]);
+                tensor_load_group(x + x_bytes, &maps.w, step * kStep, t.column / 16, &b->full[at.stage], passing);
             }
             tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
         }
@@ -195,46 +197,87 @@ __device__ __forceinline__ const float *angles_of(const product_args &d, int row
     return d.rope + int64_t{position} * 64 + part;
 }
 
+/* What the epilogue reads of a tile, as far as it is asked for before the first product. */
+template <linear_epilogue epilogue, int columns> struct fetched {
+    float4 angles[epilogue == LINEAR_ROPE ? 4 : 1][2]; /* by place in a head: they serve all heads of the tile */
+    float4 addend[epilogue == LINEAR_RESIDUAL ? columns / 16 : 1][2];
+};
+
+/* The part of a tile that is a thread's: columns part .. part + 3 of every sixteen, of two rows. */
+struct thread_place {
+    int row[2];
+    int wide[2];   /* columns of y from the tile's first on; 0 past the last row */
+    int64_t at[2]; /* of the first element in y */
+    int part;
+};
+
 /* ROPE: acc + bias, rotated, to 16 bits. The sixteens of a tile are taken by their place in a head, so that four angles
  * serve all its heads. Tiles start at multiples of 64. */
 template <typename T, int columns>
 __device__ __forceinline__ void rotate_and_store(const product_args &d, const float (&acc)[columns / 2],
-                                                 const float *shared_bias, const tile_place &t, int row, int part,
-                                                 const int (&wide)[2], const int64_t (&place)[2]) {
-    const float *angles[2] = {angles_of(d, row, part), angles_of(d, row + 8, part)};
-    const int first_head = t.column / 64;
+                                                 const float *shared_bias, const fetched<LINEAR_ROPE, columns> &f,
+                                                 const thread_place &p, int first_head) {
 #pragma unroll
-    for (int quarter = 0; quarter < 4; quarter++) {
-        const float4 turn[2] = {*reinterpret_cast<const float4 *>(angles[0] + 16 * quarter),
-                                *reinterpret_cast<const float4 *>(angles[1] + 16 * quarter)};
+    for (int g = 0; g < columns / 16; g++) {
+        const int head = first_head + g / 4; // of q, k and v together
+        const bool rotated = head < 2 * d.heads && (head < d.heads ? head : head - d.heads) < d.rope_heads;
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
 #pragma unroll
-        for (int g = quarter; g < columns / 16; g += 4) {
-            const int head = first_head + g / 4; // of q, k and v together
-            const bool rotated = head < 2 * d.heads && (head < d.heads ? head : head - d.heads) < d.rope_heads;
-            const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + part);
+        for (int half = 0; half < 2; half++) {
+            const float4 by = f.angles[g % 4][half];
+            const float a = acc[8 * g + 2 * half] + bias.x, b = acc[8 * g + 2 * half + 1] + bias.y;
+            const float e = acc[8 * g + 4 + 2 * half] + bias.z, h = acc[8 * g + 4 + 2 * half + 1] + bias.w;
+            store_if(16 * g < p.wide[half], static_cast<T *>(d.y) + p.at[half] + 16 * g,
+                     rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
+                     rotated ? pack2<T>(e * by.z - h * by.w, h * by.z + e * by.w) : pack2<T>(e, h));
+        }
+    }
+}
+
+/* Sixteens whose addend fits into registers beside the sums. */
+template <int columns> constexpr int kAddendsAhead = columns <= 176 ? columns / 16 : columns == 192 ? 10 : 5;
+
+/* The other epilogues. RESIDUAL asks for the rest of the addend as registers come free. */
+template <typename T, linear_epilogue epilogue, int columns>
+__device__ __forceinline__ void finish_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                                 const float *shared_bias, const float *shared_gate,
+                                                 fetched<epilogue, columns> &f, const thread_place &p) {
+    constexpr bool residual = epilogue == LINEAR_RESIDUAL;
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const float4 by = turn[half];
-                const float a = acc[8 * g + 2 * half] + bias.x, b = acc[8 * g + 2 * half + 1] + bias.y;
-                const float e = acc[8 * g + 4 + 2 * half] + bias.z, f = acc[8 * g + 4 + 2 * half + 1] + bias.w;
-                store_if(16 * g < wide[half], static_cast<T *>(d.y) + place[half] + 16 * g,
-                         rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
-                         rotated ? pack2<T>(e * by.z - f * by.w, f * by.z + e * by.w) : pack2<T>(e, f));
+    for (int g = 0; g < columns / 16; g++) {
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+        float4 gate = {};
+        if (residual) gate = *reinterpret_cast<const float4 *>(shared_gate + 16 * g + p.part);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const bool live = 16 * g < p.wide[half];
+            float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
+                          acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
+            if constexpr (residual) {
+                const float4 to = f.addend[g][half];
+                store_if(live, static_cast<float *>(d.y) + p.at[half] + 16 * g,
+                         make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y), fmaf(gate.z, a[2], to.z),
+                                     fmaf(gate.w, a[3], to.w)));
+            } else {
+                if (epilogue == LINEAR_GELU_TANH)
+                    for (float &value : a) value = gelu_tanh(value);
+                store_if(live, static_cast<T *>(d.y) + p.at[half] + 16 * g, pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3]));
             }
         }
+        // what this sixteen held, two others of addends may have
+#pragma unroll
+        for (int next = kAddendsAhead<columns> + 2 * g; next < kAddendsAhead<columns> + 2 * g + 2; next++)
+            if (residual && next < columns / 16)
+#pragma unroll
+                for (int half = 0; half < 2; half++)
+                    f.addend[next][half] = load_if(16 * next < p.wide[half], d.addend + p.at[half] + 16 * next);
     }
 }
 
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
                                      vectors<columns> *v) {
-    constexpr int sixteens = columns / 16;
-    constexpr bool residual = epilogue == LINEAR_RESIDUAL;
-    constexpr int early = !residual        ? 0
-                          : columns <= 176 ? sixteens
-                          : columns == 192 ? 10
-                                           : 5; // sixteens whose addend fits into registers
-    const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32, part = lane % 4 * 4;
+    const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
                    w = tile_descriptor(stages + kRows * kStep * 2);
     stage_counter<columns> at;
@@ -244,58 +287,43 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
         const tile_place t = find_tile<columns>(d, tile);
-        const int row = t.row + group * 64 + warp * 16 + lane / 4; // and row + 8
-        const int wide[2] = {row < d.rows ? d.out - t.column : 0, row + 8 < d.rows ? d.out - t.column : 0};
-        const int64_t place[2] = {int64_t{row} * d.out + t.column + part, int64_t{row + 8} * d.out + t.column + part};
+        thread_place p;
+        p.part = lane % 4 * 4;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            p.row[half] = t.row + group * 64 + warp * 16 + lane / 4 + 8 * half;
+            p.wide[half] = p.row[half] < d.rows ? d.out - t.column : 0;
+            p.at[half] = int64_t{p.row[half]} * d.out + t.column + p.part;
+        }
 
         // what the epilogue will want
+        fetched<epilogue, columns> f;
         fetch_vector<columns>(v->bias[turn], d.bias, 0.0f, thread, t.column, d.out);
-        if (residual) fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
+        if (epilogue == LINEAR_RESIDUAL)
+            fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
         copy_commit();
-        float4 addend[residual ? sixteens : 1][2];
 #pragma unroll
-        for (int g = 0; g < early; g++)
+        for (int half = 0; half < 2; half++) {
+            if (epilogue == LINEAR_RESIDUAL)
 #pragma unroll
-            for (int half = 0; half < 2; half++)
-                addend[g][half] = load_if(16 * g < wide[half], d.addend + place[half] + 16 * g);
+                for (int g = 0; g < kAddendsAhead<columns>; g++)
+                    f.addend[g][half] = load_if(16 * g < p.wide[half], d.addend + p.at[half] + 16 * g);
+            if (epilogue == LINEAR_ROPE) {
+                const float *angles = angles_of(d, p.row[half], p.part);
+#pragma unroll
+                for (int quarter = 0; quarter < 4; quarter++)
+                    f.angles[quarter][half] = load_if(true, angles + 16 * quarter);
+            }
+        }
 
         multiply<T, columns>(acc, at, d.steps, x, w, b);
 
         copy_wait<0>();
         named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
-        if constexpr (epilogue == LINEAR_ROPE) {
-            rotate_and_store<T, columns>(d, acc, v->bias[turn], t, row, part, wide, place);
-        } else
-#pragma unroll
-            for (int g = 0; g < sixteens; g++) {
-                const float4 bias = *reinterpret_cast<const float4 *>(v->bias[turn] + 16 * g + part);
-                float4 gate = {};
-                if (residual) gate = *reinterpret_cast<const float4 *>(v->gate[turn] + 16 * g + part);
-#pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const bool live = 16 * g < wide[half];
-                    float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
-                                  acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
-                    if constexpr (residual) {
-                        const float4 to = addend[g][half];
-                        store_if(live, static_cast<float *>(d.y) + place[half] + 16 * g,
-                                 make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y),
-                                             fmaf(gate.z, a[2], to.z), fmaf(gate.w, a[3], to.w)));
-                    } else {
-                        if (epilogue == LINEAR_GELU_TANH)
-                            for (float &value : a) value = gelu_tanh(value);
-                        store_if(live, static_cast<T *>(d.y) + place[half] + 16 * g, pack2<T>(a[0], a[1]),
-                                 pack2<T>(a[2], a[3]));
-                    }
-                }
-                // what this sixteen held, two others of addends may have
-#pragma unroll
-                for (int next = early + 2 * g; next < early + 2 * g + 2; next++)
-                    if (residual && next < sixteens)
-#pragma unroll
-                        for (int half = 0; half < 2; half++)
-                            addend[next][half] = load_if(16 * next < wide[half], d.addend + place[half] + 16 * next);
-            }
+        if constexpr (epilogue == LINEAR_ROPE)
+            rotate_and_store<T, columns>(d, acc, v->bias[turn], f, p, t.column / 64);
+        else
+            finish_and_store<T, epilogue, columns>(d, acc, v->bias[turn], v->gate[turn], f, p);
     }
 }
 

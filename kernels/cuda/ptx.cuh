@@ -124,13 +124,24 @@ __device__ __forceinline__ void tensor_load(void *shared, const void *map, int c
         "l"(map), "r"(column), "r"(row), "r"(shared_address(barrier))
         : "memory");
 }
-/* A box of a 5-D tensor, corner (column, 0, 0, 0, group). */
+/* A box of a 5-D tensor, corner (column, 0, 0, 0, group), with a policy for L2. */
 __device__ __forceinline__ void tensor_load_group(void *shared, const void *map, int column, int group,
-                                                  uint64_t *barrier) {
-    asm volatile("cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
-                 "[%1, {%2, %4, %4, %4, %3}], [%5];" ::"r"(shared_address(shared)),
-                 "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier))
-                 : "memory");
+                                                  uint64_t *barrier, uint64_t policy) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.tile.mbarrier::complete_tx::bytes.L2::cache_hint [%0], "
+        "[%1, {%2, %4, %4, %4, %3}], [%5], %6;" ::"r"(shared_address(shared)),
+        "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier)), "l"(policy)
+        : "memory");
+}
+/* What is loaded under this policy leaves L2 before anything else. */
+__device__ __forceinline__ uint64_t evict_first_policy() {
+    uint64_t policy;
+#ifdef LAB_NO_EVICT
+    asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
+#else
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+#endif
+    return policy;
 }
 /* Fetches a tensor map before its first use. */
 __device__ __forceinline__ void tensor_map_prefetch(const void *map) {

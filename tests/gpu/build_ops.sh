@@ -1,5 +1,5 @@
 #!/bin/sh
-# The ops alone, and their C references, as a shared library, for the GPU tests and bench/gpu_*.py: quicker than the
+# The ops alone, and their C references, as a shared library, for the GPU tests and f5bench.py kernels: quicker than the
 # whole build, and all that they need. Prints the library's path.
 # Usage: tests/gpu/build_ops.sh [folder, default /tmp/f5ops] [architecture, default 90a]
 set -eu

@@ -1,7 +1,7 @@
 """small_ops.py — every op but linear and attention, once: how to draw its inputs, and what it should give in fp64.
 
 An Op is an op at one width. Its inputs are of three kinds: one row per packed row, one value per slot, and weights that
-all rows share; its truth sees one sequence at a time. The tests and bench/gpu_small_ops.py run any of them the same way.
+all rows share; its truth sees one sequence at a time. The tests and bench/kernels.py run any of them the same way.
 """
 import math
 
@@ -189,9 +189,9 @@ def embed(dim, table_rows=300, positions=True, keep=True):
         rows["keep"] = keep_rows
     shared = {"table": normal(table_rows, dim)}
     if positions:
-        shared["positions"] = normal(2000, dim)
+        shared["positions"] = normal(4096, dim)
     return Op("embed", f"{dim}{' positions' if positions else ''}{' keep' if keep else ''}", dim, truth, rows=rows,
-              shared=shared, dim=dim, table_rows=table_rows, max_position=2000)
+              shared=shared, dim=dim, table_rows=table_rows, max_position=4096)
 
 
 def text_mask(dim):

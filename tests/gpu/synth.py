@@ -4,9 +4,9 @@ import torch
 
 import f5file
 from reference import model as reference
+from shapes import COND_FRAMES
 
 BASE = "F5TTS_v1_Base"
-COND_FRAMES = 469  # 5 s of reference
 TORCH_TYPES = dict(fp16=torch.float16, bf16=torch.bfloat16)
 
 

@@ -6,15 +6,16 @@ import pytest
 import torch
 
 import cbind
+from shapes import block_products
 from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
 # in, out: Base's and Small's block, input and output projections, text encoder, time features, Vocos; odd ones last
-SHAPES = [(1024, 3072), (1024, 1024), (1024, 2048), (2048, 1024), (768, 2304), (768, 1536), (1536, 768), (712, 1024),
-          (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512), (72, 40), (24, 7)]
-HOPPER_SHAPES = [(1024, 3072), (1024, 1024), (1024, 2048), (2048, 1024), (768, 2304), (768, 768), (768, 1536), (64, 64),
-                 (192, 448)]  # 64 and 448: tiles that reach past the last column
+BLOCKS = [(a, b) for dim in (1024, 768) for _, a, b, _ in block_products(dim)]
+SHAPES = BLOCKS + [(712, 1024), (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512),
+                   (72, 40), (24, 7)]
+HOPPER_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the last column
 EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
 
@@ -144,6 +145,45 @@ def test_graph_replay_and_repetition(gpu, path, seed, dtype):
             y.a.fill_(float("nan"))
             graph.replay()
             assert same_bits(y.check(), eager), f"{epilogue}: replay differs from launches"
+
+
+def rope_truth(problem, spans, heads, rope_heads, rope):
+    a = problem.truth("NONE").view(problem.rows, 3, heads, 64).clone()
+    for begin, end in spans:
+        even, odd = a[begin:end, :2, :rope_heads, 0::2].clone(), a[begin:end, :2, :rope_heads, 1::2].clone()
+        cos, sin = (rope[:end - begin, None, None, :, i].double() for i in (0, 1))
+        a[begin:end, :2, :rope_heads, 0::2] = even * cos - odd * sin
+        a[begin:end, :2, :rope_heads, 1::2] = odd * cos + even * sin
+    return a.view(problem.rows, -1)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+@pytest.mark.parametrize("heads,rope_heads", [(16, 16), (16, 1), (12, 12), (12, 1), (4, 4), (1, 1), (3, 0)])
+def test_rope(gpu, path, seed, heads, rope_heads, dtype):
+    """Packs, a single sequence of full tiles, tails of NaN; a row's bits do not depend on its company."""
+    angles = torch.arange(2200, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * torch.arange(32).double() / 64)
+    rope = torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
+    alone, weights = {}, Problem(seed, 1, 64 * heads, 192 * heads, dtype, "rope")
+    for lengths, tail in (([1], 0), ([65], 0), ([2062], 0), ([65, 0, 300, 1, 2062], 9), ([938, 65, 938], 4)):
+        pack = Pack(lengths, tail)
+        ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
+        problem = Problem(seed, pack.rows, 64 * heads, 192 * heads, dtype, "rope")
+        problem.w, problem.bias = weights.w, weights.bias
+        for begin, end in zip(ends, ends[1:]):  # a sequence of some length is the same rows wherever it stands
+            problem.x[begin:end] = torch.randn(end - begin, 64 * heads, device="cuda",
+                                               generator=generator(seed, "rows", end - begin)).to(dtype)
+        if tail:
+            problem.x[pack.live:] = float("nan")
+        y = Output(pack.rows, 192 * heads, dtype=dtype)
+        gpu.run("linear", pack=pack, out=192 * heads, x=problem.x, w=problem.w, bias=problem.bias, rope=rope,
+                rope_heads=rope_heads, max_position=2200, y=y, epilogue=cbind.LINEAR_ROPE, type=dtype,
+                **{"in": 64 * heads})
+        live = y.check()[:pack.live] if not tail else y.a[:pack.live]
+        want = rope_truth(problem, zip(ends, ends[1:]), heads, rope_heads, rope)[:pack.live]
+        check("linear", f"{NAMES[dtype]} {path} ROPE {rope_heads} of {heads} heads {lengths}", live, want, BARS[dtype])
+        for begin, end in zip(ends, ends[1:]):
+            rows = live[begin:end].clone()
+            assert same_bits(rows, alone.setdefault(end - begin, rows)), f"{end - begin} rows differ in {lengths}"
 
 
 def among_nan(tensor):

@@ -8,12 +8,13 @@ import pytest
 import torch
 
 import f5lib
+from shapes import SIZES
 from synth import BASE, COND_FRAMES, TORCH_TYPES, error, reference, request_of, torch_sample
 
 BARS = dict(fp32=2e-4, fp16=2e-3, bf16=1.4e-2)
 
 
-@pytest.mark.parametrize("frames", [938, 1406, 2062])
+@pytest.mark.parametrize("frames", SIZES.values(), ids=SIZES)
 @pytest.mark.parametrize("name", [BASE, "F5TTS_Base"])
 def test_sampling(weights, rng, name, frames):
     request = request_of(rng, frames, COND_FRAMES, weights.vocab_size)

@@ -1,0 +1,186 @@
+#!/usr/bin/env python3
+"""f5bench.py — how fast f5tts is on this machine, in tables to be pasted.
+
+    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [all] [options]
+
+Nothing named: e2e, or cpu where there is no GPU.
+
+    e2e       whole requests, beside PyTorch on the same weights where there is PyTorch     numpy; better with PyTorch
+    stages    what each stage of a request takes                                            numpy
+    sweep     time against length and batch, for bench/plot.py                              numpy
+    load      1 to 32 requests at a time, through the public API                            numpy
+    kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN                    PyTorch
+    profile   one request kernel by kernel, and what lies idle between them                 PyTorch
+    cpu       one evaluation on the CPU beside PyTorch (bench/cpu_eval.py)                  PyTorch
+
+Needs libf5tts built for this GPU (make; or F5_BUILD=build-gpu after make gpu-test). --json FILE writes all that the
+tables show; --history appends the figures to bench/history/<gpu>.csv.
+"""
+import argparse
+import ctypes
+import functools
+import importlib
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import numpy as np  # noqa: E402
+
+import workload  # noqa: E402
+from report import Report  # noqa: E402
+from workload import commit  # noqa: E402
+import f5file  # noqa: E402  found by workload
+import f5lib  # noqa: E402
+import random_checkpoint  # noqa: E402
+
+# command: its module, whose run(bench) does it
+COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
+            "profile": "kernel_profile"}
+NEED_TORCH = ("kernels", "profile")
+
+
+class Bench:
+    """What all commands share: options, one random model, the report. Made when first asked for."""
+
+    def __init__(self, args):
+        self.args, self.rng = args, np.random.default_rng(args.seed)
+        self.precision = args.precision
+        self.config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[args.arch]}
+        self.folder = tempfile.TemporaryDirectory()
+        self.report = Report(gpu_name() if args.device != "cpu" else "cpu", commit=args.commit, arch=args.arch,
+                             f5tts=f5lib.library().f5_version().decode(), precision=args.precision,
+                             rounds=args.rounds, seed=args.seed)
+
+    @functools.cached_property
+    def made(self):
+        """The model's arrays by upstream's names; its .f5 file is at `path`."""
+        return f5file.write_model(self.path, self.args.arch, seed=self.args.seed,
+                                  dtype="fp16" if self.precision == "fp16" else "fp32")
+
+    @property
+    def path(self):
+        return Path(self.folder.name) / "model.f5"
+
+    def sizes(self):
+        return self.args.sizes or list(workload.SIZES)
+
+    def engine(self, max_frames, nfe=32, max_batch=1, **options):
+        assert self.made
+        return workload.Ours(self.path, self.args.device, self.precision, max_frames=max_frames, max_batch=max_batch,
+                             max_evaluations=nfe, **options)
+
+
+def gpu_name():
+    """Of device 0, by the driver itself; None without a usable one."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    name, device = ctypes.create_string_buffer(256), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(device), 0) or driver.cuDeviceGetName(name, 256, device):
+        return None
+    return name.value.decode()
+
+
+def torch_here():
+    try:
+        return bool(importlib.import_module("torch"))
+    except ImportError:
+        return False
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("commands", nargs="*", metavar="command", help=", ".join([*COMMANDS, "cpu", "all"]))
+    p.add_argument("--sizes", nargs="+", choices=workload.SIZES, help="default: all")
+    p.add_argument("--nfe", nargs="+", type=int, help="default: 32, and at size M 16 and 7")
+    p.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    p.add_argument("--rounds", type=int, default=20, help="of which medians are shown (default: %(default)s)")
+    p.add_argument("--modes", nargs="*", default=["eager", "compile", "compile+graph"],
+                   help="of PyTorch in e2e: eager, graph, compile, compile+graph; none given: f5tts alone")
+    p.add_argument("--peer-sizes", nargs="*", choices=workload.SIZES, default=list(workload.SIZES),
+                   help="sizes at which e2e runs PyTorch too (default: all)")
+    p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
+    p.add_argument("--upstream", action="store_true", help="e2e: upstream's own package too, see upstream_peer.py")
+    p.add_argument("--arch", choices=random_checkpoint.ARCHS, default="F5TTS_v1_Base")
+    p.add_argument("--device", default="cuda", help='"cpu" tries the program out where there is no GPU')
+    p.add_argument("--seed", type=int, default=int(time.time()))
+    p.add_argument("--json", metavar="FILE")
+    p.add_argument("--history", action="store_true", help="append to bench/history/<gpu>.csv")
+    p.add_argument("--commit", default=commit(), help="what the history is told was measured")
+    return p
+
+
+def ran(bench, name):
+    """Runs a command. What fails is told, and does not take the others' figures along."""
+    started = time.perf_counter()
+    try:
+        if name == "load":
+            load(bench)
+        else:
+            importlib.import_module(COMMANDS[name]).run(bench)
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        print(f"\n{name} FAILED", flush=True)
+        return False
+    print(f"\n({name}: {time.perf_counter() - started:.0f} s)", flush=True)
+    return True
+
+
+def load(bench):
+    """load.py on the model and with the settings of this run; its figures in this run's history."""
+    a = bench.args
+    assert bench.made
+    rows = importlib.import_module("load").main([
+        "--model", str(bench.path), "--device", a.device, "--precision", a.precision, "--seed", str(a.seed), "--commit",
+        a.commit, *(["--nfe", *map(str, a.nfe)] if a.nfe else [])])
+    for row in rows:
+        case = f"load {row['size']} nfe {row['nfe']} {a.precision} clients {row['clients']}"
+        bench.report.figure(case, row["throughput"], "audio s/s")
+        bench.report.figure(f"{case} p50", row["latency_ms"][50], "ms")
+
+
+def main(argv):
+    if argv[:1] == ["load"]:  # it has options of its own
+        return 0 if importlib.import_module("load").main(argv[1:]) else 1
+    if argv[:1] == ["cpu"] or not argv and not gpu_name():
+        sys.argv[1:] = argv[1:]
+        return importlib.import_module("cpu_eval").main()
+    parser = options()
+    args = parser.parse_args(argv)
+    wanted = args.commands or ["e2e"]
+    if "all" in wanted:
+        wanted = list(COMMANDS)
+    for name in wanted:
+        if name not in COMMANDS:
+            parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'all'])}")
+    if args.device != "cpu" and not gpu_name():
+        sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
+    if not torch_here():
+        refused = [name for name in NEED_TORCH if name in args.commands]
+        if refused:
+            sys.exit(f"{' and '.join(refused)}: PyTorch is not installed for {sys.executable}")
+        wanted = [name for name in wanted if name not in NEED_TORCH]
+    try:
+        bench = Bench(args)
+    except FileNotFoundError as missing:  # the library
+        sys.exit(str(missing))
+    head = ", ".join(f"{k} {v}" for k, v in bench.report.head.items() if k != "gpu")
+    print(f"{bench.report.head['gpu']}: {head}", flush=True)
+    failed = []
+    for name in (name for name in COMMANDS if name in wanted):
+        if not ran(bench, name):
+            failed.append(name)
+        if args.json:
+            bench.report.write_json(args.json)
+    if args.history:
+        print("appended to", bench.report.append_history())
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

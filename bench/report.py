@@ -1,0 +1,73 @@
+"""bench/report.py — what a run found: Markdown tables as it goes, JSON and the history at its end."""
+import csv
+import datetime
+import json
+import re
+from pathlib import Path
+
+HISTORY = Path(__file__).resolve().parent / "history"
+
+
+def slug(gpu):
+    return re.sub(r"[^a-z0-9]+", "-", gpu.lower().replace("nvidia", "")).strip("-")
+
+
+def number(value, digits=4):
+    """So many digits that matter, no exponent where it can be helped."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int):
+        return str(value)
+    if value == 0 or not 1e-3 <= abs(value) < 1e6:
+        return f"{value:.1e}" if value else "0"
+    whole = len(str(int(abs(value))))
+    return f"{value:.{max(0, digits - whole) if abs(value) >= 1 else 3}f}"
+
+
+class Report:
+    """head: what is the same for the whole run (date, commit, GPU, precision, seed)."""
+
+    def __init__(self, gpu, **head):
+        self.head = dict(date=datetime.date.today().isoformat(), gpu=gpu, **head)
+        self.tables, self.figures = {}, []
+
+    def table(self, title, columns, rows, note=None):
+        """A Markdown table now, and its rows in the JSON. rows: dicts, or lists in the order of the columns."""
+        rows = [dict(zip(columns, row)) if not isinstance(row, dict) else row for row in rows]
+        text = [[number(row.get(c)) for c in columns] for row in rows]
+        widths = [max([len(c)] + [len(line[i]) for line in text]) for i, c in enumerate(columns)]
+        numeric = [any(not isinstance(row.get(c), str) and row.get(c) is not None for row in rows) for c in columns]
+
+        def line(cells):
+            padded = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric)]
+            return "| " + " | ".join(padded) + " |"
+
+        print(f"\n{title}\n" + (f"\n{note}\n" if note else ""))
+        print(line(columns))
+        print("|" + "|".join("-" * (w + 1) + (":" if n else "-") for w, n in zip(widths, numeric)) + "|")
+        for cells in text:
+            print(line(cells), flush=True)
+        self.tables[title] = rows
+
+    def figure(self, case, value, unit):
+        """One line of the history."""
+        self.figures.append((case, value, unit))
+
+    def write_json(self, path):
+        figures = [dict(case=c, figure=v, unit=u) for c, v, u in self.figures]
+        Path(path).write_text(json.dumps({**self.head, "tables": self.tables, "figures": figures}, indent=1) + "\n")
+
+    def append_history(self, folder=HISTORY):
+        """One line a figure: date, commit, GPU, case, figure, unit."""
+        path = Path(folder) / f"{slug(self.head['gpu'])}.csv"
+        path.parent.mkdir(exist_ok=True)
+        new = not path.exists()
+        with open(path, "a", newline="", encoding="utf-8") as f:
+            lines = csv.writer(f, lineterminator="\n")
+            if new:
+                lines.writerow(["date", "commit", "gpu", "case", "figure", "unit"])
+            for case, value, unit in self.figures:
+                lines.writerow([self.head["date"], self.head["commit"], self.head["gpu"], case, f"{value:.5g}", unit])
+        return path
