@@ -39,7 +39,7 @@ bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const v
                                    const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
                                    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
     const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
-    const cuuint32_t box[2] = {64, attention_hopper::kKeys}, step[2] = {1, 1};
+    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows}, step[2] = {1, 1};
     return reinterpret_cast<encode_fn>(c->encode_tensor_map)(
                map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
                const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
@@ -49,6 +49,9 @@ bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const v
 
 /* Groups of 64 queries to a block, 2 or 3: the count whose last round of tiles wastes least of the device. */
 int choose_groups(int32_t rows, int32_t heads, int sm_count) {
+#ifdef ATT_GROUPS
+    return ATT_GROUPS;
+#endif
     int64_t best_cost = INT64_MAX;
     int best = 2;
     for (int groups = 2; groups <= 3; groups++) {
