@@ -132,8 +132,7 @@ static f5_status check(const attention_args *a) {
     if (((uintptr_t)a->q_norm | (uintptr_t)a->k_norm) % 16 != 0) return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (a->heads < 1 || a->rope_heads < 0 || a->rope_heads > a->heads) return F5_E_SHAPE;
-    for (int32_t s = 0; s < a->pack->n_seq; s++)
-        if (a->pack->offsets[s + 1] - a->pack->offsets[s] > a->max_position) return F5_E_SHAPE;
+    if (pack_longest(a->pack) > a->max_position) return F5_E_SHAPE;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
     return F5_OK;
 }

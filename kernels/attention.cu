@@ -69,8 +69,7 @@ f5_status attend_hopper(cuda_context *c, const attention_device &d, const attent
     const unsigned int blocks = (unsigned int)(most < c->sm_count ? most : c->sm_count);
     auto kernel = attention_hopper::attend<T, groups>;
     F5_TRY(cuda_allow_shared(c, "attention", kernel, shared));
-    kernel<<<blocks, attention_hopper::threads_for(groups), shared, c->stream>>>(d, maps);
-    return cuda_launched(c, "attention");
+    return cuda_launch_early(c, "attention", kernel, dim3(blocks), attention_hopper::threads_for(groups), shared, d, maps);
 }
 
 /* ---- dispatch */

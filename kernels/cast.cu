@@ -7,6 +7,8 @@ namespace {
 constexpr int THREADS = 256;
 
 template <typename T> __global__ void cast_by_eights(int64_t n, const float *__restrict__ x, T *__restrict__ y) {
+    let_next_start();
+    wait_for_previous();
     int64_t step = int64_t{gridDim.x} * THREADS * 8;
     for (int64_t i = (int64_t{blockIdx.x} * THREADS + threadIdx.x) * 8; i < n; i += step) {
         if (i + 8 <= n) {
@@ -26,8 +28,7 @@ extern "C" f5_status cast_cuda(cuda_context *c, const cast_args *a) {
     if (a->n == 0) return F5_OK;
     return for_dtype(c, "cast", a->type, [&](auto zero) {
         using T = decltype(zero);
-        cast_by_eights<<<grid_for(c, ceil_div<int64_t>(a->n, 8), THREADS), THREADS, 0, c->stream>>>(
-            a->n, a->x, static_cast<T *>(a->y));
-        return cuda_launched(c, "cast");
+        return cuda_launch_early(c, "cast", cast_by_eights<T>, dim3(grid_for(c, ceil_div<int64_t>(a->n, 8), THREADS)),
+                                 THREADS, 0, a->n, a->x, static_cast<T *>(a->y));
     });
 }

@@ -6,6 +6,8 @@
 static constexpr int kThreads = 256;
 
 template <int V> __global__ void __launch_bounds__(kThreads) guide_thread_per_vector(guide_args a, const int *live) {
+    let_next_start();
+    wait_for_previous();
     const int half = *live / a.branches;
     const int64_t width = a.dim / V, i = (int64_t)blockIdx.x * kThreads + threadIdx.x;
     if (i >= half * width) return;
@@ -37,12 +39,14 @@ extern "C" f5_status guide_cuda(cuda_context *c, const guide_args *a) {
         return f5_fail(&c->error, F5_E_ARGUMENT, "guide: %d branches; 1 or 2 are possible", a->branches);
     if (a->dim < 1) return f5_fail(&c->error, F5_E_SHAPE, "guide: dim %d", a->dim);
     if (a->pack->rows == 0) return F5_OK;
+    f5_status status = F5_OK;
     for_width(a->dim, [&](auto width) {
         constexpr int V = decltype(width)::value;
         const int64_t vectors = (int64_t)(a->pack->rows / a->branches) * (a->dim / V);
         if (vectors == 0) return;
-        guide_thread_per_vector<V><<<(unsigned)ceil_div<int64_t>(vectors, kThreads), kThreads, 0, c->stream>>>(
-            *a, a->pack->offsets + a->pack->n_seq);
+        status = cuda_launch_early(c, "guide", guide_thread_per_vector<V>,
+                                   dim3((unsigned)ceil_div<int64_t>(vectors, kThreads)), kThreads, 0, *a,
+                                   a->pack->offsets + a->pack->n_seq);
     });
-    return cuda_launched(c, "guide");
+    return status;
 }

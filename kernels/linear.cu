@@ -6,9 +6,11 @@
  *   epilogue                          done by
  *   NONE, GELU_TANH, 16-bit y         on Hopper cuda/linear_hopper.cuh, where in and out are multiples of 64: all of it
  *   RESIDUAL, F32 y, 16-bit x and w   likewise
+ *   ROPE, 16-bit y                    likewise
  *   NONE                              cuBLASLt, bias in its epilogue
  *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
  *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
+ *   ROPE                              cuBLASLt, bias in its epilogue; rotate_rows turns q and k in place
  *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit),
  * then finish_rows: 12 to 16 bytes an element, most of them from L2
  *
@@ -208,6 +210,7 @@ void finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
 
 template <typename T> f5_status finish_for(cuda_context *c, linear_epilogue e, finish_args f, int32_t rows, void *y) {
     switch (e) {
+    case LINEAR_ROPE: /* rotate_rows */
     case LINEAR_NONE:
         finish_launch<T, LINEAR_NONE>(c, f, rows, y);
         break;
@@ -291,14 +294,55 @@ f5_status linear_finished(cuda_context *c, const linear_args *a, product p, bool
     return F5_OK;
 }
 
+/* y [rows, 3, heads, 64]: 8 elements of a row of q or k each thread, by 16-byte accesses. */
+struct rotate_args {
+    const float *rope;
+    const int32_t *offsets, *seq_of_row; /* NULL: all rows are one sequence */
+    int rows, heads, rope_heads;
+};
+
+template <typename T> __global__ void __launch_bounds__(256) rotate_rows(rotate_args a, T *y) {
+    const int parts = 2 * a.rope_heads * 8;
+    const int64_t item = blockIdx.x * int64_t{256} + threadIdx.x;
+    if (item >= int64_t{a.rows} * parts) return;
+    const int row = (int)(item / parts), part = (int)(item % parts) % 8, head = (int)(item % parts) / 8;
+    const int sequence = a.seq_of_row ? a.seq_of_row[row] : 0;
+    if (sequence < 0) return;
+    const int position = a.offsets ? row - a.offsets[sequence] : row;
+    T *at = y + (int64_t{row} * 3 * a.heads + head / a.rope_heads * a.heads + head % a.rope_heads) * 64 + part * 8;
+    float v[8], turn[8];
+    load8(v, at);
+    load8(turn, a.rope + int64_t{position} * 64 + part * 8);
+#pragma unroll
+    for (int i = 0; i < 8; i += 2) {
+        const float u = v[i], w = v[i + 1];
+        v[i] = u * turn[i] - w * turn[i + 1];
+        v[i + 1] = w * turn[i] + u * turn[i + 1];
+    }
+    store8(at, v);
+}
+
+f5_status linear_rotate(cuda_context *c, const linear_args *a, int32_t rows) {
+    if (a->rope_heads == 0) return F5_OK;
+    rotate_args r = {};
+    r.rope = a->rope, r.rows = rows, r.heads = a->out / 192, r.rope_heads = a->rope_heads;
+    if (a->pack) r.offsets = a->pack->offsets, r.seq_of_row = a->pack->seq_of_row;
+    const int64_t blocks = ceil_div<int64_t>(int64_t{rows} * 2 * a->rope_heads * 8, 256);
+    return for_dtype(c, "linear", a->type, [&](auto zero) {
+        using T = decltype(zero);
+        rotate_rows<<<(unsigned int)blocks, 256, 0, c->stream>>>(r, static_cast<T *>(a->y));
+        return cuda_launched(c, "linear");
+    });
+}
+
 /* ---- Hopper's own kernel */
 
 /* By shape and types alone, never by the row count: a row's bits must not depend on it. */
 bool has_hopper_kernel(const cuda_context *c, const linear_args *a) {
     if (!c->hopper || c->force_portable || a->type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
-    if (((uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend) % 16 != 0) return false;
+    if (((uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend | (uintptr_t)a->rope) % 16 != 0) return false;
     if (a->y_f32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
 }
 
 f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) {
@@ -306,6 +350,7 @@ f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) 
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
             if (a->epilogue == LINEAR_RESIDUAL) return linear_hopper::run<T, LINEAR_RESIDUAL>(c, a, rows);
+            if (a->epilogue == LINEAR_ROPE) return linear_hopper::run<T, LINEAR_ROPE>(c, a, rows);
             if (a->epilogue == LINEAR_GELU_TANH) return linear_hopper::run<T, LINEAR_GELU_TANH>(c, a, rows);
             return linear_hopper::run<T, LINEAR_NONE>(c, a, rows);
         }
@@ -319,13 +364,20 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     const int32_t rows = a->pack ? a->pack->rows : a->rows;
     if (rows < 0 || a->in < 1 || a->out < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
+    if (a->epilogue == LINEAR_ROPE &&
+        (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192 || !a->rope))
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
     if (rows == 0) return F5_OK;
     if (has_hopper_kernel(c, a)) return linear_by_hopper(c, a, rows);
-    const bool y_f32 = a->y_f32 || a->type == F5_F32;
+    const bool y_f32 = a->epilogue == LINEAR_ROPE ? a->type == F5_F32 : a->y_f32 || a->type == F5_F32;
     product p = {};
     p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->type, p.f32_out = y_f32;
     p.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     p.plan_rows = rows_to_plan(c, a, rows);
+    if (a->epilogue == LINEAR_ROPE) {
+        F5_TRY(linear_direct(c, a, p));
+        return linear_rotate(c, a, rows);
+    }
     const bool direct = a->epilogue == LINEAR_NONE || (a->epilogue == LINEAR_GELU_TANH && !y_f32) ||
                         (a->epilogue == LINEAR_RESIDUAL && !a->gate && y_f32);
     return direct ? linear_direct(c, a, p) : linear_finished(c, a, p, y_f32);

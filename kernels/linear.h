@@ -9,13 +9,17 @@
  *   GELU_TANH   a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
  *   GELU_ERF    a/2 (1 + erf(a / sqrt 2))
  *   RESIDUAL    addend + gate * a     gate [out], NULL = 1; addend [rows,out], may be y itself
+ *   ROPE        a, rotated            y is [rows, 3, heads, 64], out = 192 heads: in heads < rope_heads of the first two
+ *                                     thirds (q, k) pairs (2i, 2i+1) turn by the row's position in its sequence, as
+ *                                     attention.h says; that op is then given rope_heads = 0
  *
- * Types: x and w are `type`; bias, gate, addend are F32; y is F32 if y_f32, else `type`.
+ * Types: x and w are `type`; bias, gate, addend, rope are F32; y is F32 if y_f32, else `type` (ROPE: always `type`).
  * The reference takes F32 only (else F5_E_UNSUPPORTED). x, w, y 16-byte aligned; rows >= 0, in and out >= 1.
  * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it
  * each call rounds the bias anew. The reference does not read it. Rows of y that belong to no sequence are left as they
  * were or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own
- * row of x only, whatever the number of threads). pack NULL: all rows are one sequence. */
+ * row of x and, for ROPE, its position, whatever the number of threads). pack NULL: all rows are one sequence. ROPE:
+ * every sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out / 192, else F5_E_SHAPE. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
@@ -24,7 +28,7 @@
 #include "f5_status.h"
 #include "pack.h"
 
-typedef enum { LINEAR_NONE = 0, LINEAR_SILU, LINEAR_GELU_TANH, LINEAR_GELU_ERF, LINEAR_RESIDUAL } linear_epilogue;
+typedef enum { LINEAR_NONE = 0, LINEAR_SILU, LINEAR_GELU_TANH, LINEAR_GELU_ERF, LINEAR_RESIDUAL, LINEAR_ROPE } linear_epilogue;
 
 typedef struct {
     const f5_pack *pack;      /* how rows divide into sequences, or NULL */
@@ -35,6 +39,9 @@ typedef struct {
     const float *bias;        /* [out] or NULL */
     const float *gate;        /* [out] or NULL (RESIDUAL) */
     const float *addend;      /* [rows,out] (RESIDUAL) */
+    const float *rope;        /* [max_position,32,2] (cos, sin), see rope_table_fill (ROPE) */
+    int32_t rope_heads;       /* heads 0 .. rope_heads-1 are rotated (ROPE) */
+    int32_t max_position;     /* rows of the rope table (ROPE) */
     void *y;                  /* [rows,out] F32 if y_f32, else type */
     const void *bias_as_type; /* [out] type or NULL */
     linear_epilogue epilogue;

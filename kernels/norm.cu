@@ -22,6 +22,8 @@ static __device__ __forceinline__ float reciprocal_deviation(float squares, int 
 template <typename T, int CHUNKS>
 __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a, const float *x, T *y) {
     const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
+    let_next_start();
+    wait_for_previous();
     if (row >= a.rows) return;
     constexpr int dim = 128 * CHUNKS;
     const float *from = x + (size_t)row * dim + 4 * lane;
@@ -59,6 +61,8 @@ __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a
 template <typename T>
 __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row_any(norm_row_args a, const float *x, T *y) {
     const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
+    let_next_start();
+    wait_for_previous();
     if (row >= a.rows) return;
     const float *from = x + (size_t)row * a.dim;
     T *to = y + (size_t)row * a.dim;
@@ -81,23 +85,21 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
     const int blocks = ceil_div(a->rows, kWarps), threads = 32 * kWarps;
     return for_dtype(c, "norm", a->type, [&](auto zero) {
         using T = decltype(zero);
-        T *y = static_cast<T *>(a->y);
+        auto kernel = norm_warp_per_row_any<T>;
         switch (a->dim) { /* the widths that ship */
         case 256:
-            norm_warp_per_row<T, 2><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            kernel = norm_warp_per_row<T, 2>;
             break;
         case 512:
-            norm_warp_per_row<T, 4><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            kernel = norm_warp_per_row<T, 4>;
             break;
         case 768:
-            norm_warp_per_row<T, 6><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            kernel = norm_warp_per_row<T, 6>;
             break;
         case 1024:
-            norm_warp_per_row<T, 8><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
+            kernel = norm_warp_per_row<T, 8>;
             break;
-        default:
-            norm_warp_per_row_any<T><<<blocks, threads, 0, c->stream>>>(args, a->x, y);
         }
-        return cuda_launched(c, "norm");
+        return cuda_launch_early(c, "norm", kernel, dim3(blocks), threads, 0, args, a->x, static_cast<T *>(a->y));
     });
 }

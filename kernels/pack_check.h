@@ -27,4 +27,18 @@ static inline int32_t pack_live(const f5_pack *pack) {
     return pack->offsets[pack->n_seq];
 }
 
+static inline int32_t pack_longest(const f5_pack *pack) {
+    int32_t longest = 0;
+    for (int32_t s = 0; s < pack->n_seq; s++) {
+        const int32_t length = pack->offsets[s + 1] - pack->offsets[s];
+        if (length > longest) longest = length;
+    }
+    return longest;
+}
+
+/* A live row's place in its sequence; without a pack all rows are one sequence. */
+static inline int32_t pack_position(const f5_pack *pack, int32_t row) {
+    return pack ? row - pack->offsets[pack->seq_of_row[row]] : row;
+}
+
 #endif

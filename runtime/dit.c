@@ -1,7 +1,7 @@
 /* dit.c — one evaluation of the DiT: state and time to velocity (spec.md §2.3–2.5), all branches and sequences packed.
  *
  *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity
- *   block: AdaLN, QKV, RoPE attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */
+ *   block: AdaLN, QKV with RoPE, attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */
 #include "stages.h"
 
 bool dit_buffers_take(const stage_context *c, int32_t rows, dit_buffers *b) {
@@ -100,6 +100,8 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
     const model_config *config = &c->model->config;
     ops *o = c->ops;
     int32_t D = config->dim, inner = config->heads * ATTENTION_HEAD;
+    const int32_t rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head;
+    const bool rotate_first = !w->q_norm; /* the norm of q and k, where a model has one, comes before RoPE */
     const float *shift_a = modulation, *scale_a = modulation + D, *gate_a = modulation + 2 * D;
     const float *shift_m = modulation + 3 * D, *scale_m = modulation + 4 * D, *gate_m = modulation + 5 * D;
 
@@ -112,12 +114,16 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
                                     .w = w->qkv.w,
                                     .bias = w->qkv.b,
                                     .bias_as_type = w->qkv.b_as_type,
+                                    .rope = c->tables->rope,
+                                    .rope_heads = rope_heads,
+                                    .max_position = c->tables->max_position,
                                     .y = b->qkv,
+                                    .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE,
                                     .type = o->type}));
     F5_TRY(o->attention(o, "attention",
                         &(attention_args){.pack = pack,
                                           .heads = config->heads,
-                                          .rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head,
+                                          .rope_heads = rotate_first ? 0 : rope_heads,
                                           .max_position = c->tables->max_position,
                                           .qkv = b->qkv,
                                           .rope = c->tables->rope,

@@ -58,7 +58,8 @@ def pytest_terminal_summary(terminalreporter):
     worst = {}
     for op, what, value, bar in cbind.RESULTS:
         count, old = worst.get(op, (0, None))
-        worst[op] = (count + 1, max(old, (value / bar, what, value, bar)) if old else (value / bar, what, value, bar))
+        case = (value / bar if bar else value, what, value, bar)  # a bar of 0 asks for the same bits
+        worst[op] = (count + 1, max(old, case) if old else case)
     terminalreporter.section("worst relative L2 of each op")
     terminalreporter.write_line(f"{'op':<14}{'cases':>6}  {'rel L2':>9}  {'bar':>8}  case")
     for op, (count, (_, what, value, bar)) in sorted(worst.items()):

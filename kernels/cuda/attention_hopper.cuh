@@ -484,6 +484,8 @@ __global__ void __launch_bounds__(threads_for(groups), 1)
         barrier_init_fence();
     }
     __syncthreads();
+    let_next_start();
+    wait_for_previous();
 
     if (threadIdx.x < 128) {
         registers_give<producer_registers(groups)>();

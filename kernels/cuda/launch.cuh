@@ -6,7 +6,9 @@
  *         if (a->rows == 0) return F5_OK;
  *         norm_warp_per_row<<<ceil_div(a->rows, 8), 256, 0, c->stream>>>(...);
  *         return cuda_launched(c, "norm");
- *     } */
+ *     }
+ *
+ * A kernel of the ODE loop is launched by cuda_launch_early instead, and calls wait_for_previous(). */
 #ifndef F5_LAUNCH_CUH
 #define F5_LAUNCH_CUH
 
@@ -40,6 +42,38 @@ static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kerne
                        c->name, c->shared_bytes);
     CUDA_TRY(c, op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     return F5_OK;
+}
+
+/* Launches a kernel whose blocks may take their places while the kernel in front of it in the stream still runs, where
+ * the device can (sm_90 and later: programmatic dependent launch). The start of a launch then costs nothing. Every
+ * block of such a kernel calls wait_for_previous() before it reads what an earlier kernel wrote, or writes at all;
+ * only weights, tables and the pack, which no kernel writes, may be read before. */
+template <typename... Parameters, typename... Arguments>
+static inline f5_status cuda_launch_early(cuda_context *c, const char *op, void (*kernel)(Parameters...), dim3 blocks,
+                                          int threads, int shared_bytes, Arguments... arguments) {
+    cudaLaunchAttribute early = {};
+    early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    early.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = blocks, config.blockDim = dim3((unsigned int)threads);
+    config.dynamicSmemBytes = (size_t)shared_bytes, config.stream = c->stream;
+    config.attrs = &early, config.numAttrs = c->sm >= 90 ? 1 : 0;
+    (void)cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
+    return cuda_launched(c, op);
+}
+
+/* The kernels in front have ended and what they wrote is visible. */
+__device__ __forceinline__ void wait_for_previous() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+/* The next kernel's blocks may come as soon as every block of this one has called this or ended. */
+__device__ __forceinline__ void let_next_start() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
 }
 
 template <typename Int> __host__ __device__ constexpr Int ceil_div(Int a, Int b) {

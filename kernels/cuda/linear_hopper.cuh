@@ -49,7 +49,9 @@ struct tensor_maps {
 };
 
 struct product_args {
-    const float *bias, *gate, *addend;
+    const float *bias, *gate, *addend, *rope;
+    const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
+    int heads, rope_heads;               /* (ROPE) */
     void *y;
     int rows, out, steps; /* of 64 along `in` */
     int row_tiles, tiles;
@@ -82,16 +84,30 @@ template <int columns> struct stage_counter {
 template <int columns>
 __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
                                      barriers *b) {
+    constexpr int x_bytes = kRows * kStep * 2;
     stage_counter<columns> at;
+    // the first weights need not wait for the kernel in front
+    const tile_place first = find_tile<columns>(d, blockIdx.x);
+    const int early = d.steps < stages_for(columns) ? d.steps : stages_for(columns);
+    if (threadIdx.x == 0)
+        for (int step = 0; step < early; step++) {
+            barrier_expect(&b->full[step], stage_bytes(columns));
+            tensor_load_group(stages + step * stage_bytes(columns) + x_bytes, &maps.w, step * kStep, first.column / 16,
+                              &b->full[step]);
+        }
+    wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x) {
         const tile_place t = find_tile<columns>(d, tile);
         for (int step = 0; step < d.steps; step++, at.next()) {
-            unsigned char *x = stages + at.stage * stage_bytes(columns), *w = x + kRows * kStep * 2;
+            unsigned char *x = stages + at.stage * stage_bytes(columns);
+            const bool w_is_there = tile == blockIdx.x && step < early;
             barrier_wait(&b->empty[at.stage], at.parity ^ 1);
             if (threadIdx.x != 0) continue;
-            barrier_expect(&b->full[at.stage], stage_bytes(columns));
+            if (!w_is_there) {
+                barrier_expect(&b->full[at.stage], stage_bytes(columns));
+                tensor_load_group(x + x_bytes, &maps.w, step * kStep, t.column / 16, &b->full[at.stage]);
+            }
             tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
-            tensor_load_group(w, &maps.w, step * kStep, t.column / 16, &b->full[at.stage]);
         }
     }
 }
@@ -169,6 +185,46 @@ __device__ __forceinline__ void multiply(float (&acc)[columns / 2], stage_counte
     if (lane == 0) barrier_arrive(&b->empty[last]);
 }
 
+/* Where the angles of a row lie in the table, for columns `part` .. part + 3 of every sixteen. */
+__device__ __forceinline__ const float *angles_of(const product_args &d, int row, int part) {
+    int position = 0;
+    if (row < d.rows) {
+        const int sequence = d.seq_of_row ? d.seq_of_row[row] : 0;
+        if (sequence >= 0) position = d.offsets ? row - d.offsets[sequence] : row;
+    }
+    return d.rope + int64_t{position} * 64 + part;
+}
+
+/* ROPE: acc + bias, rotated, to 16 bits. The sixteens of a tile are taken by their place in a head, so that four angles
+ * serve all its heads. Tiles start at multiples of 64. */
+template <typename T, int columns>
+__device__ __forceinline__ void rotate_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                                 const float *shared_bias, const tile_place &t, int row, int part,
+                                                 const int (&wide)[2], const int64_t (&place)[2]) {
+    const float *angles[2] = {angles_of(d, row, part), angles_of(d, row + 8, part)};
+    const int first_head = t.column / 64;
+#pragma unroll
+    for (int quarter = 0; quarter < 4; quarter++) {
+        const float4 turn[2] = {*reinterpret_cast<const float4 *>(angles[0] + 16 * quarter),
+                                *reinterpret_cast<const float4 *>(angles[1] + 16 * quarter)};
+#pragma unroll
+        for (int g = quarter; g < columns / 16; g += 4) {
+            const int head = first_head + g / 4; // of q, k and v together
+            const bool rotated = head < 2 * d.heads && (head < d.heads ? head : head - d.heads) < d.rope_heads;
+            const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + part);
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                const float4 by = turn[half];
+                const float a = acc[8 * g + 2 * half] + bias.x, b = acc[8 * g + 2 * half + 1] + bias.y;
+                const float e = acc[8 * g + 4 + 2 * half] + bias.z, f = acc[8 * g + 4 + 2 * half + 1] + bias.w;
+                store_if(16 * g < wide[half], static_cast<T *>(d.y) + place[half] + 16 * g,
+                         rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
+                         rotated ? pack2<T>(e * by.z - f * by.w, f * by.z + e * by.w) : pack2<T>(e, f));
+            }
+        }
+    }
+}
+
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
                                      vectors<columns> *v) {
@@ -185,6 +241,7 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     float acc[columns / 2] = {};
     int turn = 0;
 
+    wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
         const tile_place t = find_tile<columns>(d, tile);
         const int row = t.row + group * 64 + warp * 16 + lane / 4; // and row + 8
@@ -206,36 +263,39 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
 
         copy_wait<0>();
         named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
+        if constexpr (epilogue == LINEAR_ROPE) {
+            rotate_and_store<T, columns>(d, acc, v->bias[turn], t, row, part, wide, place);
+        } else
 #pragma unroll
-        for (int g = 0; g < sixteens; g++) {
-            const float4 bias = *reinterpret_cast<const float4 *>(v->bias[turn] + 16 * g + part);
-            float4 gate = {};
-            if (residual) gate = *reinterpret_cast<const float4 *>(v->gate[turn] + 16 * g + part);
+            for (int g = 0; g < sixteens; g++) {
+                const float4 bias = *reinterpret_cast<const float4 *>(v->bias[turn] + 16 * g + part);
+                float4 gate = {};
+                if (residual) gate = *reinterpret_cast<const float4 *>(v->gate[turn] + 16 * g + part);
 #pragma unroll
-            for (int half = 0; half < 2; half++) {
-                const bool live = 16 * g < wide[half];
-                float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
-                              acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
-                if constexpr (residual) {
-                    const float4 to = addend[g][half];
-                    store_if(live, static_cast<float *>(d.y) + place[half] + 16 * g,
-                             make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y), fmaf(gate.z, a[2], to.z),
-                                         fmaf(gate.w, a[3], to.w)));
-                } else {
-                    if (epilogue == LINEAR_GELU_TANH)
-                        for (float &value : a) value = gelu_tanh(value);
-                    store_if(live, static_cast<T *>(d.y) + place[half] + 16 * g, pack2<T>(a[0], a[1]),
-                             pack2<T>(a[2], a[3]));
+                for (int half = 0; half < 2; half++) {
+                    const bool live = 16 * g < wide[half];
+                    float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
+                                  acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
+                    if constexpr (residual) {
+                        const float4 to = addend[g][half];
+                        store_if(live, static_cast<float *>(d.y) + place[half] + 16 * g,
+                                 make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y),
+                                             fmaf(gate.z, a[2], to.z), fmaf(gate.w, a[3], to.w)));
+                    } else {
+                        if (epilogue == LINEAR_GELU_TANH)
+                            for (float &value : a) value = gelu_tanh(value);
+                        store_if(live, static_cast<T *>(d.y) + place[half] + 16 * g, pack2<T>(a[0], a[1]),
+                                 pack2<T>(a[2], a[3]));
+                    }
                 }
+                // what this sixteen held, two others of addends may have
+#pragma unroll
+                for (int next = early + 2 * g; next < early + 2 * g + 2; next++)
+                    if (residual && next < sixteens)
+#pragma unroll
+                        for (int half = 0; half < 2; half++)
+                            addend[next][half] = load_if(16 * next < wide[half], d.addend + place[half] + 16 * next);
             }
-            // what this sixteen held, two others of addends may have
-#pragma unroll
-            for (int next = early + 2 * g; next < early + 2 * g + 2; next++)
-                if (residual && next < sixteens)
-#pragma unroll
-                    for (int half = 0; half < 2; half++)
-                        addend[next][half] = load_if(16 * next < wide[half], d.addend + place[half] + 16 * next);
-        }
     }
 }
 
@@ -260,6 +320,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         barrier_init_fence();
     }
     __syncthreads();
+    let_next_start();
 
     if (threadIdx.x < 128) {
         registers_give<kProducerRegisters>();
@@ -308,14 +369,13 @@ f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps
     auto kernel = product<T, epilogue, columns>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
     const int blocks = d.tiles < c->sm_count ? d.tiles : c->sm_count;
-    kernel<<<(unsigned int)blocks, kThreads, kSharedBytes, c->stream>>>(d, maps);
-    return cuda_launched(c, "linear");
+    return cuda_launch_early(c, "linear", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
 }
 
 /* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
- * RESIDUAL and T for NONE and GELU_TANH. */
+ * RESIDUAL and T otherwise. */
 template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_plan plan = linear_choose(rows, a->out, c->sm_count);
+    const linear_plan plan = linear_choose(rows, a->out, c->sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
     tensor_maps maps;
     if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
@@ -323,17 +383,21 @@ template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, c
     product_args d = {};
     d.bias = a->bias, d.gate = a->gate, d.addend = a->addend, d.y = a->y;
     d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
+    if (epilogue == LINEAR_ROPE) {
+        d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
+        if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
+    }
     d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
     switch (plan.columns) {
     case 128:
         return launch<T, epilogue, 128>(c, d, maps);
     case 176:
-        return launch<T, epilogue, 176>(c, d, maps);
+        if constexpr (epilogue != LINEAR_ROPE) return launch<T, epilogue, 176>(c, d, maps);
+        break;
     case 192:
         return launch<T, epilogue, 192>(c, d, maps);
-    default:
-        return launch<T, epilogue, 256>(c, d, maps);
     }
+    return launch<T, epilogue, 256>(c, d, maps);
 }
 
 } // namespace linear_hopper

@@ -31,11 +31,13 @@ static inline linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_c
     return p;
 }
 
-/* The least columns in all rounds; among equals the widest tiles, which read the least: rows >= 1, out >= 1. */
-static inline linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count) {
+/* The least columns in all rounds; among equals the widest tiles, which read the least. Widths are multiples of
+ * `multiple`, 16 or 64. rows >= 1, out >= 1. */
+static inline linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple) {
     static const int32_t columns[] = {256, 192, 176, 128};
     linear_plan best = linear_plan_of(rows, out, sm_count, columns[0]);
     for (int i = 1; i < 4; i++) {
+        if (columns[i] % multiple != 0) continue;
         const linear_plan p = linear_plan_of(rows, out, sm_count, columns[i]);
         if (p.rounds * p.columns < best.rounds * best.columns) best = p;
     }

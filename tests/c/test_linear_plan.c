@@ -24,7 +24,7 @@ static void standard_sizes(void **state) {
         {1, 1024, 128, 1},
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        const linear_plan p = linear_choose(expected[i].rows, expected[i].out, 132);
+        const linear_plan p = linear_choose(expected[i].rows, expected[i].out, 132, 16);
         printf("%5d rows -> %4d: %3lld x %2lld tiles of %d, %lld rounds, %.0f %% busy\n", expected[i].rows,
                expected[i].out, (long long)p.row_tiles, (long long)(p.tiles / p.row_tiles), p.columns,
                (long long)p.rounds,
@@ -40,7 +40,7 @@ static void covers_and_none_is_cheaper(void **state) {
     for (int i = 0; i < 20000; i++) {
         const int32_t rows = 1 + random_below(&random, i % 2 ? 5000 : INT32_MAX);
         const int32_t out = 64 * (1 + random_below(&random, 512)), sms = 1 + random_below(&random, 160);
-        const linear_plan p = linear_choose(rows, out, sms);
+        const linear_plan p = linear_choose(rows, out, sms, 16);
         assert_true(p.row_tiles * LINEAR_TILE_ROWS >= rows && (p.row_tiles - 1) * LINEAR_TILE_ROWS < rows);
         assert_true(p.tiles / p.row_tiles * p.columns >= out && (p.tiles / p.row_tiles - 1) * p.columns < out);
         assert_true(p.rounds * sms >= p.tiles && (p.rounds - 1) * sms < p.tiles);

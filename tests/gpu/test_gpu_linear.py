@@ -146,6 +146,45 @@ def test_graph_replay_and_repetition(gpu, path, seed, dtype):
             assert same_bits(y.check(), eager), f"{epilogue}: replay differs from launches"
 
 
+def rope_truth(problem, spans, heads, rope_heads, rope):
+    a = problem.truth("NONE").view(problem.rows, 3, heads, 64).clone()
+    for begin, end in spans:
+        even, odd = a[begin:end, :2, :rope_heads, 0::2].clone(), a[begin:end, :2, :rope_heads, 1::2].clone()
+        cos, sin = (rope[:end - begin, None, None, :, i].double() for i in (0, 1))
+        a[begin:end, :2, :rope_heads, 0::2] = even * cos - odd * sin
+        a[begin:end, :2, :rope_heads, 1::2] = odd * cos + even * sin
+    return a.view(problem.rows, -1)
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+@pytest.mark.parametrize("heads,rope_heads", [(16, 16), (16, 1), (12, 12), (12, 1), (4, 4), (1, 1), (3, 0)])
+def test_rope(gpu, path, seed, heads, rope_heads, dtype):
+    """Packs, a single sequence of full tiles, tails of NaN; a row's bits do not depend on its company."""
+    angles = torch.arange(2200, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * torch.arange(32).double() / 64)
+    rope = torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
+    alone, weights = {}, Problem(seed, 1, 64 * heads, 192 * heads, dtype, "rope")
+    for lengths, tail in (([1], 0), ([65], 0), ([2062], 0), ([65, 0, 300, 1, 2062], 9), ([938, 65, 938], 4)):
+        pack = Pack(lengths, tail)
+        ends = torch.tensor([0, *lengths]).cumsum(0).tolist()
+        problem = Problem(seed, pack.rows, 64 * heads, 192 * heads, dtype, "rope")
+        problem.w, problem.bias = weights.w, weights.bias
+        for begin, end in zip(ends, ends[1:]):  # a sequence of some length is the same rows wherever it stands
+            problem.x[begin:end] = torch.randn(end - begin, 64 * heads, device="cuda",
+                                               generator=generator(seed, "rows", end - begin)).to(dtype)
+        if tail:
+            problem.x[pack.live:] = float("nan")
+        y = Output(pack.rows, 192 * heads, dtype=dtype)
+        gpu.run("linear", pack=pack, out=192 * heads, x=problem.x, w=problem.w, bias=problem.bias, rope=rope,
+                rope_heads=rope_heads, max_position=2200, y=y, epilogue=cbind.LINEAR_ROPE, type=dtype,
+                **{"in": 64 * heads})
+        live = y.check()[:pack.live] if not tail else y.a[:pack.live]
+        want = rope_truth(problem, zip(ends, ends[1:]), heads, rope_heads, rope)[:pack.live]
+        check("linear", f"{NAMES[dtype]} {path} ROPE {rope_heads} of {heads} heads {lengths}", live, want, BARS[dtype])
+        for begin, end in zip(ends, ends[1:]):
+            rows = live[begin:end].clone()
+            assert same_bits(rows, alone.setdefault(end - begin, rows)), f"{end - begin} rows differ in {lengths}"
+
+
 def among_nan(tensor):
     """The tensor's rows between rows of NaN, as neighbours in one allocation."""
     whole = torch.full((tensor.shape[0] + 256, tensor.shape[1]), float("nan"), dtype=tensor.dtype, device="cuda")

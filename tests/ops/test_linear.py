@@ -56,6 +56,41 @@ def test_packed(rng, lengths, tail, epilogue):
     check("linear", f"{packed.name(lengths, tail)} {epilogue}", y.check()[:pack.live], want, BAR)
 
 
+def rotated(a, spans, heads, rope_heads, rope):
+    """a [rows, 3 * heads * 64] as ROPE makes it: q and k of the first rope_heads heads turn, each from its sequence."""
+    a = np.array(a, np.float64).reshape(len(a), 3, heads, 64)
+    for begin, end in spans:
+        turned = ops.rotate(ops.double(a[begin:end, :2, :rope_heads]).flatten(1, 2), rope).numpy()
+        a[begin:end, :2, :rope_heads] = turned.reshape(end - begin, 2, rope_heads, 64)
+    return a.reshape(len(a), -1)
+
+
+@packed.lengths_param()
+@pytest.mark.parametrize("heads,rope_heads", [(1, 1), (4, 4), (12, 1), (16, 16), (3, 0)])
+def test_rope(rng, lengths, tail, heads, rope_heads):
+    pack, out, rope = make_pack(lengths, tail), 192 * heads, copy(ops.rope_table(max([1, *lengths])), np.float32)
+    p, x, y = Problem(rng, pack.rows, 72, out), packed.rows_input(rng, pack, 72), Guarded((pack.rows, out))
+    extra = {"rope": rope, "rope_heads": rope_heads, "max_position": len(rope)}
+    run("linear", pack=pack, **p.fields(x, y, "ROPE", **extra))
+    ends = np.cumsum([0, *lengths])
+    want = rotated(p.want(x[:pack.live], "NONE"), zip(ends, ends[1:]), heads, rope_heads, rope)
+    check("linear", f"ROPE {packed.name(lengths, tail)} {rope_heads} of {heads}", y.check()[:pack.live], want, BAR)
+    plain = poison((pack.rows, out))
+    run("linear", pack=pack, **p.fields(x, plain, "NONE"))
+    assert same_bits(y.a[:pack.live, 128 * heads:], plain[:pack.live, 128 * heads:]), "v was touched"
+
+
+def test_rope_rejects(rng):
+    p, x = Problem(rng, 6, 16, 384), normal(rng, (6, 16))
+    rope = copy(ops.rope_table(4), np.float32)
+    good = {"pack": make_pack([1, 4], 1), "rope": rope, "rope_heads": 2, "max_position": 4,
+            **p.fields(x, poison((6, 384)), "ROPE")}
+    packed.rejects("linear", good, [
+        ("F5_E_SHAPE", {"out": 383}), ("F5_E_SHAPE", {"out": 128}), ("F5_E_SHAPE", {"rope_heads": 3}),
+        ("F5_E_SHAPE", {"rope_heads": -1}), ("F5_E_SHAPE", {"max_position": 3}),
+        ("F5_E_SHAPE", {"pack": None, "rows": 5}), *packed.nothing("rope")])
+
+
 def test_optional_operands(rng):
     p, x = Problem(rng, 45, 300, 70), normal(rng, (45, 300))
     for bias in (True, False):
@@ -128,6 +163,6 @@ def test_rejects(rng):
     packed.rejects("linear", good, [
         ("F5_E_SHAPE", {"in": 0}), ("F5_E_SHAPE", {"out": 0}), ("F5_E_SHAPE", {"in": -4}),
         ("F5_E_SHAPE", {"pack": None, "rows": -1}), ("F5_E_UNSUPPORTED", {"type": F5_F16}),
-        ("F5_E_ARGUMENT", {"epilogue": 5}), ("F5_E_ARGUMENT", {"epilogue": -1}),
+        ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
         ("F5_E_ARGUMENT", {"x": x.ctypes.data + 4}), ("F5_E_ARGUMENT", {"w": p.w.ctypes.data + 8}),
         *packed.nothing("x", "w", "y", "addend"), *packed.bad_packs(6)[1:]])  # linear alone may go without a pack

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""export.py — trained weights into upstream's own checkpoint files, and those into a .f5 by `f5tts convert`.
+
+    export.py --ema OUT/ema-0.npz --vocos OUT/vocos.npz --f5tts build/bin/f5tts --name flite-small --output VOICE.f5
+"""
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "weights"))
+import random_checkpoint as formats  # noqa: E402
+
+from dit import ARCH, VOCAB  # noqa: E402
+
+
+def load(ema, vocos):
+    """(acoustic, vocoder) name -> float32 array; ema: one half, ema-0.npz, its other half lies beside it."""
+    model = {}
+    for part in (0, 1):
+        z = np.load(str(ema).replace("ema-0", f"ema-{part}"))
+        model.update({k: z[k].astype(np.float32) for k in z.files})
+    z = np.load(vocos)
+    vocoder = {k: z[k].astype(np.float32) for k in z.files}
+    for tensors in (model, vocoder):
+        for name, values in tensors.items():
+            if not np.isfinite(values).all():
+                raise ValueError(f"{name} holds numbers that are not finite: the training blew up")
+    return model, vocoder
+
+
+def write_upstream(directory, model, vocoder, name):
+    """model.yaml, model.safetensors, vocab.txt, vocos/config.yaml, vocos/pytorch_model.bin"""
+    config = {**formats.OPTIONS, **ARCH}
+    (directory / "vocos").mkdir(parents=True, exist_ok=True)
+    (directory / "model.yaml").write_text(formats.model_yaml(name, config))
+    (directory / "vocab.txt").write_text("".join(letter + "\n" for letter in VOCAB))
+    formats.write_acoustic(directory / "model.safetensors", model, "safetensors", "fp32")
+    (directory / "vocos/config.yaml").write_text(formats.vocos_yaml(config))
+    formats.write_torch(directory / "vocos/pytorch_model.bin", vocoder)
+
+
+def convert(program, directory, output, dtype="fp16"):
+    subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
+                    directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
+                    directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
+                    "--dtype", dtype, "--output", output], check=True)
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("--ema", required=True)
+    p.add_argument("--vocos", required=True)
+    p.add_argument("--f5tts", default=str(ROOT / "build/bin/f5tts"))
+    p.add_argument("--name", default="flite-small")
+    p.add_argument("--dtype", default="fp16")
+    p.add_argument("--output", required=True)
+    options = p.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        write_upstream(Path(temporary), *load(options.ema, options.vocos), options.name)
+        convert(options.f5tts, Path(temporary), options.output, options.dtype)
+
+
+if __name__ == "__main__":
+    main()
