@@ -130,6 +130,7 @@ def main():
     del a, b
     for size, frames in SIZES.items():
         attention(gpu, size, frames, dtype, peak)
+    attention(gpu, "long", 4096, dtype, peak)
     attention(gpu, "M bf16", SIZES["M"], torch.bfloat16, peak)
     for size, frames in SIZES.items():
         linear(gpu, size, frames, dtype, peak)
