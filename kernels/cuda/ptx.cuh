@@ -184,6 +184,15 @@ __device__ __forceinline__ uint64_t tile_descriptor(const void *tile) {
     const uint64_t swizzle_128 = 1ull << 62, group_stride = 1024 >> 4; // the other stride is not used: one group across
     return swizzle_128 | group_stride << 32 | group_stride << 16 | (uint64_t)((shared_address(tile) & 0x3ffff) >> 4);
 }
+/* The lower word of a tile's descriptor, and a descriptor from it: the upper word is the same for every tile, so tiles
+ * and steps are reached by 32-bit sums. */
+__device__ __forceinline__ uint32_t descriptor_low(const void *tile) {
+    return (uint32_t)tile_descriptor(tile);
+}
+__device__ __forceinline__ uint64_t descriptor_of(uint32_t low) {
+    const uint32_t high = 1u << 30 | 1024 >> 4;
+    return (uint64_t)high << 32 | low;
+}
 /* Steps of 16 along the summed dimension, in descriptor units of 16 bytes. */
 constexpr uint64_t kStepAlongRow = 32 >> 4;         /* summed dimension lies along the row: 16 elements on */
 constexpr uint64_t kStepDownRows = (16 * 128) >> 4; /* summed dimension counts the rows: 16 rows on */
@@ -209,27 +218,6 @@ template <int n> __device__ __forceinline__ void wgmma_hold(float (&d)[n]) {
 #define F5_D32                                                                                                         \
     "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,"  \
     "%30,%31}"
-#define F5_D64                                                                                                         \
-    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,"  \
-    "%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57," \
-    "%58,%59,%60,%61,%62,%63}"
-
-/* d [64,128] (+)= a [64,16] . b [128,16]^T, both in shared memory, 16-bit elements along the row. */
-#define F5_WGMMA_128(type)                                                                                             \
-    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %66, 0;\n"                                                    \
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " F5_D64                               \
-                 ", %64, %65, keep, 1, 1, 0, 0;\n}\n"                                                                  \
-                 : F5_ACC16(d, 0), F5_ACC16(d, 16), F5_ACC16(d, 32), F5_ACC16(d, 48)                                   \
-                 : "l"(a), "l"(b), "r"((int)keep))
-
-template <typename T> __device__ __forceinline__ void wgmma_64x128(float (&d)[64], uint64_t a, uint64_t b, bool keep);
-template <> __device__ __forceinline__ void wgmma_64x128<__half>(float (&d)[64], uint64_t a, uint64_t b, bool keep) {
-    F5_WGMMA_128("f16");
-}
-template <>
-__device__ __forceinline__ void wgmma_64x128<__nv_bfloat16>(float (&d)[64], uint64_t a, uint64_t b, bool keep) {
-    F5_WGMMA_128("bf16");
-}
 
 /* d [64,64] (+)= a [64,16] . b [16,64], a in registers, b in shared memory with its columns along the row. */
 #define F5_WGMMA_64(type)                                                                                              \
@@ -254,8 +242,6 @@ __device__ __forceinline__ void wgmma_64x64<__nv_bfloat16>(float (&d)[32], uint3
 }
 
 #undef F5_WGMMA_64
-#undef F5_WGMMA_128
-#undef F5_D64
 #undef F5_D32
 #undef F5_ACC16
 #undef F5_ACC4
