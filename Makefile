@@ -5,6 +5,7 @@
 
 BUILD    := build
 ASAN     := build-asan
+TSAN     := build-tsan
 SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 2>/dev/null && echo $$p && break; done)
 PYTHON   := $(or $(PYTHON),/usr/bin/python3)
@@ -29,7 +30,7 @@ DEMO_ARCH  ?= demo
 DEMO_NFE   ?= 32
 DEMO_MODEL := out/$(DEMO_ARCH).f5
 
-.PHONY: demo test test-c test-python build build-asan gpu-test bench clean format demo-packages test-packages
+.PHONY: demo test test-c test-python build build-asan build-tsan gpu-test bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
@@ -48,14 +49,16 @@ out/%.f5: weights/random_checkpoint.py | build
 	    --vocab out/$*/vocab.txt --vocos-config out/$*/vocos/config.yaml --vocos out/$*/vocos/pytorch_model.bin \
 	    --output $@
 
-test: test-packages build build-asan test-c test-python
+test: test-packages build build-asan build-tsan test-c test-python
 
 test-c:
 	ctest --test-dir $(BUILD) --output-on-failure
 	ctest --test-dir $(ASAN) --output-on-failure
+	ctest --test-dir $(TSAN) --output-on-failure -R test_scheduler
 
 test-python:
-	F5_BUILD=$(CURDIR)/$(BUILD) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
+	F5_BUILD=$(CURDIR)/$(BUILD) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) F5_TSAN_BUILD=$(CURDIR)/$(TSAN) \
+	    $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
 
 build:
 	@cmake --preset release -Wno-dev > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
@@ -64,6 +67,10 @@ build:
 build-asan:
 	@cmake --preset asan -Wno-dev > $(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@cmake --build --preset asan
+
+build-tsan:
+	@cmake --preset tsan -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
+	@cmake --build --preset tsan
 
 # On a machine with an NVIDIA GPU: builds for it and runs the tests that need one.
 gpu-test:
@@ -101,4 +108,4 @@ format:
 	clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
 
 clean:
-	rm -rf $(BUILD) $(ASAN) $(BUILD).log $(ASAN).log out
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(BUILD).log $(ASAN).log $(TSAN).log out

@@ -1,11 +1,11 @@
-/* f5tts.c — the public entry points: take the caller's structs, check them, lock, call down. */
+/* f5tts.c — the public entry points: take the caller's structs, check them, wait for a turn, call down. */
 #include "f5tts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "config.h"
-#include "handles.h"
 #include "params.h"
 #include "request_check.h"
 #include "tokenizer.h"
@@ -67,29 +67,12 @@ void f5_vocode_request_init(f5_vocode_request *r) {
 
 /* ---- engine */
 
-static bool lock_make(pthread_mutex_t *lock) {
-    pthread_mutexattr_t kind; /* one that notices when its own thread comes again */
-    if (pthread_mutexattr_init(&kind) != 0) return false;
-    bool made = pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_ERRORCHECK) == 0 && pthread_mutex_init(lock, &kind) == 0;
-    pthread_mutexattr_destroy(&kind);
-    return made;
-}
-
-f5_status handle_lock(const f5_engine *e, f5_error *error) {
-    if (pthread_mutex_lock((pthread_mutex_t *)&e->lock) == 0) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "a callback calls the engine it comes from: call it after the callback");
-}
-
-void handle_unlock(const f5_engine *e) {
-    pthread_mutex_unlock((pthread_mutex_t *)&e->lock);
-}
-
 static void engine_free(f5_engine *e) {
+    if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
     free(e->text);
     free(e->tokens);
-    free(e->mel);
-    free(e->samples);
+    free(e->batch);
     free(e->jobs);
     free(e->vocode_jobs);
     free(e);
@@ -97,15 +80,19 @@ static void engine_free(f5_engine *e) {
 
 static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     const engine_options *l = engine_limits(e->core);
-    size_t frames = (size_t)l->max_frames, batch = (size_t)l->max_batch;
+    e->store_frames = 2 * l->max_frames;
+    size_t frames = (size_t)e->store_frames, batch = (size_t)l->max_batch;
     e->text = calloc(2 * (size_t)e->max_text_bytes + 64, 1);
     e->tokens = calloc(frames, sizeof *e->tokens);
-    e->mel = calloc(frames * F5_MEL_BANDS, sizeof *e->mel);
-    e->samples = calloc(frames * F5_HOP, sizeof *e->samples);
+    e->batch = calloc(batch, sizeof *e->batch);
     e->jobs = calloc(batch, sizeof *e->jobs);
     e->vocode_jobs = calloc(batch, sizeof *e->vocode_jobs);
-    if (!e->text || !e->tokens || !e->mel || !e->samples || !e->jobs || !e->vocode_jobs)
+    if (!e->text || !e->tokens || !e->batch || !e->jobs || !e->vocode_jobs)
         return f5_fail(error, F5_E_MEMORY, "no memory for %d frames: lower max_frames", l->max_frames);
+    F5_TRY(engine_host_alloc(e->core, frames * (F5_MEL_BANDS + F5_HOP) * sizeof(float), "memory for speech", &e->store,
+                             error));
+    e->mel = e->store;
+    e->samples = e->mel + frames * F5_MEL_BANDS;
     return F5_OK;
 }
 
@@ -126,6 +113,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .max_frames = p.max_frames,
                               .max_batch = p.max_batch,
                               .max_evaluations = p.max_evaluations,
+                              .batch_frames = p.batch_frames,
                               .trace = p.trace,
                               .trace_user = p.trace_user,
                               .eager = p.eager != 0,
@@ -135,10 +123,15 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .n_warm = p.n_warm};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
-    if (status == F5_OK && !lock_make(&e->lock)) status = f5_fail(error, F5_E_MEMORY, "no memory for a lock");
+    if (status == F5_OK) status = calls_init(e, error);
     if (status != F5_OK) {
         engine_free(e);
         return status;
+    }
+    if (pthread_mutex_init(&e->text_lock, NULL) != 0) {
+        scheduler_destroy(&e->scheduler);
+        engine_free(e);
+        return f5_fail(error, F5_E_MEMORY, "no memory for a lock");
     }
     *opened = e;
     return F5_OK;
@@ -146,7 +139,8 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
 
 void f5_close(f5_engine *e) {
     if (!e) return;
-    pthread_mutex_destroy(&e->lock);
+    pthread_mutex_destroy(&e->text_lock);
+    scheduler_destroy(&e->scheduler);
     engine_free(e);
 }
 
@@ -159,7 +153,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
     const model *m = engine_model(e->core);
     const model_config *c = &m->config;
     const engine_options *l = engine_limits(e->core);
-    F5_TRY(handle_lock(e, error));
+    scheduler_counts counts = scheduler_count((scheduler *)&e->scheduler);
     f5_engine_info i = {.name = c->name,
                         .backbone = "DiT",
                         .tokenizer = tokenizer_name(c->tokenizer),
@@ -181,8 +175,12 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .max_batch = l->max_batch,
                         .max_evaluations = l->max_evaluations,
                         .device_bytes = engine_device_bytes(e->core),
-                        .graphs = engine_graphs_captured(e->core)};
-    handle_unlock(e);
+                        .graphs = atomic_load(&e->graphs),
+                        .calls = counts.calls,
+                        .batches = counts.batches,
+                        .shared_batches = counts.shared,
+                        .batch_frames = l->batch_frames,
+                        .waiting = counts.waiting};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 
@@ -191,10 +189,7 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     engine_cost cost;
     synth_solver solver = {.nfe = nfe, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
-    F5_TRY(handle_lock(e, error));
-    f5_status status = engine_plan(e->core, frames, sequences, &solver, &cost, error);
-    handle_unlock(e);
-    if (status != F5_OK) return status;
+    F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
     return params_write(info, &i, sizeof i, "f5_plan_info", error);
 }
@@ -205,12 +200,15 @@ int64_t f5_mel_frames(int64_t n_samples) {
     return n_samples < 0 ? 0 : n_samples / F5_HOP + 1;
 }
 
+static f5_status serve(f5_engine *e, api_call *call, f5_error *error) {
+    F5_TRY(call_serve(e, call, error));
+    call_release(e, call);
+    return F5_OK;
+}
+
 f5_status f5_mel(f5_engine *e, const float *samples, int64_t n_samples, float *mel, f5_error *error) {
     if (!e || !samples || !mel) return f5_fail(error, F5_E_ARGUMENT, "engine, samples or mel is NULL");
-    F5_TRY(handle_lock(e, error));
-    f5_status status = engine_mel(e->core, samples, n_samples, mel, error);
-    handle_unlock(e);
-    return status;
+    return serve(e, &(api_call){.kind = CALL_MEL, .samples = samples, .n_samples = n_samples, .mel = mel}, error);
 }
 
 int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames) {
@@ -278,14 +276,11 @@ static f5_status check_requests(const f5_engine *e, const void *requests, int32_
 f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sample_request *requests, int32_t n_requests,
                     f5_error *error) {
     F5_TRY(check_requests(e, requests, n_requests, error));
-    synth_solver solver;
-    F5_TRY(solver_read(&solver, params, error));
-    F5_TRY(handle_lock(e, error));
-    f5_status status = F5_OK;
-    for (int32_t i = 0; i < n_requests && status == F5_OK; i++) status = job_read(&e->jobs[i], requests, i, error);
-    if (status == F5_OK) status = engine_synth(e->core, &solver, e->jobs, n_requests, NULL, error);
-    handle_unlock(e);
-    return status;
+    synth_job jobs[REQUEST_MAX_BATCH];
+    api_call call = {.kind = CALL_SYNTH, .n = n_requests, .jobs = jobs};
+    F5_TRY(solver_read(&call.solver, params, error));
+    for (int32_t i = 0; i < n_requests; i++) F5_TRY(job_read(&jobs[i], requests, i, error));
+    return serve(e, &call, error);
 }
 
 int64_t f5_vocode_samples(const f5_engine *e, int32_t frames) {
@@ -303,13 +298,9 @@ static f5_status vocode_job_read(vocode_job *job, const void *requests, int32_t 
 
 f5_status f5_vocode(f5_engine *e, const f5_vocode_request *requests, int32_t n_requests, f5_error *error) {
     F5_TRY(check_requests(e, requests, n_requests, error));
-    F5_TRY(handle_lock(e, error));
-    f5_status status = F5_OK;
-    for (int32_t i = 0; i < n_requests && status == F5_OK; i++)
-        status = vocode_job_read(&e->vocode_jobs[i], requests, i, error);
-    if (status == F5_OK) status = engine_vocode(e->core, e->vocode_jobs, n_requests, error);
-    handle_unlock(e);
-    return status;
+    vocode_job jobs[REQUEST_MAX_BATCH];
+    for (int32_t i = 0; i < n_requests; i++) F5_TRY(vocode_job_read(&jobs[i], requests, i, error));
+    return serve(e, &(api_call){.kind = CALL_VOCODE, .n = n_requests, .vocode_jobs = jobs}, error);
 }
 
 f5_status f5_tokenize(const f5_engine *e, const char *text, int32_t *tokens, int32_t capacity, int32_t *n_tokens,

@@ -11,9 +11,16 @@
  *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second.
  *   Strings are UTF-8.
  * Threads
- *   Calls on one engine take turns behind a lock of its own; separate engines are independent. A voice belongs to its
- *   engine and may be used by any thread until it is closed. Callbacks run on the calling thread, inside the call; a
- *   call of theirs to the engine they come from is refused with F5_E_ARGUMENT.
+ *   Any number of threads may call one engine; separate engines are independent. A call that finds the engine idle runs
+ *   at once. Calls that come meanwhile wait, and when the engine is free the oldest of them runs, in one batch with
+ *   those younger ones that ask for the same (f5_sample and f5_speak with equal solver settings; f5_vocode) and fit in
+ *   beside it (batch_frames, max_batch). Company changes no result, only its time: not a bit of it differs, and an
+ *   error or a cancellation is the affected call's alone. Every wait is bounded by the calls that came before.
+ *   f5_close must not be called, nor a voice closed, while a call that uses them has not returned.
+ *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
+ *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
+ *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none). While an audio callback runs, its samples hold part
+ *   of the engine's memory, and when that is full others wait for it: copy and return.
  *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
  *   thread's current CUDA device and clears its last CUDA error.
  * Memory
@@ -61,6 +68,9 @@ typedef struct {
     const int32_t *warm_frames; /* [n_warm] sizes of requests that should be fast from the first on: each is run once at
                                    open, with default settings; others are prepared when first met. Default none */
     int32_t n_warm;
+    int32_t batch_frames; /* waiting calls are packed into a batch of up to so many frames: more of them gives more
+                             speech a second, but all of a batch are done when its last one is. 0 (default): where more
+                             company hardly gains on this device (f5_get_info tells); 1: each call runs by itself */
 } f5_open_params;
 
 void f5_open_params_init(f5_open_params *params);
@@ -80,8 +90,13 @@ typedef struct {
     int64_t weight_bytes; /* as held in memory */
     int64_t arena_bytes;  /* working memory, fixed at open */
     int32_t max_frames, max_batch, max_evaluations;
-    int64_t device_bytes; /* all that the engine holds on its device: weights, tables, arena, scratch */
-    int64_t graphs;       /* captured so far (GPU) */
+    int64_t device_bytes;   /* all that the engine holds on its device: weights, tables, arena, scratch */
+    int64_t graphs;         /* captured so far (GPU) */
+    int64_t calls;          /* of f5_mel, f5_sample, f5_vocode, f5_speak and f5_voice_open that had their turn so far */
+    int64_t batches;        /* in which they ran */
+    int64_t shared_batches; /* batches of several calls */
+    int32_t batch_frames;   /* as settled at open; 1 when a trace was asked for */
+    int32_t waiting;        /* calls that wait now */
 } f5_engine_info;
 
 void f5_engine_info_init(f5_engine_info *info);
@@ -115,7 +130,8 @@ typedef struct {
     int32_t use_sway; /* 0: uniform grid; default 1 */
     int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
     int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
-    /* After each step; non-zero cancels. On a GPU all steps are one launch: called once, when they are done. */
+    /* After each step; non-zero cancels. On a GPU all steps are one launch: called once, when they are done. Where the
+     * call shares a batch, the others go on meanwhile, and a cancelled call returns when they are done. */
     int (*progress)(void *user, int32_t step, int32_t steps);
     void *progress_user;
 } f5_sample_params;
@@ -207,9 +223,11 @@ typedef struct {
     size_t size;
     double reference_seconds, generated_seconds;
     int32_t chunks, frames, tokens;
-    double prepare_ms; /* time grid and modulations, batch layout, noise */
-    double ode_ms;     /* text encoder, condition, all steps */
-    double vocos_ms, total_ms;
+    double prepare_ms;         /* time grid and modulations, batch layout, noise */
+    double ode_ms;             /* text encoder, condition, all steps */
+    double vocos_ms, total_ms; /* these are times of the whole batch */
+    double wait_ms;            /* until it began */
+    int32_t batch_sequences;   /* in it; 1: alone */
 } f5_speak_stats;
 void f5_speak_stats_init(f5_speak_stats *stats);
 

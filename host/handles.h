@@ -3,22 +3,30 @@
 #define F5_HANDLES_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "engine.h"
 #include "f5tts.h"
+#include "scheduler.h"
 
 struct f5_engine {
     engine *core;
-    pthread_mutex_t lock; /* held during every call that runs the core */
+    scheduler scheduler; /* whose call runs, and with which others */
     int32_t max_text_bytes;
-    /* the speech level's working memory, taken at open */
-    char *text;      /* [2*max_text_bytes+64] reference text followed by new text */
-    int32_t *tokens; /* [max_frames] */
-    float *mel;      /* [max_frames,100] */
-    float *samples;  /* [256*max_frames] */
-    /* requests of a batch as the core takes them */
+    pthread_mutex_t text_lock; /* guards text: held for moments, never while anything runs */
+    char *text;                /* [2*max_text_bytes+64] reference text followed by new text */
+    /* The store: what speech is made from and comes out in. The scheduler gives each f5_speak its part, first frame and
+     * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
+    int32_t store_frames; /* 2*max_frames */
+    int32_t *tokens;      /* [store_frames] */
+    void *store;          /* the memory of the next two */
+    float *mel;           /* [store_frames,100] */
+    float *samples;       /* [256*store_frames] */
+    /* the batch that runs */
+    scheduler_call **batch;  /* [max_batch] */
     synth_job *jobs;         /* [max_batch] */
     vocode_job *vocode_jobs; /* [max_batch] */
+    atomic_llong graphs;     /* captured, when the last batch had run */
 };
 
 struct f5_voice {
@@ -32,10 +40,5 @@ struct f5_voice {
     char *text; /* transcript with upstream's ending */
     size_t text_bytes;
 };
-
-/* Every call that reads or changes what a run changes takes its turn, const or not. F5_E_ARGUMENT where the calling
- * thread has the lock already: a callback that calls its own engine would wait for itself. */
-f5_status handle_lock(const f5_engine *e, f5_error *error);
-void handle_unlock(const f5_engine *e);
 
 #endif

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
 #include "chunk.h"
 #include "duration.h"
-#include "handles.h"
 #include "params.h"
 #include "reference.h"
 #include "tokenizer.h"
@@ -61,10 +61,10 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
     v->rms = clip->rms;
     v->mel = malloc((size_t)frames * F5_MEL_BANDS * sizeof *v->mel);
     if (!v->mel) return f5_fail(error, F5_E_MEMORY, "no memory for a mel of %lld frames", (long long)frames);
-    F5_TRY(handle_lock(v->engine, error));
-    f5_status status = engine_mel(v->engine->core, clip->samples, clip->n_samples, v->mel, error);
-    handle_unlock(v->engine);
-    return status;
+    api_call call = {.kind = CALL_MEL, .samples = clip->samples, .n_samples = clip->n_samples, .mel = v->mel};
+    F5_TRY(call_serve(v->engine, &call, error));
+    call_release(v->engine, &call);
+    return F5_OK;
 }
 
 f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
@@ -123,19 +123,33 @@ static f5_status check_speak(const f5_engine *e, const f5_voice *v, const f5_spe
     return F5_OK;
 }
 
-/* Reference text followed by the text to speak, in e->text. */
-static f5_status join_texts(f5_engine *e, const f5_voice *v, const f5_speak_params *p, size_t *gen_bytes,
-                            f5_error *error) {
-    size_t bytes = strlen(p->text), at = 0;
+/* What is said in one f5_speak. */
+typedef struct {
+    const f5_voice *voice;
+    const f5_speak_params *params;
+    size_t gen_bytes; /* of the new text as it is spoken */
+    int32_t n_tokens; /* of both texts */
+    int32_t frames;
+} speech;
+
+static f5_status check_texts(const f5_engine *e, const f5_speak_params *p, f5_error *error) {
+    size_t bytes = strlen(p->text);
     if (bytes > (size_t)e->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
                        e->max_text_bytes);
-    F5_TRY(check_text(e, "text", p->text, error));
-    int64_t most = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), p->speed);
+    return check_text(e, "text", p->text, error);
+}
+
+/* Reference text followed by the text to speak, in e->text, which is locked. */
+static f5_status join_texts(f5_engine *e, const speech *s, size_t *gen_bytes, f5_error *error) {
+    const f5_voice *v = s->voice;
+    const char *text = s->params->text;
+    size_t bytes = strlen(text), at = 0;
+    int64_t most = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), s->params->speed);
     memcpy(e->text, v->text, v->text_bytes);
-    F5_TRY(chunk_next(p->text, bytes, &at, most, e->text + v->text_bytes, gen_bytes, error));
+    F5_TRY(chunk_next(text, bytes, &at, most, e->text + v->text_bytes, gen_bytes, error));
     if (*gen_bytes == 0) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
-    if (!chunk_is_blank(p->text + at, bytes - at))
+    if (!chunk_is_blank(text + at, bytes - at))
         return f5_fail(error, F5_E_UNSUPPORTED,
                        "the text has %zu bytes; with this reference and speed about %lld can be spoken at once, and "
                        "longer texts are not supported yet: split it between sentences",
@@ -143,15 +157,28 @@ static f5_status join_texts(f5_engine *e, const f5_voice *v, const f5_speak_para
     return F5_OK;
 }
 
-/* What is asked of the core for these texts. */
-static f5_status plan_job(f5_engine *e, const f5_voice *v, const f5_speak_params *p, size_t gen_bytes, synth_job *job,
-                          f5_error *error) {
+/* Ids of both texts, as many as fit into tokens [capacity]; *n is how many there are. */
+static f5_status tokenize(f5_engine *e, const speech *s, size_t *gen_bytes, int32_t *tokens, int32_t capacity,
+                          int32_t *n, f5_error *error) {
     const model *m = engine_model(e->core);
-    int32_t most = engine_limits(e->core)->max_frames, n_tokens;
-    F5_TRY(tokenizer_run(m->config.tokenizer, &m->vocab, e->text, v->text_bytes + gen_bytes, e->tokens, most, &n_tokens,
-                         error));
-    int64_t requested = duration_requested(v->ref_frames, v->text_bytes, gen_bytes, p->speed, p->fix_duration);
-    int64_t frames = duration_frames(n_tokens, v->mel_frames, requested);
+    pthread_mutex_lock(&e->text_lock);
+    f5_status status = join_texts(e, s, gen_bytes, error);
+    if (status == F5_OK)
+        status = tokenizer_run(m->config.tokenizer, &m->vocab, e->text, s->voice->text_bytes + *gen_bytes, tokens,
+                               capacity, n, error);
+    pthread_mutex_unlock(&e->text_lock);
+    return status;
+}
+
+/* How long it will be. */
+static f5_status plan_speech(f5_engine *e, speech *s, f5_error *error) {
+    const f5_voice *v = s->voice;
+    const f5_speak_params *p = s->params;
+    int32_t most = engine_limits(e->core)->max_frames;
+    F5_TRY(check_texts(e, p, error));
+    F5_TRY(tokenize(e, s, &s->gen_bytes, NULL, 0, &s->n_tokens, error));
+    int64_t requested = duration_requested(v->ref_frames, v->text_bytes, s->gen_bytes, p->speed, p->fix_duration);
+    int64_t frames = duration_frames(s->n_tokens, v->mel_frames, requested);
     if (frames > most)
         return f5_fail(error, F5_E_MEMORY,
                        "%lld frames (%.1f s, reference included) are needed, max_frames given at open is %d: shorten "
@@ -160,17 +187,21 @@ static f5_status plan_job(f5_engine *e, const f5_voice *v, const f5_speak_params
     if (p->noise && p->noise_frames != frames)
         return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld", p->noise_frames,
                        (long long)frames);
-    *job = (synth_job){.cond = v->mel,
-                       .cond_frames = v->mel_frames,
-                       .tokens = e->tokens,
-                       .n_tokens = n_tokens,
-                       .frames = (int32_t)frames,
-                       .noise = p->noise,
-                       .seed = p->seed,
-                       .mel = e->mel,
-                       .vocode_from = v->ref_frames,
-                       .samples = e->samples};
+    s->frames = (int32_t)frames;
     return F5_OK;
+}
+
+/* Tokens into the call's part of the store, and where the results go. The texts were found good before; should their
+ * owner have changed them since, whatever they are now is spoken in the time of what they were. */
+static void load_speech(f5_engine *e, const api_call *call, synth_job *job) {
+    const speech *s = call->load_user;
+    size_t at = (size_t)call->call.store_at, gen_bytes;
+    int32_t n = 0;
+    if (tokenize(e, s, &gen_bytes, e->tokens + at, s->frames, &n, NULL) != F5_OK) n = 0;
+    job->tokens = e->tokens + at;
+    job->n_tokens = n < s->n_tokens ? n : s->n_tokens;
+    job->mel = e->mel + at * F5_MEL_BANDS;
+    job->samples = e->samples + at * F5_HOP;
 }
 
 /* A reference that was raised gives speech that is lowered by as much. */
@@ -179,37 +210,55 @@ static void undo_level(const f5_voice *v, float *samples, int64_t n) {
     for (int64_t i = 0; i < n; i++) samples[i] = samples[i] * v->rms / v->target_rms;
 }
 
+/* Hands the results to their owner. stats may be NULL. */
+static f5_status deliver(f5_engine *e, const speech *s, const api_call *call, f5_speak_stats *stats, f5_error *error) {
+    const f5_voice *v = s->voice;
+    size_t at = (size_t)call->call.store_at;
+    int32_t made = s->frames - v->ref_frames;
+    int64_t n_samples = engine_vocode_samples(e->core, made);
+    float *samples = e->samples + at * F5_HOP;
+    undo_level(v, samples, n_samples);
+    if (stats)
+        *stats = (f5_speak_stats){.reference_seconds = f5_voice_seconds(v),
+                                  .generated_seconds = (double)n_samples / F5_SAMPLE_RATE,
+                                  .chunks = 1,
+                                  .frames = s->frames,
+                                  .tokens = s->n_tokens,
+                                  .prepare_ms = call->times.prepare_ms,
+                                  .ode_ms = call->times.ode_ms,
+                                  .vocos_ms = call->times.vocos_ms,
+                                  .total_ms = call->times.total_ms,
+                                  .wait_ms = call->call.wait_ms,
+                                  .batch_sequences = call->call.batch_sequences};
+    f5_audio audio = {.samples = samples,
+                      .n_samples = n_samples,
+                      .mel = e->mel + (at + (size_t)v->ref_frames) * F5_MEL_BANDS,
+                      .mel_frames = made};
+    if (s->params->audio(s->params->audio_user, &audio) != 0)
+        return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
+    return F5_OK;
+}
+
 static f5_status speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_speak_stats *stats,
                        f5_error *error) {
-    synth_solver solver;
-    synth_job job;
-    synth_times times;
-    size_t gen_bytes;
+    speech s = {.voice = v, .params = p};
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
-    F5_TRY(solver_read(&solver, p->sample ? p->sample : &defaults, error));
-    F5_TRY(join_texts(e, v, p, &gen_bytes, error));
-    F5_TRY(plan_job(e, v, p, gen_bytes, &job, error));
-    F5_TRY(engine_synth(e->core, &solver, &job, 1, &times, error));
-
-    int32_t made = job.frames - v->ref_frames;
-    int64_t n_samples = engine_vocode_samples(e->core, made);
-    undo_level(v, e->samples, n_samples);
-    *stats = (f5_speak_stats){.reference_seconds = f5_voice_seconds(v),
-                              .generated_seconds = (double)n_samples / F5_SAMPLE_RATE,
-                              .chunks = 1,
-                              .frames = job.frames,
-                              .tokens = job.n_tokens,
-                              .prepare_ms = times.prepare_ms,
-                              .ode_ms = times.ode_ms,
-                              .vocos_ms = times.vocos_ms,
-                              .total_ms = times.total_ms};
-    f5_audio audio = {.samples = e->samples,
-                      .n_samples = n_samples,
-                      .mel = e->mel + (int64_t)v->ref_frames * F5_MEL_BANDS,
-                      .mel_frames = made};
-    if (p->audio(p->audio_user, &audio) != 0) return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
-    return F5_OK;
+    api_call call = {.kind = CALL_SYNTH, .n = 1, .load = load_speech, .load_user = &s, .timed = stats != NULL};
+    F5_TRY(solver_read(&call.solver, p->sample ? p->sample : &defaults, error));
+    F5_TRY(plan_speech(e, &s, error));
+    synth_job job = {.cond = v->mel,
+                     .cond_frames = v->mel_frames,
+                     .frames = s.frames,
+                     .noise = p->noise,
+                     .seed = p->seed,
+                     .vocode_from = v->ref_frames};
+    call.jobs = &job;
+    call.call.store_frames = s.frames;
+    F5_TRY(call_serve(e, &call, error));
+    f5_status status = deliver(e, &s, &call, stats, error);
+    call_release(e, &call);
+    return status;
 }
 
 f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_speak_stats *stats,
@@ -221,9 +270,6 @@ f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *param
     F5_TRY(check_speak(e, v, &p, error));
     f5_speak_stats made = {0};
     if (stats) F5_TRY(params_write(stats, &made, sizeof made, "f5_speak_stats", error)); /* refused before the work */
-    F5_TRY(handle_lock(e, error));
-    f5_status status = speak(e, v, &p, &made, error);
-    handle_unlock(e);
-    if (status == F5_OK && stats) status = params_write(stats, &made, sizeof made, "f5_speak_stats", error);
-    return status;
+    F5_TRY(speak(e, v, &p, stats ? &made : NULL, error));
+    return stats ? params_write(stats, &made, sizeof made, "f5_speak_stats", error) : F5_OK;
 }

@@ -7,6 +7,9 @@
 /* What NVIDIA recommends cuBLASLt be given on Hopper and later. */
 static constexpr size_t kBlasBytes = 32u << 20;
 
+/* Asked for at open: is there code for this device in this build? */
+__global__ void probe_kernel() {}
+
 extern "C" size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out) {
     /* attention keeps rotated keys [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
     size_t widest = (size_t)(dim > out ? dim : out);
@@ -29,6 +32,15 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     if (prop.major < CUDA_OLDEST_MAJOR)
         return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) has compute capability %d.%d; %d.0 or later is needed",
                        ordinal, prop.name, prop.major, prop.minor, CUDA_OLDEST_MAJOR);
+    cudaFuncAttributes attributes;
+    if ((probe = cudaFuncGetAttributes(&attributes, probe_kernel)) != cudaSuccess) {
+        (void)cudaGetLastError();
+        return f5_fail(error, F5_E_DEVICE,
+                       "cuda:%d (%s, compute capability %d.%d) cannot run this build's kernels (%s): configure it with "
+                       "-DF5_CUDA_ARCHITECTURES=%d%d%s, or use --device cpu",
+                       ordinal, prop.name, prop.major, prop.minor, cudaGetErrorString(probe), prop.major, prop.minor,
+                       prop.major == 9 ? "a-real" : "-real");
+    }
     c->device = ordinal;
     c->sm = 10 * prop.major + prop.minor;
     c->sm_count = prop.multiProcessorCount;

@@ -62,8 +62,9 @@ typedef struct cuda_context {
 /* Scratch that the ops need to serve packs of `rows` rows in models of width `dim` and widest linear output `out`. */
 size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out);
 
-/* Opens device `ordinal` with a workspace of so many bytes. F5_E_DEVICE: no such device, or one older than sm_80;
- * F5_E_MEMORY: the workspace does not fit. *c is a caller's struct; on failure it needs no close. */
+/* Opens device `ordinal` with a workspace of so many bytes. F5_E_DEVICE: no such device, one older than sm_80, or one
+ * that this build has no code for; F5_E_MEMORY: the workspace does not fit. *c is a caller's struct; on failure it
+ * needs no close. */
 f5_status cuda_context_open(cuda_context *c, int ordinal, size_t workspace_bytes, f5_error *error);
 void cuda_context_close(cuda_context *c);
 

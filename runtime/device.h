@@ -14,10 +14,11 @@ struct device {
     ops *ops;
     char name[256];
     f5_dtype precision;
-    bool host_memory;    /* device pointers can be read by the host */
-    int32_t bucket_rows; /* rows of a branch are rounded up to a multiple of this; 1: not at all */
-    int64_t bytes;       /* held by alloc and by the device itself */
-    bool fixed_slots;    /* a pack always has the engine's max_batch slots */
+    bool host_memory;     /* device pointers can be read by the host */
+    int32_t bucket_rows;  /* rows of a branch are rounded up to a multiple of this; 1: not at all */
+    int32_t batch_frames; /* frames of a batch beyond which more company gains too little to be worth its wait */
+    int64_t bytes;        /* held by alloc and by the device itself */
+    bool fixed_slots;     /* a pack always has the engine's max_batch slots */
 
     /* makes it the calling thread's current device: first thing in every call, for callers change threads */
     f5_status (*enter)(device *d);
@@ -59,6 +60,6 @@ f5_status device_open(const device_choice *choice, const device_needs *needs, de
 /* Backends: device_cpu.c always; device_cuda.c where the build has CUDA. */
 f5_status device_cpu_open(device **d, f5_error *error);
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
-bool device_cuda_usable(void); /* is there a device 0, and of an architecture we have code for? */
+bool device_cuda_usable(void); /* is there a device 0, and of an architecture we support? */
 
 #endif

@@ -12,7 +12,6 @@
 #include "synth.h"
 #include "upload.h"
 
-#define MAX_BATCH 256
 #define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
 
 struct engine {
@@ -73,11 +72,11 @@ static stage_context context_of(engine *e) {
 static f5_status plan_synth(const engine *e, const batch_size *size, const synth_solver *solver, arena *a,
                             ops_plan *plan) {
     float grid[SCHEDULE_MAX_STEPS + 1], times[SCHEDULE_MAX_STEPS];
-    schedule s = e->schedule;
-    s.ready = false;
-    s.max_evaluations = SCHEDULE_MAX_STEPS;
-    s.grid = grid;
-    s.times = times;
+    schedule s = {.max_evaluations = SCHEDULE_MAX_STEPS,
+                  .width = e->schedule.width,
+                  .grid = grid,
+                  .times = times,
+                  .modulation = e->schedule.modulation};
     synth_solver silent = *solver;
     silent.progress = NULL;
     stage_context c = {.model = &e->placed, .ops = &plan->ops, .arena = a, .tables = &e->tables};
@@ -110,8 +109,11 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     if (!l->model_path) return f5_fail(error, F5_E_ARGUMENT, "model_path is missing: give a .f5 file");
     if (l->max_frames < 2 || l->max_frames > REQUEST_MAX_FRAMES)
         return f5_fail(error, F5_E_ARGUMENT, "max_frames is %d: must be 2 to %d", l->max_frames, REQUEST_MAX_FRAMES);
-    if (l->max_batch < 1 || l->max_batch > MAX_BATCH)
-        return f5_fail(error, F5_E_ARGUMENT, "max_batch is %d: must be 1 to %d", l->max_batch, MAX_BATCH);
+    if (l->max_batch < 1 || l->max_batch > REQUEST_MAX_BATCH)
+        return f5_fail(error, F5_E_ARGUMENT, "max_batch is %d: must be 1 to %d", l->max_batch, REQUEST_MAX_BATCH);
+    if (l->batch_frames < 0)
+        return f5_fail(error, F5_E_ARGUMENT, "batch_frames is %d: 0 leaves it to the device, 1 packs no calls",
+                       l->batch_frames);
     if (l->max_evaluations < 1 || l->max_evaluations > SCHEDULE_MAX_STEPS)
         return f5_fail(error, F5_E_ARGUMENT, "max_evaluations is %d: must be 1 to %d", l->max_evaluations,
                        SCHEDULE_MAX_STEPS);
@@ -215,10 +217,19 @@ static f5_status warm_up(engine *e, f5_error *error) {
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
         synth_job job = {.frames = e->limits.warm_frames[i]};
         f5_error reason;
-        f5_status status = engine_synth(e, &solver, &job, 1, NULL, &reason);
+        f5_status status = engine_check_synth(e, &solver, &job, 1, &reason);
+        if (status == F5_OK) status = engine_synth(e, &solver, &job, 1, NULL, &reason);
         if (status != F5_OK) return f5_fail(error, status, "warm_frames[%d]: %s", i, reason.message);
     }
     return F5_OK;
+}
+
+/* How far calls are packed: a trace is of one call. */
+static void settle_batch_frames(engine *e) {
+    engine_options *l = &e->limits;
+    if (l->batch_frames == 0) l->batch_frames = e->device->batch_frames;
+    if (l->batch_frames > l->max_frames) l->batch_frames = l->max_frames;
+    if (l->trace) l->batch_frames = 1;
 }
 
 f5_status engine_open(engine **out, const engine_options *options, f5_error *error) {
@@ -232,6 +243,7 @@ f5_status engine_open(engine **out, const engine_options *options, f5_error *err
     f5_status status = open_model(e, &choice, error);
     if (status == F5_OK) status = allocate(e, error);
     if (status == F5_OK) status = warm_up(e, error);
+    if (status == F5_OK) settle_batch_frames(e);
     /* what the caller pointed to is read during open only */
     e->limits.model_path = e->limits.device = e->limits.precision = NULL;
     e->limits.warm_frames = NULL;
@@ -279,8 +291,16 @@ int64_t engine_weight_bytes(const engine *e) {
 int64_t engine_device_bytes(const engine *e) {
     return e->device->bytes;
 }
-int64_t engine_graphs_captured(const engine *e) {
+int64_t engine_graphs_captured(engine *e) {
     return e->ops->graphs_captured;
+}
+f5_status engine_host_alloc(engine *e, size_t bytes, const char *what, void **memory, f5_error *error) {
+    return e->device->alloc_host(e->device, bytes, what, memory, error);
+}
+void engine_host_free(engine *e, void *memory) {
+    if (!memory) return;
+    (void)e->device->enter(e->device);
+    e->device->release_host(e->device, memory);
 }
 int64_t engine_vocode_samples(const engine *e, int32_t frames) {
     return vocos_samples(&e->model.config, frames);
@@ -300,20 +320,21 @@ static f5_status begin(engine *e, f5_error *error) {
     return F5_OK;
 }
 
-/* Gives a failed run its message. A device that failed is not asked again. */
+/* Gives a failed run its message, when nothing of the run is under way any more: what was launched before the failure
+ * may still read the staging, or write to memory of the caller's. A device that is lost says so at once. */
 static f5_status report(engine *e, f5_status status, f5_error *error) {
     if (status == F5_OK) return F5_OK;
-    if (status != F5_E_DEVICE) (void)e->ops->finish(e->ops); /* what was launched may still read the staging */
+    char detail[256];
+    const char *said = e->device->failure(e->device);
+    snprintf(detail, sizeof detail, "%s", said ? said : f5_status_string(status));
+    (void)e->ops->finish(e->ops); /* may fail with a message of its own, of no interest beside the first */
     if (status == F5_E_CANCELLED) return f5_fail(error, status, "cancelled by the progress callback");
-    const char *detail = e->device->failure(e->device);
     const char *op = e->ops->failure[0] ? e->ops->failure : "the run";
-    if (!detail) detail = f5_status_string(status);
-    if (status == F5_E_DEVICE) snprintf(e->dead, sizeof e->dead, "%s: %s", op, detail);
+    if (status == F5_E_DEVICE) snprintf(e->dead, sizeof e->dead, "%s: %.150s", op, detail);
     return f5_fail(error, status, "%s failed: %s", op, detail);
 }
 
-f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
-    F5_TRY(begin(e, error));
+f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error) {
     if (n < MEL_FFT / 2 + 1)
         return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %d", (long long)n,
                        MEL_FFT / 2 + 1);
@@ -323,13 +344,17 @@ f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_
             return f5_fail(error, F5_E_ARGUMENT, "sample %lld is %g: must be -%g to %g", (long long)i,
                            (double)samples[i], (double)MAX_LEVEL, (double)MAX_LEVEL);
     }
+    return F5_OK;
+}
+
+f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
+    F5_TRY(begin(e, error));
     stage_context c = context_of(e);
     return report(e, synth_mel(&c, samples, n, mel), error);
 }
 
-f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
-                       f5_error *error) {
-    F5_TRY(begin(e, error));
+f5_status engine_check_synth(const engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs,
+                             f5_error *error) {
     F5_TRY(request_check_solver(&e->limits, solver, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
@@ -337,16 +362,22 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
         F5_TRY(request_check_job(&e->model.config, &jobs[i], i, error));
         frames += jobs[i].frames;
     }
-    F5_TRY(request_check_frames(&e->limits, frames, error));
+    return request_check_frames(&e->limits, frames, error);
+}
+
+f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
+                       f5_error *error) {
+    F5_TRY(begin(e, error));
+    F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
+    F5_TRY(request_check_frames(&e->limits, size.frames, error));
     batch_round(&size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
     return report(e, synth_run(&c, &e->schedule, solver, &size, &e->host, jobs, times), error);
 }
 
-f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
-    F5_TRY(begin(e, error));
+f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
@@ -357,7 +388,14 @@ f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_er
         F5_TRY(request_check_frames(&e->limits, frames, error));
         F5_TRY(request_check_finite("mel", i, jobs[i].mel, jobs[i].frames, error));
     }
+    return F5_OK;
+}
+
+f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
+    F5_TRY(begin(e, error));
+    F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = vocode_measure(&e->model.config, jobs, n_jobs);
+    F5_TRY(request_check_frames(&e->limits, size.vocos_frames, error));
     batch_round(&size, &e->bucket);
     vocode_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
@@ -366,9 +404,10 @@ f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_er
 
 f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
                       f5_error *error) {
-    if (frames < 1 || frames > REQUEST_MAX_FRAMES || sequences < 1 || sequences > frames || sequences > MAX_BATCH)
+    if (frames < 1 || frames > REQUEST_MAX_FRAMES || sequences < 1 || sequences > frames ||
+        sequences > REQUEST_MAX_BATCH)
         return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to %d",
-                       frames, sequences, REQUEST_MAX_FRAMES, MAX_BATCH);
+                       frames, sequences, REQUEST_MAX_FRAMES, REQUEST_MAX_BATCH);
     if (solver->nfe < 1 || solver_evaluations(solver) > SCHEDULE_MAX_STEPS)
         return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
                        SCHEDULE_MAX_STEPS / (solver->midpoint ? 2 : 1));

@@ -1,5 +1,6 @@
 /* engine.h — a model on a device with all its working memory: what the public API calls into.
- * An engine serves one call at a time (the API holds its lock). Only engine_open allocates. */
+ * One thread at a time may run something (scheduler.h sees to it); whatever takes a const engine may be called by any
+ * thread at any time. Only engine_open allocates. */
 #ifndef F5_ENGINE_H
 #define F5_ENGINE_H
 
@@ -16,6 +17,7 @@ typedef struct {
     int32_t max_frames;      /* rows of one branch, all sequences of a batch together */
     int32_t max_batch;       /* sequences */
     int32_t max_evaluations; /* of the velocity, per sampling */
+    int32_t batch_frames;    /* calls that wait are packed up to so many; 0: as the device likes it */
     engine_trace_fn trace;   /* or NULL */
     void *trace_user;
     bool eager, portable;       /* GPU: no graphs; no paths that only one architecture has */
@@ -40,15 +42,26 @@ f5_dtype engine_precision(const engine *e);
 int64_t engine_arena_bytes(const engine *e);
 int64_t engine_weight_bytes(const engine *e); /* as the device holds them */
 int64_t engine_device_bytes(const engine *e); /* all that is held there */
-int64_t engine_graphs_captured(const engine *e);
+int64_t engine_graphs_captured(engine *e);    /* by the thread that may run something */
+
+/* Memory of the host's that the device copies to and from at full speed; while opening and closing only. */
+f5_status engine_host_alloc(engine *e, size_t bytes, const char *what, void **memory, f5_error *error);
+void engine_host_free(engine *e, void *memory); /* NULL is fine */
 
 /* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
 int64_t engine_vocode_samples(const engine *e, int32_t frames);
 
-/* samples [n] -> mel [n/256+1,100]; n >= 513 and n/256+1 <= max_frames. */
+/* Is this within the engine's limits and the model's? Whatever is run must have passed, each call's part by itself. */
+f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error);
+f5_status engine_check_synth(const engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs,
+                             f5_error *error);
+f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error);
+
+/* samples [n] -> mel [n/256+1,100]. */
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error);
 
-/* Runs a batch; checks lengths and ids against the limits. times may be NULL. */
+/* Runs a batch of checked jobs; F5_E_ARGUMENT or F5_E_MEMORY when together they exceed the limits. times may be NULL.
+ */
 f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
                        f5_error *error);
 f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error);

@@ -13,6 +13,7 @@ import ctypes
 import functools
 import os
 import re
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ class Engine:
     only. An exception in a callback surfaces when the call that ran it returns."""
 
     def __init__(self, model_path, device="cpu", precision=None, trace=None, **limits):
-        self._keep, self._failure = _Keep(), None
+        self._keep, self._raised = _Keep(), threading.local()  # callbacks run on the thread whose call they belong to
         params = struct("f5_open_params", model_path=self._keep.text(str(model_path)), device=self._keep.text(device),
                         precision=self._keep.text(precision), **limits)
         if trace:
@@ -163,12 +164,12 @@ class Engine:
         """A callback whose exceptions wait for the end of the call; `failed` is what it then returns."""
 
         def run(_, *arguments):
-            if self._failure:
+            if getattr(self._raised, "failure", None):
                 return failed
             try:
                 return function(*arguments)
             except BaseException as failure:
-                self._failure = failure
+                self._raised.failure = failure
                 return failed
 
         return run
@@ -184,7 +185,7 @@ class Engine:
         try:
             call(name, self.handle, *arguments)
         finally:
-            failure, self._failure = self._failure, None
+            failure, self._raised.failure = getattr(self._raised, "failure", None), None
             if failure:
                 raise failure
 
@@ -297,8 +298,8 @@ class Engine:
         finally:
             library().f5_voice_close(handle)
 
-    def speak(self, voice, text, sample=None, noise=None, **settings):
-        """Text in that voice -> (list of (samples, mel) pieces, statistics)."""
+    def speak(self, voice, text, sample=None, noise=None, heard=None, **settings):
+        """Text in that voice -> (list of (samples, mel) pieces, statistics). heard(samples, mel) is called with each."""
         keep, pieces = _Keep(), []
         piece_struct = header().struct("f5_audio")
 
@@ -308,6 +309,8 @@ class Engine:
             samples = np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy()
             mel = np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()
             pieces.append((samples, mel))
+            if heard:
+                heard(samples, mel)
             return 0
 
         params = struct("f5_speak_params", text=keep.text(text), **settings)

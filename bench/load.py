@@ -1,0 +1,170 @@
+"""bench/load.py — many clients at once: how much speech a second one engine makes, and how long each waits for his.
+
+    f5bench.py load [--clients 1 16] [--nfe 32 16 7] [--batch-frames 1 0]
+
+Each client is a thread that speaks one request after another (bench/e2e.py: text and a voice of 5 s to samples) through
+the public API on the one engine, which packs the requests that wait. All begin at once; a row's time is from there to
+the last result, so it holds the filling and the draining too. A request's latency is what its client sees, waiting
+included. --batch-frames compares how far the engine packs: 1 not at all, 0 as it likes; --size mixed draws a length for
+every request, 5 to 17 s. What was captured within a row shows as graphs: lengths that were not met before.
+
+The table is Markdown, to be pasted. --json FILE writes all of it.
+"""
+import argparse
+import ctypes
+import datetime
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+
+from workload import COND_FRAMES, SIZES, TEXT, TRANSCRIPT, commit, generated_seconds, recording
+import f5file  # found by workload
+import f5lib
+
+MIXED = 938, 2062  # frames, reference included: 5 to 17 s are spoken
+
+
+class Client:
+    """One request after another on an engine, each with memory of its own."""
+
+    def __init__(self, engine, voice, nfe, seed):
+        self.engine, self.voice, self.rng = engine, voice, np.random.default_rng(seed)
+        self.samples = np.full(256 * max(SIZES.values()), np.nan, np.float32)
+        piece = f5lib.header().struct("f5_audio")
+
+        def keep(_, address):
+            audio = piece.from_address(address)
+            ctypes.memmove(self.samples.ctypes.data, audio.samples, 4 * audio.n_samples)
+            return 0
+
+        self.callback = f5lib.AUDIO(keep)
+        self.text = ctypes.create_string_buffer(TEXT.encode())
+        self.solver = f5lib.struct("f5_sample_params", nfe=nfe)
+        self.params = f5lib.struct("f5_speak_params", text=ctypes.addressof(self.text),
+                                   audio=ctypes.cast(self.callback, ctypes.c_void_p), seed=seed)
+        self.params.sample = ctypes.addressof(self.solver)
+        self.stats = f5lib.struct("f5_speak_stats")
+
+    def speak(self, size):
+        """{frames, latency_ms, wait_ms, batch} of one request."""
+        frames = SIZES.get(size) or int(self.rng.integers(*MIXED, endpoint=True))
+        self.params.seed += 1
+        self.params.fix_duration = round((frames + 0.5) * 256 / 24000, 4)
+        started = time.perf_counter()
+        f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(self.params),
+                   ctypes.addressof(self.stats))
+        latency = 1e3 * (time.perf_counter() - started)
+        assert self.stats.frames == frames, f"{self.stats.frames} frames spoken, {frames} wanted"
+        return dict(frames=frames, latency_ms=latency, wait_ms=self.stats.wait_ms, batch=self.stats.batch_sequences)
+
+
+def run_clients(clients, size, rounds):
+    """Seconds from the common start to the last result, and every request. A client's failure is raised."""
+    done, failures, start = [], [], threading.Barrier(len(clients) + 1)
+
+    def work(client):
+        start.wait()
+        try:
+            done.extend([client.speak(size) for _ in range(rounds)])
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
+    for t in threads:
+        t.start()
+    start.wait()
+    started = time.perf_counter()
+    for t in threads:
+        t.join()
+    seconds = time.perf_counter() - started
+    if failures:
+        raise failures[0]
+    return seconds, done
+
+
+def measure(engine, voice, size, nfe, clients, args):
+    crowd = [Client(engine, voice, nfe, 1000 * args.seed + i) for i in range(clients)]
+    rounds = max(args.rounds, -(-args.least // clients))
+    run_clients(crowd, size, args.warm)  # graphs of the usual batches
+    before = engine.info()
+    seconds, requests = run_clients(crowd, size, rounds)
+    after = engine.info()
+    for c in crowd:
+        assert np.isfinite(c.samples[:256 * (min(SIZES.values()) - COND_FRAMES)]).all(), "NaN was spoken"
+    audio = sum(generated_seconds(r["frames"]) for r in requests)
+    latency = [r["latency_ms"] for r in requests]
+    return dict(size=size, nfe=nfe, clients=clients, batch_frames=after["batch_frames"], requests=len(requests),
+                seconds=seconds, audio_seconds=audio, throughput=audio / seconds,
+                latency_ms={p: float(np.percentile(latency, p)) for p in (50, 90, 99)},
+                wait_ms=statistics.median(r["wait_ms"] for r in requests),
+                batch=(after["calls"] - before["calls"]) / (after["batches"] - before["batches"]),
+                graphs=after["graphs"] - before["graphs"])
+
+
+HEAD = ("| size | NFE | batch frames | clients | audio-s per s | ms a request | latency p50 | p90 | p99 | "
+        "requests a batch | graphs |\n|---|---|---|---|---|---|---|---|---|---|---|")
+
+
+def show(row):
+    latency = " | ".join(f"{row['latency_ms'][p]:>7.1f}" for p in (50, 90, 99))
+    print(f"| {row['size']:<5} | {row['nfe']:>2} | {row['batch_frames']:>6} | {row['clients']:>3} | "
+          f"{row['throughput']:>7.1f} | {1e3 * row['seconds'] / row['requests']:>7.2f} | {latency} | "
+          f"{row['batch']:>5.2f} | {row['graphs']:>3} |", flush=True)
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0],
+                                formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument("--sizes", nargs="+", choices=[*SIZES, "mixed"], default=["M"])
+    p.add_argument("--nfe", nargs="+", type=int, default=[32, 16, 7])
+    p.add_argument("--clients", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32])
+    p.add_argument("--batch-frames", nargs="+", type=int, default=[0], help="how far the engine packs")
+    p.add_argument("--max-batch", type=int, default=16)
+    p.add_argument("--max-frames", type=int, default=0, help="0: room for the batch frames and the longest request")
+    p.add_argument("--rounds", type=int, default=2, help="requests of each client")
+    p.add_argument("--least", type=int, default=8, help="requests of all clients of a row")
+    p.add_argument("--warm", type=int, default=1, help="of them beforehand, not counted")
+    p.add_argument("--arch", default="F5TTS_v1_Base", help="random weights of this model")
+    p.add_argument("--model", metavar="FILE", help="a .f5 instead")
+    p.add_argument("--device", default="cuda")
+    p.add_argument("--precision", choices=["fp32", "fp16", "bf16"], default="fp16")
+    p.add_argument("--seed", type=int, default=int(time.time()))
+    p.add_argument("--commit", default=commit(), help="what the report says was measured")
+    p.add_argument("--json", metavar="FILE")
+    return p
+
+
+def main(argv=None):
+    args = options().parse_args(argv)
+    rows, samples = [], recording(np.random.default_rng(args.seed))
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.model or Path(folder) / "model.f5"
+        if not args.model:
+            f5file.write_model(path, args.arch, seed=args.seed, dtype="fp16" if args.precision == "fp16" else "fp32")
+        for i, batch_frames in enumerate(args.batch_frames):
+            room = args.max_frames or max(batch_frames or 16384, max(SIZES.values()) + 64)
+            with f5lib.Engine(path, args.device, args.precision, max_frames=room, max_batch=args.max_batch,
+                              max_evaluations=max(args.nfe), batch_frames=batch_frames) as engine:
+                if i == 0:
+                    info = engine.info()
+                    report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=info["device"],
+                                  model=info["name"], precision=args.precision, max_batch=args.max_batch, seed=args.seed)
+                    print(f"{info['device']}, f5tts {f5lib.library().f5_version().decode()} ({args.commit}), "
+                          f"{info['name']}, {args.precision}, max_batch {args.max_batch}, seed {args.seed}\n\n{HEAD}")
+                with engine.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+                    for size, nfe, clients in [(s, n, c) for s in args.sizes for n in args.nfe for c in args.clients]:
+                        rows.append(measure(engine, voice, size, nfe, clients, args))
+                        show(rows[-1])
+    if args.json:
+        Path(args.json).write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n")
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(0 if main() else 1)
