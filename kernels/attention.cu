@@ -9,6 +9,7 @@
  * result does not depend on the pack or the bucket, to the bit. The paths differ among each other by rounding. */
 #include "cuda/attention_f32.cuh"
 #include "cuda/attention_hopper.cuh"
+#include "cuda/attention_plan.h"
 #include "cuda/attention_portable.cuh"
 
 namespace {
@@ -16,6 +17,8 @@ namespace {
 /* ---- keys */
 
 template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const __grid_constant__ attention_device d) {
+    let_next_start();
+    wait_for_previous();
     const int64_t items = int64_t{d.rows} * d.prepared * 8, item = blockIdx.x * int64_t{256} + threadIdx.x;
     const int64_t head_row = (item < items ? item : items - 1) / 8; // whole warps stay: rows are summed across lanes
     const int part = threadIdx.x % 8, head = (int)(head_row % d.prepared), row = (int)(head_row / d.prepared);
@@ -32,31 +35,19 @@ template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const 
 
 /* ---- Hopper */
 
-/* A [rows,columns] tensor in boxes of 64 columns by a tile of keys, laid in shared memory as `swizzled` says. */
+/* A [rows,columns] tensor in boxes of 64 columns by 64 rows, laid in shared memory as `swizzled` says. */
 bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows,
                        int64_t columns) {
     using encode_fn = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
                                    const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
                                    CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
     const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
-    const cuuint32_t box[2] = {64, attention_hopper::kKeys}, step[2] = {1, 1};
+    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows}, step[2] = {1, 1};
     return reinterpret_cast<encode_fn>(c->encode_tensor_map)(
                map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
                const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
                CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
                CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
-/* Groups of 64 queries to a block, 2 or 3: the count whose last round of tiles wastes least of the device. */
-int choose_groups(int32_t rows, int32_t heads, int sm_count) {
-    int64_t best_cost = INT64_MAX;
-    int best = 2;
-    for (int groups = 2; groups <= 3; groups++) {
-        const int64_t tiles = int64_t{ceil_div(rows, groups * attention_hopper::kGroupQueries)} * heads;
-        const int64_t cost = ceil_div<int64_t>(tiles, sm_count) * groups;
-        if (cost < best_cost || (cost == best_cost && groups > best)) best_cost = cost, best = groups;
-    }
-    return best;
 }
 
 template <typename T, int groups>
@@ -66,7 +57,8 @@ f5_status attend_hopper(cuda_context *c, const attention_device &d, const attent
     const unsigned int blocks = (unsigned int)(most < c->sm_count ? most : c->sm_count);
     auto kernel = attention_hopper::attend<T, groups>;
     F5_TRY(cuda_allow_shared(c, "attention", kernel, shared));
-    return cuda_launch_early(c, "attention", kernel, dim3(blocks), attention_hopper::threads_for(groups), shared, d, maps);
+    return cuda_launch_early(c, "attention", kernel, dim3(blocks), attention_hopper::threads_for(groups), shared, d,
+                             maps);
 }
 
 /* ---- dispatch */
@@ -79,8 +71,8 @@ template <typename T> f5_status attend(cuda_context *c, const attention_args *a,
             (d.prepared && !tensor_map_encode(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
             return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
                            (int)width);
-        return choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
-                                                                : attend_hopper<T, 2>(c, d, maps);
+        return attention_choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
+                                                                          : attend_hopper<T, 2>(c, d, maps);
     }
     const dim3 grid(d.rows / attention_portable::kQueries + d.n_seq, d.heads);
     attention_portable::attend<T><<<grid, attention_portable::kThreads, 0, c->stream>>>(d);
@@ -118,8 +110,8 @@ extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
         using T = decltype(zero);
         if (d.prepared) {
             const int64_t items = int64_t{d.rows} * d.prepared * 8;
-            prepare_keys<T><<<(unsigned int)ceil_div<int64_t>(items, 256), 256, 0, c->stream>>>(d);
-            F5_TRY(cuda_launched(c, "attention"));
+            const dim3 blocks((unsigned int)ceil_div<int64_t>(items, 256));
+            F5_TRY(cuda_launch_early(c, "attention", prepare_keys<T>, blocks, 256, 0, d));
         }
         return attend<T>(c, a, d);
     });

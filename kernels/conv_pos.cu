@@ -1,10 +1,18 @@
-/* conv_pos.cu — within a group the convolution is a matrix product whose left operand is the tile of x seen through a
+/* conv_pos.cu — within a group the convolution is a matrix product whose one operand is the tile of x seen through a
  * window that slides one row per tap: the tile with its halo of 15 rows is staged once, the weights stream through
- * shared memory tap by tap, and the window moves by changing the address that fragments are loaded from.
- * Arithmetic bound: 2 rows dim gw 31 FLOP. 2812 rows, dim 1024 (gw 64): 11.4 GFLOP, 15 µs at 780 TFLOP/s; fragments
- * from shared memory allow at most about 2700 of the 4300 FLOP a cycle that the matrix unit has, so 23 µs here.
- * Weights: every block reads its group's 254 KB, 89 MB in all, from the L2. F32 and unusual widths: the F32 units. */
+ * shared memory tap by tap, and the window moves by changing the address that x is read from.
+ *
+ * Arithmetic bound: 2 rows dim gw 31 FLOP. 2812 rows, dim 1024 (gw 64): 11.4 GFLOP, 15 us at 780 TFLOP/s.
+ *
+ *   16-bit, groups of 64, on Hopper        cuda/conv_pos_hopper.cuh
+ *   16-bit, groups of 16, 48 and 64        conv_pos_mma
+ *   the rest                               the F32 units, cuda/conv_fma.cuh
+ *
+ * conv_pos_mma: fragments from shared memory allow at most about 2700 of the 4300 FLOP a cycle that the matrix unit
+ * has. Weights: every block reads its group's 254 KB, 89 MB in all, from the L2. */
 #include "cuda/conv_fma.cuh"
+#include "cuda/conv_pos_hopper.cuh"
+#include "cuda/mish.cuh"
 #include "cuda/ptx.cuh"
 
 static constexpr int kRows = 128; /* of a tile; a warp has 32 of them and all of the group's outputs */
@@ -21,12 +29,6 @@ typedef struct {
     const float *bias, *residual;
     void *y;
 } conv_pos_tensors;
-
-/* c tanh(ln(1 + e)) with e = exp c, which is c (e^2 + 2 e) / (e^2 + 2 e + 2); past 20 the fraction rounds to one. */
-static __device__ __forceinline__ float mish(float c) {
-    const float e = __expf(fminf(c, 20.0f)), n = e * (e + 2.0f);
-    return c * __fdividef(n, n + 2.0f);
-}
 
 template <typename T, int GW> struct conv_pos_shared {
     static constexpr int kPitch = GW + 8; /* elements; 16 bytes past the row: fragment loads without bank conflicts */
@@ -185,12 +187,13 @@ extern "C" f5_status conv_pos_cuda(cuda_context *c, const conv_pos_args *a) {
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
             switch (a->dim / CONV_POS_GROUPS) {
-            case 16:
-                return launch_mma<T, 16>(c, tensors, a->y_f32); /* demo */
-            case 48:
-                return launch_mma<T, 48>(c, tensors, a->y_f32); /* Small */
-            case 64:
-                return launch_mma<T, 64>(c, tensors, a->y_f32); /* Base */
+            case 16: /* demo */
+                return launch_mma<T, 16>(c, tensors, a->y_f32);
+            case 48: /* Small */
+                return launch_mma<T, 48>(c, tensors, a->y_f32);
+            case 64: /* Base */
+                return c->hopper && !c->force_portable ? conv_pos_hopper::run<T>(c, a)
+                                                       : launch_mma<T, 64>(c, tensors, a->y_f32);
             }
         }
         return launch_fma<T>(c, tensors, a->y_f32);

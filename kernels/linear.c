@@ -79,7 +79,7 @@ static f5_status check(const linear_args *a) {
             return F5_E_SHAPE;
         if ((a->pack ? pack_longest(a->pack) : a->rows) > a->max_position) return F5_E_SHAPE;
     }
-    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
+    if (a->type != F5_F32 || a->y_rounded) return F5_E_UNSUPPORTED;
     return F5_OK;
 }
 

@@ -1,5 +1,5 @@
-/* linear.cu — the matrix product: on Hopper by a kernel of our own, elsewhere and for the rest by cuBLASLt, whose
- * epilogues are completed by one pass over an F32 product.
+/* linear.cu — the matrix product: on Hopper and for rows of a mel frame's width by kernels of our own, elsewhere and
+ * for the rest by cuBLASLt, whose epilogues are completed by one pass over an F32 product.
  *
  * Floor: 2·rows·in·out FLOP. 2812 rows, 1024 -> 3072: 17.7 GFLOP, 23 µs at 775 TFLOP/s.
  *
@@ -7,6 +7,8 @@
  *   NONE, GELU_TANH, 16-bit y         on Hopper cuda/linear_hopper.cuh, where in and out are multiples of 64: all of it
  *   RESIDUAL, F32 y, 16-bit x and w   likewise
  *   ROPE, 16-bit y                    likewise
+ *   RESIDUAL of F32 without bias and  cuda/linear_short.cuh, y_rounded included: the model's input
+ *     gate, in <= 104
  *   NONE                              cuBLASLt, bias in its epilogue
  *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
  *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
@@ -25,6 +27,7 @@
 
 #include "cuda/launch.cuh"
 #include "cuda/linear_hopper.cuh"
+#include "cuda/linear_short.cuh"
 
 namespace {
 
@@ -358,18 +361,25 @@ f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) 
     });
 }
 
-} // namespace
+/* ---- rows of a mel frame's width, on every device; chosen by shape and types alone too */
 
-extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
-    const int32_t rows = a->pack ? a->pack->rows : a->rows;
-    if (rows < 0 || a->in < 1 || a->out < 1)
-        return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
-    if (a->epilogue == LINEAR_ROPE &&
-        (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192 || !a->rope))
-        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
-    if (rows == 0) return F5_OK;
-    if (has_hopper_kernel(c, a)) return linear_by_hopper(c, a, rows);
-    const bool y_f32 = a->epilogue == LINEAR_ROPE ? a->type == F5_F32 : a->y_f32 || a->type == F5_F32;
+bool has_short_kernel(const linear_args *a) {
+    return a->type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
+           a->in <= linear_short::kMostIn && a->in % 4 == 0 && a->out % 4 == 0 &&
+           ((uintptr_t)a->addend | (uintptr_t)a->y_rounded) % 16 == 0 && (!a->y_rounded || a->rounded_type != F5_F32);
+}
+
+f5_status linear_of_short_rows(cuda_context *c, const linear_args *a, int32_t rows) {
+    linear_short::args s = {};
+    s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.addend = a->addend;
+    s.y = static_cast<float *>(a->y), s.rounded = a->y_rounded, s.rows = rows, s.in = a->in, s.out = a->out;
+    return for_dtype(c, "linear", a->y_rounded ? a->rounded_type : F5_F32,
+                     [&](auto zero) { return linear_short::run<decltype(zero)>(c, s); });
+}
+
+/* ---- the rest */
+
+f5_status linear_by_blas(cuda_context *c, const linear_args *a, int32_t rows, bool y_f32) {
     product p = {};
     p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->type, p.f32_out = y_f32;
     p.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
@@ -381,4 +391,26 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     const bool direct = a->epilogue == LINEAR_NONE || (a->epilogue == LINEAR_GELU_TANH && !y_f32) ||
                         (a->epilogue == LINEAR_RESIDUAL && !a->gate && y_f32);
     return direct ? linear_direct(c, a, p) : linear_finished(c, a, p, y_f32);
+}
+
+} // namespace
+
+extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
+    const int32_t rows = a->pack ? a->pack->rows : a->rows;
+    if (rows < 0 || a->in < 1 || a->out < 1)
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
+    if (a->epilogue == LINEAR_ROPE &&
+        (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192 || !a->rope))
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
+    const bool y_f32 = a->epilogue == LINEAR_ROPE ? a->type == F5_F32 : a->y_f32 || a->type == F5_F32;
+    if (a->y_rounded && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: y_rounded is of an F32 y");
+    if (rows == 0) return F5_OK;
+    if (has_short_kernel(a)) return linear_of_short_rows(c, a, rows);
+    if (has_hopper_kernel(c, a))
+        F5_TRY(linear_by_hopper(c, a, rows));
+    else
+        F5_TRY(linear_by_blas(c, a, rows, y_f32));
+    if (!a->y_rounded) return F5_OK;
+    const cast_args cast = {int64_t{rows} * a->out, static_cast<const float *>(a->y), a->y_rounded, a->rounded_type};
+    return cast_cuda(c, &cast);
 }

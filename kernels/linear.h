@@ -14,7 +14,9 @@
  *                                     attention.h says; that op is then given rope_heads = 0
  *
  * Types: x and w are `type`; bias, gate, addend, rope are F32; y is F32 if y_f32, else `type` (ROPE: always `type`).
- * The reference takes F32 only (else F5_E_UNSUPPORTED). x, w, y 16-byte aligned; rows >= 0, in and out >= 1.
+ * y_rounded: where y is F32, y once more in rounded_type, for the op that reads it as an operand.
+ * The reference takes F32 only and no y_rounded (else F5_E_UNSUPPORTED).
+ * x, w, y, y_rounded 16-byte aligned; rows >= 0, in and out >= 1.
  * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it
  * each call rounds the bias anew. The reference does not read it. Rows of y that belong to no sequence are left as they
  * were or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own
@@ -43,6 +45,8 @@ typedef struct {
     int32_t rope_heads;       /* heads 0 .. rope_heads-1 are rotated (ROPE) */
     int32_t max_position;     /* rows of the rope table (ROPE) */
     void *y;                  /* [rows,out] F32 if y_f32, else type */
+    void *y_rounded;          /* [rows,out] rounded_type or NULL */
+    f5_dtype rounded_type;    /* of y_rounded */
     const void *bias_as_type; /* [out] type or NULL */
     linear_epilogue epilogue;
     f5_dtype type; /* of x and w */

@@ -10,7 +10,6 @@ static constexpr float kEps = 1e-6f;
 /* y = n * (add + scale) + shift, add being 1 for AdaLN. */
 typedef struct {
     int rows, dim;
-    const float *scale, *shift;
     float add;
 } norm_row_args;
 
@@ -18,9 +17,12 @@ static __device__ __forceinline__ float reciprocal_deviation(float squares, int 
     return 1.0f / sqrtf(squares / (float)dim + kEps);
 }
 
-/* D = 128 * CHUNKS: lane l holds elements 4 l .. 4 l + 3 of every 128. */
+/* D = 128 * CHUNKS: lane l holds elements 4 l .. 4 l + 3 of every 128. scale and shift are `restrict`, or each load of
+ * them would wait for the store before it. */
 template <typename T, int CHUNKS>
-__global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a, const float *x, T *y) {
+__global__ void __launch_bounds__(32 * kWarps)
+    norm_warp_per_row(norm_row_args a, const float *x, const float *__restrict__ scale_of,
+                      const float *__restrict__ shift_of, T *y) {
     const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
     let_next_start();
     wait_for_previous();
@@ -49,8 +51,8 @@ __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a
 #pragma unroll
     for (int i = 0; i < CHUNKS; i++) {
         float scale[4], shift[4], out[4];
-        load_vec(scale, a.scale + 128 * i + 4 * lane);
-        load_vec(shift, a.shift + 128 * i + 4 * lane);
+        load_vec(scale, scale_of + 128 * i + 4 * lane);
+        load_vec(shift, shift_of + 128 * i + 4 * lane);
 #pragma unroll
         for (int e = 0; e < 4; e++) out[e] = v[i][e] * factor * (a.add + scale[e]) + shift[e];
         store_vec(to + 128 * i, out);
@@ -59,7 +61,8 @@ __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row(norm_row_args a
 
 /* Any D: the row is read three times, the last two from cache. */
 template <typename T>
-__global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row_any(norm_row_args a, const float *x, T *y) {
+__global__ void __launch_bounds__(32 * kWarps)
+    norm_warp_per_row_any(norm_row_args a, const float *x, const float *scale, const float *shift, T *y) {
     const int row = blockIdx.x * kWarps + threadIdx.x / 32, lane = threadIdx.x % 32;
     let_next_start();
     wait_for_previous();
@@ -73,7 +76,7 @@ __global__ void __launch_bounds__(32 * kWarps) norm_warp_per_row_any(norm_row_ar
     for (int d = lane; d < a.dim; d += 32) squares += (from[d] - mean) * (from[d] - mean);
     const float factor = reciprocal_deviation(lanes_sum(squares), a.dim);
     for (int d = lane; d < a.dim; d += 32)
-        to[d] = from_float<T>((from[d] - mean) * factor * (a.add + a.scale[d]) + a.shift[d]);
+        to[d] = from_float<T>((from[d] - mean) * factor * (a.add + scale[d]) + shift[d]);
 }
 
 extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
@@ -81,7 +84,7 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
     if (a->rows < 0 || a->dim < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "norm: %d rows of %d do not exist", a->rows, a->dim);
     if (a->rows == 0) return F5_OK;
-    const norm_row_args args = {a->rows, a->dim, a->scale, a->shift, a->one_plus_scale ? 1.0f : 0.0f};
+    const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f};
     const int blocks = ceil_div(a->rows, kWarps), threads = 32 * kWarps;
     return for_dtype(c, "norm", a->type, [&](auto zero) {
         using T = decltype(zero);
@@ -100,6 +103,7 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
             kernel = norm_warp_per_row<T, 8>;
             break;
         }
-        return cuda_launch_early(c, "norm", kernel, dim3(blocks), threads, 0, args, a->x, static_cast<T *>(a->y));
+        return cuda_launch_early(c, "norm", kernel, dim3(blocks), threads, 0, args, a->x, a->scale, a->shift,
+                                 static_cast<T *>(a->y));
     });
 }

@@ -25,6 +25,7 @@ static f5_status input_embed(const stage_context *c, const dit_buffers *b, const
     const dit_weights *w = &c->model->dit;
     ops *o = c->ops;
     int32_t D = c->model->config.dim;
+    void *operand = o->type == F5_F32 ? b->h : b->normed; /* h as the convolution reads it */
     F5_TRY(o->linear(o, "input",
                      &(linear_args){.pack = pack,
                                     .in = MEL_BANDS,
@@ -33,14 +34,10 @@ static f5_status input_embed(const stage_context *c, const dit_buffers *b, const
                                     .w = w->input_x.w,
                                     .addend = base,
                                     .y = b->h,
+                                    .y_rounded = operand == b->h ? NULL : operand,
+                                    .rounded_type = o->type,
                                     .epilogue = LINEAR_RESIDUAL,
                                     .y_f32 = true}));
-    const void *operand = b->h;
-    if (o->type != F5_F32) {
-        cast_args cast = {.n = (int64_t)pack->rows * D, .x = b->h, .y = b->normed, .type = o->type};
-        F5_TRY(o->cast(o, "cast", &cast));
-        operand = b->normed;
-    }
     F5_TRY(o->conv_pos(o, "conv_pos0",
                        &(conv_pos_args){.pack = pack,
                                         .dim = D,

@@ -1,12 +1,22 @@
 /* attention_hopper.cuh — flash attention for sm_90a: one warp feeds tiles by the copy engine, two or three warpgroups
  * of 64 queries each multiply them (the roles of FlashAttention-3).
  *
- *   producer    K0 V0 K1 V1 ...         two stages of each; a full and an empty barrier per stage
+ *   producer    Q  K0 V0 K1 V1 ...      two buffers of queries, three stages of keys and of values; a full and an empty
+ *                                       barrier each
  *   group g     S = Q K0, softmax; then per tile  { S' = Q Kj | O += P Vj-1 }  softmax S' while the product runs
  *
- * Within a group the product of one tile overlaps the softmax of the next; among groups a ring of named barriers lets
- * one issue its products while the others are at their exponentials. Blocks stay for the whole launch and take tiles of
- * queries in turn, those of one head side by side so that they share keys in L2.
+ * Within a group the product of one tile overlaps the softmax of the next; among groups a ring of named barriers hands
+ * the turn to issue products round. Blocks stay for the whole launch and take tiles of queries in turn, those of one
+ * head side by side so that they share keys in L2; the queries of the next tile arrive while this one is multiplied.
+ *
+ * Two things that the compiler must be led to (look for them in the SASS):
+ *   - wgmma_wait<0> for O stands behind a branch that the softmax decides. Nothing else keeps ptxas from moving the
+ * wait up in front of the softmax, which uses none of its results, and with it the overlap is gone.
+ *   - what steers the loop is uniform() in all lanes, so that descriptors and barrier addresses live in uniform
+ *     registers and a turn's products are issued back to back.
+ *
+ * Keys are counted in tiles of 128 from the start of the sequence, the rest rounded up to 32, 64, 96 or 128; a query's
+ * bits depend on nothing else, neither on the groups of a block nor on who has the other rows.
  *
  * Floor: 4·64·N·N FLOP a head and sequence, one exponential per 256 of them. 2 x 16 heads x 1406: 16.2 GFLOP, 21 µs at
  * 775 TFLOP/s; exponentials 17 µs at 16 a cycle and multiprocessor, so the two have to overlap. */
@@ -16,18 +26,24 @@
 #include <cuda.h>
 
 #include "attention_rows.cuh"
-#include "ptx.cuh"
+#include "wgmma.cuh"
 
 namespace attention_hopper {
 
-constexpr int kGroupQueries = 64, kKeys = 128, kStages = 2;
-constexpr int kKeyTileBytes = kKeys * 128, kQueryTileBytes = kGroupQueries * 128;
+constexpr int kGroupQueries = 64, kKeys = 128, kBoxRows = 64; /* the copy engine brings 64 rows at a time */
+constexpr int kKeyStages = 3, kQueryStages = 2;
+constexpr int kBoxBytes = kBoxRows * 128, kKeyTileBytes = kKeys * 128, kQueryTileBytes = kGroupQueries * 128;
+static_assert(kKeyTileBytes == 2 * kBoxBytes && kQueryTileBytes == kBoxBytes, "boxes to a tile");
+
+/* The maximum that weights are relative to is raised only when they could pass 2^kSlack. Mathematically the same, since
+ * the sum is relative to it too; far from the limits of F32 sums and 16-bit weights; and most tiles leave O alone. */
+constexpr float kSlack = 8.0f;
 
 constexpr int threads_for(int groups) {
     return (groups + 1) * 128;
 }
 constexpr int shared_bytes_for(int groups) {
-    return 1024 + groups * kQueryTileBytes + 2 * kStages * kKeyTileBytes; /* 1024 to align */
+    return 1024 + kQueryStages * groups * kQueryTileBytes + 2 * kKeyStages * kKeyTileBytes; /* 1024 for barriers */
 }
 /* Registers a thread: the block's share of 64 K, moved from the producer to the groups. */
 __host__ __device__ constexpr int producer_registers(int groups) {
@@ -39,7 +55,7 @@ __host__ __device__ constexpr int group_registers(int groups) {
 static_assert(128 * (producer_registers(2) + 2 * group_registers(2)) <= 65536, "register file");
 static_assert(128 * (producer_registers(3) + 3 * group_registers(3)) <= 65536, "register file");
 
-/* Where tiles of keys and values come from: [rows, heads*64] and [rows, 3*heads*64] as the copy engine sees them. */
+/* Where tiles come from: [rows, prepared*64] and [rows, 3*heads*64] as the copy engine sees them. */
 struct tensor_maps {
     CUtensorMap keys; /* the prepared ones */
     CUtensorMap qkv;
@@ -48,19 +64,26 @@ struct tensor_maps {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 struct barriers {
-    uint64_t keys_full[kStages], keys_empty[kStages];
-    uint64_t values_full[kStages], values_empty[kStages];
+    uint64_t queries_full[kQueryStages], queries_empty[kQueryStages];
+    uint64_t keys_full[kKeyStages], keys_empty[kKeyStages];
+    uint64_t values_full[kKeyStages], values_empty[kKeyStages];
     uint64_t tail; /* a last tile of values, before its rows past the end are cleared */
 };
+static_assert(sizeof(barriers) <= 1024, "shared_bytes_for");
 
-/* The place of a tile in the ring of stages. */
-struct stage_counter {
+/* A place in a ring of stages, and the parity that its barriers have this time round. */
+template <int stages> struct ring {
     int stage = 0;
     uint32_t parity = 0;
     __device__ __forceinline__ void next() {
-        if (++stage == kStages) stage = 0, parity ^= 1;
+        if (++stage == stages) stage = 0, parity ^= 1;
     }
 };
+
+/* x, which is the same in all lanes, in a way that shows the compiler that it is. */
+__device__ __forceinline__ int uniform(int x) {
+    return (int)__reduce_or_sync(0xffffffffu, (unsigned int)x);
+}
 
 /* Named barriers: 0 is __syncthreads; each group's own; each group's turn to issue products. */
 __device__ __forceinline__ int own_barrier(int group) {
@@ -70,41 +93,86 @@ __device__ __forceinline__ int turn_barrier(int group) {
     return 4 + group;
 }
 
-/* ---- producer: one warp, converged throughout */
-template <int groups>
-__device__ __forceinline__ void feed(const attention_device &d, const tensor_maps &maps, unsigned char *key_tiles,
-                                     unsigned char *value_tiles, barriers *b) {
-    const int lane = threadIdx.x % 32, per_head = count_tiles(d.offsets, d.n_seq, groups * kGroupQueries);
-    stage_counter at;
-    uint32_t tail_parity = 0;
-    for (int work = blockIdx.x; work < per_head * d.heads; work += gridDim.x) {
-        const int head = work / per_head;
+/* ---- work: tiles of `groups` times 64 queries of one head; block b takes b, b + blocks, ... */
+
+struct work_item {
+    int head, begin, length, first; /* the sequence's first row and rows; the tile's first row in it */
+};
+
+template <int groups> struct work_list {
+    int per_head, count;
+    __device__ __forceinline__ explicit work_list(const attention_device &d) {
+        per_head = uniform(count_tiles(d.offsets, d.n_seq, groups * kGroupQueries));
+        count = per_head * d.heads;
+    }
+    __device__ __forceinline__ work_item at(const attention_device &d, int work) const {
         query_tile t;
         find_tile(&t, d.offsets, d.n_seq, groups * kGroupQueries, work % per_head);
-        const bool prepared = head < d.prepared;
-        const CUtensorMap *key_map = prepared ? &maps.keys : &maps.qkv;
-        const int key_column = (prepared ? head : d.heads + head) * 64, value_column = (2 * d.heads + head) * 64;
+        return {work / per_head, uniform(t.begin), uniform(t.length), uniform(t.first)};
+    }
+};
 
+/* Keys that the last tile of a sequence is multiplied by, a multiple of 32; an only tile is multiplied whole. */
+__device__ __forceinline__ int width_of_last(int length) {
+    return length < kKeys ? kKeys : ceil_div(length % kKeys, 32) * 32;
+}
+
+/* ---- producer: one warp, converged throughout */
+
+/* Copies `live` rows of 64 columns, or 64 or 128 with what follows them, and lets `full` know. By one lane. */
+__device__ __forceinline__ void copy_tile(unsigned char *tile, const CUtensorMap *map, int column, int row, int live,
+                                          uint64_t *full) {
+    const bool both = live > kBoxRows;
+    barrier_expect(full, both ? 2 * kBoxBytes : kBoxBytes);
+    tensor_load(tile, map, column, row, full);
+    if (both) tensor_load(tile + kBoxBytes, map, column, row + kBoxRows, full);
+}
+
+template <int groups>
+__device__ __forceinline__ void feed(const attention_device &d, const tensor_maps &maps, unsigned char *query_tiles,
+                                     unsigned char *key_tiles, unsigned char *value_tiles, barriers *b) {
+    const int lane = threadIdx.x % 32;
+    const work_list<groups> list(d);
+    ring<kQueryStages> queries_at;
+    ring<kKeyStages> at;
+    uint32_t tail_parity = 0;
+    for (int work = blockIdx.x; work < list.count; work += gridDim.x) {
+        const work_item t = list.at(d, work);
+        const bool prepared = t.head < d.prepared;
+        const CUtensorMap *key_map = prepared ? &maps.keys : &maps.qkv;
+        const int key_column = (prepared ? t.head : d.heads + t.head) * 64, value_column = (2 * d.heads + t.head) * 64;
+
+        // queries, a box to a group; rows past the end are multiplied like others and not stored
+        barrier_wait(&b->queries_empty[queries_at.stage], queries_at.parity ^ 1);
+        if (lane == 0) {
+            unsigned char *tiles = query_tiles + queries_at.stage * groups * kQueryTileBytes;
+            uint64_t *full = &b->queries_full[queries_at.stage];
+            barrier_expect(full, groups * kQueryTileBytes);
+#pragma unroll
+            for (int g = 0; g < groups; g++)
+                tensor_load(tiles + g * kQueryTileBytes, &maps.qkv, t.head * 64, t.begin + t.first + g * kGroupQueries,
+                            full);
+        }
+        queries_at.next();
+
+        // keys and values
         for (int first = 0; first < t.length; first += kKeys, at.next()) {
-            unsigned char *key_tile = key_tiles + at.stage * kKeyTileBytes;
             unsigned char *value_tile = value_tiles + at.stage * kKeyTileBytes;
+            const int live = t.length - first, row = t.begin + first;
             barrier_wait(&b->keys_empty[at.stage], at.parity ^ 1);
-            if (lane == 0) {
-                barrier_expect(&b->keys_full[at.stage], kKeyTileBytes);
-                tensor_load(key_tile, key_map, key_column, t.begin + first, &b->keys_full[at.stage]);
-            }
+            if (lane == 0)
+                copy_tile(key_tiles + at.stage * kKeyTileBytes, key_map, key_column, row, live,
+                          &b->keys_full[at.stage]);
             barrier_wait(&b->values_empty[at.stage], at.parity ^ 1);
-            const int live = t.length - first;
-            uint64_t *filled = live < kKeys ? &b->tail : &b->values_full[at.stage];
-            if (lane == 0) {
-                barrier_expect(filled, kKeyTileBytes);
-                tensor_load(value_tile, &maps.qkv, value_column, t.begin + first, filled);
-            }
+            if (lane == 0)
+                copy_tile(value_tile, &maps.qkv, value_column, row, live,
+                          live < kKeys ? &b->tail : &b->values_full[at.stage]);
             if (live < kKeys) {
                 // rows past the end belong to others and may hold anything: 0 * NaN must not reach the output
                 barrier_wait(&b->tail, tail_parity);
                 tail_parity ^= 1;
-                for (int chunk = live * 8 + lane; chunk < kKeys * 8; chunk += 32)
+                const int width = width_of_last(t.length);
+                for (int chunk = live * 8 + lane; chunk < width * 8; chunk += 32)
                     reinterpret_cast<uint4 *>(value_tile)[chunk] = make_uint4(0, 0, 0, 0);
                 shared_fence_async();
                 __syncwarp();
@@ -121,26 +189,28 @@ struct softmax_state {
     float top[2], sum[2], shrink[2];
 };
 
-/* scores [64,128] become weights; the state moves on; shrink is what the output so far must be multiplied by. */
-__device__ __forceinline__ void soften(float (&s)[64], softmax_state &state, int left) {
-    if (left < kKeys) {
+/* scores [64,width], of which the first `live` columns count, become weights; the state moves on; shrink is what the
+ * output so far must be multiplied by. */
+template <int width> __device__ __forceinline__ void soften(float (&s)[width / 2], softmax_state &state, int live) {
+    if (live < width) {
         const int column = threadIdx.x % 4 * 2;
 #pragma unroll
-        for (int i = 0; i < 64; i++)
-            if (i / 4 * 8 + i % 2 + column >= left) s[i] = -INFINITY;
+        for (int i = 0; i < width / 2; i++)
+            if (i / 4 * 8 + i % 2 + column >= live) s[i] = -INFINITY;
     }
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        float highest = state.top[r];
+        float highest = fmaxf(s[2 * r], s[2 * r + 1]);
 #pragma unroll
-        for (int i = 0; i < 64; i += 4) highest = fmaxf(highest, fmaxf(s[i + 2 * r], s[i + 2 * r + 1]));
+        for (int i = 4; i < width / 2; i += 4) highest = fmaxf(highest, fmaxf(s[i + 2 * r], s[i + 2 * r + 1]));
         highest = lanes_max<4>(highest);
-        const float shift = highest * kScoreScale;
-        state.shrink[r] = ex2(fmaf(state.top[r], kScoreScale, -shift));
-        state.top[r] = highest;
+        const float was = state.top[r];
+        if (highest > was + kSlack / kScoreScale) state.top[r] = highest;
+        const float shift = state.top[r] * kScoreScale;
+        state.shrink[r] = ex2((was - state.top[r]) * kScoreScale);
         float added[2] = {};
 #pragma unroll
-        for (int i = 0; i < 64; i += 4)
+        for (int i = 0; i < width / 2; i += 4)
 #pragma unroll
             for (int j = 0; j < 2; j++) {
                 s[i + 2 * r + j] = ex2(fmaf(s[i + 2 * r + j], kScoreScale, -shift));
@@ -150,132 +220,232 @@ __device__ __forceinline__ void soften(float (&s)[64], softmax_state &state, int
     }
 }
 
-/* Issues S = Q K^T, [64,128] over 64. */
-template <typename T> __device__ __forceinline__ void issue_scores(float (&s)[64], uint64_t q, uint64_t k) {
+/* Issues S = Q K^T, [64,width] over 64. q, k: lower words of tile descriptors; v alike. */
+template <typename T, int width>
+__device__ __forceinline__ void issue_scores(float (&s)[width / 2], uint32_t q, uint32_t k) {
 #pragma unroll
     for (int step = 0; step < 4; step++)
-        wgmma_64x128<T>(s, q + step * kStepAlongRow, k + step * kStepAlongRow, step > 0);
+        wgmma_64xn<T, width>(s, descriptor_of(q + step * (uint32_t)kStepAlongRow),
+                             descriptor_of(k + step * (uint32_t)kStepAlongRow), step > 0);
     wgmma_commit();
 }
 
-/* Issues O += P V, [64,64] over 128. */
-template <typename T>
-__device__ __forceinline__ void issue_output(float (&o)[32], const uint32_t (&p)[32], uint64_t v, bool keep) {
+/* Issues O += P V, [64,64] over width. */
+template <typename T, int width>
+__device__ __forceinline__ void issue_output(float (&o)[32], const uint32_t (&p)[width / 4], uint32_t v) {
 #pragma unroll
-    for (int step = 0; step < 8; step++)
-        wgmma_64x64<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3], v + step * kStepDownRows,
-                       keep || step > 0);
+    for (int step = 0; step < width / 16; step++)
+        wgmma_64x64<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
+                       descriptor_of(v + step * (uint32_t)kStepDownRows), true);
     wgmma_commit();
 }
 
-/* Weights as A fragments: accumulator order is fragment order, two at a time. */
-template <typename T> __device__ __forceinline__ void pack_weights(uint32_t (&p)[32], const float (&s)[64]) {
+/* Four neighbouring lanes hold four words each: word n of lane l goes to lane n as its word l. */
+__device__ __forceinline__ void transpose_words(uint32_t (&w)[4]) {
 #pragma unroll
-    for (int i = 0; i < 32; i++) p[i] = pack2<T>(s[2 * i], s[2 * i + 1]);
-}
-
-template <typename T, int groups>
-__device__ __forceinline__ void multiply(const attention_device &d, int group, unsigned char *query_bytes,
-                                         const unsigned char *key_tiles, const unsigned char *value_tiles,
-                                         barriers *b) {
-    const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
-    const int next_group = group + 1 == groups ? 0 : group + 1;
-    const int per_head = count_tiles(d.offsets, d.n_seq, groups * kGroupQueries);
-    const uint64_t q = tile_descriptor(query_bytes), k0 = tile_descriptor(key_tiles), v0 = tile_descriptor(value_tiles);
-    constexpr uint64_t stage_step = kKeyTileBytes >> 4;
-    stage_counter keys_at, values_at;
-    if (group == groups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
-
-    for (int work = blockIdx.x; work < per_head * d.heads; work += gridDim.x) {
-        const int head = work / per_head;
-        query_tile t;
-        find_tile(&t, d.offsets, d.n_seq, groups * kGroupQueries, work % per_head);
-        t.first += group * kGroupQueries;
-
-        // queries: made ready on their way into shared memory
+    for (int step = 1; step <= 2; step *= 2) {
+        const bool upper = threadIdx.x & step;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            const int part = thread % 8, row = thread / 8 + i * 16;
-            float x[8];
-            load_query<T>(x, d, t, row, head, part);
-            store8(reinterpret_cast<T *>(query_bytes + swizzled(row, part)), x);
+            if (i & step) continue;
+            const uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? w[i] : w[i + step], step);
+            if (upper)
+                w[i] = got;
+            else
+                w[i + step] = got;
         }
-        shared_fence_async();
-        named_sync(own_barrier(group), 128);
+    }
+}
 
-        float s[64], o[32];
-        uint32_t p[32];
-        softmax_state state = {{-INFINITY, -INFINITY}, {0.0f, 0.0f}, {0.0f, 0.0f}};
-#pragma unroll
-        for (int i = 0; i < 32; i++) o[i] = 0.0f;
+/* One group at work: its place in the rings, and the tile in its registers. */
+template <typename T, int groups> struct group_state {
+    const attention_device &d;
+    barriers *b;
+    const int group, lane;
+    uint32_t q, keys, values; /* descriptors: this group's queries; stage 0 */
+    ring<kKeyStages> keys_at, values_at;
+    float o[32];    /* [64,64] output so far */
+    uint32_t p[32]; /* [64,128] weights of the last tile, as A fragments: accumulator order is fragment order */
+    softmax_state state;
 
-        // first tile of keys
-        barrier_wait(&b->keys_full[keys_at.stage], keys_at.parity);
-        wgmma_hold(s);
-        wgmma_fence();
-        issue_scores<T>(s, q, k0 + keys_at.stage * stage_step);
-        wgmma_wait<0>();
-        wgmma_hold(s);
+    __device__ __forceinline__ void take_turn() { named_sync(turn_barrier(group), 256); }
+    __device__ __forceinline__ void pass_turn() {
+        named_arrive(turn_barrier(group + 1 == groups ? 0 : group + 1), 256);
+    }
+    __device__ __forceinline__ uint32_t key_tile() const { return keys + keys_at.stage * (kKeyTileBytes >> 4); }
+    __device__ __forceinline__ uint32_t value_tile() const { return values + values_at.stage * (kKeyTileBytes >> 4); }
+    __device__ __forceinline__ void wait_keys() const { barrier_wait(&b->keys_full[keys_at.stage], keys_at.parity); }
+    __device__ __forceinline__ void wait_values() const {
+        barrier_wait(&b->values_full[values_at.stage], values_at.parity);
+    }
+    __device__ __forceinline__ void release_keys() {
         if (lane == 0) barrier_arrive(&b->keys_empty[keys_at.stage]);
         keys_at.next();
-        soften(s, state, t.length);
-        pack_weights<T>(p, s);
-
-        // scores of this tile beside the output of the last one
-        for (int first = kKeys; first < t.length; first += kKeys) {
-            barrier_wait(&b->keys_full[keys_at.stage], keys_at.parity);
-            barrier_wait(&b->values_full[values_at.stage], values_at.parity); // asked for before these keys
-            named_sync(turn_barrier(group), 256);
-            wgmma_hold(s);
-            wgmma_hold(o);
-            wgmma_fence();
-            issue_scores<T>(s, q, k0 + keys_at.stage * stage_step);
-            issue_output<T>(o, p, v0 + values_at.stage * stage_step, true);
-            named_arrive(turn_barrier(next_group), 256);
-            wgmma_wait<1>();
-            wgmma_hold(s);
-            if (lane == 0) barrier_arrive(&b->keys_empty[keys_at.stage]);
-            keys_at.next();
-            soften(s, state, t.length - first);
-            wgmma_wait<0>();
-            wgmma_hold(o);
-            if (lane == 0) barrier_arrive(&b->values_empty[values_at.stage]);
-            values_at.next();
-#pragma unroll
-            for (int i = 0; i < 32; i++) o[i] *= state.shrink[i / 2 % 2];
-            pack_weights<T>(p, s);
-        }
-
-        // output of the last tile
-        barrier_wait(&b->values_full[values_at.stage], values_at.parity);
-        wgmma_hold(o);
-        wgmma_fence();
-        issue_output<T>(o, p, v0 + values_at.stage * stage_step, true);
-        wgmma_wait<0>();
-        wgmma_hold(o);
+    }
+    __device__ __forceinline__ void release_values() {
         if (lane == 0) barrier_arrive(&b->values_empty[values_at.stage]);
         values_at.next();
+    }
+    template <int width> __device__ __forceinline__ void pack_weights(const float (&s)[width / 2]) {
+#pragma unroll
+        for (int i = 0; i < width / 4; i++) p[i] = pack2<T>(s[2 * i], s[2 * i + 1]);
+    }
 
-        // divide by the sum; through the queries' memory, so that whole rows are stored
-        named_sync(own_barrier(group), 128);
+    /* The first tile of keys: nothing to overlap with. */
+    __device__ __forceinline__ void first_tile(int live) {
+        float s[kKeys / 2];
+        wait_keys();
+        take_turn();
+        wgmma_hold(s);
+        wgmma_fence();
+        issue_scores<T, kKeys>(s, q, key_tile());
+        pass_turn();
+        wgmma_wait<0>();
+        wgmma_hold(s);
+        release_keys();
+        soften<kKeys>(s, state, live);
+        pack_weights<kKeys>(s);
+    }
+
+    /* A further one: its scores beside the output of the tile before, which was whole. */
+    template <int width> __device__ __forceinline__ void next_tile(int live) {
+        float s[width / 2];
+        wait_keys();
+        wait_values(); // asked for before these keys
+        take_turn();
+        wgmma_hold(s);
+        wgmma_hold(o);
+        wgmma_fence();
+        issue_scores<T, width>(s, q, key_tile());
+        issue_output<T, kKeys>(o, p, value_tile());
+        pass_turn();
+        wgmma_wait<1>();
+        wgmma_hold(s);
+        release_keys();
+        soften<width>(s, state, live);
+
+        // the output: shrunk where a maximum rose (by 1, exactly, in the rows of the warp where none did)
+        if (__any_sync(0xffffffffu, state.shrink[0] != 1.0f || state.shrink[1] != 1.0f)) {
+            wgmma_wait<0>();
+            wgmma_hold(o);
+#pragma unroll
+            for (int i = 0; i < 32; i++) o[i] *= state.shrink[i / 2 % 2];
+        }
+        wgmma_wait<0>();
+        wgmma_hold(o);
+        release_values();
+        pack_weights<width>(s);
+    }
+
+    /* The output of the last tile. */
+    template <int width> __device__ __forceinline__ void last_output() {
+        uint32_t weights[width / 4];
+#pragma unroll
+        for (int i = 0; i < width / 4; i++) weights[i] = p[i];
+        wait_values();
+        take_turn();
+        wgmma_hold(o);
+        wgmma_fence();
+        issue_output<T, width>(o, weights, value_tile());
+        pass_turn();
+        wgmma_wait<0>();
+        wgmma_hold(o);
+        release_values();
+    }
+    template <int width> __device__ __forceinline__ void last_tile(int live) {
+        next_tile<width>(live);
+        last_output<width>();
+    }
+
+    /* All keys of a sequence of this length. */
+    __device__ __forceinline__ void attend_keys(int length) {
+        state = {{-INFINITY, -INFINITY}, {0.0f, 0.0f}, {0.0f, 0.0f}};
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] = 0.0f;
+        const int whole = length / kKeys, rest = length % kKeys;
+        if (whole == 0) {
+            first_tile(rest);
+            last_output<kKeys>();
+            return;
+        }
+        first_tile(kKeys);
+#pragma unroll 1
+        for (int tile = 1; tile < whole; tile++) next_tile<kKeys>(kKeys);
+        if (rest == 0)
+            last_output<kKeys>();
+        else if (rest <= 32)
+            last_tile<32>(rest);
+        else if (rest <= 64)
+            last_tile<64>(rest);
+        else if (rest <= 96)
+            last_tile<96>(rest);
+        else
+            last_tile<128>(rest);
+    }
+
+    /* Divides by the sum and stores, 16 bytes a lane: four lanes have 64 bytes of a row between them. */
+    __device__ __forceinline__ void store(const work_item &t) const {
+        const int warp = threadIdx.x % 128 / 32;
 #pragma unroll
         for (int r = 0; r < 2; r++) {
             const float scale = 1.0f / lanes_sum<4>(state.sum[r]);
-            const int row = warp * 16 + lane / 4 + r * 8;
+            const int row = t.first + group * kGroupQueries + warp * 16 + lane / 4 + r * 8;
+            T *y = static_cast<T *>(d.y) + (int64_t(t.begin + row) * d.heads + t.head) * 64 + lane % 4 * 8;
 #pragma unroll
-            for (int n = 0; n < 8; n++)
-                *reinterpret_cast<uint32_t *>(query_bytes + swizzled(row, n) + lane % 4 * 4) =
-                    pack2<T>(o[4 * n + 2 * r] * scale, o[4 * n + 2 * r + 1] * scale);
-        }
-        named_sync(own_barrier(group), 128);
+            for (int half = 0; half < 2; half++) {
+                uint32_t words[4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            // the chunk that this thread fills with queries next time: no barrier is needed in between
-            const int part = thread % 8, row = thread / 8 + i * 16;
-            if (t.first + row >= t.length) continue;
-            T *y = static_cast<T *>(d.y) + (int64_t(t.begin + t.first + row) * d.heads + head) * 64 + part * 8;
-            *reinterpret_cast<uint4 *>(y) = *reinterpret_cast<const uint4 *>(query_bytes + swizzled(row, part));
+                for (int n = 0; n < 4; n++) {
+                    const int i = 16 * half + 4 * n + 2 * r;
+                    words[n] = pack2<T>(o[i] * scale, o[i + 1] * scale);
+                }
+                transpose_words(words);
+                if (row < t.length)
+                    *reinterpret_cast<uint4 *>(y + half * 32) = make_uint4(words[0], words[1], words[2], words[3]);
+            }
         }
+    }
+};
+
+/* RMSNorm and RoPE of a group's queries, in place. */
+template <typename T>
+__device__ __forceinline__ void prepare_queries(const attention_device &d, const work_item &t, int group,
+                                                unsigned char *tile) {
+    const int thread = threadIdx.x % 128;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const int part = thread % 8, row = thread / 8 + i * 16;
+        const int position = min(t.first + group * kGroupQueries + row, t.length - 1);
+        T *at = reinterpret_cast<T *>(tile + swizzled(row, part));
+        float x[8];
+        load8(x, at);
+        prepare_row(x, part, d.q_norm, t.head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
+        store8(at, x);
+    }
+    shared_fence_async();
+    named_sync(own_barrier(group), 128);
+}
+
+template <typename T, int groups>
+__device__ __forceinline__ void multiply(const attention_device &d, int group, unsigned char *query_tiles,
+                                         const unsigned char *key_tiles, const unsigned char *value_tiles,
+                                         barriers *b) {
+    const int lane = threadIdx.x % 32;
+    const work_list<groups> list(d);
+    ring<kQueryStages> queries_at;
+    group_state<T, groups> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
+    if (group == groups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
+
+    for (int work = blockIdx.x; work < list.count; work += gridDim.x) {
+        const work_item t = list.at(d, work);
+        unsigned char *queries = query_tiles + (queries_at.stage * groups + group) * kQueryTileBytes;
+        barrier_wait(&b->queries_full[queries_at.stage], queries_at.parity);
+        if (t.head < d.rope_heads || d.q_norm) prepare_queries<T>(d, t, group, queries);
+        g.q = descriptor_low(queries);
+        g.attend_keys(t.length);
+        if (lane == 0) barrier_arrive(&b->queries_empty[queries_at.stage]);
+        queries_at.next();
+        g.store(t);
     }
     if (group == 0) named_sync(turn_barrier(0), 256); // takes the turn that nobody needs any more
 }
@@ -286,20 +456,23 @@ template <typename T, int groups>
 __global__ void __launch_bounds__(threads_for(groups), 1)
     attend(const __grid_constant__ attention_device d, const __grid_constant__ tensor_maps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    extern __shared__ unsigned char dynamic_shared[];
-    __shared__ barriers b;
-    unsigned char *tiles = dynamic_shared + (-shared_address(dynamic_shared) & 1023u);
-    unsigned char *key_tiles = tiles, *value_tiles = key_tiles + kStages * kKeyTileBytes;
-    unsigned char *query_tiles = value_tiles + kStages * kKeyTileBytes;
+    extern __shared__ __align__(1024) unsigned char tiles[];
+    unsigned char *key_tiles = tiles, *value_tiles = key_tiles + kKeyStages * kKeyTileBytes;
+    unsigned char *query_tiles = value_tiles + kKeyStages * kKeyTileBytes;
+    barriers *b = reinterpret_cast<barriers *>(query_tiles + kQueryStages * groups * kQueryTileBytes);
 
     if (threadIdx.x == 0) {
-        for (int stage = 0; stage < kStages; stage++) {
-            barrier_init(&b.keys_full[stage], 1);
-            barrier_init(&b.values_full[stage], 1);
-            barrier_init(&b.keys_empty[stage], groups * 4); // one arrival of each warp
-            barrier_init(&b.values_empty[stage], groups * 4);
+        for (int stage = 0; stage < kKeyStages; stage++) {
+            barrier_init(&b->keys_full[stage], 1);
+            barrier_init(&b->values_full[stage], 1);
+            barrier_init(&b->keys_empty[stage], groups * 4); // one arrival of each warp
+            barrier_init(&b->values_empty[stage], groups * 4);
         }
-        barrier_init(&b.tail, 1);
+        for (int stage = 0; stage < kQueryStages; stage++) {
+            barrier_init(&b->queries_full[stage], 1);
+            barrier_init(&b->queries_empty[stage], groups * 4);
+        }
+        barrier_init(&b->tail, 1);
         barrier_init_fence();
     }
     __syncthreads();
@@ -308,11 +481,11 @@ __global__ void __launch_bounds__(threads_for(groups), 1)
 
     if (threadIdx.x < 128) {
         registers_give<producer_registers(groups)>();
-        if (threadIdx.x < 32) feed<groups>(d, maps, key_tiles, value_tiles, &b);
+        if (threadIdx.x < 32) feed<groups>(d, maps, query_tiles, key_tiles, value_tiles, b);
     } else {
         registers_take<group_registers(groups)>();
-        const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
-        multiply<T, groups>(d, group, query_tiles + group * kQueryTileBytes, key_tiles, value_tiles, &b);
+        const int group = uniform(threadIdx.x / 128 - 1);
+        multiply<T, groups>(d, group, query_tiles, key_tiles, value_tiles, b);
     }
 #else
     __trap(); // launched only where code for sm_90a is present: cuda_context.hopper

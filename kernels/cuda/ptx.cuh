@@ -77,6 +77,14 @@ __device__ __forceinline__ void mma_16x8x16<__nv_bfloat16>(float (&d)[4], const 
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/* d [16,8] F32 += a [16,8] . b [8,8], TF32: F32 of which the unit reads the high 19 bits. [mma.m16n8k8] */
+__device__ __forceinline__ void mma_16x8x8_tf32(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+                 "{%0,%1,%2,%3};"
+                 : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 /* ---- sm_90: barriers in shared memory [mbarrier], the copy engine [cp.async.bulk.tensor] */
@@ -144,6 +152,14 @@ __device__ __forceinline__ void shared_fence_async() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/* Four 8x8 matrices of 16-bit elements, each turned on its way: lane i holds row i/4 and gives the address of column
+ * i%8 of matrix i/8. [stmatrix] */
+__device__ __forceinline__ void store_matrices_transposed(uint32_t shared, const uint32_t (&r)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(r[0]),
+                 "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+
 /* Named barriers among `threads` threads of a block; 0 is __syncthreads. */
 __device__ __forceinline__ void named_sync(int id, int threads) {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
@@ -167,6 +183,15 @@ template <int registers> __device__ __forceinline__ void registers_take() {
 __device__ __forceinline__ uint64_t tile_descriptor(const void *tile) {
     const uint64_t swizzle_128 = 1ull << 62, group_stride = 1024 >> 4; // the other stride is not used: one group across
     return swizzle_128 | group_stride << 32 | group_stride << 16 | (uint64_t)((shared_address(tile) & 0x3ffff) >> 4);
+}
+/* The lower word of a tile's descriptor, and a descriptor from it: the upper word is the same for every tile, so tiles
+ * and steps are reached by 32-bit sums. */
+__device__ __forceinline__ uint32_t descriptor_low(const void *tile) {
+    return (uint32_t)tile_descriptor(tile);
+}
+__device__ __forceinline__ uint64_t descriptor_of(uint32_t low) {
+    const uint32_t high = 1u << 30 | 1024 >> 4;
+    return (uint64_t)high << 32 | low;
 }
 /* Steps of 16 along the summed dimension, in descriptor units of 16 bytes. */
 constexpr uint64_t kStepAlongRow = 32 >> 4;         /* summed dimension lies along the row: 16 elements on */
@@ -193,27 +218,6 @@ template <int n> __device__ __forceinline__ void wgmma_hold(float (&d)[n]) {
 #define F5_D32                                                                                                         \
     "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,"  \
     "%30,%31}"
-#define F5_D64                                                                                                         \
-    "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,"  \
-    "%30,%31,%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,%48,%49,%50,%51,%52,%53,%54,%55,%56,%57," \
-    "%58,%59,%60,%61,%62,%63}"
-
-/* d [64,128] (+)= a [64,16] . b [128,16]^T, both in shared memory, 16-bit elements along the row. */
-#define F5_WGMMA_128(type)                                                                                             \
-    asm volatile("{\n.reg .pred keep;\nsetp.ne.b32 keep, %66, 0;\n"                                                    \
-                 "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " F5_D64                               \
-                 ", %64, %65, keep, 1, 1, 0, 0;\n}\n"                                                                  \
-                 : F5_ACC16(d, 0), F5_ACC16(d, 16), F5_ACC16(d, 32), F5_ACC16(d, 48)                                   \
-                 : "l"(a), "l"(b), "r"((int)keep))
-
-template <typename T> __device__ __forceinline__ void wgmma_64x128(float (&d)[64], uint64_t a, uint64_t b, bool keep);
-template <> __device__ __forceinline__ void wgmma_64x128<__half>(float (&d)[64], uint64_t a, uint64_t b, bool keep) {
-    F5_WGMMA_128("f16");
-}
-template <>
-__device__ __forceinline__ void wgmma_64x128<__nv_bfloat16>(float (&d)[64], uint64_t a, uint64_t b, bool keep) {
-    F5_WGMMA_128("bf16");
-}
 
 /* d [64,64] (+)= a [64,16] . b [16,64], a in registers, b in shared memory with its columns along the row. */
 #define F5_WGMMA_64(type)                                                                                              \
@@ -238,8 +242,6 @@ __device__ __forceinline__ void wgmma_64x64<__nv_bfloat16>(float (&d)[32], uint3
 }
 
 #undef F5_WGMMA_64
-#undef F5_WGMMA_128
-#undef F5_D64
 #undef F5_D32
 #undef F5_ACC16
 #undef F5_ACC4

@@ -1,4 +1,4 @@
-/* wgmma.cuh — the warpgroup product at the widths that linear's tiles have. [wgmma.mma_async]
+/* wgmma.cuh — the warpgroup product at the widths that the tiles of linear and of attention have. [wgmma.mma_async]
  *
  *   d [64,n] (+)= a [64,16] . b [n,16]^T     a, b in shared memory, 16-bit elements along the row; tile_descriptor
  *
@@ -30,6 +30,16 @@
     "wgmma.mma_async.sync.aligned.m64n" n "k16.f32." type "." type " {" registers "}, " a ", " b                       \
     ", keep, 1, 1, 0, 0;\n}\n"
 
+#define F5_WGMMA_32(type)                                                                                              \
+    asm volatile(F5_WGMMA_TEXT("32", type, F5_R0, "%16", "%17", "%18") : F5_A16(0) : "l"(a), "l"(b), "r"((int)keep))
+#define F5_WGMMA_64(type)                                                                                              \
+    asm volatile(F5_WGMMA_TEXT("64", type, F5_R0 "," F5_R1, "%32", "%33", "%34")                                       \
+                 : F5_A16(0), F5_A16(16)                                                                               \
+                 : "l"(a), "l"(b), "r"((int)keep))
+#define F5_WGMMA_96(type)                                                                                              \
+    asm volatile(F5_WGMMA_TEXT("96", type, F5_R0 "," F5_R1 "," F5_R2, "%48", "%49", "%50")                             \
+                 : F5_A16(0), F5_A16(16), F5_A16(32)                                                                   \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_128(type)                                                                                             \
     asm volatile(F5_WGMMA_TEXT("128", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3, "%64", "%65", "%66")                  \
                  : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48)                                                       \
@@ -53,9 +63,22 @@
 
 template <typename T, int n>
 __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64_t b, bool keep) {
-    static_assert(n == 128 || n == 176 || n == 192 || n == 256, "a width that a tile has");
+    static_assert(n == 32 || n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 256,
+                  "a width that a tile has");
     constexpr bool half = std::is_same<T, __half>::value;
-    if constexpr (n == 128 && half)
+    if constexpr (n == 32 && half)
+        F5_WGMMA_32("f16");
+    else if constexpr (n == 32 && !half)
+        F5_WGMMA_32("bf16");
+    else if constexpr (n == 64 && half)
+        F5_WGMMA_64("f16");
+    else if constexpr (n == 64 && !half)
+        F5_WGMMA_64("bf16");
+    else if constexpr (n == 96 && half)
+        F5_WGMMA_96("f16");
+    else if constexpr (n == 96 && !half)
+        F5_WGMMA_96("bf16");
+    else if constexpr (n == 128 && half)
         F5_WGMMA_128("f16");
     else if constexpr (n == 128 && !half)
         F5_WGMMA_128("bf16");
@@ -85,6 +108,9 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
 #undef F5_A4
 #undef F5_A16
 #undef F5_WGMMA_TEXT
+#undef F5_WGMMA_32
+#undef F5_WGMMA_64
+#undef F5_WGMMA_96
 #undef F5_WGMMA_128
 #undef F5_WGMMA_176
 #undef F5_WGMMA_192

@@ -15,6 +15,7 @@ CASES = [
     ([127, 0, 128, 129], 16, 1, False, 100, 9),
     ([191, 192, 193, 0], 2, 0, False, 1, None),
     ([255, 257], 3, 3, True, 130, 40),
+    ([159, 160, 161, 192, 223, 257, 352, 353], 3, 2, False, 9, None),  # last tiles of keys of every width
     ([938], 12, 12, False, 22, 2),
     ([469, 11, 333, 938, 5, 77, 200], 16, 16, False, 15, None),
     ([1406, 1406], 16, 16, False, 4, None),
@@ -96,6 +97,23 @@ def test_peaked_scores(gpu, path, seed, dtype):
     y = problem.run(gpu).check()
     want = truth(problem.qkv, problem.pack.spans, 0, problem.rope, None, None)
     check("attention", f"{path} {NAMES[dtype]} peaked", y[:831], want[:831], BARS[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_rising_and_falling_scores(gpu, path, seed, dtype):
+    """Scores climb from -30 to 30 along the keys, or fall, in steps of 1/4, exact in every type: what was summed under
+    an old maximum is shrunk many times over, or never."""
+    lengths = [1030, 129]
+    problem = Problem(seed, lengths, 2, 0, False, 3, None, dtype, "rising")
+    problem.qkv[:, :2] = 0
+    problem.qkv[:, 0, :, 0] = 8
+    for (begin, end), n in zip(problem.pack.spans, lengths):
+        climb = (torch.arange(n, device="cuda") * 241 // n - 120) / 4
+        problem.qkv[begin:end, 1, 0, 0] = climb.to(dtype)
+        problem.qkv[begin:end, 1, 1, 0] = climb.flip(0).to(dtype)
+    y = problem.run(gpu).check()
+    want = truth(problem.qkv, problem.pack.spans, 0, problem.rope, None, None)
+    check("attention", f"{path} {NAMES[dtype]} rising", y[:1159], want[:1159], BARS[dtype])
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)

@@ -193,6 +193,56 @@ def among_nan(tensor):
     return whole[128:128 + tensor.shape[0]]
 
 
+# ---- the model's input: F32 rows of a mel frame's width, added to what is known of them beforehand
+
+@pytest.mark.parametrize("rounded", TYPES, ids=lambda t: f"rounded-{NAMES[t]}" if t != torch.float32 else "plain")
+@pytest.mark.parametrize("shape", [(100, 1024), (100, 768), (100, 256), (104, 132), (4, 4), (60, 1000), (108, 512)],
+                         ids=lambda s: f"{s[0]}to{s[1]}")
+def test_short_rows(gpu, seed, shape, rounded):
+    """F32's accuracy from split operands, in place too, and y rounded bit for bit. 108 is past what the kernel takes."""
+    rounded = None if rounded == torch.float32 else rounded
+    for rows in (1, 31, 33, 64, 700, 2812):
+        problem = Problem(seed, rows, *shape, torch.float32, "short")
+        problem.x *= 10.0 ** torch.randn(rows, 1, generator=generator(seed, "short", rows), device="cuda")
+        want, pack = problem.truth("RESIDUAL", bias=False, gate=False), Pack([rows])
+        for in_place in (False, True):
+            y, copy = Output(rows, shape[1]), Output(rows, shape[1], dtype=rounded or torch.float16)
+            if in_place:
+                y.a.copy_(problem.addend)
+            gpu.run("linear", pack=pack, out=shape[1], x=problem.x, w=problem.w, y=y,
+                    addend=y if in_place else problem.addend, epilogue=cbind.LINEAR_RESIDUAL, type=torch.float32,
+                    y_f32=True, y_rounded=copy if rounded else None, rounded_type=rounded or torch.float32,
+                    **{"in": shape[0]})
+            check("linear", f"short {rows} x {shape[0]} -> {shape[1]}", y.check(), want, BARS[torch.float32])
+            if rounded:
+                assert same_bits(copy.check(), y.a.to(rounded))
+
+
+def test_short_rows_do_not_depend_on_the_bucket(gpu, seed):
+    """The last rows of 4124 are the bits they are in other buckets, where they lie elsewhere."""
+    problem, options = Problem(seed, 4124, 100, 1024, torch.float32, "bucket"), dict(bias=False, gate=False, y_f32=True)
+    whole = problem.run(gpu, "RESIDUAL", pack=Pack([4124]), **options).clone()
+    for rows in (1, 33, 256, 1001, 2812):
+        part = Problem.__new__(Problem)
+        part.__dict__.update(problem.__dict__)
+        part.rows, part.x = rows, problem.x[-rows:].contiguous()
+        part.addend = problem.addend[-rows:].contiguous()
+        assert same_bits(part.run(gpu, "RESIDUAL", pack=Pack([rows]), **options), whole[-rows:]), f"{rows} rows"
+
+
+@pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
+def test_rounded_copy_of_any_product(gpu, path, seed, dtype):
+    """y_rounded on the paths that have no kernel for it; refused where y is not F32."""
+    problem = Problem(seed, 157, 256, 512, dtype, "rounded")
+    y, copy = Output(157, 512), Output(157, 512, dtype=dtype)
+    fields = dict(rows=157, out=512, x=problem.x, w=problem.w, addend=problem.addend, epilogue=cbind.LINEAR_RESIDUAL,
+                  type=dtype, y_rounded=copy, rounded_type=dtype, **{"in": 256})
+    gpu.run("linear", y=y, y_f32=True, **fields)
+    check("linear", f"{NAMES[dtype]} {path} and rounded", y.check(), problem.truth("RESIDUAL", False, False), BARS[dtype])
+    assert same_bits(copy.check(), y.a.to(dtype))
+    assert gpu.call("linear", y=Output(157, 512, dtype=dtype), y_f32=False, **fields) == cbind.F5_E_UNSUPPORTED
+
+
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
 @pytest.mark.parametrize("shape", HOPPER_SHAPES, ids=lambda s: f"{s[0]}to{s[1]}")
 def test_tiles_at_their_edges(gpu, path, seed, shape, dtype):

@@ -271,6 +271,23 @@ def test_conv_pos_adds_to_its_output(gpu, seed, dtype):
     assert same_bits(apart, call.live(call.run(gpu, y)))
 
 
+@pytest.mark.parametrize("dtype", small_ops.ALL[1:], ids=NAMES.get)
+@pytest.mark.parametrize("y_f32", [False, True], ids=["typed", "F32"])
+def test_conv_pos_at_the_edges_of_tiles(gpu, path, seed, dtype, y_f32):
+    """Both instruction paths, sequences around the heights of tiles and of the halo; a sequence alone in a bucket whose
+    tiles are low, and among others in one whose tiles are high, is the same bits."""
+    op = small_ops.conv_pos(1024, y_f32, y_f32)
+    lengths = [1, 14, 15, 16, 127, 128, 129, 0, 175, 176, 177, 351, 353, 700]
+    call, inputs = problem(seed, op, dtype, lengths, 450, "edges")
+    sequences, slots, shared = inputs
+    together = call.run(gpu)
+    check("conv_pos", f"{op.label} {NAMES[dtype]} {path} edges", call.live(together), op.expected(*inputs), BARS[dtype])
+    for i, n in enumerate(lengths):
+        if n:
+            alone = Call(op, dtype, Pack([n], tail=2 * i), sequences[i:i + 1], slots, shared)
+            assert same_bits(alone.slot(alone.run(gpu), 0), call.slot(together, i)), f"{n} rows depend on their bucket"
+
+
 def test_noise_is_the_generator_of_the_c_reference(gpu):
     """The words themselves agree with the published answers through the reference; here, with the truth's Philox."""
     if not hasattr(cbind.library(), "philox4x32_10"):

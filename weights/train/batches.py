@@ -18,7 +18,7 @@ import model as reference  # noqa: E402
 
 from dit import MEL, letter_shown, text_room  # noqa: E402
 
-LENGTHS = (384, 576, 800, 1088)  # frames of a sequence: 4 to 12 s
+LENGTHS = (448, 704, 1056)  # frames of a sequence: 5 to 11 s
 FRAMES = 13900                   # of a batch, about
 GAP = 5                          # frames of silence that the engine appends to a prompt
 SLACK = 8                        # frames at the end that may be left over
@@ -27,11 +27,16 @@ AUDIO_DROP, TEXT_DROP = 0.3, 0.2
 LETTERS_PER_UNIT = 4.0           # of Batch.ahead
 
 
-def mel(audio):
+class Mel:
     """audio [n] float, zeros assumed around -> [n / 256 + 1, 100]"""
-    x = F.pad(audio, (reference.FFT // 2, reference.FFT // 2))
-    frames = x.unfold(0, reference.FFT, reference.HOP) * reference.hann(x.dtype, x.device)
-    return (torch.fft.rfft(frames).abs() @ reference.mel_bank(x.dtype, x.device)).clamp(min=1e-5).log()
+
+    def __init__(self, device):
+        self.window, self.bank = (f(torch.float32, device) for f in (reference.hann, reference.mel_bank))
+
+    def __call__(self, audio):
+        x = F.pad(audio, (reference.FFT // 2, reference.FFT // 2))
+        frames = x.unfold(0, reference.FFT, reference.HOP) * self.window
+        return (torch.fft.rfft(frames).abs() @ self.bank).clamp(min=1e-5).log()
 
 
 @dataclass
@@ -59,7 +64,7 @@ class Store:
     """Everything loaded so far. Row 0 of `mels` is silence."""
 
     def __init__(self, device, capacity_frames):
-        self.device = device
+        self.device, self.mel = device, Mel(device)
         self.mels = torch.full((capacity_frames, MEL), SILENCE, dtype=torch.float16, device=device)
         self.phone = torch.zeros(capacity_frames, dtype=torch.uint8, device=device)
         self.letter = torch.zeros(capacity_frames, dtype=torch.float16, device=device)
@@ -84,7 +89,7 @@ class Store:
         phone, letter = z["phone"], z["letter"]
         all_phone, all_letter = [], []
         for (start, f, _, n), begin in zip(rows, source):
-            block = mel(F.pad(audio[begin * reference.HOP:(begin + f) * reference.HOP], (256, 256)))
+            block = self.mel(F.pad(audio[begin * reference.HOP:(begin + f) * reference.HOP], (256, 256)))
             self.mels[start:start + f + 3] = block[:f + 3]
             all_phone += [[0], phone[begin:begin + f], [0, 0]]
             all_letter += [letter[begin:begin + 1], letter[begin:begin + f], [n, n]]
@@ -157,7 +162,7 @@ class Store:
         return pairs[torch.randint(len(pairs), (count,), device=self.device)]
 
     def batch(self, length, count=None):
-        count = count or FRAMES // length
+        count = count or max(1, FRAMES // length)
         speech, known, ids, n, phone, ahead = self.joined(self.draw_pairs(length, count), length)
         m = torch.arange(length, device=self.device).unsqueeze(0)
 
@@ -188,7 +193,7 @@ class Store:
 
 def like(length, device):
     """A batch of the right shapes, to compile with."""
-    count, room = FRAMES // length, text_room(length)
+    count, room = max(1, FRAMES // length), text_room(length)
 
     def zeros(*shape, dtype=torch.float32):
         return torch.zeros(count, *shape, dtype=dtype, device=device)

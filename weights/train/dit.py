@@ -19,7 +19,7 @@ HEAD = 64
 PHONE_TAPS = (3, 7)  # blocks after which a head listens
 ARCH = dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
             pe_attn_head=None, long_skip=False, tokenizer="char", qk_norm=True, average_upsampling=True,
-            vocos_dim=256, vocos_ff_dim=768, vocos_layers=8, vocos_padding="center")
+            vocos_dim=192, vocos_ff_dim=576, vocos_layers=5, vocos_padding="center")
 VOCAB = [" "] + [chr(c) for c in range(33, 127)]  # token id of a byte: byte - 32
 MEL_MEAN = -2.0
 
@@ -117,7 +117,8 @@ def text_block(x, valid, filler, kind, dw, dw_bias, ln, ln_bias, w1, b1, gamma, 
 def text_encode(w, ids, n, null, frames, kind, block=text_block):
     """ids [B,T] (0: filler), n [B] letters, null [B] bool -> [B,frames,C], the letters spread over the frames."""
     rows = ids.shape[1]
-    x = w["transformer.text_embed.text_embed.weight"][ids.masked_fill(null.unsqueeze(1), 0)]
+    table = w["transformer.text_embed.text_embed.weight"]
+    x = F.one_hot(ids.masked_fill(null.unsqueeze(1), 0), len(table)).to(table.dtype) @ table  # quick to differentiate
     width = x.shape[2]
     f = 10000.0 ** -(torch.arange(0, width, 2, device=x.device) / width)
     angle = torch.arange(rows, device=x.device).unsqueeze(1) * f
@@ -237,10 +238,12 @@ def losses(w, b, kind, pieces, aux_weight):
     # where the text is dropped there is nothing to align
     heard = b.phone.long().masked_fill(b.null.unsqueeze(1), -100)
     known = (heard != -100).float()
+    count = known.sum().clamp(min=1)
     phone = letters = 0.0
     for rows in taps:
-        phone = phone + F.cross_entropy(rows[..., :-1].flatten(0, 1), heard.flatten(), ignore_index=-100)
-        letters = letters + (F.smooth_l1_loss(rows[..., -1], b.ahead, reduction="none") * known).sum() / known.sum()
+        phone = phone + F.cross_entropy(rows[..., :-1].flatten(0, 1), heard.flatten(), ignore_index=-100,
+                                        reduction="sum") / count
+        letters = letters + (F.smooth_l1_loss(rows[..., -1], b.ahead, reduction="none") * known).sum() / count
     right = ((taps[-1][..., :-1].argmax(dim=2) == heard) * b.mask).sum() / (known * b.mask).sum().clamp(min=1)
     total = flow + aux_weight * (phone + 0.5 * letters)
     return total, torch.stack((flow, phone / len(taps), right, letters / len(taps))).detach()

@@ -23,7 +23,7 @@ def load(ema, vocos):
     model = {}
     for part in (0, 1):
         z = np.load(str(ema).replace("ema-0", f"ema-{part}"))
-        model.update({k: z[k].astype(np.float32) for k in z.files})
+        model.update({k: z[k].astype(np.float32) for k in z.files if not k.startswith("aux.")})
     z = np.load(vocos)
     vocoder = {k: z[k].astype(np.float32) for k in z.files}
     for tensors in (model, vocoder):
@@ -35,7 +35,9 @@ def load(ema, vocos):
 
 def write_upstream(directory, model, vocoder, name):
     """model.yaml, model.safetensors, vocab.txt, vocos/config.yaml, vocos/pytorch_model.bin"""
-    config = {**formats.OPTIONS, **ARCH}
+    inner, width = vocoder["backbone.convnext.0.pwconv1.weight"].shape
+    layers = sum(k.endswith(".gamma") for k in vocoder)
+    config = {**formats.OPTIONS, **ARCH, "vocos_dim": width, "vocos_ff_dim": inner, "vocos_layers": layers}
     (directory / "vocos").mkdir(parents=True, exist_ok=True)
     (directory / "model.yaml").write_text(formats.model_yaml(name, config))
     (directory / "vocab.txt").write_text("".join(letter + "\n" for letter in VOCAB))

@@ -42,7 +42,7 @@ class Step:
                     self.run()
             torch.cuda.current_stream().wait_stream(side)
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
                 self.metrics = self.run()
 
     def run(self):
@@ -70,7 +70,7 @@ class Captured:
             for _ in range(3):
                 flat.step()
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
                 flat.step()
             flat.load_state({**saved, "names": flat.names})
 
@@ -80,9 +80,8 @@ class Captured:
 
 def save_average(flat, out):
     """fp16, in two files, each replaced whole."""
-    names = [n for n in flat.names if not n.startswith("aux.")]
     halves, sizes = ({}, {}), [0, 0]
-    for name in names:
+    for name in flat.names:
         part = int(sizes[0] > sizes[1])
         halves[part][name] = flat.averaged[name].detach().half().cpu().numpy()
         sizes[part] += halves[part][name].nbytes
@@ -102,7 +101,7 @@ def load_average(path):
 
 
 @torch.no_grad()
-def validate(flat, store, kind, length=576, count=24):
+def validate(flat, store, kind, length=704, count=20):
     """On unseen speech, with the averaged weights: flow loss with the right text, none and another's; how many phones
     are known near the noise; and how far sampled mels are from the real ones."""
     pieces, w = dit.Pieces(), flat.averaged
@@ -160,6 +159,8 @@ def main():
     p.add_argument("--first-hours", type=float, default=2, help="begin once there is so much")
     p.add_argument("--frames", type=int, default=batches.FRAMES, help="of a batch on each GPU, about")
     p.add_argument("--steps", type=int, default=10**9)
+    p.add_argument("--every", type=float, default=60, help="seconds between checkpoints and validations")
+    p.add_argument("--profile", action="store_true", help="at the end print where the time of a step goes")
     p.add_argument("--no-compile", action="store_true")
     options = p.parse_args()
     batches.FRAMES = options.frames
@@ -185,7 +186,8 @@ def main():
     if options.start:
         flat.start_from(load_average(options.start))
     pieces = dit.Pieces(compiled=cuda and not options.no_compile)
-    step = {n: Step(flat, n, kind, pieces, options.aux, device) for n in batches.LENGTHS}
+    turn = rank % len(batches.LENGTHS)  # each process compiles another length first, and finds the others' work cached
+    step = {n: Step(flat, n, kind, pieces, options.aux, device) for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]}
     flat.grad.normal_(std=1e-3)
     update = Captured(flat, device)
     if options.resume:
@@ -231,8 +233,9 @@ def main():
                         f"norm {flat.norm.item():.2f} usual {flat.usual.item():.2f} skipped {int(flat.skipped)} "
                         f"hours {store.used / 337500:.1f} {(i - i0) / (now - looked):.1f} steps/s")
                 looked, i0, sums, count = now, i, 0, 0
-            if rank == 0 and (stop or now - saved > 60):
-                say("     " + " ".join(f"{k} {v:.3f}" for k, v in validate(flat, unseen, kind).items()))
+            if rank == 0 and (stop or now - saved > options.every):
+                if unseen.utterances:
+                    say("     " + " ".join(f"{k} {v:.3f}" for k, v in validate(flat, unseen, kind).items()))
                 say("     " + " ".join(f"{k} {a:.1f}/{b:.3f}" for k, a, b in flat.group_norms()[:6]))
                 save_average(flat, options.out)
                 torch.save(flat.state(), options.out / "state.part")
@@ -250,6 +253,13 @@ def main():
         update()
         sums, count = sums + metrics, count + 1
     say(f"done: {i} steps")
+    if options.profile and cuda and rank == 0:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            for length in batches.LENGTHS:
+                step[length](store.batch(length))
+                update()
+            torch.cuda.synchronize()
+        print(profile.key_averages().table(sort_by="cuda_time_total", row_limit=24, max_name_column_width=90))
     if world > 1:
         dist.barrier()
         dist.destroy_process_group()

@@ -19,7 +19,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from batches import reference
-from dit import ARCH, MEL
+from dit import ARCH, MEL, is_matrix
+from optim import Flat
 
 FFT, HOP = reference.FFT, reference.HOP
 FRAMES = 64  # of a training segment
@@ -71,10 +72,23 @@ def synthesise(w, mel, kind):
         x = x + w[p + "gamma"] * linear(p + "pwconv2", F.gelu(linear(p + "pwconv1", h))).float()
         i += 1
     h = linear("head.out", norm("backbone.final_layer_norm", x)).float()
+    return inverse(h)
+
+
+def inverse(h):
+    """Head output [B,N,1026] -> samples [B, 256 (N - 1)]; torch.istft would wait for the device."""
     magnitude, phase = h.chunk(2, dim=2)
     magnitude = magnitude.exp().clamp(max=100)
-    spectrum = torch.complex(magnitude * phase.cos(), magnitude * phase.sin()).transpose(1, 2)
-    return torch.istft(spectrum, FFT, HOP, window=reference.hann(torch.float32, mel.device), center=True)
+    window = reference.hann(torch.float32, h.device)
+    frames = torch.fft.irfft(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), FFT) * window
+
+    def overlap(x):
+        rows, times = x.shape[1], FFT // HOP
+        parts = x.unflatten(2, (times, HOP))
+        return sum(F.pad(parts[:, :, k], (0, 0, k, times - 1 - k)) for k in range(times)).flatten(1)
+
+    envelope = overlap(window.square().expand(1, h.shape[1], FFT))
+    return (overlap(frames) / envelope.clamp(min=1e-8))[:, FFT // 2:-(FFT // 2)]
 
 
 def spectrogram(x, fft, hop):
@@ -153,14 +167,82 @@ class Audio:
         return x * torch.empty(count, 1, device=self.device).uniform_(0.4, 1.4)
 
 
+class Game:
+    """The two kinds of training step, as functions of the static input `real`, ready to be captured."""
+
+    def __init__(self, flat, judges, batch, kind, device):
+        self.flat, self.judges, self.kind, self.device = flat, judges, kind, device
+        self.rebuild = MelLoss(device)
+        self.real = torch.zeros(batch, (FRAMES - 1) * HOP, device=device)
+        self.metrics = torch.zeros(4, device=device)
+
+    def make(self):
+        self.flat.grad.zero_()
+        made = synthesise(self.flat.w, self.rebuild.mel(self.real).transpose(1, 2), self.kind)
+        return made, *self.rebuild(made, self.real)
+
+    def plain(self):
+        _, mel, stft = self.make()
+        (45 * mel + 10 * stft).backward()
+        self.flat.step()
+        self.metrics[:2] = torch.stack((mel, stft)).detach()
+
+    def adversarial(self):
+        for p in self.judges.parameters():
+            if p.grad is not None:
+                p.grad.zero_()
+        made, mel, stft = self.make()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False):
+            judged = 0.0
+            for j in self.judges:
+                judged = judged + F.relu(1 - j(self.real)[0].float()).mean() + F.relu(1 + j(made.detach())[0].float()).mean()
+            judged.backward()
+            fooled = matched = 0.0
+            self.judges.requires_grad_(False)
+            for j in self.judges:
+                with torch.no_grad():
+                    _, truth = j(self.real)
+                verdict, features = j(made)
+                fooled = fooled + F.relu(1 - verdict.float()).mean()
+                matched = matched + sum((a.float() - b.float()).abs().mean() for a, b in zip(features, truth)) / len(truth)
+        (45 * mel + 10 * stft + fooled + 2 * matched).backward()
+        self.judges.requires_grad_(True)
+        self.flat.step()
+        self.metrics.copy_(torch.stack((mel, stft, fooled, matched)).detach())
+
+
+def captured(function, cuda, flat):
+    """The function as a CUDA graph; what its rehearsals did to the weights is undone."""
+    if not cuda:
+        return function
+    saved = {k: v.clone() for k, v in flat.state().items() if torch.is_tensor(v)}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        for _ in range(3):
+            function()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            function()
+    except RuntimeError as error:
+        print(f"not captured, so slower: {error}", flush=True)
+        torch.cuda.synchronize()
+        return function
+    flat.load_state({**saved, "names": flat.names})
+    return graph.replay
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--minutes", type=float, required=True)
-    p.add_argument("--adversarial", type=float, default=0.35, help="part of the time after which it begins")
-    p.add_argument("--batch", type=int, default=48)
-    p.add_argument("--rate", type=float, default=6e-4)
+    p.add_argument("--every", type=float, default=60, help="seconds between checkpoints")
+    p.add_argument("--adversarial", type=float, default=0.5, help="part of the time after which it begins")
+    p.add_argument("--batch", type=int, default=64)
+    p.add_argument("--rate", type=float, default=8e-4, help="Adam's; Muon's is 2.5 times it")
     p.add_argument("--start", help="a vocos.npz: its weights, fresh optimisers")
     p.add_argument("--resume", help="a vocos-state.pt")
     options = p.parse_args()
@@ -173,88 +255,57 @@ def main():
         torch.backends.cudnn.benchmark = True
     kind = torch.bfloat16 if cuda else torch.float32
     options.out.mkdir(parents=True, exist_ok=True)
-    w = {k: v.to(device).requires_grad_() for k, v in fresh().items()}
+    flat = Flat(fresh(), is_matrix, device)
     if options.start:
         z = np.load(options.start)
-        with torch.no_grad():
-            for k in w:
-                w[k].copy_(torch.from_numpy(z[k].astype(np.float32)))
-    average = {k: v.detach().clone() for k, v in w.items()}
+        flat.start_from({k: z[k].astype(np.float32) for k in z.files})
     judges = nn.ModuleList(Discriminator(fft, hop) for fft, hop in RESOLUTIONS).to(device)
-    maker_optimiser = torch.optim.AdamW(list(w.values()), lr=options.rate, betas=(0.8, 0.95), weight_decay=0.01)
-    judge_optimiser = torch.optim.AdamW(judges.parameters(), lr=options.rate, betas=(0.8, 0.95))
-    optimisers, first_i = (maker_optimiser, judge_optimiser), 0
+    judge_optimiser = torch.optim.AdamW(judges.parameters(), lr=5e-4, betas=(0.8, 0.95), **({"fused": True} if cuda else {}))
+    first_i = 0
     if options.resume:
         state = torch.load(options.resume, map_location=device)
-        with torch.no_grad():
-            for k in w:
-                w[k].copy_(state["w"][k]), average[k].copy_(state["average"][k])
+        flat.load_state(state["flat"])
         judges.load_state_dict(state["judges"])
-        for o, s in zip(optimisers, state["optimisers"]):
-            o.load_state_dict(s)
+        judge_optimiser.load_state_dict(state["judge_optimiser"])
         first_i = state["step"]
-    rebuild = MelLoss(device)
     audio = Audio(device)
     while not audio.loaded:
         audio.load_new(options.directory)
         time.sleep(0.2)
+    game = Game(flat, judges, options.batch, kind, device)
+    plain, adversarial = None, None
     first, saved, said, i, i0 = time.time(), time.time(), time.time(), first_i, first_i
-    bins = reference.mel_bank(torch.float32, device).t()
     while True:
         now = time.time()
         done = (now - first) / max(end - first, 1)
-        fade = max(0.02, 0.5 + 0.5 * math.cos(math.pi * min(done, 1))) * min(1, (i - first_i + 10) / 300)
-        for o in optimisers:
-            o.param_groups[0]["lr"] = options.rate * fade
+        if i % 10 == 0:
+            fade = max(0.01, 0.5 + 0.5 * math.cos(math.pi * min(done, 1))) * min(1, (i - first_i + 20) / 300)
+            flat.rate.fill_(options.rate * fade), flat.muon_rate.fill_(2.5 * options.rate * fade)
+            flat.decay.fill_(1 - min(0.999, (1 + i) / (10 + i)))
         if i % 100 == 0:
             audio.load_new(options.directory)
-        real = audio.segments(options.batch)
-        with torch.no_grad():
-            seen = (bins @ spectrogram(real, FFT, HOP).abs()).clamp(min=1e-5).log().transpose(1, 2)
-        made = synthesise(w, seen, kind)
-        adversarial = done > options.adversarial
-        if adversarial:
-            with torch.autocast(device.type, kind, enabled=cuda):
-                judged = sum(F.relu(1 - j(real)[0].float()).mean() + F.relu(1 + j(made.detach())[0].float()).mean()
-                             for j in judges)
-            judge_optimiser.zero_grad(set_to_none=True)
-            judged.backward()
-            nn.utils.clip_grad_norm_(judges.parameters(), 5.0)
+        game.real.copy_(audio.segments(options.batch))
+        if done < options.adversarial:
+            plain = plain or captured(game.plain, cuda, flat)
+            plain()
+        else:
+            adversarial = adversarial or captured(game.adversarial, cuda, flat)
+            adversarial()
             judge_optimiser.step()
-        mel, stft = rebuild(made, real)
-        total = 45 * mel + 10 * stft
-        fooled = matched = torch.zeros((), device=device)
-        if adversarial:
-            with torch.autocast(device.type, kind, enabled=cuda):
-                for j in judges:
-                    with torch.no_grad():
-                        truth = j(real)[1]
-                    verdict, features = j(made)
-                    fooled = fooled + F.relu(1 - verdict.float()).mean()
-                    matched = matched + sum((a.float() - b.float()).abs().mean() for a, b in zip(features, truth)) / len(truth)
-            total = total + fooled + 2 * matched
-        maker_optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(w.values(), 50.0)
-        if torch.isfinite(norm):
-            maker_optimiser.step()
-        with torch.no_grad():
-            kept = min(0.999, (1 + i) / (10 + i))
-            torch._foreach_mul_(list(average.values()), kept)
-            torch._foreach_add_(list(average.values()), [v.detach() for v in w.values()], alpha=1 - kept)
         i += 1
         stop = now > end - 3
-        if stop or now - said > 20:
-            print(f"[{now - begun:5.0f} s] vocos step {i:6} mel {mel.item():.4f} stft {stft.item():.4f} fooled "
-                  f"{fooled.item():.2f} matched {matched.item():.3f} norm {norm.item():.1f} "
+        if stop or now - said > 10:
+            mel, stft, fooled, matched = game.metrics.tolist()
+            print(f"[{now - begun:5.0f} s] vocos step {i:6} mel {mel:.4f} stft {stft:.4f} fooled {fooled:.2f} matched "
+                  f"{matched:.3f} norm {flat.norm.item():.1f} skipped {int(flat.skipped)} "
                   f"{(i - i0) / (now - said):.1f} steps/s", flush=True)
             said, i0 = now, i
-        if stop or now - saved > 60:
+        if stop or now - saved > options.every:
             with open(options.out / "vocos.part", "wb") as f:
-                np.savez(f, **{k: v.half().cpu().numpy() for k, v in average.items()})
+                np.savez(f, **{k: v.detach().half().cpu().numpy() for k, v in flat.averaged.items()})
             os.replace(options.out / "vocos.part", options.out / "vocos.npz")
-            torch.save({"w": {k: v.detach() for k, v in w.items()}, "average": average, "judges": judges.state_dict(),
-                        "optimisers": [o.state_dict() for o in optimisers], "step": i}, options.out / "vocos-state.pt")
+            torch.save({"flat": flat.state(), "judges": judges.state_dict(),
+                        "judge_optimiser": judge_optimiser.state_dict(), "step": i}, options.out / "vocos-state.pt")
             saved = now
         if stop:
             break
