@@ -41,29 +41,20 @@ f5_status params_write(void *to, const void *from, size_t from_size, const char 
     return F5_OK;
 }
 
-void f5_open_params_init(f5_open_params *p) {
-    *p = (f5_open_params){.size = sizeof *p,
-                          .device = "auto",
-                          .max_frames = 4096,
-                          .max_batch = 8,
-                          .max_evaluations = 64,
-                          .max_text_bytes = 16384};
+void params_init(void *to, size_t to_size, const void *defaults, size_t size) {
+    if (!to || to_size < sizeof to_size) return;
+    memset(to, 0, to_size);
+    memcpy(to, defaults, to_size < size ? to_size : size);
+    memcpy(to, &to_size, sizeof to_size);
 }
-void f5_engine_info_init(f5_engine_info *i) {
-    *i = (f5_engine_info){.size = sizeof *i};
-}
-void f5_plan_info_init(f5_plan_info *i) {
-    *i = (f5_plan_info){.size = sizeof *i};
-}
-void f5_sample_params_init(f5_sample_params *p) {
-    *p = (f5_sample_params){.size = sizeof *p, .nfe = 32, .cfg = 2, .sway = -1, .use_sway = 1, .use_epss = 1};
-}
-void f5_sample_request_init(f5_sample_request *r) {
-    *r = (f5_sample_request){.size = sizeof *r};
-}
-void f5_vocode_request_init(f5_vocode_request *r) {
-    *r = (f5_vocode_request){.size = sizeof *r};
-}
+
+PARAMS_INIT(f5_open_params, .device = "auto", .max_frames = 4096, .max_batch = 8, .max_evaluations = 64,
+            .max_text_bytes = 16384)
+PARAMS_INIT(f5_engine_info, .size = 0)
+PARAMS_INIT(f5_plan_info, .size = 0)
+PARAMS_INIT(f5_sample_params, .nfe = 32, .cfg = 2, .sway = -1, .use_sway = 1, .use_epss = 1)
+PARAMS_INIT(f5_sample_request, .size = 0)
+PARAMS_INIT(f5_vocode_request, .size = 0)
 
 /* ---- engine */
 

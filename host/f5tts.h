@@ -4,8 +4,9 @@
  * runs the stages one by one on arrays: samples -> mel, mel + token ids -> mel, mel -> samples.
  *
  * Conventions
- *   Parameter structs start with `size` and are filled by their _init function, then by the caller; fields may be
- *   added at the end in later versions without breaking callers built earlier.
+ *   Structs that start with `size` are filled by their _init function, then by the caller. Fields may be added at their
+ *   end in later versions: a library takes and fills as much as the caller's header knew, and what that did not know
+ *   has its default. (So _init tells the library how large the caller's struct is.)
  *   Every call that can fail returns f5_status and, through `error` (may be NULL), one line that names the offending
  *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable.
  *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second.
@@ -38,6 +39,14 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/* Declares NAME_init(NAME *), and what it calls: fills `size` bytes with the defaults of a NAME. Where C macros are out
+ * of reach, call that with the size of the struct as known there. */
+#define F5_STRUCT_INIT(name)                                                                                           \
+    void name##_init_sized(name *to, size_t size);                                                                     \
+    static inline void name##_init(name *to) {                                                                         \
+        name##_init_sized(to, sizeof *to);                                                                             \
+    }
 
 #define F5_SAMPLE_RATE 24000
 #define F5_HOP 256
@@ -73,7 +82,7 @@ typedef struct {
                              company hardly gains on this device (f5_get_info tells); 1: each call runs by itself */
 } f5_open_params;
 
-void f5_open_params_init(f5_open_params *params);
+F5_STRUCT_INIT(f5_open_params)
 f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_error *error);
 void f5_close(f5_engine *engine); /* NULL is fine; voices of the engine must be closed before */
 
@@ -99,7 +108,7 @@ typedef struct {
     int32_t waiting;        /* calls that wait now */
 } f5_engine_info;
 
-void f5_engine_info_init(f5_engine_info *info);
+F5_STRUCT_INIT(f5_engine_info)
 f5_status f5_get_info(const f5_engine *engine, f5_engine_info *info, f5_error *error);
 
 /* What a sampling of these sizes would take: nothing is run or allocated. */
@@ -109,7 +118,7 @@ typedef struct {
     int64_t op_calls; /* op calls of one whole synthesis */
     double flop;      /* multiply-adds counted twice */
 } f5_plan_info;
-void f5_plan_info_init(f5_plan_info *info);
+F5_STRUCT_INIT(f5_plan_info)
 f5_status f5_plan(const f5_engine *engine, int32_t frames, int32_t sequences, int32_t nfe, f5_plan_info *info,
                   f5_error *error);
 
@@ -135,7 +144,7 @@ typedef struct {
     int (*progress)(void *user, int32_t step, int32_t steps);
     void *progress_user;
 } f5_sample_params;
-void f5_sample_params_init(f5_sample_params *params);
+F5_STRUCT_INIT(f5_sample_params)
 
 typedef struct {
     size_t size;
@@ -149,7 +158,7 @@ typedef struct {
     uint64_t seed;
     float *mel; /* [frames made,100] out */
 } f5_sample_request;
-void f5_sample_request_init(f5_sample_request *request);
+F5_STRUCT_INIT(f5_sample_request)
 
 /* Frames that f5_sample makes of a request. */
 int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames);
@@ -164,7 +173,7 @@ typedef struct {
     int32_t frames;
     float *samples; /* [f5_vocode_samples(engine, frames)] out */
 } f5_vocode_request;
-void f5_vocode_request_init(f5_vocode_request *request);
+F5_STRUCT_INIT(f5_vocode_request)
 int64_t f5_vocode_samples(const f5_engine *engine, int32_t frames); /* 256 (frames - 1) for the released vocoder */
 f5_status f5_vocode(f5_engine *engine, const f5_vocode_request *requests, int32_t n_requests, f5_error *error);
 
@@ -190,7 +199,7 @@ typedef struct {
     f5_resample_fn resample;
     void *resample_user;
 } f5_voice_params;
-void f5_voice_params_init(f5_voice_params *params);
+F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
@@ -217,7 +226,7 @@ typedef struct {
     f5_audio_fn audio;              /* required */
     void *audio_user;
 } f5_speak_params;
-void f5_speak_params_init(f5_speak_params *params);
+F5_STRUCT_INIT(f5_speak_params)
 
 typedef struct {
     size_t size;
@@ -229,7 +238,7 @@ typedef struct {
     double wait_ms;            /* until it began */
     int32_t batch_sequences;   /* in it; 1: alone */
 } f5_speak_stats;
-void f5_speak_stats_init(f5_speak_stats *stats);
+F5_STRUCT_INIT(f5_speak_stats)
 
 /* stats may be NULL. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
 f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,

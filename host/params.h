@@ -7,6 +7,14 @@
 #include "f5tts.h"
 #include "request.h"
 
+/* Defines NAME_init_sized of the public struct NAME; the defaults follow, as for an initialiser. No byte beyond the
+ * caller's idea of the struct is written, and what we do not know of it is zero. */
+#define PARAMS_INIT(name, ...)                                                                                         \
+    void name##_init_sized(name *to, size_t size) {                                                                    \
+        params_init(to, size, &(const name){__VA_ARGS__}, sizeof(name));                                               \
+    }
+void params_init(void *to, size_t to_size, const void *defaults, size_t size);
+
 /* Copies a caller's struct over defaults, as far as both sides know it. F5_E_ARGUMENT names the struct. */
 f5_status params_read(void *to, size_t to_size, const void *from, const char *name, f5_error *error);
 

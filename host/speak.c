@@ -10,15 +10,9 @@
 #include "reference.h"
 #include "tokenizer.h"
 
-void f5_voice_params_init(f5_voice_params *p) {
-    *p = (f5_voice_params){.size = sizeof *p, .sample_rate = F5_SAMPLE_RATE, .channels = 1, .target_rms = 0.1f};
-}
-void f5_speak_params_init(f5_speak_params *p) {
-    *p = (f5_speak_params){.size = sizeof *p, .speed = 1};
-}
-void f5_speak_stats_init(f5_speak_stats *s) {
-    *s = (f5_speak_stats){.size = sizeof *s};
-}
+PARAMS_INIT(f5_voice_params, .sample_rate = F5_SAMPLE_RATE, .channels = 1, .target_rms = 0.1f)
+PARAMS_INIT(f5_speak_params, .speed = 1)
+PARAMS_INIT(f5_speak_stats, .size = 0)
 
 /* ---- voice */
 

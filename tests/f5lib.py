@@ -104,12 +104,17 @@ def call(name, *arguments):
         raise Error(code, error.message.decode())
 
 
+def init(name, address, size):
+    """What a program does whose header knows `size` bytes of the struct."""
+    function = getattr(library(), name + "_init_sized")
+    function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_size_t]
+    function(address, size)
+
+
 def struct(name, **fields):
     """A public struct: filled by its _init function, then by the fields."""
     out = header().struct(name)()
-    init = getattr(library(), name + "_init")
-    init.restype, init.argtypes = None, [ctypes.c_void_p]
-    init(ctypes.addressof(out))
+    init(name, ctypes.addressof(out), ctypes.sizeof(out))
     for field, value in fields.items():
         if field not in dict(out._fields_):
             raise TypeError(f"{name} has no field {field}")
