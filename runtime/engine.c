@@ -90,7 +90,7 @@ static f5_status measure_arena(const engine *e, size_t *bytes) {
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, e->ops->type);
+    ops_plan_init(&plan, e->ops->type, e->largest.sequences * e->largest.branches);
     /* midpoint needs one state more than Euler, Euler at full length more rows of the schedule */
     synth_solver solver = {.nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .midpoint = true};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
@@ -420,7 +420,7 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, e->ops->type);
+    ops_plan_init(&plan, e->ops->type, size.sequences * size.branches);
     if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};

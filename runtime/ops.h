@@ -83,12 +83,13 @@ void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
 void ops_ref_init(ops *o);
 
 typedef struct {
-    ops ops; /* first: the model sees only this */
+    ops ops;           /* first: the model sees only this */
+    int32_t sequences; /* of all branches, that the model's pack has live; >= 1 */
     int64_t calls;
     double flop; /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
 } ops_plan;
 
-void ops_plan_init(ops_plan *p, f5_dtype type);
+void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences);
 
 typedef struct {
     ops ops; /* first */

@@ -7,8 +7,8 @@ static double pack_rows(const f5_pack *pack, int32_t rows) {
 
 /* Arithmetic that grows with a width squared or a length squared; the rest is bytes, not FLOP. */
 #define NO_FLOP(name)                                                                                                  \
-    static double name##_flop(const name##_args *a) {                                                                  \
-        (void)a;                                                                                                       \
+    static double name##_flop(const ops_plan *p, const name##_args *a) {                                               \
+        (void)p, (void)a;                                                                                              \
         return 0;                                                                                                      \
     }
 NO_FLOP(cast)
@@ -23,21 +23,24 @@ NO_FLOP(noise)
 NO_FLOP(mel)
 NO_FLOP(istft)
 
-static double linear_flop(const linear_args *a) {
+static double linear_flop(const ops_plan *p, const linear_args *a) {
+    (void)p;
     return 2.0 * pack_rows(a->pack, a->rows) * a->in * a->out;
 }
 
-static double attention_flop(const attention_args *a) {
-    /* sequences of equal length: a plan knows only how many there are */
-    double rows = a->pack->rows, length = rows / (a->pack->n_seq > 0 ? a->pack->n_seq : 1);
+/* A plan knows only how many sequences there are: they count as equally long. A pack may have more slots than that. */
+static double attention_flop(const ops_plan *p, const attention_args *a) {
+    double rows = a->pack->rows, length = rows / p->sequences;
     return 4.0 * rows * length * a->heads * ATTENTION_HEAD;
 }
 
-static double conv_pos_flop(const conv_pos_args *a) {
+static double conv_pos_flop(const ops_plan *p, const conv_pos_args *a) {
+    (void)p;
     return 2.0 * a->pack->rows * a->dim * (a->dim / CONV_POS_GROUPS) * CONV_POS_TAPS;
 }
 
-static double conv1d_flop(const conv1d_args *a) {
+static double conv1d_flop(const ops_plan *p, const conv1d_args *a) {
+    (void)p;
     return 2.0 * a->pack->rows * a->in * a->out * a->taps;
 }
 
@@ -46,7 +49,7 @@ static double conv1d_flop(const conv1d_args *a) {
         (void)label;                                                                                                   \
         ops_plan *p = (ops_plan *)o;                                                                                   \
         p->calls += 1;                                                                                                 \
-        p->flop += name##_flop(a);                                                                                     \
+        p->flop += name##_flop(p, a);                                                                                  \
         return F5_OK;                                                                                                  \
     }
 OPS_LIST(DEFINE_PLAN)
@@ -66,8 +69,9 @@ static f5_status finish_in_plan(ops *o) {
     return F5_OK;
 }
 
-void ops_plan_init(ops_plan *p, f5_dtype type) {
-    *p = (ops_plan){.ops = {
+void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences) {
+    *p = (ops_plan){.sequences = sequences,
+                    .ops = {
 #define ENTRY(name) .name = name##_in_plan,
                         OPS_LIST(ENTRY)
 #undef ENTRY
