@@ -121,7 +121,10 @@ static void lead(scheduler *s, scheduler_call *self) {
     gather(s, self);
     pthread_mutex_unlock(&s->lock);
     if (run(s, 0, s->n_batch) == F5_E_MEMORY && s->n_batch > 1) {
-        for (int32_t i = 0; i < s->n_batch; i++) (void)run(s, i, 1);
+        for (int32_t i = 0; i < s->n_batch; i++) {
+            s->batch[i]->batch_sequences = s->batch[i]->sequences;
+            (void)run(s, i, 1);
+        }
     }
     pthread_mutex_lock(&s->lock);
     s->leader = s->oldest;

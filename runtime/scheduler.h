@@ -27,7 +27,7 @@ struct scheduler_call {
 
     /* what came of it */
     int32_t store_at;        /* first frame of its part of the store, its own until scheduler_release */
-    int32_t batch_sequences; /* of all calls of its batch */
+    int32_t batch_sequences; /* of all calls that ran with it */
     double wait_ms;          /* until its batch began */
 
     /* the scheduler's own */

@@ -200,7 +200,10 @@ static void too_large_together(void **state) {
     b->fail_above = 1;
     request r[4] = {0};
     line_up(b, r, 3);
-    for (int i = 0; i < 4; i++) assert_int_equal(r[i].status, F5_OK);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(r[i].status, F5_OK);
+        assert_int_equal(r[i].call.batch_sequences, 1);
+    }
     assert_int_equal(b->n, 1 + 1 + 3); /* one by one after all */
     assert_int_equal(scheduler_count(&b->s).batches, 2);
     bench_free(b);
