@@ -12,11 +12,14 @@ sys.path[:0] = [str(TESTS / "stages"), str(TESTS / "reference"), str(TESTS)]
 import models  # noqa: E402
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def torch_settings():
+    """For the test alone: a setting that outlives it would be another folder's surprise."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(os.cpu_count() or 1)
     with torch.no_grad():
         yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
