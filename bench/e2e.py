@@ -6,11 +6,12 @@ A request is text and a voice in host memory to samples in host memory, timed by
 ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s after a reference of 5 s; first audio is what a listener
 waits for: a reference of 3 s, 2 s of speech. RTF is wall time over seconds generated, as upstream has it.
 
-PyTorch (torch_peer.py; with --upstream also upstream's package) gets tokens and mel ready-made. Error: generated frames
-against the float32 reference (tests/reference/model.py), same weights and noise, relative L2. Without PyTorch f5tts is
-timed alone.
+First f5tts alone, with what its stages take. Then, where there is PyTorch, both by turns: it (torch_peer.py; with
+--upstream also upstream's package) gets tokens and mel ready-made. Error: generated frames against the float32
+reference (tests/reference/model.py), same weights and noise, relative L2.
 """
 import statistics
+import sys
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from workload import SIZES, clock_ms, error, generated_seconds, recording, sprea
 FIRST_REFERENCE_SECONDS, FIRST_SECONDS = 3, 2
 FIRST_FRAMES = FIRST_REFERENCE_SECONDS * 24000 // 256 + 1 + round(FIRST_SECONDS * 24000 / 256)
 SHORTER = (16, 7)  # steps, also measured at size M
+SPREAD_WIDTH = {"": 19, "ms": 5, "10th … 90th percentile": 22}
 
 
 def cases(args, sizes):
@@ -39,7 +41,7 @@ def peers_of(bench):
     except ImportError:
         torch = None
     if bench.args.device == "cpu" or not (torch and torch.cuda.is_available()):
-        print("no PyTorch that sees this GPU: f5tts alone, and no errors")
+        print("\nno PyTorch that sees this GPU: f5tts alone, and no errors")
         return None
     return Peers(bench)
 
@@ -56,84 +58,88 @@ class Peers:
             from upstream_peer import Upstream
             self.upstream = Upstream(bench.made, self.weights.dtype)
 
-    def add(self, calls, errors, ours, cond, tokens, frames, nfe, noise):
-        """Their calls beside "f5tts" in calls, and everyone's error."""
+    def prepare(self, ours, cond, tokens, size, nfe, noise):
+        """Their calls by name, and everyone's error."""
+        frames, calls = SIZES[size], {}
         wanted = self.peer.reference_mel(self.made, cond, tokens, noise, nfe)
         request = dict(cond=cond, tokens=tokens, frames=frames, noise=noise)
-        errors["f5tts"] = error(ours.engine.sample([request], nfe=nfe)[0], wanted)
+        errors = {"f5tts": error(ours.engine.sample([request], nfe=nfe)[0], wanted)}
         self.peer.choose_attention(self.weights, frames)
         for mode in self.args.modes:
             peer = self.peer.Peer(self.weights, frames, len(tokens), nfe, mode=mode,
                                   compile_mode=self.args.compile_mode)
             peer(cond, tokens, noise)
+            print(f"torch {mode}, {size}, NFE {nfe}: ready after {peer.setup_seconds:.0f} s", file=sys.stderr)
             errors[f"torch {mode}"] = error(peer.mel.cpu().numpy(), wanted)
             calls[f"torch {mode}"] = lambda peer=peer: peer(cond, tokens)
         if self.upstream:  # draws its noise itself, so it has no error
             calls["upstream"] = lambda: self.upstream(cond, tokens, frames, nfe)
+        return calls, errors
 
 
-def rows_of(times, errors, size, nfe, seconds):
-    fastest = statistics.median(times["f5tts"])
-    rows = []
-    for name, t in times.items():
-        low, high = spread(t)
-        ms = statistics.median(t)
-        rows.append({"size": size, "NFE": nfe, "": name, "ms": ms,
-                     "10th … 90th percentile": f"{number(low)} … {number(high)}", "RTF": f"{ms / 1e3 / seconds:.4f}",
-                     "f5tts is faster": "" if name == "f5tts" else f"{ms / fastest:.2f}×", "error": errors.get(name)})
-    return rows
+def row_of(times, size, nfe, seconds):
+    low, high = spread(times)
+    ms = statistics.median(times)
+    return {"size": size, "NFE": nfe, "ms": ms, "10th … 90th percentile": f"{number(low)} … {number(high)}",
+            "RTF": f"{ms / 1e3 / seconds:.4f}"}
 
 
-def record(bench, rows, what="e2e"):
-    for row in rows:
-        case = f"{what} {row['size']} nfe {row['NFE']} {bench.precision} {row['']}"
-        bench.report.figure(case, row["ms"], "ms")
-        if row["error"] is not None:
-            bench.report.figure(f"{case} error", row["error"], "rel. L2")
-
-
-def requests(bench, ours, voice, cond, peers):
-    """The main table; and the stages of ours, with what lies outside the DiT."""
-    rows, stages, parts = [], [], {}
+def alone(bench, ours, voice):
+    """Requests to f5tts and their stages, with what lies outside the DiT."""
+    table, parts = bench.report.growing("Whole requests by f5tts, ms", widths=SPREAD_WIDTH), {}
     for size, nfe in cases(bench.args, bench.sizes()):
-        frames = SIZES[size]
-        calls, errors = {"f5tts": ours.request(voice, frames, nfe)}, {}
-        if peers and size in bench.args.peer_sizes:
-            noise = bench.rng.standard_normal((frames, 100)).astype(np.float32)
-            peers.add(calls, errors, ours, cond, ours.tokens(), frames, nfe, noise)
-        times = clock_ms(calls, bench.args.rounds)
-        stage = ours.stages(bench.args.rounds)
-        rows += rows_of(times, errors, size, nfe, generated_seconds(frames))
+        frames, case = SIZES[size], f"e2e {size} nfe {nfe} {bench.precision} f5tts"
+        times = clock_ms({"f5tts": ours.request(voice, frames, nfe)}, bench.args.rounds)["f5tts"]
+        row, stage = row_of(times, size, nfe, generated_seconds(frames)), ours.stages(bench.args.rounds)
         if size not in parts:
             parts[size] = evaluation(ours, voice, frames, bench.args.rounds)
         slope, once = parts[size]
-        host = statistics.median(times["f5tts"]) - stage["total"]
-        outside = stage["prepare"] + once + stage["vocos"] + host
-        stages.append({"size": size, "NFE": nfe, **stage, "evaluation": slope, "outside the DiT": outside})
-        case = f"e2e {size} nfe {nfe} {bench.precision} f5tts"
-        for key in ("prepare", "ode", "vocos", "total", "evaluation", "outside the DiT"):
-            bench.report.figure(f"{case} {key}", stages[-1][key], "ms")
-    record(bench, rows)
-    bench.report.table("Whole requests", list(rows[0]), rows)
-    bench.report.table("f5tts by stage, ms", list(stages[0]), stages)
+        outside = stage["prepare"] + once + stage["vocos"] + row["ms"] - stage["total"]
+        found = {**stage, "evaluation": slope, "outside the DiT": outside}
+        table.add({**row, **found})
+        for name, ms in ((case, row["ms"]), *((f"{case} {stage}", ms) for stage, ms in found.items())):
+            bench.report.figure(name, ms, "ms")
+
+
+def beside(bench, ours, voice, cond, peers):
+    """All by turns. What f5tts takes here stands in the history, for it was timed as its peers were."""
+    columns = ["size", "NFE", "", "ms", "10th … 90th percentile", "RTF", "f5tts is faster", "error"]
+    table = bench.report.growing("Whole requests, by turns", columns, widths=SPREAD_WIDTH)
+    for size, nfe in cases(bench.args, [s for s in bench.sizes() if s in bench.args.peer_sizes]):
+        frames = SIZES[size]
+        noise = bench.rng.standard_normal((frames, 100)).astype(np.float32)
+        calls, errors = peers.prepare(ours, cond, ours.tokens(), size, nfe, noise)
+        times = clock_ms({"f5tts": ours.request(voice, frames, nfe), **calls}, bench.args.rounds)
+        own, rows = statistics.median(times["f5tts"]), []
+        for name, t in times.items():
+            case, row = f"e2e {size} nfe {nfe} {bench.precision} {name}", row_of(t, size, nfe, generated_seconds(frames))
+            rows.append({**row, "": name, "f5tts is faster": "" if name == "f5tts" else f"{row['ms'] / own:.2f}×",
+                         "error": errors.get(name)})
+            bench.report.figure(case, row["ms"], "ms")
+            if name in errors:
+                bench.report.figure(f"{case} error", errors[name], "rel. L2")
+        table.add(*rows)
 
 
 def first_audio(bench, ours):
-    voice, rows = ours.voice(recording(bench.rng, FIRST_REFERENCE_SECONDS)), []
+    voice = ours.voice(recording(bench.rng, FIRST_REFERENCE_SECONDS))
+    table = bench.report.growing(f"First audio: {FIRST_REFERENCE_SECONDS} s of reference, {FIRST_SECONDS} s of speech "
+                                 f"({FIRST_FRAMES} frames)", widths=SPREAD_WIDTH)
     for nfe in bench.args.nfe or (32, *SHORTER):
-        times = clock_ms({"f5tts": ours.request(voice, FIRST_FRAMES, nfe)}, bench.args.rounds)
-        rows += rows_of(times, {}, "first audio", nfe, generated_seconds(FIRST_FRAMES, voice.ref_frames))
-    record(bench, rows)
-    columns = [c for c in rows[0] if c not in ("", "f5tts is faster", "error")]
-    bench.report.table(f"First audio: {FIRST_REFERENCE_SECONDS} s of reference, {FIRST_SECONDS} s of speech "
-                       f"({FIRST_FRAMES} frames)", columns, rows)
+        times = clock_ms({"f5tts": ours.request(voice, FIRST_FRAMES, nfe)}, bench.args.rounds)["f5tts"]
+        row = row_of(times, "first audio", nfe, generated_seconds(FIRST_FRAMES, voice.ref_frames))
+        table.add(row)
+        bench.report.figure(f"e2e first audio nfe {nfe} {bench.precision} f5tts", row["ms"], "ms")
 
 
 def run(bench):
     sound = recording(bench.rng, 5)
     frames, nfe = max(SIZES[s] for s in bench.sizes()), max(bench.args.nfe or [32])
     with bench.engine(max_frames=frames, nfe=max(nfe, 32)) as ours:
-        info = ours.engine.info()
+        info, voice = ours.engine.info(), ours.voice(sound)
         print(f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB of work")
-        requests(bench, ours, ours.voice(sound), ours.engine.mel(sound), peers_of(bench))
+        alone(bench, ours, voice)
         first_audio(bench, ours)
+        peers = peers_of(bench)
+        if peers:
+            beside(bench, ours, voice, ours.engine.mel(sound), peers)

@@ -14,7 +14,11 @@ Nothing named: e2e, or cpu where there is no GPU.
     cpu       one evaluation on the CPU beside PyTorch (bench/cpu_eval.py)                  PyTorch
 
 Needs libf5tts built for this GPU (make; or F5_BUILD=build-gpu after make gpu-test). --json FILE writes all that the
-tables show; --history appends the figures to bench/history/<gpu>.csv.
+tables show; --history appends the figures to bench/history/<gpu>.csv. Rows appear as they are measured.
+
+On an H200 with 20 rounds stages takes 30 s, sweep 11, profile 20; by estimate e2e without PyTorch 30, load a minute,
+kernels half a minute a size. e2e times f5tts first. PyTorch follows, compiled anew for every size and "compile" mode,
+which takes longer than all the rest: allow a minute for each, or ask for less by --sizes, --peer-sizes and --modes.
 """
 import argparse
 import ctypes
@@ -28,7 +32,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import numpy as np  # noqa: E402
+try:
+    import numpy as np
+except ImportError:
+    sys.exit(f"f5bench needs numpy, which {sys.executable} has not: install it there, or use another python3 "
+             "(Debian's, /usr/bin/python3, with python3-numpy)")
 
 import workload  # noqa: E402
 from report import Report  # noqa: E402
@@ -40,7 +48,7 @@ import random_checkpoint  # noqa: E402
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
             "profile": "kernel_profile"}
-NEED_TORCH = ("kernels", "profile")
+NEED_TORCH = ("kernels", "profile")  # and a GPU
 
 
 class Bench:
@@ -86,22 +94,39 @@ def gpu_name():
     return name.value.decode()
 
 
-def torch_here():
+def torch_lack(device):
+    """Why PyTorch cannot be had on this device, or "" where it can."""
     try:
-        return bool(importlib.import_module("torch"))
+        torch = importlib.import_module("torch")
     except ImportError:
-        return False
+        return f"no PyTorch for {sys.executable}"
+    return "" if device == "cpu" or torch.cuda.is_available() else f"PyTorch {torch.__version__} sees no GPU"
+
+
+def positive(text):
+    n = int(text)
+    if n < 1:
+        raise argparse.ArgumentTypeError(f"{n} is not 1 or more")
+    return n
+
+
+def cpu(argv):
+    """cpu_eval.py, which has options of its own."""
+    if torch_lack("cpu"):
+        sys.exit(f"cpu: {torch_lack('cpu')} (Debian: python3-torch and /usr/bin/python3)")
+    sys.argv[1:] = argv
+    return importlib.import_module("cpu_eval").main()
 
 
 def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("commands", nargs="*", metavar="command", help=", ".join([*COMMANDS, "cpu", "all"]))
     p.add_argument("--sizes", nargs="+", choices=workload.SIZES, help="default: all")
-    p.add_argument("--nfe", nargs="+", type=int, help="default: 32, and at size M 16 and 7")
+    p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7")
     p.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
-    p.add_argument("--rounds", type=int, default=20, help="of which medians are shown (default: %(default)s)")
-    p.add_argument("--modes", nargs="*", default=["eager", "compile", "compile+graph"],
-                   help="of PyTorch in e2e: eager, graph, compile, compile+graph; none given: f5tts alone")
+    p.add_argument("--rounds", type=positive, default=20, help="of which medians are shown (default: %(default)s)")
+    p.add_argument("--modes", nargs="*", choices=workload.PEER_MODES, default=["eager", "compile", "compile+graph"],
+                   help="of PyTorch in e2e; none given: f5tts alone")
     p.add_argument("--peer-sizes", nargs="*", choices=workload.SIZES, default=list(workload.SIZES),
                    help="sizes at which e2e runs PyTorch too (default: all)")
     p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
@@ -144,27 +169,37 @@ def load(bench):
         bench.report.figure(f"{case} p50", row["latency_ms"][50], "ms")
 
 
-def main(argv):
-    if argv[:1] == ["load"]:  # it has options of its own
-        return 0 if importlib.import_module("load").main(argv[1:]) else 1
-    if argv[:1] == ["cpu"] or not argv and not gpu_name():
-        sys.argv[1:] = argv[1:]
-        return importlib.import_module("cpu_eval").main()
-    parser = options()
-    args = parser.parse_args(argv)
-    wanted = args.commands or ["e2e"]
-    if "all" in wanted:
-        wanted = list(COMMANDS)
-    for name in wanted:
-        if name not in COMMANDS:
+def choose(parser, args):
+    """The commands to run: those named, or of all those that can be run here; the others are told."""
+    named = args.commands or ["e2e"]
+    for name in named:
+        if name == "cpu":
+            parser.error("cpu has options of its own: f5bench.py cpu --help")
+        if name not in (*COMMANDS, "all"):
             parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'all'])}")
     if args.device != "cpu" and not gpu_name():
         sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
-    if not torch_here():
-        refused = [name for name in NEED_TORCH if name in args.commands]
-        if refused:
-            sys.exit(f"{' and '.join(refused)}: PyTorch is not installed for {sys.executable}")
-        wanted = [name for name in wanted if name not in NEED_TORCH]
+    wanted = list(COMMANDS) if "all" in named else named
+    missing = "--device cpu" if args.device == "cpu" else torch_lack(args.device)
+    lost = [name for name in wanted if missing and name in NEED_TORCH]
+    if lost and "all" not in named:
+        sys.exit(f"{' and '.join(lost)}: wants PyTorch and a GPU; here: {missing}")
+    if lost:
+        print(f"left out ({missing}): {', '.join(lost)}", flush=True)
+    return [name for name in COMMANDS if name in wanted and name not in lost]
+
+
+def main(argv):
+    if argv[:1] == ["load"]:  # it has options of its own
+        try:
+            return 0 if importlib.import_module("load").main(argv[1:]) else 1
+        except (FileNotFoundError, f5lib.Error) as failure:
+            sys.exit(f"load: {failure}")
+    if argv[:1] == ["cpu"] or not argv and not gpu_name():
+        return cpu(argv[1:])
+    parser = options()
+    args = parser.parse_args(argv)
+    wanted = choose(parser, args)
     try:
         bench = Bench(args)
     except FileNotFoundError as missing:  # the library
@@ -172,7 +207,7 @@ def main(argv):
     head = ", ".join(f"{k} {v}" for k, v in bench.report.head.items() if k != "gpu")
     print(f"{bench.report.head['gpu']}: {head}", flush=True)
     failed = []
-    for name in (name for name in COMMANDS if name in wanted):
+    for name in wanted:
         if not ran(bench, name):
             failed.append(name)
         if args.json:

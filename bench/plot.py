@@ -14,7 +14,10 @@ import csv
 import sys
 from pathlib import Path
 
-import matplotlib
+try:
+    import matplotlib
+except ImportError:
+    sys.exit(f"plot.py needs matplotlib, which {sys.executable} has not (Debian: python3-matplotlib and /usr/bin/python3)")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
@@ -122,6 +125,9 @@ def main():
     found = options.gpu or [p.stem for p in sorted(HISTORY.glob("*.csv")) if not p.stem.endswith("-sweep")]
     if not found:
         sys.exit(f"nothing in {HISTORY}: f5bench.py stages sweep e2e --history")
+    for gpu in found:
+        if not (HISTORY / f"{gpu}.csv").exists():
+            sys.exit(f"{gpu}: there is no {HISTORY / gpu}.csv")
     PLOTS.mkdir(exist_ok=True)
     for gpu in found:
         figures, sweep = Figures(HISTORY / f"{gpu}.csv"), HISTORY / f"{gpu}-sweep.csv"

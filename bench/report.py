@@ -26,37 +26,61 @@ def number(value, digits=4):
     return f"{value:.{max(0, digits - whole) if abs(value) >= 1 else 3}f}"
 
 
+class Table:
+    """A Markdown table that grows: its head appears with the first rows, each row when it is added. Widths follow from
+    the first rows; `widths` names columns in which wider cells come later."""
+
+    def __init__(self, title, columns=None, note=None, widths=None):
+        self.title, self.columns, self.note, self.rows, self.widths = title, columns, note, [], dict(widths or {})
+
+    def add(self, *rows):
+        """rows: dicts, or lists in the order of the columns."""
+        if self.columns is None:
+            self.columns = list(rows[0])
+        rows = [dict(zip(self.columns, row)) if not isinstance(row, dict) else row for row in rows]
+        text = [[number(row.get(c)) for c in self.columns] for row in rows]
+        if not self.rows:
+            self._head(rows, text)
+        for cells in text:
+            print(self._line(cells), flush=True)
+        self.rows.extend(rows)
+
+    def _head(self, rows, text):
+        self.widths = [max([len(c), self.widths.get(c, 0)] + [len(cells[i]) for cells in text])
+                       for i, c in enumerate(self.columns)]
+        self.numeric = [any(not isinstance(row.get(c), str) and row.get(c) is not None for row in rows)
+                        for c in self.columns]
+        print(f"\n{self.title}\n" + (f"\n{self.note}\n" if self.note else ""))
+        print(self._line(self.columns))
+        print("|" + "|".join("-" * (w + 1) + (":" if n else "-") for w, n in zip(self.widths, self.numeric)) + "|")
+
+    def _line(self, cells):
+        return "| " + " | ".join(c.rjust(w) if n else c.ljust(w)
+                                 for c, w, n in zip(cells, self.widths, self.numeric)) + " |"
+
+
 class Report:
     """head: what is the same for the whole run (date, commit, GPU, precision, seed)."""
 
     def __init__(self, gpu, **head):
         self.head = dict(date=datetime.date.today().isoformat(), gpu=gpu, **head)
-        self.tables, self.figures = {}, []
+        self.tables, self.figures = {}, {}
+
+    def growing(self, title, columns=None, note=None, widths=None):
+        """A Table whose rows are also the JSON's. Columns may be left to the first row, where that is a dict."""
+        table = Table(title, columns, note, widths)
+        self.tables[title] = table.rows
+        return table
 
     def table(self, title, columns, rows, note=None):
-        """A Markdown table now, and its rows in the JSON. rows: dicts, or lists in the order of the columns."""
-        rows = [dict(zip(columns, row)) if not isinstance(row, dict) else row for row in rows]
-        text = [[number(row.get(c)) for c in columns] for row in rows]
-        widths = [max([len(c)] + [len(line[i]) for line in text]) for i, c in enumerate(columns)]
-        numeric = [any(not isinstance(row.get(c), str) and row.get(c) is not None for row in rows) for c in columns]
-
-        def line(cells):
-            padded = [c.rjust(w) if n else c.ljust(w) for c, w, n in zip(cells, widths, numeric)]
-            return "| " + " | ".join(padded) + " |"
-
-        print(f"\n{title}\n" + (f"\n{note}\n" if note else ""))
-        print(line(columns))
-        print("|" + "|".join("-" * (w + 1) + (":" if n else "-") for w, n in zip(widths, numeric)) + "|")
-        for cells in text:
-            print(line(cells), flush=True)
-        self.tables[title] = rows
+        self.growing(title, columns, note).add(*rows)
 
     def figure(self, case, value, unit):
-        """One line of the history."""
-        self.figures.append((case, value, unit))
+        """One line of the history; the last figure of a case stands."""
+        self.figures[case] = value, unit
 
     def write_json(self, path):
-        figures = [dict(case=c, figure=v, unit=u) for c, v, u in self.figures]
+        figures = [dict(case=c, figure=v, unit=u) for c, (v, u) in self.figures.items()]
         Path(path).write_text(json.dumps({**self.head, "tables": self.tables, "figures": figures}, indent=1) + "\n")
 
     def append_history(self, folder=HISTORY):
@@ -68,6 +92,6 @@ class Report:
             lines = csv.writer(f, lineterminator="\n")
             if new:
                 lines.writerow(["date", "commit", "gpu", "case", "figure", "unit"])
-            for case, value, unit in self.figures:
+            for case, (value, unit) in self.figures.items():
                 lines.writerow([self.head["date"], self.head["commit"], self.head["gpu"], case, f"{value:.5g}", unit])
         return path

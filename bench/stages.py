@@ -42,12 +42,11 @@ def stages_of(ours, voice, samples, frames, rounds):
 
 
 def run(bench):
-    rows, samples = [], recording(bench.rng, 5)
+    table, samples = bench.report.growing("f5tts by stage, ms"), recording(bench.rng, 5)
     with bench.engine(max_frames=max(SIZES[s] for s in bench.sizes()), nfe=NFE) as ours:
         voice = ours.voice(samples)
         for size in bench.sizes():
             found = stages_of(ours, voice, samples, SIZES[size], bench.args.rounds)
-            rows.append({"size": size, **found})
+            table.add({"size": size, **found})
             for stage, ms in found.items():
                 bench.report.figure(f"stage {size} {bench.precision} {stage}", ms, "ms")
-    bench.report.table("f5tts by stage, ms", list(rows[0]), rows)

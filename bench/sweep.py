@@ -42,16 +42,15 @@ def measure(engine, config, rng, vocab_size, frames, batch, rounds):
 
 def run(bench):
     cases = [(n, 1) for n in LENGTHS] + [(BATCH_FRAMES, b) for b in BATCHES]
-    rows, vocab_size = [], len(bench.made["vocab"])
+    table, vocab_size = bench.report.growing("Length and batch", COLUMNS, widths={"GFLOP": 6}), len(bench.made["vocab"])
     with bench.engine(max(n * b for n, b in cases), MORE, max(BATCHES)) as ours:
         for frames, batch in cases:
-            rows.append(measure(ours.engine, bench.config, bench.rng, vocab_size, frames, batch,
-                                max(3, bench.args.rounds // 2)))
-    bench.report.table("Length and batch", COLUMNS, rows)
+            table.add(measure(ours.engine, bench.config, bench.rng, vocab_size, frames, batch,
+                              max(3, bench.args.rounds // 2)))
     if bench.args.history:
         path = HISTORY / f"{slug(bench.report.head['gpu'])}-sweep.csv"
         with open(path, "w", newline="", encoding="utf-8") as f:
             lines = csv.writer(f, lineterminator="\n")
             lines.writerow(["commit", "precision", *COLUMNS])
-            for row in rows:
+            for row in table.rows:
                 lines.writerow([bench.args.commit, bench.precision, *(f"{row[c]:.5g}" for c in COLUMNS)])

@@ -26,12 +26,11 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from workload import COND_FRAMES, REF_FRAMES, SIZES, clock_ms, error, generated_seconds, random_request
+from workload import COND_FRAMES, PEER_MODES, REF_FRAMES, SIZES, clock_ms, error, generated_seconds, random_request
 from reference import model as reference  # found by workload
 import random_checkpoint as rc
 
-MODES = ("eager", "graph", "compile", "compile+graph")
-DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
+DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
 
 def device_ms(call, repeats=20, warm=3):
@@ -286,7 +285,7 @@ def options():
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     p.add_argument("--nfe", nargs="+", type=int, default=[32])
-    p.add_argument("--modes", nargs="*", choices=MODES, default=["eager", "compile", "compile+graph"])
+    p.add_argument("--modes", nargs="*", choices=PEER_MODES, default=["eager", "compile", "compile+graph"])
     p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
     p.add_argument("--precision", choices=DTYPES, default="fp16")
     p.add_argument("--rounds", type=int, default=20)

@@ -12,7 +12,11 @@ import pytest
 BENCH = Path(__file__).resolve().parent.parent / "bench"
 sys.path.append(str(BENCH))
 
+import f5lib  # noqa: E402
 import kernel_profile  # noqa: E402
+import random_checkpoint  # noqa: E402  found by workload
+import shapes  # noqa: E402
+import workload  # noqa: E402
 from report import Report  # noqa: E402
 
 
@@ -81,6 +85,26 @@ def test_tables_and_history(tmp_path, capsys):
     assert json.loads((tmp_path / "all.json").read_text())["tables"]["Things"][0]["ms"] == 12.3456
 
 
+def test_rows_appear_as_they_are_added(capsys):
+    report = Report("cpu", commit="abc")
+    table = report.growing("Growing", widths={"name": 12})
+    assert capsys.readouterr().out == ""
+    table.add({"name": "a", "ms": 1.0})
+    first = capsys.readouterr().out.splitlines()
+    assert first[1:2] == ["Growing"] and first[-1].startswith("| a ")
+    table.add({"name": "a longer one", "ms": None})
+    second = capsys.readouterr().out.splitlines()
+    assert len(second) == 1 and len(second[0]) == len(first[-1]) == len(first[-2]) == len(first[-3])
+    assert report.tables["Growing"] == [{"name": "a", "ms": 1.0}, {"name": "a longer one", "ms": None}]
+
+
+def test_a_spread_lies_within_what_was_seen():
+    for times in ([3.0], [1.0, 2.0], [5.0, 1.0, 2.0, 9.0], [float(i) for i in range(100)]):
+        low, high = workload.spread(times)
+        assert min(times) <= low <= high <= max(times)
+    assert workload.spread([float(i) for i in range(101)]) == (10.0, 90.0)
+
+
 def f5bench(prelude, *arguments):
     script = f"import sys\nsys.path.insert(0, {str(BENCH)!r})\n{textwrap.dedent(prelude)}\nimport f5bench, workload\n" \
              "workload.SIZES.update(S=490)\nsys.exit(f5bench.main(sys.argv[1:]))"
@@ -99,6 +123,54 @@ def test_requests_without_pytorch(tmp_path):
     assert "| S " in run.stdout
 
 
+def test_requests_beside_a_peer(tmp_path):
+    """f5tts is shown before a peer is made ready; then both by turns, whose times stand in the history."""
+    peer = """
+        import sys, time, e2e
+        class Peers:
+            def prepare(self, ours, cond, tokens, size, nfe, noise):
+                assert len(noise) == e2e.SIZES[size] and len(tokens) > 0 and cond.shape == (469, 100)
+                print("the peer is made ready")
+                return {"torch slow": lambda: time.sleep(0.05)}, {"f5tts": 1e-4, "torch slow": float("nan")}
+        e2e.peers_of = lambda bench: Peers()
+        """
+    run = f5bench(peer, "e2e", "--arch", "tiny", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "1",
+                  "--rounds", "2", "--json", str(tmp_path / "e2e.json"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert run.stdout.index("| S ") < run.stdout.index("the peer is made ready") < run.stdout.index("torch slow")
+    found = json.loads((tmp_path / "e2e.json").read_text())
+    figures = [f["case"] for f in found["figures"]]
+    cases = {f["case"]: f["figure"] for f in found["figures"]}
+    assert len(figures) == len(cases) and cases["e2e S nfe 1 fp32 torch slow"] >= 50
+    ours, theirs = found["tables"]["Whole requests, by turns"]
+    assert cases["e2e S nfe 1 fp32 f5tts"] == ours["ms"] and theirs["ms"] == cases["e2e S nfe 1 fp32 torch slow"]
+    assert "nan" in run.stdout, "an error that is no number must be seen"
+
+
+@pytest.mark.parametrize("prelude, arguments, words", [
+    ("sys.modules['numpy'] = None", ["e2e"], "f5bench needs numpy"),
+    ("sys.modules['torch'] = None", ["cpu"], "no PyTorch for"),
+    ("sys.modules['torch'] = None", ["kernels", "--device", "cpu"], "kernels: wants PyTorch and a GPU"),
+    ("import os; os.environ['F5_BUILD'] = '/nowhere'", ["e2e", "--device", "cpu"], "build it first"),
+    ("import os; os.environ['F5_BUILD'] = '/nowhere'", ["load", "--device", "cpu"], "build it first"),
+    ("", ["e2e", "--rounds", "0"], "0 is not 1 or more"), ("", ["e2e", "cpu"], "cpu has options of its own")])
+def test_what_is_missing_is_said_in_a_sentence(prelude, arguments, words):
+    run = f5bench(prelude, *arguments)
+    assert run.returncode and words in run.stderr and "Traceback" not in run.stderr, run.stderr
+
+
 def test_unknown_command_is_refused():
     run = f5bench("", "e3e")
     assert run.returncode == 2 and "kernels" in run.stderr
+
+
+@pytest.mark.parametrize("lengths", [[77], [60, 60], [31, 31, 31, 31]])
+def test_the_engine_and_bench_count_the_same_flop(model, lengths):
+    """f5_plan of one step more is an evaluation, as shapes.py has it, and a row of the schedule: time MLP and AdaLN."""
+    for max_batch in (len(lengths), 16):
+        with f5lib.Engine(model, max_frames=200, max_batch=max_batch) as e:
+            flop = [e.plan(sum(lengths), len(lengths), nfe)["flop"] for nfe in (1, 2)]
+            dim, depth = e.info()["dim"], e.info()["depth"]
+    config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["tiny"]}
+    row = 2 * (256 * dim + dim * dim + dim * (6 * depth + 2) * dim)
+    assert flop[1] - flop[0] == shapes.evaluation_flop(lengths, config) + row
