@@ -194,7 +194,8 @@ static void *run_client(void *user) {
     pthread_barrier_wait(&begin); /* ready */
     pthread_barrier_wait(&begin); /* counted from here */
     for (int32_t i = 0; i < c->rounds; i++) run_round(c);
-    pthread_barrier_wait(&end);
+    pthread_barrier_wait(&end); /* done */
+    pthread_barrier_wait(&end); /* no longer counted: the end of a thread, and of its OpenMP threads, allocates too */
     return NULL;
 }
 
@@ -264,6 +265,7 @@ int main(int argc, char **argv) {
     pthread_barrier_wait(&begin);
     pthread_barrier_wait(&end);
     atomic_store(&phase, PHASE_NONE);
+    pthread_barrier_wait(&end);
     for (unsigned t = 0; t < n_threads; t++) pthread_join(threads[t], NULL);
     demand(f5_get_info(engine, &info, &error), &error, "f5_get_info");
     if (cpu && info.shared_batches == 0) {
