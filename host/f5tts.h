@@ -8,7 +8,8 @@
  *   end in later versions: a library takes and fills as much as the caller's header knew, and what that did not know
  *   has its default. (So _init tells the library how large the caller's struct is.)
  *   Every call that can fail returns f5_status and, through `error` (may be NULL), one line that names the offending
- *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable.
+ *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable, unless
+ *   its device is lost (F5_E_DEVICE): then close it.
  *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second.
  *   Strings are UTF-8.
  * Threads
@@ -16,18 +17,20 @@
  *   at once. Calls that come meanwhile wait, and when the engine is free the oldest of them runs, in one batch with
  *   those younger ones that ask for the same (f5_sample and f5_speak with equal solver settings; f5_vocode) and fit in
  *   beside it (batch_frames, max_batch). Company changes no result, only its time: not a bit of it differs, and an
- *   error or a cancellation is the affected call's alone. Every wait is bounded by the calls that came before.
+ *   error (but for a lost device) or a cancellation is the affected call's alone. Every wait is bounded by the calls
+ *   that came before and by their callbacks.
  *   f5_close must not be called, nor a voice closed, while a call that uses them has not returned.
  *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
  *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
- *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none). While an audio callback runs, its samples hold part
- *   of the engine's memory, and when that is full others wait for it: copy and return.
+ *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none; `resample` runs before the turn and may make any).
+ *   While an audio callback runs, its samples hold part of the engine's memory, and when that is full others wait for
+ *   it: copy and return.
  *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
  *   thread's current CUDA device and clears its last CUDA error.
  * Memory
  *   f5_open and f5_voice_open allocate; no other call of this library does. On a GPU the driver takes memory when a
- *   size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call
- * only. */
+ *   size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the
+ *   call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -88,7 +91,7 @@ void f5_close(f5_engine *engine); /* NULL is fine; voices of the engine must be 
 
 typedef struct {
     size_t size;
-    const char *name;      /* as given at conversion, e.g. "F5TTS_v1_Base" */
+    const char *name;      /* as given at conversion, e.g. "F5TTS_v1_Base"; this and the next: until f5_close */
     const char *backbone;  /* "DiT" */
     const char *tokenizer; /* "pinyin", "char", "byte" or "custom" */
     const char *device;    /* "cpu" or the GPU's name */

@@ -157,3 +157,20 @@ def test_a_callback_cannot_call_its_own_engine(zoo, rng):
 
         again, = e.sample([request], nfe=2, progress=progress)
     assert refused == 6 * ["F5_E_ARGUMENT"] and cbind.same_bits(again, alone)
+
+
+def test_a_resampler_may_call_its_engine(zoo, rng):
+    """It runs before the voice's turn: nothing waits for it."""
+    heard = rng.standard_normal(8000).astype(np.float32) * 0.2
+    with f5lib.Engine(zoo["tiny"].path, max_frames=128) as e:
+        mel = e.mel(heard)
+
+        def resample(_, samples, n, rate_in, rate_out, out, capacity):
+            assert cbind.same_bits(e.mel(heard), mel)
+            made = round(n * rate_out / rate_in)
+            for i in range(made):
+                out[i] = samples[i * n // made]
+            return made
+
+        with e.voice(heard, "What was said.", sample_rate=16000, resample=resample):
+            assert e.info()["calls"] == 3
