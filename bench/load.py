@@ -11,7 +11,6 @@ every request, 5 to 17 s. What was captured within a row shows as graphs: length
 The table is Markdown, to be pasted. --json FILE writes all of it.
 """
 import argparse
-import ctypes
 import datetime
 import json
 import statistics
@@ -23,66 +22,45 @@ from pathlib import Path
 
 import numpy as np
 
-from workload import COND_FRAMES, SIZES, TEXT, TRANSCRIPT, commit, generated_seconds, recording
+from report import Table
+from workload import COND_FRAMES, SIZES, TRANSCRIPT, Speaker, commit, generated_seconds, recording
 import f5file  # found by workload
 import f5lib
 
 MIXED = 938, 2062  # frames, reference included: 5 to 17 s are spoken
 
 
-class Client:
-    """One request after another on an engine, each with memory of its own."""
-
+class Client(Speaker):
     def __init__(self, engine, voice, nfe, seed):
-        self.engine, self.voice, self.rng = engine, voice, np.random.default_rng(seed)
-        self.samples = np.full(256 * max(SIZES.values()), np.nan, np.float32)
-        piece = f5lib.header().struct("f5_audio")
+        super().__init__(engine, voice, nfe, max(SIZES.values()), seed)
+        self.rng = np.random.default_rng(seed)
 
-        def keep(_, address):
-            audio = piece.from_address(address)
-            ctypes.memmove(self.samples.ctypes.data, audio.samples, 4 * audio.n_samples)
-            return 0
-
-        self.callback = f5lib.AUDIO(keep)
-        self.text = ctypes.create_string_buffer(TEXT.encode())
-        self.solver = f5lib.struct("f5_sample_params", nfe=nfe)
-        self.params = f5lib.struct("f5_speak_params", text=ctypes.addressof(self.text),
-                                   audio=ctypes.cast(self.callback, ctypes.c_void_p), seed=seed)
-        self.params.sample = ctypes.addressof(self.solver)
-        self.stats = f5lib.struct("f5_speak_stats")
-
-    def speak(self, size):
-        """{frames, latency_ms, wait_ms, batch} of one request."""
+    def answer(self, size):
+        """{frames, latency_ms, wait_ms} of one request."""
         frames = SIZES.get(size) or int(self.rng.integers(*MIXED, endpoint=True))
-        self.params.seed += 1
-        self.params.fix_duration = round((frames + 0.5) * 256 / 24000, 4)
         started = time.perf_counter()
-        f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(self.params),
-                   ctypes.addressof(self.stats))
-        latency = 1e3 * (time.perf_counter() - started)
-        assert self.stats.frames == frames, f"{self.stats.frames} frames spoken, {frames} wanted"
-        return dict(frames=frames, latency_ms=latency, wait_ms=self.stats.wait_ms, batch=self.stats.batch_sequences)
+        stats = self.speak(frames)
+        return dict(frames=frames, latency_ms=1e3 * (time.perf_counter() - started), wait_ms=stats.wait_ms)
 
 
 def run_clients(clients, size, rounds):
     """Seconds from the common start to the last result, and every request. A client's failure is raised."""
-    done, failures, start = [], [], threading.Barrier(len(clients) + 1)
+    done, failures, began = [], [], []
+    start = threading.Barrier(len(clients), action=lambda: began.append(time.perf_counter()))
 
     def work(client):
         start.wait()
         try:
-            done.extend([client.speak(size) for _ in range(rounds)])
+            done.extend([client.answer(size) for _ in range(rounds)])
         except BaseException as failure:
             failures.append(failure)
 
     threads = [threading.Thread(target=work, args=(c,)) for c in clients]
     for t in threads:
         t.start()
-    start.wait()
-    started = time.perf_counter()
     for t in threads:
         t.join()
-    seconds = time.perf_counter() - started
+    seconds = time.perf_counter() - began[0]
     if failures:
         raise failures[0]
     return seconds, done
@@ -107,15 +85,13 @@ def measure(engine, voice, size, nfe, clients, args):
                 graphs=after["graphs"] - before["graphs"])
 
 
-HEAD = ("| size | NFE | batch frames | clients | audio-s per s | ms a request | latency p50 | p90 | longest | "
-        "requests a batch | graphs |\n|---|---|---|---|---|---|---|---|---|---|---|")
-
-
-def show(row):
-    latency = " | ".join(f"{row['latency_ms'][p]:>7.1f}" for p in (50, 90, 100))
-    print(f"| {row['size']:<5} | {row['nfe']:>2} | {row['batch_frames']:>6} | {row['clients']:>3} | "
-          f"{row['throughput']:>7.1f} | {1e3 * row['seconds'] / row['requests']:>7.2f} | {latency} | "
-          f"{row['batch']:>5.2f} | {row['graphs']:>3} |", flush=True)
+def shown(row):
+    """What of a row is in the table."""
+    latency = row["latency_ms"]
+    return {"size": row["size"], "NFE": row["nfe"], "batch frames": row["batch_frames"], "clients": row["clients"],
+            "audio-s per s": row["throughput"], "ms a request": 1e3 * row["seconds"] / row["requests"],
+            "latency p50": latency[50], "p90": latency[90], "longest": latency[100], "requests a batch": row["batch"],
+            "graphs": row["graphs"]}
 
 
 def options():
@@ -142,6 +118,7 @@ def options():
 
 def main(argv=None):
     args = options().parse_args(argv)
+    table = Table("f5tts, many clients", widths={"size": 5, "batch frames": 6, "p90": 6, "longest": 6})
     rows, samples = [], recording(np.random.default_rng(args.seed))
     with tempfile.TemporaryDirectory() as folder:
         path = args.model or Path(folder) / "model.f5"
@@ -156,11 +133,11 @@ def main(argv=None):
                     report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=info["device"],
                                   model=info["name"], precision=args.precision, max_batch=args.max_batch, seed=args.seed)
                     print(f"{info['device']}, f5tts {f5lib.library().f5_version().decode()} ({args.commit}), "
-                          f"{info['name']}, {args.precision}, max_batch {args.max_batch}, seed {args.seed}\n\n{HEAD}")
+                          f"{info['name']}, {args.precision}, max_batch {args.max_batch}, seed {args.seed}")
                 with engine.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
                     for size, nfe, clients in [(s, n, c) for s in args.sizes for n in args.nfe for c in args.clients]:
                         rows.append(measure(engine, voice, size, nfe, clients, args))
-                        show(rows[-1])
+                        table.add(shown(rows[-1]))
     if args.json:
         Path(args.json).write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n")
     return rows

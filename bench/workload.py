@@ -88,6 +88,35 @@ class Voice:
         self.handle, self.ref_frames = handle, len(samples) // HOP
 
 
+class Speaker:
+    """Asks an engine for speech, one request after another, into memory of its own."""
+
+    def __init__(self, engine, voice, nfe, most_frames, seed=0):
+        self.engine, self.voice = engine, voice
+        self.samples = np.full(HOP * most_frames, np.nan, np.float32)
+        piece = f5lib.header().struct("f5_audio")
+
+        def keep(_, address):
+            audio = piece.from_address(address)
+            ctypes.memmove(self.samples.ctypes.data, audio.samples, 4 * audio.n_samples)
+            return 0
+
+        self.text, self.callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
+        self.solver = f5lib.struct("f5_sample_params", nfe=nfe)
+        self.params = f5lib.struct("f5_speak_params", text=ctypes.addressof(self.text), seed=seed,
+                                   sample=ctypes.addressof(self.solver),
+                                   audio=ctypes.cast(self.callback, ctypes.c_void_p))
+
+    def speak(self, frames):
+        """So many frames, reference included; the request's f5_speak_stats."""
+        self.params.seed += 1  # other noise, the same work
+        self.params.fix_duration = round((frames + 0.5) * HOP / RATE, 4)
+        stats = f5lib.struct("f5_speak_stats")
+        f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(self.params), ctypes.addressof(stats))
+        assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
+        return stats
+
+
 class Ours:
     """An engine, its voices, and requests to it: text and a voice in host memory to samples in host memory."""
 
@@ -113,30 +142,11 @@ class Ours:
 
     def request(self, voice, frames, nfe):
         """A call that speaks so many frames, reference included, into memory of its own; it returns the samples."""
-        samples = np.full(HOP * frames, np.nan, np.float32)
-        piece = f5lib.header().struct("f5_audio")
-
-        def keep(_, address):
-            audio = piece.from_address(address)
-            ctypes.memmove(samples.ctypes.data, audio.samples, 4 * audio.n_samples)
-            return 0
-
-        text, callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
-        params = f5lib.struct("f5_speak_params", text=ctypes.addressof(text),
-                              audio=ctypes.cast(callback, ctypes.c_void_p),
-                              fix_duration=round((frames + 0.5) * HOP / RATE, 4))
-        solver = f5lib.struct("f5_sample_params", nfe=nfe)
-        params.sample = ctypes.addressof(solver)
-        held = params, solver, text, callback
+        speaker = Speaker(self.engine, voice.handle, nfe, frames)
 
         def speak():
-            params.seed += 1  # other noise, the same work
-            stats = f5lib.struct("f5_speak_stats")
-            f5lib.call("f5_speak", self.engine.handle, voice.handle, ctypes.addressof(held[0]),
-                       ctypes.addressof(stats))
-            assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
-            self.stats.append(stats)
-            return samples[:round(stats.generated_seconds * RATE)]
+            self.stats.append(speaker.speak(frames))
+            return speaker.samples[:round(self.stats[-1].generated_seconds * RATE)]
 
         assert np.isfinite(speak()).all(), "f5tts spoke NaN or left samples unwritten"
         return speak

@@ -147,6 +147,19 @@ def test_requests_beside_a_peer(tmp_path):
     assert "nan" in run.stdout, "an error that is no number must be seen"
 
 
+def test_many_clients(tmp_path):
+    run = f5bench("", "load", "--arch", "tiny", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "1",
+                  "--clients", "1", "3", "--rounds", "2", "--least", "4", "--json", str(tmp_path / "load.json"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    one, three = json.loads((tmp_path / "load.json").read_text())["rows"]
+    assert (one["clients"], one["requests"], three["clients"], three["requests"]) == (1, 4, 3, 6)
+    for row in (one, three):
+        assert row["audio_seconds"] == pytest.approx(row["requests"] * (490 - 469) * 256 / 24000)
+        assert 0 < row["latency_ms"]["50"] <= row["latency_ms"]["90"] <= row["latency_ms"]["100"] <= 1e3 * row["seconds"]
+        assert row["throughput"] == pytest.approx(row["audio_seconds"] / row["seconds"]) and 1 <= row["batch"] <= 3
+    assert sum(line.startswith("| S ") for line in run.stdout.splitlines()) == 2
+
+
 @pytest.mark.parametrize("prelude, arguments, words", [
     ("sys.modules['numpy'] = None", ["e2e"], "f5bench needs numpy"),
     ("sys.modules['torch'] = None", ["cpu"], "no PyTorch for"),
