@@ -118,6 +118,7 @@ def options():
 
 def main(argv=None):
     args = options().parse_args(argv)
+    f5lib.library()  # missing, it is missed before the weights are drawn
     table = Table("f5tts, many clients", widths={"size": 5, "batch frames": 6, "p90": 6, "longest": 6})
     rows, samples = [], recording(np.random.default_rng(args.seed))
     with tempfile.TemporaryDirectory() as folder:

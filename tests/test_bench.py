@@ -135,7 +135,7 @@ def test_requests_beside_a_peer(tmp_path):
         e2e.peers_of = lambda bench: Peers()
         """
     run = f5bench(peer, "e2e", "--arch", "tiny", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "1",
-                  "--rounds", "2", "--json", str(tmp_path / "e2e.json"))
+                  "--rounds", "1", "--json", str(tmp_path / "e2e.json"))
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.index("| S ") < run.stdout.index("the peer is made ready") < run.stdout.index("torch slow")
     found = json.loads((tmp_path / "e2e.json").read_text())
