@@ -14,7 +14,8 @@ PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-de
                  libpng-dev python3 python3-numpy
 DEMO_PACKAGES := alsa-utils
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
-TEST_PACKAGES := libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml
+TEST_PACKAGES := libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml libflite1 \
+                 pocketsphinx pocketsphinx-en-us
 
 # The demo's voice: the recording that comes with the project's data, else one that Debian ships, else your own.
 SHARED_VOICE := ../shared/data/basic_ref_en.wav

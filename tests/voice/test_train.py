@@ -1,18 +1,17 @@
 """The trainer computes the model of tests/reference/model.py, and its optimiser and checkpoints do what they say."""
-import sys
-from pathlib import Path
-
+import numpy as np
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "weights/train"), str(ROOT / "tests/reference")]
-
-import model as reference  # noqa: E402
-import batches  # noqa: E402
-import dit  # noqa: E402
-from optim import Flat  # noqa: E402
-from seeds import SEED  # noqa: E402
+import convert_lib
+import dit
+import export
+import f5lib
+import model as reference
+import train_dit
+import train_vocos
+from optim import Flat
+from seeds import SEED
 
 OPTIONS = reference.Options(text_mask_padding=True, average_upsampling=True)
 SMALL = {**dit.ARCH, "depth": 9, "conv_layers": 2}  # the heads listen after blocks 3 and 7
@@ -80,3 +79,59 @@ def test_letters_are_spread_as_the_engine_spreads_them(generator):
         for row, count in zip(shown, n.tolist()):
             rows = torch.arange(count, dtype=torch.float32).unsqueeze(1)
             assert torch.equal(row.float(), reference.spread(rows, frames).squeeze(1))
+
+
+def test_the_vocoder_is_the_reference(generator):
+    w = {k: v + 0.02 * torch.randn(v.shape, generator=generator) for k, v in train_vocos.fresh().items()}
+    mels = torch.randn(2, 33, dit.MEL, generator=generator)
+    made = train_vocos.synthesise(w, mels, torch.float32)
+    for mine, mel in zip(made, mels):
+        assert relative(mine, reference.vocos(w, mel)) < 1e-4
+
+
+def test_a_saved_average_is_what_was_trained(generator, tmp_path):
+    flat = Flat(random_weights(generator), dit.is_matrix, torch.device("cpu"))
+    train_dit.save_average(flat, tmp_path)
+    assert sum(f.stat().st_size for f in tmp_path.iterdir()) < 2.1 * flat.flat.numel()
+    again = train_dit.load_average(tmp_path / "ema-0.npz")
+    assert set(again) == set(flat.names)
+    for name, values in again.items():
+        assert relative(values, flat.averaged[name]) < 1e-3  # fp16
+    other = Flat(dit.fresh(SMALL), dit.is_matrix, torch.device("cpu"))
+    other.load_state(flat.state())
+    assert torch.equal(other.flat, flat.flat) and torch.equal(other.average, flat.average)
+
+
+def test_the_engine_speaks_what_was_trained(generator, tmp_path):
+    """Trained weights -> upstream's files -> f5tts convert -> the engine: the mel that PyTorch samples."""
+    w = random_weights(generator)
+    model = {k: v.numpy() for k, v in w.items() if not k.startswith("aux.")}
+    vocoder = {k: v.numpy() for k, v in train_vocos.fresh().items()}
+    export.write_upstream(tmp_path / "upstream", model, vocoder, "test")
+    export.convert(convert_lib.program(), tmp_path / "upstream", tmp_path / "voice.f5", "fp32")
+    frames, known, letters = 160, 70, 31
+    cond = torch.randn(known, dit.MEL, generator=generator)
+    noise = torch.randn(frames, dit.MEL, generator=generator)
+    tokens = torch.randint(0, len(dit.VOCAB), (letters,), generator=generator)
+    ids = torch.zeros(1, letters + 9, dtype=torch.long)
+    ids[0, :letters] = tokens + 1
+    shown = torch.zeros(1, frames, dit.MEL)
+    shown[0, :known] = cond
+    times = reference.time_grid(5)
+    made = dit.sample(w, shown, ids, torch.tensor([letters]), noise.unsqueeze(0), times)[0]
+    with f5lib.Engine(tmp_path / "voice.f5", max_frames=256) as engine:
+        text = "".join(dit.VOCAB[i] for i in tokens.tolist())
+        assert engine.tokenize(text).tolist() == tokens.tolist()
+        mel, = engine.sample([dict(cond=cond.numpy(), tokens=tokens.numpy(), frames=frames, noise=noise.numpy())], nfe=5)
+    assert np.array_equal(mel[:known], cond.numpy())
+    assert relative(torch.from_numpy(mel[known:]), made[known:]) < 1e-3
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_broken_checkpoint_is_not_exported(generator, tmp_path, value):
+    flat = Flat(random_weights(generator), dit.is_matrix, torch.device("cpu"))
+    flat.averaged["transformer.proj_out.bias"].data[3] = value
+    train_dit.save_average(flat, tmp_path)
+    np.savez(tmp_path / "vocos.npz", **{k: v.numpy() for k, v in train_vocos.fresh().items()})
+    with pytest.raises(ValueError, match="proj_out.bias"):
+        export.load(tmp_path / "ema-0.npz", tmp_path / "vocos.npz")

@@ -175,11 +175,11 @@ def main():
     wanted = options.hours * 3600 * TARGET_RATE / HOP
     banned = held_out_sentences()
     jobs = ((options.directory / f"{i:05}.npz", options.seed * 1000003 + i, options.sentences, options.flite, banned)
-            for i in range(int(wanted // 20000) + 1))
+            for i in range(int(wanted // 20000) + 2))
     with multiprocessing.Pool(options.workers) as pool:
         for shard, made in enumerate(pool.imap_unordered(_work, jobs)):
             frames += made
-            if frames >= wanted:
+            if frames >= wanted and shard >= 1 and (options.directory / "00000.npz").exists():
                 pool.terminate()
                 break
     (options.directory / "done").touch()

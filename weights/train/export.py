@@ -36,8 +36,9 @@ def load(ema, vocos):
 def write_upstream(directory, model, vocoder, name):
     """model.yaml, model.safetensors, vocab.txt, vocos/config.yaml, vocos/pytorch_model.bin"""
     inner, width = vocoder["backbone.convnext.0.pwconv1.weight"].shape
-    layers = sum(k.endswith(".gamma") for k in vocoder)
-    config = {**formats.OPTIONS, **ARCH, "vocos_dim": width, "vocos_ff_dim": inner, "vocos_layers": layers}
+    config = {**formats.OPTIONS, **ARCH, "depth": sum(k.endswith("attn.to_q.weight") for k in model),
+              "conv_layers": sum(k.endswith("grn.gamma") for k in model),
+              "vocos_dim": width, "vocos_ff_dim": inner, "vocos_layers": sum(k.endswith(".gamma") for k in vocoder)}
     (directory / "vocos").mkdir(parents=True, exist_ok=True)
     (directory / "model.yaml").write_text(formats.model_yaml(name, config))
     (directory / "vocab.txt").write_text("".join(letter + "\n" for letter in VOCAB))

@@ -142,13 +142,13 @@ def colour(engine, samples):
     return np.concatenate([mean - mean.mean(), loud.std(axis=0)])
 
 
-def measure(engine, sentences, speakers=SPEAKERS, nfe=16, seed=1, say=lambda text: None):
-    """A dict of Scores and counts."""
+def measure(engine, sentences, speakers=SPEAKERS, nfe=16, seed=1, say=lambda text: None, speak=True):
+    """A dict of Scores and counts; without `speak` only of flite and of the vocoder."""
     real, made, copied, nearest, wrong_voice, seconds, spoken = {}, {}, {}, 0, [], 0.0, 0.0
     for speaker in speakers:
         real[speaker] = [flite_says(speaker, text) for text in sentences]
         copied[speaker] = [engine.vocode(engine.mel(x.astype(np.float32))) for x in real[speaker]]
-    for speaker in speakers:
+    for speaker in speakers if speak else ():
         samples, transcript = prompt(speaker)
         made[speaker] = []
         with engine.voice(samples.astype(np.float32), transcript) as voice:
@@ -168,13 +168,13 @@ def measure(engine, sentences, speakers=SPEAKERS, nfe=16, seed=1, say=lambda tex
                 wrong_voice.append((speaker, sentences[i]))
     result = {"nearest": nearest, "of": len(sentences) * len(speakers), "wrong_voice": wrong_voice,
               "seconds": seconds, "spoken": spoken, "voices": {}}
-    for speaker in speakers:
-        scores = {}
-        for kind, recordings in (("flite", real), ("vocoder", copied), ("ours", made)):
-            scores[kind] = Score()
-            for text, heard in zip(sentences, hear(recordings[speaker])):
-                scores[kind].add(text, heard)
-        result["voices"][speaker] = scores
+    kinds = [("flite", real), ("vocoder", copied), ("ours", made)][:3 if speak else 2]
+    heard = iter(hear([x for _, recordings in kinds for speaker in speakers for x in recordings[speaker]]))
+    result["voices"] = {speaker: {kind: Score() for kind, _ in kinds} for speaker in speakers}
+    for kind, _ in kinds:
+        for speaker in speakers:
+            for text in sentences:
+                result["voices"][speaker][kind].add(text, next(heard))
     result["made"] = made
     return result
 
@@ -195,6 +195,7 @@ def main():
     p.add_argument("--nfe", type=int, default=16)
     p.add_argument("--device", default="cpu")
     p.add_argument("--precision")
+    p.add_argument("--vocoder-only", action="store_true")
     p.add_argument("--report", type=Path)
     p.add_argument("--keep", type=Path, help="a folder for the recordings")
     options = p.parse_args()
@@ -203,17 +204,19 @@ def main():
     import f5lib
     sentences = [line for line in SENTENCES.read_text().split("\n") if line][:options.sentences]
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2048) as engine:
-        result = measure(engine, sentences, options.voices, options.nfe, say=lambda t: print("  " + t, file=sys.stderr))
+        result = measure(engine, sentences, options.voices, options.nfe, say=lambda t: print("  " + t, file=sys.stderr), speak=not options.vocoder_only)
+    kinds = ("flite", "vocoder") if options.vocoder_only else ("flite", "vocoder", "ours")
     for speaker, scores in result["voices"].items():
         for kind, score in scores.items():
             print(f"{speaker}  {kind:8} {score}")
-        for text, heard, errors in scores["ours"].lines:
+        for text, heard, errors in scores[kinds[-1]].lines:
             if errors:
                 print(f"      {errors}  {text}  ->  {heard}")
-    for kind in ("flite", "vocoder", "ours"):
+    for kind in kinds:
         print(f"all  {kind:8} {total(result, kind)}")
-    print(f"nearest to the prompted speaker: {result['nearest']} of {result['of']}")
-    print(f"{result['seconds']:.0f} s for {result['spoken']:.0f} s of speech at NFE {options.nfe}")
+    if not options.vocoder_only:
+        print(f"nearest to the prompted speaker: {result['nearest']} of {result['of']}")
+        print(f"{result['seconds']:.0f} s for {result['spoken']:.0f} s of speech at NFE {options.nfe}")
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
         for speaker, recordings in result["made"].items():

@@ -99,7 +99,7 @@ class Texts:
         text = ""
         while len(text.split()) < wanted:
             clause = self.clause()
-            if len((text + " " + clause).split()) > 25:
+            if len((text + " and " + clause).split()) > 25:
                 continue
             if text and (text[-1] == "." or self.random.random() < 0.5):
                 text = text.rstrip(".") + ". "

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """train_dit.py — trains the acoustic model on the shards of a directory, while they are still being made.
 
-    torchrun --nproc_per_node=N train_dit.py DIRECTORY --out OUT --minutes 30 [--resume STATE | --start VOICE.npz]
+    train_dit.py DIRECTORY --out OUT --minutes 30 [--resume STATE | --weights ema-0.npz]
 
 Conditional flow matching (Lipman 2023) as F5-TTS trains it: straight paths from noise to mel, a masked part to be
 spoken, the rest shown; audio withheld in 30 % of the cases and audio and text in 20 %, for guidance. The two auxiliary
@@ -151,7 +151,7 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--minutes", type=float, required=True, help="from start to end, compilation included")
     p.add_argument("--resume", help="a state.pt")
-    p.add_argument("--start", help="an ema-0.npz: its weights, a fresh optimiser")
+    p.add_argument("--weights", help="an ema-0.npz to start from, with a fresh optimiser")
     p.add_argument("--rate", type=float, default=6e-4, help="Adam's highest learning rate")
     p.add_argument("--muon-rate", type=float, default=1.5e-3, help="Muon's; 0: Adam for all")
     p.add_argument("--aux", type=float, default=0.2, help="weight of the auxiliary losses")
@@ -183,8 +183,8 @@ def main():
             print(f"[{time.time() - begun:5.0f} s] {text}", flush=True)
 
     flat = Flat(dit.fresh(), dit.is_matrix, device, muon=options.muon_rate > 0)
-    if options.start:
-        flat.start_from(load_average(options.start))
+    if options.weights:
+        flat.start_from(load_average(options.weights))
     pieces = dit.Pieces(compiled=cuda and not options.no_compile)
     turn = rank % len(batches.LENGTHS)  # each process compiles another length first, and finds the others' work cached
     step = {n: Step(flat, n, kind, pieces, options.aux, device) for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]}
@@ -203,6 +203,8 @@ def main():
     while store.used < options.first_hours * 3600 * 93.75 / world or not unseen.utterances:
         came = store.load_new(options.directory, mine) | unseen.load_new(options.directory, lambda i: i == 0)
         if (options.directory / "done").exists() and not came:
+            if not store.utterances:
+                raise SystemExit(f"{options.directory}: no shard for process {rank}; the first is kept for validation")
             break
         time.sleep(0 if came else 0.5)
     say(f"{store.used / 337500:.1f} hours here, pairs {({n: len(v) for n, v in store.pairs.items()})}")

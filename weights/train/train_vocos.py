@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """train_vocos.py — trains the vocoder (Vocos, Siuzdak 2023) on the shards of a directory, while they are being made.
 
-    train_vocos.py DIRECTORY --out OUT --minutes 15 [--resume STATE | --start vocos.npz]
+    train_vocos.py DIRECTORY --out OUT --minutes 15 [--resume STATE | --weights vocos.npz]
 
 First mel and multi-resolution STFT losses alone, then, after --adversarial of the time, also discriminators on
 spectrograms of three resolutions (hinge loss and feature matching). OUT receives the averaged weights (vocos.npz, fp16)
@@ -243,7 +243,7 @@ def main():
     p.add_argument("--adversarial", type=float, default=0.5, help="part of the time after which it begins")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--rate", type=float, default=8e-4, help="Adam's; Muon's is 2.5 times it")
-    p.add_argument("--start", help="a vocos.npz: its weights, fresh optimisers")
+    p.add_argument("--weights", help="a vocos.npz to start from, with fresh optimisers")
     p.add_argument("--resume", help="a vocos-state.pt")
     options = p.parse_args()
     begun = time.time()
@@ -256,8 +256,8 @@ def main():
     kind = torch.bfloat16 if cuda else torch.float32
     options.out.mkdir(parents=True, exist_ok=True)
     flat = Flat(fresh(), is_matrix, device)
-    if options.start:
-        z = np.load(options.start)
+    if options.weights:
+        z = np.load(options.weights)
         flat.start_from({k: z[k].astype(np.float32) for k in z.files})
     judges = nn.ModuleList(Discriminator(fft, hop) for fft, hop in RESOLUTIONS).to(device)
     judge_optimiser = torch.optim.AdamW(judges.parameters(), lr=5e-4, betas=(0.8, 0.95), **({"fused": True} if cuda else {}))
@@ -269,8 +269,9 @@ def main():
         judge_optimiser.load_state_dict(state["judge_optimiser"])
         first_i = state["step"]
     audio = Audio(device)
-    while not audio.loaded:
-        audio.load_new(options.directory)
+    while not audio.load_new(options.directory):
+        if (options.directory / "done").exists() and not audio.load_new(options.directory):
+            raise SystemExit(f"{options.directory}: no shards but the one kept for validation")
         time.sleep(0.2)
     game = Game(flat, judges, options.batch, kind, device)
     plain, adversarial = None, None
