@@ -34,7 +34,8 @@ def cases(args, sizes):
 
 def peers_of(bench):
     """What f5tts is held against here: torch_peer and upstream's package, or None where there is none."""
-    if not bench.args.modes and not bench.args.upstream:
+    shared = set(bench.sizes()) & set(bench.args.peer_sizes)
+    if not shared or not (bench.args.modes or bench.args.upstream):
         return None
     try:
         import torch
