@@ -11,6 +11,7 @@
 #include "cuda/attention_hopper.cuh"
 #include "cuda/attention_plan.h"
 #include "cuda/attention_portable.cuh"
+#include "cuda/tensor_map.cuh"
 
 namespace {
 
@@ -35,19 +36,11 @@ template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const 
 
 /* ---- Hopper */
 
-/* A [rows,columns] tensor in boxes of 64 columns by 64 rows, laid in shared memory as `swizzled` says. */
-bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows,
-                       int64_t columns) {
-    using encode_fn = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
-                                   const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
-                                   CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+/* A [rows,columns] tensor in boxes of 64 columns by 64 rows. */
+bool encode_map(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows, int64_t columns) {
     const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
-    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows}, step[2] = {1, 1};
-    return reinterpret_cast<encode_fn>(c->encode_tensor_map)(
-               map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
-               const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-               CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows};
+    return tensor_map_encode(c, map, type, 2, base, size, stride, box);
 }
 
 template <typename T, int groups>
@@ -67,8 +60,8 @@ template <typename T> f5_status attend(cuda_context *c, const attention_args *a,
     const int64_t width = int64_t{d.heads} * 64;
     if (c->hopper && !c->force_portable) {
         attention_hopper::tensor_maps maps = {};
-        if (!tensor_map_encode(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
-            (d.prepared && !tensor_map_encode(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
+        if (!encode_map(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
+            (d.prepared && !encode_map(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
             return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
                            (int)width);
         return attention_choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)

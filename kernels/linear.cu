@@ -28,6 +28,7 @@
 #include "cuda/launch.cuh"
 #include "cuda/linear_hopper.cuh"
 #include "cuda/linear_short.cuh"
+#include "cuda/rope.cuh"
 
 namespace {
 
@@ -313,15 +314,9 @@ template <typename T> __global__ void __launch_bounds__(256) rotate_rows(rotate_
     if (sequence < 0) return;
     const int position = a.offsets ? row - a.offsets[sequence] : row;
     T *at = y + (int64_t{row} * 3 * a.heads + head / a.rope_heads * a.heads + head % a.rope_heads) * 64 + part * 8;
-    float v[8], turn[8];
+    float v[8];
     load8(v, at);
-    load8(turn, a.rope + int64_t{position} * 64 + part * 8);
-#pragma unroll
-    for (int i = 0; i < 8; i += 2) {
-        const float u = v[i], w = v[i + 1];
-        v[i] = u * turn[i] - w * turn[i + 1];
-        v[i + 1] = w * turn[i] + u * turn[i + 1];
-    }
+    rotate8(v, a.rope + int64_t{position} * 64 + part * 8);
     store8(at, v);
 }
 
