@@ -1,8 +1,9 @@
-/* attention.cu — keys made ready once, then flash attention by one of three kernels.
+/* attention.cu — keys made ready once, where there is something to do, then flash attention by one of three kernels.
  *
  *   prepare_keys   RMSNorm and RoPE of the heads that have them, into the workspace: a key is read by every tile of
  *                  queries, and would be rotated N/128 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
- *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read.
+ *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read. A model
+ *                  without that norm has linear rotate q and k (LINEAR_ROPE), and nothing is left to prepare.
  *   attend         Hopper (cuda/attention_hopper.cuh), any sm_80 (cuda/attention_portable.cuh), F32 (attention_f32.cuh)
  *
  * Each walks the keys of a sequence from its start in tiles of a fixed size, and treats each query on its own: a row's
@@ -86,7 +87,14 @@ extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
         return f5_fail(&c->error, F5_E_SHAPE, "attention: %d heads, %d of them rotated", a->heads, a->rope_heads);
     if (!a->pack || !a->qkv || !a->y || a->y == a->qkv || (a->rope_heads > 0 && !a->rope))
         return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a pointer is NULL, or y is qkv");
+    if (((uintptr_t)a->qkv | (uintptr_t)a->y | (uintptr_t)a->rope | (uintptr_t)a->q_norm | (uintptr_t)a->k_norm) % 16)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a tensor is not 16-byte aligned");
+    if (a->pack->rows < 0 || a->pack->n_seq < 0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a pack of %d rows, %d slots", a->pack->rows,
+                       a->pack->n_seq);
     if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
+    if (a->max_position < 1) // a longer sequence than the table is the caller's to prevent: lengths are not on the host
+        return f5_fail(&c->error, F5_E_SHAPE, "attention: a table of %d positions", a->max_position);
 
     attention_device d = {};
     d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;

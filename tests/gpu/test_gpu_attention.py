@@ -2,6 +2,7 @@
 import pytest
 import torch
 
+import cbind
 from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
@@ -161,3 +162,12 @@ def test_bad_shapes_are_refused(gpu):
     pack = Pack([4])
     for heads, rope_heads in ((0, 0), (2, 3), (2, -1)):
         assert gpu.call("attention", pack=pack, heads=heads, rope_heads=rope_heads, type=torch.float32) == 2
+    good = dict(pack=pack, heads=2, rope_heads=2, max_position=4, qkv=torch.zeros(4, 3, 2, 64, device="cuda"),
+                rope=rope_table(4), y=Output(4, 2, 64), type=torch.float32)
+    beside = torch.zeros(1024, device="cuda").data_ptr() + 4
+    for status, change in ((cbind.F5_E_SHAPE, {"max_position": 0}), (cbind.F5_E_SHAPE, {"max_position": -1}),
+                           (cbind.F5_E_ARGUMENT, {"qkv": None}), (cbind.F5_E_ARGUMENT, {"y": None}),
+                           (cbind.F5_E_ARGUMENT, {"rope": None}), (cbind.F5_E_ARGUMENT, {"y": good["qkv"]}),
+                           (cbind.F5_E_ARGUMENT, {"rope": beside}), (cbind.F5_E_ARGUMENT, {"q_norm": beside})):
+        assert gpu.call("attention", **{**good, **change}) == status, change
+    gpu.run("attention", **good)

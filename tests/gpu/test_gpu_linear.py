@@ -301,3 +301,21 @@ def test_bad_shapes_are_refused(gpu):
     for rows, width_in, width_out in ((-1, 8, 8), (1, 0, 8), (1, 8, 0)):
         assert gpu.call("linear", rows=rows, out=width_out, type=torch.float32, **{"in": width_in}) == 2
     assert gpu.call("linear", rows=0, out=8, type=torch.float32, **{"in": 8}) == 0
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_what_is_missing_or_crooked_is_refused(gpu, path, seed, dtype):
+    problem = Problem(seed, 4, 64, 192, dtype, "refused")
+    rope = torch.ones(5, 32, 2, device="cuda")
+    good = dict(rows=4, out=192, x=problem.x, w=problem.w, y=Output(4, 192, dtype=dtype), rope=rope, rope_heads=1,
+                max_position=4, epilogue=cbind.LINEAR_ROPE, type=dtype, **{"in": 64})
+    shape, argument = cbind.F5_E_SHAPE, cbind.F5_E_ARGUMENT
+    for status, change in (
+            (argument, {"x": None}), (argument, {"w": None}), (argument, {"y": None}), (argument, {"rope": None}),
+            (argument, {"rope": rope.data_ptr() + 4}), (argument, {"x": problem.x.data_ptr() + 4}),
+            (argument, {"epilogue": -1}), (argument, {"epilogue": 6}), (argument, {"epilogue": cbind.LINEAR_RESIDUAL}),
+            (shape, {"rope_heads": 2}), (shape, {"rope_heads": -1}), (shape, {"out": 128}), (shape, {"max_position": 3}),
+            (shape, {"max_position": 0, "pack": Pack([2, 1], 1)})):
+        assert gpu.call("linear", **{**good, **change}) == status, change
+        assert gpu.context.error.message.startswith(b"linear: "), gpu.context.error.message
+    gpu.run("linear", **good)

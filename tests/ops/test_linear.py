@@ -88,7 +88,8 @@ def test_rope_rejects(rng):
     packed.rejects("linear", good, [
         ("F5_E_SHAPE", {"out": 383}), ("F5_E_SHAPE", {"out": 128}), ("F5_E_SHAPE", {"rope_heads": 3}),
         ("F5_E_SHAPE", {"rope_heads": -1}), ("F5_E_SHAPE", {"max_position": 3}),
-        ("F5_E_SHAPE", {"pack": None, "rows": 5}), *packed.nothing("rope")])
+        ("F5_E_SHAPE", {"pack": None, "rows": 5}), ("F5_E_ARGUMENT", {"rope": rope.ctypes.data + 4}),
+        *packed.nothing("rope")])
 
 
 def test_optional_operands(rng):
