@@ -11,7 +11,7 @@ static constexpr size_t kBlasBytes = 32u << 20;
 static __global__ void probe_kernel() {}
 
 extern "C" size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out) {
-    /* attention keeps rotated keys [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
+    /* attention keeps keys made ready [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
     size_t widest = (size_t)(dim > out ? dim : out);
     return kBlasBytes + (size_t)rows * widest * sizeof(float);
 }
