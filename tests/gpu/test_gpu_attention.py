@@ -3,7 +3,7 @@ import pytest
 import torch
 
 import cbind
-from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
+from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, rope_table, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 MAX_POSITION = 4096
@@ -22,13 +22,6 @@ CASES = [
     ([1406, 1406], 16, 16, False, 4, None),
     ([2062], 5, 2, True, 50, 3),
 ]
-
-
-def rope_table(positions):
-    """(cos, sin) of position * 10000^(-2i/64), angles in double: what rope_table_fill promises."""
-    i = torch.arange(32, dtype=torch.float64)
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
 
 
 def truth(qkv, spans, rope_heads, rope, q_norm, k_norm):

@@ -5,8 +5,7 @@ import pytest
 import torch
 
 import cbind
-from gpubind import NAMES, Pack, capture, generator, same_bits
-from test_gpu_attention import rope_table
+from gpubind import NAMES, Pack, capture, generator, rope_table, same_bits
 
 D, FF, MEL, HEADS, BLOCKS, STEPS = 1024, 2048, 100, 16, 2, 3
 
