@@ -1,8 +1,9 @@
-/* attention.cu — keys made ready once, then flash attention by one of three kernels.
+/* attention.cu — keys made ready once, where there is something to do, then flash attention by one of three kernels.
  *
  *   prepare_keys   RMSNorm and RoPE of the heads that have them, into the workspace: a key is read by every tile of
  *                  queries, and would be rotated N/128 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
- *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read.
+ *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read. A model
+ *                  without that norm has linear rotate q and k (LINEAR_ROPE), and nothing is left to prepare.
  *   attend         Hopper (cuda/attention_hopper.cuh), any sm_80 (cuda/attention_portable.cuh), F32 (attention_f32.cuh)
  *
  * Each walks the keys of a sequence from its start in tiles of a fixed size, and treats each query on its own: a row's
@@ -11,6 +12,7 @@
 #include "cuda/attention_hopper.cuh"
 #include "cuda/attention_plan.h"
 #include "cuda/attention_portable.cuh"
+#include "cuda/tensor_map.cuh"
 
 namespace {
 
@@ -35,19 +37,11 @@ template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const 
 
 /* ---- Hopper */
 
-/* A [rows,columns] tensor in boxes of 64 columns by 64 rows, laid in shared memory as `swizzled` says. */
-bool tensor_map_encode(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows,
-                       int64_t columns) {
-    using encode_fn = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
-                                   const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
-                                   CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
+/* A [rows,columns] tensor in boxes of 64 columns by 64 rows. */
+bool encode_map(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows, int64_t columns) {
     const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
-    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows}, step[2] = {1, 1};
-    return reinterpret_cast<encode_fn>(c->encode_tensor_map)(
-               map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2,
-               const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-               CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
+    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows};
+    return tensor_map_encode(c, map, type, 2, base, size, stride, box);
 }
 
 template <typename T, int groups>
@@ -67,8 +61,8 @@ template <typename T> f5_status attend(cuda_context *c, const attention_args *a,
     const int64_t width = int64_t{d.heads} * 64;
     if (c->hopper && !c->force_portable) {
         attention_hopper::tensor_maps maps = {};
-        if (!tensor_map_encode(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
-            (d.prepared && !tensor_map_encode(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
+        if (!encode_map(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
+            (d.prepared && !encode_map(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
             return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
                            (int)width);
         return attention_choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
@@ -93,7 +87,14 @@ extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
         return f5_fail(&c->error, F5_E_SHAPE, "attention: %d heads, %d of them rotated", a->heads, a->rope_heads);
     if (!a->pack || !a->qkv || !a->y || a->y == a->qkv || (a->rope_heads > 0 && !a->rope))
         return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a pointer is NULL, or y is qkv");
+    if (((uintptr_t)a->qkv | (uintptr_t)a->y | (uintptr_t)a->rope | (uintptr_t)a->q_norm | (uintptr_t)a->k_norm) % 16)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a tensor is not 16-byte aligned");
+    if (a->pack->rows < 0 || a->pack->n_seq < 0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "attention: a pack of %d rows, %d slots", a->pack->rows,
+                       a->pack->n_seq);
     if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
+    if (a->max_position < 1) // a longer sequence than the table is the caller's to prevent: lengths are not on the host
+        return f5_fail(&c->error, F5_E_SHAPE, "attention: a table of %d positions", a->max_position);
 
     attention_device d = {};
     d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;

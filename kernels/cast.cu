@@ -6,7 +6,7 @@ namespace {
 
 constexpr int THREADS = 256;
 
-template <typename T> __global__ void cast_by_eights(int64_t n, const float *__restrict__ x, T *__restrict__ y) {
+template <typename T> __global__ void cast_by_eights(int64_t n, const float *x, T *y) {
     let_next_start();
     wait_for_previous();
     int64_t step = int64_t{gridDim.x} * THREADS * 8;
@@ -26,6 +26,8 @@ template <typename T> __global__ void cast_by_eights(int64_t n, const float *__r
 extern "C" f5_status cast_cuda(cuda_context *c, const cast_args *a) {
     if (a->n < 0) return f5_fail(&c->error, F5_E_SHAPE, "cast: %lld elements", (long long)a->n);
     if (a->n == 0) return F5_OK;
+    if (!a->x || !a->y || ((uintptr_t)a->x | (uintptr_t)a->y) % 16 != 0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "cast: x or y is NULL or not 16-byte aligned");
     return for_dtype(c, "cast", a->type, [&](auto zero) {
         using T = decltype(zero);
         return cuda_launch_early(c, "cast", cast_by_eights<T>, dim3(grid_for(c, ceil_div<int64_t>(a->n, 8), THREADS)),

@@ -8,10 +8,10 @@
 static constexpr size_t kBlasBytes = 32u << 20;
 
 /* Asked for at open: is there code for this device in this build? */
-__global__ void probe_kernel() {}
+static __global__ void probe_kernel() {}
 
 extern "C" size_t cuda_workspace_bytes(int64_t rows, int64_t dim, int64_t out) {
-    /* attention keeps rotated keys [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
+    /* attention keeps keys made ready [rows,dim]; linear keeps a product [rows,out] before its epilogue: F32 at most */
     size_t widest = (size_t)(dim > out ? dim : out);
     return kBlasBytes + (size_t)rows * widest * sizeof(float);
 }
@@ -45,6 +45,7 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     c->sm = 10 * prop.major + prop.minor;
     c->sm_count = prop.multiProcessorCount;
     c->shared_bytes = (int)prop.sharedMemPerBlockOptin;
+    c->early_start = c->sm >= 90 && attributes.ptxVersion >= 90; // not in code for sm_80 that the driver has translated
     c->plan_rows = 2816;
 #if defined(F5_CUDA_HOPPER)
     cudaDriverEntryPointQueryResult found;

@@ -4,7 +4,11 @@
  * asynchronous on the stream, allocates nothing, never synchronises, and so can be captured into a CUDA graph; all
  * pointers in its arguments are device pointers, those inside its f5_pack included, and every tensor starts at a
  * multiple of 16 bytes. Grids are sized from the host integers (pack->rows, pack->n_seq: the bucket); live lengths are
- * read on the device, so that a captured graph serves any composition of its bucket.
+ * read on the device, so that a captured graph serves any composition of its bucket. What only the lengths can tell,
+ * that no sequence is longer than a table, the host cannot check: the caller answers for it.
+ *
+ * Ops follow each other on the stream, but one may read its weights, its tables and its pack while the kernel in front
+ * still runs: those are written by copies, or by what has long ended, never by an op just before.
  *
  * An op that fails returns its status and leaves the message in context.error. */
 #ifndef F5_CUDA_CONTEXT_H
@@ -41,6 +45,7 @@ typedef struct cuda_context {
     int sm_count;
     int shared_bytes;        /* shared memory a block may ask for */
     bool hopper;             /* the device is sm_90 and this build has code for sm_90a */
+    bool early_start;        /* kernels know to wait for the one in front (sm_90): cuda/launch.cuh */
     bool force_portable;     /* leave the paths that only one architecture has alone */
     void *encode_tensor_map; /* cuTensorMapEncodeTiled of the driver (where hopper) */
 

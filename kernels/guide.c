@@ -7,7 +7,7 @@
 
 /* One row of the new state. v_null is NULL when there is but one branch. y may be x. */
 static void step_row(const guide_args *a, const float *x, const float *v, const float *v_null, float *y) {
-    const float cfg = a->cfg_at ? *a->cfg_at : a->cfg, dt = a->dt_at ? *a->dt_at : a->dt;
+    const float cfg = a->cfg, dt = a->dt;
     for (int32_t i = 0; i < a->dim; i++) {
         const float d = v_null ? v[i] + (v[i] - v_null[i]) * cfg : v[i];
         y[i] = x[i] + dt * d;

@@ -12,7 +12,6 @@ template <int V> __global__ void __launch_bounds__(kThreads) guide_thread_per_ve
     const int64_t width = a.dim / V, i = (int64_t)blockIdx.x * kThreads + threadIdx.x;
     if (i >= half * width) return;
     const int64_t at = i * V, to_null = (int64_t)half * a.dim;
-    const float cfg = a.cfg_at ? *a.cfg_at : a.cfg, dt = a.dt_at ? *a.dt_at : a.dt;
 
     float y[V];
     if (a.keep && a.keep[i / width]) {
@@ -24,8 +23,8 @@ template <int V> __global__ void __launch_bounds__(kThreads) guide_thread_per_ve
         if (a.branches == 2) load_vec(v_null, a.v + at + to_null);
 #pragma unroll
         for (int e = 0; e < V; e++) {
-            const float d = a.branches == 2 ? v[e] + (v[e] - v_null[e]) * cfg : v[e];
-            y[e] = x[e] + dt * d;
+            const float d = a.branches == 2 ? v[e] + (v[e] - v_null[e]) * a.cfg : v[e];
+            y[e] = x[e] + a.dt * d;
         }
     }
     store_vec(a.y + at, y);

@@ -24,8 +24,6 @@ typedef struct {
     const float *v;      /* [rows,dim] velocities of both branches */
     const uint8_t *keep; /* [rows] 1 = replace, or NULL */
     const float *kept;   /* [rows,dim] (with keep) */
-    const float *cfg_at; /* [1] read when the op runs, instead of cfg; or NULL */
-    const float *dt_at;  /* [1] likewise: one captured step then serves any time grid */
     float *y;            /* [rows,dim] */
 } guide_args;
 

@@ -72,6 +72,7 @@ static f5_status check(const linear_args *a) {
     if (a->epilogue == LINEAR_RESIDUAL && !a->addend) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_ROPE && !a->rope) return F5_E_ARGUMENT;
     if (((uintptr_t)a->x | (uintptr_t)a->w | (uintptr_t)a->y) % 16 != 0) return F5_E_ARGUMENT;
+    if (a->epilogue == LINEAR_ROPE && (uintptr_t)a->rope % 16 != 0) return F5_E_ARGUMENT;
     if (a->pack && pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if ((!a->pack && a->rows < 0) || a->in < 1 || a->out < 1) return F5_E_SHAPE;
     if (a->epilogue == LINEAR_ROPE) {

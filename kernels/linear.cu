@@ -13,8 +13,8 @@
  *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
  *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
  *   ROPE                              cuBLASLt, bias in its epilogue; rotate_rows turns q and k in place
- *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit),
- * then finish_rows: 12 to 16 bytes an element, most of them from L2
+ *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit) and
+ *                                     finish_rows: 12 to 16 bytes an element, most of them from L2
  *
  * cuBLASLt is column-major: y^T [out,rows] = (w^T)^T [out,in] . x^T [in,rows], so w is its A (transposed), x its B.
  *
@@ -28,6 +28,7 @@
 #include "cuda/launch.cuh"
 #include "cuda/linear_hopper.cuh"
 #include "cuda/linear_short.cuh"
+#include "cuda/rope.cuh"
 
 namespace {
 
@@ -313,15 +314,9 @@ template <typename T> __global__ void __launch_bounds__(256) rotate_rows(rotate_
     if (sequence < 0) return;
     const int position = a.offsets ? row - a.offsets[sequence] : row;
     T *at = y + (int64_t{row} * 3 * a.heads + head / a.rope_heads * a.heads + head % a.rope_heads) * 64 + part * 8;
-    float v[8], turn[8];
+    float v[8];
     load8(v, at);
-    load8(turn, a.rope + int64_t{position} * 64 + part * 8);
-#pragma unroll
-    for (int i = 0; i < 8; i += 2) {
-        const float u = v[i], w = v[i + 1];
-        v[i] = u * turn[i] - w * turn[i + 1];
-        v[i + 1] = w * turn[i] + u * turn[i + 1];
-    }
+    rotate8(v, a.rope + int64_t{position} * 64 + part * 8);
     store8(at, v);
 }
 
@@ -343,7 +338,7 @@ f5_status linear_rotate(cuda_context *c, const linear_args *a, int32_t rows) {
 /* By shape and types alone, never by the row count: a row's bits must not depend on it. */
 bool has_hopper_kernel(const cuda_context *c, const linear_args *a) {
     if (!c->hopper || c->force_portable || a->type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
-    if (((uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend | (uintptr_t)a->rope) % 16 != 0) return false;
+    if (((uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend) % 16 != 0) return false;
     if (a->y_f32) return a->epilogue == LINEAR_RESIDUAL;
     return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
 }
@@ -365,8 +360,8 @@ f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) 
 
 bool has_short_kernel(const linear_args *a) {
     return a->type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
-           a->in <= linear_short::kMostIn && a->in % 4 == 0 && a->out % 4 == 0 &&
-           ((uintptr_t)a->addend | (uintptr_t)a->y_rounded) % 16 == 0 && (!a->y_rounded || a->rounded_type != F5_F32);
+           a->in <= linear_short::kMostIn && a->in % 4 == 0 && a->out % 4 == 0 && (uintptr_t)a->addend % 16 == 0 &&
+           (!a->y_rounded || a->rounded_type != F5_F32);
 }
 
 f5_status linear_of_short_rows(cuda_context *c, const linear_args *a, int32_t rows) {
@@ -393,17 +388,33 @@ f5_status linear_by_blas(cuda_context *c, const linear_args *a, int32_t rows, bo
     return direct ? linear_direct(c, a, p) : linear_finished(c, a, p, y_f32);
 }
 
+/* What the host can tell; lengths of sequences it cannot. */
+f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool y_f32) {
+    const bool residual = a->epilogue == LINEAR_RESIDUAL, rope = a->epilogue == LINEAR_ROPE;
+    if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: epilogue %d", (int)a->epilogue);
+    if (rows < 0 || a->in < 1 || a->out < 1)
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
+    if (rope && (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192))
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
+    if (a->y_rounded && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: y_rounded is of an F32 y");
+    if (rows == 0) return F5_OK;
+    if (rope && (a->pack ? 1 : rows) > a->max_position)
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d rows, angles for %d", rows, a->max_position);
+    if (!a->x || !a->w || !a->y || (residual && !a->addend) || (rope && !a->rope))
+        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: a pointer is NULL");
+    const uintptr_t angles = rope ? (uintptr_t)a->rope : 0;
+    if (((uintptr_t)a->x | (uintptr_t)a->w | (uintptr_t)a->y | (uintptr_t)a->y_rounded | angles) % 16 != 0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x, w, y, y_rounded or rope is not 16-byte aligned");
+    return F5_OK;
+}
+
 } // namespace
 
 extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     const int32_t rows = a->pack ? a->pack->rows : a->rows;
-    if (rows < 0 || a->in < 1 || a->out < 1)
-        return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
-    if (a->epilogue == LINEAR_ROPE &&
-        (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192 || !a->rope))
-        return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
     const bool y_f32 = a->epilogue == LINEAR_ROPE ? a->type == F5_F32 : a->y_f32 || a->type == F5_F32;
-    if (a->y_rounded && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: y_rounded is of an F32 y");
+    F5_TRY(linear_check(c, a, rows, y_f32));
     if (rows == 0) return F5_OK;
     if (has_short_kernel(a)) return linear_of_short_rows(c, a, rows);
     if (has_hopper_kernel(c, a))

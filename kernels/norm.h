@@ -4,7 +4,7 @@
  *   y = n * (one_plus_scale ? 1 + scale : scale) + shift
  *
  * AdaLN passes a step's modulation with one_plus_scale; plain LayerNorm passes weight and bias without.
- * x F32; y F32 if type is F32, else type. D >= 1. The tail of a pack may hold anything. */
+ * x F32; y F32 if type is F32, else type, apart from scale and shift. D >= 1. The tail of a pack may hold anything. */
 #ifndef F5_NORM_H
 #define F5_NORM_H
 

@@ -35,8 +35,8 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
     float *keys = queries + 64 * kStride;   /* [64 columns][64 keys] */
     float *values = keys + 64 * kStride;    /* [64 keys][64 columns] */
     float *weights = values + 64 * kStride; /* [64 keys][64 queries] */
-    query_tile t;
-    if (!find_tile(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
+    sequence_tile t;
+    if (!sequence_tile_find(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
     const int head = blockIdx.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
     const int part = threadIdx.x % 8, group = threadIdx.x / 8; /* when loading: 8 lanes to a row, 32 rows at a time */
     const int64_t qkv_stride = int64_t{3} * d.heads * 64;

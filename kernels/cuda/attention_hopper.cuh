@@ -9,11 +9,10 @@
  * the turn to issue products round. Blocks stay for the whole launch and take tiles of queries in turn, those of one
  * head side by side so that they share keys in L2; the queries of the next tile arrive while this one is multiplied.
  *
- * Two things that the compiler must be led to (look for them in the SASS):
- *   - wgmma_wait<0> for O stands behind a branch that the softmax decides. Nothing else keeps ptxas from moving the
- * wait up in front of the softmax, which uses none of its results, and with it the overlap is gone.
- *   - what steers the loop is uniform() in all lanes, so that descriptors and barrier addresses live in uniform
- *     registers and a turn's products are issued back to back.
+ * Two things that the compiler must be led to; look for them in the SASS. wgmma_wait<0> for O stands behind a branch
+ * that the softmax decides: nothing else keeps ptxas from moving the wait up in front of the softmax, which uses none
+ * of its results, and with it the overlap is gone. And what steers the loop is uniform() in all lanes, so that
+ * descriptors and barrier addresses live in uniform registers and a turn's products are issued back to back.
  *
  * Keys are counted in tiles of 128 from the start of the sequence, the rest rounded up to 32, 64, 96 or 128; a query's
  * bits depend on nothing else, neither on the groups of a block nor on who has the other rows.
@@ -71,15 +70,6 @@ struct barriers {
 };
 static_assert(sizeof(barriers) <= 1024, "shared_bytes_for");
 
-/* A place in a ring of stages, and the parity that its barriers have this time round. */
-template <int stages> struct ring {
-    int stage = 0;
-    uint32_t parity = 0;
-    __device__ __forceinline__ void next() {
-        if (++stage == stages) stage = 0, parity ^= 1;
-    }
-};
-
 /* x, which is the same in all lanes, in a way that shows the compiler that it is. */
 __device__ __forceinline__ int uniform(int x) {
     return (int)__reduce_or_sync(0xffffffffu, (unsigned int)x);
@@ -106,8 +96,8 @@ template <int groups> struct work_list {
         count = per_head * d.heads;
     }
     __device__ __forceinline__ work_item at(const attention_device &d, int work) const {
-        query_tile t;
-        find_tile(&t, d.offsets, d.n_seq, groups * kGroupQueries, work % per_head);
+        sequence_tile t;
+        sequence_tile_find(&t, d.offsets, d.n_seq, groups * kGroupQueries, work % per_head);
         return {work / per_head, uniform(t.begin), uniform(t.length), uniform(t.first)};
     }
 };

@@ -40,8 +40,8 @@ template <typename T> __global__ void __launch_bounds__(kThreads) attend(const _
     __shared__ __align__(128) unsigned char query_tile_bytes[kTileBytes];
     __shared__ __align__(128) unsigned char key_tiles[2][kTileBytes];
     __shared__ __align__(128) unsigned char value_tiles[2][kTileBytes];
-    query_tile t;
-    if (!find_tile(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
+    sequence_tile t;
+    if (!sequence_tile_find(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
     const int head = blockIdx.y, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     const int64_t qkv_stride = int64_t{3} * d.heads * 64;
 

@@ -6,8 +6,9 @@
 #ifndef F5_ATTENTION_ROWS_CUH
 #define F5_ATTENTION_ROWS_CUH
 
-#include "launch.cuh"
+#include "pack_tile.cuh"
 #include "reduce.cuh"
+#include "rope.cuh"
 
 /* attention_args as a kernel reads them; all device pointers. */
 struct attention_device {
@@ -25,11 +26,6 @@ struct attention_device {
 /* softmax(s / 8) = 2^(s * kScoreScale) / sum: log2(e) / 8 */
 static constexpr float kScoreScale = 0.18033688011112042f;
 
-/* One tile of queries: rows first .. first + tile rows - 1 of the sequence that starts at row `begin`. */
-struct query_tile {
-    int begin, length, first;
-};
-
 /* Tiles of all sequences together. Called by whole warps. */
 __device__ __forceinline__ int count_tiles(const int32_t *offsets, int n_seq, int tile_rows) {
     int tiles = 0;
@@ -37,32 +33,6 @@ __device__ __forceinline__ int count_tiles(const int32_t *offsets, int n_seq, in
 #pragma unroll
     for (int step = 16; step > 0; step /= 2) tiles += __shfl_xor_sync(0xffffffffu, tiles, step);
     return tiles;
-}
-
-/* The tile of this index, counted through the sequences in order; false past the last. Called by whole warps. */
-__device__ __forceinline__ bool find_tile(query_tile *t, const int32_t *offsets, int n_seq, int tile_rows, int index) {
-    const int lane = threadIdx.x % 32;
-    for (int group = 0; group < n_seq; group += 32) {
-        const int s = group + lane;
-        const int begin = s < n_seq ? offsets[s] : 0, length = s < n_seq ? offsets[s + 1] - begin : 0;
-        const int tiles = ceil_div(length, tile_rows);
-        int up_to_here = tiles;
-#pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int below = __shfl_up_sync(0xffffffffu, up_to_here, step);
-            if (lane >= step) up_to_here += below;
-        }
-        const unsigned int owners = __ballot_sync(0xffffffffu, index < up_to_here);
-        if (owners) {
-            const int owner = __ffs(owners) - 1;
-            t->begin = __shfl_sync(0xffffffffu, begin, owner);
-            t->length = __shfl_sync(0xffffffffu, length, owner);
-            t->first = (index - __shfl_sync(0xffffffffu, up_to_here - tiles, owner)) * tile_rows;
-            return true;
-        }
-        index -= __shfl_sync(0xffffffffu, up_to_here, 31);
-    }
-    return false;
 }
 
 /* Normalises and rotates one row of one head, held by 8 neighbouring lanes, lane `part` with elements 8 part .. +7.
@@ -77,21 +47,12 @@ __device__ __forceinline__ void prepare_row(float (&v)[8], int part, const float
 #pragma unroll
         for (int i = 0; i < 8; i++) v[i] *= weight[i] * scale;
     }
-    if (angles) {
-        float turn[8];
-        load8(turn, angles + part * 8);
-#pragma unroll
-        for (int i = 0; i < 8; i += 2) {
-            const float a = v[i], b = v[i + 1];
-            v[i] = a * turn[i] - b * turn[i + 1];
-            v[i + 1] = b * turn[i] + a * turn[i + 1];
-        }
-    }
+    if (angles) rotate8(v, angles + part * 8);
 }
 
 /* Loads elements 8 part .. +7 of a query row, ready for the product; zeros past the end of the sequence. */
 template <typename T>
-__device__ __forceinline__ void load_query(float (&v)[8], const attention_device &d, const query_tile &t, int row,
+__device__ __forceinline__ void load_query(float (&v)[8], const attention_device &d, const sequence_tile &t, int row,
                                            int head, int part) {
     const bool live = t.first + row < t.length;
 #pragma unroll

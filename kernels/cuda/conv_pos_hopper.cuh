@@ -9,9 +9,9 @@
  * chunks of 8 channels, [8][rows][8]: without a swizzle the next row is 16 bytes on, whatever the row, and that is what
  * the start address of a descriptor can say.
  *
- * N is 128 or 176, and two or three blocks share a multiprocessor. Floor: conv_pos.cu; every block reads 254 KB of
- * weights from L2, 65 MB in all at 2812 rows. What it does not cover: staging x, and the ends of all blocks, which come
- * at the same time.
+ * N is 128 or 176 (cuda/conv_pos_plan.h), and two or three blocks share a multiprocessor. Floor: conv_pos.cu; every
+ * block reads 254 KB of weights from L2, 65 MB in all at 2812 rows. What it does not cover: staging x, and the ends of
+ * all blocks, which come at the same time.
  *
  * Each element is one sum over taps, then channels, in steps of 16, whatever N: the same bits for a row in any bucket.
  */
@@ -19,6 +19,7 @@
 #define F5_CONV_POS_HOPPER_CUH
 
 #include "../conv_pos.h"
+#include "conv_pos_plan.h"
 #include "mish.cuh"
 #include "pack_tile.cuh"
 #include "tensor_map.cuh"
@@ -29,6 +30,7 @@ namespace conv_pos_hopper {
 constexpr int kWidth = 64; /* channels of a group, in and out */
 constexpr int kTaps = CONV_POS_TAPS, kHalo = kTaps / 2, kTapBytes = kWidth * kWidth * 2;
 constexpr int kStages = 4; /* taps of weights in flight */
+static_assert(CONV_POS_GROUPS == CONV_POS_PLAN_GROUPS, "conv_pos_plan.h counts tiles");
 constexpr int kConsumers = 128, kThreads = kConsumers + 32;
 
 /* Rows of a chunk in shared memory, halo included: odd, so that the chunks of a row fall into different banks. */
@@ -219,17 +221,6 @@ __global__ void __launch_bounds__(kThreads)
 
 /* ---- host */
 
-/* Rows of a tile: the choice whose rounds, a tile to a multiprocessor, have the least rows in all, for a pack that two
- * sequences fill; where there are many the choice hardly matters. On 132 multiprocessors 128 for 1876 rows (2 rounds of
- * 256 tiles), 176 for 2812 (2 of 256) and for 4124 (3 of 384). */
-static inline int choose_rows(int rows, int sm_count) {
-    auto cost = [&](int tile) {
-        const int64_t tiles = int64_t{2} * CONV_POS_GROUPS * ceil_div(ceil_div(rows, 2), tile);
-        return ceil_div<int64_t>(tiles, sm_count) * tile;
-    };
-    return cost(128) < cost(176) ? 128 : 176;
-}
-
 template <typename T, int rows, bool Y_F32>
 f5_status launch(cuda_context *c, const conv_pos_args *a, const CUtensorMap &w) {
     constexpr int bytes = shared_bytes(rows);
@@ -248,7 +239,7 @@ template <typename T> f5_status run(cuda_context *c, const conv_pos_args *a) {
     CUtensorMap w;
     if (!tensor_map_encode(c, &w, a->type, 2, a->w, size, stride, box))
         return f5_fail(&c->error, F5_E_DEVICE, "conv_pos: no tensor map for the weights of %d channels", a->dim);
-    if (choose_rows(a->pack->rows, c->sm_count) == 128)
+    if (conv_pos_choose_rows(a->pack->rows, c->sm_count) == 128)
         return a->y_f32 ? launch<T, 128, true>(c, a, w) : launch<T, 128, false>(c, a, w);
     return a->y_f32 ? launch<T, 176, true>(c, a, w) : launch<T, 176, false>(c, a, w);
 }

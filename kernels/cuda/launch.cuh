@@ -2,13 +2,13 @@
  *
  * An op's launcher:
  *
- *     extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
- *         if (a->rows == 0) return F5_OK;
- *         norm_warp_per_row<<<ceil_div(a->rows, 8), 256, 0, c->stream>>>(...);
- *         return cuda_launched(c, "norm");
+ *     extern "C" f5_status noise_cuda(cuda_context *c, const noise_args *a) {
+ *         if (a->pack->rows == 0) return F5_OK;
+ *         noise_thread_per_block<<<blocks, kThreads, 0, c->stream>>>(...);
+ *         return cuda_launched(c, "noise");
  *     }
  *
- * A kernel of the ODE loop is launched by cuda_launch_early instead, and calls wait_for_previous(). */
+ * Kernels that the ODE loop runs on Hopper are launched by cuda_launch_early instead, and call wait_for_previous(). */
 #ifndef F5_LAUNCH_CUH
 #define F5_LAUNCH_CUH
 
@@ -34,7 +34,7 @@ static inline f5_status cuda_launched(cuda_context *c, const char *op) {
     return f5_fail(&c->error, F5_E_DEVICE, "%s: kernel launch failed: %s", op, cudaGetErrorString(error));
 }
 
-/* Raises a kernel's limit of dynamic shared memory; needed above 48 KB, once per context and cheap to repeat. */
+/* Raises a kernel's limit of dynamic shared memory, which is needed above 48 KB; cheap to repeat. */
 template <typename Kernel>
 static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kernel kernel, int bytes) {
     if (bytes > c->shared_bytes)
@@ -45,9 +45,13 @@ static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kerne
 }
 
 /* Launches a kernel whose blocks may take their places while the kernel in front of it in the stream still runs, where
- * the device can (sm_90 and later: programmatic dependent launch). The start of a launch then costs nothing. Every
- * block of such a kernel calls wait_for_previous() before it reads what an earlier kernel wrote, or writes at all;
- * only weights, tables and the pack, which no kernel writes, may be read before. */
+ * the device can (sm_90 and later: programmatic dependent launch). The start of a launch then costs nothing.
+ *
+ * Every block of such a kernel calls wait_for_previous(), also one that has nothing to do: a kernel that ended without
+ * would let the next one start before the one in front has ended. A thread calls it before it reads what an earlier
+ * kernel wrote, or writes at all; only weights, tables and the pack, which no kernel writes, may be read before. What
+ * may have been written just before is never read through const __restrict__: the compiler takes such memory for
+ * constant as long as the kernel runs, and that is longer than the wait. */
 template <typename... Parameters, typename... Arguments>
 static inline f5_status cuda_launch_early(cuda_context *c, const char *op, void (*kernel)(Parameters...), dim3 blocks,
                                           int threads, int shared_bytes, Arguments... arguments) {
@@ -57,7 +61,7 @@ static inline f5_status cuda_launch_early(cuda_context *c, const char *op, void 
     cudaLaunchConfig_t config = {};
     config.gridDim = blocks, config.blockDim = dim3((unsigned int)threads);
     config.dynamicSmemBytes = (size_t)shared_bytes, config.stream = c->stream;
-    config.attrs = &early, config.numAttrs = c->sm >= 90 ? 1 : 0;
+    config.attrs = &early, config.numAttrs = c->early_start ? 1 : 0;
     (void)cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);
     return cuda_launched(c, op);
 }

@@ -21,11 +21,9 @@
 #ifndef F5_LINEAR_HOPPER_CUH
 #define F5_LINEAR_HOPPER_CUH
 
-#include <cuda.h>
-
 #include "../linear.h"
-#include "launch.cuh"
 #include "linear_plan.h"
+#include "tensor_map.cuh"
 #include "wgmma.cuh"
 
 namespace linear_hopper {
@@ -73,21 +71,13 @@ template <int columns> __device__ __forceinline__ tile_place find_tile(const pro
     return {tile % d.row_tiles * kRows, tile / d.row_tiles * columns};
 }
 
-template <int columns> struct stage_counter {
-    int stage = 0;
-    uint32_t parity = 0;
-    __device__ __forceinline__ void next() {
-        if (++stage == stages_for(columns)) stage = 0, parity ^= 1;
-    }
-};
-
 /* ---- producer: one warp */
 template <int columns>
 __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
                                      barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
     const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for what comes back
-    stage_counter<columns> at;
+    ring<stages_for(columns)> at;
     // the first weights need not wait for the kernel in front
     const tile_place first = find_tile<columns>(d, blockIdx.x);
     const int early = d.steps < stages_for(columns) ? d.steps : stages_for(columns);
@@ -160,8 +150,8 @@ __device__ __forceinline__ void store_if(bool live, void *p, uint32_t low, uint3
 
 /* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
 template <typename T, int columns>
-__device__ __forceinline__ void multiply(float (&acc)[columns / 2], stage_counter<columns> &at, int steps, uint64_t x,
-                                         uint64_t w, barriers *b) {
+__device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_for(columns)> &at, int steps,
+                                         uint64_t x, uint64_t w, barriers *b) {
     constexpr uint64_t stage_step = stage_bytes(columns) >> 4;
     const int lane = threadIdx.x % 32;
     int last = 0;
@@ -280,7 +270,7 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
                    w = tile_descriptor(stages + kRows * kStep * 2);
-    stage_counter<columns> at;
+    ring<stages_for(columns)> at;
     float acc[columns / 2] = {};
     int turn = 0;
 
@@ -365,20 +355,6 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 /* ---- host */
 
-using encode_function = CUresult (*)(CUtensorMap *, CUtensorMapDataType, cuuint32_t, void *, const cuuint64_t *,
-                                     const cuuint64_t *, const cuuint32_t *, const cuuint32_t *, CUtensorMapInterleave,
-                                     CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
-
-static inline bool encode(cuda_context *c, CUtensorMap *map, f5_dtype type, int rank, const void *base,
-                          const cuuint64_t *size, const cuuint64_t *stride, const cuuint32_t *box) {
-    const cuuint32_t step[5] = {1, 1, 1, 1, 1};
-    return reinterpret_cast<encode_function>(c->encode_tensor_map)(
-               map, type == F5_F16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-               (cuuint32_t)rank, const_cast<void *>(base), size, stride, box, step, CU_TENSOR_MAP_INTERLEAVE_NONE,
-               CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-               CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
-}
-
 /* What a box has past the last row of x or w is filled with zeros. */
 static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
                                int32_t columns) {
@@ -388,8 +364,8 @@ static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_
     const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
     const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
     const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
-    return encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
-           encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box);
+    return tensor_map_encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
+           tensor_map_encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box);
 }
 
 template <typename T, linear_epilogue epilogue, int columns>

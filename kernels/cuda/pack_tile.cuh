@@ -8,6 +8,12 @@
 
 #include "launch.cuh"
 
+/* A tile by its sequence: that one's first packed row and rows, and the row in it that the tile starts at. */
+typedef struct {
+    int begin, length, first;
+} sequence_tile;
+
+/* The same by packed rows. */
 typedef struct {
     int first;      /* packed row the tile starts at */
     int rows;       /* of the tile: 1 .. tile_rows; 0: there is no such tile */
@@ -18,34 +24,39 @@ static inline int pack_tiles_most(const f5_pack *pack, int tile_rows) {
     return pack->rows / tile_rows + pack->n_seq;
 }
 
-/* Every warp of the block calls this with all its lanes and the same `tile`, and gets the same answer. */
-static __device__ __forceinline__ pack_tile pack_tile_find(const int *offsets, int n_seq, int tile_rows, int tile) {
-    const int lane = threadIdx.x & 31;
-    pack_tile found = {0, 0, 0, 0};
-    for (int base = 0, before = 0; base < n_seq; base += 32) {
-        const int s = base + lane;
-        const int begin = s < n_seq ? offsets[s] : 0, end = s < n_seq ? offsets[s + 1] : 0;
-        const int tiles = (end - begin + tile_rows - 1) / tile_rows;
-        int upto = tiles; /* inclusive sum over the lanes */
+/* Tile `index`, counted through the sequences in order; false past the last. Called by whole warps with the same
+ * `index` in all lanes, which get the same answer. */
+static __device__ __forceinline__ bool sequence_tile_find(sequence_tile *t, const int32_t *offsets, int n_seq,
+                                                          int tile_rows, int index) {
+    const int lane = threadIdx.x % 32;
+    for (int group = 0; group < n_seq; group += 32) {
+        const int s = group + lane;
+        const int begin = s < n_seq ? offsets[s] : 0, length = s < n_seq ? offsets[s + 1] - begin : 0;
+        const int tiles = ceil_div(length, tile_rows);
+        int up_to_here = tiles; /* inclusive sum over the lanes */
 #pragma unroll
         for (int step = 1; step < 32; step *= 2) {
-            const int other = __shfl_up_sync(0xffffffffu, upto, step);
-            if (lane >= step) upto += other;
+            const int below = __shfl_up_sync(0xffffffffu, up_to_here, step);
+            if (lane >= step) up_to_here += below;
         }
-        const int total = __shfl_sync(0xffffffffu, upto, 31);
-        if (tile < before + total) {
-            const unsigned past = __ballot_sync(0xffffffffu, tile < before + upto);
-            const int owner = __ffs(past) - 1;
-            const int index = tile - before - __shfl_sync(0xffffffffu, upto - tiles, owner);
-            found.begin = __shfl_sync(0xffffffffu, begin, owner);
-            found.end = __shfl_sync(0xffffffffu, end, owner);
-            found.first = found.begin + index * tile_rows;
-            found.rows = min(tile_rows, found.end - found.first);
-            return found;
+        const unsigned int owners = __ballot_sync(0xffffffffu, index < up_to_here);
+        if (owners) {
+            const int owner = __ffs(owners) - 1;
+            t->begin = __shfl_sync(0xffffffffu, begin, owner);
+            t->length = __shfl_sync(0xffffffffu, length, owner);
+            t->first = (index - __shfl_sync(0xffffffffu, up_to_here - tiles, owner)) * tile_rows;
+            return true;
         }
-        before += total;
+        index -= __shfl_sync(0xffffffffu, up_to_here, 31);
     }
-    return found;
+    return false;
+}
+
+static __device__ __forceinline__ pack_tile pack_tile_find(const int32_t *offsets, int n_seq, int tile_rows,
+                                                           int index) {
+    sequence_tile t;
+    if (!sequence_tile_find(&t, offsets, n_seq, tile_rows, index)) return {0, 0, 0, 0};
+    return {t.begin + t.first, min(tile_rows, t.length - t.first), t.begin, t.begin + t.length};
 }
 
 #endif

@@ -116,6 +116,15 @@ __device__ __forceinline__ void barrier_wait(uint64_t *barrier, uint32_t parity)
                  : "memory");
 }
 
+/* A place in a ring of stages, and the parity that its barriers have this time round. */
+template <int stages> struct ring {
+    int stage = 0;
+    uint32_t parity = 0;
+    __device__ __forceinline__ void next() {
+        if (++stage == stages) stage = 0, parity ^= 1;
+    }
+};
+
 /* A box of a 2-D tensor, corner (column, row), into shared memory; completes on `barrier`. */
 __device__ __forceinline__ void tensor_load(void *shared, const void *map, int column, int row, uint64_t *barrier) {
     asm volatile(
@@ -136,11 +145,7 @@ __device__ __forceinline__ void tensor_load_group(void *shared, const void *map,
 /* What is loaded under this policy leaves L2 before anything else. */
 __device__ __forceinline__ uint64_t evict_first_policy() {
     uint64_t policy;
-#ifdef LAB_NO_EVICT
-    asm volatile("createpolicy.fractional.L2::evict_normal.b64 %0, 1.0;" : "=l"(policy));
-#else
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
-#endif
     return policy;
 }
 /* Fetches a tensor map before its first use. */

@@ -1,4 +1,4 @@
-/* wgmma.cuh — the warpgroup product at the widths that the tiles of linear and of attention have. [wgmma.mma_async]
+/* wgmma.cuh — the warpgroup product at the widths that tiles of linear, attention and conv_pos have. [wgmma.mma_async]
  *
  *   d [64,n] (+)= a [64,16] . b [n,16]^T     a, b in shared memory, 16-bit elements along the row; tile_descriptor
  *

@@ -54,7 +54,24 @@ static void covers_and_none_is_cheaper(void **state) {
     }
 }
 
+/* RoPE's angles serve whole heads: tiles start at multiples of 64 columns, so 176 is not among its widths. */
+static void whole_heads(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    for (int i = 0; i < 20000; i++) {
+        const int32_t rows = 1 + random_below(&random, 5000), out = 192 * (1 + random_below(&random, 32));
+        const int32_t sms = 1 + random_below(&random, 160);
+        const linear_plan p = linear_choose(rows, out, sms, 64);
+        assert_int_equal(p.columns % 64, 0);
+        for (size_t k = 0; k < sizeof kWidths / sizeof *kWidths; k++) {
+            const linear_plan other = linear_plan_of(rows, out, sms, kWidths[k]);
+            assert_true(kWidths[k] % 64 != 0 || p.rounds * p.columns <= other.rounds * other.columns);
+        }
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(covers_and_none_is_cheaper)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(covers_and_none_is_cheaper),
+                                       cmocka_unit_test(whole_heads)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,6 +131,13 @@ def generator(seed, *salt):
     return made
 
 
+def rope_table(positions):
+    """(cos, sin) of position * 10000^(-2i/64), angles in double: what rope_table_fill promises."""
+    i = torch.arange(32, dtype=torch.float64)
+    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
+    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
+
+
 def rel_l2(got, want):
     """||got - want|| / ||want|| in double. NaN or infinity on either side is a failure, never a number."""
     got, want = got.double(), want.double()

@@ -2,7 +2,8 @@
 import pytest
 import torch
 
-from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
+import cbind
+from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, rope_table, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 MAX_POSITION = 4096
@@ -21,13 +22,6 @@ CASES = [
     ([1406, 1406], 16, 16, False, 4, None),
     ([2062], 5, 2, True, 50, 3),
 ]
-
-
-def rope_table(positions):
-    """(cos, sin) of position * 10000^(-2i/64), angles in double: what rope_table_fill promises."""
-    i = torch.arange(32, dtype=torch.float64)
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
 
 
 def truth(qkv, spans, rope_heads, rope, q_norm, k_norm):
@@ -161,3 +155,12 @@ def test_bad_shapes_are_refused(gpu):
     pack = Pack([4])
     for heads, rope_heads in ((0, 0), (2, 3), (2, -1)):
         assert gpu.call("attention", pack=pack, heads=heads, rope_heads=rope_heads, type=torch.float32) == 2
+    good = dict(pack=pack, heads=2, rope_heads=2, max_position=4, qkv=torch.zeros(4, 3, 2, 64, device="cuda"),
+                rope=rope_table(4), y=Output(4, 2, 64), type=torch.float32)
+    beside = torch.zeros(1024, device="cuda").data_ptr() + 4
+    for status, change in ((cbind.F5_E_SHAPE, {"max_position": 0}), (cbind.F5_E_SHAPE, {"max_position": -1}),
+                           (cbind.F5_E_ARGUMENT, {"qkv": None}), (cbind.F5_E_ARGUMENT, {"y": None}),
+                           (cbind.F5_E_ARGUMENT, {"rope": None}), (cbind.F5_E_ARGUMENT, {"y": good["qkv"]}),
+                           (cbind.F5_E_ARGUMENT, {"rope": beside}), (cbind.F5_E_ARGUMENT, {"q_norm": beside})):
+        assert gpu.call("attention", **{**good, **change}) == status, change
+    gpu.run("attention", **good)

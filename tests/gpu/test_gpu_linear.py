@@ -7,7 +7,7 @@ import torch
 
 import cbind
 from shapes import block_products
-from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, same_bits
+from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, rope_table, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -161,8 +161,7 @@ def rope_truth(problem, spans, heads, rope_heads, rope):
 @pytest.mark.parametrize("heads,rope_heads", [(16, 16), (16, 1), (12, 12), (12, 1), (4, 4), (1, 1), (3, 0)])
 def test_rope(gpu, path, seed, heads, rope_heads, dtype):
     """Packs, a single sequence of full tiles, tails of NaN; a row's bits do not depend on its company."""
-    angles = torch.arange(2200, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * torch.arange(32).double() / 64)
-    rope = torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
+    rope = rope_table(2200)
     alone, weights = {}, Problem(seed, 1, 64 * heads, 192 * heads, dtype, "rope")
     for lengths, tail in (([1], 0), ([65], 0), ([2062], 0), ([65, 0, 300, 1, 2062], 9), ([938, 65, 938], 4)):
         pack = Pack(lengths, tail)
@@ -184,6 +183,32 @@ def test_rope(gpu, path, seed, heads, rope_heads, dtype):
         for begin, end in zip(ends, ends[1:]):
             rows = live[begin:end].clone()
             assert same_bits(rows, alone.setdefault(end - begin, rows)), f"{end - begin} rows differ in {lengths}"
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_one_graph_rotates_any_composition(gpu, path, seed, dtype):
+    """Positions come from the pack as it is when the graph runs; empty slots, and more slots than sequences."""
+    heads, rope_heads, rows = 4, 3, 1100
+    rope = rope_table(rows)
+    problem, pack = Problem(seed, rows, 64 * heads, 192 * heads, dtype, "rope graph"), Pack([900], 0, 40, rows)
+    y = Output(rows, 192 * heads, dtype=dtype)
+
+    def launch():
+        gpu.run("linear", pack=pack, out=192 * heads, x=problem.x, w=problem.w, bias=problem.bias, rope=rope,
+                rope_heads=rope_heads, max_position=rows, y=y, epilogue=cbind.LINEAR_ROPE, type=dtype,
+                **{"in": 64 * heads})
+
+    graph = capture(launch)
+    for lengths in ([rows], [], [1, 2, 3], [137] * 8, [64, 0, 128, 0, 500, 0, 1], [1] * 40):
+        pack.set(lengths)
+        y.a.fill_(float("nan"))
+        graph.replay()
+        replayed = y.check().clone()[:pack.live]
+        launch()
+        assert same_bits(replayed, y.check()[:pack.live]), f"{lengths}: replay differs from launches"
+        if pack.live:
+            want = rope_truth(problem, pack.spans, heads, rope_heads, rope)[:pack.live]
+            check("linear", f"{NAMES[dtype]} {path} ROPE replayed {lengths}", replayed, want, BARS[dtype])
 
 
 def among_nan(tensor):
@@ -301,3 +326,21 @@ def test_bad_shapes_are_refused(gpu):
     for rows, width_in, width_out in ((-1, 8, 8), (1, 0, 8), (1, 8, 0)):
         assert gpu.call("linear", rows=rows, out=width_out, type=torch.float32, **{"in": width_in}) == 2
     assert gpu.call("linear", rows=0, out=8, type=torch.float32, **{"in": 8}) == 0
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_what_is_missing_or_crooked_is_refused(gpu, path, seed, dtype):
+    problem = Problem(seed, 4, 64, 192, dtype, "refused")
+    rope = torch.ones(5, 32, 2, device="cuda")
+    good = dict(rows=4, out=192, x=problem.x, w=problem.w, y=Output(4, 192, dtype=dtype), rope=rope, rope_heads=1,
+                max_position=4, epilogue=cbind.LINEAR_ROPE, type=dtype, **{"in": 64})
+    shape, argument = cbind.F5_E_SHAPE, cbind.F5_E_ARGUMENT
+    for status, change in (
+            (argument, {"x": None}), (argument, {"w": None}), (argument, {"y": None}), (argument, {"rope": None}),
+            (argument, {"rope": rope.data_ptr() + 4}), (argument, {"x": problem.x.data_ptr() + 4}),
+            (argument, {"epilogue": -1}), (argument, {"epilogue": 6}), (argument, {"epilogue": cbind.LINEAR_RESIDUAL}),
+            (shape, {"rope_heads": 2}), (shape, {"rope_heads": -1}), (shape, {"out": 128}), (shape, {"max_position": 3}),
+            (shape, {"max_position": 0, "pack": Pack([2, 1], 1)})):
+        assert gpu.call("linear", **{**good, **change}) == status, change
+        assert gpu.context.error.message.startswith(b"linear: "), gpu.context.error.message
+    gpu.run("linear", **good)

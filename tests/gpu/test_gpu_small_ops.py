@@ -152,10 +152,9 @@ def rows_of(seed, *salt):
 @pytest.mark.parametrize("dim", [100, 33])
 @pytest.mark.parametrize("branches", [1, 2])
 @pytest.mark.parametrize("keep", [True, False], ids=["keep", "free"])
-@pytest.mark.parametrize("on_device", [True, False], ids=["device-values", "host-values"])
 @pytest.mark.parametrize("lengths,tail", [case for case in LENGTHS.values() if sum(case[0])],
                          ids=[k for k, case in LENGTHS.items() if sum(case[0])])
-def test_guide(gpu, seed, dim, branches, keep, on_device, lengths, tail):
+def test_guide(gpu, seed, dim, branches, keep, lengths, tail):
     normal, half = rows_of(seed, "guide", dim, branches, keep, lengths), sum(lengths)
     pack = Pack(lengths * branches, tail)
     state, v, kept = normal(half, dim), normal(half * branches, dim), normal(half, dim)
@@ -168,12 +167,8 @@ def test_guide(gpu, seed, dim, branches, keep, on_device, lengths, tail):
         return out
     x = padded(torch.cat([state] * branches))
     y = Output(pack.rows, dim)
-    values = {"cfg": cfg, "dt": dt}
-    if on_device:
-        values = {"cfg": 99.0, "dt": 99.0, "cfg_at": torch.tensor([cfg], device="cuda"),
-                  "dt_at": torch.tensor([dt], device="cuda")}
-    fields = dict(pack=pack, dim=dim, branches=branches, x=x, v=padded(v), y=y, keep=padded(mask, 1) if keep else None,
-                  kept=padded(kept) if keep else None, **values)
+    fields = dict(pack=pack, dim=dim, branches=branches, cfg=cfg, dt=dt, x=x, v=padded(v), y=y,
+                  keep=padded(mask, 1) if keep else None, kept=padded(kept) if keep else None)
     gpu.run("guide", **fields)
     d = v[:half].double()
     if branches == 2:
@@ -198,6 +193,9 @@ def test_cast(gpu, seed, dtype, n):
     y = Output(n, dtype=dtype)
     gpu.run("cast", n=n, x=x, y=y, type=dtype)
     assert same_bits(y.check(), x.to(dtype))
+    for change in ({"x": None}, {"y": None}, {"x": x.data_ptr() + 4}):
+        assert gpu.call("cast", **{**dict(n=n, x=x, y=y, type=dtype), **change}) == cbind.F5_E_ARGUMENT
+    assert gpu.call("cast", n=-1, type=dtype) == cbind.F5_E_SHAPE and gpu.call("cast", n=0, type=dtype) == 0
     x[n // 3] = float("nan")
     gpu.run("cast", n=n, x=x, y=y, type=dtype)
     assert torch.isnan(y.check()).nonzero().flatten().tolist() == [n // 3]

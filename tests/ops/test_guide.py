@@ -71,18 +71,6 @@ def test_in_place(rng):
     assert same_bits(a["x"], y)
 
 
-def test_values_read_when_it_runs(rng):
-    """cfg_at and dt_at stand for cfg and dt, each on its own."""
-    pack = make_pack([5, 3, 5, 3])
-    a, want, y = inputs(rng, pack, 4), poison((16, 4)), poison((16, 4))
-    run("guide", pack=pack, dim=4, branches=2, cfg=2.5, dt=0.1, y=want, **a)
-    cfg_at, dt_at = copy([2.5], np.float32), copy([0.1], np.float32)
-    for values in ({"cfg_at": cfg_at, "cfg": np.nan, "dt": 0.1}, {"dt_at": dt_at, "dt": np.nan, "cfg": 2.5},
-                   {"cfg_at": cfg_at, "dt_at": dt_at}):
-        run("guide", pack=pack, dim=4, branches=2, y=y, **values, **a)
-        assert same_bits(y, want)
-
-
 def test_nan_stays_unless_replaced(rng):
     pack = make_pack([2, 2])
     a, y = inputs(rng, pack, 3), poison((4, 3))

@@ -88,7 +88,8 @@ def test_rope_rejects(rng):
     packed.rejects("linear", good, [
         ("F5_E_SHAPE", {"out": 383}), ("F5_E_SHAPE", {"out": 128}), ("F5_E_SHAPE", {"rope_heads": 3}),
         ("F5_E_SHAPE", {"rope_heads": -1}), ("F5_E_SHAPE", {"max_position": 3}),
-        ("F5_E_SHAPE", {"pack": None, "rows": 5}), *packed.nothing("rope")])
+        ("F5_E_SHAPE", {"pack": None, "rows": 5}), ("F5_E_ARGUMENT", {"rope": rope.ctypes.data + 4}),
+        *packed.nothing("rope")])
 
 
 def test_optional_operands(rng):
@@ -163,6 +164,6 @@ def test_rejects(rng):
     packed.rejects("linear", good, [
         ("F5_E_SHAPE", {"in": 0}), ("F5_E_SHAPE", {"out": 0}), ("F5_E_SHAPE", {"in": -4}),
         ("F5_E_SHAPE", {"pack": None, "rows": -1}), ("F5_E_UNSUPPORTED", {"type": F5_F16}),
-        ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
+        ("F5_E_UNSUPPORTED", {"y_rounded": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
         ("F5_E_ARGUMENT", {"x": x.ctypes.data + 4}), ("F5_E_ARGUMENT", {"w": p.w.ctypes.data + 8}),
         *packed.nothing("x", "w", "y", "addend"), *packed.bad_packs(6)[1:]])  # linear alone may go without a pack

@@ -1,4 +1,4 @@
-"""The corpus: labels that fit the sound, lengths that fit the batches, sequences laid out as the engine lays them out."""
+"""The corpus: labels fit the sound, lengths fit the batches, sequences are laid out as the engine lays them out."""
 import numpy as np
 import pytest
 import torch

@@ -122,7 +122,8 @@ def test_the_engine_speaks_what_was_trained(generator, tmp_path):
     with f5lib.Engine(tmp_path / "voice.f5", max_frames=256) as engine:
         text = "".join(dit.VOCAB[i] for i in tokens.tolist())
         assert engine.tokenize(text).tolist() == tokens.tolist()
-        mel, = engine.sample([dict(cond=cond.numpy(), tokens=tokens.numpy(), frames=frames, noise=noise.numpy())], nfe=5)
+        request = dict(cond=cond.numpy(), tokens=tokens.numpy(), frames=frames, noise=noise.numpy())
+        mel, = engine.sample([request], nfe=5)
     assert np.array_equal(mel[:known], cond.numpy())
     assert relative(torch.from_numpy(mel[known:]), made[known:]) < 1e-3
 

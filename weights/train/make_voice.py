@@ -5,7 +5,7 @@
 
 OUT receives ema-0.npz, ema-1.npz (the acoustic model) and vocos.npz while the training runs, and its logs; export.py
 makes a .f5 of them. A later call with --weights DIR goes on from the files of an earlier one: with a fresh optimiser,
-which costs some hundred steps. (train_dit.py --resume goes on exactly; its state.pt is four times as large.)
+which costs some hundred steps; --resume goes on exactly, from the state.pt and vocos-state.pt in --work.
 
 GPUs: the last one trains the vocoder, the others the acoustic model; with a single GPU the vocoder has it for a quarter
 of the time first. --keep-vocoder takes DIR/vocos.npz as it is and gives every GPU to the acoustic model.
@@ -70,6 +70,7 @@ def main():
     p.add_argument("--gpus", type=int, help="default: all; 0: the CPU, to try the scripts")
     p.add_argument("--processes", type=int, help="of the acoustic model; default: as many as it has GPUs")
     p.add_argument("--weights", type=Path, help="a folder with ema-0.npz, ema-1.npz and perhaps vocos.npz")
+    p.add_argument("--resume", action="store_true")
     p.add_argument("--keep-vocoder", action="store_true")
     p.add_argument("--work", type=Path, default=Path("/tmp/f5tts-voice"), help="corpus and states; 2 GB for 10 hours")
     p.add_argument("--hours", type=float, default=60, help="of speech to make")
@@ -95,32 +96,39 @@ def main():
     world = options.processes or max(1, len(dit_gpus))
     library = {"LD_LIBRARY_PATH": f"{options.flite}:{os.environ.get('LD_LIBRARY_PATH', '')}"} if options.flite else {}
     crew = Crew(options.work)
-    minutes_left = lambda: options.minutes - (time.time() - begun) / 60 - 0.15  # noqa: E731
+
+    def minutes_left():
+        return options.minutes - (time.time() - begun) / 60 - 0.15
 
     if not (corpus / "done").exists():
         crew.start("data", "data.py", corpus, "--sentences", options.sentences, "--hours", options.hours, "--workers",
                    options.workers, *(("--flite", options.flite) if options.flite else ()), nice=10,
                    OMP_NUM_THREADS="1", **library)
+
+    def start_from(name, state):
+        """What a trainer of `name` begins with."""
+        if options.resume and (options.work / state).exists():
+            return ["--resume", options.work / state]
+        if options.weights and (options.weights / name).exists():
+            return ["--weights", options.weights / name]
+        return []
+
     try:
         vocoder = None
         if with_vocoder:
-            whole = gpus > 1
-            start = ["--weights", options.weights / "vocos.npz"] if options.weights and \
-                (options.weights / "vocos.npz").exists() else []
             vocoder = crew.start("vocos", "train_vocos.py", corpus, "--out", options.work, "--minutes",
-                                 minutes_left() if whole else options.minutes / 4, *start, *options.vocos.split(),
+                                 minutes_left() if gpus > 1 else options.minutes / 4,
+                                 *start_from("vocos.npz", "vocos-state.pt"), *options.vocos.split(),
                                  CUDA_VISIBLE_DEVICES=str(gpus - 1) if gpus else "")
-            while not whole and vocoder.poll() is None:
+            while gpus < 2 and vocoder.poll() is None:
                 crew.check()
                 time.sleep(0.5)
-        start = ["--weights", options.weights / "ema-0.npz"] if options.weights else []
-        trainers = [crew.start(f"dit-{rank}", "train_dit.py", corpus, "--out", options.work, "--minutes", minutes_left(),
-                               *start, *options.dit.split(), RANK=str(rank), WORLD_SIZE=str(world), LOCAL_RANK=str(rank),
-                               MASTER_ADDR="127.0.0.1", MASTER_PORT="29571", OMP_NUM_THREADS="2",
-                               TORCHINDUCTOR_CACHE_DIR=str(options.work / "inductor"),
-                               TORCHINDUCTOR_COMPILE_THREADS="6",
-                               CUDA_VISIBLE_DEVICES=",".join(map(str, dit_gpus)))
-                    for rank in range(world)]
+        together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT="29571", OMP_NUM_THREADS="2",
+                        TORCHINDUCTOR_CACHE_DIR=str(options.work / "inductor"), TORCHINDUCTOR_COMPILE_THREADS="6",
+                        CUDA_VISIBLE_DEVICES=",".join(map(str, dit_gpus)))
+        trainers = [crew.start(f"dit-{rank}", "train_dit.py", corpus, "--out", options.work, "--minutes",
+                               minutes_left(), *start_from("ema-0.npz", "state.pt"), *options.dit.split(),
+                               RANK=str(rank), LOCAL_RANK=str(rank), **together) for rank in range(world)]
         waiting, copied = trainers + ([vocoder] if vocoder else []), time.time()
         while any(w.poll() is None for w in waiting):
             crew.check()

@@ -25,7 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from data import TARGET_RATE, resample, speech_edges  # noqa: E402
+from data import TARGET_RATE, resample  # noqa: E402
 from flite import RATE, SPEAKERS, Voice  # noqa: E402
 
 SENTENCES = ROOT / "tests/voice/sentences.txt"
@@ -204,7 +204,8 @@ def main():
     import f5lib
     sentences = [line for line in SENTENCES.read_text().split("\n") if line][:options.sentences]
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2048) as engine:
-        result = measure(engine, sentences, options.voices, options.nfe, say=lambda t: print("  " + t, file=sys.stderr), speak=not options.vocoder_only)
+        result = measure(engine, sentences, options.voices, options.nfe, speak=not options.vocoder_only,
+                         say=lambda text: print("  " + text, file=sys.stderr))
     kinds = ("flite", "vocoder") if options.vocoder_only else ("flite", "vocoder", "ours")
     for speaker, scores in result["voices"].items():
         for kind, score in scores.items():

@@ -23,7 +23,8 @@ import batches
 import dit
 from optim import Flat
 
-CONTROL_EVERY = 20
+CONTROL_EVERY = 20  # steps
+LOAD_EVERY = 200
 WARMUP = 400
 
 
@@ -128,7 +129,7 @@ def validate(flat, store, kind, length=704, count=20):
         line[f"t{t}"], line[f"ph{t}"] = flow(t, cond, ids, n, no)
     line["none0.2"] = flow(0.2, cond, ids, n, ~no)[0]
     line["wrong0.2"] = flow(0.2, cond, ids.roll(1, 0), n.roll(1, 0), no)[0]
-    times = dit_times(16, store.device)
+    times = batches.reference.time_grid(16, device=store.device)
     few = slice(0, 12)
     made = dit.sample(w, cond[few], ids[few], n[few], noise[few], times, 2.0, kind)
     inside = mask[few].unsqueeze(2)
@@ -141,8 +142,138 @@ def validate(flat, store, kind, length=704, count=20):
     return line
 
 
-def dit_times(steps, device):
-    return batches.reference.time_grid(steps, -1.0, True, torch.float32, device)
+HOUR = 3600 * 24000 // 256  # frames
+
+
+class Training:
+    """One process of a training: the same weights on every GPU, other speech."""
+
+    def __init__(self, options):
+        self.options, self.begun = options, time.time()
+        self.end = self.begun + 60 * options.minutes
+        self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+        self.cuda = torch.cuda.is_available()
+        self.device = device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if self.cuda else \
+            torch.device("cpu")
+        self.kind = torch.bfloat16 if self.cuda else torch.float32
+        if self.cuda:
+            torch.cuda.set_device(device)
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        if self.world > 1:
+            dist.init_process_group("nccl" if self.cuda else "gloo", **({"device_id": device} if self.cuda else {}))
+        self.flat = flat = Flat(dit.fresh(), dit.is_matrix, device, muon=options.muon_rate > 0)
+        if options.weights:
+            flat.start_from(load_average(options.weights))
+        pieces = dit.Pieces(compiled=self.cuda and not options.no_compile)
+        # each process compiles another length first, and then finds the work of the others in the cache
+        turn = self.rank % len(batches.LENGTHS)
+        self.step = {n: Step(flat, n, self.kind, pieces, options.aux, device)
+                     for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]}
+        flat.grad.normal_(std=1e-3)
+        self.update = Captured(flat, device)
+        if options.resume:
+            flat.load_state(torch.load(options.resume, map_location=device))
+        self.store = batches.Store(device, int(options.capacity * HOUR))
+        self.unseen = batches.Store(device, HOUR // 3)
+        self.say(f"{flat.flat.numel() / 1e6:.1f} M weights, {self.world} processes, compiled")
+
+    def say(self, text):
+        if self.rank == 0:
+            print(f"[{time.time() - self.begun:5.0f} s] {text}", flush=True)
+
+    def load_some(self, limit):
+        """Shards that have come since: the first is kept for validation, the others are dealt out to the processes."""
+        directory = self.options.directory
+        came = self.store.load_new(directory, lambda i: i > 0 and i % self.world == self.rank, limit)
+        return came | self.unseen.load_new(directory, lambda i: i == 0)
+
+    def wait_for_speech(self):
+        while self.store.used < self.options.first_hours * HOUR / self.world or not self.unseen.utterances:
+            came = self.load_some(8)
+            if not came and (self.options.directory / "done").exists():
+                break
+            time.sleep(0 if came else 0.5)
+        if not self.store.utterances:
+            raise SystemExit(f"{self.options.directory}: no shard for process {self.rank}; the first is for validation")
+        self.say(f"{self.store.used / HOUR:.1f} hours, pairs {({n: len(v) for n, v in self.store.pairs.items()})}")
+
+    def set_rates(self, i):
+        """Rates by the clock of the first process. True: it is time to stop."""
+        o, flat, now = self.options, self.flat, time.time()
+        done = min(1.0, (now - self.started) / max(self.end - 5 - self.started, 1))
+        fade = (0.5 + 0.5 * math.cos(math.pi * done)) * (1.0 if o.resume else min(1.0, (i + 20) / WARMUP))
+        taken = i + self.taken
+        control = torch.tensor([o.rate * fade, o.muon_rate * fade, 1 - min(0.999, (1 + taken) / (10 + taken)),
+                                now > self.end - 3 or i >= o.steps], device=self.device)
+        if self.world > 1:
+            dist.broadcast(control, 0)
+        flat.rate.copy_(control[0]), flat.muon_rate.copy_(control[1]), flat.decay.copy_(control[2])
+        return bool(control[3] > 0)
+
+    def report(self, i, sums, count, seconds):
+        flow, phone, right, ahead = (sums / count).tolist()
+        self.say(f"step {i:6} flow {flow:.4f} phone {phone:.3f} ({100 * right:.1f} %) ahead "
+                 f"{batches.LETTERS_PER_UNIT * ahead:.2f} norm {self.flat.norm.item():.2f} usual "
+                 f"{self.flat.usual.item():.2f} skipped {int(self.flat.skipped)} hours {self.store.used / HOUR:.1f} "
+                 f"{count / seconds:.1f} steps/s")
+
+    def save(self):
+        if self.unseen.utterances:
+            figures = validate(self.flat, self.unseen, self.kind)
+            self.say("     " + " ".join(f"{k} {v:.3f}" for k, v in figures.items()))
+        self.say("     " + " ".join(f"{k} {a:.1f}/{b:.3f}" for k, a, b in self.flat.group_norms()[:6]))
+        out = self.options.out
+        save_average(self.flat, out)
+        torch.save(self.flat.state(), out / "state.part")
+        os.replace(out / "state.part", out / "state.pt")
+
+    def run(self):
+        self.wait_for_speech()
+        torch.manual_seed(1000 + self.rank + int(self.begun) % 1000)
+        lengths = np.random.default_rng(5)  # the same on all GPUs, so that none waits for another
+        self.started = saved = looked = time.time()
+        self.taken = int(self.flat.steps)
+        sums, count = 0, 0
+        for i in itertools.count():
+            if i % CONTROL_EVERY == 0:
+                stop, now = self.set_rates(i), time.time()
+                if i % LOAD_EVERY == 0:
+                    self.load_some(4)
+                if count and (stop or now - looked > 10):
+                    self.report(i, sums, count, now - looked)
+                    looked, sums, count = now, 0, 0
+                if self.rank == 0 and (stop or now - saved > self.options.every):
+                    self.save()
+                    saved = time.time()
+                if stop:
+                    break
+            length = int(lengths.choice(batches.LENGTHS))
+            if not len(self.store.pairs[length]):
+                length = max(batches.LENGTHS, key=lambda n: len(self.store.pairs[n]))
+            sums, count = sums + self.train(length), count + 1
+        self.say(f"done: {i} steps")
+        if self.options.profile and self.cuda and self.rank == 0:
+            self.profile()
+        if self.world > 1:
+            dist.barrier()
+            dist.destroy_process_group()
+
+    def train(self, length):
+        metrics = self.step[length](self.store.batch(length))
+        if self.world > 1:
+            dist.all_reduce(self.flat.grad)
+            self.flat.grad.div_(self.world)
+        self.update()
+        return metrics
+
+    def profile(self):
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+            for length in batches.LENGTHS:
+                self.step[length](self.store.batch(length))
+                self.update()
+            torch.cuda.synchronize()
+        print(profile.key_averages().table(sort_by="cuda_time_total", row_limit=24, max_name_column_width=90))
 
 
 def main():
@@ -156,7 +287,7 @@ def main():
     p.add_argument("--muon-rate", type=float, default=1.5e-3, help="Muon's; 0: Adam for all")
     p.add_argument("--aux", type=float, default=0.2, help="weight of the auxiliary losses")
     p.add_argument("--capacity", type=float, default=45, help="hours of speech held on each GPU")
-    p.add_argument("--first-hours", type=float, default=2, help="begin once there is so much")
+    p.add_argument("--first-hours", type=float, default=0.6, help="begin once there is so much")
     p.add_argument("--frames", type=int, default=batches.FRAMES, help="of a batch on each GPU, about")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--every", type=float, default=60, help="seconds between checkpoints and validations")
@@ -164,107 +295,8 @@ def main():
     p.add_argument("--no-compile", action="store_true")
     options = p.parse_args()
     batches.FRAMES = options.frames
-    begun = time.time()
-    end = begun + 60 * options.minutes
-    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if cuda else torch.device("cpu")
-    if cuda:
-        torch.cuda.set_device(device)
-        torch.backends.cuda.matmul.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-    if world > 1:
-        dist.init_process_group("nccl" if cuda else "gloo", **({"device_id": device} if cuda else {}))
-    kind = torch.bfloat16 if cuda else torch.float32
     options.out.mkdir(parents=True, exist_ok=True)
-
-    def say(text):
-        if rank == 0:
-            print(f"[{time.time() - begun:5.0f} s] {text}", flush=True)
-
-    flat = Flat(dit.fresh(), dit.is_matrix, device, muon=options.muon_rate > 0)
-    if options.weights:
-        flat.start_from(load_average(options.weights))
-    pieces = dit.Pieces(compiled=cuda and not options.no_compile)
-    turn = rank % len(batches.LENGTHS)  # each process compiles another length first, and finds the others' work cached
-    step = {n: Step(flat, n, kind, pieces, options.aux, device) for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]}
-    flat.grad.normal_(std=1e-3)
-    update = Captured(flat, device)
-    if options.resume:
-        flat.load_state(torch.load(options.resume, map_location=device))
-    say(f"{flat.flat.numel() / 1e6:.1f} M weights, {world} processes, compiled")
-
-    store = batches.Store(device, int(options.capacity * 3600 * 93.75 * 1.02))
-    unseen = batches.Store(device, int(0.3 * 3600 * 93.75))
-
-    def mine(number):
-        return number > 0 and number % world == rank
-
-    while store.used < options.first_hours * 3600 * 93.75 / world or not unseen.utterances:
-        came = store.load_new(options.directory, mine) | unseen.load_new(options.directory, lambda i: i == 0)
-        if (options.directory / "done").exists() and not came:
-            if not store.utterances:
-                raise SystemExit(f"{options.directory}: no shard for process {rank}; the first is kept for validation")
-            break
-        time.sleep(0 if came else 0.5)
-    say(f"{store.used / 337500:.1f} hours here, pairs {({n: len(v) for n, v in store.pairs.items()})}")
-
-    torch.manual_seed(1000 + rank + int(begun) % 1000)
-    order = np.random.default_rng(5)
-    control = torch.zeros(4, device=device)
-    first_step, saved, looked, i0, sums, count = time.time(), time.time(), time.time(), 0, 0, 0
-    for i in itertools.count():
-        if i % CONTROL_EVERY == 0:
-            now = time.time()
-            done = (now - first_step) / max(end - first_step, 1)
-            fade = max(0.0, 0.5 + 0.5 * math.cos(math.pi * min(1.0, done * 1.01))) * min(1.0, (i + 20) / WARMUP)
-            stop = float(now > end - 3 or i >= options.steps)
-            control.copy_(torch.tensor([options.rate * fade, options.muon_rate * fade,
-                                        1 - min(0.999, (1 + i) / (10 + i)), stop]))
-            if world > 1:
-                dist.broadcast(control, 0)
-            flat.rate.copy_(control[0]), flat.muon_rate.copy_(control[1]), flat.decay.copy_(control[2])
-            stop = bool(control[3] > 0)
-            if i % 200 == 0:
-                store.load_new(options.directory, mine, limit=4)
-            if stop or now - looked > 10:
-                torch.cuda.synchronize() if cuda else None
-                if rank == 0 and count:
-                    flow, phone, right, ahead = (sums / count).tolist()
-                    say(f"step {i:6} flow {flow:.4f} phone {phone:.3f} ({100 * right:.1f} %) ahead {4 * ahead:.2f} "
-                        f"norm {flat.norm.item():.2f} usual {flat.usual.item():.2f} skipped {int(flat.skipped)} "
-                        f"hours {store.used / 337500:.1f} {(i - i0) / (now - looked):.1f} steps/s")
-                looked, i0, sums, count = now, i, 0, 0
-            if rank == 0 and (stop or now - saved > options.every):
-                if unseen.utterances:
-                    say("     " + " ".join(f"{k} {v:.3f}" for k, v in validate(flat, unseen, kind).items()))
-                say("     " + " ".join(f"{k} {a:.1f}/{b:.3f}" for k, a, b in flat.group_norms()[:6]))
-                save_average(flat, options.out)
-                torch.save(flat.state(), options.out / "state.part")
-                os.replace(options.out / "state.part", options.out / "state.pt")
-                saved = time.time()
-            if stop:
-                break
-        length = int(order.choice(batches.LENGTHS))  # the same on all GPUs, so that none waits
-        if not len(store.pairs[length]):
-            length = max(batches.LENGTHS, key=lambda n: len(store.pairs[n]))
-        metrics = step[length](store.batch(length))
-        if world > 1:
-            dist.all_reduce(flat.grad)
-            flat.grad.div_(world)
-        update()
-        sums, count = sums + metrics, count + 1
-    say(f"done: {i} steps")
-    if options.profile and cuda and rank == 0:
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-            for length in batches.LENGTHS:
-                step[length](store.batch(length))
-                update()
-            torch.cuda.synchronize()
-        print(profile.key_averages().table(sort_by="cuda_time_total", row_limit=24, max_name_column_width=90))
-    if world > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+    Training(options).run()
 
 
 if __name__ == "__main__":

@@ -20,11 +20,13 @@ import torch.nn.functional as F
 
 from batches import reference
 from dit import ARCH, MEL, is_matrix
+from judges import FFT, HOP, RESOLUTIONS, Discriminator, Rebuilt
 from optim import Flat
 
-FFT, HOP = reference.FFT, reference.HOP
 FRAMES = 64  # of a training segment
-RESOLUTIONS = ((512, 128), (1024, 256), (2048, 512))
+MEL_WEIGHT, STFT_WEIGHT = 45, 10
+WARMUP = 300
+JUDGED = 16  # segments of a batch that the discriminators see: they take 20 times as long as the vocoder
 
 
 def fresh(a=ARCH, seed=0):
@@ -83,64 +85,12 @@ def inverse(h):
     frames = torch.fft.irfft(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), FFT) * window
 
     def overlap(x):
-        rows, times = x.shape[1], FFT // HOP
+        times = FFT // HOP
         parts = x.unflatten(2, (times, HOP))
         return sum(F.pad(parts[:, :, k], (0, 0, k, times - 1 - k)) for k in range(times)).flatten(1)
 
     envelope = overlap(window.square().expand(1, h.shape[1], FFT))
     return (overlap(frames) / envelope.clamp(min=1e-8))[:, FFT // 2:-(FFT // 2)]
-
-
-def spectrogram(x, fft, hop):
-    return torch.stft(x, fft, hop, window=torch.hann_window(fft, device=x.device), return_complex=True)
-
-
-class MelLoss(nn.Module):
-    """L1 of log mels, and of log magnitudes at three resolutions."""
-
-    def __init__(self, device):
-        super().__init__()
-        self.bank = reference.mel_bank(torch.float32, device).t()
-
-    def mel(self, x):
-        return (self.bank @ spectrogram(x, FFT, HOP).abs()).clamp(min=1e-5).log()
-
-    def forward(self, made, real):
-        mel = F.l1_loss(self.mel(made), self.mel(real))
-        stft = 0.0
-        for fft, hop in RESOLUTIONS:
-            a, b = (spectrogram(x, fft, hop).abs() for x in (made, real))
-            stft = stft + F.l1_loss((a + 1e-4).log(), (b + 1e-4).log()) + (a - b).norm() / b.norm()
-        return mel, stft / len(RESOLUTIONS)
-
-
-class Discriminator(nn.Module):
-    """Convolutions over the real and imaginary parts of one spectrogram, five bands apart (as in Vocos)."""
-
-    BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
-
-    def __init__(self, fft, hop, width=24):
-        super().__init__()
-        self.fft, self.hop = fft, hop
-        norm = nn.utils.weight_norm
-        self.bands = nn.ModuleList(
-            nn.ModuleList([norm(nn.Conv2d(2, width, (3, 9), (1, 1), (1, 4))),
-                           norm(nn.Conv2d(width, width, (3, 9), (1, 2), (1, 4))),
-                           norm(nn.Conv2d(width, width, (3, 9), (1, 2), (1, 4))),
-                           norm(nn.Conv2d(width, width, (3, 3), (1, 1), (1, 1)))]) for _ in self.BANDS)
-        self.last = norm(nn.Conv2d(width, 1, (3, 3), (1, 1), (1, 1)))
-
-    def forward(self, x):
-        x = 0.8 * x / (x.abs().amax(dim=1, keepdim=True) + 1e-9)
-        s = torch.view_as_real(spectrogram(x, self.fft, self.hop)).permute(0, 3, 2, 1)  # [B,2,frames,bins]
-        bins, features, ends = s.shape[3], [], []
-        for (low, high), layers in zip(self.BANDS, self.bands):
-            h = s[..., int(low * bins):int(high * bins)]
-            for layer in layers:
-                h = F.leaky_relu(layer(h), 0.1)
-                features.append(h)
-            ends.append(h)
-        return self.last(torch.cat(ends, dim=3)), features
 
 
 class Audio:
@@ -170,20 +120,21 @@ class Audio:
 class Game:
     """The two kinds of training step, as functions of the static input `real`, ready to be captured."""
 
-    def __init__(self, flat, judges, batch, kind, device):
-        self.flat, self.judges, self.kind, self.device = flat, judges, kind, device
-        self.rebuild = MelLoss(device)
+    def __init__(self, flat, batch, kind, device):
+        self.flat, self.kind, self.device = flat, kind, device
+        self.judges = nn.ModuleList(Discriminator(fft, hop) for fft, hop in RESOLUTIONS).to(device)
+        self.rebuilt = Rebuilt(device)
         self.real = torch.zeros(batch, (FRAMES - 1) * HOP, device=device)
         self.metrics = torch.zeros(4, device=device)
 
     def make(self):
         self.flat.grad.zero_()
-        made = synthesise(self.flat.w, self.rebuild.mel(self.real).transpose(1, 2), self.kind)
-        return made, *self.rebuild(made, self.real)
+        made = synthesise(self.flat.w, self.rebuilt.mel(self.real).transpose(1, 2), self.kind)
+        return made, *self.rebuilt(made, self.real)
 
     def plain(self):
         _, mel, stft = self.make()
-        (45 * mel + 10 * stft).backward()
+        (MEL_WEIGHT * mel + STFT_WEIGHT * stft).backward()
         self.flat.step()
         self.metrics[:2] = torch.stack((mel, stft)).detach()
 
@@ -193,22 +144,31 @@ class Game:
                 p.grad.zero_()
         made, mel, stft = self.make()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda", cache_enabled=False):
-            judged = 0.0
-            for j in self.judges:
-                judged = judged + F.relu(1 - j(self.real)[0].float()).mean() + F.relu(1 + j(made.detach())[0].float()).mean()
-            judged.backward()
-            fooled = matched = 0.0
+            real, seen = self.real[:JUDGED], made[:JUDGED]
+            self.judge(real, seen.detach()).backward()
             self.judges.requires_grad_(False)
-            for j in self.judges:
-                with torch.no_grad():
-                    _, truth = j(self.real)
-                verdict, features = j(made)
-                fooled = fooled + F.relu(1 - verdict.float()).mean()
-                matched = matched + sum((a.float() - b.float()).abs().mean() for a, b in zip(features, truth)) / len(truth)
-        (45 * mel + 10 * stft + fooled + 2 * matched).backward()
+            fooled, matched = self.fool(real, seen)
+        (MEL_WEIGHT * mel + STFT_WEIGHT * stft + fooled + 2 * matched).backward()
         self.judges.requires_grad_(True)
         self.flat.step()
         self.metrics.copy_(torch.stack((mel, stft, fooled, matched)).detach())
+
+    def judge(self, real, made):
+        """What the judges minimise: hinge loss of telling real from made."""
+        return sum(F.relu(1 - j(real)[0].float()).mean() + F.relu(1 + j(made)[0].float()).mean()
+                   for j in self.judges)
+
+    def fool(self, real, made):
+        """What the vocoder minimises: being told, and features unlike those of the real sound."""
+        fooled = matched = 0.0
+        for j in self.judges:
+            with torch.no_grad():
+                _, truth = j(real)
+            verdict, features = j(made)
+            fooled = fooled + F.relu(1 - verdict.float()).mean()
+            distances = [(a.float() - b.float()).abs().mean() for a, b in zip(features, truth)]
+            matched = matched + sum(distances) / len(distances)
+        return fooled, matched
 
 
 def captured(function, cuda, flat):
@@ -234,82 +194,96 @@ def captured(function, cuda, flat):
     return graph.replay
 
 
+class Training:
+    def __init__(self, options):
+        self.options, self.begun = options, time.time()
+        self.cuda = torch.cuda.is_available()
+        self.device = device = torch.device("cuda" if self.cuda else "cpu")
+        if self.cuda:
+            torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        self.flat, self.first = Flat(fresh(), is_matrix, device), 0
+        if options.weights:
+            z = np.load(options.weights)
+            self.flat.start_from({k: z[k].astype(np.float32) for k in z.files})
+        self.game = Game(self.flat, options.batch, torch.bfloat16 if self.cuda else torch.float32, device)
+        fused = {"fused": True} if self.cuda else {}
+        self.judge_optimiser = torch.optim.AdamW(self.game.judges.parameters(), lr=5e-4, betas=(0.8, 0.95), **fused)
+        if options.resume:
+            state = torch.load(options.resume, map_location=device)
+            self.flat.load_state(state["flat"])
+            self.game.judges.load_state_dict(state["judges"])
+            self.judge_optimiser.load_state_dict(state["judge_optimiser"])
+            self.first = state["step"]
+        self.audio = Audio(device)
+
+    def set_rates(self, i, done):
+        fade = max(0.01, 0.5 + 0.5 * math.cos(math.pi * min(done, 1))) * min(1, (i - self.first + 20) / WARMUP)
+        self.flat.rate.fill_(self.options.rate * fade), self.flat.muon_rate.fill_(2.5 * self.options.rate * fade)
+        self.flat.decay.fill_(1 - min(0.999, (1 + i) / (10 + i)))
+
+    def save(self, i):
+        out = self.options.out
+        with open(out / "vocos.part", "wb") as f:
+            np.savez(f, **{k: v.detach().half().cpu().numpy() for k, v in self.flat.averaged.items()})
+        os.replace(out / "vocos.part", out / "vocos.npz")
+        torch.save({"flat": self.flat.state(), "judges": self.game.judges.state_dict(),
+                    "judge_optimiser": self.judge_optimiser.state_dict(), "step": i}, out / "vocos-state.part")
+        os.replace(out / "vocos-state.part", out / "vocos-state.pt")
+
+    def run(self):
+        o, directory = self.options, self.options.directory
+        while not self.audio.load_new(directory):
+            if (directory / "done").exists() and not self.audio.load_new(directory):
+                raise SystemExit(f"{directory}: no shards but the one kept for validation")
+            time.sleep(0.2)
+        end, plain, adversarial = self.begun + 60 * o.minutes, None, None
+        started = saved = said = time.time()
+        i = i0 = self.first
+        while True:
+            now = time.time()
+            done = (now - started) / max(end - started, 1)
+            if i % 10 == 0:
+                self.set_rates(i, done)
+            if i % 100 == 0:
+                self.audio.load_new(directory)
+            self.game.real.copy_(self.audio.segments(o.batch))
+            if done < o.adversarial:
+                plain = plain or captured(self.game.plain, self.cuda, self.flat)
+                plain()
+            else:
+                adversarial = adversarial or captured(self.game.adversarial, self.cuda, self.flat)
+                adversarial()
+                self.judge_optimiser.step()
+            i += 1
+            stop = now > end - 3
+            if stop or now - said > 10:
+                mel, stft, fooled, matched = self.game.metrics.tolist()
+                print(f"[{now - self.begun:5.0f} s] step {i:6} mel {mel:.4f} stft {stft:.4f} fooled {fooled:.2f} "
+                      f"matched {matched:.3f} norm {self.flat.norm.item():.1f} skipped {int(self.flat.skipped)} "
+                      f"{(i - i0) / (now - said):.1f} steps/s", flush=True)
+                said, i0 = now, i
+            if stop or now - saved > o.every:
+                self.save(i)
+                saved = now
+            if stop:
+                break
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--minutes", type=float, required=True)
     p.add_argument("--every", type=float, default=60, help="seconds between checkpoints")
-    p.add_argument("--adversarial", type=float, default=0.5, help="part of the time after which it begins")
+    p.add_argument("--adversarial", type=float, default=0.3, help="part of the time after which it begins")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--rate", type=float, default=8e-4, help="Adam's; Muon's is 2.5 times it")
     p.add_argument("--weights", help="a vocos.npz to start from, with fresh optimisers")
     p.add_argument("--resume", help="a vocos-state.pt")
     options = p.parse_args()
-    begun = time.time()
-    end = begun + 60 * options.minutes
-    cuda = torch.cuda.is_available()
-    device = torch.device("cuda" if cuda else "cpu")
-    if cuda:
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-        torch.backends.cudnn.benchmark = True
-    kind = torch.bfloat16 if cuda else torch.float32
     options.out.mkdir(parents=True, exist_ok=True)
-    flat = Flat(fresh(), is_matrix, device)
-    if options.weights:
-        z = np.load(options.weights)
-        flat.start_from({k: z[k].astype(np.float32) for k in z.files})
-    judges = nn.ModuleList(Discriminator(fft, hop) for fft, hop in RESOLUTIONS).to(device)
-    judge_optimiser = torch.optim.AdamW(judges.parameters(), lr=5e-4, betas=(0.8, 0.95), **({"fused": True} if cuda else {}))
-    first_i = 0
-    if options.resume:
-        state = torch.load(options.resume, map_location=device)
-        flat.load_state(state["flat"])
-        judges.load_state_dict(state["judges"])
-        judge_optimiser.load_state_dict(state["judge_optimiser"])
-        first_i = state["step"]
-    audio = Audio(device)
-    while not audio.load_new(options.directory):
-        if (options.directory / "done").exists() and not audio.load_new(options.directory):
-            raise SystemExit(f"{options.directory}: no shards but the one kept for validation")
-        time.sleep(0.2)
-    game = Game(flat, judges, options.batch, kind, device)
-    plain, adversarial = None, None
-    first, saved, said, i, i0 = time.time(), time.time(), time.time(), first_i, first_i
-    while True:
-        now = time.time()
-        done = (now - first) / max(end - first, 1)
-        if i % 10 == 0:
-            fade = max(0.01, 0.5 + 0.5 * math.cos(math.pi * min(done, 1))) * min(1, (i - first_i + 20) / 300)
-            flat.rate.fill_(options.rate * fade), flat.muon_rate.fill_(2.5 * options.rate * fade)
-            flat.decay.fill_(1 - min(0.999, (1 + i) / (10 + i)))
-        if i % 100 == 0:
-            audio.load_new(options.directory)
-        game.real.copy_(audio.segments(options.batch))
-        if done < options.adversarial:
-            plain = plain or captured(game.plain, cuda, flat)
-            plain()
-        else:
-            adversarial = adversarial or captured(game.adversarial, cuda, flat)
-            adversarial()
-            judge_optimiser.step()
-        i += 1
-        stop = now > end - 3
-        if stop or now - said > 10:
-            mel, stft, fooled, matched = game.metrics.tolist()
-            print(f"[{now - begun:5.0f} s] vocos step {i:6} mel {mel:.4f} stft {stft:.4f} fooled {fooled:.2f} matched "
-                  f"{matched:.3f} norm {flat.norm.item():.1f} skipped {int(flat.skipped)} "
-                  f"{(i - i0) / (now - said):.1f} steps/s", flush=True)
-            said, i0 = now, i
-        if stop or now - saved > options.every:
-            with open(options.out / "vocos.part", "wb") as f:
-                np.savez(f, **{k: v.detach().half().cpu().numpy() for k, v in flat.averaged.items()})
-            os.replace(options.out / "vocos.part", options.out / "vocos.npz")
-            torch.save({"flat": flat.state(), "judges": judges.state_dict(),
-                        "judge_optimiser": judge_optimiser.state_dict(), "step": i}, options.out / "vocos-state.pt")
-            saved = now
-        if stop:
-            break
+    Training(options).run()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Kernels that take their places while the one in front still runs (launch.cuh: cuda_launch_early). A chain of every op
+of the ODE loop, in buffers that are used again and again, gives the same bits whether each op waits for the one before
+on the host, or follows it at once, or is replayed from a graph: nothing is read too early, or overwritten too soon."""
+import pytest
+import torch
+
+import cbind
+from gpubind import NAMES, Pack, capture, generator, rope_table, same_bits
+
+D, FF, MEL, HEADS, BLOCKS, STEPS = 1024, 2048, 100, 16, 2, 3
+
+# of one branch, and rows of tail: launches far too short to fill the device, empty slots, and a request of 10 s
+LENGTHS = {"short": ([5, 0, 31], 58), "one": ([128], 0), "long": ([938], 4)}
+
+
+class Chain:
+    def __init__(self, seed, lengths, tail, dtype):
+        made = generator(seed, "chain", str(lengths), NAMES[dtype])
+
+        def normal(*shape, scale=1.0, to=torch.float32):
+            return (torch.randn(shape, generator=made, device="cuda") * scale).to(to)
+
+        def matrix(out, width):
+            return normal(out, width, scale=width ** -0.5, to=dtype)
+
+        self.dtype, self.pack = dtype, Pack(lengths * 2, tail)
+        rows = self.pack.rows
+        self.start, self.base = normal(rows, MEL), normal(rows, D)
+        self.w_input = normal(D, MEL, scale=MEL ** -0.5)
+        self.w_conv = [normal(31, D, D // 16, scale=(31 * D // 16) ** -0.5, to=dtype) for _ in range(2)]
+        self.w_qkv, self.w_out, self.w_velocity = matrix(3 * D, D), matrix(D, D), matrix(MEL, D)
+        self.w_ff1, self.w_ff2 = matrix(FF, D), matrix(D, FF)
+        self.scale, self.shift, self.gate, self.bias = (normal(D, scale=0.2) for _ in range(4))
+        self.rope, self.norms = rope_table(max(lengths)), [1 + normal(64, scale=0.2) for _ in range(2)]
+        self.x, self.v, self.h = (torch.zeros(rows, n, device="cuda") for n in (MEL, MEL, D))
+        self.normed, self.attended, self.qkv, self.hidden = (torch.zeros(rows, n, dtype=dtype, device="cuda")
+                                                             for n in (D, D, 3 * D, FF))
+        torch.cuda.synchronize()
+
+    def block(self, run, rotate_first):
+        """As dit.c does it: RoPE with the product, or, where q and k are normalised, with attention."""
+        run("norm", rows=self.pack.rows, dim=D, x=self.h, scale=self.scale, shift=self.shift, y=self.normed,
+            one_plus_scale=True, type=self.dtype)
+        table = dict(rope=self.rope, max_position=len(self.rope))
+        run("linear", x=self.normed, w=self.w_qkv, y=self.qkv, type=self.dtype, out=3 * D, rope_heads=HEADS, **table,
+            epilogue=cbind.LINEAR_ROPE if rotate_first else cbind.LINEAR_NONE, **{"in": D})
+        norms = {} if rotate_first else dict(zip(("q_norm", "k_norm"), self.norms))
+        run("attention", heads=HEADS, rope_heads=0 if rotate_first else HEADS, qkv=self.qkv, y=self.attended,
+            type=self.dtype, **table, **norms)
+        run("linear", x=self.attended, w=self.w_out, y=self.h, addend=self.h, gate=self.gate, bias=self.bias, out=D,
+            y_f32=True, epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": D})
+        run("linear", x=self.normed, w=self.w_ff1, y=self.hidden, out=FF, epilogue=cbind.LINEAR_GELU_TANH,
+            type=self.dtype, **{"in": D})
+        run("linear", x=self.hidden, w=self.w_ff2, y=self.h, addend=self.h, gate=self.gate, out=D, y_f32=True,
+            epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": FF})
+
+    def __call__(self, gpu, after=lambda: None):
+        """The state after some steps, live rows; after() is called behind every op."""
+        def run(op, **fields):
+            gpu.run(op, **(fields if op in ("norm", "cast") else dict(fields, pack=self.pack)))
+            after()
+        self.x.copy_(self.start)
+        after()
+        for step in range(STEPS):
+            run("linear", x=self.x, w=self.w_input, addend=self.base, y=self.h, y_rounded=self.normed, y_f32=True,
+                rounded_type=self.dtype, out=D, epilogue=cbind.LINEAR_RESIDUAL, type=torch.float32, **{"in": MEL})
+            run("conv_pos", dim=D, x=self.normed, w=self.w_conv[0], bias=self.bias, y=self.attended, type=self.dtype)
+            run("conv_pos", dim=D, x=self.attended, w=self.w_conv[1], bias=self.bias, residual=self.h, y=self.h,
+                type=self.dtype, y_f32=True)
+            for i in range(BLOCKS):
+                self.block(run, rotate_first=i == 0)
+            run("cast", n=self.h.numel(), x=self.h, y=self.normed, type=self.dtype)
+            run("linear", x=self.normed, w=self.w_velocity, y=self.v, y_f32=True, out=MEL, type=self.dtype, **{"in": D})
+            run("guide", dim=MEL, branches=2, cfg=2.0, dt=0.1, x=self.x, v=self.v, y=self.x)
+        return self.x[:self.pack.live]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=NAMES.get)
+@pytest.mark.parametrize("lengths,tail", LENGTHS.values(), ids=LENGTHS)
+def test_nothing_is_read_too_early(gpu, path, seed, lengths, tail, dtype):
+    chain = Chain(seed, lengths, tail, dtype)
+    waited = chain(gpu, after=torch.cuda.synchronize).clone()
+    assert bool(torch.isfinite(waited).all()) and not same_bits(waited, chain.start[:chain.pack.live])
+    for again in range(20):
+        assert same_bits(chain(gpu), waited), f"run {again} differs from one that waits after every op"
+    graph = capture(lambda: chain(gpu))
+    for again in range(20):
+        chain.x.fill_(float("nan"))
+        graph.replay()
+        assert same_bits(chain.x[:chain.pack.live], waited), f"replay {again} differs from one that waits after every op"
+
+
+def test_early_starts_are_used_where_kernels_wait(gpu):
+    """A build for this device has code that waits exactly where the device can start kernels early."""
+    assert gpu.context.early_start == (torch.cuda.get_device_capability() >= (9, 0))
