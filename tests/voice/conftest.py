@@ -8,8 +8,6 @@ ROOT = Path(__file__).resolve().parents[2]
 for folder in ("weights/train", "tests/reference", "weights"):
     sys.path.insert(0, str(ROOT / folder))
 
-pytest.importorskip("torch")
-
 
 @pytest.fixture(scope="session")
 def flite():

@@ -29,21 +29,27 @@ class Crew:
     def __init__(self, log_folder):
         self.logs, self.running = log_folder, []
 
-    def start(self, name, script, *arguments, nice=0, **environment):
+    def start(self, name, script, *arguments, nice=0, vital=lambda: True, **environment):
+        """vital: asked if it fails; False: the others go on without it."""
         log = open(self.logs / f"{name}.log", "a")
         process = subprocess.Popen([sys.executable, "-u", str(HERE / script), *map(str, arguments)], stdout=log,
                                    stderr=subprocess.STDOUT, env={**os.environ, **environment},
                                    preexec_fn=(lambda: os.nice(nice)) if nice else None, process_group=0)
-        self.running.append((name, process))
+        self.running.append((name, process, vital))
         return process
 
     def check(self):
-        for name, process in self.running:
+        for entry in list(self.running):
+            name, process, vital = entry
             if process.poll() not in (None, 0):
-                sys.exit(f"{name} failed:\n" + "".join(open(self.logs / f"{name}.log").readlines()[-15:]))
+                message = f"{name} failed:\n" + "".join(open(self.logs / f"{name}.log").readlines()[-15:])
+                if vital():
+                    sys.exit(message)
+                print(message, flush=True)
+                self.running.remove(entry)
 
     def stop(self):
-        for _, process in self.running:
+        for _, process, _ in self.running:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)
 
@@ -54,13 +60,11 @@ def gpu_count():
 
 
 def bring(work, out):
-    """Copies what the trainers saved last; a file is never seen half written."""
-    for name in ("ema-0.npz", "ema-1.npz", "vocos.npz"):
+    """Copies what the trainers saved last and the logs; no file is ever seen half written."""
+    for name in ("ema-0.npz", "ema-1.npz", "vocos.npz", "data.log", "vocos.log", "dit-0.log"):
         if (work / name).exists():
-            shutil.copy(work / name, work / "copy")
-            shutil.move(work / "copy", out / name)
-    for log in work.glob("*.log"):
-        shutil.copy(log, out / log.name)
+            shutil.copyfile(work / name, out / "copy.part")
+            os.replace(out / "copy.part", out / name)
 
 
 def main():
@@ -80,6 +84,8 @@ def main():
     p.add_argument("--dit", default="", help='more options of train_dit.py, as "--rate 4e-4 --aux 0.1"')
     p.add_argument("--vocos", default="", help="more options of train_vocos.py")
     options = p.parse_args()
+    if options.keep_vocoder and not (options.weights and (options.weights / "vocos.npz").exists()):
+        p.error("--keep-vocoder needs --weights DIR with a vocos.npz")
     begun = time.time()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     corpus = options.work / "corpus"
@@ -103,7 +109,7 @@ def main():
     if not (corpus / "done").exists():
         crew.start("data", "data.py", corpus, "--sentences", options.sentences, "--hours", options.hours, "--workers",
                    options.workers, *(("--flite", options.flite) if options.flite else ()), nice=10,
-                   OMP_NUM_THREADS="1", **library)
+                   vital=lambda: len(list(corpus.glob("*.npz"))) < 8, OMP_NUM_THREADS="1", **library)
 
     def start_from(name, state):
         """What a trainer of `name` begins with."""
@@ -119,7 +125,7 @@ def main():
             vocoder = crew.start("vocos", "train_vocos.py", corpus, "--out", options.work, "--minutes",
                                  minutes_left() if gpus > 1 else options.minutes / 4,
                                  *start_from("vocos.npz", "vocos-state.pt"), *options.vocos.split(),
-                                 CUDA_VISIBLE_DEVICES=str(gpus - 1) if gpus else "")
+                                 vital=lambda: False, CUDA_VISIBLE_DEVICES=str(gpus - 1) if gpus else "")
             while gpus < 2 and vocoder.poll() is None:
                 crew.check()
                 time.sleep(0.5)
