@@ -49,11 +49,12 @@ def missing_tools():
 
 
 def hear(recordings):
-    """Recordings at 24 kHz -> what the recogniser understands, in lower case. The same input gives the same answer."""
+    """Recordings at 24 kHz -> what the recogniser understands, in lower case. The same recording gives the same
+    answer, whatever is heard before it."""
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        noise = np.random.default_rng(1)
         for i, x in enumerate(recordings):
+            noise = np.random.default_rng(1)
             x = np.concatenate([np.zeros(6000), np.asarray(x, float), np.zeros(6000)])
             x = resample(x, len(x) * 2 // 3)
             x = x * 0.1 / max(np.sqrt((x ** 2).mean()), 1e-6) + noise.standard_normal(len(x)) * 1e-4
