@@ -25,10 +25,10 @@ NFE = 8
 OPS = ("cast linear attention norm dwconv_norm grn conv_pos conv1d embed text_rows timestep guide noise mel "
        "istft").split()
 # kernels whose names do not begin with their op's
-OP_OF = [(r"prepare_keys|^attend", "attention"), (r"finish_rows|bias_round|nvjet|cublas|gemm|gemv|xmma|cutlass|splitK",
+OP_OF = [(r"prepare_keys|^attend", "attention"), (r"finish_rows|rotate_rows|bias_round|nvjet|cublas|gemm|gemv|xmma|cutlass|splitK",
          "linear"), (r"^mem(cpy|set)", "copy")]
 # kernels that end the call which the kernel before them began, and such that begin one
-ENDS, BEGINS = r"finish_rows|splitK|grn_sweep", r"prepare_keys|bias_round"
+ENDS, BEGINS = r"finish_rows|rotate_rows|splitK|grn_sweep", r"prepare_keys|bias_round"
 
 WIDTH, LEAST = 48, 0.05  # of a kernel's name, in characters; share of a request that is worth a row, in %
 

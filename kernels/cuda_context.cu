@@ -45,7 +45,10 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     c->sm = 10 * prop.major + prop.minor;
     c->sm_count = prop.multiProcessorCount;
     c->shared_bytes = (int)prop.sharedMemPerBlockOptin;
-    c->early_start = c->sm >= 90 && attributes.ptxVersion >= 90; // not in code for sm_80 that the driver has translated
+    int driver = 0; // 12.3 is the first whose graphs keep early starts
+    c->early_start = c->sm >= 90 &&
+                     attributes.ptxVersion >= 90 && // not in code for sm_80 that the driver has translated
+                     cudaDriverGetVersion(&driver) == cudaSuccess && driver >= 12030;
     c->plan_rows = 2816;
 #if defined(F5_CUDA_HOPPER)
     cudaDriverEntryPointQueryResult found;
