@@ -135,6 +135,9 @@ class Store:
 
     # ---- batches
 
+    def can_validate(self, length=704):
+        return len(self.pairs.get(length, ())) > 0
+
     def joined(self, pairs, length):
         """pairs [B,2] -> mel [B,N,100], cond frames [B], ids, n, phone, ahead"""
         a, b = self.table[pairs[:, 0]], self.table[pairs[:, 1]]

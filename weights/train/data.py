@@ -153,7 +153,14 @@ def make_shard(path, seed, sentences, flite_directory, banned):
 
 
 def _work(job):
-    return make_shard(*job)
+    """A shard that cannot be made costs itself alone; it is tried again with other texts."""
+    path, seed, *rest = job
+    for attempt in range(3):
+        try:
+            return make_shard(path, seed + 500_009 * attempt, *rest)
+        except Exception as error:
+            print(f"data: {path.name}: {type(error).__name__}: {error}", flush=True)
+    return 0
 
 
 def held_out_sentences():
@@ -179,6 +186,8 @@ def main():
     with multiprocessing.Pool(options.workers) as pool:
         for shard, made in enumerate(pool.imap_unordered(_work, jobs)):
             frames += made
+            if shard >= 20 and not frames:
+                raise SystemExit("data: none of the first shards could be made")
             if frames >= wanted and shard >= 1 and (options.directory / "00000.npz").exists():
                 pool.terminate()
                 break

@@ -8,7 +8,8 @@ makes a .f5 of them. A later call with --weights DIR goes on from the files of a
 which costs some hundred steps; --resume goes on exactly, from the state.pt and vocos-state.pt in --work.
 
 GPUs: the last one trains the vocoder, the others the acoustic model; with a single GPU the vocoder has it for a quarter
-of the time first. --keep-vocoder takes DIR/vocos.npz as it is and gives every GPU to the acoustic model.
+of the time first. --keep-vocoder takes DIR/vocos.npz as it is and gives every GPU to the acoustic model. What fails is
+started again or done without, as long as the acoustic model can go on: see crew.py.
 """
 import argparse
 import os
@@ -19,39 +20,10 @@ import sys
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
+from crew import HERE, Acoustic, Crew
+
 COPY_EVERY = 10  # seconds
-
-
-class Crew:
-    """The processes of a training, which end together."""
-
-    def __init__(self, log_folder):
-        self.logs, self.running = log_folder, []
-
-    def start(self, name, script, *arguments, nice=0, vital=lambda: True, **environment):
-        """vital: asked if it fails; False: the others go on without it."""
-        log = open(self.logs / f"{name}.log", "a")
-        process = subprocess.Popen([sys.executable, "-u", str(HERE / script), *map(str, arguments)], stdout=log,
-                                   stderr=subprocess.STDOUT, env={**os.environ, **environment},
-                                   preexec_fn=(lambda: os.nice(nice)) if nice else None, process_group=0)
-        self.running.append((name, process, vital))
-        return process
-
-    def check(self):
-        for entry in list(self.running):
-            name, process, vital = entry
-            if process.poll() not in (None, 0):
-                message = f"{name} failed:\n" + "".join(open(self.logs / f"{name}.log").readlines()[-15:])
-                if vital():
-                    sys.exit(message)
-                print(message, flush=True)
-                self.running.remove(entry)
-
-    def stop(self):
-        for _, process, _ in self.running:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
+RESERVE = 10     # seconds at the end, to save and to copy
 
 
 def gpu_count():
@@ -62,9 +34,12 @@ def gpu_count():
 def bring(work, out):
     """Copies what the trainers saved last and the logs; no file is ever seen half written."""
     for name in ("ema-0.npz", "ema-1.npz", "vocos.npz", "data.log", "vocos.log", "dit-0.log"):
-        if (work / name).exists():
-            shutil.copyfile(work / name, out / "copy.part")
-            os.replace(out / "copy.part", out / name)
+        try:
+            if (work / name).exists():
+                shutil.copyfile(work / name, out / "copy.part")
+                os.replace(out / "copy.part", out / name)
+        except OSError as error:
+            print(f"{name} could not be copied: {error}", flush=True)
 
 
 def main():
@@ -87,6 +62,7 @@ def main():
     if options.keep_vocoder and not (options.weights and (options.weights / "vocos.npz").exists()):
         p.error("--keep-vocoder needs --weights DIR with a vocos.npz")
     begun = time.time()
+    until = begun + 60 * options.minutes - RESERVE
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     corpus = options.work / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
@@ -99,17 +75,14 @@ def main():
     if options.keep_vocoder:
         shutil.copy(options.weights / "vocos.npz", options.work / "vocos.npz")
     dit_gpus = range(gpus - 1 if with_vocoder and gpus > 1 else gpus)
-    world = options.processes or max(1, len(dit_gpus))
     library = {"LD_LIBRARY_PATH": f"{options.flite}:{os.environ.get('LD_LIBRARY_PATH', '')}"} if options.flite else {}
     crew = Crew(options.work)
-
-    def minutes_left():
-        return options.minutes - (time.time() - begun) / 60 - 0.15
 
     if not (corpus / "done").exists():
         crew.start("data", "data.py", corpus, "--sentences", options.sentences, "--hours", options.hours, "--workers",
                    options.workers, *(("--flite", options.flite) if options.flite else ()), nice=10,
-                   vital=lambda: len(list(corpus.glob("*.npz"))) < 8, OMP_NUM_THREADS="1", **library)
+                   vital=lambda: len(list(corpus.glob("*.npz"))) < 8, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1",
+                   **library)
 
     def start_from(name, state):
         """What a trainer of `name` begins with."""
@@ -122,21 +95,22 @@ def main():
     try:
         vocoder = None
         if with_vocoder:
-            vocoder = crew.start("vocos", "train_vocos.py", corpus, "--out", options.work, "--minutes",
-                                 minutes_left() if gpus > 1 else options.minutes / 4,
+            end = until if gpus > 1 else begun + 15 * options.minutes
+            vocoder = crew.start("vocos", "train_vocos.py", corpus, "--out", options.work, "--until", end,
                                  *start_from("vocos.npz", "vocos-state.pt"), *options.vocos.split(),
-                                 vital=lambda: False, CUDA_VISIBLE_DEVICES=str(gpus - 1) if gpus else "")
-            while gpus < 2 and vocoder.poll() is None:
+                                 vital=lambda: False, CUDA_VISIBLE_DEVICES=str(gpus - 1) if gpus else "",
+                                 OMP_NUM_THREADS="2")
+            while gpus < 2 and vocoder.poll() is None and time.time() < end + 20:
                 crew.check()
                 time.sleep(0.5)
-        together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT="29571", OMP_NUM_THREADS="2",
-                        TORCHINDUCTOR_CACHE_DIR=str(options.work / "inductor"), TORCHINDUCTOR_COMPILE_THREADS="6",
-                        CUDA_VISIBLE_DEVICES=",".join(map(str, dit_gpus)))
-        trainers = [crew.start(f"dit-{rank}", "train_dit.py", corpus, "--out", options.work, "--minutes",
-                               minutes_left(), *start_from("ema-0.npz", "state.pt"), *options.dit.split(),
-                               RANK=str(rank), LOCAL_RANK=str(rank), **together) for rank in range(world)]
-        waiting, copied = trainers + ([vocoder] if vocoder else []), time.time()
-        while any(w.poll() is None for w in waiting):
+            if gpus < 2:
+                crew.check()
+                crew.stop([vocoder])
+        acoustic = Acoustic(crew, options.work, list(dit_gpus), options.processes or max(1, len(dit_gpus)),
+                            [corpus, "--out", options.work, *options.dit.split()],
+                            start_from("ema-0.npz", "state.pt"), until)
+        copied = time.time()
+        while (acoustic.watch() or vocoder and vocoder.poll() is None) and time.time() < until + RESERVE:
             crew.check()
             time.sleep(0.5)
             if time.time() - copied > COPY_EVERY:
@@ -146,9 +120,10 @@ def main():
     finally:
         crew.stop()
         bring(options.work, options.out)
-    print("".join(open(options.work / "dit-0.log").readlines()[-40:]), end="")
     if with_vocoder:
-        print("".join(open(options.work / "vocos.log").readlines()[-8:]), end="")
+        print(crew.end_of_log("vocos", 8), end="")
+    if acoustic.given_up:
+        sys.exit("the acoustic model failed; what it had saved is there")
 
 
 if __name__ == "__main__":

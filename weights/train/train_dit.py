@@ -5,14 +5,20 @@
 
 Conditional flow matching (Lipman 2023) as F5-TTS trains it: straight paths from noise to mel, a masked part to be
 spoken, the rest shown; audio withheld in 30 % of the cases and audio and text in 20 %, for guidance. The two auxiliary
-losses are explained in dit.py. Every minute OUT receives the averaged weights (ema-0.npz, ema-1.npz: fp16, halves of
+losses are explained in dit.py. Twice a minute OUT receives the averaged weights (ema-0.npz, ema-1.npz: fp16, halves of
 it), what a voice is made of, and state.pt, with which --resume continues as if nothing had happened.
+
+Several processes (RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun sets them) train one model: other speech
+and other noise on each, gradients averaged, and the first one alone decides rates, checkpoints and the end. Every
+process should see its own GPU alone (CUDA_VISIBLE_DEVICES): only then do they find each other's compiled code.
 """
 import argparse
+import datetime
 import itertools
 import math
 import os
 import time
+import traceback
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +31,9 @@ from optim import Flat
 
 CONTROL_EVERY = 20  # steps
 LOAD_EVERY = 200
+AGREE_EVERY = 1000
 WARMUP = 400
+PATIENCE = 300  # seconds that a process waits for the others: they compile, and the first one saves
 
 
 class Step:
@@ -89,6 +97,7 @@ def save_average(flat, out):
     for part, tensors in enumerate(halves):
         with open(out / f"ema-{part}.part", "wb") as f:
             np.savez(f, **tensors)
+    for part in (0, 1):  # together, so that nobody finds halves of two times
         os.replace(out / f"ema-{part}.part", out / f"ema-{part}.npz")
 
 
@@ -150,7 +159,7 @@ class Training:
 
     def __init__(self, options):
         self.options, self.begun = options, time.time()
-        self.end = self.begun + 60 * options.minutes
+        self.end = options.until or self.begun + 60 * options.minutes
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.cuda = torch.cuda.is_available()
         self.device = device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if self.cuda else \
@@ -161,26 +170,55 @@ class Training:
             torch.backends.cuda.matmul.allow_tf32 = True
             torch.backends.cudnn.benchmark = True
         if self.world > 1:
-            dist.init_process_group("nccl" if self.cuda else "gloo", **({"device_id": device} if self.cuda else {}))
+            self.join()
         self.flat = flat = Flat(dit.fresh(), dit.is_matrix, device, muon=options.muon_rate > 0)
         if options.weights:
             flat.start_from(load_average(options.weights))
         pieces = dit.Pieces(compiled=self.cuda and not options.no_compile)
         # each process compiles another length first, and then finds the work of the others in the cache
         turn = self.rank % len(batches.LENGTHS)
-        self.step = {n: Step(flat, n, self.kind, pieces, options.aux, device)
-                     for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]}
+        self.step = {}
+        for n in batches.LENGTHS[turn:] + batches.LENGTHS[:turn]:
+            self.step[n] = Step(flat, n, self.kind, pieces, options.aux, device)
+            self.say(f"length {n} ready", everywhere=True)
         flat.grad.normal_(std=1e-3)
         self.update = Captured(flat, device)
+        self.done = 0.0  # of the schedule, when this call began
         if options.resume:
-            flat.load_state(torch.load(options.resume, map_location=device))
+            state = torch.load(options.resume, map_location=device)
+            flat.load_state(state)
+            if options.keep_schedule:
+                self.done = float(state["done"])
         self.store = batches.Store(device, int(options.capacity * HOUR))
         self.unseen = batches.Store(device, HOUR // 3)
         self.say(f"{flat.flat.numel() / 1e6:.1f} M weights, {self.world} processes, compiled")
 
-    def say(self, text):
-        if self.rank == 0:
+    def say(self, text, everywhere=False):
+        if self.rank == 0 or everywhere:
             print(f"[{time.time() - self.begun:5.0f} s] {text}", flush=True)
+
+    def join(self):
+        """The group of all processes, and the proof that it adds up: first, as compiling takes long."""
+        dist.init_process_group("nccl" if self.cuda else "gloo", timeout=datetime.timedelta(seconds=PATIENCE),
+                                **({"device_id": self.device} if self.cuda else {}))
+        x = torch.empty(12_800_000 if self.cuda else 1000, device=self.device)
+        for _ in range(3):
+            begun = time.time()
+            x.fill_(self.rank + 1.0)
+            dist.all_reduce(x)
+            low, high = x.min().item(), x.max().item()
+        if not low == high == self.world * (self.world + 1) / 2:
+            raise RuntimeError(f"the sum over {self.world} processes is wrong: {low} to {high}")
+        self.say(f"joined: {self.world} processes, {x.numel() * 4e-6:.0f} MB added up in "
+                 f"{1000 * (time.time() - begun):.1f} ms", everywhere=True)
+
+    @torch.no_grad()
+    def agree(self):
+        """Everybody's state is the first process's. It should be so anyhow, as all take the same steps."""
+        if self.world > 1:
+            flat = self.flat
+            for x in (flat.flat, flat.average, flat.first, flat.second, flat.usual, flat.skipped, flat.steps):
+                dist.broadcast(x, 0)
 
     def load_some(self, limit):
         """Shards that have come since: the first is kept for validation, the others are dealt out to the processes."""
@@ -188,20 +226,38 @@ class Training:
         came = self.store.load_new(directory, lambda i: i > 0 and i % self.world == self.rank, limit)
         return came | self.unseen.load_new(directory, lambda i: i == 0)
 
+    def load_more(self):
+        self.load_some(4)
+
     def wait_for_speech(self):
-        while self.store.used < self.options.first_hours * HOUR / self.world or not self.unseen.utterances:
+        begun = said = time.time()
+        while True:
             came = self.load_some(8)
+            enough = self.store.used >= self.options.first_hours * HOUR / self.world and self.can_draw()
+            if enough and (self.unseen.utterances or time.time() - begun > 30):
+                break
             if not came and (self.options.directory / "done").exists():
                 break
+            if time.time() - said > 10:
+                said = time.time()
+                self.say(f"waits for speech: {self.store.used / HOUR:.2f} hours so far", everywhere=True)
             time.sleep(0 if came else 0.5)
-        if not self.store.utterances:
+        if not self.can_draw():
             raise SystemExit(f"{self.options.directory}: no shard for process {self.rank}; the first is for validation")
         self.say(f"{self.store.used / HOUR:.1f} hours, pairs {({n: len(v) for n, v in self.store.pairs.items()})}")
+
+    def can_draw(self):
+        return any(len(pairs) for pairs in self.store.pairs.values())
+
+    def progress(self):
+        """Of the schedule, 0 to 1."""
+        part = (time.time() - self.started) / max(self.end - 5 - self.started, 1)
+        return self.done + (1 - self.done) * min(1.0, part)
 
     def set_rates(self, i):
         """Rates by the clock of the first process. True: it is time to stop."""
         o, flat, now = self.options, self.flat, time.time()
-        done = min(1.0, (now - self.started) / max(self.end - 5 - self.started, 1))
+        done = self.progress()
         fade = (0.5 + 0.5 * math.cos(math.pi * done)) * (1.0 if o.resume else min(1.0, (i + 20) / WARMUP))
         taken = i + self.taken
         control = torch.tensor([o.rate * fade, o.muon_rate * fade, 1 - min(0.999, (1 + taken) / (10 + taken)),
@@ -219,33 +275,48 @@ class Training:
                  f"{count / seconds:.1f} steps/s")
 
     def save(self):
-        if self.unseen.utterances:
+        out = self.options.out
+        save_average(self.flat, out)
+        torch.save({**self.flat.state(), "done": self.progress()}, out / "state.part")
+        os.replace(out / "state.part", out / "state.pt")
+
+    def judge(self):
+        if self.unseen.can_validate():
             figures = validate(self.flat, self.unseen, self.kind)
             self.say("     " + " ".join(f"{k} {v:.3f}" for k, v in figures.items()))
         self.say("     " + " ".join(f"{k} {a:.1f}/{b:.3f}" for k, a, b in self.flat.group_norms()[:6]))
-        out = self.options.out
-        save_average(self.flat, out)
-        torch.save(self.flat.state(), out / "state.part")
-        os.replace(out / "state.part", out / "state.pt")
+
+    def attempt(self, what):
+        """Neither a full disk nor a figure that cannot be had is worth the training."""
+        try:
+            what()
+        except Exception:
+            self.say(f"{what.__name__} failed, the training goes on:\n{traceback.format_exc()}")
 
     def run(self):
         self.wait_for_speech()
-        torch.manual_seed(1000 + self.rank + int(self.begun) % 1000)
+        self.agree()
+        torch.manual_seed(100_003 * self.rank + int(self.begun) % 100_000)
         lengths = np.random.default_rng(5)  # the same on all GPUs, so that none waits for another
-        self.started = saved = looked = time.time()
+        self.started = saved = judged = looked = time.time()
         self.taken = int(self.flat.steps)
         sums, count = 0, 0
         for i in itertools.count():
             if i % CONTROL_EVERY == 0:
                 stop, now = self.set_rates(i), time.time()
                 if i % LOAD_EVERY == 0:
-                    self.load_some(4)
+                    self.attempt(self.load_more)
+                if i % AGREE_EVERY == 0:
+                    self.agree()
                 if count and (stop or now - looked > 10):
                     self.report(i, sums, count, now - looked)
                     looked, sums, count = now, 0, 0
                 if self.rank == 0 and (stop or now - saved > self.options.every):
-                    self.save()
+                    self.attempt(self.save)
                     saved = time.time()
+                if self.rank == 0 and (stop or now - judged > self.options.judge_every):
+                    self.attempt(self.judge)
+                    judged = time.time()
                 if stop:
                     break
             length = int(lengths.choice(batches.LENGTHS))
@@ -280,8 +351,10 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--minutes", type=float, required=True, help="from start to end, compilation included")
+    p.add_argument("--minutes", type=float, default=60, help="from start to end, compilation included")
+    p.add_argument("--until", type=float, help="the end instead, in seconds since 1970")
     p.add_argument("--resume", help="a state.pt")
+    p.add_argument("--keep-schedule", action="store_true", help="with --resume: rates fall on from where they were")
     p.add_argument("--weights", help="an ema-0.npz to start from, with a fresh optimiser")
     p.add_argument("--rate", type=float, default=6e-4, help="Adam's highest learning rate")
     p.add_argument("--muon-rate", type=float, default=1.5e-3, help="Muon's; 0: Adam for all")
@@ -290,7 +363,8 @@ def main():
     p.add_argument("--first-hours", type=float, default=0.6, help="begin once there is so much")
     p.add_argument("--frames", type=int, default=batches.FRAMES, help="of a batch on each GPU, about")
     p.add_argument("--steps", type=int, default=10**9)
-    p.add_argument("--every", type=float, default=60, help="seconds between checkpoints and validations")
+    p.add_argument("--every", type=float, default=30, help="seconds between checkpoints")
+    p.add_argument("--judge-every", type=float, default=60, help="seconds between validations")
     p.add_argument("--profile", action="store_true", help="at the end print where the time of a step goes")
     p.add_argument("--no-compile", action="store_true")
     options = p.parse_args()

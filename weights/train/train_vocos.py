@@ -189,9 +189,9 @@ def captured(function, cuda, flat):
     except RuntimeError as error:
         print(f"not captured, so slower: {error}", flush=True)
         torch.cuda.synchronize()
-        return function
+        graph = None
     flat.load_state({**saved, "names": flat.names})
-    return graph.replay
+    return graph.replay if graph else function
 
 
 class Training:
@@ -237,7 +237,7 @@ class Training:
             if (directory / "done").exists() and not self.audio.load_new(directory):
                 raise SystemExit(f"{directory}: no shards but the one kept for validation")
             time.sleep(0.2)
-        end, plain, adversarial = self.begun + 60 * o.minutes, None, None
+        end, plain, adversarial = o.until or self.begun + 60 * o.minutes, None, None
         started = saved = said = time.time()
         i = i0 = self.first
         while True:
@@ -252,7 +252,9 @@ class Training:
                 plain = plain or captured(self.game.plain, self.cuda, self.flat)
                 plain()
             else:
-                adversarial = adversarial or captured(self.game.adversarial, self.cuda, self.flat)
+                if not adversarial:
+                    self.save(i)  # whatever becomes of the discriminators
+                    adversarial = captured(self.game.adversarial, self.cuda, self.flat)
                 adversarial()
                 self.judge_optimiser.step()
             i += 1
@@ -274,7 +276,8 @@ def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("directory", type=Path)
     p.add_argument("--out", type=Path, required=True)
-    p.add_argument("--minutes", type=float, required=True)
+    p.add_argument("--minutes", type=float, default=60)
+    p.add_argument("--until", type=float, help="the end instead, in seconds since 1970")
     p.add_argument("--every", type=float, default=60, help="seconds between checkpoints")
     p.add_argument("--adversarial", type=float, default=0.3, help="part of the time after which it begins")
     p.add_argument("--batch", type=int, default=64)

@@ -1,0 +1,144 @@
+"""crew.py — the processes of a training: started with logs, watched, ended together, started again where it helps."""
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+# seconds without a new line in any log of the acoustic model's processes, after which they are taken to hang
+SILENCE_JOINING, SILENCE_COMPILING, SILENCE_TRAINING = 75, 120, 60
+WORTH = 40  # seconds: with less left nothing is started again
+
+
+class Crew:
+    def __init__(self, log_folder):
+        self.logs, self.running = log_folder, []
+
+    def start(self, name, script, *arguments, nice=0, vital=None, **environment):
+        """vital: asked by check() if the process fails; True: everything ends. None: check() does not look at it."""
+        with open(self.logs / f"{name}.log", "a") as log:
+            process = subprocess.Popen([sys.executable, "-u", str(HERE / script), *map(str, arguments)], stdout=log,
+                                       stderr=subprocess.STDOUT, env={**os.environ, **environment},
+                                       preexec_fn=(lambda: os.nice(nice)) if nice else None, process_group=0)
+        self.running.append((name, process, vital))
+        return process
+
+    def end_of_log(self, name, lines=15):
+        with open(self.logs / f"{name}.log", errors="replace") as log:
+            return "".join(log.readlines()[-lines:])
+
+    def check(self):
+        for entry in list(self.running):
+            name, process, vital = entry
+            if vital and process.poll() not in (None, 0):
+                message = f"{name} failed ({process.returncode}):\n{self.end_of_log(name)}"
+                if vital():
+                    sys.exit(message)
+                print(message, flush=True)
+                self.running.remove(entry)
+
+    def stop(self, processes=None, patience=3.0):
+        """Ends them (default: all) and all that they started: kindly, then not."""
+        processes = processes if processes is not None else [process for _, process, _ in self.running]
+        for how in (signal.SIGTERM, signal.SIGKILL):
+            until = time.time() + patience
+            for process in processes:
+                if process.poll() is None:
+                    os.killpg(process.pid, how)
+            while any(process.poll() is None for process in processes) and time.time() < until:
+                time.sleep(0.05)
+        self.running = [entry for entry in self.running if entry[1] not in processes]
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Acoustic:
+    """The processes that train the acoustic model, a GPU each. If one fails or all fall silent they are ended, and
+    started again from the last checkpoint: once more as they were if they had trained at all, else one process on one
+    GPU, which needs nobody; at last that without the compiler."""
+
+    def __init__(self, crew, work, gpus, processes, arguments, begin, until):
+        """arguments: of train_dit.py; begin: those that say what the first start begins with."""
+        self.crew, self.work, self.gpus = crew, work, gpus
+        self.arguments, self.begin, self.until = arguments, begin, until
+        self.forms = [(processes, [])] + ([(1, [])] if processes > 1 else []) + [(1, ["--no-compile"])]
+        self.form, self.starts = 0, 0
+        self.repeated = self.finished = self.given_up = False
+        log = work / "dit-0.log"
+        self.shown = log.stat().st_size if log.exists() else 0  # of an earlier call
+        self.start()
+
+    def start(self):
+        world, more = self.forms[self.form]
+        state = self.work / "state.pt"
+        if self.starts and state.exists() and state.stat().st_mtime > self.first:
+            begin = ["--resume", state, "--keep-schedule"]
+        else:
+            begin = self.begin
+        together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), LOCAL_RANK="0",
+                        OMP_NUM_THREADS="2", TORCHINDUCTOR_CACHE_DIR=str(self.work / "inductor"),
+                        TORCHINDUCTOR_COMPILE_THREADS="6")
+        self.begun, self.limit = time.time(), SILENCE_JOINING if world > 1 else SILENCE_COMPILING
+        if not self.starts:
+            self.first = self.begun
+        self.names = [f"dit-{rank}" for rank in range(world)]
+        self.processes = [
+            self.crew.start(name, "train_dit.py", *self.arguments, "--until", self.until, *begin, *more, RANK=str(rank),
+                            CUDA_VISIBLE_DEVICES=str(self.gpus[(rank + self.starts) % len(self.gpus)])
+                            if self.gpus else "", **together) for rank, name in enumerate(self.names)]
+        self.starts += 1
+
+    def watch(self):
+        """To be called every now and then. False: it has ended, well or not (given_up)."""
+        self.show()
+        states = [process.poll() for process in self.processes]
+        if self.finished or self.given_up:
+            return any(state is None for state in states)
+        logs = [self.work / f"{name}.log" for name in self.names]
+        silent = time.time() - max(self.begun, *(log.stat().st_mtime for log in logs))
+        broken = [name for name, state in zip(self.names, states) if state]
+        if broken:
+            self.again(f"{', '.join(broken)} failed:\n" + "".join(map(self.crew.end_of_log, broken)))
+        elif silent > self.limit:
+            self.again(f"no process of the acoustic model has said anything for {silent:.0f} s")
+        return not self.given_up
+
+    def again(self, why):
+        state = self.work / "state.pt"
+        trained = state.exists() and state.stat().st_mtime > self.begun
+        self.crew.stop(self.processes)
+        self.show()
+        if trained and not self.repeated:
+            self.repeated = True
+        else:
+            self.form += 1
+        self.given_up = self.form == len(self.forms) or self.until - time.time() < WORTH
+        if self.given_up:
+            print(f"{why}\nthe acoustic model is not started again", flush=True)
+        else:
+            world, more = self.forms[self.form]
+            print(f"{why}\nstarted again: {world} processes {' '.join(more)}", flush=True)
+            self.start()
+
+    def show(self):
+        """Prints what the first process has said since, and learns from it how far it has come."""
+        with open(self.work / "dit-0.log", "rb") as log:
+            log.seek(self.shown)
+            text = log.read()
+        text = text[:text.rfind(b"\n") + 1]
+        self.shown += len(text)
+        for line in text.decode(errors="replace").splitlines():
+            print(line[:240], flush=True)
+            if " joined: " in line:
+                self.limit = SILENCE_COMPILING
+            elif "] step " in line:
+                self.limit = SILENCE_TRAINING
+            elif "] done: " in line:
+                self.finished = True
