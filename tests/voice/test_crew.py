@@ -1,4 +1,5 @@
-"""What fails is started again: as it was if it had trained, else alone, else without the compiler, and then not."""
+"""What fails is started again: as it was if it had trained; seeing all GPUs if nobody was found; alone; without the
+compiler; and then not."""
 import time
 
 import crew
@@ -13,6 +14,8 @@ with open(work / f"starts-{rank}", "a") as f:
     f.write(os.environ["WORLD_SIZE"] + " " + os.environ["CUDA_VISIBLE_DEVICES"] + " " + " ".join(sys.argv[4:]) + "\\n")
 start = len((work / f"starts-{rank}").read_text().splitlines()) - 1
 plan = (work / "plan").read_text().splitlines()[start].split()
+if "strangers" in plan:
+    sys.exit("a reason")
 print("[ 0 s] joined: some", flush=True)
 if "train" in plan:
     time.sleep(0.1)
@@ -54,6 +57,8 @@ def run(tmp_path, monkeypatch, plan, seconds=100):
     (["hang", "train"], ["3 4 --weights w", "1 5 --weights w"]),
     (["train fail", "train hang", "train"],
      ["3 4 --weights w", "3 5 --resume --keep-schedule", "1 6 --resume --keep-schedule"]),
+    (["strangers", "train"], ["3 4 --weights w", "3 5,6,4 --weights w"]),
+    (["strangers", "hang", "train"], ["3 4 --weights w", "3 5,6,4 --weights w", "1 6 --weights w"]),
     (["fail", "fail", "train"], ["3 4 --weights w", "1 5 --weights w", "1 6 --weights w --no-compile"]),
 ])
 def test_what_fails_is_started_again(tmp_path, monkeypatch, capsys, plan, starts):
@@ -62,7 +67,7 @@ def test_what_fails_is_started_again(tmp_path, monkeypatch, capsys, plan, starts
     assert acoustic.finished and not acoustic.given_up
     said = capsys.readouterr().out
     assert "done: 20 steps" in said and said.count("started again") == len(starts) - 1
-    assert ("a reason" in said) == any("fail" in p for p in plan)
+    assert ("a reason" in said) == any("fail" in p or p == "strangers" for p in plan)
 
 
 def test_at_last_it_is_not_started_again(tmp_path, monkeypatch, capsys):

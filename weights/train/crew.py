@@ -9,7 +9,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # seconds without a new line in any log of the acoustic model's processes, after which they are taken to hang
-SILENCE_JOINING, SILENCE_COMPILING, SILENCE_TRAINING = 75, 120, 60
+SILENCE_JOINING, SILENCE_COMPILING, SILENCE_TRAINING = 60, 120, 60
 WORTH = 40  # seconds: with less left nothing is started again
 
 
@@ -61,14 +61,16 @@ def free_port():
 
 class Acoustic:
     """The processes that train the acoustic model, a GPU each. If one fails or all fall silent they are ended, and
-    started again from the last checkpoint: once more as they were if they had trained at all, else one process on one
-    GPU, which needs nobody; at last that without the compiler."""
+    started again from the last checkpoint: once more as they were if they had trained at all; all seeing all GPUs if
+    they never found each other; else one process on one GPU, which needs nobody; at last that without the compiler."""
 
     def __init__(self, crew, work, gpus, processes, arguments, begin, until):
         """arguments: of train_dit.py; begin: those that say what the first start begins with."""
         self.crew, self.work, self.gpus = crew, work, gpus
         self.arguments, self.begin, self.until = arguments, begin, until
-        self.forms = [(processes, [])] + ([(1, [])] if processes > 1 else []) + [(1, ["--no-compile"])]
+        # how many, whether each sees its own GPU alone, more options
+        self.forms = [(processes, True, []), (processes, False, [])] if processes > 1 else []
+        self.forms += [(1, True, []), (1, True, ["--no-compile"])]
         self.form, self.starts = 0, 0
         self.repeated = self.finished = self.given_up = False
         log = work / "dit-0.log"
@@ -76,23 +78,27 @@ class Acoustic:
         self.start()
 
     def start(self):
-        world, more = self.forms[self.form]
+        world, alone, more = self.forms[self.form]
         state = self.work / "state.pt"
         if self.starts and state.exists() and state.stat().st_mtime > self.first:
             begin = ["--resume", state, "--keep-schedule"]
         else:
             begin = self.begin
-        together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), LOCAL_RANK="0",
+        together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()),
                         OMP_NUM_THREADS="2", TORCHINDUCTOR_CACHE_DIR=str(self.work / "inductor"),
                         TORCHINDUCTOR_COMPILE_THREADS="6")
-        self.begun, self.limit = time.time(), SILENCE_JOINING if world > 1 else SILENCE_COMPILING
+        self.begun, self.joined = time.time(), world == 1
+        self.limit = SILENCE_COMPILING if self.joined else SILENCE_JOINING
         if not self.starts:
             self.first = self.begun
         self.names = [f"dit-{rank}" for rank in range(world)]
-        self.processes = [
-            self.crew.start(name, "train_dit.py", *self.arguments, "--until", self.until, *begin, *more, RANK=str(rank),
-                            CUDA_VISIBLE_DEVICES=str(self.gpus[(rank + self.starts) % len(self.gpus)])
-                            if self.gpus else "", **together) for rank, name in enumerate(self.names)]
+        turned = [str(self.gpus[(i + self.starts) % len(self.gpus)]) for i in range(len(self.gpus))]
+        self.processes = []
+        for rank, name in enumerate(self.names):
+            seen = turned[rank:rank + 1] if alone else turned
+            self.processes.append(self.crew.start(
+                name, "train_dit.py", *self.arguments, "--until", self.until, *begin, *more, RANK=str(rank),
+                LOCAL_RANK="0" if alone else str(rank), CUDA_VISIBLE_DEVICES=",".join(seen), **together))
         self.starts += 1
 
     def watch(self):
@@ -117,14 +123,18 @@ class Acoustic:
         self.show()
         if trained and not self.repeated:
             self.repeated = True
-        else:
+        elif not self.joined and self.forms[self.form][1]:
             self.form += 1
+        else:
+            self.form = next((i for i in range(self.form + 1, len(self.forms)) if self.forms[i][0] == 1),
+                             len(self.forms))
         self.given_up = self.form == len(self.forms) or self.until - time.time() < WORTH
         if self.given_up:
             print(f"{why}\nthe acoustic model is not started again", flush=True)
         else:
-            world, more = self.forms[self.form]
-            print(f"{why}\nstarted again: {world} processes {' '.join(more)}", flush=True)
+            world, alone, more = self.forms[self.form]
+            print(f"{why}\nstarted again: {world} processes{'' if alone else ', all GPUs seen by all'} "
+                  f"{' '.join(more)}", flush=True)
             self.start()
 
     def show(self):
@@ -137,7 +147,7 @@ class Acoustic:
         for line in text.decode(errors="replace").splitlines():
             print(line[:240], flush=True)
             if " joined: " in line:
-                self.limit = SILENCE_COMPILING
+                self.joined, self.limit = True, SILENCE_COMPILING
             elif "] step " in line:
                 self.limit = SILENCE_TRAINING
             elif "] done: " in line:
