@@ -13,6 +13,9 @@ work, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 with open(work / f"starts-{rank}", "a") as f:
     f.write(os.environ["WORLD_SIZE"] + " " + os.environ["CUDA_VISIBLE_DEVICES"] + " " + " ".join(sys.argv[4:]) + "\\n")
 start = len((work / f"starts-{rank}").read_text().splitlines()) - 1
+first = work / "starts-0"
+while not first.exists() or len(first.read_text().splitlines()) <= start:
+    time.sleep(0.01)  # nobody fails before the first process has written down its start
 plan = (work / "plan").read_text().splitlines()[start].split()
 if "strangers" in plan:
     sys.exit("a reason")
@@ -38,7 +41,7 @@ def run(tmp_path, monkeypatch, plan, seconds=100):
     (tmp_path / "plan").write_text("\n".join(plan))
     monkeypatch.setattr(crew, "HERE", tmp_path / "scripts")
     for name in ("SILENCE_JOINING", "SILENCE_COMPILING", "SILENCE_TRAINING"):
-        monkeypatch.setattr(crew, name, 2.0)  # a Python starts in far less
+        monkeypatch.setattr(crew, name, 4.0)  # a Python starts in far less
     everybody, until = crew.Crew(tmp_path), time.time() + seconds
     acoustic = crew.Acoustic(everybody, tmp_path, [4, 5, 6], 3, [tmp_path], ["--weights", "w"], until)
     try:

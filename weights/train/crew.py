@@ -84,8 +84,9 @@ class Acoustic:
             begin = ["--resume", state, "--keep-schedule"]
         else:
             begin = self.begin
+            self.cache = self.work / f"inductor-{self.form}"  # a compiled piece may be what failed
         together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()),
-                        OMP_NUM_THREADS="2", TORCHINDUCTOR_CACHE_DIR=str(self.work / "inductor"),
+                        OMP_NUM_THREADS="2", TORCHINDUCTOR_CACHE_DIR=str(self.cache),
                         TORCHINDUCTOR_COMPILE_THREADS="6")
         self.begun, self.joined = time.time(), world == 1
         self.limit = SILENCE_COMPILING if self.joined else SILENCE_JOINING
