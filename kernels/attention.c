@@ -42,12 +42,7 @@ static void prepare(const float *restrict u, const float *restrict weight, const
         gain = 1.0f / sqrtf(sum / (float)HEAD + QK_NORM_EPS);
     }
     for (int i = 0; i < HEAD; i++) y[i] = weight ? u[i] * gain * weight[i] : u[i];
-    if (!rope) return;
-    for (int i = 0; i < HEAD; i += 2) {
-        const float a = y[i], b = y[i + 1], c = rope[i], s = rope[i + 1];
-        y[i] = a * c - b * s;
-        y[i + 1] = b * c + a * s;
-    }
+    if (rope) cpu_rotate(HEAD, rope, y);
 }
 
 /* Head `head` of q (part 0), k (1) or v (2) of a row. */

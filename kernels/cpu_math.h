@@ -83,4 +83,13 @@ static inline float cpu_mish(float x) {
     return x * (w / (w + 2.0f));
 }
 
+/* RoPE: each pair (2i, 2i+1) of y [n] turns by the angle of which angles [n] has (cos, sin). n is even. */
+static inline void cpu_rotate(int32_t n, const float *restrict angles, float *restrict y) {
+    for (int32_t i = 0; i < n; i += 2) {
+        const float a = y[i], b = y[i + 1], c = angles[i], s = angles[i + 1];
+        y[i] = a * c - b * s;
+        y[i + 1] = b * c + a * s;
+    }
+}
+
 #endif

@@ -5,12 +5,14 @@
 
 #include <string.h>
 
+#include "attention.h"
 #include "cpu_gemm.h"
 #include "cpu_math.h"
 #include "pack_check.h"
 
 /* The higher a tile, the less of its time goes to rearranging w; the lower, the more threads find work. */
-enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS, ROPE_HEAD = 64 };
+enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS };
+_Static_assert(TILE_COLS % ATTENTION_HEAD == 0, "a tile has whole heads");
 
 /* y += bias, then the activation. */
 static void activate_row(linear_epilogue epilogue, int32_t n, const float *bias, float *restrict y) {
@@ -31,15 +33,12 @@ static void begin_residual_row(int32_t n, const float *addend, const float *gate
         for (int32_t i = 0; i < n; i++) y[i] += (gate ? gate[i] : 1.0f) * bias[i];
 }
 
-/* Rotates columns [col, col + n) of a row of [3, heads, 64] by its angles. col and n are even. */
-static void rotate_row(const linear_args *a, int32_t col, int32_t n, const float *angles, float *restrict y) {
-    const int32_t heads = a->out / (3 * ROPE_HEAD);
-    for (int32_t i = 0; i < n; i += 2) {
-        const int32_t head = (col + i) / ROPE_HEAD; /* of all three parts */
-        if (head >= 2 * heads || head % heads >= a->rope_heads) continue;
-        const float *turn = angles + (col + i) % ROPE_HEAD, u = y[i], v = y[i + 1];
-        y[i] = u * turn[0] - v * turn[1];
-        y[i + 1] = v * turn[0] + u * turn[1];
+/* Rotates the heads in columns [col, col + n) of a row of [3, heads, 64] by its angles. Tiles have whole heads. */
+static void rotate_row(const linear_args *a, int32_t col, int32_t n, const float *angles, float *y) {
+    const int32_t heads = a->out / (3 * ATTENTION_HEAD);
+    for (int32_t i = 0; i < n; i += ATTENTION_HEAD) {
+        const int32_t head = (col + i) / ATTENTION_HEAD; /* of q, k and v together */
+        if (head < 2 * heads && head % heads < a->rope_heads) cpu_rotate(ATTENTION_HEAD, angles, y + i);
     }
 }
 
@@ -61,7 +60,7 @@ static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, i
     for (int32_t r = 0; r < rows; r++) {
         activate_row(a->epilogue, cols, bias, y + (size_t)r * out);
         if (a->epilogue == LINEAR_ROPE)
-            rotate_row(a, col, cols, a->rope + (size_t)pack_position(a->pack, row + r) * ROPE_HEAD,
+            rotate_row(a, col, cols, a->rope + (size_t)pack_position(a->pack, row + r) * ATTENTION_HEAD,
                        y + (size_t)r * out);
     }
 }
@@ -70,13 +69,12 @@ static f5_status check(const linear_args *a) {
     if (!a || !a->x || !a->w || !a->y) return F5_E_ARGUMENT;
     if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_RESIDUAL && !a->addend) return F5_E_ARGUMENT;
-    if (a->epilogue == LINEAR_ROPE && !a->rope) return F5_E_ARGUMENT;
     if (((uintptr_t)a->x | (uintptr_t)a->w | (uintptr_t)a->y) % 16 != 0) return F5_E_ARGUMENT;
-    if (a->epilogue == LINEAR_ROPE && (uintptr_t)a->rope % 16 != 0) return F5_E_ARGUMENT;
+    if (a->epilogue == LINEAR_ROPE && (!a->rope || (uintptr_t)a->rope % 16 != 0)) return F5_E_ARGUMENT;
     if (a->pack && pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if ((!a->pack && a->rows < 0) || a->in < 1 || a->out < 1) return F5_E_SHAPE;
     if (a->epilogue == LINEAR_ROPE) {
-        if (a->out % (3 * ROPE_HEAD) != 0 || a->rope_heads < 0 || a->rope_heads > a->out / (3 * ROPE_HEAD))
+        if (a->out % (3 * ATTENTION_HEAD) != 0 || a->rope_heads < 0 || a->rope_heads > a->out / (3 * ATTENTION_HEAD))
             return F5_E_SHAPE;
         if ((a->pack ? pack_longest(a->pack) : a->rows) > a->max_position) return F5_E_SHAPE;
     }
