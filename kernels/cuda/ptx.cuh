@@ -142,6 +142,15 @@ __device__ __forceinline__ void tensor_load_group(void *shared, const void *map,
         "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier)), "l"(policy)
         : "memory");
 }
+/* A box of a 3-D tensor, corner (0, row, layer). */
+__device__ __forceinline__ void tensor_load_layer(void *shared, const void *map, int row, int layer,
+                                                  uint64_t *barrier) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+        "[%5];" ::"r"(shared_address(shared)),
+        "l"(map), "r"(0), "r"(row), "r"(layer), "r"(shared_address(barrier))
+        : "memory");
+}
 /* What is loaded under this policy leaves L2 before anything else. */
 __device__ __forceinline__ uint64_t evict_first_policy() {
     uint64_t policy;
