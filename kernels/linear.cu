@@ -1,5 +1,5 @@
-/* linear.cu — the matrix product: on Hopper and for rows of a mel frame's width by kernels of our own, elsewhere and
- * for the rest by cuBLASLt, whose epilogues are completed by one pass over an F32 product.
+/* linear.cu — the matrix product: on Hopper, for rows of a mel frame's width and for few outputs by kernels of our own,
+ * elsewhere and for the rest by cuBLASLt, whose epilogues are completed by one pass over an F32 product.
  *
  * Floor: 2·rows·in·out FLOP. 2812 rows, 1024 -> 3072: 17.7 GFLOP, 23 µs at 775 TFLOP/s.
  *
@@ -9,6 +9,8 @@
  *   ROPE, 16-bit y                    likewise
  *   RESIDUAL of F32 without bias and  cuda/linear_short.cuh, y_rounded included: the model's input
  *     gate, in <= 104
+ *   NONE, F32 y, 16-bit x and w,      cuda/linear_narrow.cuh: the velocity
+ *     at most 112 outputs
  *   NONE                              cuBLASLt, bias in its epilogue
  *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
  *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
@@ -19,7 +21,7 @@
  * cuBLASLt is column-major: y^T [out,rows] = (w^T)^T [out,in] . x^T [in,rows], so w is its A (transposed), x its B.
  *
  * The same bits every time: split-K and its reductions are excluded, so each element is one sum in one fixed order.
- * The same bits for a row in any bucket: the Hopper kernel sums alike in every tile; a product by cuBLASLt over a pack
+ * The same bits for a row in any bucket: our kernels sum alike in every tile; a product by cuBLASLt over a pack
  * uses the algorithm that its heuristics give for context.plan_rows rows, whatever the bucket, and tile and order along
  * `in` are the algorithm's, not the row count's. */
 #include <cublasLt.h>
@@ -27,6 +29,7 @@
 
 #include "cuda/launch.cuh"
 #include "cuda/linear_hopper.cuh"
+#include "cuda/linear_narrow.cuh"
 #include "cuda/linear_short.cuh"
 #include "cuda/rope.cuh"
 
@@ -372,6 +375,18 @@ f5_status linear_of_short_rows(cuda_context *c, const linear_args *a, int32_t ro
                      [&](auto zero) { return linear_short::run<decltype(zero)>(c, s); });
 }
 
+/* ---- few outputs; by shape and types too */
+
+bool has_narrow_kernel(const linear_args *a) {
+    return a->type != F5_F32 && a->y_f32 && a->epilogue == LINEAR_NONE && a->in % linear_narrow::kInMultiple == 0 &&
+           a->out <= linear_narrow::kMostOut;
+}
+
+f5_status linear_of_few_outputs(cuda_context *c, const linear_args *a, int32_t rows) {
+    const linear_narrow::args n = {a->x, a->w, a->bias, static_cast<float *>(a->y), rows, a->in, a->out};
+    return a->type == F5_F16 ? linear_narrow::run<__half>(c, n) : linear_narrow::run<__nv_bfloat16>(c, n);
+}
+
 /* ---- the rest */
 
 f5_status linear_by_blas(cuda_context *c, const linear_args *a, int32_t rows, bool y_f32) {
@@ -419,6 +434,8 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     if (has_short_kernel(a)) return linear_of_short_rows(c, a, rows);
     if (has_hopper_kernel(c, a))
         F5_TRY(linear_by_hopper(c, a, rows));
+    else if (has_narrow_kernel(a))
+        F5_TRY(linear_of_few_outputs(c, a, rows));
     else
         F5_TRY(linear_by_blas(c, a, rows, y_f32));
     if (!a->y_rounded) return F5_OK;

@@ -44,6 +44,11 @@ template <int pending> __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
+/* Asks for the 128 bytes around p to be brought into L2. */
+__device__ __forceinline__ void prefetch_l2(const void *p) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
 /* Four 8x8 matrices of 16-bit elements; lane i gives the address of row i%8 of matrix i/8. */
 __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t shared) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
