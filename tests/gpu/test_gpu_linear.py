@@ -112,8 +112,8 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
 def test_row_count_does_not_change_a_row(gpu, path, seed, shape, dtype):
     """A product over a pack: the same rows in buckets of other sizes are the same bits (context.plan_rows)."""
     problem = Problem(seed, 4124, *shape, dtype, "rows")
-    for epilogue, y_f32 in (("NONE", False), ("NONE", True), ("GELU_TANH", False), ("RESIDUAL", False),
-                            ("RESIDUAL", True)):
+    for epilogue, y_f32 in (("NONE", False), ("NONE", True), ("GELU_TANH", False), ("GELU_ERF", False),
+                            ("RESIDUAL", False), ("RESIDUAL", True)):
         whole = problem.run(gpu, epilogue, y_f32=y_f32, pack=Pack([4124])).clone()
         for rows in (1, 33, 256, 1001, 1876, 2812):  # on Hopper: tiles of every size
             part = Problem.__new__(Problem)
@@ -234,13 +234,34 @@ def test_few_outputs(gpu, seed, shape, dtype):
                   problem.truth("NONE", bias), BARS[torch.float32])
 
 
+# ---- F32 operands, each as two for the matrix units
+
+@pytest.mark.parametrize("shape", [(512, 1536), (1536, 512), (512, 1026), (100, 512), (4, 2), (36, 66)],
+                         ids=lambda s: f"{s[0]}to{s[1]}")
+def test_split_at_its_edges(gpu, seed, shape):
+    """Rows around a tile's, NaN beside x and w, rows of magnitudes far apart, every row as exact as F32 makes it."""
+    for rows in (1, 31, 63, 64, 65, 129, 937):
+        problem = Problem(seed, rows, *shape, torch.float32, "split")
+        scale = 10.0 ** (2 * torch.randn(rows, 1, generator=generator(seed, "split", rows), device="cuda"))
+        problem.x = among_nan(problem.x * scale)
+        problem.w, problem.addend = among_nan(problem.w), problem.addend * scale
+        problem.bias = torch.zeros_like(problem.bias)
+        for epilogue in EPILOGUES:
+            y = problem.run(gpu, epilogue)
+            check("linear", f"fp32 {rows} x {shape[0]} -> {shape[1]} {epilogue}", y, problem.truth(epilogue),
+                  BARS[problem.dtype])
+        y, want = problem.run(gpu, "RESIDUAL"), problem.truth("RESIDUAL")
+        worst = float(((y.double() - want).norm(dim=1) / want.norm(dim=1)).max())
+        assert worst < 1e-5, f"a row of {rows} is off by {worst:.1e}"
+
+
 # ---- the model's input: F32 rows of a mel frame's width, added to what is known of them beforehand
 
 @pytest.mark.parametrize("rounded", TYPES, ids=lambda t: f"rounded-{NAMES[t]}" if t != torch.float32 else "plain")
 @pytest.mark.parametrize("shape", [(100, 1024), (100, 768), (100, 256), (104, 132), (4, 4), (60, 1000), (108, 512)],
                          ids=lambda s: f"{s[0]}to{s[1]}")
 def test_short_rows(gpu, seed, shape, rounded):
-    """F32's accuracy from split operands, in place too, and y rounded bit for bit. 108 is past what the kernel takes."""
+    """F32's accuracy from split operands, in place too, and y rounded bit for bit."""
     rounded = None if rounded == torch.float32 else rounded
     for rows in (1, 31, 33, 64, 700, 2812):
         problem = Problem(seed, rows, *shape, torch.float32, "short")
