@@ -19,6 +19,13 @@ HOPPER_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the las
 EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
 
+def among_nan(tensor):
+    """The tensor's rows between rows of NaN, as neighbours in one allocation."""
+    whole = torch.full((tensor.shape[0] + 256, tensor.shape[1]), float("nan"), dtype=tensor.dtype, device="cuda")
+    whole[128:128 + tensor.shape[0]] = tensor
+    return whole[128:128 + tensor.shape[0]]
+
+
 def truth(x, w, bias, epilogue, gate, addend):
     a = x.double() @ w.double().T
     if bias is not None:
@@ -105,9 +112,10 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
 def test_row_count_does_not_change_a_row(gpu, path, seed, shape, dtype):
     """A product over a pack: the same rows in buckets of other sizes are the same bits (context.plan_rows)."""
     problem = Problem(seed, 4124, *shape, dtype, "rows")
-    for epilogue, y_f32 in (("NONE", False), ("GELU_TANH", False), ("RESIDUAL", False), ("RESIDUAL", True)):
+    for epilogue, y_f32 in (("NONE", False), ("NONE", True), ("GELU_TANH", False), ("GELU_ERF", False),
+                            ("RESIDUAL", False), ("RESIDUAL", True)):
         whole = problem.run(gpu, epilogue, y_f32=y_f32, pack=Pack([4124])).clone()
-        for rows in (1, 33, 256, 1001, 1876, 2812):  # on Hopper: tiles of every width
+        for rows in (1, 33, 256, 1001, 1876, 2812):  # on Hopper: tiles of every size
             part = Problem.__new__(Problem)
             part.__dict__.update(problem.__dict__)
             first = 4124 - rows if rows % 2 else 0  # odd counts: the same rows at another place
@@ -211,11 +219,40 @@ def test_one_graph_rotates_any_composition(gpu, path, seed, dtype):
             check("linear", f"{NAMES[dtype]} {path} ROPE replayed {lengths}", replayed, want, BARS[dtype])
 
 
-def among_nan(tensor):
-    """The tensor's rows between rows of NaN, as neighbours in one allocation."""
-    whole = torch.full((tensor.shape[0] + 256, tensor.shape[1]), float("nan"), dtype=tensor.dtype, device="cuda")
-    whole[128:128 + tensor.shape[0]] = tensor
-    return whole[128:128 + tensor.shape[0]]
+# ---- few outputs, the velocity: rows around those of its tiles, which are of 16, 24 and 32 by the rows in all
+
+@pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
+@pytest.mark.parametrize("shape", [(1024, 100), (768, 100), (256, 112), (256, 1), (512, 17)],
+                         ids=lambda s: f"{s[0]}to{s[1]}")
+def test_few_outputs(gpu, seed, shape, dtype):
+    for rows in (1, 7, 8, 17, 63, 2111, 2113, 3167, 3169, 4124):
+        problem = Problem(seed, rows, *shape, dtype, "narrow")
+        problem.x, problem.w = among_nan(problem.x), among_nan(problem.w)
+        for bias in (True, False):
+            y = problem.run(gpu, "NONE", bias=bias, y_f32=True)
+            check("linear", f"{NAMES[dtype]} {rows} x {shape[0]} -> {shape[1]} few outputs", y,
+                  problem.truth("NONE", bias), BARS[torch.float32])
+
+
+# ---- F32 operands, each as two for the matrix units
+
+@pytest.mark.parametrize("shape", [(512, 1536), (1536, 512), (512, 1026), (100, 512), (4, 2), (36, 66)],
+                         ids=lambda s: f"{s[0]}to{s[1]}")
+def test_split_at_its_edges(gpu, seed, shape):
+    """Rows around a tile's, NaN beside x and w, rows of magnitudes far apart, every row as exact as F32 makes it."""
+    for rows in (1, 31, 63, 64, 65, 129, 937):
+        problem = Problem(seed, rows, *shape, torch.float32, "split")
+        scale = 10.0 ** (2 * torch.randn(rows, 1, generator=generator(seed, "split", rows), device="cuda"))
+        problem.x = among_nan(problem.x * scale)
+        problem.w, problem.addend = among_nan(problem.w), problem.addend * scale
+        problem.bias = torch.zeros_like(problem.bias)
+        for epilogue in EPILOGUES:
+            y = problem.run(gpu, epilogue)
+            check("linear", f"fp32 {rows} x {shape[0]} -> {shape[1]} {epilogue}", y, problem.truth(epilogue),
+                  BARS[problem.dtype])
+        y, want = problem.run(gpu, "RESIDUAL"), problem.truth("RESIDUAL")
+        worst = float(((y.double() - want).norm(dim=1) / want.norm(dim=1)).max())
+        assert worst < 1e-5, f"a row of {rows} is off by {worst:.1e}"
 
 
 # ---- the model's input: F32 rows of a mel frame's width, added to what is known of them beforehand
@@ -224,7 +261,7 @@ def among_nan(tensor):
 @pytest.mark.parametrize("shape", [(100, 1024), (100, 768), (100, 256), (104, 132), (4, 4), (60, 1000), (108, 512)],
                          ids=lambda s: f"{s[0]}to{s[1]}")
 def test_short_rows(gpu, seed, shape, rounded):
-    """F32's accuracy from split operands, in place too, and y rounded bit for bit. 108 is past what the kernel takes."""
+    """F32's accuracy from split operands, in place too, and y rounded bit for bit."""
     rounded = None if rounded == torch.float32 else rounded
     for rows in (1, 31, 33, 64, 700, 2812):
         problem = Problem(seed, rows, *shape, torch.float32, "short")
