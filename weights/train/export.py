@@ -51,7 +51,7 @@ def convert(program, directory, output, dtype="fp16"):
     subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
                     directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
                     directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
-                    "--dtype", dtype, "--output", output], check=True)
+                    "--dtype", dtype, "--vocos-dtype", dtype, "--quiet", "--output", output], check=True)
 
 
 def main():
