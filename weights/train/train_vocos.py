@@ -82,7 +82,9 @@ def inverse(h):
     magnitude, phase = h.chunk(2, dim=2)
     magnitude = magnitude.exp().clamp(max=100)
     window = reference.hann(torch.float32, h.device)
-    frames = torch.fft.irfft(torch.complex(magnitude * phase.cos(), magnitude * phase.sin()), FFT) * window
+    # a real signal has no imaginary part at either end: most transforms ignore one, cuFFT's does not
+    imaginary = F.pad((magnitude * phase.sin())[..., 1:-1], (1, 1))
+    frames = torch.fft.irfft(torch.complex(magnitude * phase.cos(), imaginary), FFT) * window
 
     def overlap(x):
         times = FFT // HOP
