@@ -19,7 +19,7 @@ HEAD = 64
 PHONE_TAPS = (3, 7)  # blocks after which a head listens
 ARCH = dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
             pe_attn_head=None, long_skip=False, tokenizer="char", qk_norm=True, average_upsampling=True,
-            vocos_dim=192, vocos_ff_dim=576, vocos_layers=5, vocos_padding="center")
+            vocos_dim=256, vocos_ff_dim=768, vocos_layers=5, vocos_padding="center")
 VOCAB = [" "] + [chr(c) for c in range(33, 127)]  # token id of a byte: byte - 32
 MEL_MEAN = -2.0
 
