@@ -45,10 +45,10 @@ def texts(name):
 
 # ---- recordings
 
-def flite_says(speaker, text):
+def flite_says(speaker, text, stretch=1.0):
     """flite's plain voice as the corpus has it: 24 kHz, 16 bits. (flite's 16 kHz leave the upper bands to rounding noise;
     as float samples they would be empty, and that is a sound the model never met.)"""
-    samples = Voice(speaker).speak(text).samples / 32768.0
+    samples = Voice(speaker).speak(text, stretch).samples / 32768.0
     samples = resample(samples, len(samples) * TARGET_RATE // RATE)
     return np.rint(samples * LEVEL / np.sqrt((samples ** 2).mean()) * 32767) / 32767
 
