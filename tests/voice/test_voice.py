@@ -1,10 +1,9 @@
 """The shipped voice on the CPU, heard by pocketsphinx: does it say what it should, in the voice that it was shown?
 
 One run of measure.py in a process of its own with fixed seeds, so that the figures are those of every other day; over
-thirty sentences they are in weights/voices/README.md. Bars: what was measured here, and a few words of 207 more, since
-another compiler's rounding may turn a word."""
+thirty sentences they are in weights/voices/README.md. Bars: what was measured here and, since another compiler's
+rounding may turn a sound, some of the 168 words more."""
 import json
-import os
 import subprocess
 import sys
 
@@ -22,7 +21,7 @@ def report(ears, tmp_path_factory):
     path = tmp_path_factory.mktemp("voice") / "report.json"
     subprocess.run([sys.executable, cbind.ROOT / "weights/train/measure.py", MODEL, "--only", "words", "--sentences",
                     str(SENTENCES), "--nfe", str(NFE), "--report", path], check=True, stderr=subprocess.DEVNULL,
-                   timeout=1200, env={**os.environ, "PYTHONPATH": ""})
+                   timeout=1200)
     return json.loads(path.read_text())["words"]
 
 
@@ -33,8 +32,9 @@ def percent(report, kind):
 
 def test_it_is_understood(report):
     floor, ours = percent(report, "flite"), percent(report, "ours")
-    print(f"words wrong: flite {floor:.1f} %, ours {ours:.1f} %; bar of issue 5: 10 points over")
-    assert floor < 10 and ours - floor <= 10
+    print(f"words wrong: flite {floor:.1f} %, ours {ours:.1f} %")
+    assert floor < 12  # measured 8.3
+    assert ours - floor <= 2  # measured -3.5: ours is spoken more slowly; the bar is 9 words more
 
 
 def test_no_words_are_missing_or_repeated(report):
@@ -42,17 +42,17 @@ def test_no_words_are_missing_or_repeated(report):
     count = {kind: sum(s["missing"] + s["repeated"] for s in report["scores"][kind].values())
              for kind in ("flite", "ours")}
     print(f"missing or repeated words: flite {count['flite']}, ours {count['ours']}")
-    assert count["ours"] <= count["flite"] + 4
+    assert count["ours"] <= count["flite"] + 3  # measured 3 and 3
 
 
 def test_the_vocoder_is_understood(report):
     """flite's recordings through mel and vocoder, and nothing else."""
     floor, copied = percent(report, "flite"), percent(report, "vocoder")
-    print(f"words wrong: flite {floor:.1f} %, through the vocoder {copied:.1f} %; bar of issue 5: 2 points over")
-    assert copied - floor <= 4
+    print(f"words wrong: flite {floor:.1f} %, through the vocoder {copied:.1f} %")
+    assert copied - floor <= 2  # measured 0.0
 
 
 def test_the_voice_is_the_prompts(report):
     of = SENTENCES * len(report["scores"]["ours"])
     print(f"nearest to the prompted speaker: {of - len(report['wrong_speakers'])} of {of}")
-    assert len(report["wrong_speakers"]) <= of // 20
+    assert len(report["wrong_speakers"]) <= of // 20  # measured 24 of 24

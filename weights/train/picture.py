@@ -34,8 +34,8 @@ def main():
     p.add_argument("--output", default=PROMPTS / "spectrogram.png")
     options = p.parse_args()
     import f5lib
-    real = flite_says(options.voice, options.text).astype(np.float32)
     with f5lib.Engine(options.model, max_frames=2112) as engine, Mouth(engine, [options.voice]) as mouth:
+        real = flite_says(options.voice, options.text).astype(np.float32)
         mels = [engine.mel(real), engine.mel(mouth.say(options.voice, options.text))]
         lowest = np.full((GAP, mels[0].shape[1]), min(m.min() for m in mels), np.float32)
     write(options.output, np.concatenate([mels[0], lowest, mels[1]]))
