@@ -2,7 +2,7 @@
 
 One run of measure.py in a process of its own with fixed seeds, so that the figures are those of every other day; over
 thirty sentences they are in weights/voices/README.md. Bars: what was measured here and, since another compiler's
-rounding may turn a sound, some of the 168 words more."""
+rounding may turn a sound, some of the 273 words more."""
 import json
 import subprocess
 import sys
@@ -11,7 +11,7 @@ import pytest
 
 import cbind
 
-SENTENCES, NFE = 8, 16  # of tests/voice/sentences.txt, by each of three voices
+SENTENCES, NFE = 12, 7  # of tests/voice/sentences.txt, by each of three voices
 MODEL = cbind.ROOT / "weights/voices/flite.f5"
 
 
@@ -33,26 +33,25 @@ def percent(report, kind):
 def test_it_is_understood(report):
     floor, ours = percent(report, "flite"), percent(report, "ours")
     print(f"words wrong: flite {floor:.1f} %, ours {ours:.1f} %")
-    assert floor < 12  # measured 8.3
-    assert ours - floor <= 2  # measured -3.5: ours is spoken more slowly; the bar is 9 words more
+    assert floor < 10  # measured 6.6
+    assert ours <= floor  # measured 2.6: it speaks more slowly than flite does; the bar is 11 words more
 
 
 def test_no_words_are_missing_or_repeated(report):
-    """Beyond those that the recogniser misses in flite's own recordings."""
     count = {kind: sum(s["missing"] + s["repeated"] for s in report["scores"][kind].values())
              for kind in ("flite", "ours")}
     print(f"missing or repeated words: flite {count['flite']}, ours {count['ours']}")
-    assert count["ours"] <= count["flite"] + 3  # measured 3 and 3
+    assert count["ours"] <= 3  # measured 0, and 5 in flite's recordings
 
 
 def test_the_vocoder_is_understood(report):
     """flite's recordings through mel and vocoder, and nothing else."""
     floor, copied = percent(report, "flite"), percent(report, "vocoder")
     print(f"words wrong: flite {floor:.1f} %, through the vocoder {copied:.1f} %")
-    assert copied - floor <= 2  # measured 0.0
+    assert copied - floor <= 3  # measured 1.1; over thirty sentences 0.3
 
 
 def test_the_voice_is_the_prompts(report):
     of = SENTENCES * len(report["scores"]["ours"])
     print(f"nearest to the prompted speaker: {of - len(report['wrong_speakers'])} of {of}")
-    assert len(report["wrong_speakers"]) <= of // 20  # measured 24 of 24
+    assert len(report["wrong_speakers"]) <= of // 20  # measured 36 of 36

@@ -260,7 +260,7 @@ def run(engine, o):
             print(f"{kind}:")
             print_lines(scores, everything=True)
     if "speed" in o.only:
-        result["speed"] = measure_speed(engine, texts("sentences")[-1], o.voices[0])
+        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0])
         print()
         for nfe, seconds, spoken in result["speed"]:
             print(f"NFE {nfe}: {seconds:.2f} s for {spoken:.2f} s of speech, RTF {seconds / spoken:.3f}")
