@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh machine:
 #   make demo   install what is missing, build, speak a sentence into out/demo.wav
 #   make test   install what is missing, build, run every test
+# make install (PREFIX, DESTDIR) puts the program, the library and the voice in place.
 # The build itself is CMake's (CMakePresets.json); this file only strings the steps together.
 
 BUILD    := build
@@ -12,36 +13,26 @@ PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
 PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-dev libyaml-dev \
                  libpng-dev python3 python3-numpy
-DEMO_PACKAGES := alsa-utils
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml libflite1 \
                  pocketsphinx pocketsphinx-en-us
 
-# The demo's voice: the recording that comes with the project's data, else one that Debian ships, else your own.
-SHARED_VOICE := ../shared/data/basic_ref_en.wav
-ifneq ($(wildcard $(SHARED_VOICE)),)
-DEMO_VOICE ?= $(SHARED_VOICE)
-DEMO_TRANSCRIPT ?= Some call me nature, others call me mother nature.
-else
-DEMO_VOICE ?= /usr/share/sounds/alsa/Front_Center.wav
-DEMO_TRANSCRIPT ?= Front center.
-endif
-DEMO_TEXT  ?= The quick brown fox jumps over the lazy dog.
-DEMO_ARCH  ?= demo
+# The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
+# size with random weights instead: what you hear then is noise in the shape of speech.
+DEMO_TEXT  ?= The quick brown fox jumps over the lazy dog, and the children are playing in the garden.
+DEMO_VOICE ?= slt
 DEMO_NFE   ?= 32
-DEMO_MODEL := out/$(DEMO_ARCH).f5
+DEMO_ARCH  ?=
+DEMO_MODEL := $(DEMO_ARCH:%=out/%.f5)
+PREFIX     ?= /usr/local
 
-.PHONY: demo test test-c test-python build build-asan build-tsan gpu-test bench clean format demo-packages test-packages
+.PHONY: demo test test-c test-python build build-asan build-tsan install gpu-test bench clean format demo-packages \
+        test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
-	@echo "No trained voice can be shipped yet: $(DEMO_MODEL) has random weights of trained size."
-	@echo "Every stage of F5-TTS runs, on a real recording; what you hear is noise in the shape of speech."
-	@echo "With a real checkpoint: $(BUILD)/bin/f5tts convert --help"
-	@echo
-	$(BUILD)/bin/f5tts infer --model $(DEMO_MODEL) --ref_audio $(DEMO_VOICE) --ref_text "$(DEMO_TRANSCRIPT)" \
-	    --gen_text "$(DEMO_TEXT)" --nfe_step $(DEMO_NFE) --seed 1 \
-	    --output_dir out --output_file demo.wav --spectrogram out/demo.png
+	$(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) --gen_text "$(DEMO_TEXT)" \
+	    --nfe_step $(DEMO_NFE) --seed 1 --output_dir out --output_file demo.wav --spectrogram out/demo.png
 
 out/%.f5: weights/random_checkpoint.py | build
 	@mkdir -p out
@@ -73,6 +64,9 @@ build-tsan:
 	@cmake --preset tsan -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@cmake --build --preset tsan
 
+install: build
+	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+
 # On a machine with an NVIDIA GPU: builds for it and runs the tests that need one.
 gpu-test:
 	PYTHON="$(PYTHON)" bash tests/gpu/run.sh
@@ -100,7 +94,7 @@ define install_packages
 endef
 
 demo-packages:
-	$(call install_packages,$(PACKAGES) $(if $(wildcard $(DEMO_VOICE)),,$(DEMO_PACKAGES)))
+	$(call install_packages,$(PACKAGES))
 
 test-packages:
 	$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))

@@ -12,9 +12,20 @@ if(F5_PROGRAM_FOUND)
     add_library(f5files OBJECT host/output_file.c host/audio_file.c host/resample.c host/mel_png.c host/npy.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
-    add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c)
+    add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c host/shipped.c)
     target_link_libraries(f5tts PRIVATE f5files f5convert f5core PkgConfig::F5_PROGRAM)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+    # the shipped voice lies as far from the program in the build folder as where it is installed
+    file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices)
+    cmake_path(ABSOLUTE_PATH f5_from_program BASE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} NORMALIZE
+               OUTPUT_VARIABLE f5_beside_program)
+    cmake_path(GET f5_beside_program PARENT_PATH f5_beside_program_parent)
+    file(MAKE_DIRECTORY ${f5_beside_program_parent})
+    file(CREATE_LINK ${CMAKE_SOURCE_DIR}/weights/voices ${f5_beside_program} SYMBOLIC)
+    target_compile_definitions(f5tts PRIVATE F5_VOICES_FROM_PROGRAM="${f5_from_program}"
+                               F5_VOICES_INSTALLED="${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices")
+    install(DIRECTORY weights/voices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/voices
+            FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
 else()
     message(STATUS "program f5tts: not built (needs libsndfile1-dev libsoxr-dev libyaml-dev libpng-dev)")
 endif()

@@ -24,13 +24,14 @@ static void print_summary(const convert_options *o, const convert_summary *s, do
            (int)c->heads, (int)c->ff_dim, s->checkpoint_types);
     printf("  text      width %d, %d blocks, %d tokens\n", (int)c->text_dim, (int)c->text_blocks, (int)c->vocab_size);
     printf("  vocos     width %d, %d layers; from %s\n", (int)c->vocos_dim, (int)c->vocos_layers, s->vocos_types);
-    printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, %.1f s\n", (int)s->tensors,
-           (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, types[o->type], seconds);
+    printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
+           (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, types[o->types.matrices], types[o->types.vocoder],
+           seconds);
 }
 
 int cmd_convert(int argc, char **argv) {
-    convert_options o = {.type = F5_F32};
-    const char *type = types[F5_F32];
+    convert_options o = {.output_path = NULL};
+    const char *matrices = types[F5_F32], *vocoder = types[F5_F32];
     bool quiet = false;
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &o.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
@@ -43,8 +44,10 @@ int cmd_convert(int argc, char **argv) {
         {"vocos", NULL, CLI_STRING, &o.vocos_path, .argument = "FILE",
          .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors"},
         {"output", "o", CLI_STRING, &o.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
-        {"dtype", NULL, CLI_STRING, &type, .argument = "TYPE",
-         .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest and vocos stay fp32"},
+        {"dtype", NULL, CLI_STRING, &matrices, .argument = "TYPE",
+         .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest stays fp32"},
+        {"vocos-dtype", NULL, CLI_STRING, &vocoder, .argument = "TYPE",
+         .help = "the same for those of vocos, which are computed in fp32 whatever this is; default fp32"},
         {"name", NULL, CLI_STRING, &o.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};
@@ -64,8 +67,10 @@ int cmd_convert(int argc, char **argv) {
                     {"output", o.output_path}};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         if (!required[i].value) return cli_usage_error(&command, "--%s is required", required[i].name);
-    if (!type_from_name(&o.type, type))
-        return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", type);
+    if (!type_from_name(&o.types.matrices, matrices))
+        return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", matrices);
+    if (!type_from_name(&o.types.vocoder, vocoder))
+        return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", vocoder);
 
     cli_progress progress;
     convert_summary summary;

@@ -1,5 +1,6 @@
 /* cmd_infer.c — `f5tts infer`: a text spoken in the voice of a recording. Option names, short names and defaults are
- * those of upstream's command line (f5_tts/infer/infer_cli.py); unlike there, a value of 0 counts as given. */
+ * those of upstream's command line (f5_tts/infer/infer_cli.py); unlike there, a value of 0 counts as given. As there,
+ * model and recording need not be given: those that come with the program are taken (--voice chooses among these). */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,12 +16,13 @@
 #include "npy.h"
 #include "output_file.h"
 #include "resample.h"
+#include "shipped.h"
 
 #define MAX_TEXT_BYTES 65536
 
 typedef struct {
     const char *model, *device, *precision;
-    const char *ref_audio, *ref_text, *gen_text, *gen_file;
+    const char *voice, *ref_audio, *ref_text, *gen_text, *gen_file;
     const char *output_dir, *output_file, *save_mel, *spectrogram, *init_noise;
     float target_rms, cfg_strength, sway_sampling_coef, speed, fix_duration;
     int32_t nfe_step, max_frames;
@@ -32,6 +34,8 @@ typedef struct {
 typedef struct {
     const cli_command *command;
     const infer_options *o;
+    const char *model, *ref_audio, *ref_text; /* as given, or one of: */
+    char *shipped_model, *shipped_audio, *shipped_text;
     char *text; /* what is spoken */
     char *output_path;
     float *noise; /* [noise_frames,100] or NULL */
@@ -59,6 +63,32 @@ static f5_status read_text_file(const char *path, char **text, f5_error *error) 
     (*text)[n] = '\0';
     if (strncmp(*text, "\xEF\xBB\xBF", 3) == 0) memmove(*text, *text + 3, (n -= 3) + 1); /* a byte order mark */
     if (strlen(*text) != n) return f5_fail(error, F5_E_FORMAT, "%s: holds a zero byte; a text file is needed", path);
+    return F5_OK;
+}
+
+/* What was not given comes with the program. */
+static f5_status take_shipped(infer_run *r, f5_error *error) {
+    const infer_options *o = r->o;
+    r->model = o->model, r->ref_audio = o->ref_audio, r->ref_text = o->ref_text;
+    f5_error why = {0};
+    if (!r->model) {
+        f5_status status = shipped_file(SHIPPED_MODEL, "", &r->shipped_model, &why);
+        if (status != F5_OK)
+            return f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
+        r->model = r->shipped_model;
+    }
+    if (r->ref_audio) return F5_OK;
+    char *words = NULL;
+    f5_status status = shipped_file(o->voice, ".wav", &r->shipped_audio, &why);
+    if (status == F5_OK) status = shipped_file(o->voice, ".txt", &words, &why);
+    if (status == F5_OK)
+        status = read_text_file(words, &r->shipped_text, error);
+    else
+        f5_fail(error, status, "no --ref_audio is given, and %.440s", why.message);
+    free(words);
+    if (status != F5_OK) return status;
+    r->shipped_text[strcspn(r->shipped_text, "\n")] = '\0';
+    r->ref_audio = r->shipped_audio, r->ref_text = r->shipped_text;
     return F5_OK;
 }
 
@@ -108,7 +138,7 @@ static f5_status name_output(infer_run *r, f5_error *error) {
  */
 static f5_status check_outputs(const infer_run *r, f5_error *error) {
     const infer_options *o = r->o;
-    const char *files[] = {o->model,       o->ref_audio, o->gen_file,   o->init_noise,
+    const char *files[] = {r->model,       r->ref_audio, o->gen_file,   o->init_noise,
                            r->output_path, o->save_mel,  o->spectrogram};
     enum { INPUTS = 4, FILES = sizeof files / sizeof *files };
     for (int i = INPUTS; i < FILES; i++) {
@@ -132,7 +162,7 @@ static uint64_t random_seed(void) {
 static f5_status open_engine(infer_run *r, f5_error *error) {
     f5_open_params p;
     f5_open_params_init(&p);
-    p.model_path = r->o->model;
+    p.model_path = r->model;
     p.device = r->o->device;
     p.precision = r->o->precision;
     p.max_frames = r->o->max_frames;
@@ -152,14 +182,14 @@ static f5_status open_voice(infer_run *r, f5_error *error) {
     p.n_frames = r->recording.n_frames;
     p.channels = r->recording.channels;
     p.sample_rate = r->recording.sample_rate;
-    p.transcript = r->o->ref_text;
+    p.transcript = r->ref_text;
     p.target_rms = r->o->target_rms;
     p.keep_whole = r->o->keep_whole;
     p.resample = resample_soxr;
     double started = cli_seconds();
     f5_error why = {0};
     f5_status status = f5_voice_open(r->engine, &p, &r->voice, &why);
-    if (status != F5_OK) return f5_fail(error, status, "%s: %.400s", r->o->ref_audio, why.message);
+    if (status != F5_OK) return f5_fail(error, status, "%s: %.400s", r->ref_audio, why.message);
     r->voice_seconds = cli_seconds() - started;
     return F5_OK;
 }
@@ -231,7 +261,7 @@ static void print_summary(const infer_run *r) {
     double generated = s->generated_seconds;
     printf("%s\n", r->output_path);
     printf("  model      %s on %s, %s\n", info.name, info.device, info.precision);
-    printf("  reference  %.2f s of %s\n", s->reference_seconds, r->o->ref_audio);
+    printf("  reference  %.2f s of %s\n", s->reference_seconds, r->ref_audio);
     printf("  generated  %.2f s; %d frames with the reference, %d tokens, seed %llu\n", generated, s->frames, s->tokens,
            (unsigned long long)r->o->seed);
     printf("  time       open %.2f s, voice %.2f s, prepare %.3f s, %d steps %.3f s, vocoder %.3f s\n", r->open_seconds,
@@ -243,10 +273,11 @@ static void print_summary(const infer_run *r) {
 /* Cheap checks come first: a missing recording is told before the model is opened. */
 static f5_status run(infer_run *r, f5_error *error) {
     F5_TRY(take_text(r, error));
+    F5_TRY(take_shipped(r, error));
     F5_TRY(name_output(r, error));
     F5_TRY(check_outputs(r, error));
     if (r->o->init_noise) F5_TRY(npy_read(r->o->init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
-    F5_TRY(audio_read(&r->recording, r->o->ref_audio, error));
+    F5_TRY(audio_read(&r->recording, r->ref_audio, error));
     F5_TRY(open_engine(r, error));
     F5_TRY(open_voice(r, error));
     F5_TRY(speak(r, error));
@@ -258,6 +289,9 @@ static void run_end(infer_run *r) {
     f5_voice_close(r->voice);
     f5_close(r->engine);
     audio_free(&r->recording);
+    free(r->shipped_model);
+    free(r->shipped_audio);
+    free(r->shipped_text);
     free(r->noise);
     free(r->output_path);
     free(r->text);
@@ -278,8 +312,12 @@ int cmd_infer(int argc, char **argv) {
                        .nfe_step = 32,
                        .max_frames = 4096};
     const cli_option options[] = {
-        {"model", "m", CLI_STRING, &o.model, .argument = "FILE.f5", .help = "the model, made by `f5tts convert`"},
-        {"ref_audio", "r", CLI_STRING, &o.ref_audio, .argument = "FILE", .help = "recording of the voice, any format"},
+        {"model", "m", CLI_STRING, &o.model, .argument = "FILE.f5",
+         .help = "the model, made by `f5tts convert`; default: the small one that comes with the program"},
+        {"voice", NULL, CLI_STRING, &o.voice, .argument = "NAME",
+         .help = "a recording that comes with the program: slt (default), rms, awb"},
+        {"ref_audio", "r", CLI_STRING, &o.ref_audio, .argument = "FILE",
+         .help = "recording of the voice, any format, instead"},
         {"ref_text", "s", CLI_TEXT, &o.ref_text, .argument = "TEXT", .help = "what the recording says, word for word"},
         {"gen_text", "t", CLI_TEXT, &o.gen_text, .argument = "TEXT", .help = "what to speak"},
         {"gen_file", "f", CLI_STRING, &o.gen_file, .argument = "FILE", .help = "the same from a file"},
@@ -326,14 +364,21 @@ int cmd_infer(int argc, char **argv) {
         {"remove_silence", NULL, CLI_UNSUPPORTED, .help = "the speech is written as it is made"},
         {0}};
     const cli_command command = {.program = "f5tts infer",
-                                 .usage = "--model FILE.f5 --ref_audio FILE --ref_text TEXT --gen_text TEXT [options]",
+                                 .usage =
+                                     "--gen_text TEXT [--model FILE.f5] [--ref_audio FILE --ref_text TEXT] [options]",
                                  .summary = "Speaks a text in the voice of a recording and writes a WAV file.\n",
                                  .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
-    if (!o.model) return cli_usage_error(&command, "--model is required");
-    if (!o.ref_audio) return cli_usage_error(&command, "--ref_audio is required");
-    if (!o.ref_text || chunk_is_blank(o.ref_text, strlen(o.ref_text)))
+    if (o.ref_audio && o.voice)
+        return cli_usage_error(&command, "--ref_audio and --voice: both name the recording, give one");
+    if (o.ref_text && !o.ref_audio)
+        return cli_usage_error(&command, "--ref_text: the words of which recording? give --ref_audio too");
+    if (!o.voice) o.voice = SHIPPED_VOICE;
+    if (strspn(o.voice, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o.voice))
+        return cli_usage_error(&command, "--voice %s: a name is wanted, as slt; for a file there is --ref_audio",
+                               o.voice);
+    if (o.ref_audio && (!o.ref_text || chunk_is_blank(o.ref_text, strlen(o.ref_text))))
         return cli_usage_error(&command, "--ref_text is required: transcription is not built in, give the words that "
                                          "the recording says");
     if (!o.seed_given) o.seed = random_seed();

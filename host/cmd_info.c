@@ -25,7 +25,7 @@ typedef struct {
     safetensors file;
     model_config config;
     vocab vocab;
-    const char *precision; /* of the matrices */
+    const char *precision, *vocoder_precision; /* of the matrices as stored */
     part parts[PARTS], total;
 } description;
 
@@ -46,13 +46,18 @@ static void add_to(part *p, const safetensors_tensor *t) {
     p->bytes += t->bytes;
 }
 
+static const char *type_name(f5_dtype type) {
+    return type == F5_F16 ? "fp16" : type == F5_BF16 ? "bf16" : "fp32";
+}
+
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
     F5_TRY(safetensors_open(&d->file, path, error));
     F5_TRY(model_metadata_read(&d->file, &d->config, &d->vocab, path, error));
     tensor_match match;
     F5_TRY(match_tensors(&match, &d->config, &d->file, path, error));
-    d->precision = match.type == F5_F16 ? "fp16" : match.type == F5_BF16 ? "bf16" : "fp32";
+    d->precision = type_name(match.types.matrices);
+    d->vocoder_precision = type_name(match.types.vocoder);
     match_free(&match);
     for (int32_t i = 0; i < d->file.count; i++) {
         const safetensors_tensor *t = &d->file.tensors[i];
@@ -128,7 +133,7 @@ static void print_text(const description *d) {
     printf("%s\n", d->vocab.size > SHOWN ? " ..." : "");
     printf("vocoder         Vocos, width %d, %d layers, feed-forward %d, padding %s\n", (int)c->vocos_dim,
            (int)c->vocos_layers, (int)c->vocos_ff_dim, c->vocos_same_padding ? "same" : "center");
-    printf("precision       %s\n", d->precision);
+    printf("precision       %s, vocoder %s\n", d->precision, d->vocoder_precision);
     printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)d->total.parameters,
            (double)d->total.bytes * 1e-6, (int)d->total.tensors);
     for (int i = 0; i < PARTS; i++)

@@ -89,7 +89,8 @@ static f5_status upload_biases(device *d, const model *stored, model *placed, ui
 f5_status model_upload(device *d, const model *stored, model *placed, void **memory, size_t *bytes, f5_error *error) {
     manifest_tensor *list;
     int32_t count;
-    F5_TRY(manifest_list(&stored->config, stored->file_type, &list, &count, error));
+    manifest_types types = {.matrices = stored->type, .vocoder = F5_F32}; /* as they are in memory */
+    F5_TRY(manifest_list(&stored->config, types, &list, &count, error));
     size_t biases = bias_bytes(d, &stored->config), total = biases, largest = biases;
     for (int32_t i = 0; i < count; i++) {
         size_t one = wanted_bytes(d, &list[i]);

@@ -72,11 +72,14 @@ MATRICES = ("dit.time.0.weight", "dit.time.1.weight", "pw1.weight", "pw2.weight"
             "dit.long_skip.x.weight", "dit.long_skip.x0.weight", "dit.proj_out.weight")
 
 
+VOCODER_MATRICES = ("embed.weight", "pw1.weight", "pw2.weight", "head.weight")  # stored in a type of their own
+
+
 def is_matrix(name):
     return not name.startswith("vocos.") and name.endswith(MATRICES)
 
 
-def expected(made, dtype="fp32"):
+def expected(made, dtype="fp32", vocos_dtype="fp32"):
     """{name: array} as the .f5 of that checkpoint must hold them."""
     m = {k.removeprefix("transformer."): v for k, v in made["model"].items()}
     v, c, out = made["vocos"], made["config"], {}
@@ -129,7 +132,13 @@ def expected(made, dtype="fp32"):
         out[f"vocos.blocks.{i}.layer_scale"] = v[f"backbone.convnext.{i}.gamma"]
     both("vocos.final_norm", v, "backbone.final_layer_norm")
     both("vocos.head", v, "head.out")
-    return {k: rc.narrow(x, dtype if is_matrix(k) else "fp32") for k, x in out.items()}
+
+    def stored(name):
+        if name.startswith("vocos."):
+            return vocos_dtype if name.endswith(VOCODER_MATRICES) else "fp32"
+        return dtype if is_matrix(name) else "fp32"
+
+    return {k: rc.narrow(x, stored(k)) for k, x in out.items()}
 
 
 def assert_same_tensors(found, wanted):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import convert_lib as lib
+import f5lib
 from convert_lib import rc
 
 torch = pytest.importorskip("torch", reason="torch writes the real checkpoints these tests read")
@@ -76,6 +77,24 @@ def test_number_types_and_formats(tmp_path, seed, stored):
             lib.assert_same_tensors(tensors, lib.expected(made, wanted))
             bytes_of[form] = out.read_bytes()
         assert len(set(bytes_of.values())) == 1, f"{stored} -> {wanted}: the container leaves a trace"
+
+
+@pytest.mark.parametrize("dtype,vocos_dtype", [("fp16", "fp16"), ("fp32", "bf16"), ("bf16", "fp16")])
+def test_a_narrow_vocoder(tmp_path, seed, rng, dtype, vocos_dtype):
+    """Its matrices take a type of their own in the file, and are what they were once opened: no other sound."""
+    made = rc.make_checkpoint(tmp_path, "tiny", seed=seed)
+    made["vocos"] = {k: rc.rounded(v, vocos_dtype) for k, v in made["vocos"].items()}
+    rc.write_torch(made["vocos_path"], made["vocos"])
+    _, tensors = lib.converted(made, tmp_path / "narrow.f5", dtype=dtype, vocos_dtype=vocos_dtype)
+    lib.assert_same_tensors(tensors, lib.expected(made, dtype, vocos_dtype))
+    lib.converted(made, tmp_path / "wide.f5", dtype=dtype)
+    mel = rng.standard_normal((40, 100)).astype(np.float32)
+    sounds = []
+    for name in ("narrow.f5", "wide.f5"):
+        with f5lib.Engine(tmp_path / name, max_frames=64) as engine:
+            sounds.append(engine.vocode(mel))
+    assert np.array_equal(*sounds)
+    assert f"precision       {dtype}, vocoder {vocos_dtype}\n" in lib.run("info", tmp_path / "narrow.f5").stdout
 
 
 def test_rounding_matches_torch(tmp_path, seed, rng):
@@ -427,6 +446,7 @@ def test_command_line(tmp_path, tiny):
         else:
             refused(result, name, "required", code=2)
     refused(lib.run(*args, "--dtype=int8"), "int8", code=2)
+    refused(lib.run(*args, "--vocos-dtype=int8"), "int8", code=2)
     refused(lib.run(*args, "surplus"), "surplus", code=2)
     refused(lib.run(*args, "--name", "x" * 64), "63 bytes")
     refused(lib.run(*args, "--name", 'say "hi"'), "--name: configuration: name is not plain")

@@ -153,6 +153,8 @@ def test_infer_text_file_and_spelling_of_options(case):
 
 FAILURES = {
     "no model": (dict(model="missing.f5"), "missing.f5"),
+    "no such voice": (dict(ref_audio=None, ref_text=None, voice="nobody"),
+                      "no --ref_audio is given, and nobody.wav does not lie beside the program: looked for .*/nobody.wav"),
     "no recording": (dict(ref_audio="missing.wav"), "missing.wav: cannot be opened"),
     "chinese": (dict(gen_text="你好"), "text: Chinese text is not supported yet: '你' .U.4F60. at byte 0"),
     "chinese transcript": (dict(ref_text="你好"), "voice.wav: transcript: Chinese text is not supported yet"),
@@ -201,8 +203,9 @@ def test_a_failure_keeps_the_old_file(case):
 
 
 USAGE = {
-    "nothing": ([], "--model is required"),
-    "no voice": (["--model", "m.f5"], "--ref_audio is required"),
+    "two recordings": (["--voice", "slt", "-r", "a.wav"], "--ref_audio and --voice: both name the recording"),
+    "words of nothing": (["-s", "Words."], "--ref_text: the words of which recording?"),
+    "voice is a file": (["--voice", "../slt"], "--voice ../slt: a name is wanted"),
     "no transcript": (["-m", "m.f5", "-r", "a.wav"], "transcription is not built in"),
     "blank transcript": (["-m", "m.f5", "-r", "a.wav", "-s", " "], "transcription is not built in"),
     "unknown": (["--loudness", "3"], "unknown option '--loudness'"),

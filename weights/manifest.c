@@ -33,7 +33,7 @@ enum {
 /* Which tensors a line stands for. */
 typedef enum { ONCE, BLOCKS, TEXT_BLOCKS, VOCOS_BLOCKS } repetition;
 typedef enum { ALWAYS, QK_NORM, LONG_SKIP } condition;
-typedef enum { MATRIX, PLAIN } type_class; /* PLAIN: F32 always */
+typedef enum { MATRIX, VOCODER, PLAIN } type_class; /* VOCODER: the vocoder's matrices; PLAIN: F32 always */
 
 struct manifest_line {
     const char *name; /* %d: the block */
@@ -110,7 +110,7 @@ static const manifest_line lines[] = {
     {"dit.proj_out.weight",    {MELS, D},      MATRIX, PACK_COPY,    DIT "proj_out.weight", AT(dit.proj_out.w)},
     {"dit.proj_out.bias",      {MELS},         PLAIN,  PACK_COPY,    DIT "proj_out.bias",   AT(dit.proj_out.b)},
 
-    {"vocos.embed.weight",     {TAPS, C, MELS},   PLAIN,  PACK_TAP_FIRST, "backbone.embed.weight", AT(vocos.embed_w)},
+    {"vocos.embed.weight",     {TAPS, C, MELS},   VOCODER, PACK_TAP_FIRST, "backbone.embed.weight", AT(vocos.embed_w)},
     {"vocos.embed.bias",       {C},            PLAIN,  PACK_COPY,    "backbone.embed.bias",  AT(vocos.embed_b)},
     {"vocos.norm.weight",      {C},            PLAIN,  PACK_COPY,    "backbone.norm.weight", AT(vocos.norm.scale)},
     {"vocos.norm.bias",        {C},            PLAIN,  PACK_COPY,    "backbone.norm.bias",   AT(vocos.norm.shift)},
@@ -118,14 +118,14 @@ static const manifest_line lines[] = {
     {"vocos.blocks.%d.dwconv.bias", {C},       PLAIN,  PACK_COPY,    NEXT "dwconv.bias",    IN_VOCOS(dwconv_b)},
     {"vocos.blocks.%d.norm.weight", {C},       PLAIN,  PACK_COPY,    NEXT "norm.weight",    IN_VOCOS(norm.scale)},
     {"vocos.blocks.%d.norm.bias",   {C},       PLAIN,  PACK_COPY,    NEXT "norm.bias",      IN_VOCOS(norm.shift)},
-    {"vocos.blocks.%d.pw1.weight",  {E, C},    PLAIN,  PACK_COPY,    NEXT "pwconv1.weight", IN_VOCOS(pw1.w)},
+    {"vocos.blocks.%d.pw1.weight",  {E, C},    VOCODER, PACK_COPY,    NEXT "pwconv1.weight", IN_VOCOS(pw1.w)},
     {"vocos.blocks.%d.pw1.bias",    {E},       PLAIN,  PACK_COPY,    NEXT "pwconv1.bias",   IN_VOCOS(pw1.b)},
-    {"vocos.blocks.%d.pw2.weight",  {C, E},    PLAIN,  PACK_COPY,    NEXT "pwconv2.weight", IN_VOCOS(pw2.w)},
+    {"vocos.blocks.%d.pw2.weight",  {C, E},    VOCODER, PACK_COPY,    NEXT "pwconv2.weight", IN_VOCOS(pw2.w)},
     {"vocos.blocks.%d.pw2.bias",    {C},       PLAIN,  PACK_COPY,    NEXT "pwconv2.bias",   IN_VOCOS(pw2.b)},
     {"vocos.blocks.%d.layer_scale", {C},       PLAIN,  PACK_COPY,    NEXT "gamma",          IN_VOCOS(layer_scale)},
     {"vocos.final_norm.weight", {C},           PLAIN,  PACK_COPY,    "backbone.final_layer_norm.weight", AT(vocos.final_norm.scale)},
     {"vocos.final_norm.bias",  {C},            PLAIN,  PACK_COPY,    "backbone.final_layer_norm.bias",   AT(vocos.final_norm.shift)},
-    {"vocos.head.weight",      {HEAD_BINS, C}, PLAIN,  PACK_COPY,    "head.out.weight", AT(vocos.head.w)},
+    {"vocos.head.weight",      {HEAD_BINS, C}, VOCODER, PACK_COPY,    "head.out.weight", AT(vocos.head.w)},
     {"vocos.head.bias",        {HEAD_BINS},    PLAIN,  PACK_COPY,    "head.out.bias",   AT(vocos.head.b)},
 };
 /* clang-format on */
@@ -230,9 +230,12 @@ static int64_t product(const int64_t dims[MANIFEST_MAX_RANK]) {
     return elements;
 }
 
-static manifest_tensor tensor_of(const model_config *c, const manifest_line *line, int32_t index, f5_dtype type) {
+static manifest_tensor tensor_of(const model_config *c, const manifest_line *line, int32_t index,
+                                 manifest_types types) {
     manifest_tensor t = {.matrix = line->class == MATRIX,
-                         .type = line->class == MATRIX ? type : F5_F32,
+                         .type = line->class == MATRIX    ? types.matrices
+                                 : line->class == VOCODER ? types.vocoder
+                                                          : F5_F32,
                          .origin = strncmp(line->name, "vocos.", 6) == 0 ? ORIGIN_VOCODER : ORIGIN_ACOUSTIC,
                          .packing = line->packing,
                          .first_column = dimension(c, line->first),
@@ -254,7 +257,7 @@ static int alignment_rank(const manifest_tensor *t) {
     return t->bytes % 64 == 0 ? 0 : t->bytes % 16 == 0 ? 1 : 2;
 }
 
-f5_status manifest_list(const model_config *config, f5_dtype type, manifest_tensor **list, int32_t *count,
+f5_status manifest_list(const model_config *config, manifest_types types, manifest_tensor **list, int32_t *count,
                         f5_error *error) {
     int32_t total = 0, written = 0;
     for (int32_t i = 0; i < LINES; i++) total += repetitions(config, &lines[i]);
@@ -263,7 +266,7 @@ f5_status manifest_list(const model_config *config, f5_dtype type, manifest_tens
     for (int pass = 0; pass < 3; pass++) /* in three passes, so that the order is stable */
         for (int32_t i = 0; i < LINES; i++)
             for (int32_t index = 0; index < repetitions(config, &lines[i]); index++) {
-                manifest_tensor t = tensor_of(config, &lines[i], index, type);
+                manifest_tensor t = tensor_of(config, &lines[i], index, types);
                 if (alignment_rank(&t) == pass) tensors[written++] = t;
             }
     *list = tensors;

@@ -5,7 +5,7 @@
  *
  *   manifest_tensor *list;
  *   int32_t count;
- *   F5_TRY(manifest_list(&config, F5_F16, &list, &count, error));
+ *   F5_TRY(manifest_list(&config, types, &list, &count, error));
  *   for (int32_t i = 0; i < count; i++)
  *       for (int32_t s = 0; s < list[i].sources; s++) {
  *           manifest_source source;
@@ -40,13 +40,18 @@ typedef enum {
 
 typedef struct manifest_line manifest_line;
 
+/* How a file stores its matrices. The vocoder's are F32 in memory whatever they are stored as. */
+typedef struct {
+    f5_dtype matrices, vocoder;
+} manifest_types;
+
 typedef struct {
     char name[64];                   /* in the .f5 file */
     int32_t rank;                    /* 1 .. 3 */
     int64_t dims[MANIFEST_MAX_RANK]; /* of the .f5 tensor, 1 beyond rank */
     int64_t elements;
-    bool matrix;   /* takes the file's type; everything else is F32 always */
-    f5_dtype type; /* as stored: the file's type for a matrix, else F32 */
+    bool matrix;   /* takes the file's type, in memory too; everything else is F32 in memory */
+    f5_dtype type; /* as stored */
     size_t bytes;  /* as stored */
     manifest_origin origin;
     manifest_packing packing;
@@ -64,9 +69,9 @@ typedef struct {
     int64_t elements;
 } manifest_source;
 
-/* Lists every tensor of the configuration (which model_config_check has passed), matrices stored as `type`.
+/* Lists every tensor of the configuration (which model_config_check has passed), matrices stored as `types` says.
  * *list is one allocation, the caller's to free. Errors: F5_E_MEMORY. */
-f5_status manifest_list(const model_config *config, f5_dtype type, manifest_tensor **list, int32_t *count,
+f5_status manifest_list(const model_config *config, manifest_types types, manifest_tensor **list, int32_t *count,
                         f5_error *error);
 
 /* Source s of t, 0 <= s < t->sources. */

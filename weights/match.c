@@ -26,9 +26,8 @@ static bool type_of(safetensors_dtype dtype, f5_dtype *type) {
     }
 }
 
-/* All matrices have one type: that of the output projection, which every model has. */
-static f5_status find_file_type(const matcher *m, f5_dtype *type) {
-    static const char witness[] = "dit.proj_out.weight";
+/* All matrices have the type of the witness, a tensor that every model has. */
+static f5_status find_type(const matcher *m, const char *witness, f5_dtype *type) {
     const safetensors_tensor *t = safetensors_find(m->file, witness);
     if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, witness);
     if (!type_of(t->dtype, type))
@@ -70,8 +69,9 @@ static f5_status check_unknown(const matcher *m, const tensor_match *match) {
 }
 
 static f5_status match_all(const matcher *m, const model_config *config, tensor_match *match) {
-    F5_TRY(find_file_type(m, &match->type));
-    F5_TRY(manifest_list(config, match->type, &match->list, &match->count, m->error));
+    F5_TRY(find_type(m, "dit.proj_out.weight", &match->types.matrices));
+    F5_TRY(find_type(m, "vocos.head.weight", &match->types.vocoder));
+    F5_TRY(manifest_list(config, match->types, &match->list, &match->count, m->error));
     match->found = calloc((size_t)match->count, sizeof *match->found);
     if (!match->found) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);
     for (int32_t i = 0; i < match->count; i++) {

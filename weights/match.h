@@ -10,7 +10,7 @@ typedef struct {
     manifest_tensor *list;            /* [count] in the manifest's order */
     const safetensors_tensor **found; /* [count] the file's tensor for each, valid as long as the file is open */
     int32_t count;
-    f5_dtype type; /* of the matrices as stored */
+    manifest_types types; /* as stored */
 } tensor_match;
 
 /* `where` names the file in messages. On failure *match is zeroed. Errors: F5_E_FORMAT, F5_E_UNSUPPORTED (matrices of a

@@ -86,7 +86,7 @@ static f5_status load(loader *l, model *m, bool as_stored) {
     F5_TRY(safetensors_open(&l->file, l->path, l->error));
     F5_TRY(model_metadata_read(&l->file, &m->config, &m->vocab, l->path, l->error));
     F5_TRY(match_tensors(&l->match, &m->config, &l->file, l->path, l->error));
-    m->file_type = l->match.type;
+    m->file_type = l->match.types.matrices;
     m->type = as_stored ? m->file_type : F5_F32;
     F5_TRY(place_tensors(l, m));
     m->mapping = l->file.mapping; /* the mapping outlives the reader */

@@ -95,8 +95,8 @@ typedef struct {          /* C = vocos_dim; F32 always */
 typedef struct {
     model_config config;
     vocab vocab;
-    f5_dtype type;      /* of the matrices of dit as held in memory; vocos is F32 */
-    f5_dtype file_type; /* as stored */
+    f5_dtype type;      /* of the matrices of dit as held in memory; vocos is F32 there */
+    f5_dtype file_type; /* of the same as stored */
     dit_weights dit;
     vocos_weights vocos;
     int64_t parameters;  /* elements in the file */

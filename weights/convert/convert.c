@@ -186,7 +186,7 @@ static f5_status check_rotary(const conversion *c) {
 }
 
 static f5_status open_origins(conversion *c) {
-    F5_TRY(manifest_list(&c->config, c->options->type, &c->list, &c->count, c->error));
+    F5_TRY(manifest_list(&c->config, c->options->types, &c->list, &c->count, c->error));
     F5_TRY(check_origin(c, ORIGIN_ACOUSTIC, c->options->checkpoint_path));
     F5_TRY(check_origin(c, ORIGIN_VOCODER, c->options->vocos_path));
     F5_TRY(check_rotary(c));

@@ -6,7 +6,7 @@
 #ifndef F5_CONVERT_H
 #define F5_CONVERT_H
 
-#include "model.h"
+#include "manifest.h"
 
 typedef struct {
     const char *config_path;       /* upstream's YAML */
@@ -16,7 +16,7 @@ typedef struct {
     const char *vocos_path;        /* pytorch_model.bin, or a .safetensors of the same keys */
     const char *output_path;
     const char *name;                                             /* NULL: model.name of the YAML */
-    f5_dtype type;                                                /* of the matrices */
+    manifest_types types;                                         /* how matrices are stored */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
 } convert_options;

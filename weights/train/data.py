@@ -164,8 +164,8 @@ def _work(job):
 
 
 def held_out_sentences():
-    path = Path(__file__).resolve().parents[2] / "tests/voice/sentences.txt"
-    return [line for line in path.read_text().split("\n") if line]
+    folder = Path(__file__).resolve().parents[2] / "tests/voice"
+    return [line for path in sorted(folder.glob("*.txt")) for line in path.read_text().split("\n") if line]
 
 
 def main():

@@ -18,14 +18,6 @@ import random_checkpoint as formats  # noqa: E402
 from dit import ARCH, VOCAB  # noqa: E402
 
 
-def silence_edges(vocoder):
-    """The vocoder's bins at 0 and 12 kHz give nothing. No mel band reaches them, so that they can only be noise; and where
-    they were trained through cuFFT with imaginary parts, as they once were, they are much louder than the speech."""
-    weight, bias = vocoder["head.out.weight"], vocoder["head.out.bias"]
-    for row in (0, len(bias) // 2 - 1):
-        weight[row], bias[row] = 0, -20  # the logarithm of a magnitude
-
-
 def load(ema, vocos):
     """(acoustic, vocoder) name -> float32 array; ema: one half, ema-0.npz, its other half lies beside it."""
     model = {}
@@ -34,7 +26,6 @@ def load(ema, vocos):
         model.update({k: z[k].astype(np.float32) for k in z.files if not k.startswith("aux.")})
     z = np.load(vocos)
     vocoder = {k: z[k].astype(np.float32) for k in z.files}
-    silence_edges(vocoder)
     for tensors in (model, vocoder):
         for name, values in tensors.items():
             if not np.isfinite(values).all():
@@ -60,7 +51,7 @@ def convert(program, directory, output, dtype="fp16"):
     subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
                     directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
                     directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
-                    "--dtype", dtype, "--output", output], check=True)
+                    "--dtype", dtype, "--vocos-dtype", dtype, "--quiet", "--output", output], check=True)
 
 
 def main():

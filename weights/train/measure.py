@@ -1,23 +1,24 @@
 #!/usr/bin/env python3
-"""measure.py — does the voice say what it should, in the voice that it was shown?
+"""measure.py — what a voice is worth: does it say what it should, in the voice that it was shown, and how fast?
 
-    measure.py VOICE.f5 [--sentences 30] [--nfe 16] [--device cpu] [--report FILE.json]
+    measure.py VOICE.f5 [--only words lengths long speed] [--sentences N] [--nfe 32] [--report FILE.json]
 
-Every test sentence in every prompted voice, spoken by the engine, is heard by Debian's pocketsphinx, and so is flite's
-own recording of the sentence: the recogniser's floor. Words wrong in percent of words said (substituted, missing,
-added); which real speaker the output's mean spectrum is nearest to; and, for the vocoder alone, flite's recordings
-sent through mel and back. Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts.
+words     every test sentence in every prompted voice, heard by Debian's pocketsphinx beside flite's own recording (the
+          recogniser's floor) and that recording sent through mel and vocoder; and which real speaker's mean spectrum
+          the output is nearest to
+lengths   sentences of 3 to 25 words, and long, a text of five: what is missing or repeated
+speed     seconds for about five seconds of speech, at NFE 32 and 7
+scan      (on demand) the first sentences with other steps, guidance and sway
+
+Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts. --keep FOLDER writes what was spoken for
+`words`; --recordings FOLDER hears such files, made elsewhere (on a GPU, say), instead of speaking.
 """
 import argparse
+import contextlib
 import json
-import re
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
 import wave
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,100 +28,29 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from data import TARGET_RATE, resample  # noqa: E402
 from flite import RATE, SPEAKERS, Voice  # noqa: E402
+from hearing import Heard, Score, hear, missing_tools  # noqa: E402
 
-SENTENCES = ROOT / "tests/voice/sentences.txt"
+TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
-EARS = Path("/usr/share/pocketsphinx/model/en-us")
+LEVEL = 0.12  # rms: the corpus has 0.1 to 0.15
+KINDS = ("flite", "vocoder", "ours")
+PARTS = ("words", "lengths", "long", "speed")
+SCAN = [dict(), dict(cfg=1.0), dict(cfg=3.0), dict(nfe=32), dict(nfe=7), dict(sway=None), dict(cfg=0.0)]
 
 
-# ---- hearing
-
-def missing_tools():
-    """What keeps this from running, or None."""
-    if not shutil.which("pocketsphinx_batch"):
-        return "pocketsphinx is not installed"
-    if not (EARS / "en-us").is_dir():
-        return "pocketsphinx-en-us is not installed"
-    try:
-        Voice("slt")
-    except OSError as error:
-        return f"libflite1 is not installed: {error}"
-    return None
+def texts(name):
+    """The lines of tests/voice/NAME.txt, none of which is ever trained on."""
+    return [line for line in (TEXTS / f"{name}.txt").read_text().split("\n") if line]
 
 
-def hear(recordings):
-    """Recordings at 24 kHz -> what the recogniser understands, in lower case. The same recording gives the same
-    answer, whatever is heard before it."""
-    with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
-        for i, x in enumerate(recordings):
-            noise = np.random.default_rng(1)
-            x = np.concatenate([np.zeros(6000), np.asarray(x, float), np.zeros(6000)])
-            x = resample(x, len(x) * 2 // 3)
-            x = x * 0.1 / max(np.sqrt((x ** 2).mean()), 1e-6) + noise.standard_normal(len(x)) * 1e-4
-            (folder / f"{i}.raw").write_bytes((np.clip(x, -1, 1) * 32767).astype("<i2").tobytes())
-        (folder / "list").write_text("".join(f"{i}\n" for i in range(len(recordings))))
-        subprocess.run(["pocketsphinx_batch", "-hmm", EARS / "en-us", "-lm", EARS / "en-us.lm.bin", "-dict",
-                        EARS / "cmudict-en-us.dict", "-ctl", folder / "list", "-cepdir", folder, "-cepext", ".raw",
-                        "-adcin", "yes", "-hyp", folder / "heard", "-logfn", "/dev/null"], check=True,
-                       stdout=subprocess.DEVNULL)
-        lines = (folder / "heard").read_text().split("\n")[:len(recordings)]
-    return [re.sub(r"\([^()]*\)$", "", line).strip().lower() for line in lines]
+# ---- recordings
 
-
-def words(text):
-    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
-
-
-def count_errors(said, heard):
-    """(substituted, missing, added) words of the best alignment."""
-    said, heard = words(said), words(heard)
-    best = [(j, 0, 0, j) for j in range(len(heard) + 1)]
-    for i, word in enumerate(said, 1):
-        row = [(i, 0, i, 0)]
-        for j, other in enumerate(heard, 1):
-            c, s, m, a = best[j - 1]
-            options = [(c, s, m, a) if word == other else (c + 1, s + 1, m, a)]
-            c, s, m, a = best[j]
-            options.append((c + 1, s, m + 1, a))
-            c, s, m, a = row[j - 1]
-            options.append((c + 1, s, m, a + 1))
-            row.append(min(options))
-        best = row
-    return best[-1][1:]
-
-
-@dataclass
-class Score:
-    """Words said and words wrong, over several recordings."""
-
-    said: int = 0
-    substituted: int = 0
-    missing: int = 0
-    added: int = 0
-    lines: list = field(default_factory=list)
-
-    def add(self, text, heard):
-        s, m, a = count_errors(text, heard)
-        self.said += len(words(text))
-        self.substituted, self.missing, self.added = self.substituted + s, self.missing + m, self.added + a
-        self.lines.append((text, heard, s + m + a))
-
-    @property
-    def percent(self):
-        return 100 * (self.substituted + self.missing + self.added) / max(self.said, 1)
-
-    def __str__(self):
-        return (f"{self.percent:5.1f} % of {self.said} words wrong ({self.substituted} substituted, {self.missing} "
-                f"missing, {self.added} added)")
-
-
-# ---- speaking
-
-def flite_says(speaker, text):
-    """flite's plain voice at 24 kHz, as float samples."""
-    samples = Voice(speaker).speak(text).samples / 32768.0
-    return resample(samples, len(samples) * TARGET_RATE // RATE)
+def flite_says(speaker, text, stretch=1.0):
+    """flite's plain voice as the corpus has it: 24 kHz, 16 bits. (flite's 16 kHz leave the upper bands to rounding noise;
+    as float samples they would be empty, and that is a sound the model never met.)"""
+    samples = Voice(speaker).speak(text, stretch).samples / 32768.0
+    samples = resample(samples, len(samples) * TARGET_RATE // RATE)
+    return np.rint(samples * LEVEL / np.sqrt((samples ** 2).mean()) * 32767) / 32767
 
 
 def read_wav(path):
@@ -130,10 +60,48 @@ def read_wav(path):
     return samples if rate == TARGET_RATE else resample(samples, round(len(samples) * TARGET_RATE / rate))
 
 
+def write_wav(path, samples):
+    with wave.open(str(path), "wb") as w:
+        w.setnchannels(1), w.setsampwidth(2), w.setframerate(TARGET_RATE)
+        w.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+
+
 def prompt(speaker):
     """(samples, transcript) of the recording shipped for a speaker."""
     return read_wav(PROMPTS / f"{speaker}.wav"), (PROMPTS / f"{speaker}.txt").read_text().strip()
 
+
+class Mouth(contextlib.ExitStack):
+    """The engine with a prompt of each speaker: says texts and counts its time."""
+
+    def __init__(self, engine, speakers, seed=1, **sample):
+        super().__init__()
+        self.engine, self.seed, self.sample, self.seconds, self.spoken = engine, seed, sample, 0.0, 0.0
+        self.voices = {}
+        for speaker in speakers:
+            samples, transcript = prompt(speaker)
+            self.voices[speaker] = self.enter_context(engine.voice(samples.astype(np.float32), transcript))
+
+    def say(self, speaker, text, number=0):
+        """Samples; the same number, the same noise."""
+        begun = time.time()
+        sample = {k: v for k, v in self.sample.items() if v is not None}
+        if self.sample.get("sway", -1) is None:
+            sample.update(use_sway=0)
+        pieces, _ = self.engine.speak(self.voices[speaker], text, sample=sample, seed=self.seed + number)
+        samples = np.concatenate([p[0] for p in pieces])
+        self.seconds, self.spoken = self.seconds + time.time() - begun, self.spoken + len(samples) / TARGET_RATE
+        print(f"  {speaker} {number + 1}  {time.time() - begun:.1f} s", file=sys.stderr)
+        return samples
+
+
+def heard_as(groups):
+    """{key: [(text, samples)]} -> {key: Score}"""
+    heard = iter(hear([x for pairs in groups.values() for _, x in pairs]))
+    return {key: Score(Heard(text, next(heard)) for text, _ in pairs) for key, pairs in groups.items()}
+
+
+# ---- the parts
 
 def colour(engine, samples):
     """Mean and spread of the log mel over the loud frames, level taken out: what a voice looks like on average."""
@@ -143,92 +111,178 @@ def colour(engine, samples):
     return np.concatenate([mean - mean.mean(), loud.std(axis=0)])
 
 
-def measure(engine, sentences, speakers=SPEAKERS, nfe=16, seed=1, say=lambda text: None, speak=True):
-    """A dict of Scores and counts; without `speak` only of flite and of the vocoder."""
-    real, made, copied, nearest, wrong_voice, seconds, spoken = {}, {}, {}, 0, [], 0.0, 0.0
-    for speaker in speakers:
-        real[speaker] = [flite_says(speaker, text) for text in sentences]
-        copied[speaker] = [engine.vocode(engine.mel(x.astype(np.float32))) for x in real[speaker]]
-    for speaker in speakers if speak else ():
-        samples, transcript = prompt(speaker)
-        made[speaker] = []
-        with engine.voice(samples.astype(np.float32), transcript) as voice:
-            for i, text in enumerate(sentences):
-                begun = time.time()
-                pieces, _ = engine.speak(voice, text, sample=dict(nfe=nfe), seed=seed + i)
-                made[speaker].append(np.concatenate([p[0] for p in pieces]))
-                seconds += time.time() - begun
-                say(f"{speaker} {i + 1}/{len(sentences)}  {time.time() - begun:.1f} s")
-        for i, x in enumerate(made[speaker]):
-            spoken += len(x) / TARGET_RATE
+def wrong_speakers(engine, sentences, real, made):
+    """[(prompted, nearest, sentence)] where the output is nearer to another speaker's recording of the sentence."""
+    wrong = []
+    for speaker, recordings in made.items():
+        for i, x in enumerate(recordings):
             mine = colour(engine, x)
-            distances = {s: float(np.abs(mine - colour(engine, real[s][i])).mean()) for s in speakers}
-            if min(distances, key=distances.get) == speaker:
-                nearest += 1
-            else:
-                wrong_voice.append((speaker, sentences[i]))
-    result = {"nearest": nearest, "of": len(sentences) * len(speakers), "wrong_voice": wrong_voice,
-              "seconds": seconds, "spoken": spoken, "voices": {}}
-    kinds = [("flite", real), ("vocoder", copied), ("ours", made)][:3 if speak else 2]
-    heard = iter(hear([x for _, recordings in kinds for speaker in speakers for x in recordings[speaker]]))
-    result["voices"] = {speaker: {kind: Score() for kind, _ in kinds} for speaker in speakers}
-    for kind, _ in kinds:
-        for speaker in speakers:
-            for text in sentences:
-                result["voices"][speaker][kind].add(text, next(heard))
-    result["made"] = made
+            distance = {s: float(np.abs(mine - colour(engine, real[s][i])).mean()) for s in real}
+            nearest = min(distance, key=distance.get)
+            if nearest != speaker:
+                wrong.append((speaker, nearest, sentences[i]))
+    return wrong
+
+
+def measure_words(engine, sentences, speakers=SPEAKERS, say=None, vocoder=True):
+    """scores: {kind: {speaker: Score}}; wrong_speakers; made: {speaker: [samples]}. say(speaker, text, number): what
+    speaks; without it only flite and the vocoder are measured."""
+    real = {s: [flite_says(s, text) for text in sentences] for s in speakers}
+    spoken = {"flite": real}
+    if vocoder:
+        spoken["vocoder"] = {s: [engine.vocode(engine.mel(x.astype(np.float32))) for x in real[s]] for s in speakers}
+    if say:
+        spoken["ours"] = {s: [say(s, text, i) for i, text in enumerate(sentences)] for s in speakers}
+    scores = heard_as({(kind, s): list(zip(sentences, spoken[kind][s])) for kind in spoken for s in speakers})
+    made = spoken.get("ours", {})
+    return {"scores": {kind: {s: scores[kind, s] for s in speakers} for kind in spoken}, "made": made,
+            "wrong_speakers": wrong_speakers(engine, sentences, real, made)}
+
+
+def total(scores):
+    """One Score of all speakers'."""
+    return Score(line for score in scores.values() for line in score.lines)
+
+
+def measure_long(engine, sentences, mouth, speakers):
+    """Five sentences in two pieces (more than about 20 s do not fit one), and one by one."""
+    pieces = {"two pieces": [" ".join(sentences[:3]), " ".join(sentences[3:])], "one by one": sentences}
+    whole, pause, groups = " ".join(sentences), np.zeros(TARGET_RATE // 4), {}
+    for s in speakers:
+        groups["flite", s] = [(whole, flite_says(s, whole))]
+        for kind, parts in pieces.items():
+            said = [x for i, text in enumerate(parts) for x in (mouth.say(s, text, i), pause)]
+            groups[kind, s] = [(whole, np.concatenate(said))]
+    scores = heard_as(groups)
+    return {kind: {s: scores[kind, s] for s in speakers} for kind in ("flite", *pieces)}
+
+
+def measure_speed(engine, text, speaker, nfes=(32, 7)):
+    """[(nfe, seconds of work, seconds of speech)], the better of two."""
+    rows = []
+    for nfe in nfes:
+        times = []
+        for _ in range(2):
+            with Mouth(engine, [speaker], nfe=nfe) as mouth:
+                mouth.say(speaker, text)
+            times.append((mouth.seconds, mouth.spoken))
+        rows.append((nfe, *min(times)))
+    return rows
+
+
+# ---- reports
+
+def print_table(scores, title):
+    kinds = list(scores)
+    print(f"\n{title}\n| voice | " + " | ".join(kinds) + " |\n" + "|---" * (len(kinds) + 1) + "|")
+    for speaker in scores[kinds[0]]:
+        print(f"| {speaker} | " + " | ".join(f"{scores[k][speaker].percent:.1f} %" for k in kinds) + " |")
+    print("| all | " + " | ".join(f"{total(scores[k]).percent:.1f} %" for k in kinds) + " |")
+    for kind in kinds:
+        print(f"{kind:10} {total(scores[kind])}")
+
+
+def print_lines(scores, everything=False):
+    """What was not heard as it was said."""
+    for speaker, score in scores.items():
+        for line in score.lines:
+            if line.errors and (everything or line.missing or line.repeated):
+                marks = [f"{what}: {' '.join(getattr(line, what))}" for what in ("missing", "repeated")
+                         if getattr(line, what)]
+                print(f"  {speaker} {len(line.text.split()):2} words, {line.errors} wrong  {line.text}  ->  {line.heard}"
+                      + "".join(f"  [{mark}]" for mark in marks))
+
+
+def as_json(value):
+    if isinstance(value, Score):
+        return {"percent": value.percent, **{k: value.count(k) for k in (
+            "said", "wrong", "substituted", "missing", "repeated", "added")}, "lines": [vars(line) for line in value.lines]}
+    if isinstance(value, dict):
+        return {k: as_json(v) for k, v in value.items() if k != "made"}
+    if isinstance(value, (list, tuple)):
+        return [as_json(v) for v in value]
+    return value
+
+
+def from_folder(folder):
+    """What says a sentence when it was recorded already."""
+    return lambda speaker, text, number: read_wav(folder / f"{speaker}-{number:02}.wav")
+
+
+def parse():
+    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    p.add_argument("model")
+    p.add_argument("--only", nargs="+", choices=(*PARTS, "vocoder", "scan"), default=PARTS)
+    p.add_argument("--sentences", type=int, default=1000, help="the first so many")
+    p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
+    p.add_argument("--nfe", type=int, default=32)
+    p.add_argument("--cfg", type=float)
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--precision")
+    p.add_argument("--report", type=Path)
+    p.add_argument("--keep", type=Path, help="a folder for the recordings of `words`")
+    p.add_argument("--recordings", type=Path, help="such a folder, heard instead of speaking")
+    return p.parse_args()
+
+
+def run(engine, o):
+    """The parts asked for; prints as it goes and returns everything."""
+    sentences, result = texts("sentences")[:o.sentences], {}
+    mouth = Mouth(engine, o.voices, o.seed, nfe=o.nfe, cfg=o.cfg)
+    print(f"{o.model}: NFE {o.nfe}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
+    if "words" in o.only or "vocoder" in o.only:
+        say = None if "words" not in o.only else from_folder(o.recordings) if o.recordings else mouth.say
+        words = result["words"] = measure_words(engine, sentences, o.voices, say)
+        print_table(words["scores"], "words wrong")
+        print_lines(words["scores"]["ours" if say else "vocoder"], everything=True)
+        if say:
+            of = len(sentences) * len(o.voices)
+            print(f"nearest to the prompted speaker: {of - len(words['wrong_speakers'])} of {of}")
+            for prompted, nearest, text in words["wrong_speakers"]:
+                print(f"  {prompted} sounds like {nearest}: {text}")
+        if o.keep:
+            o.keep.mkdir(parents=True, exist_ok=True)
+            for speaker, recordings in words["made"].items():
+                for i, x in enumerate(recordings):
+                    write_wav(o.keep / f"{speaker}-{i:02}.wav", x)
+    if "lengths" in o.only:
+        lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False)
+        result["lengths"] = lengths
+        print_table(lengths["scores"], "sentences of 3 to 25 words")
+        for kind in ("flite", "ours"):
+            print(f"missing or repeated, {kind}:")
+            print_lines(lengths["scores"][kind])
+    if "long" in o.only:
+        result["long"] = measure_long(engine, texts("long"), mouth, o.voices)
+        print_table(result["long"], "five sentences")
+        for kind, scores in result["long"].items():
+            print(f"{kind}:")
+            print_lines(scores, everything=True)
+    if "speed" in o.only:
+        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0])
+        print()
+        for nfe, seconds, spoken in result["speed"]:
+            print(f"NFE {nfe}: {seconds:.2f} s for {spoken:.2f} s of speech, RTF {seconds / spoken:.3f}")
+    if "scan" in o.only:
+        print("\nscan: other settings than NFE 16, guidance 2, sway -1")
+        for settings in SCAN:
+            with Mouth(engine, o.voices, o.seed, **{"nfe": 16, **settings}) as other:
+                scores = measure_words(engine, sentences, o.voices, other.say, vocoder=False)["scores"]
+            result.setdefault("scan", []).append([settings, total(scores["ours"])])
+            print(f"  {settings}  {total(scores['ours'])}  (flite {total(scores['flite']).percent:.1f} %)", flush=True)
     return result
 
 
-def total(result, kind):
-    all_of = Score()
-    for scores in result["voices"].values():
-        for text, heard, _ in scores[kind].lines:
-            all_of.add(text, heard)
-    return all_of
-
-
 def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("model")
-    p.add_argument("--sentences", type=int, default=1000, help="the first so many")
-    p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
-    p.add_argument("--nfe", type=int, default=16)
-    p.add_argument("--device", default="cpu")
-    p.add_argument("--precision")
-    p.add_argument("--vocoder-only", action="store_true")
-    p.add_argument("--report", type=Path)
-    p.add_argument("--keep", type=Path, help="a folder for the recordings")
-    options = p.parse_args()
+    options = parse()
     if missing_tools():
         sys.exit(missing_tools())
     import f5lib
-    sentences = [line for line in SENTENCES.read_text().split("\n") if line][:options.sentences]
-    with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2048) as engine:
-        result = measure(engine, sentences, options.voices, options.nfe, speak=not options.vocoder_only,
-                         say=lambda text: print("  " + text, file=sys.stderr))
-    kinds = ("flite", "vocoder") if options.vocoder_only else ("flite", "vocoder", "ours")
-    for speaker, scores in result["voices"].items():
-        for kind, score in scores.items():
-            print(f"{speaker}  {kind:8} {score}")
-        for text, heard, errors in scores[kinds[-1]].lines:
-            if errors:
-                print(f"      {errors}  {text}  ->  {heard}")
-    for kind in kinds:
-        print(f"all  {kind:8} {total(result, kind)}")
-    if not options.vocoder_only:
-        print(f"nearest to the prompted speaker: {result['nearest']} of {result['of']}")
-        print(f"{result['seconds']:.0f} s for {result['spoken']:.0f} s of speech at NFE {options.nfe}")
-    if options.keep:
-        options.keep.mkdir(parents=True, exist_ok=True)
-        for speaker, recordings in result["made"].items():
-            for i, x in enumerate(recordings):
-                with wave.open(str(options.keep / f"{speaker}-{i:02}.wav"), "wb") as w:
-                    w.setnchannels(1), w.setsampwidth(2), w.setframerate(TARGET_RATE)
-                    w.writeframes((np.clip(x, -1, 1) * 32767).astype("<i2").tobytes())
+    with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine:
+        result = run(engine, options)
     if options.report:
-        options.report.write_text(json.dumps({s: {k: vars(v) for k, v in scores.items()}
-                                              for s, scores in result["voices"].items()}, indent=1))
+        options.report.write_text(json.dumps(as_json(result), indent=1))
 
 
 if __name__ == "__main__":
