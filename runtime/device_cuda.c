@@ -10,9 +10,9 @@
 
 #include "cuda_ops.h"
 
-/* An evaluation of B sequences of 500 frames takes 0.49 + 1.04 B ms (H200), so four together are 1.3 times as quick as one
- * by one, and more company gains little; requests of 10 s (1406 frames) fill the GPU alone: 92.5 audio-seconds a second
- * one by one, 90.2 packed by fours. f5bench.py load --batch-frames compares. */
+/* An evaluation of B sequences of 500 frames takes 0.49 + 1.04 B ms (H200), so four together are 1.3 times as quick as
+ * one by one, and more company gains little; requests of 10 s (1406 frames) fill the GPU alone: 92.5 audio-seconds a
+ * second one by one, 90.2 packed by fours. f5bench.py load --batch-frames compares. */
 #define BATCH_FRAMES 2048
 
 #define GRAPHS 32 /* kept at once; the one unused for longest makes room */

@@ -413,6 +413,7 @@ __device__ __forceinline__ void multiply(const attention_device &d, int group, u
         g.q = descriptor_low(queries);
         g.attend_keys(length);
         g.store(t);
+        __syncwarp(); // all lanes have read the item
         if (lane == 0) barrier_arrive(&b->queries_empty[queries_at.stage]);
         queries_at.next();
     }

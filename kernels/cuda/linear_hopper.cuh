@@ -389,6 +389,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) {
         tensor_map_prefetch(&maps.x);
         tensor_map_prefetch(&maps.w);
+        if (epilogue == LINEAR_RESIDUAL) tensor_map_prefetch(&maps.addend);
         for (int stage = 0; stage < stages_for(columns); stage++) {
             barrier_init(&b.full[stage], 1);
             barrier_init(&b.empty[stage], kGroups * 4); // one arrival of each warp that reads the stage
@@ -443,7 +444,7 @@ f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps
  * RESIDUAL and T otherwise. */
 template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
     const linear_plan plan = linear_choose(rows, a->out, c->sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
-    tensor_maps maps;
+    tensor_maps maps = {};
     if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
                        a->in);

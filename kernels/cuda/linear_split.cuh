@@ -3,9 +3,11 @@
  * Of every row, 32 elements at a time are scaled by a power of two, so that the largest lies in [2^14, 2^15), and split
  * in two F16, v = high + low, which hold 23 of an F32's 24 bits. Then
  *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        what is left out is 2^-24 of a product
- * and the sum of 32 goes back by both scales as it is added to the F32 total: an F32 product's error and range at the
- * price of three of the matrix unit's. That unit cuts what it adds off, always towards zero, which is one more reason
- * to give it sums of 32 only. (TF32 needs no scales, but the unit takes twice as long for it.)
+ * and the sum of 32 goes back by both scales as it is added to the F32 total: an F32 product's error at the price of
+ * three of the matrix unit's. Beside it comes an error of 2^-39 of the largest |x| times the largest |w| of the 32,
+ * which shows where neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes
+ * NaN. That unit cuts what it adds off, always towards zero, which is one more reason to give it sums of 32 only. (TF32
+ * needs no scales, but the unit takes twice as long for it.)
  *
  * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 us; on the F32
  * units (67 TFLOP/s) 22 us.

@@ -1,5 +1,5 @@
-"""linear_cuda against fp64 PyTorch: every type and epilogue, the shapes of Small, Base and Vocos, odd row counts; by
-Hopper's own kernel and by cuBLASLt."""
+"""linear_cuda against fp64 PyTorch: every type and epilogue, the shapes of Small, Base and Vocos, odd row counts; by our
+own kernels (Hopper's, split F32, few outputs) and by cuBLASLt."""
 import math
 
 import pytest
@@ -98,9 +98,11 @@ def test_against_fp64(gpu, path, seed, shape, dtype):
 @pytest.mark.parametrize("gate", [True, False], ids=["gate", "plain"])
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
 def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
-    problem = Problem(seed, 1877, 1024, 1024, dtype, "residual")
-    y = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True, in_place=True)
-    check("linear", f"{NAMES[dtype]} residual in place", y, problem.truth("RESIDUAL", bias, gate), BARS[dtype])
+    for rows in (4124, 2812, 1877):  # tiles of all widths
+        problem = Problem(seed, rows, 1024, 1024, dtype, "residual")
+        y = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True, in_place=True).clone()
+        check("linear", f"{NAMES[dtype]} residual in place", y, problem.truth("RESIDUAL", bias, gate), BARS[dtype])
+        assert same_bits(y, problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True)), f"{rows} rows in place"
     for epilogue in EPILOGUES:
         y = problem.run(gpu, epilogue, bias=bias, gate=gate)
         check("linear", f"{NAMES[dtype]} {epilogue} bias {bias}", y, problem.truth(epilogue, bias, gate), BARS[dtype])
@@ -226,6 +228,8 @@ def test_one_graph_rotates_any_composition(gpu, path, seed, dtype):
                          ids=lambda s: f"{s[0]}to{s[1]}")
 def test_few_outputs(gpu, seed, shape, dtype):
     for rows in (1, 7, 8, 17, 63, 2111, 2113, 3167, 3169, 4124):
+        if rows * shape[1] < 7:
+            continue  # of so few values all may come out near 0, where no relative error is small
         problem = Problem(seed, rows, *shape, dtype, "narrow")
         problem.x, problem.w = among_nan(problem.x), among_nan(problem.w)
         for bias in (True, False):
@@ -246,10 +250,13 @@ def test_split_at_its_edges(gpu, seed, shape):
         problem.x = among_nan(problem.x * scale)
         problem.w, problem.addend = among_nan(problem.w), problem.addend * scale
         problem.bias = torch.zeros_like(problem.bias)
-        for epilogue in EPILOGUES:
+        # of a few outputs all may end where an activation is nearly 0 and no relative error is small
+        for epilogue in EPILOGUES if shape[1] > 2 else ("NONE", "RESIDUAL"):
             y = problem.run(gpu, epilogue)
             check("linear", f"fp32 {rows} x {shape[0]} -> {shape[1]} {epilogue}", y, problem.truth(epilogue),
                   BARS[problem.dtype])
+        if shape[1] <= 2:
+            continue
         y, want = problem.run(gpu, "RESIDUAL"), problem.truth("RESIDUAL")
         worst = float(((y.double() - want).norm(dim=1) / want.norm(dim=1)).max())
         assert worst < 1e-5, f"a row of {rows} is off by {worst:.1e}"
