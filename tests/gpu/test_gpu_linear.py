@@ -102,7 +102,7 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
         problem = Problem(seed, rows, 1024, 1024, dtype, "residual")
         y = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True, in_place=True).clone()
         check("linear", f"{NAMES[dtype]} residual in place", y, problem.truth("RESIDUAL", bias, gate), BARS[dtype])
-        if path == "hopper":  # cuBLASLt sums in another order where C is not D
+        if path == "hopper":  # cuBLASLt may take another algorithm where C is not D (seen with a bias and no gate)
             apart = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True)
             assert same_bits(y, apart), f"{rows} rows in place"
     for epilogue in EPILOGUES:
