@@ -12,9 +12,10 @@ PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 
 PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
 PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-dev libyaml-dev \
-                 libpng-dev python3 python3-numpy
+                 libpng-dev
+DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
-TEST_PACKAGES := libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml libflite1 \
+TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml libflite1 \
                  pocketsphinx pocketsphinx-en-us
 
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
@@ -94,7 +95,7 @@ define install_packages
 endef
 
 demo-packages:
-	$(call install_packages,$(PACKAGES))
+	$(call install_packages,$(PACKAGES) $(if $(DEMO_ARCH),$(DEMO_PACKAGES)))
 
 test-packages:
 	$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))

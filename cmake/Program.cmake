@@ -19,9 +19,14 @@ if(F5_PROGRAM_FOUND)
     file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices)
     cmake_path(ABSOLUTE_PATH f5_from_program BASE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} NORMALIZE
                OUTPUT_VARIABLE f5_beside_program)
-    cmake_path(GET f5_beside_program PARENT_PATH f5_beside_program_parent)
-    file(MAKE_DIRECTORY ${f5_beside_program_parent})
-    file(CREATE_LINK ${CMAKE_SOURCE_DIR}/weights/voices ${f5_beside_program} SYMBOLIC)
+    cmake_path(IS_PREFIX CMAKE_BINARY_DIR ${f5_beside_program} NORMALIZE f5_beside_is_ours)
+    if(f5_beside_is_ours)
+        cmake_path(GET f5_beside_program PARENT_PATH f5_beside_program_parent)
+        file(MAKE_DIRECTORY ${f5_beside_program_parent})
+        file(CREATE_LINK ${CMAKE_SOURCE_DIR}/weights/voices ${f5_beside_program} SYMBOLIC)
+    else()
+        message(STATUS "shipped voice: found by the installed program only (its folder would lie outside of the build)")
+    endif()
     target_compile_definitions(f5tts PRIVATE F5_VOICES_FROM_PROGRAM="${f5_from_program}"
                                F5_VOICES_INSTALLED="${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices")
     install(DIRECTORY weights/voices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/voices

@@ -376,8 +376,10 @@ int cmd_infer(int argc, char **argv) {
         return cli_usage_error(&command, "--ref_text: the words of which recording? give --ref_audio too");
     if (!o.voice) o.voice = SHIPPED_VOICE;
     if (strspn(o.voice, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o.voice))
-        return cli_usage_error(&command, "--voice %s: a name is wanted, as slt; for a file there is --ref_audio",
-                               o.voice);
+        return cli_usage_error(
+            &command,
+            "--voice %s: a name of lower-case letters, digits and _ is wanted, as slt; for a file there is --ref_audio",
+            o.voice);
     if (o.ref_audio && (!o.ref_text || chunk_is_blank(o.ref_text, strlen(o.ref_text))))
         return cli_usage_error(&command, "--ref_text is required: transcription is not built in, give the words that "
                                          "the recording says");

@@ -177,7 +177,8 @@ static void print_json(const description *d, bool tensors) {
     model_config_write(&d->config, config);
     printf("{\"file\":");
     print_json_string(d->path, strlen(d->path));
-    printf(",\"backbone\":\"DiT\",\"precision\":\"%s\",\"config\":%s,\"first_tokens\":[", d->precision, config);
+    printf(",\"backbone\":\"DiT\",\"precision\":\"%s\",\"vocoder_precision\":\"%s\",\"config\":%s,\"first_tokens\":[",
+           d->precision, d->vocoder_precision, config);
     for (int32_t i = 0; i < d->vocab.size && i < SHOWN; i++) {
         if (i) putchar(',');
         print_json_string(d->vocab.token[i], d->vocab.length[i]);

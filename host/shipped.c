@@ -19,13 +19,13 @@ static void program_folder(char folder[PATH_MAX]) {
 f5_status shipped_file(const char *stem, const char *ending, char **path, f5_error *error) {
     char program[PATH_MAX], place[2][2 * PATH_MAX];
     program_folder(program);
-    snprintf(place[0], sizeof place[0], "%s" F5_VOICES_FROM_PROGRAM "/%s%s", program, stem, ending);
-    snprintf(place[1], sizeof place[1], F5_VOICES_INSTALLED "/%s%s", stem, ending);
+    snprintf(place[0], sizeof place[0], "%s%s/%s%s", program, F5_VOICES_FROM_PROGRAM, stem, ending);
+    snprintf(place[1], sizeof place[1], "%s/%s%s", F5_VOICES_INSTALLED, stem, ending);
     for (int i = *program ? 0 : 1; i < 2; i++) {
-        if (access(place[i], R_OK) != 0) continue;
+        if (access(place[i], F_OK) != 0) continue;
         *path = realpath(place[i], NULL);
         return *path ? F5_OK : f5_fail(error, F5_E_IO, "%.400s: cannot be resolved", place[i]);
     }
     return f5_fail(error, F5_E_IO, "%s%s does not lie beside the program: looked for %.180s and %.180s", stem, ending,
-                   *program ? place[0] : "nothing", place[1]);
+                   place[1], *program ? place[0] : "nothing");
 }

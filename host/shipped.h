@@ -9,7 +9,7 @@
 #define SHIPPED_MODEL "flite.f5"
 #define SHIPPED_VOICE "slt"
 
-/* *path receives the path of the shipped file stem + ending, to be freed. F5_E_IO names every place looked at. */
+/* *path receives the path of the shipped file stem + ending, to be freed. F5_E_IO names the places looked at. */
 f5_status shipped_file(const char *stem, const char *ending, char **path, f5_error *error);
 
 #endif

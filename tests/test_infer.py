@@ -205,7 +205,7 @@ def test_a_failure_keeps_the_old_file(case):
 USAGE = {
     "two recordings": (["--voice", "slt", "-r", "a.wav"], "--ref_audio and --voice: both name the recording"),
     "words of nothing": (["-s", "Words."], "--ref_text: the words of which recording?"),
-    "voice is a file": (["--voice", "../slt"], "--voice ../slt: a name is wanted"),
+    "voice is a file": (["--voice", "../slt"], "--voice ../slt: a name of lower-case letters, digits and _ is wanted"),
     "no transcript": (["-m", "m.f5", "-r", "a.wav"], "transcription is not built in"),
     "blank transcript": (["-m", "m.f5", "-r", "a.wav", "-s", " "], "transcription is not built in"),
     "unknown": (["--loudness", "3"], "unknown option '--loudness'"),

@@ -164,8 +164,10 @@ def _work(job):
 
 
 def held_out_sentences():
-    folder = Path(__file__).resolve().parents[2] / "tests/voice"
-    return [line for path in sorted(folder.glob("*.txt")) for line in path.read_text().split("\n") if line]
+    """What the voice is tested with, and what its recordings say."""
+    root = Path(__file__).resolve().parents[2]
+    paths = sorted([*root.glob("tests/voice/*.txt"), *root.glob("weights/voices/*.txt")])
+    return [line for path in paths for line in path.read_text().split("\n") if line]
 
 
 def main():

@@ -18,6 +18,13 @@ import random_checkpoint as formats  # noqa: E402
 from dit import ARCH, VOCAB  # noqa: E402
 
 
+def silence_nyquist(vocoder):
+    """The vocoder's bin at 12 kHz gives nothing. No mel band reaches it, so that training leaves noise there."""
+    weight, bias = vocoder["head.out.weight"], vocoder["head.out.bias"]
+    row = len(bias) // 2 - 1
+    weight[row], bias[row] = 0, -20  # the logarithm of a magnitude
+
+
 def load(ema, vocos):
     """(acoustic, vocoder) name -> float32 array; ema: one half, ema-0.npz, its other half lies beside it."""
     model = {}
@@ -30,6 +37,7 @@ def load(ema, vocos):
         for name, values in tensors.items():
             if not np.isfinite(values).all():
                 raise ValueError(f"{name} holds numbers that are not finite: the training blew up")
+    silence_nyquist(vocoder)
     return model, vocoder
 
 

@@ -33,7 +33,6 @@ from hearing import Heard, Score, hear, missing_tools  # noqa: E402
 TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
 LEVEL = 0.12  # rms: the corpus has 0.1 to 0.15
-KINDS = ("flite", "vocoder", "ours")
 PARTS = ("words", "lengths", "long", "speed")
 SCAN = [dict(), dict(cfg=1.0), dict(cfg=3.0), dict(nfe=32), dict(nfe=7), dict(sway=None), dict(cfg=0.0)]
 
