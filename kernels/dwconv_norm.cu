@@ -38,6 +38,7 @@ static __device__ __forceinline__ void block_sums(float (&sums)[kTile], float (*
 template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_norm_tile_of_rows(dwconv_tensors a, T *y) {
     __shared__ float partial[2][kMostThreads / 32][kTile];
     const int first = blockIdx.x * kTile, d = 4 * threadIdx.x;
+    let_next_start();
 
     int seq[kTile + 2 * kReach];
 #pragma unroll
@@ -52,6 +53,7 @@ template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_nor
     for (int k = 0; k < DWCONV_TAPS; k++) load_vec(w[k], a.w + (size_t)k * a.dim + d);
 #pragma unroll
     for (int i = 0; i < kTile; i++) load_vec(c[i], a.bias + d);
+    wait_for_previous();
 #pragma unroll
     for (int t = 0; t < kTile + 2 * kReach; t++) {
         float x[4] = {};
@@ -134,9 +136,9 @@ extern "C" f5_status dwconv_norm_cuda(cuda_context *c, const dwconv_norm_args *a
         using T = decltype(zero);
         T *y = static_cast<T *>(a->y);
         if (a->dim % 128 == 0 && a->dim <= 4 * kMostThreads)
-            dwconv_norm_tile_of_rows<<<ceil_div(rows, kTile), a->dim / 4, 0, c->stream>>>(tensors, y);
-        else
-            dwconv_norm_row_any<<<rows, 128, 0, c->stream>>>(tensors, y);
+            return cuda_launch_early(c, "dwconv_norm", dwconv_norm_tile_of_rows<T>, dim3(ceil_div(rows, kTile)),
+                                     a->dim / 4, 0, tensors, y);
+        dwconv_norm_row_any<<<rows, 128, 0, c->stream>>>(tensors, y);
         return cuda_launched(c, "dwconv_norm");
     });
 }

@@ -1,5 +1,5 @@
-/* linear.cu — the matrix product: on Hopper and for rows of a mel frame's width by kernels of our own, elsewhere and
- * for the rest by cuBLASLt, whose epilogues are completed by one pass over an F32 product.
+/* linear.cu — the matrix product: by kernels of our own on Hopper, for F32 operands and for few outputs; by cuBLASLt,
+ * whose epilogues are completed by one pass over an F32 product, elsewhere and for the rest.
  *
  * Floor: 2·rows·in·out FLOP. 2812 rows, 1024 -> 3072: 17.7 GFLOP, 23 µs at 775 TFLOP/s.
  *
@@ -9,17 +9,18 @@
  *   ROPE, 16-bit y                    likewise
  *   RESIDUAL of F32 without bias and  cuda/linear_short.cuh, y_rounded included: the model's input
  *     gate, in <= 104
- *   NONE                              cuBLASLt, bias in its epilogue
- *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
- *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
- *   ROPE                              cuBLASLt, bias in its epilogue; rotate_rows turns q and k in place
- *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit) and
- *                                     finish_rows: 12 to 16 bytes an element, most of them from L2
+ *   any, F32 x and w, in a multiple   cuda/linear_split.cuh, on devices where that is faster: Vocos; not if the
+ * portable of 4, out of 2                  path is forced NONE, F32 y, 16-bit x and w, in a cuda/linear_narrow.cuh: the
+ * velocity multiple of 256, out <= 112 NONE                              cuBLASLt, bias in its epilogue GELU_TANH,
+ * 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough) RESIDUAL without
+ * gate, F32        cuBLASLt with C = addend, beta = 1 ROPE                              cuBLASLt, bias in its epilogue;
+ * rotate_rows turns q and k in place the rest                          cuBLASLt into F32 (y itself or the workspace, as
+ * many rows at a time as fit) and finish_rows: 12 to 16 bytes an element, most of them from L2
  *
  * cuBLASLt is column-major: y^T [out,rows] = (w^T)^T [out,in] . x^T [in,rows], so w is its A (transposed), x its B.
  *
  * The same bits every time: split-K and its reductions are excluded, so each element is one sum in one fixed order.
- * The same bits for a row in any bucket: the Hopper kernel sums alike in every tile; a product by cuBLASLt over a pack
+ * The same bits for a row in any bucket: our kernels sum alike in every tile; a product by cuBLASLt over a pack
  * uses the algorithm that its heuristics give for context.plan_rows rows, whatever the bucket, and tile and order along
  * `in` are the algorithm's, not the row count's. */
 #include <cublasLt.h>
@@ -27,7 +28,9 @@
 
 #include "cuda/launch.cuh"
 #include "cuda/linear_hopper.cuh"
+#include "cuda/linear_narrow.cuh"
 #include "cuda/linear_short.cuh"
+#include "cuda/linear_split.cuh"
 #include "cuda/rope.cuh"
 
 namespace {
@@ -158,15 +161,6 @@ struct finish_args {
     int32_t out;
 };
 
-template <linear_epilogue epilogue> __device__ __forceinline__ float finish(float a, float gate, float addend) {
-    if (epilogue == LINEAR_SILU) return a / (1.0f + __expf(-a));
-    if (epilogue == LINEAR_GELU_TANH)
-        return 0.5f * a * (1.0f + tanhf(0.7978845608028654f * (a + 0.044715f * a * a * a)));
-    if (epilogue == LINEAR_GELU_ERF) return 0.5f * a * (1.0f + erff(a * 0.7071067811865476f));
-    if (epilogue == LINEAR_RESIDUAL) return fmaf(gate, a, addend);
-    return a;
-}
-
 /* A thread finishes `width` neighbours of a row: 8 by 16-byte accesses, or 1 where out is not a multiple of 8. */
 template <typename T, linear_epilogue epilogue, int width>
 __global__ void __launch_bounds__(256) finish_rows(finish_args f, T *y) {
@@ -193,7 +187,7 @@ __global__ void __launch_bounds__(256) finish_rows(finish_args f, T *y) {
             }
         }
 #pragma unroll
-        for (int i = 0; i < width; i++) v[i] = finish<epilogue>(v[i] + bias[i], gate[i], addend[i]);
+        for (int i = 0; i < width; i++) v[i] = linear_finish<epilogue>(v[i] + bias[i], gate[i], addend[i]);
         if constexpr (width == 8)
             store8(y + g * 8, v);
         else
@@ -202,7 +196,7 @@ __global__ void __launch_bounds__(256) finish_rows(finish_args f, T *y) {
 }
 
 template <typename T, linear_epilogue epilogue>
-void finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
+f5_status finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
     const bool wide = f.out % 8 == 0 && ((uintptr_t)f.bias | (uintptr_t)f.gate | (uintptr_t)f.addend) % 16 == 0;
     f.groups = int64_t{rows} * f.out / (wide ? 8 : 1);
     const unsigned int blocks = grid_for(c, f.groups, 256);
@@ -210,27 +204,6 @@ void finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
         finish_rows<T, epilogue, 8><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
     else
         finish_rows<T, epilogue, 1><<<blocks, 256, 0, c->stream>>>(f, static_cast<T *>(y));
-}
-
-template <typename T> f5_status finish_for(cuda_context *c, linear_epilogue e, finish_args f, int32_t rows, void *y) {
-    switch (e) {
-    case LINEAR_ROPE: /* rotate_rows */
-    case LINEAR_NONE:
-        finish_launch<T, LINEAR_NONE>(c, f, rows, y);
-        break;
-    case LINEAR_SILU:
-        finish_launch<T, LINEAR_SILU>(c, f, rows, y);
-        break;
-    case LINEAR_GELU_TANH:
-        finish_launch<T, LINEAR_GELU_TANH>(c, f, rows, y);
-        break;
-    case LINEAR_GELU_ERF:
-        finish_launch<T, LINEAR_GELU_ERF>(c, f, rows, y);
-        break;
-    case LINEAR_RESIDUAL:
-        finish_launch<T, LINEAR_RESIDUAL>(c, f, rows, y);
-        break;
-    }
     return cuda_launched(c, "linear");
 }
 
@@ -292,8 +265,10 @@ f5_status linear_finished(cuda_context *c, const linear_args *a, product p, bool
         finish_args f = {};
         f.product = made, f.bias = a->bias, f.gate = a->gate, f.out = a->out;
         f.addend = a->addend ? a->addend + first : nullptr;
-        F5_TRY(for_dtype(c, "linear", y_f32 ? F5_F32 : a->type,
-                         [&](auto zero) { return finish_for<decltype(zero)>(c, a->epilogue, f, p.rows, y); }));
+        F5_TRY(for_dtype(c, "linear", y_f32 ? F5_F32 : a->type, [&](auto zero) {
+            using T = decltype(zero);
+            return for_epilogue(a->epilogue, [&](auto one) { return finish_launch<T, one.value>(c, f, p.rows, y); });
+        }));
     }
     return F5_OK;
 }
@@ -372,6 +347,36 @@ f5_status linear_of_short_rows(cuda_context *c, const linear_args *a, int32_t ro
                      [&](auto zero) { return linear_short::run<decltype(zero)>(c, s); });
 }
 
+/* ---- F32 operands; by shape, types and device */
+
+/* Three products of the matrix unit for one of F32 pay where it is many times as fast as the F32 units: on sm_80, 90
+ * and 100, not on sm_86, 89 and 120. */
+bool has_split_kernel(const cuda_context *c, const linear_args *a) {
+    return a->type == F5_F32 && a->in % 4 == 0 && a->out % 2 == 0 && (uintptr_t)a->addend % 8 == 0 && c->sm % 10 == 0 &&
+           c->sm <= 100 && !c->force_portable;
+}
+
+f5_status linear_by_split(cuda_context *c, const linear_args *a, int32_t rows) {
+    linear_split::args s = {};
+    s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.bias = a->bias;
+    s.gate = a->gate, s.addend = a->addend, s.y = static_cast<float *>(a->y);
+    s.rows = rows, s.in = a->in, s.out = a->out;
+    F5_TRY(linear_split::run(c, a->epilogue, s));
+    return a->epilogue == LINEAR_ROPE ? linear_rotate(c, a, rows) : F5_OK;
+}
+
+/* ---- few outputs; by shape and types too */
+
+bool has_narrow_kernel(const linear_args *a) {
+    return (a->type == F5_F16 || a->type == F5_BF16) && a->y_f32 && a->epilogue == LINEAR_NONE &&
+           a->in % linear_narrow::kInMultiple == 0 && a->out <= linear_narrow::kMostOut;
+}
+
+f5_status linear_of_few_outputs(cuda_context *c, const linear_args *a, int32_t rows) {
+    const linear_narrow::args n = {a->x, a->w, a->bias, static_cast<float *>(a->y), rows, a->in, a->out};
+    return a->type == F5_F16 ? linear_narrow::run<__half>(c, n) : linear_narrow::run<__nv_bfloat16>(c, n);
+}
+
 /* ---- the rest */
 
 f5_status linear_by_blas(cuda_context *c, const linear_args *a, int32_t rows, bool y_f32) {
@@ -419,6 +424,10 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     if (has_short_kernel(a)) return linear_of_short_rows(c, a, rows);
     if (has_hopper_kernel(c, a))
         F5_TRY(linear_by_hopper(c, a, rows));
+    else if (has_split_kernel(c, a))
+        F5_TRY(linear_by_split(c, a, rows));
+    else if (has_narrow_kernel(a))
+        F5_TRY(linear_of_few_outputs(c, a, rows));
     else
         F5_TRY(linear_by_blas(c, a, rows, y_f32));
     if (!a->y_rounded) return F5_OK;

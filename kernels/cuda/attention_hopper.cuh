@@ -7,7 +7,8 @@
  *
  * Within a group the product of one tile overlaps the softmax of the next; among groups a ring of named barriers hands
  * the turn to issue products round. Blocks stay for the whole launch and take tiles of queries in turn, those of one
- * head side by side so that they share keys in L2; the queries of the next tile arrive while this one is multiplied.
+ * head side by side so that they share keys in L2; the queries of the next tile arrive while this one is multiplied,
+ * and with them which tile it is, so that only the producer, who is ahead, ever reads the pack.
  *
  * Two things that the compiler must be led to; look for them in the SASS. wgmma_wait<0> for O stands behind a branch
  * that the softmax decides: nothing else keeps ptxas from moving the wait up in front of the softmax, which uses none
@@ -25,6 +26,7 @@
 #include <cuda.h>
 
 #include "attention_rows.cuh"
+#include "attention_softmax.cuh"
 #include "wgmma.cuh"
 
 namespace attention_hopper {
@@ -34,9 +36,9 @@ constexpr int kKeyStages = 3, kQueryStages = 2;
 constexpr int kBoxBytes = kBoxRows * 128, kKeyTileBytes = kKeys * 128, kQueryTileBytes = kGroupQueries * 128;
 static_assert(kKeyTileBytes == 2 * kBoxBytes && kQueryTileBytes == kBoxBytes, "boxes to a tile");
 
-/* The maximum that weights are relative to is raised only when they could pass 2^kSlack. Mathematically the same, since
- * the sum is relative to it too; far from the limits of F32 sums and 16-bit weights; and most tiles leave O alone. */
-constexpr float kSlack = 8.0f;
+/* Of a thread's 64 scores of a tile, those that become weights before it waits for the output, whose operands the
+ * packed weights overwrite. The rest come after, so that packing and adding up fall between exponentials. */
+constexpr int kWeighedBefore = 16;
 
 constexpr int threads_for(int groups) {
     return (groups + 1) * 128;
@@ -62,7 +64,13 @@ struct tensor_maps {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+/* A tile of queries, handed from the producer to the groups. */
+struct work_item {
+    int head, begin, length, first; /* the sequence's first row and rows; the tile's first row in it */
+};
+
 struct barriers {
+    work_item items[kQueryStages]; /* whose queries these are; length 0: no more */
     uint64_t queries_full[kQueryStages], queries_empty[kQueryStages];
     uint64_t keys_full[kKeyStages], keys_empty[kKeyStages];
     uint64_t values_full[kKeyStages], values_empty[kKeyStages];
@@ -84,10 +92,6 @@ __device__ __forceinline__ int turn_barrier(int group) {
 }
 
 /* ---- work: tiles of `groups` times 64 queries of one head; block b takes b, b + blocks, ... */
-
-struct work_item {
-    int head, begin, length, first; /* the sequence's first row and rows; the tile's first row in it */
-};
 
 template <int groups> struct work_list {
     int per_head, count;
@@ -119,10 +123,10 @@ __device__ __forceinline__ void copy_tile(unsigned char *tile, const CUtensorMap
 }
 
 template <int groups>
-__device__ __forceinline__ void feed(const attention_device &d, const tensor_maps &maps, unsigned char *query_tiles,
-                                     unsigned char *key_tiles, unsigned char *value_tiles, barriers *b) {
+__device__ __forceinline__ void feed(const attention_device &d, const work_list<groups> &list, const tensor_maps &maps,
+                                     unsigned char *query_tiles, unsigned char *key_tiles, unsigned char *value_tiles,
+                                     barriers *b) {
     const int lane = threadIdx.x % 32;
-    const work_list<groups> list(d);
     ring<kQueryStages> queries_at;
     ring<kKeyStages> at;
     uint32_t tail_parity = 0;
@@ -137,6 +141,7 @@ __device__ __forceinline__ void feed(const attention_device &d, const tensor_map
         if (lane == 0) {
             unsigned char *tiles = query_tiles + queries_at.stage * groups * kQueryTileBytes;
             uint64_t *full = &b->queries_full[queries_at.stage];
+            b->items[queries_at.stage] = t;
             barrier_expect(full, groups * kQueryTileBytes);
 #pragma unroll
             for (int g = 0; g < groups; g++)
@@ -170,45 +175,15 @@ __device__ __forceinline__ void feed(const attention_device &d, const tensor_map
             }
         }
     }
+    barrier_wait(&b->queries_empty[queries_at.stage], queries_at.parity ^ 1);
+    if (lane == 0) {
+        b->items[queries_at.stage].length = 0;
+        barrier_arrive(&b->queries_full[queries_at.stage]);
+    }
 }
 
 /* ---- a group: 128 threads, 64 queries. A thread holds rows r, r + 8 of its warp's 16, r = lane/4: two columns of
  * every eight, 2·(lane%4) and the next. */
-
-struct softmax_state {
-    float top[2], sum[2], shrink[2];
-};
-
-/* scores [64,width], of which the first `live` columns count, become weights; the state moves on; shrink is what the
- * output so far must be multiplied by. */
-template <int width> __device__ __forceinline__ void soften(float (&s)[width / 2], softmax_state &state, int live) {
-    if (live < width) {
-        const int column = threadIdx.x % 4 * 2;
-#pragma unroll
-        for (int i = 0; i < width / 2; i++)
-            if (i / 4 * 8 + i % 2 + column >= live) s[i] = -INFINITY;
-    }
-#pragma unroll
-    for (int r = 0; r < 2; r++) {
-        float highest = fmaxf(s[2 * r], s[2 * r + 1]);
-#pragma unroll
-        for (int i = 4; i < width / 2; i += 4) highest = fmaxf(highest, fmaxf(s[i + 2 * r], s[i + 2 * r + 1]));
-        highest = lanes_max<4>(highest);
-        const float was = state.top[r];
-        if (highest > was + kSlack / kScoreScale) state.top[r] = highest;
-        const float shift = state.top[r] * kScoreScale;
-        state.shrink[r] = ex2((was - state.top[r]) * kScoreScale);
-        float added[2] = {};
-#pragma unroll
-        for (int i = 0; i < width / 2; i += 4)
-#pragma unroll
-            for (int j = 0; j < 2; j++) {
-                s[i + 2 * r + j] = ex2(fmaf(s[i + 2 * r + j], kScoreScale, -shift));
-                added[j] += s[i + 2 * r + j];
-            }
-        state.sum[r] = fmaf(state.sum[r], state.shrink[r], added[0] + added[1]);
-    }
-}
 
 /* Issues S = Q K^T, [64,width] over 64. q, k: lower words of tile descriptors; v alike. */
 template <typename T, int width>
@@ -293,7 +268,8 @@ template <typename T, int groups> struct group_state {
         wgmma_wait<0>();
         wgmma_hold(s);
         release_keys();
-        soften<kKeys>(s, state, live);
+        raise_top<kKeys>(s, state, live);
+        weigh<0, kKeys / 2>(s, state);
         pack_weights<kKeys>(s);
     }
 
@@ -312,7 +288,8 @@ template <typename T, int groups> struct group_state {
         wgmma_wait<1>();
         wgmma_hold(s);
         release_keys();
-        soften<width>(s, state, live);
+        raise_top<width>(s, state, live);
+        weigh<0, kWeighedBefore>(s, state);
 
         // the output: shrunk where a maximum rose (by 1, exactly, in the rows of the warp where none did)
         if (__any_sync(0xffffffffu, state.shrink[0] != 1.0f || state.shrink[1] != 1.0f)) {
@@ -324,6 +301,7 @@ template <typename T, int groups> struct group_state {
         wgmma_wait<0>();
         wgmma_hold(o);
         release_values();
+        weigh<kWeighedBefore, width / 2>(s, state);
         pack_weights<width>(s);
     }
 
@@ -421,21 +399,23 @@ __device__ __forceinline__ void multiply(const attention_device &d, int group, u
                                          const unsigned char *key_tiles, const unsigned char *value_tiles,
                                          barriers *b) {
     const int lane = threadIdx.x % 32;
-    const work_list<groups> list(d);
     ring<kQueryStages> queries_at;
     group_state<T, groups> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
     if (group == groups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
 
-    for (int work = blockIdx.x; work < list.count; work += gridDim.x) {
-        const work_item t = list.at(d, work);
-        unsigned char *queries = query_tiles + (queries_at.stage * groups + group) * kQueryTileBytes;
+    while (true) {
         barrier_wait(&b->queries_full[queries_at.stage], queries_at.parity);
+        const work_item &t = b->items[queries_at.stage];
+        const int length = uniform(t.length);
+        if (length == 0) break;
+        unsigned char *queries = query_tiles + (queries_at.stage * groups + group) * kQueryTileBytes;
         if (t.head < d.rope_heads || d.q_norm) prepare_queries<T>(d, t, group, queries);
         g.q = descriptor_low(queries);
-        g.attend_keys(t.length);
+        g.attend_keys(length);
+        g.store(t);
+        __syncwarp(); // all lanes have read the item
         if (lane == 0) barrier_arrive(&b->queries_empty[queries_at.stage]);
         queries_at.next();
-        g.store(t);
     }
     if (group == 0) named_sync(turn_barrier(0), 256); // takes the turn that nobody needs any more
 }
@@ -467,13 +447,16 @@ __global__ void __launch_bounds__(threads_for(groups), 1)
     }
     __syncthreads();
     let_next_start();
-    wait_for_previous();
 
     if (threadIdx.x < 128) {
         registers_give<producer_registers(groups)>();
-        if (threadIdx.x < 32) feed<groups>(d, maps, query_tiles, key_tiles, value_tiles, b);
+        const work_list<groups> list(d); // from the pack, which no kernel writes
+        if (threadIdx.x == 0) tensor_map_prefetch(&maps.qkv);
+        wait_for_previous();
+        if (threadIdx.x < 32) feed<groups>(d, list, maps, query_tiles, key_tiles, value_tiles, b);
     } else {
         registers_take<group_registers(groups)>();
+        wait_for_previous();
         const int group = uniform(threadIdx.x / 128 - 1);
         multiply<T, groups>(d, group, query_tiles, key_tiles, value_tiles, b);
     }

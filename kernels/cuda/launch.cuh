@@ -8,7 +8,8 @@
  *         return cuda_launched(c, "noise");
  *     }
  *
- * Kernels that the ODE loop runs on Hopper are launched by cuda_launch_early instead, and call wait_for_previous(). */
+ * Kernels of the ODE loop on Hopper, and some of the encoder's and the vocoder's, are launched by cuda_launch_early
+ * instead, and call wait_for_previous(). */
 #ifndef F5_LAUNCH_CUH
 #define F5_LAUNCH_CUH
 

@@ -1,18 +1,20 @@
 /* linear_hopper.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
  * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
  *
- *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages
- *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and residual, straight from registers
+ *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an addend,
+ *              then its [128,columns] too, in pieces of 64 columns
+ *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and addend, straight from registers
  *
  * Blocks stay for the whole launch and take tiles in turn (cuda/linear_plan.h says how wide); while the groups finish a
  * tile the producer fetches the next.
  *
  * The rows of w lie in shared memory in an order of their own, which costs nothing, as the copy engine's map of w is
  * 5-D: row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of
- * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32, 8 of 16-bit.
+ * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32. Of 16 bits they hold 8 each,
+ * and swap so that they write 64 in a row too.
  *
- * The addend of a tile, and the angles of its rows, are asked for before its first product and wait in registers, as
- * far as these reach. The first weights are fetched while the kernel in front still runs.
+ * The angles of a tile's rows are asked for before its first product and wait in registers. The first weights are
+ * fetched while the kernel in front still runs.
  *
  * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
  *
@@ -30,7 +32,8 @@ namespace linear_hopper {
 
 constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
 constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
-constexpr int kSharedBytes = 201 << 10, kMostStages = 6; /* dynamic; the rest is for barriers, bias and gate */
+constexpr int kSharedBytes = 201 << 10, kMostStages = 6;        /* dynamic; the rest is for barriers, bias and gate */
+constexpr int kPieceColumns = 64, kLayerBytes = kRows * 16 * 4; /* a stage of the addend: layers of 16 columns */
 static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
 static_assert(kRows == LINEAR_TILE_ROWS, "linear_plan.h counts tiles");
 
@@ -42,13 +45,16 @@ __host__ __device__ constexpr int stages_for(int columns) {
                                                                       : kMostStages;
 }
 
+static_assert(kPieceColumns / 16 * kLayerBytes <= stage_bytes(128), "a piece fits into a stage");
+
 struct tensor_maps {
-    CUtensorMap x; /* [rows,in] in boxes of 128 rows */
-    CUtensorMap w; /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns */
+    CUtensorMap x;      /* [rows,in] in boxes of 128 rows */
+    CUtensorMap w;      /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns */
+    CUtensorMap addend; /* [out/16, rows, 16] F32 in boxes of 128 rows (RESIDUAL) */
 };
 
 struct product_args {
-    const float *bias, *gate, *addend, *rope;
+    const float *bias, *gate, *rope;
     const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
     int heads, rope_heads;               /* (ROPE) */
     void *y;
@@ -72,7 +78,7 @@ template <int columns> __device__ __forceinline__ tile_place find_tile(const pro
 }
 
 /* ---- producer: one warp */
-template <int columns>
+template <linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
                                      barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
@@ -101,6 +107,16 @@ __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &m
             }
             tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
         }
+        if constexpr (epilogue == LINEAR_RESIDUAL)
+            for (int from = 0; from < columns; from += kPieceColumns, at.next()) {
+                barrier_wait(&b->empty[at.stage], at.parity ^ 1);
+                if (threadIdx.x != 0) continue;
+                const int layers = columns - from < kPieceColumns ? (columns - from) / 16 : kPieceColumns / 16;
+                barrier_expect(&b->full[at.stage], layers * kLayerBytes);
+                for (int layer = 0; layer < layers; layer++)
+                    tensor_load_layer(stages + at.stage * stage_bytes(columns) + layer * kLayerBytes, &maps.addend,
+                                      t.row, (t.column + from) / 16 + layer, &b->full[at.stage]);
+            }
     }
 }
 
@@ -125,27 +141,50 @@ __device__ __forceinline__ float gelu_tanh(float a) {
     return a * rcp(1.0f + ex2(a * fmaf(a * a, -0.1029432395f, -2.3022081985f))); // -2u / ln 2
 }
 
-/* Guarded accesses as predicates: a branch for each would keep the compiler from overlapping them. The load is not to
- * be put off: the point is to ask early. */
-__device__ __forceinline__ float4 load_if(bool live, const float *p) {
+/* Loads that are not put off: the point is to ask early. */
+__device__ __forceinline__ int load_early(const int32_t *p) {
+    int v;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float4 load_early(const float *p) {
     float4 v;
-    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\nmov.b32 %0, 0;\nmov.b32 %1, 0;\nmov.b32 %2, 0;\n"
-                 "mov.b32 %3, 0;\n@live ld.global.v4.f32 {%0,%1,%2,%3}, [%4];\n}\n"
-                 : "=&f"(v.x), "=&f"(v.y), "=&f"(v.z), "=&f"(v.w)
-                 : "l"(p), "r"((int)live)
+    asm volatile("ld.global.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "l"(p)
                  : "memory");
     return v;
 }
-__device__ __forceinline__ void store_if(bool live, float *p, float4 v) {
+
+/* Guarded stores as predicates: a branch for each would keep the compiler from overlapping them. */
+__device__ __forceinline__ void store_if(bool live, void *p, uint4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.b32 [%4], {%0,%1,%2,%3};\n}\n" ::"r"(v.x),
+        "r"(v.y), "r"(v.z), "r"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, float4 v) {
     asm volatile(
         "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.f32 [%4], {%0,%1,%2,%3};\n}\n" ::"f"(v.x),
         "f"(v.y), "f"(v.z), "f"(v.w), "l"(p), "r"((int)live)
         : "memory");
 }
-__device__ __forceinline__ void store_if(bool live, void *p, uint32_t low, uint32_t high) {
-    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(low),
-                 "r"(high), "l"(p), "r"((int)live)
+__device__ __forceinline__ void store_if(bool live, void *p, uint2 v) {
+    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(v.x),
+                 "r"(v.y), "l"(p), "r"((int)live)
                  : "memory");
+}
+
+/* Two neighbouring sixteens of a row, 16 bits an element, of which a thread holds 4 columns each, the first at y.
+ * Threads with an even quarter take 8 columns of the first from their neighbour, the others give these and take 8 of
+ * the second: four threads then write 64 bytes. */
+template <typename T>
+__device__ __forceinline__ void store_two_sixteens(T *y, int left, int part, uint2 first, uint2 second) {
+    const bool odd = part & 4;
+    const uint2 kept = odd ? second : first, given = odd ? first : second;
+    const uint2 got = {__shfl_xor_sync(0xffffffffu, given.x, 1), __shfl_xor_sync(0xffffffffu, given.y, 1)};
+    store_if(left > (odd ? 16 : 0), y + (odd ? 12 : 0),
+             odd ? make_uint4(got.x, got.y, kept.x, kept.y) : make_uint4(kept.x, kept.y, got.x, got.y));
 }
 
 /* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
@@ -177,25 +216,21 @@ __device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_
     if (lane == 0) barrier_arrive(&b->empty[last]);
 }
 
+/* The sequence that a row belongs to, or -1; asked for a tile ahead. */
+__device__ __forceinline__ int sequence_of(const product_args &d, int row) {
+    if (row >= d.rows) return -1;
+    return d.seq_of_row ? load_early(d.seq_of_row + row) : 0;
+}
+
 /* Where the angles of a row lie in the table, for columns `part` .. part + 3 of every sixteen. */
-__device__ __forceinline__ const float *angles_of(const product_args &d, int row, int part) {
+__device__ __forceinline__ const float *angles_of(const product_args &d, int row, int sequence, int part) {
     int position = 0;
-    if (row < d.rows) {
-        const int sequence = d.seq_of_row ? d.seq_of_row[row] : 0;
-        if (sequence >= 0) position = d.offsets ? row - d.offsets[sequence] : row;
-    }
+    if (sequence >= 0) position = d.offsets ? row - d.offsets[sequence] : row;
     return d.rope + int64_t{position} * 64 + part;
 }
 
-/* What the epilogue reads of a tile, as far as it is asked for before the first product. */
-template <linear_epilogue epilogue, int columns> struct fetched {
-    float4 angles[epilogue == LINEAR_ROPE ? 4 : 1][2]; /* by place in a head: they serve all heads of the tile */
-    float4 addend[epilogue == LINEAR_RESIDUAL ? columns / 16 : 1][2];
-};
-
 /* The part of a tile that is a thread's: columns part .. part + 3 of every sixteen, of two rows. */
 struct thread_place {
-    int row[2];
     int wide[2];   /* columns of y from the tile's first on; 0 past the last row */
     int64_t at[2]; /* of the first element in y */
     int part;
@@ -205,8 +240,9 @@ struct thread_place {
  * serve all its heads. Tiles start at multiples of 64. */
 template <typename T, int columns>
 __device__ __forceinline__ void rotate_and_store(const product_args &d, const float (&acc)[columns / 2],
-                                                 const float *shared_bias, const fetched<LINEAR_ROPE, columns> &f,
+                                                 const float *shared_bias, const float4 (&angles)[4][2],
                                                  const thread_place &p, int first_head) {
+    uint2 before[2];
 #pragma unroll
     for (int g = 0; g < columns / 16; g++) {
         const int head = first_head + g / 4; // of q, k and v together
@@ -214,53 +250,76 @@ __device__ __forceinline__ void rotate_and_store(const product_args &d, const fl
         const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const float4 by = f.angles[g % 4][half];
+            const float4 by = angles[g % 4][half];
             const float a = acc[8 * g + 2 * half] + bias.x, b = acc[8 * g + 2 * half + 1] + bias.y;
             const float e = acc[8 * g + 4 + 2 * half] + bias.z, h = acc[8 * g + 4 + 2 * half + 1] + bias.w;
-            store_if(16 * g < p.wide[half], static_cast<T *>(d.y) + p.at[half] + 16 * g,
-                     rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
-                     rotated ? pack2<T>(e * by.z - h * by.w, h * by.z + e * by.w) : pack2<T>(e, h));
+            const uint2 made = {rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
+                                rotated ? pack2<T>(e * by.z - h * by.w, h * by.z + e * by.w) : pack2<T>(e, h)};
+            if (g % 2 == 0)
+                before[half] = made;
+            else
+                store_two_sixteens(static_cast<T *>(d.y) + p.at[half] + 16 * (g - 1), p.wide[half] - 16 * (g - 1),
+                                   p.part, before[half], made);
         }
     }
 }
 
-/* Sixteens whose addend fits into registers beside the sums. */
-template <int columns> constexpr int kAddendsAhead = columns <= 176 ? columns / 16 : columns == 192 ? 10 : 5;
-
-/* The other epilogues. RESIDUAL asks for the rest of the addend as registers come free. */
+/* NONE and GELU_TANH: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
+ * saves. */
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void finish_and_store(const product_args &d, const float (&acc)[columns / 2],
-                                                 const float *shared_bias, const float *shared_gate,
-                                                 fetched<epilogue, columns> &f, const thread_place &p) {
-    constexpr bool residual = epilogue == LINEAR_RESIDUAL;
+                                                 const float *shared_bias, const thread_place &p) {
+    constexpr int swapped = epilogue == LINEAR_NONE ? columns / 32 * 2 : 0; // sixteens; 176 columns are eleven
+    uint2 before[2];
 #pragma unroll
     for (int g = 0; g < columns / 16; g++) {
         const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
-        float4 gate = {};
-        if (residual) gate = *reinterpret_cast<const float4 *>(shared_gate + 16 * g + p.part);
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            const bool live = 16 * g < p.wide[half];
             float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
                           acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
-            if constexpr (residual) {
-                const float4 to = f.addend[g][half];
-                store_if(live, static_cast<float *>(d.y) + p.at[half] + 16 * g,
-                         make_float4(fmaf(gate.x, a[0], to.x), fmaf(gate.y, a[1], to.y), fmaf(gate.z, a[2], to.z),
-                                     fmaf(gate.w, a[3], to.w)));
-            } else {
-                if (epilogue == LINEAR_GELU_TANH)
-                    for (float &value : a) value = gelu_tanh(value);
-                store_if(live, static_cast<T *>(d.y) + p.at[half] + 16 * g, pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3]));
-            }
+            if (epilogue == LINEAR_GELU_TANH)
+                for (float &value : a) value = gelu_tanh(value);
+            const uint2 made = {pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3])};
+            T *y = static_cast<T *>(d.y) + p.at[half] + 16 * g;
+            if (g >= swapped)
+                store_if(16 * g < p.wide[half], y, made);
+            else if (g % 2 == 0)
+                before[half] = made;
+            else
+                store_two_sixteens(y - 16, p.wide[half] - 16 * (g - 1), p.part, before[half], made);
         }
-        // what this sixteen held, two others of addends may have
+    }
+}
+
+/* RESIDUAL: F32, with the addend from the ring. A piece lies as 4 x [128 rows, 16 columns], so that a warp reads 512
+ * bytes in a row. */
+template <int columns>
+__device__ __forceinline__ void add_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                              const float *shared_bias, const float *shared_gate, const thread_place &p,
+                                              int row_in_tile, const unsigned char *stages,
+                                              ring<stages_for(columns)> &at, barriers *b) {
 #pragma unroll
-        for (int next = kAddendsAhead<columns> + 2 * g; next < kAddendsAhead<columns> + 2 * g + 2; next++)
-            if (residual && next < columns / 16)
+    for (int g = 0; g < columns / 16; g++) {
+        if (g % 4 == 0) barrier_wait(&b->full[at.stage], at.parity);
+        const float *piece = reinterpret_cast<const float *>(stages + at.stage * stage_bytes(columns));
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+        const float4 gate = *reinterpret_cast<const float4 *>(shared_gate + 16 * g + p.part);
 #pragma unroll
-                for (int half = 0; half < 2; half++)
-                    f.addend[next][half] = load_if(16 * next < p.wide[half], d.addend + p.at[half] + 16 * next);
+        for (int half = 0; half < 2; half++) {
+            const float4 to =
+                *reinterpret_cast<const float4 *>(piece + (g % 4 * kRows + row_in_tile + 8 * half) * 16 + p.part);
+            const float4 made = {fmaf(gate.x, acc[8 * g + 2 * half] + bias.x, to.x),
+                                 fmaf(gate.y, acc[8 * g + 2 * half + 1] + bias.y, to.y),
+                                 fmaf(gate.z, acc[8 * g + 4 + 2 * half] + bias.z, to.z),
+                                 fmaf(gate.w, acc[8 * g + 4 + 2 * half + 1] + bias.w, to.w)};
+            store_if(16 * g < p.wide[half], static_cast<float *>(d.y) + p.at[half] + 16 * g, made);
+        }
+        if (g % 4 == 3 || g == columns / 16 - 1) {
+            __syncwarp();
+            if (threadIdx.x % 32 == 0) barrier_arrive(&b->empty[at.stage]);
+            at.next();
+        }
     }
 }
 
@@ -270,50 +329,49 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
                    w = tile_descriptor(stages + kRows * kStep * 2);
+    const int row_in_tile = group * 64 + warp * 16 + lane / 4; // and the eighth below
     ring<stages_for(columns)> at;
     float acc[columns / 2] = {};
-    int turn = 0;
+    float4 angles[4][2]; // (ROPE) by place in a head: they serve all heads of the tile
+    int turn = 0, sequence[2];
+    if (epilogue == LINEAR_ROPE)
+        for (int half = 0; half < 2; half++)
+            sequence[half] = sequence_of(d, find_tile<columns>(d, blockIdx.x).row + row_in_tile + 8 * half);
 
-    wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
         const tile_place t = find_tile<columns>(d, tile);
         thread_place p;
         p.part = lane % 4 * 4;
 #pragma unroll
         for (int half = 0; half < 2; half++) {
-            p.row[half] = t.row + group * 64 + warp * 16 + lane / 4 + 8 * half;
-            p.wide[half] = p.row[half] < d.rows ? d.out - t.column : 0;
-            p.at[half] = int64_t{p.row[half]} * d.out + t.column + p.part;
+            const int row = t.row + row_in_tile + 8 * half;
+            p.wide[half] = row < d.rows ? d.out - t.column : 0;
+            p.at[half] = int64_t{row} * d.out + t.column + p.part;
+            if (epilogue == LINEAR_ROPE) { // table and pack are there before the kernel in front has ended
+                const float *from = angles_of(d, row, sequence[half], p.part);
+#pragma unroll
+                for (int quarter = 0; quarter < 4; quarter++) angles[quarter][half] = load_early(from + 16 * quarter);
+                sequence[half] = sequence_of(d, find_tile<columns>(d, tile + gridDim.x).row + row_in_tile + 8 * half);
+            }
         }
+        if (tile == blockIdx.x) wait_for_previous();
 
         // what the epilogue will want
-        fetched<epilogue, columns> f;
         fetch_vector<columns>(v->bias[turn], d.bias, 0.0f, thread, t.column, d.out);
         if (epilogue == LINEAR_RESIDUAL)
             fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
         copy_commit();
-#pragma unroll
-        for (int half = 0; half < 2; half++) {
-            if (epilogue == LINEAR_RESIDUAL)
-#pragma unroll
-                for (int g = 0; g < kAddendsAhead<columns>; g++)
-                    f.addend[g][half] = load_if(16 * g < p.wide[half], d.addend + p.at[half] + 16 * g);
-            if (epilogue == LINEAR_ROPE) {
-                const float *angles = angles_of(d, p.row[half], p.part);
-#pragma unroll
-                for (int quarter = 0; quarter < 4; quarter++)
-                    f.angles[quarter][half] = load_if(true, angles + 16 * quarter);
-            }
-        }
 
         multiply<T, columns>(acc, at, d.steps, x, w, b);
 
         copy_wait<0>();
         named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
         if constexpr (epilogue == LINEAR_ROPE)
-            rotate_and_store<T, columns>(d, acc, v->bias[turn], f, p, t.column / 64);
+            rotate_and_store<T, columns>(d, acc, v->bias[turn], angles, p, t.column / 64);
+        else if constexpr (epilogue == LINEAR_RESIDUAL)
+            add_and_store<columns>(d, acc, v->bias[turn], v->gate[turn], p, row_in_tile, stages, at, b);
         else
-            finish_and_store<T, epilogue, columns>(d, acc, v->bias[turn], v->gate[turn], f, p);
+            finish_and_store<T, epilogue, columns>(d, acc, v->bias[turn], p);
     }
 }
 
@@ -331,6 +389,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) {
         tensor_map_prefetch(&maps.x);
         tensor_map_prefetch(&maps.w);
+        if (epilogue == LINEAR_RESIDUAL) tensor_map_prefetch(&maps.addend);
         for (int stage = 0; stage < stages_for(columns); stage++) {
             barrier_init(&b.full[stage], 1);
             barrier_init(&b.empty[stage], kGroups * 4); // one arrival of each warp that reads the stage
@@ -342,7 +401,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 
     if (threadIdx.x < 128) {
         registers_give<kProducerRegisters>();
-        if (threadIdx.x < 32) feed<columns>(d, maps, stages, &b);
+        if (threadIdx.x < 32) feed<epilogue, columns>(d, maps, stages, &b);
     } else {
         registers_take<kGroupRegisters>();
         const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
@@ -355,7 +414,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 /* ---- host */
 
-/* What a box has past the last row of x or w is filled with zeros. */
+/* What a box has past the last row of x, w or the addend is filled with zeros. */
 static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
                                int32_t columns) {
     const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
@@ -364,8 +423,13 @@ static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_
     const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
     const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
     const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
+    const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
+    const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
+    const cuuint32_t addend_box[3] = {16, kRows, 1};
     return tensor_map_encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
-           tensor_map_encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box);
+           tensor_map_encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box) &&
+           (a->epilogue != LINEAR_RESIDUAL ||
+            tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
 }
 
 template <typename T, linear_epilogue epilogue, int columns>
@@ -380,12 +444,12 @@ f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps
  * RESIDUAL and T otherwise. */
 template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
     const linear_plan plan = linear_choose(rows, a->out, c->sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
-    tensor_maps maps;
+    tensor_maps maps = {};
     if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
                        a->in);
     product_args d = {};
-    d.bias = a->bias, d.gate = a->gate, d.addend = a->addend, d.y = a->y;
+    d.bias = a->bias, d.gate = a->gate, d.y = a->y;
     d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
     if (epilogue == LINEAR_ROPE) {
         d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;

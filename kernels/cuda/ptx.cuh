@@ -44,6 +44,11 @@ template <int pending> __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
+/* Asks for the 128 bytes around p to be brought into L2. */
+__device__ __forceinline__ void prefetch_l2(const void *p) {
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
+}
+
 /* Four 8x8 matrices of 16-bit elements; lane i gives the address of row i%8 of matrix i/8. */
 __device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t shared) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -83,6 +88,14 @@ __device__ __forceinline__ void mma_16x8x8_tf32(float (&d)[4], const uint32_t (&
                  "{%0,%1,%2,%3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/* Named barriers among `threads` threads of a block; 0 is __syncthreads. */
+__device__ __forceinline__ void named_sync(int id, int threads) {
+    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
+}
+__device__ __forceinline__ void named_arrive(int id, int threads) {
+    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -142,6 +155,15 @@ __device__ __forceinline__ void tensor_load_group(void *shared, const void *map,
         "l"(map), "r"(column), "r"(group), "r"(0), "r"(shared_address(barrier)), "l"(policy)
         : "memory");
 }
+/* A box of a 3-D tensor, corner (0, row, layer). */
+__device__ __forceinline__ void tensor_load_layer(void *shared, const void *map, int row, int layer,
+                                                  uint64_t *barrier) {
+    asm volatile(
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4}], "
+        "[%5];" ::"r"(shared_address(shared)),
+        "l"(map), "r"(0), "r"(row), "r"(layer), "r"(shared_address(barrier))
+        : "memory");
+}
 /* What is loaded under this policy leaves L2 before anything else. */
 __device__ __forceinline__ uint64_t evict_first_policy() {
     uint64_t policy;
@@ -163,14 +185,6 @@ __device__ __forceinline__ void store_matrices_transposed(uint32_t shared, const
     asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(r[0]),
                  "r"(r[1]), "r"(r[2]), "r"(r[3])
                  : "memory");
-}
-
-/* Named barriers among `threads` threads of a block; 0 is __syncthreads. */
-__device__ __forceinline__ void named_sync(int id, int threads) {
-    asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
-}
-__device__ __forceinline__ void named_arrive(int id, int threads) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
 template <int registers> __device__ __forceinline__ void registers_give() {

@@ -1,6 +1,7 @@
 """Kernels that take their places while the one in front still runs (launch.cuh: cuda_launch_early). A chain of every op
-of the ODE loop, in buffers that are used again and again, gives the same bits whether each op waits for the one before
-on the host, or follows it at once, or is replayed from a graph: nothing is read too early, or overwritten too soon."""
+of the ODE loop, and one of the vocoder's blocks, in buffers that are used again and again, gives the same bits whether
+each op waits for the one before on the host, or follows it at once, or is replayed from a graph: nothing is read too
+early, or overwritten too soon."""
 import pytest
 import torch
 
@@ -75,10 +76,48 @@ class Chain:
         return self.x[:self.pack.live]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=NAMES.get)
+class Vocoder:
+    """Blocks of Vocos in F32, in place."""
+    WIDTH, INNER = 512, 1536
+
+    def __init__(self, seed, lengths, tail, dtype):
+        made = generator(seed, "vocoder chain", str(lengths), NAMES[dtype])
+
+        def normal(*shape, scale=1.0):
+            return torch.randn(shape, generator=made, device="cuda") * scale
+
+        self.pack = Pack(lengths, tail)
+        self.start = normal(self.pack.rows, self.WIDTH)
+        self.w_conv, self.vectors = normal(7, self.WIDTH, scale=7 ** -0.5), [normal(self.WIDTH, scale=0.2) for _ in range(4)]
+        self.w1 = normal(self.INNER, self.WIDTH, scale=self.WIDTH ** -0.5)
+        self.w2 = normal(self.WIDTH, self.INNER, scale=self.INNER ** -0.5)
+        self.x, self.normed = (torch.zeros(self.pack.rows, self.WIDTH, device="cuda") for _ in range(2))
+        self.hidden = torch.zeros(self.pack.rows, self.INNER, device="cuda")
+        torch.cuda.synchronize()
+
+    def __call__(self, gpu, after=lambda: None):
+        def run(op, **fields):
+            gpu.run(op, pack=self.pack, type=torch.float32, **fields)
+            after()
+        bias, scale, shift, gate = self.vectors
+        self.x.copy_(self.start)
+        after()
+        for _ in range(STEPS):
+            run("dwconv_norm", dim=self.WIDTH, x=self.x, w=self.w_conv, bias=bias, scale=scale, shift=shift, y=self.normed)
+            run("linear", x=self.normed, w=self.w1, y=self.hidden, out=self.INNER, epilogue=cbind.LINEAR_GELU_ERF,
+                **{"in": self.WIDTH})
+            run("linear", x=self.hidden, w=self.w2, y=self.x, addend=self.x, gate=gate, bias=bias, out=self.WIDTH,
+                epilogue=cbind.LINEAR_RESIDUAL, **{"in": self.INNER})
+        return self.x[:self.pack.live]
+
+
+CHAINS = [(Chain, torch.float16), (Chain, torch.bfloat16), (Vocoder, torch.float32)]
+
+
+@pytest.mark.parametrize("kind,dtype", CHAINS, ids=[f"{kind.__name__}-{NAMES[dtype]}" for kind, dtype in CHAINS])
 @pytest.mark.parametrize("lengths,tail", LENGTHS.values(), ids=LENGTHS)
-def test_nothing_is_read_too_early(gpu, path, seed, lengths, tail, dtype):
-    chain = Chain(seed, lengths, tail, dtype)
+def test_nothing_is_read_too_early(gpu, path, seed, lengths, tail, kind, dtype):
+    chain = kind(seed, lengths, tail, dtype)
     waited = chain(gpu, after=torch.cuda.synchronize).clone()
     assert bool(torch.isfinite(waited).all()) and not same_bits(waited, chain.start[:chain.pack.live])
     for again in range(20):
