@@ -32,7 +32,7 @@ PREFIX     ?= /usr/local
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
-	$(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) --gen_text "$(DEMO_TEXT)" \
+	OMP_WAIT_POLICY=passive $(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) --gen_text "$(DEMO_TEXT)" \
 	    --nfe_step $(DEMO_NFE) --seed 1 --output_dir out --output_file demo.wav --spectrogram out/demo.png
 
 out/%.f5: weights/random_checkpoint.py | build

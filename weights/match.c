@@ -70,7 +70,7 @@ static f5_status check_unknown(const matcher *m, const tensor_match *match) {
 
 static f5_status match_all(const matcher *m, const model_config *config, tensor_match *match) {
     F5_TRY(find_type(m, "dit.proj_out.weight", &match->types.matrices));
-    F5_TRY(find_type(m, "vocos.head.weight", &match->types.vocoder));
+    F5_TRY(find_type(m, "vocos.embed.weight", &match->types.vocoder));
     F5_TRY(manifest_list(config, match->types, &match->list, &match->count, m->error));
     match->found = calloc((size_t)match->count, sizeof *match->found);
     if (!match->found) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);
