@@ -51,7 +51,7 @@ def test_the_vocoder_is_understood(report):
     """flite's recordings through mel and vocoder, and nothing else."""
     floor, copied = percent(report, "flite"), percent(report, "vocoder")
     print(f"words wrong: flite {floor:.1f} %, through the vocoder {copied:.1f} %")
-    assert copied - floor <= 3  # measured 1.1; over thirty sentences 0.3
+    assert copied - floor <= 2  # measured 1.1; over thirty sentences 0.5
 
 
 @pytest.mark.parametrize("speaker", measure.SPEAKERS)
