@@ -9,13 +9,15 @@
  *   ROPE, 16-bit y                    likewise
  *   RESIDUAL of F32 without bias and  cuda/linear_short.cuh, y_rounded included: the model's input
  *     gate, in <= 104
- *   any, F32 x and w, in a multiple   cuda/linear_split.cuh, on devices where that is faster: Vocos; not if the
- * portable of 4, out of 2                  path is forced NONE, F32 y, 16-bit x and w, in a cuda/linear_narrow.cuh: the
- * velocity multiple of 256, out <= 112 NONE                              cuBLASLt, bias in its epilogue GELU_TANH,
- * 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough) RESIDUAL without
- * gate, F32        cuBLASLt with C = addend, beta = 1 ROPE                              cuBLASLt, bias in its epilogue;
- * rotate_rows turns q and k in place the rest                          cuBLASLt into F32 (y itself or the workspace, as
- * many rows at a time as fit) and finish_rows: 12 to 16 bytes an element, most of them from L2
+ *   any, F32 x and w                  cuda/linear_split.cuh, on devices where that is faster and unless the portable
+ *                                     path is forced, where in is a multiple of 4 and out of 2: Vocos
+ *   NONE, F32 y, 16-bit x and w       cuda/linear_narrow.cuh, in a multiple of 256, out <= 112: the velocity
+ *   NONE                              cuBLASLt, bias in its epilogue
+ *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
+ *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
+ *   ROPE                              cuBLASLt, bias in its epilogue; rotate_rows turns q and k in place
+ *   the rest                          cuBLASLt into F32 (y itself or the workspace, as many rows at a time as fit) and
+ *                                     finish_rows: 12 to 16 bytes an element, most of them from L2
  *
  * cuBLASLt is column-major: y^T [out,rows] = (w^T)^T [out,in] . x^T [in,rows], so w is its A (transposed), x its B.
  *

@@ -51,7 +51,6 @@ class Discriminator(nn.Module):
     def forward(self, x):
         x = 0.8 * x / (x.abs().amax(dim=1, keepdim=True) + 0.01)
         s = torch.view_as_real(spectrogram(x, self.fft, self.hop)).permute(0, 3, 2, 1)  # [B,2,frames,bins]
-        s = s.contiguous(memory_format=torch.channels_last)
         bins, features, ends = s.shape[3], [], []
         for (low, high), layers in zip(self.BANDS, self.bands):
             h = s[..., int(low * bins):int(high * bins)]

@@ -225,10 +225,9 @@ def parse():
     return p.parse_args()
 
 
-def run(engine, o):
+def run(engine, mouth, o):
     """The parts asked for; prints as it goes and returns everything."""
     sentences, result = texts("sentences")[:o.sentences], {}
-    mouth = Mouth(engine, o.voices, o.seed, nfe=o.nfe, cfg=o.cfg)
     print(f"{o.model}: NFE {o.nfe}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
     if "words" in o.only or "vocoder" in o.only:
         say = None if "words" not in o.only else from_folder(o.recordings) if o.recordings else mouth.say
@@ -278,8 +277,9 @@ def main():
     if missing_tools():
         sys.exit(missing_tools())
     import f5lib
-    with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine:
-        result = run(engine, options)
+    with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \
+            Mouth(engine, options.voices, options.seed, nfe=options.nfe, cfg=options.cfg) as mouth:
+        result = run(engine, mouth, options)
     if options.report:
         options.report.write_text(json.dumps(as_json(result), indent=1))
 

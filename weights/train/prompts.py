@@ -10,7 +10,7 @@ the faster the recording, the more words go wrong.
 import argparse
 from pathlib import Path
 
-from data import HOP, NATURAL_PACE, speech_edges
+from data import HOP, NATURAL_PACE, TARGET_RATE, speech_edges
 from flite import SPEAKERS
 from measure import PROMPTS, flite_says, write_wav
 
@@ -37,7 +37,7 @@ def main():
         text = (options.folder / f"{speaker}.txt").read_text().strip()
         samples = record(speaker, text, options.pace * NATURAL_PACE[speaker])
         write_wav(options.folder / f"{speaker}.wav", samples)
-        print(f"{speaker}: {len(samples) / 24000:.2f} s")
+        print(f"{speaker}: {len(samples) / TARGET_RATE:.2f} s")
 
 
 if __name__ == "__main__":
