@@ -8,15 +8,16 @@ bool dit_buffers_take(const stage_context *c, int32_t rows, dit_buffers *b) {
     const model_config *config = &c->model->config;
     arena *a = c->arena;
     size_t R = (size_t)rows, D = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
-    size_t width = f5_dtype_bytes(c->ops->type);
+    size_t width = f5_dtype_bytes(c->ops->type), qkv = 3 * inner, forward = D + (size_t)config->ff_dim;
     *b = (dit_buffers){
         .h = arena_take(a, R * D, sizeof(float)),
         .h0 = config->long_skip ? arena_take(a, R * D, sizeof(float)) : NULL,
-        .normed = arena_take(a, R * D, width),
-        .qkv = arena_take(a, R * 3 * inner, width),
         .attended = arena_take(a, R * (inner > D ? inner : D), width),
-        .hidden = arena_take(a, R * (size_t)config->ff_dim, width),
+        .qkv = arena_take(a, R * (qkv > forward ? qkv : forward), width),
     };
+    b->normed_a = b->attended;
+    b->normed_m = b->qkv;
+    b->hidden = a->overflow ? NULL : (char *)b->qkv + R * D * width;
     return !a->overflow;
 }
 
@@ -25,7 +26,7 @@ static f5_status input_embed(const stage_context *c, const dit_buffers *b, const
     const dit_weights *w = &c->model->dit;
     ops *o = c->ops;
     int32_t D = c->model->config.dim;
-    void *operand = o->type == F5_F32 ? b->h : b->normed; /* h as the convolution reads it */
+    void *operand = o->type == F5_F32 ? b->h : b->normed_m; /* h as the convolution reads it */
     F5_TRY(o->linear(o, "input",
                      &(linear_args){.pack = pack,
                                     .in = MEL_BANDS,
@@ -60,14 +61,14 @@ static f5_status input_embed(const stage_context *c, const dit_buffers *b, const
 
 /* normed = LN(h) (1 + scale) + shift */
 static f5_status modulate(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const char *label,
-                          const float *scale, const float *shift) {
+                          const float *scale, const float *shift, void *normed) {
     ops *o = c->ops;
     norm_args a = {.rows = pack->rows,
                    .dim = c->model->config.dim,
                    .x = b->h,
                    .scale = scale,
                    .shift = shift,
-                   .y = b->normed,
+                   .y = normed,
                    .one_plus_scale = true,
                    .type = o->type};
     return o->norm(o, label, &a);
@@ -102,12 +103,12 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
     const float *shift_a = modulation, *scale_a = modulation + D, *gate_a = modulation + 2 * D;
     const float *shift_m = modulation + 3 * D, *scale_m = modulation + 4 * D, *gate_m = modulation + 5 * D;
 
-    F5_TRY(modulate(c, b, pack, "norm_a", scale_a, shift_a));
+    F5_TRY(modulate(c, b, pack, "norm_a", scale_a, shift_a, b->normed_a));
     F5_TRY(o->linear(o, "qkv",
                      &(linear_args){.pack = pack,
                                     .in = D,
                                     .out = 3 * inner,
-                                    .x = b->normed,
+                                    .x = b->normed_a,
                                     .w = w->qkv.w,
                                     .bias = w->qkv.b,
                                     .bias_as_type = w->qkv.b_as_type,
@@ -130,12 +131,12 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
                                           .type = o->type}));
     F5_TRY(gated_residual(c, b, pack, "out", b->attended, inner, &w->out, gate_a));
 
-    F5_TRY(modulate(c, b, pack, "norm_m", scale_m, shift_m));
+    F5_TRY(modulate(c, b, pack, "norm_m", scale_m, shift_m, b->normed_m));
     F5_TRY(o->linear(o, "ff1",
                      &(linear_args){.pack = pack,
                                     .in = D,
                                     .out = config->ff_dim,
-                                    .x = b->normed,
+                                    .x = b->normed_m,
                                     .w = w->ff1.w,
                                     .bias = w->ff1.b,
                                     .bias_as_type = w->ff1.b_as_type,
@@ -145,28 +146,28 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
     return gated_residual(c, b, pack, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
 }
 
-/* h = [h | h0] w^T, as two products. normed holds the operand, or h itself serves where operands are F32. */
+/* h = [h | h0] w^T, as two products. normed_m holds the operand, or h itself serves where operands are F32. */
 static f5_status long_skip(const stage_context *c, const dit_buffers *b, const f5_pack *pack) {
     const dit_weights *w = &c->model->dit;
     ops *o = c->ops;
     int32_t D = c->model->config.dim;
     int64_t n = (int64_t)pack->rows * D;
-    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed, .type = o->type}));
+    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = o->type}));
     F5_TRY(o->linear(o, "long_skip_x",
                      &(linear_args){.pack = pack,
                                     .in = D,
                                     .out = D,
-                                    .x = b->normed,
+                                    .x = b->normed_m,
                                     .w = w->long_skip_x,
                                     .y = b->h,
                                     .type = o->type,
                                     .y_f32 = true}));
-    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed, .type = o->type}));
+    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = o->type}));
     return o->linear(o, "long_skip_x0",
                      &(linear_args){.pack = pack,
                                     .in = D,
                                     .out = D,
-                                    .x = b->normed,
+                                    .x = b->normed_m,
                                     .w = w->long_skip_x0,
                                     .addend = b->h,
                                     .y = b->h,
@@ -191,12 +192,12 @@ f5_status dit_velocity(const stage_context *c, const dit_buffers *b, const f5_pa
     ops_at(o, "dit", -1);
     if (b->h0) F5_TRY(long_skip(c, b, pack));
     const float *scale = modulation + (size_t)config->depth * 6 * D, *shift = scale + D; /* the exit has scale first */
-    F5_TRY(modulate(c, b, pack, "norm_out", scale, shift));
+    F5_TRY(modulate(c, b, pack, "norm_out", scale, shift, b->normed_a));
     return o->linear(o, "velocity",
                      &(linear_args){.pack = pack,
                                     .in = config->dim,
                                     .out = MEL_BANDS,
-                                    .x = b->normed,
+                                    .x = b->normed_a,
                                     .w = w->proj_out.w,
                                     .bias = w->proj_out.b,
                                     .y = v,

@@ -51,11 +51,14 @@ f5_status text_encode(const stage_context *c, const f5_pack *pack, const int32_t
 f5_status condition_project(const stage_context *c, const f5_pack *pack, const float *cond, const float *text,
                             float *y);
 
-/* Working memory of one velocity evaluation. */
+/* Working memory of one velocity evaluation. What a block needs in turn lies in the same place where it can, so that
+ * more of it is found in a GPU's L2: the attention's operand where its result will be; the feed-forward's, and what is
+ * hidden in it, where q, k and v were. */
 typedef struct {
     float *h;       /* [R,D] residual stream */
     float *h0;      /* [R,D] input of the blocks, kept for the long skip; NULL without */
-    void *normed;   /* [R,D] operand type */
+    void *normed_a; /* [R,D] operand type: for the attention, and the exit */
+    void *normed_m; /* [R,D] for the feed-forward */
     void *qkv;      /* [R,3,H,64] */
     void *attended; /* [R,H,64] */
     void *hidden;   /* [R,F] */
