@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """f5bench.py — how fast f5tts is on this machine, in tables to be pasted.
 
-    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [all] [options]
+    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [power] [all] [options]
 
 Nothing named: e2e, or cpu where there is no GPU.
 
@@ -11,6 +11,7 @@ Nothing named: e2e, or cpu where there is no GPU.
     load      1 to 32 requests at a time, through the public API                            numpy
     kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN                    PyTorch
     profile   one request kernel by kernel, and what lies idle between them                 PyTorch
+    power     the energy of a request, and whether the card's power limit slows it          numpy
     cpu       one evaluation on the CPU beside PyTorch (bench/cpu_eval.py)                  PyTorch
 
 Needs libf5tts built for this GPU (make; or F5_BUILD=build-gpu after make gpu-test). --json FILE writes all that the
@@ -47,8 +48,9 @@ import random_checkpoint  # noqa: E402
 
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
-            "profile": "kernel_profile"}
+            "profile": "kernel_profile", "power": "power"}
 NEED_TORCH = ("kernels", "profile")  # and a GPU
+NEED_GPU = ("power",)
 
 
 class Bench:
@@ -184,8 +186,11 @@ def choose(parser, args):
     lost = [name for name in wanted if missing and name in NEED_TORCH]
     if lost and "all" not in named:
         sys.exit(f"{' and '.join(lost)}: wants PyTorch and a GPU; here: {missing}")
+    if args.device == "cpu" and set(named) & set(NEED_GPU):
+        sys.exit(f"{' and '.join(NEED_GPU)}: measures a GPU, not the CPU")
     if lost:
         print(f"left out ({missing}): {', '.join(lost)}", flush=True)
+    lost += [name for name in NEED_GPU if args.device == "cpu"]
     return [name for name in COMMANDS if name in wanted and name not in lost]
 
 

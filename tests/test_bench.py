@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ sys.path.append(str(BENCH))
 
 import f5lib  # noqa: E402
 import kernel_profile  # noqa: E402
+import power  # noqa: E402
 import random_checkpoint  # noqa: E402  found by workload
 import shapes  # noqa: E402
 import workload  # noqa: E402
@@ -68,6 +71,47 @@ def test_idle_gaps_are_seen():
     assert (worst["after"], worst["before"]) == ("prepare_keys", "attention_hopper::attend")
     assert worst["median µs"] == pytest.approx(99) and worst["a step"] == 2
     assert kernel_profile.step_figures(steps)["idle, traced %"] > 30
+
+
+class FakeMeter:
+    """Uses 3 J a call and runs at 1500 and 1700 MHz by turns, held back by its power limit now and then."""
+
+    def __init__(self):
+        self.calls, self.looks = 0, 0
+
+    def joules(self):
+        return 3.0 * self.calls
+
+    def mhz(self):
+        self.looks += 1
+        return 1500 + 200 * (self.looks % 2)
+
+    def reasons(self):
+        return 0x4 if self.looks % 3 == 0 else 0x1
+
+
+def test_energy_of_calls():
+    meter = FakeMeter()
+
+    def call():
+        meter.calls += 1
+        time.sleep(0.005)
+
+    found = power.one_after_another(call, meter, seconds=0.3)
+    assert found["J"] == pytest.approx(3.0) and found["ms"] >= 5
+    assert found["W"] == pytest.approx(1e3 * found["J"] / found["ms"])
+    assert 1500 <= found["MHz"] <= 1700 and found["held back by"] == "power limit"
+    assert power.reason_names(0x1) == "nothing" and power.reason_names(0x64) == "heat, power limit"
+
+    def broken():
+        raise ValueError("broken")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError):
+        power.one_after_another(broken, meter)
+    with pytest.raises(ValueError):  # once it has been warm, the watcher must not be left behind
+        power.one_after_another(lambda: broken() if meter.calls > 100 else call(), meter, seconds=9)
+    assert threading.active_count() == before
 
 
 def test_tables_and_history(tmp_path, capsys):
