@@ -103,9 +103,9 @@ __device__ __forceinline__ void raise_top(const float (&s)[2][8][4], row_state &
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            highest[m][r] = -INFINITY;
+            highest[m][r] = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
 #pragma unroll
-            for (int n = 0; n < 8; n++) highest[m][r] = fmaxf(highest[m][r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
+            for (int n = 1; n < 8; n++) highest[m][r] = fmaxf(highest[m][r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
             beyond |= fmaf(highest[m][r], kScoreScale, -state.shift[m][r]) > kSlack;
         }
     if (!__any_sync(0xffffffffu, beyond)) return;
@@ -181,8 +181,7 @@ template <typename T, int warps> struct tile_copier {
         keys += row * stride, keys_apart = kRowsAtOnce * stride;
     }
 
-    /* Rows past the end become zeros: 0 * NaN must not reach the output. anywhere: an address that may be named there.
-     */
+    /* Rows past the end become zeros: 0 * NaN must not reach the output; `anywhere` is named for their address. */
     __device__ __forceinline__ void start(int stage, const void *anywhere) {
         const uint32_t at = to + stage * kStageBytes;
         if (left >= kKeys) {
