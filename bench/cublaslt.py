@@ -1,6 +1,8 @@
 """bench/cublaslt.py — y = x w^T + bias by cuBLASLt, with every algorithm that its heuristics propose.
 
-    for product in proposals(x, w, bias, y, 8): product()      # on PyTorch's current stream; raises if it cannot
+    for product in library.proposals(x, w, bias, y, 8): product()   # on PyTorch's current stream; raises if it cannot
+    library.proposals(x, w, bias, y, 8, gelu=True)                  # its GELU, the one with tanh
+    library.proposals(x, w, None, y, 8, add=True)                   # y += x w^T, y F32 or 16-bit
 
 Called by ctypes in the copy that PyTorch has loaded: what PyTorch itself calls is the first proposal only.
 """
@@ -11,7 +13,7 @@ import torch
 COMPUTE_F32, REAL_F32 = 68, 0  # cublasComputeType_t, cudaDataType: cublas_api.h, library_types.h
 TYPES = {torch.float16: 2, torch.bfloat16: 14, torch.float32: 0}
 TRANSA, EPILOGUE, BIAS_POINTER, MAX_WORKSPACE = 3, 7, 8, 1  # attributes: cublasLt.h
-EPILOGUE_BIAS, TRANSPOSED = 4, 1
+EPILOGUE_PLAIN, EPILOGUE_BIAS, EPILOGUE_GELU, EPILOGUE_GELU_BIAS, TRANSPOSED = 1, 4, 32, 36, 1
 WORKSPACE_BYTES = 32 << 20
 
 
@@ -46,10 +48,16 @@ class Library:
         return self.make("cublasLtMatrixLayoutCreate", ctypes.c_int(TYPES[tensor.dtype]), ctypes.c_uint64(width),
                          ctypes.c_uint64(rows), ctypes.c_int64(width))
 
-    def proposals(self, x, w, bias, y, most):
+    def proposals(self, x, w, bias, y, most, gelu=False, add=False):
+        """At most so many calls of y = x w^T + bias, in the library's order. bias is of y's type, or None; with `add`
+        what y held is added."""
         operation = self.make("cublasLtMatmulDescCreate", ctypes.c_int(COMPUTE_F32), ctypes.c_int(REAL_F32))
-        for attribute, value in ((TRANSA, ctypes.c_int(TRANSPOSED)), (EPILOGUE, ctypes.c_int(EPILOGUE_BIAS)),
-                                 (BIAS_POINTER, ctypes.c_void_p(bias.data_ptr()))):
+        epilogue = ((EPILOGUE_PLAIN, EPILOGUE_GELU), (EPILOGUE_BIAS, EPILOGUE_GELU_BIAS))[bias is not None][gelu]
+        attributes = [(TRANSA, ctypes.c_int(TRANSPOSED)), (EPILOGUE, ctypes.c_int(epilogue))]
+        if bias is not None:
+            assert bias.dtype == y.dtype, "the library takes a bias in the type of its result"
+            attributes.append((BIAS_POINTER, ctypes.c_void_p(bias.data_ptr())))
+        for attribute, value in attributes:
             self.set("cublasLtMatmulDescSetAttribute", operation, attribute, value)
         layouts = [self.layout(t) for t in (w, x, y, y)]
         wish = self.make("cublasLtMatmulPreferenceCreate")
@@ -58,11 +66,11 @@ class Library:
         self.call("cublasLtMatmulAlgoGetHeuristic", self.handle, operation, *layouts, wish, ctypes.c_int(most), results,
                   ctypes.byref(found))
         self.call("cublasLtMatmulPreferenceDestroy", wish)
-        one, zero = ctypes.c_float(1), ctypes.c_float(0)
+        one, beta = ctypes.c_float(1), ctypes.c_float(1 if add else 0)
 
         def run(i):
             self.call("cublasLtMatmul", self.handle, operation, ctypes.byref(one), ctypes.c_void_p(w.data_ptr()),
-                      layouts[0], ctypes.c_void_p(x.data_ptr()), layouts[1], ctypes.byref(zero),
+                      layouts[0], ctypes.c_void_p(x.data_ptr()), layouts[1], ctypes.byref(beta),
                       ctypes.c_void_p(y.data_ptr()), layouts[2], ctypes.c_void_p(y.data_ptr()), layouts[3],
                       ctypes.byref(results[i]), ctypes.c_void_p(self.workspace.data_ptr()),
                       ctypes.c_size_t(WORKSPACE_BYTES), ctypes.c_void_p(torch.cuda.current_stream().cuda_stream))

@@ -7,11 +7,16 @@ Then each op, as the model calls it: the median of 25 replays of a CUDA graph of
 the candidates take turns. Inputs rotate among so many sets that they are not in the L2 from the last call; where that
 takes too many sets the row is marked *, and is the cache's figure.
 
-floor      the larger of FLOP / matrix rate and bytes (each input and output once) / copy rate
-% of it    floor / time
-library    for the products cuBLASLt, x w^T + bias alone, the fastest of PyTorch's call and the algorithms that the
-           library proposes; for attention cuDNN without RoPE, by PyTorch; for conv_pos cuDNN's convolution and bias
-portable   our path for GPUs before Hopper, on this GPU
+floor           the larger of FLOP / matrix rate and bytes (each input and output once) / copy rate
+% of it         floor / time
+library         the fastest of PyTorch's call and of the algorithms that cuBLASLt proposes; in two columns,
+  less work     where the library leaves something out: of RESIDUAL, GELU and RoPE the product and its bias alone, its
+                result of the operands' type; of conv_pos cuDNN's convolution and bias
+  same work     where it gives our result: RESIDUAL by cuBLASLt with its F32 result added to (no gate: it has none for
+                each output), GELU by cuBLASLt's own epilogue, NONE; attention without RoPE by cuDNN
+portable        our path for GPUs before Hopper, on this GPU
+
+A block of the DiT, two norms, four products and attention, is the sum of its rows.
 """
 import statistics
 import sys
@@ -22,12 +27,13 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from workload import REF_FRAMES, ROOT, SIZES, spread
+from workload import REF_FRAMES, ROOT, SIZES
 from shapes import block_products  # found by workload
 
 sys.path.insert(0, str(ROOT / "tests" / "gpu"))
 import cbind  # noqa: E402
 import cublaslt  # noqa: E402
+import kernel_rows  # noqa: E402
 import small_ops  # noqa: E402
 from gpubind import DTYPES, NAMES, Gpu, Pack, generator  # noqa: E402
 from small_ops import Call  # noqa: E402
@@ -44,7 +50,7 @@ class Case:
     bytes: float
     dtype: torch.dtype  # of the operands, for the ceiling
     ours: object
-    rivals: dict = field(default_factory=dict)  # name -> [call(i)]
+    rivals: dict = field(default_factory=dict)  # as kernel_rows names them -> [call(i)]
 
 
 # ---- timing
@@ -162,7 +168,7 @@ def attention(gpu, frames, dtype, heads, rope_heads):
             return F.scaled_dot_product_attention(*parts[i])
 
     return Case("attention, RoPE within" if rope_heads else "attention", sets, 4.0 * 64 * frames * frames * heads * 2,
-                moved, dtype, ours, {"cuDNN": [cudnn]})
+                moved, dtype, ours, {f"cuDNN {'bare' if rope_heads else 'same'}": [cudnn]})
 
 
 @dataclass
@@ -226,12 +232,24 @@ def linear(gpu, library, lengths, p):
                 addend=y if residual else None, y=y, epilogue=getattr(cbind, f"LINEAR_{p.epilogue}"), type=p.dtype,
                 y_f32=p.y_f32, **{"in": p.width_in}, **(rope if p.epilogue == "ROPE" else {}))
 
-    rivals = [lambda i: F.linear(drawn[i][0], drawn[i][1], rounded)]
-    if p.searched and library:
-        proposed = [library.proposals(x, w, rounded, y, PROPOSALS) for (x, w, _), y in zip(drawn, plain)]
-        rivals += [lambda i, a=a: proposed[i][a]() for a in range(min(len(found) for found in proposed))]
+    def proposed(results, offset, **what):
+        """The library's algorithms, each as a call(i)."""
+        if not library:
+            return []
+        found = [library.proposals(x, w, offset, y, PROPOSALS, **what) for (x, w, _), y in zip(drawn, results)]
+        return [lambda i, a=a: found[i][a]() for a in range(min(len(f) for f in found))]
+
+    rivals = {"cuBLASLt bare": [lambda i: F.linear(drawn[i][0], drawn[i][1], rounded)]}
+    if p.searched:
+        rivals["cuBLASLt bare"] += proposed(plain, rounded)
+    if p.epilogue == "NONE" and p.y_f32 == (p.dtype == torch.float32):
+        rivals = {"cuBLASLt same": rivals["cuBLASLt bare"]}
+    elif residual or p.epilogue == "NONE":
+        rivals["cuBLASLt same"] = proposed([y for *_, y in drawn], bias if p.bias else None, add=residual)
+    elif p.epilogue == "GELU_TANH":
+        rivals["cuBLASLt same"] = proposed(plain, rounded, gelu=True)
     return Case(f"{p.name} {p.epilogue.lower()}", len(drawn), 2.0 * rows * p.width_in * p.width_out, moved, p.dtype,
-                ours, {"cuBLASLt": rivals})
+                ours, rivals)
 
 
 def small(op, lengths, dtype, flop=0.0):
@@ -259,9 +277,9 @@ def conv_pos(frames, dtype, op):
     apart = [a.contiguous() for a in across]
     flat = [a[:, :, None] for a in across]  # the same memory as images of one row, which other kernels serve
     images = [k[:, :, None].contiguous(memory_format=torch.channels_last) for k in kernels]
-    case.rivals["cuDNN"] = [lambda i, x=x: F.conv1d(x[i], kernels[i], bias[i], padding=15, groups=16)
-                            for x in (apart, across)]
-    case.rivals["cuDNN"].append(lambda i: F.conv2d(flat[i], images[i], bias[i], padding=(0, 15), groups=16))
+    case.rivals["cuDNN bare"] = [lambda i, x=x: F.conv1d(x[i], kernels[i], bias[i], padding=15, groups=16)
+                                 for x in (apart, across)]
+    case.rivals["cuDNN bare"].append(lambda i: F.conv2d(flat[i], images[i], bias[i], padding=(0, 15), groups=16))
     return case, drawn
 
 
@@ -344,19 +362,8 @@ def measure(gpu, case, rates, bandwidth):
     times = compare({**calls, **case.rivals}, case.sets)
     if "ours" not in times:
         return None
-    us = {name: statistics.median(t) for name, t in times.items()}
-    low, high = spread(times["ours"])
-    floor = max(case.flop / rates[case.dtype], case.bytes / bandwidth)
-    library = next((n for n in case.rivals if n in us), None)
     cached = case.bytes * case.sets < 1.5 * torch.cuda.get_device_properties(0).L2_cache_size
-    return {"op": case.op, "µs": us["ours"], "10th … 90th": f"{low:.1f} … {high:.1f}", "floor µs": floor,
-            "% of it": 100 * floor / us["ours"], "L2": "*" if cached else "",
-            "TFLOP/s": case.flop / us["ours"] / 1e6 if case.flop else None,
-            "GB/s": case.bytes / us["ours"] / 1e3,
-            "library": f"{library} {us[library]:.1f}" if library else "",
-            "ours is faster": f"{us[library] / us['ours']:.2f}×" if library else "",
-            "portable µs": us.get("portable"),
-            "portable/ours": us["portable"] / us["ours"] if "portable" in us else None, "_us": us}
+    return kernel_rows.row(case.op, times, case.flop, case.bytes, rates[case.dtype], bandwidth, cached)
 
 
 def cublaslt_here():
@@ -380,18 +387,31 @@ def run(bench):
     report.figure("ceiling copy", bandwidth / 1e3, "GB/s")
     device = torch.cuda.get_device_properties(0)
     note = (f"By the {gpu.path} path, sm_{device.major}{device.minor}, {device.multi_processor_count} multiprocessors. "
-            "The library's products have the bias and no GELU, gate or residual; its attention has no RoPE.")
+            "What a library leaves out is in the head of bench/kernels.py.")
+    blocks = []
     for size in bench.sizes():
         table = report.growing(f"Kernels at {size}, {bench.precision}", None, note,
-                               dict(op=28, µs=6, library=15, **{"10th … 90th": 15, "GB/s": 6}))
+                               dict(op=28, µs=6, **{"10th … 90th": 15, "GB/s": 6, "library, less work": 15,
+                                                    "library, same work": 15}))
+        rows = []
         for make in cases(gpu, library, SIZES[size], dtype, bench.config):
             case = make()
             if case.dtype != dtype:
                 case.op += " " + NAMES[case.dtype]
             row = measure(gpu, case, rates, bandwidth)
             if row:
-                for name, us in row.pop("_us").items():
+                for name, us in row["_us"].items():
                     report.figure(f"kernel {size} {bench.precision} {case.op} {name}", us, "µs")
-                table.add(row)
+                rows.append(row)
+                table.add({k: v for k, v in row.items() if k != "_us"})
+        block = kernel_rows.block(rows)
+        if block:
+            blocks.append({"size": size, **block})
+            for name, column, unit in (("ours", "µs", "µs"), ("portable", "portable µs", "µs"),
+                                       ("portable/ours", "portable/ours", "×")):
+                if block[column]:
+                    report.figure(f"block {size} {bench.precision} {name}", block[column], unit)
+    if blocks:
+        report.table("A block of the DiT", list(blocks[0]), blocks)
     gpu.close()
     torch.cuda.empty_cache()

@@ -205,6 +205,17 @@ static void undo_level(const f5_voice *v, float *samples, int64_t n) {
     for (int64_t i = 0; i < n; i++) samples[i] = samples[i] * v->rms / v->target_rms;
 }
 
+/* Damaged weights, or such as 16 bits are too few for, give no speech: nobody is to hear or keep what came of them. */
+static f5_status check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error) {
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(samples[i]))
+            return f5_fail(
+                error, F5_E_FORMAT,
+                "no speech came of it: sample %lld is not a finite number; the model's weights are damaged%s",
+                (long long)i, engine_precision(e->core) == F5_F32 ? "" : ", or too large for 16 bits");
+    return F5_OK;
+}
+
 /* Hands the results to their owner. stats may be NULL. */
 static f5_status deliver(f5_engine *e, const speech *s, const api_call *call, f5_speak_stats *stats, f5_error *error) {
     const f5_voice *v = s->voice;
@@ -213,6 +224,7 @@ static f5_status deliver(f5_engine *e, const speech *s, const api_call *call, f5
     int64_t n_samples = engine_vocode_samples(e->core, made);
     float *samples = e->samples + at * F5_HOP;
     undo_level(v, samples, n_samples);
+    F5_TRY(check_sound(e, samples, n_samples, error));
     if (stats)
         *stats = (f5_speak_stats){.reference_seconds = f5_voice_seconds(v),
                                   .generated_seconds = (double)n_samples / F5_SAMPLE_RATE,

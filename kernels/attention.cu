@@ -12,6 +12,7 @@
 #include "cuda/attention_hopper.cuh"
 #include "cuda/attention_plan.h"
 #include "cuda/attention_portable.cuh"
+#include "cuda/attention_portable_plan.h"
 #include "cuda/tensor_map.cuh"
 
 namespace {
@@ -55,6 +56,14 @@ f5_status attend_hopper(cuda_context *c, const attention_device &d, const attent
                              maps);
 }
 
+/* ---- any sm_80 */
+
+template <typename T, int warps> f5_status attend_portable(cuda_context *c, const attention_device &d) {
+    const dim3 grid(d.rows / (warps * attention_portable::kWarpQueries) + d.n_seq, d.heads);
+    attention_portable::attend<T, warps><<<grid, 32 * warps, 0, c->stream>>>(d);
+    return cuda_launched(c, "attention");
+}
+
 /* ---- dispatch */
 
 template <typename T> f5_status attend(cuda_context *c, const attention_args *a, const attention_device &d) {
@@ -68,9 +77,8 @@ template <typename T> f5_status attend(cuda_context *c, const attention_args *a,
         return attention_choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
                                                                           : attend_hopper<T, 2>(c, d, maps);
     }
-    const dim3 grid(d.rows / attention_portable::kQueries + d.n_seq, d.heads);
-    attention_portable::attend<T><<<grid, attention_portable::kThreads, 0, c->stream>>>(d);
-    return cuda_launched(c, "attention");
+    const int warps = attention_portable_warps(d.rows, d.heads, c->sm_count, c->shared_bytes);
+    return warps == 2 ? attend_portable<T, 2>(c, d) : attend_portable<T, 4>(c, d);
 }
 
 template <> f5_status attend<float>(cuda_context *c, const attention_args *, const attention_device &d) {

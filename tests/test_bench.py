@@ -16,6 +16,7 @@ sys.path.append(str(BENCH))
 
 import f5lib  # noqa: E402
 import kernel_profile  # noqa: E402
+import kernel_rows  # noqa: E402
 import power  # noqa: E402
 import random_checkpoint  # noqa: E402  found by workload
 import shapes  # noqa: E402
@@ -112,6 +113,83 @@ def test_energy_of_calls():
     with pytest.raises(ValueError):  # once it has been warm, the watcher must not be left behind
         power.one_after_another(lambda: broken() if meter.calls > 100 else call(), meter, seconds=9)
     assert threading.active_count() == before
+
+
+def kernel_row(op, **us):
+    """A row of kernels.py for an op of 1 GFLOP and 1 MB; every candidate takes the same time three times."""
+    times = {name.replace("_", " "): [t] * 3 for name, t in us.items()}
+    return kernel_rows.row(op, times, 1e9, 1e6, rate=5e8, bandwidth=1e6, cached=False)
+
+
+def test_a_library_that_does_less_is_not_taken_for_one_that_does_the_same():
+    row = kernel_row("out residual", ours=10.0, portable=15.0, cuBLASLt_bare=8.0, cuBLASLt_same=12.0)
+    assert row["library, less work"] == "cuBLASLt 8.0" and row["ours faster"] == "0.80×"
+    assert row["library, same work"] == "cuBLASLt 12.0" and row["ours is faster"] == "1.20×"
+    assert row["floor µs"] == 2 and row["% of it"] == pytest.approx(20) and row["portable/ours"] == 1.5
+    alone = kernel_row("guide", ours=10.0)
+    assert alone["library, less work"] == alone["library, same work"] == "" and alone["portable/ours"] is None
+
+
+def test_a_block_is_the_sum_of_its_ops():
+    rows = [kernel_row("attention, RoPE within", ours=1e6, portable=1e6),
+            kernel_row("attention", ours=30.0, portable=50.0, cuDNN_same=40.0),
+            kernel_row("qkv rope", ours=20.0, portable=30.0, cuBLASLt_bare=19.0),
+            kernel_row("out residual", ours=10.0, portable=15.0, cuBLASLt_bare=8.0, cuBLASLt_same=12.0),
+            kernel_row("ff1 gelu_tanh", ours=15.0, portable=16.0, cuBLASLt_bare=14.0, cuBLASLt_same=18.0),
+            kernel_row("ff2 residual", ours=16.0, portable=20.0, cuBLASLt_bare=13.0, cuBLASLt_same=19.0)]
+    assert kernel_rows.block(rows) is None, "a block without its norms"
+    rows += [kernel_row("norm 1024 one plus", ours=5.0, portable=5.0), kernel_row("norm 512 fp32", ours=1.0)]
+    block = kernel_rows.block(rows)
+    assert (block["µs"], block["portable µs"]) == (101, 141) and block["portable/ours"] == pytest.approx(1.396, abs=1e-3)
+    assert block["libraries, less work"] == 40 + 19 + 8 + 14 + 13 + 10
+    assert block["libraries, same work"] == 40 + 19 + 12 + 18 + 19 + 10 and block["floor µs"] == 14
+    del rows[1]["_us"]["portable"]
+    assert kernel_rows.block(rows)["portable/ours"] is None
+
+
+class FakeBlas:
+    """cuBLASLt's C interface, which remembers what it was told; two algorithms are proposed, the second cannot run."""
+
+    def __init__(self):
+        self.attributes, self.runs = {}, []
+
+    def __getattr__(self, name):
+        done = getattr(type(self), f"do_{name}", lambda *_: 0)
+        return lambda *arguments: done(self, *arguments) or 0
+
+    def do_cublasLtMatmulDescSetAttribute(self, _, attribute, value, size):
+        self.attributes[attribute.value] = value._obj.value
+
+    def do_cublasLtMatmulAlgoGetHeuristic(self, *arguments):
+        proposals, found = arguments[-2], arguments[-1]._obj
+        found.value, proposals[1].state = 2, 15
+
+    def do_cublasLtMatmul(self, *arguments):
+        alpha, beta = arguments[2]._obj.value, arguments[7]._obj.value
+        addend, result = arguments[8].value, arguments[10].value
+        self.runs.append((alpha, beta, addend == result))
+
+
+@pytest.mark.parametrize("what, with_bias, epilogue, beta", [
+    ({}, True, 4, 0), ({}, False, 1, 0), (dict(gelu=True), True, 36, 0), (dict(gelu=True), False, 32, 0),
+    (dict(add=True), True, 4, 1), (dict(add=True), False, 1, 1)])
+def test_cublaslt_is_asked_for_the_epilogue(monkeypatch, what, with_bias, epilogue, beta):
+    """The numbers are cublasLt.h's: CUBLASLT_MATMUL_DESC_EPILOGUE 7, its BIAS_POINTER 8, EPILOGUE_BIAS 4, GELU 32."""
+    torch = pytest.importorskip("torch")
+    import cublaslt
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: type("Stream", (), {"cuda_stream": 0}))
+    library = cublaslt.Library.__new__(cublaslt.Library)
+    library.lib, library.handle, library.workspace = FakeBlas(), None, torch.zeros(16)
+    x, w, y = torch.zeros(6, 16).half(), torch.zeros(8, 16).half(), torch.zeros(6, 8)
+    bias = torch.ones(8) if with_bias else None
+    calls = library.proposals(x, w, bias, y, 4, **what)
+    assert len(calls) == 1, "an algorithm that cannot run is no proposal"
+    assert library.lib.attributes[7] == epilogue
+    assert library.lib.attributes.get(8) == (bias.data_ptr() if with_bias else None)
+    calls[0]()
+    assert library.lib.runs == [(1.0, beta, True)]
+    with pytest.raises(AssertionError):
+        library.proposals(x, w, torch.ones(8).half(), y, 4)
 
 
 def test_tables_and_history(tmp_path, capsys):

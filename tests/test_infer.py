@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import convert_lib
+import f5file
 import f5lib
 from png import read_png
 
@@ -56,6 +57,18 @@ def case(model, tmp_path, rng):
 
 def left_behind(folder):
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("weight", ["head.out.weight", "backbone.final_layer_norm.bias"])
+def test_what_is_not_a_number_is_not_written(case, model, weight):
+    """A NaN in the vocoder would be a file of constants: the file is refused when it is opened, or the speech is."""
+    made = f5file.write_model(case.folder / "bad.f5", "tiny", seed=3)
+    made["vocos"][weight] = made["vocos"][weight].copy()
+    made["vocos"][weight].reshape(-1)[5] = np.nan
+    f5file.write_f5(case.folder / "bad.f5", made, name="tiny")
+    result = case.run(model=case.folder / "bad.f5", save_mel=case.folder / "a.npy", spectrogram=case.folder / "a.png")
+    assert result.returncode != 0 and "not a finite number" in result.stderr, result.stderr
+    assert left_behind(case.folder) == ["bad.f5", "voice.wav"]
 
 
 def test_infer_end_to_end(case):

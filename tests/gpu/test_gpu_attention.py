@@ -125,6 +125,17 @@ def test_alone_and_packed_are_the_same_bits(gpu, path, seed, dtype):
         assert same_bits(y[: end - begin], together[begin:end]), f"rows {begin}..{end} differ alone"
 
 
+@pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
+def test_a_sequence_alone_of_its_kind_is_the_same_bits(gpu, path, seed, dtype):
+    """A request's two branches and one of them are launched with blocks of other sizes: attention_plan.h,
+    attention_portable_plan.h. Rotated within, and normalised."""
+    both = Problem(seed, [1406, 1406], 16, 16, True, 0, None, dtype, "one of two")
+    together = both.run(gpu).check()
+    for begin, end in both.pack.spans:
+        alone = both.run(gpu, qkv=both.qkv[begin:end].contiguous(), pack=Pack([end - begin])).check()
+        assert same_bits(alone, together[begin:end])
+
+
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
 def test_one_graph_serves_any_composition(gpu, path, seed, dtype):
     problem = Problem(seed, [900], 16, 16, False, 0, 8, dtype, "graph", rows=1100)

@@ -5,10 +5,11 @@ import ctypes
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import cbind
 import small_ops
-from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
+from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, rel_l2, same_bits
 from reference import ops_small
 from small_ops import Call
 
@@ -318,3 +319,35 @@ def test_refuses_what_it_cannot_do(gpu, seed, op):
         assert gpu.call(op.name, **{**good, **change}) == status, change
         assert gpu.context.error.message.startswith(op.name.encode()), gpu.context.error.message
     torch.cuda.synchronize()
+
+
+@pytest.mark.parametrize("padding", ["center", "same"])
+@pytest.mark.parametrize("turns", [0.25, 0.4], ids=["imaginary", "mostly real"])
+def test_istft_leaves_out_what_dc_and_nyquist_have_imaginary(gpu, seed, padding, turns):
+    """A vocoder's phases give bins 0 and 512 imaginary parts, which no real signal has. torch on the CPU ignores them, and
+    so does ours. What upstream does on this GPU is cuFFT's to say, whose documentation leaves it open: it is told, not
+    held. On an H100 with PyTorch 2.11 it ignores them too."""
+    op = small_ops.istft(padding)
+    (rows,), *rest = op.draw(generator(seed, padding, turns), [40], torch.float32)
+    rows["h"][:, [0, 512]] = np.log(50)
+    rows["h"][:, [513, 1025]] = 2 * np.pi * turns
+    call = Call(op, torch.float32, Pack([40]), [rows], *rest)
+    ours, want = call.live(call.run(gpu)).clone(), op.expected([rows], *rest)
+    check("istft", f"{padding}, imaginary DC and Nyquist", ours, want, BARS[torch.float32])
+
+    def upstream(spectrum):
+        window = call.shared["window"]
+        if padding == "center":
+            return torch.istft(spectrum, 1024, 256, 1024, window, center=True)[:, None]
+        frames = torch.fft.irfft(spectrum, 1024, dim=0) * window[:, None]
+        size = (1, 256 * 39 + 1024)
+        total, envelope = (F.fold(f[None], size, (1, 1024), stride=(1, 256)).flatten()[384:-384]
+                           for f in (frames, window.square()[:, None].expand(1024, 40)))
+        return (total / envelope)[:, None]
+
+    spectrum = torch.polar(rows["h"][:, :513].exp().clip(max=1e2), rows["h"][:, 513:]).T.contiguous()
+    real = spectrum.clone()
+    real[[0, 512]] = real[[0, 512]].real.to(real.dtype)
+    check("istft", f"{padding}, cuFFT without them", upstream(real), want, BARS[torch.float32])
+    cbind.RESULTS.append(("istft torch", f"{padding}, imaginary DC and Nyquist by torch on this GPU",
+                          rel_l2(upstream(spectrum), want), float("inf")))

@@ -9,9 +9,11 @@ words     every test sentence in every prompted voice, heard by Debian's pockets
 lengths   sentences of 3 to 25 words, and long, a text of five: what is missing or repeated
 speed     seconds for about five seconds of speech, at NFE 32 and 7
 scan      (on demand) the first sentences with other steps, guidance and sway
+speak     (on demand, alone) every test sentence into --keep FOLDER, heard by nobody: for a machine with a GPU and without
+          pocketsphinx; `--only words --recordings FOLDER` hears it elsewhere
 
-Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts. --keep FOLDER writes what was spoken for
-`words`; --recordings FOLDER hears such files, made elsewhere (on a GPU, say), instead of speaking.
+Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts; speak the last only. --keep FOLDER writes
+what was spoken for `words`.
 """
 import argparse
 import contextlib
@@ -81,14 +83,17 @@ class Mouth(contextlib.ExitStack):
             samples, transcript = prompt(speaker)
             self.voices[speaker] = self.enter_context(engine.voice(samples.astype(np.float32), transcript))
 
-    def say(self, speaker, text, number=0):
-        """Samples; the same number, the same noise."""
-        begun = time.time()
+    def pieces(self, speaker, text, number=0):
+        """[(samples, mel)]; the same number, the same noise."""
         sample = {k: v for k, v in self.sample.items() if v is not None}
         if self.sample.get("sway", -1) is None:
             sample.update(use_sway=0)
-        pieces, _ = self.engine.speak(self.voices[speaker], text, sample=sample, seed=self.seed + number)
-        samples = np.concatenate([p[0] for p in pieces])
+        return self.engine.speak(self.voices[speaker], text, sample=sample, seed=self.seed + number)[0]
+
+    def say(self, speaker, text, number=0):
+        """Samples."""
+        begun = time.time()
+        samples = np.concatenate([samples for samples, _ in self.pieces(speaker, text, number)])
         self.seconds, self.spoken = self.seconds + time.time() - begun, self.spoken + len(samples) / TARGET_RATE
         print(f"  {speaker} {number + 1}  {time.time() - begun:.1f} s", file=sys.stderr)
         return samples
@@ -211,7 +216,7 @@ def from_folder(folder):
 def parse():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("model")
-    p.add_argument("--only", nargs="+", choices=(*PARTS, "vocoder", "scan"), default=PARTS)
+    p.add_argument("--only", nargs="+", choices=(*PARTS, "vocoder", "scan", "speak"), default=PARTS)
     p.add_argument("--sentences", type=int, default=1000, help="the first so many")
     p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
     p.add_argument("--nfe", type=int, default=32)
@@ -222,13 +227,26 @@ def parse():
     p.add_argument("--report", type=Path)
     p.add_argument("--keep", type=Path, help="a folder for the recordings of `words`")
     p.add_argument("--recordings", type=Path, help="such a folder, heard instead of speaking")
-    return p.parse_args()
+    options = p.parse_args()
+    if "speak" in options.only and (len(options.only) > 1 or not options.keep):
+        p.error("--only speak goes alone, and with --keep FOLDER")
+    return options
+
+
+def keep(folder, speaker, number, samples):
+    """As from_folder finds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_wav(folder / f"{speaker}-{number:02}.wav", samples)
 
 
 def run(engine, mouth, o):
     """The parts asked for; prints as it goes and returns everything."""
     sentences, result = texts("sentences")[:o.sentences], {}
     print(f"{o.model}: NFE {o.nfe}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
+    if "speak" in o.only:
+        for speaker in o.voices:
+            for i, text in enumerate(sentences):
+                keep(o.keep, speaker, i, mouth.say(speaker, text, i))
     if "words" in o.only or "vocoder" in o.only:
         say = None if "words" not in o.only else from_folder(o.recordings) if o.recordings else mouth.say
         words = result["words"] = measure_words(engine, sentences, o.voices, say)
@@ -239,11 +257,9 @@ def run(engine, mouth, o):
             print(f"nearest to the prompted speaker: {of - len(words['wrong_speakers'])} of {of}")
             for prompted, nearest, text in words["wrong_speakers"]:
                 print(f"  {prompted} sounds like {nearest}: {text}")
-        if o.keep:
-            o.keep.mkdir(parents=True, exist_ok=True)
-            for speaker, recordings in words["made"].items():
-                for i, x in enumerate(recordings):
-                    write_wav(o.keep / f"{speaker}-{i:02}.wav", x)
+        for speaker, recordings in words["made"].items() if o.keep else ():
+            for i, x in enumerate(recordings):
+                keep(o.keep, speaker, i, x)
     if "lengths" in o.only:
         lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False)
         result["lengths"] = lengths
@@ -274,7 +290,7 @@ def run(engine, mouth, o):
 
 def main():
     options = parse()
-    if missing_tools():
+    if "speak" not in options.only and missing_tools():
         sys.exit(missing_tools())
     import f5lib
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \
