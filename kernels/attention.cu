@@ -10,7 +10,6 @@
  * result does not depend on the pack or the bucket, to the bit. The paths differ among each other by rounding. */
 #include "cuda/attention_f32.cuh"
 #include "cuda/attention_hopper.cuh"
-#include "cuda/attention_plan.h"
 #include "cuda/attention_portable.cuh"
 #include "cuda/attention_portable_plan.h"
 #include "cuda/tensor_map.cuh"
@@ -45,15 +44,20 @@ bool encode_map(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *ba
     return tensor_map_encode(c, map, type, 2, base, size, stride, box);
 }
 
-template <typename T, int groups>
+template <typename T>
 f5_status attend_hopper(cuda_context *c, const attention_device &d, const attention_hopper::tensor_maps &maps) {
-    const int shared = attention_hopper::shared_bytes_for(groups);
-    const int64_t most = (int64_t{d.rows} / (groups * attention_hopper::kGroupQueries) + d.n_seq) * d.heads;
-    const unsigned int blocks = (unsigned int)(most < c->sm_count ? most : c->sm_count);
-    auto kernel = attention_hopper::attend<T, groups>;
+    constexpr int shared = attention_hopper::kSharedBytes;
+    const int64_t most = (int64_t{d.rows} / ATTENTION_TILE_ROWS + d.n_seq) * d.heads; // tiles
+    const int blocks = (int)(most < c->sm_count ? most : c->sm_count);
+    // what blocks hand on lies where cuBLASLt's workspace is: 54 KB a block
+    if (size_t(blocks) * attention_hopper::kHandedBytes > c->blas_bytes)
+        return f5_fail(&c->error, F5_E_MEMORY, "attention: %d blocks need more scratch than %zu bytes", blocks,
+                       c->blas_bytes);
+    auto kernel = attention_hopper::attend<T>;
     F5_TRY(cuda_allow_shared(c, "attention", kernel, shared));
-    return cuda_launch_early(c, "attention", kernel, dim3(blocks), attention_hopper::threads_for(groups), shared, d,
-                             maps);
+    attention_hopper::handover hand = {static_cast<float4 *>(c->workspace), c->flags};
+    return cuda_launch_early(c, "attention", kernel, dim3((unsigned int)blocks), attention_hopper::kThreads, shared, d,
+                             maps, hand);
 }
 
 /* ---- any sm_80 */
@@ -74,8 +78,7 @@ template <typename T> f5_status attend(cuda_context *c, const attention_args *a,
             (d.prepared && !encode_map(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
             return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
                            (int)width);
-        return attention_choose_groups(d.rows, d.heads, c->sm_count) == 3 ? attend_hopper<T, 3>(c, d, maps)
-                                                                          : attend_hopper<T, 2>(c, d, maps);
+        return attend_hopper<T>(c, d, maps);
     }
     const int warps = attention_portable_warps(d.rows, d.heads, c->sm_count, c->shared_bytes);
     return warps == 2 ? attend_portable<T, 2>(c, d) : attend_portable<T, 4>(c, d);

@@ -64,6 +64,8 @@ extern "C" f5_status cuda_context_open(cuda_context *c, int ordinal, size_t work
     c->blas_bytes = kBlasBytes;
     if ((probe = cudaMalloc(&c->workspace, c->workspace_bytes)) != cudaSuccess ||
         (probe = cudaMemset(c->workspace, 0, c->workspace_bytes)) != cudaSuccess ||
+        (probe = cudaMalloc((void **)&c->flags, c->sm_count * sizeof *c->flags)) != cudaSuccess ||
+        (probe = cudaMemset(c->flags, 0, c->sm_count * sizeof *c->flags)) != cudaSuccess ||
         (probe = cudaStreamSynchronize(nullptr)) != cudaSuccess) { // our stream will not wait for the default one
         (void)cudaGetLastError(); /* not sticky: the device is still usable with less */
         const size_t wanted = c->workspace_bytes;
@@ -91,6 +93,7 @@ extern "C" void cuda_context_close(cuda_context *c) {
     if (c->blas) cublasLtDestroy(c->blas);
     if (c->owned) cudaStreamDestroy(c->owned);
     if (c->workspace) cudaFree(c->workspace);
+    if (c->flags) cudaFree(c->flags);
     memset(c, 0, sizeof *c);
 }
 

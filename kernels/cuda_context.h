@@ -55,7 +55,8 @@ typedef struct cuda_context {
 
     void *workspace; /* an op's scratch, free again when the op is done; 256-byte aligned */
     size_t workspace_bytes;
-    size_t blas_bytes; /* its first part, lent to cuBLASLt */
+    size_t blas_bytes; /* its first part, lent to cuBLASLt; attention's too while it runs */
+    uint32_t *flags;   /* [sm_count] by which blocks of a kernel wait for each other; 0 between kernels */
 
     int32_t n_plans;
     cuda_matmul_plan plans[CUDA_MATMUL_PLANS];

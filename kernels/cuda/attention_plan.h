@@ -1,33 +1,118 @@
-/* attention_plan.h — how many groups of 64 queries a block of attention's Hopper kernel has: a pure function of the
- * launch's shape and of the device. Plain C, printed and tested without a GPU: tests/c/test_attention_plan.c.
+/* attention_plan.h — who multiplies what in attention's Hopper kernel: pure functions of lengths, so that host and
+ * device agree and tests/c/test_attention_plan.c needs no GPU.
  *
- * Tiles of 2 or 3 groups belong to one head of one sequence; a launch works in rounds, a tile to a multiprocessor.
- * Three groups take 5/4 as long over a tile of keys as two (H200: 1.47 and 1.2 µs per 128 keys), so two win only where
- * the last round of three would be nearly empty. Lengths are not known on the host: rows are taken for one request,
- * that is two sequences of the same length, where a round more or less weighs most. On 132 multiprocessors, 16 heads:
+ * A tile is 192 queries of one head of one sequence: three groups of 64, of which the last tile of a sequence may have
+ * fewer that are live. It is multiplied in steps of 128 keys. All tiles of a launch, one after the other, are a line
+ * of costs that is cut into equal shares, one to a block: rounds of whole tiles leave multiprocessors idle for up to a
+ * tile each. A share may begin and end inside a tile; the block that has a tile's first steps hands what it has so far
+ * to the one that has the rest, which goes on as if it had done them itself, so a query's bits do not depend on the
+ * cuts. Where whole tiles do nearly as well nothing is divided: a part costs a start and an end of its own.
  *
- *   rows    2 groups               3 groups               rounds x cost, measured µs
- *   1876    256 tiles, 2 rounds    160 tiles, 2 rounds     8 : 10    24.0 : 29.5
- *   2812    352 tiles, 3 rounds    256 tiles, 2 rounds    12 : 10    46.4 : 39.8
- *   4124    544 tiles, 5 rounds    352 tiles, 3 rounds    20 : 15   105.2 : 79.8
- *   8192   1024 tiles, 8 rounds    704 tiles, 6 rounds    32 : 30   324 : 300
+ *   2 x 16 heads, 132 blocks    tiles    rounds x cost of a tile    mean share    H100, µs, whole | divided
+ *   938 queries                   160       2 x  392 =  784             475            27.6    22.2
+ *   1406                          256       2 x  560 = 1120            1043            38.5    39.8
+ *   2062                          352       3 x  812 = 2436            2165            80.0    75.3
+ *   4096                          704       6 x 1568 = 9408            8238           311.5   271.1
  *
- * A query's bits do not depend on the choice: a group is 64 queries and the same tiles of keys either way. */
+ * The unit of cost is a twelfth of what three live groups take for 32 keys; one group takes 0.6 and two take 0.8 of
+ * the time of three. */
 #ifndef F5_ATTENTION_PLAN_H
 #define F5_ATTENTION_PLAN_H
 
 #include <stdint.h>
 
-/* Time of a launch in quarters of what two groups take for one tile of queries. rows, heads, sm_count >= 1. */
-static inline int64_t attention_plan_cost(int32_t rows, int32_t heads, int32_t sm_count, int groups) {
-    const int64_t tile_rows = groups * 64, length = ((int64_t)rows + 1) / 2;
-    const int64_t tiles = (length + tile_rows - 1) / tile_rows * 2 * heads;
-    return (tiles + sm_count - 1) / sm_count * (groups == 3 ? 5 : 4);
+#if defined(__CUDACC__)
+#define ATTENTION_PLAN static __host__ __device__ __forceinline__
+#else
+#define ATTENTION_PLAN static inline
+#endif
+
+enum {
+    ATTENTION_GROUPS = 3,
+    ATTENTION_GROUP_ROWS = 64,
+    ATTENTION_TILE_ROWS = ATTENTION_GROUPS * ATTENTION_GROUP_ROWS,
+    ATTENTION_STEP_KEYS = 128,
+    /* Fewest steps of a tile on either side of a cut: a part costs a start and an end of its own. */
+    ATTENTION_LEAST_STEPS = 2,
+    /* Start and end of a tile, in the unit of attention_quarter_cost. */
+    ATTENTION_TILE_COST = 32,
+    /* A further start and end, and the rounding of cuts to steps. */
+    ATTENTION_DIVISION_COST = 96,
+    /* Of a share, so that two cuts are never less than the fewest steps apart: that many and one, for rounding. */
+    ATTENTION_LEAST_COST = 48 * (ATTENTION_LEAST_STEPS + 1)
+};
+
+/* 32 keys by so many live groups. */
+ATTENTION_PLAN int attention_quarter_cost(int groups) {
+    return 6 + 2 * groups;
 }
 
-/* 2 or 3; among equals 3, which read keys less often. */
-static inline int attention_choose_groups(int32_t rows, int32_t heads, int32_t sm_count) {
-    return attention_plan_cost(rows, heads, sm_count, 2) < attention_plan_cost(rows, heads, sm_count, 3) ? 2 : 3;
+ATTENTION_PLAN int32_t attention_tiles(int32_t length) {
+    return (int32_t)(((int64_t)length + ATTENTION_TILE_ROWS - 1) / ATTENTION_TILE_ROWS);
+}
+
+/* Steps of every tile of a sequence. */
+ATTENTION_PLAN int32_t attention_steps(int32_t length) {
+    return (int32_t)(((int64_t)length + ATTENTION_STEP_KEYS - 1) / ATTENTION_STEP_KEYS);
+}
+
+/* Groups of the tile from row `first` on that have a row of the sequence; none where first >= length. */
+ATTENTION_PLAN int attention_live_groups(int32_t length, int32_t first) {
+    const int32_t groups = (length - first + ATTENTION_GROUP_ROWS - 1) / ATTENTION_GROUP_ROWS;
+    return groups < ATTENTION_GROUPS ? (int)groups : ATTENTION_GROUPS;
+}
+
+ATTENTION_PLAN int64_t attention_tile_cost(int32_t length, int groups) {
+    const int64_t quarters = ((int64_t)length + 31) / 32;
+    return ATTENTION_TILE_COST + quarters * attention_quarter_cost(groups);
+}
+
+/* All tiles of one head of a sequence. */
+ATTENTION_PLAN int64_t attention_sequence_cost(int32_t length) {
+    const int32_t whole = length / ATTENTION_TILE_ROWS, first = whole * ATTENTION_TILE_ROWS;
+    return whole * attention_tile_cost(length, ATTENTION_GROUPS) +
+           (first < length ? attention_tile_cost(length, attention_live_groups(length, first)) : 0);
+}
+
+/* Whether shares of this launch begin and end inside tiles: where rounds of whole tiles take longer than the mean share
+ * and the two steps that a division costs, and costs fit 32 bits. cost: of all heads; dearest: of the tiles. */
+ATTENTION_PLAN int attention_divides(int64_t cost, int64_t dearest, int32_t tiles, int blocks) {
+    const int64_t rounds = ((int64_t)tiles + blocks - 1) / blocks;
+    return tiles > blocks && cost <= INT32_MAX && rounds * dearest > cost / blocks + ATTENTION_DIVISION_COST;
+}
+
+/* Where share `index` begins and the one before ends, index 0 .. blocks: in whole tiles, and in cost. The last shares
+ * may be empty. */
+ATTENTION_PLAN int32_t attention_whole_tiles_before(int32_t tiles, int blocks, int index) {
+    if (tiles > blocks) return (int32_t)((int64_t)tiles * index / blocks);
+    return index < tiles ? index : tiles;
+}
+ATTENTION_PLAN int32_t attention_cost_before(int32_t cost, int blocks, int index) {
+    const int32_t most = cost / ATTENTION_LEAST_COST > 1 ? cost / ATTENTION_LEAST_COST : 1;
+    const int32_t shares = blocks < most ? blocks : most, each = cost / shares, rest = cost % shares;
+    if (index > shares) index = shares;
+    return each * index + (index < rest ? index : rest);
+}
+
+/* A cut: in front of `step` of `tile`; step 0 is between two tiles. */
+typedef struct {
+    int32_t tile, step;
+} attention_cut;
+
+/* The cut nearest to `cost`, 0 <= cost < attention_sequence_cost(length) < 2^31; tiles count from the sequence's
+ * first. */
+ATTENTION_PLAN attention_cut attention_cut_at(int32_t length, int32_t cost) {
+    const int32_t tile_cost = (int32_t)attention_tile_cost(length, ATTENTION_GROUPS);
+    attention_cut cut;
+    cut.tile = cost / tile_cost;
+    const int32_t first = cut.tile * ATTENTION_TILE_ROWS, steps = attention_steps(length);
+    const int32_t step_cost = 4 * attention_quarter_cost(attention_live_groups(length, first));
+    cut.step = (cost - cut.tile * tile_cost - ATTENTION_TILE_COST + step_cost / 2) / step_cost;
+    if (cut.step < ATTENTION_LEAST_STEPS)
+        cut.step = 0;
+    else if (cut.step > steps - ATTENTION_LEAST_STEPS)
+        cut.tile++, cut.step = 0;
+    return cut;
 }
 
 #endif

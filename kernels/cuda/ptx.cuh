@@ -132,6 +132,19 @@ __device__ __forceinline__ void barrier_wait(uint64_t *barrier, uint32_t parity)
                  : "memory");
 }
 
+/* A flag in global memory, between blocks: what the raising thread and those it has waited for wrote before is seen by
+ * the waiting one, and those that it lets go on, after. */
+__device__ __forceinline__ void flag_raise(uint32_t *flag) {
+    __threadfence();
+    asm volatile("st.relaxed.gpu.global.u32 [%0], 1;" ::"l"(flag) : "memory");
+}
+__device__ __forceinline__ void flag_wait(const uint32_t *flag) {
+    uint32_t raised;
+    do {
+        asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(raised) : "l"(flag) : "memory");
+    } while (!raised);
+}
+
 /* A place in a ring of stages, and the parity that its barriers have this time round. */
 template <int stages> struct ring {
     int stage = 0;
@@ -214,6 +227,10 @@ __device__ __forceinline__ uint32_t descriptor_low(const void *tile) {
 __device__ __forceinline__ uint64_t descriptor_of(uint32_t low) {
     const uint32_t high = 1u << 30 | 1024 >> 4;
     return (uint64_t)high << 32 | low;
+}
+/* Where a descriptor's tile lies in shared memory. */
+__device__ __forceinline__ uint32_t descriptor_address(uint32_t low) {
+    return (low & 0x3fff) << 4;
 }
 /* Steps of 16 along the summed dimension, in descriptor units of 16 bytes. */
 constexpr uint64_t kStepAlongRow = 32 >> 4;         /* summed dimension lies along the row: 16 elements on */

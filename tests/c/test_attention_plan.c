@@ -1,5 +1,6 @@
-/* test_attention_plan.c — groups to a block of attention's Hopper kernel: the figures its header promises, and that the
- * choice is the cheaper one. The table is printed. */
+/* test_attention_plan.c — the shares of attention's Hopper kernel: together they are every step of every tile once, a
+ * tile passes from a block to the next one only, no part is too short, and none costs much more than the mean. The
+ * table is printed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,38 +11,141 @@
 #include "cuda/attention_plan.h"
 #include "seed.h"
 
+#define MOST_SEQUENCES 64
+
+typedef struct {
+    int32_t lengths[MOST_SEQUENCES];
+    int n, heads, blocks;
+} launch;
+
+static int64_t head_cost(const launch *l) {
+    int64_t cost = 0;
+    for (int s = 0; s < l->n; s++) cost += attention_sequence_cost(l->lengths[s]);
+    return cost;
+}
+
+static int32_t head_tiles(const launch *l) {
+    int32_t tiles = 0;
+    for (int s = 0; s < l->n; s++) tiles += attention_tiles(l->lengths[s]);
+    return tiles;
+}
+
+/* The dearest tile of a launch. */
+static int64_t dearest_tile(const launch *l) {
+    int64_t dearest = 0;
+    for (int s = 0; s < l->n; s++) {
+        const int64_t cost = attention_tile_cost(l->lengths[s], attention_live_groups(l->lengths[s], 0));
+        if (l->lengths[s] > 0 && cost > dearest) dearest = cost;
+    }
+    return dearest;
+}
+
+/* What the kernel's cut_before finds by whole warps. */
+static attention_cut cut_before(const launch *l, int index) {
+    const int32_t per_head = head_tiles(l), tiles = per_head * l->heads;
+    const int64_t cost = head_cost(l);
+    if (!attention_divides(cost * l->heads, dearest_tile(l), tiles, l->blocks))
+        return (attention_cut){attention_whole_tiles_before(tiles, l->blocks, index), 0};
+    int64_t target = attention_cost_before((int32_t)(cost * l->heads), l->blocks, index);
+    const int head = (int)(target / cost);
+    int32_t before = head * per_head;
+    target -= head * cost;
+    for (int s = 0; head < l->heads && s < l->n; s++) {
+        if (target < attention_sequence_cost(l->lengths[s])) {
+            attention_cut cut = attention_cut_at(l->lengths[s], (int32_t)target);
+            cut.tile += before;
+            return cut;
+        }
+        target -= attention_sequence_cost(l->lengths[s]);
+        before += attention_tiles(l->lengths[s]);
+    }
+    return (attention_cut){before, 0};
+}
+
+/* Sequence and row of a tile. */
+static int32_t find_tile(const launch *l, int32_t tile, int32_t *first) {
+    tile %= head_tiles(l);
+    int s = 0;
+    while (tile >= attention_tiles(l->lengths[s])) tile -= attention_tiles(l->lengths[s++]);
+    *first = tile * ATTENTION_TILE_ROWS;
+    return l->lengths[s];
+}
+
+/* Checks all shares; returns the dearest, in the unit of attention_quarter_cost, without parts' own overhead. */
+static int64_t check_shares(const launch *l) {
+    const int32_t tiles = head_tiles(l) * l->heads;
+    int64_t dearest = 0;
+    attention_cut at = cut_before(l, 0);
+    assert_int_equal(at.tile, 0);
+    assert_int_equal(at.step, 0);
+    for (int b = 0; b < l->blocks; b++) {
+        const attention_cut end = cut_before(l, b + 1);
+        int64_t cost = 0;
+        assert_true(end.tile > at.tile || (end.tile == at.tile && end.step >= at.step));
+        while (at.tile < end.tile || at.step < end.step) {
+            int32_t first;
+            const int32_t length = find_tile(l, at.tile, &first), steps = attention_steps(length);
+            const int groups = attention_live_groups(length, first);
+            const int32_t to = at.tile < end.tile ? steps : end.step;
+            assert_in_range(groups, 1, ATTENTION_GROUPS);
+            assert_true(to <= steps && to > at.step);
+            if (at.step > 0 || to < steps) assert_true(to - at.step >= ATTENTION_LEAST_STEPS);
+            cost += (int64_t)(to - at.step) * 4 * attention_quarter_cost(groups);
+            if (to == steps)
+                at.tile++, at.step = 0;
+            else
+                at.step = to;
+        }
+        // an empty share has nothing to hand on
+        if (cost == 0) assert_int_equal(at.step, 0);
+        if (cost > dearest) dearest = cost;
+    }
+    assert_int_equal(at.tile, tiles);
+    assert_int_equal(at.step, 0);
+    return dearest;
+}
+
 static void standard_sizes(void **state) {
     (void)state;
     static const struct {
-        int32_t rows;
-        int64_t two, three; /* costs */
-        int groups;
-    } expected[] = {{1876, 8, 10, 2}, {2812, 12, 10, 3}, {4124, 20, 15, 3}, {8192, 32, 30, 3}, {1, 4, 5, 2}};
+        int32_t length, tiles;
+        int64_t whole, mean;
+        int divides;
+    } expected[] = {
+        {938, 160, 784, 475, 1}, {1406, 256, 1120, 1043, 0}, {2062, 352, 2436, 2165, 1}, {4096, 704, 9408, 8238, 1}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        const int64_t two = attention_plan_cost(expected[i].rows, 16, 132, 2);
-        const int64_t three = attention_plan_cost(expected[i].rows, 16, 132, 3);
-        printf("%5d rows x 16 heads: 2 groups %lld, 3 groups %lld\n", expected[i].rows, (long long)two,
-               (long long)three);
-        assert_int_equal(two, expected[i].two);
-        assert_int_equal(three, expected[i].three);
-        assert_int_equal(attention_choose_groups(expected[i].rows, 16, 132), expected[i].groups);
+        const launch l = {{expected[i].length, expected[i].length}, 2, 16, 132};
+        const int32_t tiles = head_tiles(&l) * 16;
+        const int64_t all = head_cost(&l) * 16, whole = (tiles + 131) / 132 * dearest_tile(&l);
+        const int divides = attention_divides(all, dearest_tile(&l), tiles, 132);
+        const int64_t dearest = check_shares(&l);
+        printf("2 x %4d queries, 16 heads: %d tiles, whole %lld, mean %lld, divided %d, dearest share %lld\n",
+               expected[i].length, tiles, (long long)whole, (long long)(all / 132), divides, (long long)dearest);
+        assert_int_equal(tiles, expected[i].tiles);
+        assert_int_equal(whole, expected[i].whole);
+        assert_int_equal(all / 132, expected[i].mean);
+        assert_int_equal(divides, expected[i].divides);
+        assert_true(dearest <= all / 132 + ATTENTION_DIVISION_COST);
     }
 }
 
-static void never_the_dearer(void **state) {
+static void any_lengths(void **state) {
     (void)state;
     uint64_t random = random_seed();
-    for (int i = 0; i < 20000; i++) {
-        const int32_t rows = 1 + random_below(&random, i % 2 ? 20000 : INT32_MAX);
-        const int32_t heads = 1 + random_below(&random, i % 2 ? 32 : 65535), sms = 1 + random_below(&random, 160);
-        const int groups = attention_choose_groups(rows, heads, sms);
-        assert_true(groups == 2 || groups == 3);
-        const int64_t cost = attention_plan_cost(rows, heads, sms, groups);
-        assert_true(cost > 0 && cost <= attention_plan_cost(rows, heads, sms, 5 - groups));
+    for (int i = 0; i < 3000; i++) {
+        launch l = {.n = 1 + random_below(&random, i % 3 ? 6 : MOST_SEQUENCES),
+                    .heads = 1 + random_below(&random, 20),
+                    .blocks = 1 + random_below(&random, 160)};
+        for (int s = 0; s < l.n; s++)
+            l.lengths[s] = random_below(&random, random_below(&random, 4) ? 300 : i % 2 ? 3000 : 9000);
+        check_shares(&l);
     }
+    const launch none = {{0, 0}, 2, 16, 132}, long_one = {{20000000}, 1, 3, 132};
+    check_shares(&none);
+    check_shares(&long_one);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(never_the_dearer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(any_lengths)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,9 @@ CASES = [
     ([469, 11, 333, 938, 5, 77, 200], 16, 16, False, 15, None),
     ([1406, 1406], 16, 16, False, 4, None),
     ([2062], 5, 2, True, 50, 3),
+    ([2062, 2062], 16, 0, False, 50, 3),
+    ([3900] + [33] * 70, 9, 0, False, 7, None),  # few long tiles among many short ones: divided between many blocks
+    ([256, 257, 383, 384, 385, 511, 512, 513] * 4, 7, 0, False, 1, 40),
 ]
 
 
@@ -108,6 +111,30 @@ def test_rising_and_falling_scores(gpu, path, seed, dtype):
     y = problem.run(gpu).check()
     want = truth(problem.qkv, problem.pack.spans, 0, problem.rope, None, None)
     check("attention", f"{path} {NAMES[dtype]} rising", y[:1159], want[:1159], BARS[dtype])
+
+
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+def test_leaping_scores(gpu, path, seed, dtype):
+    """Scores rise by leaps of 160, that is by factors past what F32 holds (head 0), fall by them (1), and stand out at
+    single keys for every other query (2): rows side by side take different ways, and alone they are the same bits."""
+    lengths = [1406, 129, 700]
+    problem = Problem(seed, lengths, 3, 0, False, 3, None, dtype, "leaping")
+    problem.qkv[:, :2] = 0
+    problem.qkv[:, 0, :2, 0] = 8
+    for (begin, end), n in zip(problem.pack.spans, lengths):
+        at = torch.arange(n, device="cuda")
+        leaps = (at * 8 // n * 160 - 640).to(dtype)
+        problem.qkv[begin:end, 1, 0, 0] = leaps
+        problem.qkv[begin:end, 1, 1, 0] = leaps.flip(0)
+        problem.qkv[begin:end, 1, 2, 0] = torch.where(at % 201 == 200, 20 * (at // 201 + 1), 0).to(dtype)
+        problem.qkv[begin:end, 0, 2, 0] = (8 * (at % 2)).to(dtype)
+    y = problem.run(gpu).check()
+    live = problem.pack.live
+    want = truth(problem.qkv, problem.pack.spans, 0, problem.rope, None, None)
+    check("attention", f"{path} {NAMES[dtype]} leaping", y[:live], want[:live], BARS[dtype])
+    for begin, end in problem.pack.spans:
+        alone = Pack([end - begin])
+        assert same_bits(problem.run(gpu, problem.qkv[begin:end].contiguous(), alone).check(), y[begin:end])
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
