@@ -188,9 +188,9 @@ def choose(parser, args):
         sys.exit(f"{' and '.join(lost)}: wants PyTorch and a GPU; here: {missing}")
     if args.device == "cpu" and set(named) & set(NEED_GPU):
         sys.exit(f"{' and '.join(NEED_GPU)}: measures a GPU, not the CPU")
+    lost += [name for name in NEED_GPU if args.device == "cpu" and name in wanted]
     if lost:
         print(f"left out ({missing}): {', '.join(lost)}", flush=True)
-    lost += [name for name in NEED_GPU if args.device == "cpu"]
     return [name for name in COMMANDS if name in wanted and name not in lost]
 
 

@@ -1,6 +1,6 @@
 """bench/power.py — whether the card's power limit is what a request waits for, and what a second of speech costs.
 
-    f5bench.py power [--sizes M] [--rounds 20]
+    f5bench.py power [--sizes M]
 
 Requests one after another for two seconds or more, beside NVML's counter of energy and the clock of the
 multiprocessors, read every 20 ms; then some after pauses, as a lone caller sees them. A card at its limit lowers its
@@ -24,10 +24,10 @@ class Meter:
 
     def __init__(self):
         try:
-            self.lib = ctypes.CDLL("libnvidia-ml.so.1")
+            self.lib, cuda = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.CDLL("libcuda.so.1")
         except OSError as missing:
             raise RuntimeError(f"power wants NVML, which comes with the driver: {missing}") from None
-        cuda, bus = ctypes.CDLL("libcuda.so.1"), ctypes.create_string_buffer(32)
+        bus = ctypes.create_string_buffer(32)
         device = ctypes.c_int()
         if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0) or cuda.cuDeviceGetPCIBusId(bus, 32, device):
             raise RuntimeError("power: libcuda does not say where device 0 is")
@@ -69,12 +69,15 @@ def one_after_another(call, meter, seconds=SECONDS):
     """{ms, J, W, MHz, held back by} of calls without a pause, after a few that do not count."""
     for _ in range(3):
         call()
-    clocks, bits, over = [], [0], threading.Event()
+    clocks, bits, failures, over = [], [0], [], threading.Event()
 
     def watch():
-        while not over.wait(0.02):
-            clocks.append(meter.mhz())
-            bits[0] |= meter.reasons()
+        try:
+            while not over.wait(0.02):
+                clocks.append(meter.mhz())
+                bits[0] |= meter.reasons()
+        except RuntimeError as failure:  # told by the caller: "held back by nothing" would be a guess
+            failures.append(failure)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -87,6 +90,8 @@ def one_after_another(call, meter, seconds=SECONDS):
     finally:
         over.set()
         watcher.join()
+    if failures:
+        raise failures[0]
     return {"ms": 1e3 * took / calls, "J": joules / calls, "W": joules / took,
             "MHz": statistics.mean(clocks) if clocks else None, "held back by": reason_names(bits[0])}
 

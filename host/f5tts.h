@@ -243,7 +243,8 @@ typedef struct {
 } f5_speak_stats;
 F5_STRUCT_INIT(f5_speak_stats)
 
-/* stats may be NULL. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
+/* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called; f5_vocode gives
+ * what comes. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
 f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error);
 

@@ -212,7 +212,10 @@ static f5_status check_sound(const f5_engine *e, const float *samples, int64_t n
             return f5_fail(
                 error, F5_E_FORMAT,
                 "no speech came of it: sample %lld is not a finite number; the model's weights are damaged%s",
-                (long long)i, engine_precision(e->core) == F5_F32 ? "" : ", or too large for 16 bits");
+                (long long)i,
+                engine_precision(e->core) == F5_F32
+                    ? ": convert the model again"
+                    : ": convert the model again; or its numbers are too large for 16 bits: open it in fp32");
     return F5_OK;
 }
 

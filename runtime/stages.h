@@ -60,7 +60,7 @@ typedef struct {
     void *normed_a; /* [R,D] operand type: for the attention, and the exit */
     void *normed_m; /* [R,D] for the feed-forward */
     void *qkv;      /* [R,3,H,64] */
-    void *attended; /* [R,H,64] */
+    void *attended; /* [R,H,64], and [R,D] between the two convolutions */
     void *hidden;   /* [R,F] */
 } dit_buffers;
 

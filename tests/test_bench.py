@@ -114,6 +114,14 @@ def test_energy_of_calls():
         power.one_after_another(lambda: broken() if meter.calls > 100 else call(), meter, seconds=9)
     assert threading.active_count() == before
 
+    def blind():
+        raise RuntimeError("NVML status 3")
+
+    meter.reasons = blind
+    with pytest.raises(RuntimeError, match="NVML status 3"):  # not "held back by nothing"
+        power.one_after_another(call, meter, seconds=0.1)
+    assert threading.active_count() == before
+
 
 def kernel_row(op, **us):
     """A row of kernels.py for an op of 1 GFLOP and 1 MB; every candidate takes the same time three times."""

@@ -113,8 +113,8 @@ __device__ __forceinline__ void raise_top(const float (&s)[2][8][4], row_state &
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const float now = lanes_max<4>(highest[m][r]) * kScoreScale, was = state.shift[m][r];
-            const bool up = now - was > kSlack;
+            const float top = lanes_max<4>(highest[m][r]), now = top * kScoreScale, was = state.shift[m][r];
+            const bool up = fmaf(top, kScoreScale, -was) > kSlack; // rounded as above: no row goes by another's vote
             const float shrink = up ? ex2(was - now) : 1.0f;
             if (up) state.shift[m][r] = now;
             state.sum[m][r] *= shrink;

@@ -34,23 +34,29 @@ class Chain:
         self.scale, self.shift, self.gate, self.bias = (normal(D, scale=0.2) for _ in range(4))
         self.rope, self.norms = rope_table(max(lengths)), [1 + normal(64, scale=0.2) for _ in range(2)]
         self.x, self.v, self.h = (torch.zeros(rows, n, device="cuda") for n in (MEL, MEL, D))
-        self.normed, self.attended, self.qkv, self.hidden = (torch.zeros(rows, n, dtype=dtype, device="cuda")
-                                                             for n in (D, D, 3 * D, FF))
+        self.attended, self.qkv = (torch.zeros(rows, n, dtype=dtype, device="cuda") for n in (D, 3 * D))
+        # where dit_buffers_take has them
+        self.normed_a = self.attended
+        self.normed_m, self.hidden = (part.view(rows, -1) for part in self.qkv.view(-1).split([rows * D, rows * FF]))
         torch.cuda.synchronize()
 
     def block(self, run, rotate_first):
         """As dit.c does it: RoPE with the product, or, where q and k are normalised, with attention."""
-        run("norm", rows=self.pack.rows, dim=D, x=self.h, scale=self.scale, shift=self.shift, y=self.normed,
-            one_plus_scale=True, type=self.dtype)
+        def norm(y):
+            run("norm", rows=self.pack.rows, dim=D, x=self.h, scale=self.scale, shift=self.shift, y=y,
+                one_plus_scale=True, type=self.dtype)
+
+        norm(self.normed_a)
         table = dict(rope=self.rope, max_position=len(self.rope))
-        run("linear", x=self.normed, w=self.w_qkv, y=self.qkv, type=self.dtype, out=3 * D, rope_heads=HEADS, **table,
+        run("linear", x=self.normed_a, w=self.w_qkv, y=self.qkv, type=self.dtype, out=3 * D, rope_heads=HEADS, **table,
             epilogue=cbind.LINEAR_ROPE if rotate_first else cbind.LINEAR_NONE, **{"in": D})
         norms = {} if rotate_first else dict(zip(("q_norm", "k_norm"), self.norms))
         run("attention", heads=HEADS, rope_heads=0 if rotate_first else HEADS, qkv=self.qkv, y=self.attended,
             type=self.dtype, **table, **norms)
         run("linear", x=self.attended, w=self.w_out, y=self.h, addend=self.h, gate=self.gate, bias=self.bias, out=D,
             y_f32=True, epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": D})
-        run("linear", x=self.normed, w=self.w_ff1, y=self.hidden, out=FF, epilogue=cbind.LINEAR_GELU_TANH,
+        norm(self.normed_m)
+        run("linear", x=self.normed_m, w=self.w_ff1, y=self.hidden, out=FF, epilogue=cbind.LINEAR_GELU_TANH,
             type=self.dtype, **{"in": D})
         run("linear", x=self.hidden, w=self.w_ff2, y=self.h, addend=self.h, gate=self.gate, out=D, y_f32=True,
             epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": FF})
@@ -63,15 +69,15 @@ class Chain:
         self.x.copy_(self.start)
         after()
         for step in range(STEPS):
-            run("linear", x=self.x, w=self.w_input, addend=self.base, y=self.h, y_rounded=self.normed, y_f32=True,
+            run("linear", x=self.x, w=self.w_input, addend=self.base, y=self.h, y_rounded=self.normed_m, y_f32=True,
                 rounded_type=self.dtype, out=D, epilogue=cbind.LINEAR_RESIDUAL, type=torch.float32, **{"in": MEL})
-            run("conv_pos", dim=D, x=self.normed, w=self.w_conv[0], bias=self.bias, y=self.attended, type=self.dtype)
+            run("conv_pos", dim=D, x=self.normed_m, w=self.w_conv[0], bias=self.bias, y=self.attended, type=self.dtype)
             run("conv_pos", dim=D, x=self.attended, w=self.w_conv[1], bias=self.bias, residual=self.h, y=self.h,
                 type=self.dtype, y_f32=True)
             for i in range(BLOCKS):
                 self.block(run, rotate_first=i == 0)
-            run("cast", n=self.h.numel(), x=self.h, y=self.normed, type=self.dtype)
-            run("linear", x=self.normed, w=self.w_velocity, y=self.v, y_f32=True, out=MEL, type=self.dtype, **{"in": D})
+            run("cast", n=self.h.numel(), x=self.h, y=self.normed_a, type=self.dtype)
+            run("linear", x=self.normed_a, w=self.w_velocity, y=self.v, y_f32=True, out=MEL, type=self.dtype, **{"in": D})
             run("guide", dim=MEL, branches=2, cfg=2.0, dt=0.1, x=self.x, v=self.v, y=self.x)
         return self.x[:self.pack.live]
 

@@ -17,7 +17,7 @@ DEEP = [(40, 16, 15)]
 @pytest.mark.parametrize("name,shapes,nfe", [
     ("v1", SHORT, 3), ("v0", SHORT, 3), ("small v1", SHORT, 3), ("small v0", SHORT, 3), ("qk norm", SHORT, 3),
     ("long skip", SHORT, 3), ("upsampled", SHORT, 3), ("5 heads rotated, ff x4", SHORT, 3), ("bare text", SHORT, 3),
-    ("v1 depth 22", DEEP, 2)])
+    ("inner 192 of 1024", SHORT, 3), ("inner 1280 of 1024", SHORT, 3), ("v1 depth 22", DEEP, 2)])
 def test_velocity(zoo, rng, name, shapes, nfe):
     m = zoo[name]
     requests = [stage.make_request(rng, m, *shape) for shape in shapes]
