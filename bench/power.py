@@ -20,17 +20,17 @@ REASONS = {0x4: "power limit", 0x8: "slowdown", 0x20: "heat", 0x40: "heat", 0x80
 
 
 class Meter:
-    """Device 0's energy, clock and limits, by NVML."""
+    """A device's energy, clock and limits, by NVML."""
 
-    def __init__(self):
+    def __init__(self, ordinal):
         try:
             self.lib, cuda = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.CDLL("libcuda.so.1")
         except OSError as missing:
             raise RuntimeError(f"power wants NVML, which comes with the driver: {missing}") from None
         bus = ctypes.create_string_buffer(32)
         device = ctypes.c_int()
-        if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), 0) or cuda.cuDeviceGetPCIBusId(bus, 32, device):
-            raise RuntimeError("power: libcuda does not say where device 0 is")
+        if cuda.cuInit(0) or cuda.cuDeviceGet(ctypes.byref(device), ordinal) or cuda.cuDeviceGetPCIBusId(bus, 32, device):
+            raise RuntimeError(f"power: libcuda does not say where device {ordinal} is")
         self.device = ctypes.c_void_p()
         self.call("nvmlInit_v2")
         self.call("nvmlDeviceGetHandleByPciBusId_v2", bus, ctypes.byref(self.device))
@@ -107,7 +107,7 @@ def after_pauses(call, pause=PAUSE, times=PAUSED):
 
 
 def run(bench):
-    meter = Meter()
+    meter = Meter(int(bench.args.device.partition(":")[2] or 0))
     table = bench.report.growing(
         f"Energy of a request, {bench.precision}, NFE 32", None,
         f"This card: {meter.most_watts():.0f} W, {meter.most_mhz()} MHz at most. One after another; alone: after "

@@ -146,7 +146,7 @@ static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f
     return gated_residual(c, b, pack, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
 }
 
-/* h = [h | h0] w^T, as two products. normed_m holds the operand, or h itself serves where operands are F32. */
+/* h = [h | h0] w^T, as two products; normed_m holds their operands. */
 static f5_status long_skip(const stage_context *c, const dit_buffers *b, const f5_pack *pack) {
     const dit_weights *w = &c->model->dit;
     ops *o = c->ops;
