@@ -181,6 +181,9 @@ def test_one_graph_serves_any_composition(gpu, path, seed, dtype):
         replayed, eager = y.check().clone(), problem.run(gpu).check()
         live = problem.pack.live
         assert same_bits(replayed[:live], eager[:live]), f"{lengths}: replay differs from launches"
+        if live == 0:
+            assert bool(replayed.isnan().all()), "something was written for an empty pack"
+            continue
         want = truth(problem.qkv, problem.pack.spans, 16, problem.rope, None, None)
         check("attention", f"{path} {NAMES[dtype]} replayed {lengths}", replayed[:live], want[:live], BARS[dtype])
 
