@@ -1,7 +1,7 @@
 /* attention.cu — keys made ready once, where there is something to do, then flash attention by one of three kernels.
  *
  *   prepare_keys   RMSNorm and RoPE of the heads that have them, into the workspace: a key is read by every tile of
- *                  queries, and would be rotated N/128 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
+ *                  queries, and would be rotated N/192 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
  *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read. A model
  *                  without that norm has linear rotate q and k (LINEAR_ROPE), and nothing is left to prepare.
  *   attend         Hopper (cuda/attention_hopper.cuh), any sm_80 (cuda/attention_portable.cuh), F32 (attention_f32.cuh)

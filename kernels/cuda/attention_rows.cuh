@@ -26,15 +26,6 @@ struct attention_device {
 /* softmax(s / 8) = 2^(s * kScoreScale) / sum: log2(e) / 8 */
 static constexpr float kScoreScale = 0.18033688011112042f;
 
-/* Tiles of all sequences together. Called by whole warps. */
-__device__ __forceinline__ int count_tiles(const int32_t *offsets, int n_seq, int tile_rows) {
-    int tiles = 0;
-    for (int s = threadIdx.x % 32; s < n_seq; s += 32) tiles += ceil_div(offsets[s + 1] - offsets[s], tile_rows);
-#pragma unroll
-    for (int step = 16; step > 0; step /= 2) tiles += __shfl_xor_sync(0xffffffffu, tiles, step);
-    return tiles;
-}
-
 /* Normalises and rotates one row of one head, held by 8 neighbouring lanes, lane `part` with elements 8 part .. +7.
  * norm [64] or NULL; angles: the position's 32 pairs (cos, sin), or NULL. All 32 lanes of a warp call together. */
 __device__ __forceinline__ void prepare_row(float (&v)[8], int part, const float *norm, const float *angles) {

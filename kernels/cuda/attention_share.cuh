@@ -63,9 +63,10 @@ struct work_list {
             const unsigned int owners = __ballot_sync(0xffffffffu, target < costs);
             if (owners) {
                 const int owner = __ffs(owners) - 1;
-                attention_cut cut = attention_cut_at(length, target - costs + (int)attention_sequence_cost(length));
-                cut.tile = __shfl_sync(0xffffffffu, before + tiles - attention_tiles(length) + cut.tile, owner);
-                cut.step = __shfl_sync(0xffffffffu, cut.step, owner);
+                const int before_it = costs - (int)attention_sequence_cost(length);
+                attention_cut cut = attention_cut_at(__shfl_sync(0xffffffffu, length, owner),
+                                                     target - __shfl_sync(0xffffffffu, before_it, owner));
+                cut.tile += before + __shfl_sync(0xffffffffu, tiles - attention_tiles(length), owner);
                 return cut;
             }
             target -= __shfl_sync(0xffffffffu, costs, 31);
