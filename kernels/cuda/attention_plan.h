@@ -14,8 +14,8 @@
  *   2062                          352       3 x  812 = 2436            2165            80.0    75.3
  *   4096                          704       6 x 1568 = 9408            8238           311.5   271.1
  *
- * The unit of cost is a twelfth of what three live groups take for 32 keys. One group took 1398 cycles for 128 keys, two
- * 1834, three 2270: 8, 10 and 12 of the unit stand for that near enough. */
+ * The unit of cost is a twelfth of what three live groups take for 32 keys. One group took 1398 cycles for 128 keys,
+ * two 1834, three 2270: 8, 10 and 12 of the unit stand for that near enough. */
 #ifndef F5_ATTENTION_PLAN_H
 #define F5_ATTENTION_PLAN_H
 
