@@ -183,12 +183,11 @@ def choose(parser, args):
         sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
     wanted = list(COMMANDS) if "all" in named else named
     missing = "--device cpu" if args.device == "cpu" else torch_lack(args.device)
-    lost = [name for name in wanted if missing and name in NEED_TORCH]
+    out_of_reach = NEED_TORCH * bool(missing) + NEED_GPU * (args.device == "cpu")
+    lost = [name for name in wanted if name in out_of_reach]
     if lost and "all" not in named:
-        sys.exit(f"{' and '.join(lost)}: wants PyTorch and a GPU; here: {missing}")
-    if args.device == "cpu" and set(named) & set(NEED_GPU):
-        sys.exit(f"{' and '.join(NEED_GPU)}: measures a GPU, not the CPU")
-    lost += [name for name in NEED_GPU if args.device == "cpu" and name in wanted]
+        needs = "PyTorch and a GPU" if set(lost) & set(NEED_TORCH) else "a GPU"
+        sys.exit(f"{' and '.join(lost)}: wants {needs}; here: {missing}")
     if lost:
         print(f"left out ({missing}): {', '.join(lost)}", flush=True)
     return [name for name in COMMANDS if name in wanted and name not in lost]

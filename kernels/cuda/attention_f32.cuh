@@ -29,6 +29,20 @@ __device__ __forceinline__ void accumulate(float (&acc)[4][4], const float *a, c
     }
 }
 
+/* Loads elements 8 part .. +7 of a query row, ready for the product; zeros past the end of the sequence. */
+__device__ __forceinline__ void load_query(float (&v)[8], const attention_device &d, const sequence_tile &t, int row,
+                                           int head, int part) {
+    const bool live = t.first + row < t.length;
+#pragma unroll
+    for (int i = 0; i < 8; i++) v[i] = 0.0f;
+    const int position = live ? t.first + row : 0;
+    if (live) {
+        const int64_t at = (int64_t(t.begin + position) * 3 * d.heads + head) * 64 + part * 8;
+        load8(v, static_cast<const float *>(d.qkv) + at);
+    }
+    prepare_row(v, part, d.q_norm, head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
+}
+
 static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant__ attention_device d) {
     extern __shared__ float shared_f32[];
     float *queries = shared_f32;            /* [64 columns][64 queries] */
@@ -50,7 +64,7 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
 
     for (int row = group; row < kQueries; row += 32) {
         float v[8];
-        load_query<float>(v, d, t, row, head, part);
+        load_query(v, d, t, row, head, part);
 #pragma unroll
         for (int i = 0; i < 8; i++) queries[(part * 8 + i) * kStride + row] = v[i];
     }

@@ -187,8 +187,8 @@ template <typename T, int warps> struct tile_copier {
         if (left >= kKeys) {
 #pragma unroll
             for (int i = 0; i < kTimes; i++) {
-                copy16_async(at + i * kRowsAtOnce * 128, keys + i * keys_apart);
-                copy16_async(at + i * kRowsAtOnce * 128 + kTileBytes, values + i * values_apart);
+                copy16_async(at + i * kRowsAtOnce * 128, keys + i * keys_apart, true);
+                copy16_async(at + i * kRowsAtOnce * 128 + kTileBytes, values + i * values_apart, true);
             }
         } else {
 #pragma unroll

@@ -41,19 +41,4 @@ __device__ __forceinline__ void prepare_row(float (&v)[8], int part, const float
     if (angles) rotate8(v, angles + part * 8);
 }
 
-/* Loads elements 8 part .. +7 of a query row, ready for the product; zeros past the end of the sequence. */
-template <typename T>
-__device__ __forceinline__ void load_query(float (&v)[8], const attention_device &d, const sequence_tile &t, int row,
-                                           int head, int part) {
-    const bool live = t.first + row < t.length;
-#pragma unroll
-    for (int i = 0; i < 8; i++) v[i] = 0.0f;
-    const int position = live ? t.first + row : 0;
-    if (live) {
-        const int64_t at = (int64_t(t.begin + position) * 3 * d.heads + head) * 64 + part * 8;
-        load8(v, static_cast<const T *>(d.qkv) + at);
-    }
-    prepare_row(v, part, d.q_norm, head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
-}
-
 #endif

@@ -37,9 +37,6 @@ __device__ __forceinline__ void copy16_async(uint32_t shared, const void *src, b
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(src), "r"(live ? 16 : 0)
                  : "memory");
 }
-__device__ __forceinline__ void copy16_async(uint32_t shared, const void *src) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared), "l"(src) : "memory");
-}
 __device__ __forceinline__ void copy_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

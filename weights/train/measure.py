@@ -257,9 +257,10 @@ def run(engine, mouth, o):
             print(f"nearest to the prompted speaker: {of - len(words['wrong_speakers'])} of {of}")
             for prompted, nearest, text in words["wrong_speakers"]:
                 print(f"  {prompted} sounds like {nearest}: {text}")
-        for speaker, recordings in words["made"].items() if o.keep else ():
-            for i, x in enumerate(recordings):
-                keep(o.keep, speaker, i, x)
+        if o.keep:
+            for speaker, recordings in words["made"].items():
+                for i, x in enumerate(recordings):
+                    keep(o.keep, speaker, i, x)
     if "lengths" in o.only:
         lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False)
         result["lengths"] = lengths
