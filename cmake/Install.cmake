@@ -1,6 +1,12 @@
-# make install: library with soname, headers, find_package(f5tts) and pkg-config.
+# make install: library with soname, header, find_package(f5tts) and pkg-config.
+# The installed header is one file: the plain types that it includes stand in the place of the include.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS host/api/f5tts.h kernels/f5_status.h)
+file(READ host/api/f5tts.h f5_public_header)
+file(READ kernels/f5_status.h f5_status_header)
+string(REPLACE "#include \"kernels/f5_status.h\"\n" "${f5_status_header}" f5_public_header "${f5_public_header}")
+file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/include/f5tts.h CONTENT "${f5_public_header}" @ONLY)
 install(TARGETS f5tts_shared EXPORT f5ttsTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES host/f5tts.h kernels/f5_status.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES ${CMAKE_BINARY_DIR}/include/f5tts.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT f5ttsTargets NAMESPACE f5tts:: FILE f5ttsTargets.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/f5tts)
 file(WRITE ${CMAKE_BINARY_DIR}/f5ttsConfig.cmake "include(\"\${CMAKE_CURRENT_LIST_DIR}/f5ttsTargets.cmake\")\n")

@@ -9,10 +9,12 @@ if(F5_PROGRAM_FOUND)
                 weights/convert/pickle_values.c weights/convert/source.c weights/convert/yaml_tree.c
                 weights/convert/yaml_config.c weights/convert/read_file.c)
     target_link_libraries(f5convert PUBLIC f5_options PkgConfig::F5_PROGRAM)
-    add_library(f5files OBJECT host/output_file.c host/audio_file.c host/resample.c host/mel_png.c host/npy.c)
+    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
+                host/files/mel_png.c host/files/npy.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
-    add_executable(f5tts host/main.c host/cmd_infer.c host/cmd_convert.c host/cmd_info.c host/cli.c host/shipped.c)
+    add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
+                   host/program/cmd_info.c host/program/cli.c host/program/shipped.c)
     target_link_libraries(f5tts PRIVATE f5files f5convert f5core PkgConfig::F5_PROGRAM)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     # the shipped voice lies as far from the program in the build folder as where it is installed

@@ -5,14 +5,15 @@
  * lanes, and a query's result does not depend on which others share its block. A key tile is normalised and rotated
  * once for each block of queries, which costs about a tenth of the block's products. No heap: five tiles on the stack,
  * 105 KB in all. */
-#include "attention.h"
+#include "kernels/attention.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "cpu_math.h"
-#include "cpu_simd.h"
-#include "pack_check.h"
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 #define QK_NORM_EPS 1e-6f
 #define SOFTMAX_SCALE 0.125f /* 1 / sqrt(ATTENTION_HEAD) */
@@ -158,4 +159,13 @@ void rope_table_fill(float *rope, int32_t positions) {
             pair[0] = (float)cos(p * frequency[i]);
             pair[1] = (float)sin(p * frequency[i]);
         }
+}
+
+op_output attention_output(const attention_args *a) {
+    return (op_output){.data = a->y, .type = a->type, .pack = a->pack, .cols = (int64_t)a->heads * ATTENTION_HEAD};
+}
+
+double attention_flop(const attention_args *a, op_lengths lengths) {
+    double rows = a->pack->rows, length = rows / lengths.sequences; /* a pack may have more slots than sequences */
+    return 4.0 * rows * length * a->heads * ATTENTION_HEAD;
 }

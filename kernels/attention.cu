@@ -8,11 +8,13 @@
  *
  * Each walks the keys of a sequence from its start in tiles of a fixed size, and treats each query on its own: a row's
  * result does not depend on the pack or the bucket, to the bit. The paths differ among each other by rounding. */
-#include "cuda/attention_f32.cuh"
-#include "cuda/attention_hopper.cuh"
-#include "cuda/attention_portable.cuh"
-#include "cuda/attention_portable_plan.h"
-#include "cuda/tensor_map.cuh"
+#include "kernels/attention.h"
+
+#include "kernels/cuda/common/attention_f32.cuh"
+#include "kernels/cuda/plan/attention_sm80.h"
+#include "kernels/cuda/sm80/attention.cuh"
+#include "kernels/cuda/sm90/attention/kernel.cuh"
+#include "kernels/cuda/sm90/tensor_map.cuh"
 
 namespace {
 

@@ -12,12 +12,17 @@
 #ifndef F5_ATTENTION_H
 #define F5_ATTENTION_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define ATTENTION_HEAD 64 /* width of a head, in every F5 model */
 
-typedef struct {
+typedef struct attention_args {
     const f5_pack *pack;
     int32_t heads;
     int32_t rope_heads;   /* heads 0 .. rope_heads-1 are rotated */
@@ -35,4 +40,7 @@ f5_status attention_ref(const attention_args *a);
 /* Fills rope [positions,32,2] with (cos, sin), angles in double, rounded once. */
 void rope_table_fill(float *rope, int32_t positions);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -4,9 +4,14 @@
 #ifndef F5_CAST_H
 #define F5_CAST_H
 
-#include "f5_status.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cast_args {
     int64_t n;
     const float *x; /* [n] */
     void *y;        /* [n] type */
@@ -15,4 +20,7 @@ typedef struct {
 
 f5_status cast_ref(const cast_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,8 +1,9 @@
 /* conv1d.c — the plain reference: a tap is a matrix product of shifted rows, the taps add up in place. */
-#include "conv1d.h"
+#include "kernels/conv1d.h"
 
-#include "cpu_gemm.h"
-#include "pack_check.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 enum { TILE_ROWS = 256, TILE_COLS = 128, MAX_TAPS = 15 };
 
@@ -43,4 +44,13 @@ f5_status conv1d_ref(const conv1d_args *a) {
                           out - col < TILE_COLS ? out - col : TILE_COLS);
     }
     return F5_OK;
+}
+
+op_output conv1d_output(const conv1d_args *a) {
+    return (op_output){.data = a->y, .pack = a->pack, .cols = a->out};
+}
+
+double conv1d_flop(const conv1d_args *a, op_lengths lengths) {
+    (void)lengths;
+    return 2.0 * a->pack->rows * a->in * a->out * a->taps;
 }

@@ -1,7 +1,9 @@
 /* conv1d.cu — tiles of 64 rows by 64 outputs on the F32 units (cuda/conv_fma.cuh). Once per request, in F32.
  * Arithmetic bound: 2 rows out in taps FLOP. 1406 rows, 100 to 512, 7 taps: 1.0 GFLOP, 15 µs at 67 TFLOP/s, of which
  * the 28 inputs that pad 100 to 128 add a quarter. */
-#include "cuda/conv_fma.cuh"
+#include "kernels/conv1d.h"
+
+#include "kernels/cuda/common/conv_fma.cuh"
 
 static constexpr int kMostTaps = 15;
 static_assert(kMostTaps <= kConvMostTaps, "the staged halo holds the taps");

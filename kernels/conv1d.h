@@ -7,10 +7,14 @@
 #ifndef F5_CONV1D_H
 #define F5_CONV1D_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct conv1d_args {
     const f5_pack *pack;
     int32_t in, out, taps;
     const float *x;    /* [rows,in] */
@@ -21,4 +25,7 @@ typedef struct {
 
 f5_status conv1d_ref(const conv1d_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

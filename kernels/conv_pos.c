@@ -1,10 +1,11 @@
 /* conv_pos.c — the plain reference: within a group a tap is a matrix product of shifted rows; 31 of them add up in a
  * tile, then Mish and the residual. */
-#include "conv_pos.h"
+#include "kernels/conv_pos.h"
 
-#include "cpu_gemm.h"
-#include "cpu_math.h"
-#include "pack_check.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/math.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 /* A tile is [rows][a part of one group]; 64 columns are the whole group at width 1024. 64 KB of stack. */
 enum { TILE_ROWS = 256, TILE_COLS = 64 };
@@ -74,4 +75,13 @@ f5_status conv_pos_ref(const conv_pos_args *a) {
                               group - i < TILE_COLS ? group - i : TILE_COLS);
     }
     return F5_OK;
+}
+
+op_output conv_pos_output(const conv_pos_args *a) {
+    return (op_output){.data = a->y, .type = a->y_f32 ? F5_F32 : a->type, .pack = a->pack, .cols = a->dim};
+}
+
+double conv_pos_flop(const conv_pos_args *a, op_lengths lengths) {
+    (void)lengths;
+    return 2.0 * a->pack->rows * a->dim * (a->dim / CONV_POS_GROUPS) * CONV_POS_TAPS;
 }

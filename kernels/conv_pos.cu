@@ -10,10 +10,12 @@
  *
  * conv_pos_mma: fragments from shared memory allow at most about 2700 of the 4300 FLOP a cycle that the matrix unit
  * has. Weights: every block reads its group's 254 KB, 89 MB in all, from the L2. */
-#include "cuda/conv_fma.cuh"
-#include "cuda/conv_pos_hopper.cuh"
-#include "cuda/mish.cuh"
-#include "cuda/ptx.cuh"
+#include "kernels/conv_pos.h"
+
+#include "kernels/cuda/common/conv_fma.cuh"
+#include "kernels/cuda/common/mish.cuh"
+#include "kernels/cuda/sm80/ptx.cuh"
+#include "kernels/cuda/sm90/conv_pos.cuh"
 
 static constexpr int kRows = 128; /* of a tile; a warp has 32 of them and all of the group's outputs */
 static constexpr int kWarps = 4;

@@ -12,13 +12,18 @@
 
 #include <stdbool.h>
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define CONV_POS_TAPS 31
 #define CONV_POS_GROUPS 16
 
-typedef struct {
+typedef struct conv_pos_args {
     const f5_pack *pack;
     int32_t dim;
     const void *x;         /* [rows,dim] type */
@@ -32,4 +37,7 @@ typedef struct {
 
 f5_status conv_pos_ref(const conv_pos_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

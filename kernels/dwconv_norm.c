@@ -1,11 +1,12 @@
 /* dwconv_norm.c — the plain reference: convolve each row into y, then let the reference of norm do its part in place.
  */
-#include "dwconv_norm.h"
+#include "kernels/dwconv_norm.h"
 
 #include <string.h>
 
-#include "norm.h"
-#include "pack_check.h"
+#include "kernels/norm.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 /* c[d] = bias[d] + sum_k w[k,d] x[n+k-3,d]. Taps outside [begin,end) are skipped: what lies there is not ours. */
 static void convolve_row(const dwconv_norm_args *a, int32_t row, int32_t begin, int32_t end, float *c) {
@@ -46,4 +47,13 @@ f5_status dwconv_norm_ref(const dwconv_norm_args *a) {
         .one_plus_scale = false,
         .type = F5_F32,
     });
+}
+
+op_output dwconv_norm_output(const dwconv_norm_args *a) {
+    return (op_output){.data = a->y, .type = a->type, .pack = a->pack, .cols = a->dim};
+}
+
+double dwconv_norm_flop(const dwconv_norm_args *a, op_lengths lengths) {
+    (void)a, (void)lengths;
+    return 0;
 }

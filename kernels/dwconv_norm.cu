@@ -4,8 +4,10 @@
  * Products are fused by name: left to the compiler, some of the unrolled rows would be fused and others not, and a
  * row's bits would depend on where in a tile it lies. Memory bound: rows * dim * (4 + size of y) bytes, and 6 / 8 of x
  * once more from cache for the halo. 1406 rows of 512, F32 y: 5.8 MB, 1.4 µs. */
-#include "cuda/reduce.cuh"
-#include "cuda/vec.cuh"
+#include "kernels/dwconv_norm.h"
+
+#include "kernels/cuda/common/reduce.cuh"
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kTile = 8; /* rows */
 static constexpr int kReach = DWCONV_TAPS / 2;

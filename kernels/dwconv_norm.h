@@ -8,12 +8,17 @@
 #ifndef F5_DWCONV_NORM_H
 #define F5_DWCONV_NORM_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define DWCONV_TAPS 7
 
-typedef struct {
+typedef struct dwconv_norm_args {
     const f5_pack *pack;
     int32_t dim;
     const float *x;     /* [rows,dim] */
@@ -27,4 +32,7 @@ typedef struct {
 
 f5_status dwconv_norm_ref(const dwconv_norm_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -2,7 +2,9 @@
  * Memory bound: 12 * rows * dim bytes with positions. 2812 rows of 512: 17 MB, 4 µs.
  * An id outside the table, or a row past the position table, is the caller's error; nothing outside is read, and the
  * row becomes NaN, so that it shows. The tail is zeroed. */
-#include "cuda/vec.cuh"
+#include "kernels/embed.h"
+
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kThreads = 256;
 

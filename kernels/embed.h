@@ -10,10 +10,14 @@
 #ifndef F5_EMBED_H
 #define F5_EMBED_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct embed_args {
     const f5_pack *pack;
     int32_t dim, table_rows;
     int32_t max_position;
@@ -30,4 +34,7 @@ f5_status embed_ref(const embed_args *a);
  * rounded power (PyTorch's own is an ulp off in one column of 256: 4e-5 of a table of 8192 rows). */
 void position_table_fill(float *positions, int32_t rows, int32_t dim);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -2,7 +2,7 @@
 #ifndef F5_ERROR_H
 #define F5_ERROR_H
 
-#include "f5_status.h"
+#include "kernels/f5_status.h"
 
 #if defined(__GNUC__)
 #define F5_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))

@@ -1,5 +1,5 @@
-/* f5_status.h — the plain types everything reads: status codes, the error record, number types.
- * Installed beside f5tts.h, which includes it. */
+/* f5_status.h — the plain types everything reads: status codes and the error record.
+ * The installed f5tts.h holds it in the place of its include (cmake/Install.cmake). */
 #ifndef F5_STATUS_H
 #define F5_STATUS_H
 
@@ -29,13 +29,6 @@ typedef struct {
     f5_status status;
     char message[512]; /* names the offending thing and the fix; UTF-8, one line */
 } f5_error;
-
-/* Number type of matrix operands. Statistics, angles and the ODE state are always F32. */
-typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2 } f5_dtype;
-
-static inline unsigned f5_dtype_bytes(f5_dtype type) {
-    return type == F5_F32 ? 4u : 2u;
-}
 
 #ifdef __cplusplus
 }

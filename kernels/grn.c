@@ -1,10 +1,11 @@
 /* grn.c — the plain reference: energy of each channel over its sequence, a factor per channel, one sweep over the rows.
  * Sums run in double down the rows, in order, so 65,536 rows cost no accuracy and threads cannot change a result. */
-#include "grn.h"
+#include "kernels/grn.h"
 
 #include <math.h>
 
-#include "pack_check.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 #define GRN_EPS 1e-6
 #define GRN_BLOCK 64 /* channels one thread sums at a time: their partial sums stay in registers or L1 */
@@ -57,4 +58,13 @@ f5_status grn_ref(const grn_args *a) {
         for (int32_t c = 0; c < dim; c++) yr[c] = a->gamma[c] * (xr[c] * nx[c]) + a->beta[c] + xr[c];
     }
     return F5_OK;
+}
+
+op_output grn_output(const grn_args *a) {
+    return (op_output){.data = a->y, .type = a->type, .pack = a->pack, .cols = a->dim};
+}
+
+double grn_flop(const grn_args *a, op_lengths lengths) {
+    (void)a, (void)lengths;
+    return 0;
 }

@@ -2,8 +2,10 @@
  * sums are added in order, so the result depends on the sequence alone. Then a block owns a tile of rows: it reduces
  * the norms to their mean, keeps the factor of every channel in shared memory, and sweeps its rows.
  * Memory bound: 3 * rows * dim * size bytes, the second read from cache. 2812 rows of 1024, 16-bit: 17 MB, 4 µs. */
-#include "cuda/reduce.cuh"
-#include "cuda/vec.cuh"
+#include "kernels/grn.h"
+
+#include "kernels/cuda/common/reduce.cuh"
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kSumWarps = 32;  /* of a block of the first launch; also its channels */
 static constexpr int kSweepWarps = 4; /* of a block of the second */

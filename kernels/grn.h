@@ -9,10 +9,15 @@
 #ifndef F5_GRN_H
 #define F5_GRN_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct grn_args {
     const f5_pack *pack;
     int32_t dim;
     const void *x;      /* [rows,dim] type */
@@ -25,4 +30,7 @@ typedef struct {
 
 f5_status grn_ref(const grn_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,7 +1,9 @@
 /* guide.cu — one thread steps four values of the state and writes them for both branches.
  * Memory bound: a step of two branches reads x and v of one and v of the other and writes y twice: 10 * rows * dim
  * bytes. 2812 rows of 100: 2.8 MB, under 1 µs: the launch is the cost. */
-#include "cuda/vec.cuh"
+#include "kernels/guide.h"
+
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kThreads = 256;
 

@@ -12,10 +12,14 @@
 #ifndef F5_GUIDE_H
 #define F5_GUIDE_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct guide_args {
     const f5_pack *pack;
     int32_t dim;
     int32_t branches; /* 1 or 2 */
@@ -29,4 +33,7 @@ typedef struct {
 
 f5_status guide_ref(const guide_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -3,8 +3,10 @@
  * gathers the frames that cover it in order, so blocks cannot change a result. The reference's scratch is not used.
  * Reads 4104 bytes of each row once from memory and a third of it again from cache, writes 1024: 1406 rows are 7.2 MB,
  * 1.7 µs; about 50 thousand instructions a transformed frame put the floor near 3 µs. */
-#include "cuda/fft.cuh"
-#include "cuda/launch.cuh"
+#include "kernels/istft.h"
+
+#include "kernels/cuda/common/fft.cuh"
+#include "kernels/cuda/common/launch.cuh"
 
 static constexpr int kFrames = 16; /* transformed by a block */
 static constexpr int kHalo = 2;    /* a sample of hop c lies in frames c - 2 .. c + 2 (CENTER: c - 1 .. c + 2) */

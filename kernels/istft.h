@@ -12,14 +12,18 @@
 #ifndef F5_ISTFT_H
 #define F5_ISTFT_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define ISTFT_BINS 513
 
 typedef enum { ISTFT_CENTER = 0, ISTFT_SAME } istft_padding;
 
-typedef struct {
+typedef struct istft_args {
     const f5_pack *pack;
     istft_padding padding;
     const float *h;                /* [rows,1026] log magnitude | phase */
@@ -33,4 +37,7 @@ f5_status istft_ref(const istft_args *a);
 
 void hann_window_fill(float *window); /* [1024] periodic Hann */
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,14 +1,15 @@
 /* linear.c — the plain reference: y is cut into tiles, a tile is one product by one thread, and the epilogue runs over
  * it while it is still in cache. Rows are independent of each other (cpu_gemm.h), so sequences need not be told apart.
  */
-#include "linear.h"
+#include "kernels/linear.h"
 
 #include <string.h>
 
-#include "attention.h"
-#include "cpu_gemm.h"
-#include "cpu_math.h"
-#include "pack_check.h"
+#include "kernels/attention.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/math.h"
+#include "kernels/op_list.h"
+#include "kernels/pack_check.h"
 
 /* The higher a tile, the less of its time goes to rearranging w; the lower, the more threads find work. */
 enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS };
@@ -93,4 +94,14 @@ f5_status linear_ref(const linear_args *a) {
         for (int32_t row = 0; row < rows; row += height)
             tile(a, row, rows - row < height ? rows - row : height, col, out - col < TILE_COLS ? out - col : TILE_COLS);
     return F5_OK;
+}
+
+op_output linear_output(const linear_args *a) {
+    return (op_output){
+        .data = a->y, .type = a->y_f32 ? F5_F32 : a->type, .pack = a->pack, .rows = a->rows, .cols = a->out};
+}
+
+double linear_flop(const linear_args *a, op_lengths lengths) {
+    (void)lengths;
+    return 2.0 * op_rows(a->pack, a->rows) * a->in * a->out;
 }

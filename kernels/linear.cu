@@ -25,15 +25,18 @@
  * The same bits for a row in any bucket: our kernels sum alike in every tile; a product by cuBLASLt over a pack
  * uses the algorithm that its heuristics give for context.plan_rows rows, whatever the bucket, and tile and order along
  * `in` are the algorithm's, not the row count's. */
+#include "kernels/cast.h"
+#include "kernels/linear.h"
+
 #include <cublasLt.h>
 #include <string.h>
 
-#include "cuda/launch.cuh"
-#include "cuda/linear_hopper.cuh"
-#include "cuda/linear_narrow.cuh"
-#include "cuda/linear_short.cuh"
-#include "cuda/linear_split.cuh"
-#include "cuda/rope.cuh"
+#include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/common/rope.cuh"
+#include "kernels/cuda/sm80/linear_narrow.cuh"
+#include "kernels/cuda/sm80/linear_short.cuh"
+#include "kernels/cuda/sm80/linear_split.cuh"
+#include "kernels/cuda/sm90/linear.cuh"
 
 namespace {
 

@@ -28,8 +28,13 @@
 
 #include <stdbool.h>
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum {
     LINEAR_NONE = 0,
@@ -40,7 +45,7 @@ typedef enum {
     LINEAR_ROPE
 } linear_epilogue;
 
-typedef struct {
+typedef struct linear_args {
     const f5_pack *pack;      /* how rows divide into sequences, or NULL */
     int32_t rows;             /* read only when pack is NULL */
     int32_t in, out;          /* widths */
@@ -63,4 +68,7 @@ typedef struct {
 
 f5_status linear_ref(const linear_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

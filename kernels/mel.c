@@ -1,11 +1,12 @@
 /* mel.c — the plain reference: frame by frame, and the mel bank both devices read. */
-#include "mel.h"
+#include "kernels/mel.h"
 
 #include <math.h>
 #include <stddef.h>
 
-#include "fft.h"
-#include "istft.h" /* the same window */
+#include "kernels/cpu/fft.h"
+#include "kernels/istft.h" /* the same window */
+#include "kernels/op_list.h"
 
 _Static_assert(MEL_FFT == FFT_POINTS && MEL_BINS == FFT_BINS, "mel and the FFT disagree about the transform");
 
@@ -65,4 +66,13 @@ void mel_bank_fill(float *bank) {
             bank[(size_t)k * MEL_BANDS + (size_t)m] = weight > 0 ? (float)weight : 0;
         }
     }
+}
+
+op_output mel_output(const mel_args *a) {
+    return (op_output){.data = a->y, .rows = a->n_samples / MEL_HOP + 1, .cols = MEL_BANDS};
+}
+
+double mel_flop(const mel_args *a, op_lengths lengths) {
+    (void)a, (void)lengths;
+    return 0;
 }

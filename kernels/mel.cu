@@ -2,8 +2,10 @@
  * bank weighs, all in shared memory.
  * 1406 frames read 1.4 MB of samples (four times, from cache) and write 0.6 MB; about 60 thousand instructions a frame
  * put the floor near 2 µs. Once per reference clip. */
-#include "cuda/fft.cuh"
-#include "cuda/launch.cuh"
+#include "kernels/mel.h"
+
+#include "kernels/cuda/common/fft.cuh"
+#include "kernels/cuda/common/launch.cuh"
 
 static constexpr int kFrames = 4; /* of a block */
 static constexpr int kThreads = kFrames * FFT_THREADS;

@@ -9,7 +9,11 @@
 #ifndef F5_MEL_H
 #define F5_MEL_H
 
-#include "f5_status.h"
+#include "kernels/f5_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define MEL_BANDS 100
 #define MEL_FFT 1024
@@ -17,7 +21,7 @@
 #define MEL_BINS 513
 #define MEL_RATE 24000
 
-typedef struct {
+typedef struct mel_args {
     int64_t n_samples;
     const float *samples; /* [n_samples] */
     const float *bank;    /* [513,100] */
@@ -30,4 +34,7 @@ f5_status mel_ref(const mel_args *a);
  * torchaudio's F32 corners put its bank 7e-6 (relative L2) off. */
 void mel_bank_fill(float *bank);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

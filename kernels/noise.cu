@@ -1,6 +1,8 @@
 /* noise.cu — one thread makes one Philox block: four neighbouring values of a sequence.
  * Arithmetic bound and tiny: 1406 rows of 100 are 35 thousand blocks of about 200 instructions, under 1 µs. */
-#include "cuda/vec.cuh"
+#include "kernels/noise.h"
+
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kThreads = 256;
 

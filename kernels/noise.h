@@ -16,10 +16,14 @@
 #ifndef F5_NOISE_H
 #define F5_NOISE_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct noise_args {
     const f5_pack *pack;
     int32_t dim;
     const uint64_t *seeds; /* [n_seq] */
@@ -31,4 +35,7 @@ f5_status noise_ref(const noise_args *a);
 /* The generator itself, ten rounds, apart so that it can be held against the published answers. */
 void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

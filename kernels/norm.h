@@ -10,9 +10,14 @@
 
 #include <stdbool.h>
 
-#include "f5_status.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
 
-typedef struct {
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct norm_args {
     int32_t rows, dim;
     const float *x;     /* [rows,dim] */
     const float *scale; /* [dim] */
@@ -24,4 +29,7 @@ typedef struct {
 
 f5_status norm_ref(const norm_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

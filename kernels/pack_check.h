@@ -6,8 +6,8 @@
 
 #include <stddef.h>
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
 
 /* F5_OK when offsets ascend from 0, end within rows, and agree with seq_of_row; else F5_E_ARGUMENT. */
 static inline f5_status pack_check(const f5_pack *pack) {

@@ -1,7 +1,9 @@
 /* text_rows.cu — zeroing filler is elementwise; upsampling first finds which row each row copies, block by block.
  * Memory bound: 8 * rows * dim bytes. 1406 rows of 512: 5.8 MB, 1.4 µs. */
-#include "cuda/pack_tile.cuh"
-#include "cuda/vec.cuh"
+#include "kernels/text_rows.h"
+
+#include "kernels/cuda/common/pack_tile.cuh"
+#include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kThreads = 256;
 static constexpr int kTile = 16; /* rows of a block that upsamples */

@@ -7,12 +7,16 @@
 #ifndef F5_TEXT_ROWS_H
 #define F5_TEXT_ROWS_H
 
-#include "f5_status.h"
-#include "pack.h"
+#include "kernels/f5_status.h"
+#include "kernels/pack.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum { TEXT_ROWS_MASK = 0, TEXT_ROWS_UPSAMPLE } text_rows_mode;
 
-typedef struct {
+typedef struct text_rows_args {
     const f5_pack *pack;
     int32_t dim;
     text_rows_mode mode;
@@ -23,4 +27,7 @@ typedef struct {
 
 f5_status text_rows_ref(const text_rows_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,7 +1,9 @@
 /* timestep.cu — one thread a frequency. A few steps of 256 values: the launch is the cost.
  * The frequency is rounded to F32 once, from double, and the angle is a product of F32 numbers, as upstream's is:
  * at t = 1 a last-bit difference of either turns the angle by 6e-5. */
-#include "cuda/launch.cuh"
+#include "kernels/timestep.h"
+
+#include "kernels/cuda/common/launch.cuh"
 
 static constexpr int kHalf = TIMESTEP_DIM / 2;
 

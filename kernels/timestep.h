@@ -8,11 +8,16 @@
 #ifndef F5_TIMESTEP_H
 #define F5_TIMESTEP_H
 
-#include "f5_status.h"
+#include "kernels/dtype.h"
+#include "kernels/f5_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 #define TIMESTEP_DIM 256
 
-typedef struct {
+typedef struct timestep_args {
     int32_t n;
     const float *t; /* [n] */
     void *y;        /* [n,256] type */
@@ -21,4 +26,7 @@ typedef struct {
 
 f5_status timestep_ref(const timestep_args *a);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,4 +1,4 @@
-#include "arena.h"
+#include "runtime/arena.h"
 
 void arena_init(arena *a, void *base, size_t capacity) {
     *a = (arena){.base = base, .capacity = capacity};

@@ -1,4 +1,6 @@
-#include "batch.h"
+#include "runtime/batch.h"
+
+#include "kernels/mel.h"
 
 #include <string.h>
 

@@ -5,10 +5,10 @@
 #ifndef F5_BATCH_H
 #define F5_BATCH_H
 
-#include "arena.h"
-#include "model.h"
-#include "ops.h"
-#include "request.h"
+#include "runtime/arena.h"
+#include "runtime/ops/ops.h"
+#include "runtime/request.h"
+#include "weights/model.h"
 
 /* Sizes of a batch: all that memory and control flow depend on. rows and slots are those of the bucket it goes into;
  * what lies beyond the live ones is inert. */

@@ -1,16 +1,20 @@
 /* engine.c — owns a model, its device and every byte of working memory.
  * Open runs the model under the plan table at the limits given, and that is how large the arena is. */
-#include "engine.h"
+#include "runtime/engine.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "device.h"
-#include "request_check.h"
-#include "synth.h"
-#include "upload.h"
+#include "kernels/attention.h"
+#include "kernels/embed.h"
+#include "kernels/istft.h"
+#include "kernels/mel.h"
+#include "runtime/devices/device.h"
+#include "runtime/devices/upload.h"
+#include "runtime/request_check.h"
+#include "runtime/synth.h"
 
 #define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
 

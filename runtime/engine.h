@@ -4,9 +4,10 @@
 #ifndef F5_ENGINE_H
 #define F5_ENGINE_H
 
-#include "error.h"
-#include "model.h"
-#include "request.h"
+#include "kernels/dtype.h"
+#include "kernels/error.h"
+#include "runtime/request.h"
+#include "weights/model.h"
 
 typedef struct engine engine;
 

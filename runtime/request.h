@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "f5_status.h"
+#include "kernels/f5_status.h"
 
 /* Solver settings, shared by the sequences of a batch. */
 typedef struct {

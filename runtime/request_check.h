@@ -2,7 +2,7 @@
 #ifndef F5_REQUEST_CHECK_H
 #define F5_REQUEST_CHECK_H
 
-#include "engine.h"
+#include "runtime/engine.h"
 
 #define REQUEST_MAX_FRAMES 65536        /* of a sequence: upstream's own limit on a duration */
 #define REQUEST_MAX_BATCH 256           /* sequences */

@@ -1,6 +1,6 @@
-#include "scheduler.h"
+#include "runtime/scheduler.h"
 
-#include "clock.h"
+#include "runtime/clock.h"
 
 f5_status scheduler_init(scheduler *s, const scheduler_options *options, scheduler_call **batch, f5_error *error) {
     *s = (scheduler){.options = *options, .batch = batch};

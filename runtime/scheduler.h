@@ -13,7 +13,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 typedef struct scheduler_call scheduler_call;
 

@@ -5,12 +5,14 @@
  *   condition_project  cond, text     -> base                 once
  *   ode_run            x, base        -> mel                  nfe steps: dit_velocity, guide
  *   vocos_decode       mel slices     -> samples */
-#include "synth.h"
+#include "runtime/synth.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "clock.h"
+#include "kernels/mel.h"
+#include "kernels/noise.h"
+#include "runtime/clock.h"
 
 /* Rows of the state that come from the caller instead of the seeds. */
 static f5_status given_noise(ops *o, const batch_size *size, const batch_arrays *host, const synth_job *jobs,

@@ -2,8 +2,8 @@
 #ifndef F5_SYNTH_H
 #define F5_SYNTH_H
 
-#include "batch.h"
-#include "stages.h"
+#include "runtime/batch.h"
+#include "runtime/models/stages.h"
 
 /* Text, condition, noise, ODE and vocoder of one batch. The arena is reset first.
  * schedule   must have room for the solver's evaluations

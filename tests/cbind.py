@@ -32,6 +32,11 @@ NUMPY = {"int8_t": np.int8, "int16_t": np.int16, "int32_t": np.int32, "int64_t":
          "double": np.float64}
 
 
+def header_files(folder=KERNELS):
+    """The headers that are read: the ops', and the CPU's and the GPU's own."""
+    return sorted(p for pattern in ("*.h", "cpu/*.h", "cuda/*.h") for p in Path(folder).glob(pattern))
+
+
 class CHeaderError(Exception):
     """A header says something this parser does not understand."""
 
@@ -43,7 +48,8 @@ class Headers:
 
     def __init__(self, folder=KERNELS):
         self.constants, self.enums, self.structs, self.pointees, self.failed = {}, set(), {}, {}, {}
-        self._texts = {p.name: self._strip(p.read_text(encoding="utf-8")) for p in sorted(Path(folder).glob("*.h"))}
+        self._texts = {str(p.relative_to(Path(folder).parent)): self._strip(p.read_text(encoding="utf-8"))
+                       for p in header_files(folder)}
         self._done = set()
         for name in self._texts:
             self._read(name)
@@ -51,6 +57,7 @@ class Headers:
     @staticmethod
     def _strip(text):
         text = re.sub(r"/\*.*?\*/", " ", text, flags=re.S)
+        text = re.sub(r"^[ \t]*#[ \t]*define[^\n]*\\\n(?:[^\n]*\\\n)*[^\n]*$", " ", text, flags=re.M)  # macros of several lines
         return re.sub(r"//[^\n]*", " ", text)
 
     def _read(self, name):

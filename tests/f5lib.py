@@ -1,4 +1,4 @@
-"""f5lib.py — libf5tts as Python sees it: the public API of host/f5tts.h on numpy arrays.
+"""f5lib.py — libf5tts as Python sees it: the public API of host/api/f5tts.h on numpy arrays.
 
     with f5lib.Engine("model.f5", max_frames=512) as e:
         mel, = e.sample([dict(cond=cond, tokens=tokens, frames=300, seed=7)], nfe=7)
@@ -30,12 +30,12 @@ MEL_BANDS = 100
 
 
 class PublicHeader(cbind.Headers):
-    """host/f5tts.h and the status header it includes. Function pointers are read as plain pointers."""
+    """host/api/f5tts.h and the status header it includes. Function pointers are read as plain pointers."""
 
     def __init__(self):
         self.constants, self.enums, self.structs, self.pointees, self.failed = {}, set(), {}, {}, {}
         self._texts, self._done = {}, set()
-        for path in (cbind.KERNELS / "f5_status.h", cbind.ROOT / "host" / "f5tts.h"):
+        for path in (cbind.KERNELS / "f5_status.h", cbind.ROOT / "host/api/f5tts.h"):
             text = self._strip(path.read_text(encoding="utf-8"))
             for name in re.findall(r"\btypedef\s+[\w ]+\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", text):
                 text = re.sub(rf"\b{name}\s+(\w+)\s*;", r"void *\1;", text)  # a member of that type

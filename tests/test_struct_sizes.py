@@ -1,4 +1,4 @@
-"""The promise of host/f5tts.h about its structs: a library and a program that know them at different lengths understand
+"""What host/api/f5tts.h promises of its structs: a library and a program that know them at different lengths understand
 each other. Lengths other than this header's stand for programs built with an older or a newer one."""
 import ctypes
 
@@ -18,7 +18,7 @@ def filled(name, size):
 
 
 def test_all_structs_are_found():
-    text = (f5lib.cbind.ROOT / "host" / "f5tts.h").read_text(encoding="utf-8")
+    text = (f5lib.cbind.ROOT / "host/api/f5tts.h").read_text(encoding="utf-8")
     assert len(STRUCTS) == text.count("    size_t size;") == text.count("\nF5_STRUCT_INIT(") >= 9
 
 

@@ -1,10 +1,10 @@
-#include "config.h"
+#include "weights/config.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "weights/utf8.h"
 
 #define BYTE_TOKENS 256
 

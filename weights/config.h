@@ -9,8 +9,8 @@
 #ifndef F5_CONFIG_H
 #define F5_CONFIG_H
 
-#include "model.h"
-#include "safetensors.h"
+#include "weights/model.h"
+#include "weights/safetensors.h"
 
 #define MODEL_FORMAT "f5tts"
 #define MODEL_FORMAT_VERSION "1"

@@ -1,10 +1,10 @@
-#include "json.h"
+#include "weights/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "weights/utf8.h"
 
 typedef struct {
     const char *at, *begin, *end; /* the text and where we are in it */

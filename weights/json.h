@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 #define JSON_MAX_BYTES (64 << 20)
 #define JSON_MAX_DEPTH 16

@@ -1,4 +1,4 @@
-#include "manifest.h"
+#include "weights/manifest.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -19,7 +19,8 @@
 #ifndef F5_MANIFEST_H
 #define F5_MANIFEST_H
 
-#include "model.h"
+#include "kernels/dtype.h"
+#include "weights/model.h"
 
 #define MANIFEST_MAX_RANK 3
 

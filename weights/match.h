@@ -3,8 +3,8 @@
 #ifndef F5_MATCH_H
 #define F5_MATCH_H
 
-#include "manifest.h"
-#include "safetensors.h"
+#include "weights/manifest.h"
+#include "weights/safetensors.h"
 
 typedef struct {
     manifest_tensor *list;            /* [count] in the manifest's order */

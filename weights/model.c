@@ -1,13 +1,13 @@
-#include "model.h"
+#include "weights/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "config.h"
-#include "half.h"
-#include "match.h"
-#include "safetensors.h"
+#include "kernels/half.h"
+#include "weights/config.h"
+#include "weights/match.h"
+#include "weights/safetensors.h"
 
 #define OPERAND_ALIGNMENT 16 /* what the ops ask of their operands (kernels/linear.h) */
 #define WIDENED_ALIGNMENT 64

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "error.h"
-#include "vocab.h"
+#include "kernels/dtype.h"
+#include "kernels/error.h"
+#include "weights/vocab.h"
 
 #define MODEL_MAX_DEPTH 64
 #define MODEL_MAX_TEXT_BLOCKS 16

@@ -14,8 +14,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
-#include "json.h"
+#include "kernels/error.h"
+#include "weights/json.h"
 
 #define SAFETENSORS_MAX_HEADER_BYTES (16 << 20)
 #define SAFETENSORS_MAX_TENSORS 65536

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "safetensors.h"
+#include "weights/safetensors.h"
 
 #define DATA_ALIGNMENT 64
 

@@ -1,9 +1,9 @@
-#include "vocab.h"
+#include "weights/vocab.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "utf8.h"
+#include "weights/utf8.h"
 
 #define VOCAB_MAX_TOKENS 1000000
 #define VOCAB_MAX_BYTES (16 << 20)

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 typedef struct {
     int32_t size;       /* tokens */

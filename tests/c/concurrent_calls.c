@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "f5tts.h"
-#include "seed.h"
+#include "host/api/f5tts.h"
+#include "tests/c/seed.h"
 
 enum { MAX_FRAMES = 256, MAX_THREADS = 64, MAX_CALLS = 1000, LONGEST = 60, REFERENCE_FRAMES = 20 };
 

@@ -21,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "f5tts.h"
+#include "host/api/f5tts.h"
 
 enum { PHASE_NONE, PHASE_OPEN, PHASE_REQUESTS, PHASES, MAX_OBJECTS = 64 };
 static const char *const phase_names[PHASES] = {"none", "open", "requests"};

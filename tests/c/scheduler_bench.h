@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "scheduler.h"
+#include "runtime/scheduler.h"
 
 enum { MAX_SEQUENCES = 4, BATCH_FRAMES = 100, STORE = 200, MAX_BATCHES = 20000, STEPS = 3 };
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "arena.h"
+#include "runtime/arena.h"
 
 static void takes(arena *a) {
     arena_take(a, 3, 4);

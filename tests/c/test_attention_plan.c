@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "cuda/attention_plan.h"
-#include "seed.h"
+#include "kernels/cuda/plan/attention.h"
+#include "tests/c/seed.h"
 
 #define MOST_SEQUENCES 64
 

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 
-#include "cuda/attention_portable_plan.h"
-#include "seed.h"
+#include "kernels/cuda/plan/attention_sm80.h"
+#include "tests/c/seed.h"
 
 enum { PLENTY = 227 << 10, SCARCE = 99 << 10 }; /* shared memory of a block on H100 and on sm_86, 89, 120 */
 

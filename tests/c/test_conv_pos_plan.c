@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "cuda/conv_pos_plan.h"
-#include "seed.h"
+#include "kernels/cuda/plan/conv_pos.h"
+#include "tests/c/seed.h"
 
 static void standard_sizes(void **state) {
     (void)state;

@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "half.h"
-#include "seed.h"
+#include "kernels/half.h"
+#include "tests/c/seed.h"
 
 /* sign, exponent field, fraction field -> value, by the definition of a binary floating-point format */
 static double value_of(uint16_t bits, int fraction_bits, int bias) {

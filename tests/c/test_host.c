@@ -10,14 +10,14 @@
 
 #include <cmocka.h>
 
-#include "chunk.h"
-#include "duration.h"
-#include "reference.h"
-#include "seed.h"
-#include "silence.h"
-#include "tokenizer.h"
+#include "host/audio/reference.h"
+#include "host/audio/silence.h"
+#include "host/text/chunk.h"
+#include "host/text/duration.h"
+#include "host/text/tokenizer.h"
+#include "tests/c/seed.h"
 #ifdef F5_HAVE_FILES
-#include "npy.h"
+#include "host/files/npy.h"
 #endif
 
 static uint64_t rng;

@@ -7,9 +7,9 @@
 
 #include <cmocka.h>
 
-#include "json.h"
-#include "seed.h"
-#include "utf8.h"
+#include "tests/c/seed.h"
+#include "weights/json.h"
+#include "weights/utf8.h"
 
 /* A copy that ends where the text ends, so that a sanitizer sees any byte read past it. */
 static f5_status parse(json_document *d, const char *text, size_t bytes, f5_error *error) {

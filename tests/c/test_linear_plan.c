@@ -7,8 +7,8 @@
 
 #include <cmocka.h>
 
-#include "cuda/linear_plan.h"
-#include "seed.h"
+#include "kernels/cuda/plan/linear.h"
+#include "tests/c/seed.h"
 
 static const int32_t kWidths[] = {128, 176, 192, 256};
 

@@ -6,8 +6,9 @@
 
 #include <cmocka.h>
 
-#include "ops.h"
-#include "seed.h"
+#include "kernels/attention.h"
+#include "runtime/ops/ops.h"
+#include "tests/c/seed.h"
 
 static void attention_counts_live_sequences(void **state) {
     (void)state;

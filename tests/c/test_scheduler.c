@@ -12,8 +12,8 @@
 
 #include <cmocka.h>
 
-#include "scheduler_bench.h"
-#include "seed.h"
+#include "tests/c/scheduler_bench.h"
+#include "tests/c/seed.h"
 
 static void assert_batch(const bench *b, int k, int n, int first, int last) {
     assert_int_equal(b->batches[k].n, n);

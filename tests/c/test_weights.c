@@ -11,11 +11,11 @@
 
 #include <cmocka.h>
 
-#include "config.h"
-#include "half.h"
-#include "manifest.h"
-#include "safetensors.h"
-#include "seed.h"
+#include "kernels/half.h"
+#include "tests/c/seed.h"
+#include "weights/config.h"
+#include "weights/manifest.h"
+#include "weights/safetensors.h"
 
 typedef struct {
     char folder[64], path[96];

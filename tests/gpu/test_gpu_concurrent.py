@@ -127,7 +127,7 @@ def test_no_code_for_this_gpu(tmp_path, gpu):
     library = tmp_path / "other.so"
     kernels = cbind.ROOT / "kernels"
     subprocess.run(["nvcc", "-std=c++17", f"-gencode=arch={other.replace('sm', 'compute')},code={other}", "-shared",
-                    "-Xcompiler=-fPIC", "-I", kernels, "-x", "cu", kernels / "cuda_context.cu", kernels / "error.c",
+                    "-Xcompiler=-fPIC", "-I", cbind.ROOT, "-x", "cu", kernels / "cuda/context.cu", kernels / "error.c",
                     "-o", library, "-lcublasLt"], check=True, capture_output=True, timeout=300)
     opened, error = ctypes.create_string_buffer(1 << 16), f5lib.header().struct("f5_error")()
     status = ctypes.CDLL(str(library)).cuda_context_open(opened, 0, ctypes.c_size_t(1 << 20), ctypes.byref(error))

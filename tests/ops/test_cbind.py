@@ -28,12 +28,12 @@ def test_layouts_match_the_compiler(tmp_path):
     for name, value in h.constants.items():
         lines.append(f'printf("%lld\\n", (long long)({name}));')
         want.append((name, value))
-    includes = "".join(f'#include "{p.name}"\n' for p in sorted(cbind.KERNELS.glob("*.h")))
+    includes = "".join(f'#include "{p.relative_to(cbind.ROOT)}"\n' for p in cbind.header_files())
     source = tmp_path / "layout.c"
     source.write_text("#include <stdbool.h>\n#include <stddef.h>\n#include <stdio.h>\n" + includes +
                       "int main(void) {\n" + "\n".join(lines) + "\nreturn 0;\n}\n")
     program = tmp_path / "layout"
-    subprocess.run([cc, "-std=gnu11", f"-I{cbind.KERNELS}", str(source), "-o", str(program), "-lm"], check=True)
+    subprocess.run([cc, "-std=gnu11", f"-I{cbind.ROOT}", str(source), "-o", str(program), "-lm"], check=True)
     out = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout.splitlines()
     assert len(out) == len(want)
     for line, (what, expected) in zip(out, want):

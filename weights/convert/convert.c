@@ -1,4 +1,4 @@
-#include "convert.h"
+#include "weights/convert/convert.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -6,13 +6,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "config.h"
-#include "half.h"
-#include "manifest.h"
-#include "quote.h"
-#include "read_file.h"
-#include "source.h"
-#include "yaml_config.h"
+#include "kernels/half.h"
+#include "weights/config.h"
+#include "weights/convert/quote.h"
+#include "weights/convert/read_file.h"
+#include "weights/convert/source.h"
+#include "weights/convert/yaml_config.h"
+#include "weights/manifest.h"
 
 #define VOCAB_FILE_MAX_BYTES (16 << 20)
 #define BYTE_TOKENIZER_TOKENS 256

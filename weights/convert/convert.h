@@ -6,7 +6,7 @@
 #ifndef F5_CONVERT_H
 #define F5_CONVERT_H
 
-#include "manifest.h"
+#include "weights/manifest.h"
 
 typedef struct {
     const char *config_path;       /* upstream's YAML */

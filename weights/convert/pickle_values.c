@@ -1,4 +1,4 @@
-#include "pickle_values.h"
+#include "weights/convert/pickle_values.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef F5_PICKLE_VALUES_H
 #define F5_PICKLE_VALUES_H
 
-#include "torch_pickle.h"
+#include "weights/convert/torch_pickle.h"
 
 typedef enum {
     V_NONE,

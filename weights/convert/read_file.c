@@ -1,4 +1,4 @@
-#include "read_file.h"
+#include "weights/convert/read_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 /* *text [*bytes] is malloc'd, terminated, the caller's to free. Errors: F5_E_IO (also: not a regular file),
  * F5_E_FORMAT (over `limit` bytes), F5_E_MEMORY. */

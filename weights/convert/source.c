@@ -1,4 +1,4 @@
-#include "source.h"
+#include "weights/convert/source.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "half.h"
-#include "quote.h"
+#include "kernels/half.h"
+#include "weights/convert/quote.h"
 
 _Static_assert(TORCH_MAX_DIMS <= SAFETENSORS_MAX_RANK, "a torch tensor's shape fits in a source_tensor");
 

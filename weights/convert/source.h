@@ -7,9 +7,10 @@
 #ifndef F5_SOURCE_H
 #define F5_SOURCE_H
 
-#include "safetensors.h"
-#include "torch_pickle.h"
-#include "torch_zip.h"
+#include "kernels/dtype.h"
+#include "weights/convert/torch_pickle.h"
+#include "weights/convert/torch_zip.h"
+#include "weights/safetensors.h"
 
 #define SOURCE_MAX_KEY_BYTES 512
 

@@ -1,12 +1,12 @@
-#include "torch_pickle.h"
+#include "weights/convert/torch_pickle.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "pickle_values.h"
-#include "quote.h"
+#include "weights/convert/pickle_values.h"
+#include "weights/convert/quote.h"
 
 static const allowed_name allowed[] = {
     {"collections", "OrderedDict", NAME_ORDERED_DICT, TORCH_TYPES},

@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 #define TORCH_PICKLE_MAX_BYTES (8u << 20)
 #define TORCH_MAX_DIMS 8

@@ -1,9 +1,9 @@
-#include "torch_zip.h"
+#include "weights/convert/torch_zip.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "quote.h"
+#include "weights/convert/quote.h"
 
 enum {
     LOCAL_BYTES = 30,

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 #define TORCH_ZIP_MAX_ENTRIES 262144
 

@@ -1,11 +1,11 @@
-#include "yaml_config.h"
+#include "weights/convert/yaml_config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "config.h"
-#include "quote.h"
-#include "yaml_tree.h"
+#include "weights/config.h"
+#include "weights/convert/quote.h"
+#include "weights/convert/yaml_tree.h"
 
 /* Asks a tree for typed values. The first failure sticks, so that the questions read as a list. */
 typedef struct {

@@ -8,7 +8,7 @@
 #ifndef F5_YAML_CONFIG_H
 #define F5_YAML_CONFIG_H
 
-#include "model.h"
+#include "weights/model.h"
 
 /* model.* of an F5-TTS configuration: everything of *config but vocab_size and the vocoder. */
 f5_status yaml_read_model(model_config *config, const char *path, f5_error *error);

@@ -1,4 +1,4 @@
-#include "yaml_tree.h"
+#include "weights/convert/yaml_tree.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,8 +6,8 @@
 #include <string.h>
 #include <yaml.h>
 
-#include "quote.h"
-#include "read_file.h"
+#include "weights/convert/quote.h"
+#include "weights/convert/read_file.h"
 
 /* Where the reader is: one level per open mapping or list. */
 typedef struct {

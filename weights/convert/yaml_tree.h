@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "error.h"
+#include "kernels/error.h"
 
 #define TREE_MAX_BYTES (256 << 10)
 #define TREE_MAX_NODES 4096

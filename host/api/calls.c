@@ -1,0 +1,106 @@
+#include "host/api/calls.h"
+
+#include <string.h>
+
+static bool same_solver(const synth_solver *a, const synth_solver *b) {
+    return a->nfe == b->nfe && a->cfg == b->cfg && a->use_epss == b->use_epss && a->midpoint == b->midpoint &&
+           a->use_sway == b->use_sway && (!a->use_sway || a->sway == b->sway);
+}
+
+static bool together(const scheduler_call *first, const scheduler_call *second) {
+    const api_call *a = (const api_call *)first, *b = (const api_call *)second;
+    if (a->kind != b->kind || a->kind == CALL_MEL) return false;
+    return a->kind == CALL_VOCODE || same_solver(&a->solver, &b->solver);
+}
+
+/* ---- a batch, on the leader's thread */
+
+static f5_status run_synth(f5_engine *e, scheduler_call *const *calls, int32_t n, f5_error *error) {
+    synth_solver solver = ((const api_call *)calls[0])->solver;
+    solver.progress = NULL;
+    solver.progress_user = &e->scheduler;
+    bool timed = false;
+    int32_t jobs = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const api_call *call = (const api_call *)calls[i];
+        memcpy(e->jobs + jobs, call->jobs, (size_t)call->n * sizeof *e->jobs);
+        if (call->load) call->load(e, call, &e->jobs[jobs]);
+        if (call->call.progress) solver.progress = scheduler_step;
+        timed |= call->timed;
+        jobs += call->n;
+    }
+    synth_times times = {0};
+    F5_TRY(engine_synth(e->core, &solver, e->jobs, jobs, timed ? &times : NULL, error));
+    for (int32_t i = 0; i < n; i++) ((api_call *)calls[i])->times = times;
+    return F5_OK;
+}
+
+static f5_status run_vocode(f5_engine *e, scheduler_call *const *calls, int32_t n, f5_error *error) {
+    int32_t jobs = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const api_call *call = (const api_call *)calls[i];
+        memcpy(e->vocode_jobs + jobs, call->vocode_jobs, (size_t)call->n * sizeof *e->vocode_jobs);
+        jobs += call->n;
+    }
+    return engine_vocode(e->core, e->vocode_jobs, jobs, error);
+}
+
+static f5_status run(void *user, scheduler_call *const *calls, int32_t n, f5_error *error) {
+    f5_engine *e = user;
+    const api_call *first = (const api_call *)calls[0];
+    f5_status status = F5_OK;
+    switch (first->kind) {
+    case CALL_SYNTH:
+        status = run_synth(e, calls, n, error);
+        break;
+    case CALL_VOCODE:
+        status = run_vocode(e, calls, n, error);
+        break;
+    case CALL_MEL:
+        status = engine_mel(e->core, first->samples, first->n_samples, first->mel, error);
+        break;
+    }
+    atomic_store(&e->graphs, engine_graphs_captured(e->core));
+    return status;
+}
+
+f5_status calls_init(f5_engine *e, f5_error *error) {
+    const engine_options *l = engine_limits(e->core);
+    const scheduler_options options = {.max_sequences = l->max_batch,
+                                       .batch_frames = l->batch_frames,
+                                       .store_frames = e->store_frames,
+                                       .together = together,
+                                       .run = run,
+                                       .user = e};
+    atomic_init(&e->graphs, engine_graphs_captured(e->core));
+    return scheduler_init(&e->scheduler, &options, e->batch, error);
+}
+
+/* ---- a call, on its own thread */
+
+static f5_status check(const f5_engine *e, const api_call *call, f5_error *error) {
+    switch (call->kind) {
+    case CALL_SYNTH:
+        return engine_check_synth(e->core, &call->solver, call->jobs, call->n, error);
+    case CALL_VOCODE:
+        return engine_check_vocode(e->core, call->vocode_jobs, call->n, error);
+    case CALL_MEL:
+        return engine_check_mel(e->core, call->samples, call->n_samples, error);
+    }
+    return F5_OK;
+}
+
+f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
+    F5_TRY(check(e, call, error));
+    scheduler_call *c = &call->call;
+    c->sequences = call->n;
+    for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += call->jobs[i].frames;
+    for (int32_t i = 0; i < call->n && call->kind == CALL_VOCODE; i++) c->frames += call->vocode_jobs[i].frames;
+    c->progress = call->solver.progress;
+    c->progress_user = call->solver.progress_user;
+    return scheduler_serve(&e->scheduler, c, error);
+}
+
+void call_release(f5_engine *e, api_call *call) {
+    scheduler_release(&e->scheduler, &call->call);
+}

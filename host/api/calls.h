@@ -1,0 +1,38 @@
+/* calls.h — a call of the API as the scheduler sees it: what is asked of the core, checked, ready to be packed. */
+#ifndef F5_CALLS_H
+#define F5_CALLS_H
+
+#include "host/api/handles.h"
+
+typedef enum { CALL_SYNTH, CALL_VOCODE, CALL_MEL } call_kind;
+
+typedef struct api_call api_call;
+struct api_call {
+    scheduler_call call; /* first; sequences, frames and progress are filled in by call_serve */
+    call_kind kind;
+    int32_t n; /* jobs */
+    /* CALL_SYNTH */
+    synth_solver solver;
+    const synth_job *jobs; /* [n] */
+    /* NULL, or completes the one job when its part of the store is known; on whichever thread runs the batch */
+    void (*load)(f5_engine *e, const api_call *call, synth_job *job);
+    const void *load_user;
+    bool timed;        /* wants times, which cost the GPU a pause */
+    synth_times times; /* out: of the whole batch */
+    /* CALL_VOCODE */
+    const vocode_job *vocode_jobs; /* [n] */
+    /* CALL_MEL */
+    const float *samples; /* [n_samples] */
+    int64_t n_samples;
+    float *mel; /* out */
+};
+
+/* Checks the call against the engine's limits and has it served; several calls of one kind and one solver may share a
+ * batch, but for mels. After F5_OK call_release must follow, after an error nothing. */
+f5_status call_serve(f5_engine *e, api_call *call, f5_error *error);
+void call_release(f5_engine *e, api_call *call);
+
+/* Sets up e->scheduler. */
+f5_status calls_init(f5_engine *e, f5_error *error);
+
+#endif

@@ -1,0 +1,254 @@
+/* f5tts.h — F5-TTS speech synthesis: a few seconds of a voice, its transcript, new text -> 24 kHz speech.
+ *
+ * Two levels. The speech level opens a voice and speaks text, with upstream's pipeline and defaults. The model level
+ * runs the stages one by one on arrays: samples -> mel, mel + token ids -> mel, mel -> samples.
+ *
+ * Conventions
+ *   Structs that start with `size` are filled by their _init function, then by the caller. Fields may be added at their
+ *   end in later versions: a library takes and fills as much as the caller's header knew, and what that did not know
+ *   has its default. (So _init tells the library how large the caller's struct is.)
+ *   Every call that can fail returns f5_status and, through `error` (may be NULL), one line that names the offending
+ *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable, unless
+ *   its device is lost (F5_E_DEVICE): then close it.
+ *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second.
+ *   Strings are UTF-8.
+ * Threads
+ *   Any number of threads may call one engine; separate engines are independent. A call that finds the engine idle runs
+ *   at once. Calls that come meanwhile wait, and when the engine is free the oldest of them runs, in one batch with
+ *   those younger ones that ask for the same (f5_sample and f5_speak with equal solver settings; f5_vocode) and fit in
+ *   beside it (batch_frames, max_batch). Company changes no result, only its time: not a bit of it differs, and an
+ *   error (but for a lost device) or a cancellation is the affected call's alone. Every wait is bounded by the calls
+ *   that came before and by their callbacks.
+ *   f5_close must not be called, nor a voice closed, while a call that uses them has not returned.
+ *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
+ *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
+ *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none; `resample` runs before the turn and may make any).
+ *   While an audio callback runs, its samples hold part of the engine's memory, and when that is full others wait for
+ *   it: copy and return.
+ *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
+ *   thread's current CUDA device and clears its last CUDA error.
+ * Memory
+ *   f5_open and f5_voice_open allocate; no other call of this library does. On a GPU the driver takes memory when a
+ *   size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the
+ *   call only. */
+#ifndef F5TTS_H
+#define F5TTS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/f5_status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Declares NAME_init(NAME *), and what it calls: fills `size` bytes with the defaults of a NAME. Where C macros are out
+ * of reach, call that with the size of the struct as known there. */
+#define F5_STRUCT_INIT(name)                                                                                           \
+    void name##_init_sized(name *to, size_t size);                                                                     \
+    static inline void name##_init(name *to) {                                                                         \
+        name##_init_sized(to, sizeof *to);                                                                             \
+    }
+
+#define F5_SAMPLE_RATE 24000
+#define F5_HOP 256
+#define F5_MEL_BANDS 100
+
+typedef struct f5_engine f5_engine; /* a model, its device and all working memory */
+typedef struct f5_voice f5_voice;   /* a reference recording, ready to be cloned */
+
+const char *f5_version(void); /* "0.1.0" */
+
+/* ---- engine ------------------------------------------------------------------------------------------------------ */
+
+typedef struct {
+    size_t size;
+    const char *model_path;  /* a .f5 file made by `f5tts convert` */
+    const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1" */
+    const char *precision;   /* "fp32", "fp16", "bf16"; NULL: what the device does best (cpu: fp32) */
+    int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
+    int32_t max_batch;       /* most sequences in one call; default 8 */
+    int32_t max_evaluations; /* most velocity evaluations a sampling takes (Euler: nfe, midpoint: 2 nfe); default 64 */
+    int32_t max_text_bytes;  /* longest text of one f5_speak; default 16384 */
+    void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
+                  double milliseconds); /* NULL, or called after every op of the reference backend */
+    void *trace_user;
+    int32_t eager;    /* GPU: 1 launches op by op instead of replaying captured graphs; default 0 */
+    int32_t portable; /* GPU: 1 leaves code paths alone that only one architecture has; default 0 */
+    int32_t poison;   /* 1 fills working memory with NaN before every call, to find reads of what nothing wrote */
+    const int32_t *warm_frames; /* [n_warm] sizes of requests that should be fast from the first on: each is run once at
+                                   open, with default settings; others are prepared when first met. Default none */
+    int32_t n_warm;
+    int32_t batch_frames; /* waiting calls are packed into a batch of up to so many frames: more of them gives more
+                             speech a second, but all of a batch are done when its last one is. 0 (default): where more
+                             company hardly gains on this device (f5_get_info tells); 1: each call runs by itself */
+} f5_open_params;
+
+F5_STRUCT_INIT(f5_open_params)
+f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_error *error);
+void f5_close(f5_engine *engine); /* NULL is fine; voices of the engine must be closed before */
+
+typedef struct {
+    size_t size;
+    const char *name;      /* as given at conversion, e.g. "F5TTS_v1_Base"; this and the next: until f5_close */
+    const char *backbone;  /* "DiT" */
+    const char *tokenizer; /* "pinyin", "char", "byte" or "custom" */
+    const char *device;    /* "cpu" or the GPU's name */
+    const char *precision;
+    int32_t dim, depth, heads, ff_dim, text_dim, text_blocks, vocab_size;
+    int32_t vocos_dim, vocos_layers;
+    int64_t parameters;   /* acoustic model + vocoder */
+    int64_t weight_bytes; /* as held in memory */
+    int64_t arena_bytes;  /* working memory, fixed at open */
+    int32_t max_frames, max_batch, max_evaluations;
+    int64_t device_bytes;   /* all that the engine holds on its device: weights, tables, arena, scratch */
+    int64_t graphs;         /* captured so far (GPU) */
+    int64_t calls;          /* of f5_mel, f5_sample, f5_vocode, f5_speak and f5_voice_open that had their turn so far */
+    int64_t batches;        /* in which they ran */
+    int64_t shared_batches; /* batches of several calls */
+    int32_t batch_frames;   /* as settled at open; 1 when a trace was asked for */
+    int32_t waiting;        /* calls that wait now */
+} f5_engine_info;
+
+F5_STRUCT_INIT(f5_engine_info)
+f5_status f5_get_info(const f5_engine *engine, f5_engine_info *info, f5_error *error);
+
+/* What a sampling of these sizes would take: nothing is run or allocated. */
+typedef struct {
+    size_t size;
+    int64_t arena_bytes;
+    int64_t op_calls; /* op calls of one whole synthesis */
+    double flop;      /* multiply-adds counted twice */
+} f5_plan_info;
+F5_STRUCT_INIT(f5_plan_info)
+f5_status f5_plan(const f5_engine *engine, int32_t frames, int32_t sequences, int32_t nfe, f5_plan_info *info,
+                  f5_error *error);
+
+/* ---- model level ------------------------------------------------------------------------------------------------- */
+
+/* Frames of the mel spectrogram of n_samples samples: n_samples / 256 + 1. */
+int64_t f5_mel_frames(int64_t n_samples);
+
+/* samples [n_samples] at 24 kHz -> mel [f5_mel_frames(n_samples),100]. At least 513 samples. */
+f5_status f5_mel(f5_engine *engine, const float *samples, int64_t n_samples, float *mel, f5_error *error);
+
+/* Solver settings shared by all sequences of a call: they share one time grid. */
+typedef struct {
+    size_t size;
+    int32_t nfe;      /* steps; default 32 */
+    float cfg;        /* guidance strength; default 2; below 1e-5 one branch only */
+    float sway;       /* sway sampling coefficient, -1 to 1.75; default -1 */
+    int32_t use_sway; /* 0: uniform grid; default 1 */
+    int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
+    int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
+    /* After each step; non-zero cancels. On a GPU all steps are one launch: called once, when they are done. Where the
+     * call shares a batch, the others go on meanwhile, and a cancelled call returns when they are done. */
+    int (*progress)(void *user, int32_t step, int32_t steps);
+    void *progress_user;
+} f5_sample_params;
+F5_STRUCT_INIT(f5_sample_params)
+
+typedef struct {
+    size_t size;
+    const float *cond; /* [cond_frames,100] mel of the reference */
+    int32_t cond_frames;
+    const int32_t *tokens; /* [n_tokens] ids: line numbers of the vocabulary, reference text then new text */
+    int32_t n_tokens;
+    int32_t frames;           /* total wanted; max(max(n_tokens, cond_frames) + 1, frames) are made */
+    const uint8_t *edit_mask; /* [cond_frames] 1 = keep the reference there, 0 = generate; NULL: keep all */
+    const float *noise;       /* [frames made,100] initial state; NULL: drawn from seed */
+    uint64_t seed;
+    float *mel; /* [frames made,100] out */
+} f5_sample_request;
+F5_STRUCT_INIT(f5_sample_request)
+
+/* Frames that f5_sample makes of a request. */
+int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames);
+
+/* Runs n_requests sequences as one packed batch; each result is bit-identical to running it alone. */
+f5_status f5_sample(f5_engine *engine, const f5_sample_params *params, const f5_sample_request *requests,
+                    int32_t n_requests, f5_error *error);
+
+typedef struct {
+    size_t size;
+    const float *mel; /* [frames,100] */
+    int32_t frames;
+    float *samples; /* [f5_vocode_samples(engine, frames)] out */
+} f5_vocode_request;
+F5_STRUCT_INIT(f5_vocode_request)
+int64_t f5_vocode_samples(const f5_engine *engine, int32_t frames); /* 256 (frames - 1) for the released vocoder */
+f5_status f5_vocode(f5_engine *engine, const f5_vocode_request *requests, int32_t n_requests, f5_error *error);
+
+/* Text -> token ids of the model's tokenizer and vocabulary. Writes at most `capacity` ids, sets *n_tokens. */
+f5_status f5_tokenize(const f5_engine *engine, const char *text, int32_t *tokens, int32_t capacity, int32_t *n_tokens,
+                      f5_error *error);
+
+/* ---- speech level ------------------------------------------------------------------------------------------------ */
+
+/* Converts mono samples from one rate to another into out [capacity]; returns samples written or -1. */
+typedef int64_t (*f5_resample_fn)(void *user, const float *in, int64_t n_in, int32_t rate_in, int32_t rate_out,
+                                  float *out, int64_t capacity);
+
+typedef struct {
+    size_t size;
+    const float *samples; /* [n_frames,channels] interleaved, -1..1 */
+    int64_t n_frames;
+    int32_t channels;       /* 1 .. 8 */
+    int32_t sample_rate;    /* 8000 .. 192000; other than 24000 needs `resample` */
+    const char *transcript; /* what the recording says */
+    float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
+    int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
+    f5_resample_fn resample;
+    void *resample_user;
+} f5_voice_params;
+F5_STRUCT_INIT(f5_voice_params)
+f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
+void f5_voice_close(f5_voice *voice);
+double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
+
+/* A piece of speech, handed to the caller as soon as it exists. */
+typedef struct {
+    const float *samples; /* [n_samples] 24 kHz mono */
+    int64_t n_samples;
+    const float *mel; /* [mel_frames,100] the mel it was made from */
+    int32_t mel_frames;
+    int32_t index; /* 0, 1, ... */
+} f5_audio;
+typedef int (*f5_audio_fn)(void *user, const f5_audio *audio); /* non-zero cancels */
+
+typedef struct {
+    size_t size;
+    const char *text;
+    float speed;        /* default 1 */
+    float fix_duration; /* total seconds, reference included; 0 (default): estimated from the texts */
+    uint64_t seed;
+    const float *noise; /* [noise_frames,100] initial state of the one chunk, or NULL */
+    int32_t noise_frames;
+    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults */
+    f5_audio_fn audio;              /* required */
+    void *audio_user;
+} f5_speak_params;
+F5_STRUCT_INIT(f5_speak_params)
+
+typedef struct {
+    size_t size;
+    double reference_seconds, generated_seconds;
+    int32_t chunks, frames, tokens;
+    double prepare_ms;         /* time grid and modulations, batch layout, noise */
+    double ode_ms;             /* text encoder, condition, all steps */
+    double vocos_ms, total_ms; /* these are times of the whole batch */
+    double wait_ms;            /* until it began */
+    int32_t batch_sequences;   /* in it; 1: alone */
+} f5_speak_stats;
+F5_STRUCT_INIT(f5_speak_stats)
+
+/* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called; f5_vocode gives
+ * what comes. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
+f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,
+                   f5_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,44 @@
+/* handles.h — what stands behind the public handles. */
+#ifndef F5_HANDLES_H
+#define F5_HANDLES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "host/api/f5tts.h"
+#include "runtime/engine.h"
+#include "runtime/scheduler.h"
+
+struct f5_engine {
+    engine *core;
+    scheduler scheduler; /* whose call runs, and with which others */
+    int32_t max_text_bytes;
+    pthread_mutex_t text_lock; /* guards text: held for moments, never while anything runs */
+    char *text;                /* [2*max_text_bytes+64] reference text followed by new text */
+    /* The store: what speech is made from and comes out in. The scheduler gives each f5_speak its part, first frame and
+     * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
+    int32_t store_frames; /* 2*max_frames */
+    int32_t *tokens;      /* [store_frames] */
+    void *store;          /* the memory of the next two */
+    float *mel;           /* [store_frames,100] */
+    float *samples;       /* [256*store_frames] */
+    /* the batch that runs */
+    scheduler_call **batch;  /* [max_batch] */
+    synth_job *jobs;         /* [max_batch] */
+    vocode_job *vocode_jobs; /* [max_batch] */
+    atomic_llong graphs;     /* captured, when the last batch had run */
+};
+
+struct f5_voice {
+    f5_engine *engine;
+    float *mel;         /* [mel_frames,100] of the reference */
+    int32_t mel_frames; /* ref_frames + 1 */
+    int32_t ref_frames; /* samples / 256 */
+    int64_t n_samples;  /* of the reference as used */
+    float rms;          /* measured, before raising */
+    float target_rms;
+    char *text; /* transcript with upstream's ending */
+    size_t text_bytes;
+};
+
+#endif

@@ -1,0 +1,29 @@
+/* audio_file.h — recordings in any format libsndfile knows, and WAV files out. */
+#ifndef F5_AUDIO_FILE_H
+#define F5_AUDIO_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/error.h"
+
+#define AUDIO_MAX_SECONDS 600
+#define AUDIO_MAX_CHANNELS 8
+
+typedef struct {
+    float *samples; /* [n_frames,channels] interleaved; full scale of integer formats is -1 .. 1 */
+    int64_t n_frames;
+    int32_t channels;    /* 1 .. AUDIO_MAX_CHANNELS */
+    int32_t sample_rate; /* 8000 .. 192000 */
+} audio_file;
+
+/* Reads a whole file. Errors name the file and what is wrong with it: F5_E_IO (cannot be opened), F5_E_FORMAT (not
+ * audio, truncated, empty, samples that are not finite, sizes beyond the limits), F5_E_MEMORY; *a is then empty. */
+f5_status audio_read(audio_file *a, const char *path, f5_error *error);
+void audio_free(audio_file *a);
+
+/* Writes a mono WAV file of 16-bit (clipped to full scale) or 32-bit float samples [n]; whole or not at all. */
+f5_status audio_write(const char *path, const float *samples, int64_t n, int32_t sample_rate, bool as_float,
+                      f5_error *error);
+
+#endif

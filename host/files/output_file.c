@@ -1,0 +1,122 @@
+/* output_file.c — see output_file.h. */
+#include "host/files/output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static f5_status check_replaceable(const char *path, f5_error *error) {
+    struct stat there;
+    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
+    return F5_OK;
+}
+
+f5_status output_check_distinct(const char *path, const char *other, f5_error *error) {
+    struct stat a, b;
+    bool same = strcmp(path, other) == 0;
+    if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+    return same ? f5_fail(error, F5_E_ARGUMENT, "%s: would overwrite %s: give another name", path, other) : F5_OK;
+}
+
+/* The folder of a file, to be freed; "." where the path has none. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+f5_status output_begin(output_file *f, const char *path, f5_error *error) {
+    *f = (output_file){.path = path};
+    size_t room = strlen(path) + 32;
+    f->temporary = malloc(room);
+    if (!f->temporary) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    snprintf(f->temporary, room, "%s.part-%ld", path, (long)getpid());
+    f5_status status = check_replaceable(path, error);
+    if (status != F5_OK) {
+        output_abort(f);
+        return status;
+    }
+    int fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd >= 0) f->stream = fdopen(fd, "w+b");
+    if (f->stream) return F5_OK;
+    int reason = errno;
+    if (fd >= 0) {
+        close(fd);
+        unlink(f->temporary);
+    }
+    output_abort(f);
+    return f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason));
+}
+
+void output_abort(output_file *f) {
+    if (f->stream) {
+        fclose(f->stream);
+        unlink(f->temporary);
+    }
+    free(f->temporary);
+    *f = (output_file){0};
+}
+
+f5_status output_commit(output_file *f, f5_error *error) {
+    int failed = ferror(f->stream), reason = failed ? EIO : 0;
+    if (!failed && (fflush(f->stream) != 0 || fsync(fileno(f->stream)) != 0)) {
+        failed = 1;
+        reason = errno;
+    }
+    if (fclose(f->stream) != 0 && !failed) {
+        failed = 1;
+        reason = errno;
+    }
+    f->stream = NULL;
+    if (!failed && rename(f->temporary, f->path) != 0) {
+        failed = 1;
+        reason = errno;
+    }
+    if (failed) unlink(f->temporary);
+    const char *path = f->path;
+    output_abort(f);
+    return failed ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
+}
+
+f5_status output_check(const char *path, f5_error *error) {
+    size_t bytes = strlen(path);
+    if (bytes == 0 || path[bytes - 1] == '/')
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: it names a folder", path);
+    F5_TRY(check_replaceable(path, error));
+    char *folder = folder_of(path);
+    while (folder && access(folder, F_OK) != 0 && errno == ENOENT) {
+        char *above = folder_of(folder);
+        free(folder);
+        folder = above;
+    }
+    if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    struct stat there;
+    int reason = access(folder, W_OK | X_OK) != 0 ? errno : 0;
+    if (stat(folder, &there) == 0 && !S_ISDIR(there.st_mode)) reason = ENOTDIR; /* whatever its permissions */
+    free(folder);
+    return reason ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;
+}
+
+f5_status output_make_folder(const char *path, f5_error *error) {
+    char *folder = folder_of(path);
+    if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    int reason = 0;
+    for (char *at = folder + 1; !reason; at++) {
+        char here = *at;
+        if (here != '/' && here != '\0') continue;
+        *at = '\0';
+        if (mkdir(folder, 0777) != 0 && errno != EEXIST) reason = errno;
+        *at = here;
+        if (here == '\0') break;
+    }
+    struct stat made;
+    if (!reason && stat(folder, &made) != 0) reason = errno;
+    if (!reason && !S_ISDIR(made.st_mode)) reason = ENOTDIR;
+    free(folder);
+    return reason ? f5_fail(error, F5_E_IO, "%s: cannot make its folder: %s", path, strerror(reason)) : F5_OK;
+}

@@ -1,0 +1,78 @@
+/* cli.h — the command line of every subcommand: an option table, its parser, its help text, progress on stderr.
+ *
+ * A table ends with an entry without a name. '-' and '_' are the same inside a name; values follow as `--name VALUE` or
+ * `--name=VALUE`, short names as `-x VALUE`. Where an option is given twice the last one counts. `--` ends the options.
+ * Exit codes: 0 done, 1 the work failed, 2 the command line is wrong. */
+#ifndef F5_CLI_H
+#define F5_CLI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "kernels/error.h"
+
+enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILED = 1, CLI_EXIT_USAGE = 2 };
+
+typedef enum {
+    CLI_FLAG,        /* bool *; takes no value */
+    CLI_STRING,      /* const char ** into argv; must not be empty */
+    CLI_TEXT,        /* const char ** into argv; may be empty */
+    CLI_INT,         /* int32_t * in min..max */
+    CLI_FLOAT,       /* float * in min..max, finite */
+    CLI_UINT64,      /* uint64_t *, whole range */
+    CLI_UNSUPPORTED, /* known elsewhere, not here: refused with `help` as the reason; left out of the help text */
+} cli_type;
+
+typedef struct {
+    const char *name;    /* "nfe_step" */
+    const char *letters; /* short name without '-', or NULL: "w", "mc" */
+    cli_type type;
+    void *value;          /* as the type says; holds the default before, and is untouched when not given */
+    double min, max;      /* CLI_INT, CLI_FLOAT */
+    const char *argument; /* what the help calls the value: "FILE" */
+    const char *help;     /* one line, default included */
+    bool *given;          /* or NULL: set true when the option occurs */
+} cli_option;
+
+typedef struct {
+    const char *program; /* "f5tts infer": how messages begin */
+    const char *usage;   /* after the program name: "--model FILE.f5 [options]" */
+    const char *summary; /* one or more lines, each ended by '\n' */
+    const cli_option *options;
+    const char **positional; /* [max_positional] filled with what is not an option, or NULL */
+    int max_positional;
+    int *n_positional;
+} cli_command;
+
+typedef enum { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD_USAGE } cli_outcome;
+
+/* argv[0] is the subcommand's name. Help goes to stdout, complaints to stderr. The command goes on only on CLI_RUN, and
+ * otherwise returns cli_exit_code(outcome). */
+cli_outcome cli_parse(const cli_command *command, int argc, char **argv);
+int cli_exit_code(cli_outcome outcome);
+
+/* A complaint about the command line (prints a hint at --help, returns CLI_EXIT_USAGE) or a failure of the work
+ * (returns CLI_EXIT_FAILED). Messages carry no newline. */
+int cli_usage_error(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
+int cli_failure(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
+
+/* A bar on a terminal, a line every tenth elsewhere; on stderr. The signature of report suits f5_sample_params. */
+typedef struct {
+    const char *label; /* "sampling" */
+    double started;    /* seconds, cli_seconds() */
+    int32_t shown;     /* tenths or columns already shown */
+    bool terminal;
+} cli_progress;
+
+void cli_progress_begin(cli_progress *progress, const char *label);
+int cli_progress_report(void *progress, int32_t step, int32_t steps); /* always 0: never cancels */
+void cli_progress_end(cli_progress *progress);
+
+double cli_seconds(void); /* of a clock that only goes forward */
+
+/* The subcommands. argv[0] is the name of the subcommand; the result is the exit code. */
+int cmd_infer(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
+int cmd_info(int argc, char **argv);
+
+#endif

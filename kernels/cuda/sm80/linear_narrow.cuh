@@ -1,0 +1,137 @@
+/* linear_narrow.cuh — y = x w^T + bias for 16-bit operands and few outputs, into F32: the model's velocity.
+ *
+ * Bound by what a multiprocessor takes in from L2: its rows of x, and all of w. [2812,1024] -> 100: 24 rows to each of
+ * 118 blocks, 254 KB each, 30 MB in all, 4.3 us at the 7 TB/s that the products of a block see.
+ *
+ * A block has 16, 24 or 32 rows and all outputs: eight slices of `in` by two halves of the outputs, a warp each.
+ * Outputs are the 16 rows of mma.sync's first operand, rows the 8 columns of its second, so that tiles of rows can be
+ * small. No operand passes through shared memory: a lane takes 16 bytes, 8 neighbours of a row, wherever the
+ * instruction wants 2 and 2 of them; which element of a sum stands where is free, if it is the same in both operands.
+ * The slices' sums are added in shared memory, in order.
+ *
+ * Each element is one sum in one order, however many rows a block has: the same bits for a row in any bucket. */
+#ifndef F5_LINEAR_NARROW_CUH
+#define F5_LINEAR_NARROW_CUH
+
+#include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/sm80/ptx.cuh"
+
+namespace linear_narrow {
+
+constexpr int kTiles = 7, kMostOut = 16 * kTiles; /* of outputs */
+constexpr int kSlices = 8, kStep = 32, kWarps = 2 * kSlices, kThreads = 32 * kWarps;
+constexpr int kInMultiple = kSlices * kStep;
+
+struct args {
+    const void *x, *w;
+    const float *bias;
+    float *y;
+    int rows, in, out;
+};
+
+/* The sums of one slice: a float4 of each lane for every 16 outputs by 8 rows. */
+template <int eights> struct slice_sums { float4 of[kTiles][eights][32]; };
+
+/* eights: rows of a block / 8. A half has every other sixteen of the outputs. */
+template <typename T, int eights> __global__ void __launch_bounds__(kThreads, 1) product(args a) {
+    extern __shared__ __align__(16) unsigned char memory[];
+    slice_sums<eights> *sums = reinterpret_cast<slice_sums<eights> *>(memory);
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, slice = warp / 2, half = warp % 2;
+    const int g = lane / 4, first_row = blockIdx.x * 8 * eights;
+    const int k = slice * (a.in / kSlices) + lane % 4 * 8;
+    constexpr int most = (kTiles + 1) / 2;
+
+    // weights need not wait: all of them on their way to L2, the first ones into registers
+    let_next_start();
+    const T *w = static_cast<const T *>(a.w), *x = static_cast<const T *>(a.x) + (size_t)first_row * a.in;
+    for (int i = blockIdx.x * kThreads + threadIdx.x; i < a.out * a.in / 64; i += gridDim.x * kThreads)
+        prefetch_l2(w + i * 64);
+    int w_at[most][2], x_at[eights]; /* a row past the last one is another's: its results are not stored */
+    uint4 w_now[most][2];
+#pragma unroll
+    for (int m = 0; m < most; m++)
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            w_at[m][e] = min((2 * m + half) * 16 + 8 * e + g, a.out - 1) * a.in + k;
+            if (2 * m + half < kTiles) w_now[m][e] = __ldg(reinterpret_cast<const uint4 *>(w + w_at[m][e]));
+        }
+#pragma unroll
+    for (int n = 0; n < eights; n++) x_at[n] = min(8 * n + g, a.rows - 1 - first_row) * a.in + k;
+    float acc[most][eights][4]; /* the first slice begins with the bias */
+#pragma unroll
+    for (int m = 0; m < most; m++)
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int o = (2 * m + half) * 16 + 8 * e + g;
+            const float bias = slice == 0 && a.bias && o < a.out ? a.bias[o] : 0.0f;
+#pragma unroll
+            for (int n = 0; n < eights; n++) acc[m][n][2 * e] = acc[m][n][2 * e + 1] = bias;
+        }
+    wait_for_previous();
+
+    for (int step = 0; step < a.in / kSlices; step += kStep) {
+        uint4 x_now[eights];
+#pragma unroll
+        for (int n = 0; n < eights; n++) x_now[n] = *reinterpret_cast<const uint4 *>(x + x_at[n] + step);
+        if (step > 0)
+#pragma unroll
+            for (int m = 0; m < most; m++)
+#pragma unroll
+                for (int e = 0; e < 2; e++)
+                    if (2 * m + half < kTiles)
+                        w_now[m][e] = __ldg(reinterpret_cast<const uint4 *>(w + w_at[m][e] + step));
+#pragma unroll
+        for (int part = 0; part < 2; part++)
+#pragma unroll
+            for (int m = 0; m < most; m++) {
+                if (2 * m + half >= kTiles) continue;
+                const uint4 p = w_now[m][0], q = w_now[m][1];
+                const uint32_t words[4] = {part ? p.z : p.x, part ? q.z : q.x, part ? p.w : p.y, part ? q.w : q.y};
+#pragma unroll
+                for (int n = 0; n < eights; n++)
+                    mma_16x8x16<T>(acc[m][n], words, part ? x_now[n].z : x_now[n].x, part ? x_now[n].w : x_now[n].y);
+            }
+    }
+
+#pragma unroll
+    for (int m = 0; m < most; m++)
+#pragma unroll
+        for (int n = 0; n < eights; n++)
+            if (2 * m + half < kTiles)
+                sums[slice].of[2 * m + half][n][lane] =
+                    make_float4(acc[m][n][0], acc[m][n][1], acc[m][n][2], acc[m][n][3]);
+    __syncthreads();
+    for (int tile = warp; tile < kTiles * eights; tile += kWarps) {
+        const int m = tile % kTiles, n = tile / kTiles;
+        float v[4] = {};
+#pragma unroll
+        for (int s = 0; s < kSlices; s++) {
+            const float4 part = sums[s].of[m][n][lane];
+            v[0] += part.x, v[1] += part.y, v[2] += part.z, v[3] += part.w;
+        }
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            const int o = 16 * m + e / 2 * 8 + g, r = first_row + 8 * n + lane % 4 * 2 + e % 2;
+            if (o < a.out && r < a.rows) a.y[(size_t)r * a.out + o] = v[e];
+        }
+    }
+}
+
+template <typename T, int eights> f5_status launch(cuda_context *c, const args &a) {
+    constexpr int bytes = kSlices * (int)sizeof(slice_sums<eights>);
+    auto kernel = product<T, eights>;
+    F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
+    return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, 8 * eights)), kThreads, bytes, a);
+}
+
+/* in is a multiple of 256, out at most 112; x and w are 16-byte aligned. One round of the smallest tiles, if any. */
+template <typename T> f5_status run(cuda_context *c, const args &a) {
+    if (ceil_div(a.rows, 16) <= c->sm_count) return launch<T, 2>(c, a);
+    if (ceil_div(a.rows, 24) <= c->sm_count || c->shared_bytes < kSlices * (int)sizeof(slice_sums<4>))
+        return launch<T, 3>(c, a);
+    return launch<T, 4>(c, a);
+}
+
+} // namespace linear_narrow
+
+#endif

@@ -1,0 +1,249 @@
+/* linear_split.cuh — the product of F32 operands on the matrix units, all epilogues of one element included.
+ *
+ * Of every row, 32 elements at a time are scaled by a power of two, so that the largest lies in [2^14, 2^15), and split
+ * in two F16, v = high + low, which hold 23 of an F32's 24 bits. Then
+ *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        what is left out is 2^-24 of a product
+ * and the sum of 32 goes back by both scales as it is added to the F32 total: an F32 product's error at the price of
+ * three of the matrix unit's. Beside it comes an error of 2^-39 of the largest |x| times the largest |w| of the 32,
+ * which shows where neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes
+ * NaN. That unit cuts what it adds off, always towards zero, which is one more reason to give it sums of 32 only. (TF32
+ * needs no scales, but the unit takes twice as long for it.)
+ *
+ * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 us; on the F32
+ * units (67 TFLOP/s) 22 us.
+ *
+ * A block has 64 rows by 64 outputs and one or two groups of four warps, which share the steps of 32 along `in`: each
+ * has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in place; then a warp
+ * multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in the same block or in
+ * the next: several share a multiprocessor. Weights of the first steps are asked for before the kernel in front ends.
+ *
+ * Each element is one sum in one order, by `in` alone: the same bits for a row in any bucket. */
+#ifndef F5_LINEAR_SPLIT_CUH
+#define F5_LINEAR_SPLIT_CUH
+
+#include "kernels/cuda/common/epilogue.cuh"
+#include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/sm80/ptx.cuh"
+
+namespace linear_split {
+
+constexpr int kRows = 64, kOuts = 64, kStep = 32, kGroup = 128; /* threads of a group: a row of a stage each */
+constexpr int kStages = 3;
+static_assert(kGroup == kRows + kOuts && kGroup == kRows / 32 * (kOuts / 32) * 32,
+              "threads, rows and warps of a stage");
+
+/* 32 elements of 64 rows of x, then of w: F32, later 32 F16 `high` and 32 `low`, in chunks laid as `swizzled` says. */
+struct stage {
+    unsigned char row[kRows + kOuts][kStep * 4];
+};
+struct group_memory {
+    stage ring[kStages];
+    float unscale[kRows + kOuts]; /* of the step at hand */
+};
+
+struct args {
+    const float *x, *w, *bias, *gate, *addend;
+    float *y;
+    int rows, in, out;
+};
+
+/* Elements k to k + 31 of the tile's rows of x or w (64 from `first` on) into half a stage; what lies past the row or
+ * the matrix is zero. */
+__device__ __forceinline__ void fetch(unsigned char (*to)[kStep * 4], const float *from, int first, int rows, int k,
+                                      int in) {
+    const int r = threadIdx.x % kGroup / 8, chunk = threadIdx.x % 8, at = k + 4 * chunk;
+#pragma unroll
+    for (int i = 0; i < kRows; i += kGroup / 8) {
+        const bool live = first + r + i < rows && at < in;
+        copy16_async(shared_address(to) + swizzled(r + i, chunk),
+                     live ? from + (size_t)(first + r + i) * in + at : from, live);
+    }
+}
+
+/* A row of a stage in place: F32 becomes `high` and `low` of 2^14 .. 2^15. Returns what takes the scale back. */
+__device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
+    float4 v[8];
+#pragma unroll
+    for (int c = 0; c < 8; c++) v[c] = *reinterpret_cast<const float4 *>(stage_rows + swizzled(row, c));
+    float most = 0;
+#pragma unroll
+    for (int c = 0; c < 8; c++)
+        most = fmaxf(fmaxf(fmaxf(most, fabsf(v[c].x)), fmaxf(fabsf(v[c].y), fabsf(v[c].z))), fabsf(v[c].w));
+    // 2^e <= most < 2^(e + 1): times 2^(14 - e); rows of nothing but zeros and the least of numbers stay small
+    const int e = max((int)(__float_as_uint(most) >> 23), 32) - 127;
+    const float scale = __uint_as_float((uint32_t)(14 - e + 127) << 23);
+#pragma unroll
+    for (int c = 0; c < 4; c++) {
+        uint32_t high[4], low[4];
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float4 four = v[2 * c + i / 2];
+            const float a = (i % 2 ? four.z : four.x) * scale, b = (i % 2 ? four.w : four.y) * scale;
+            high[i] = pack2<__half>(a, b);
+            const float2 cut = unpack2<__half>(high[i]);
+            low[i] = pack2<__half>(a - cut.x, b - cut.y);
+        }
+        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c)) = make_uint4(high[0], high[1], high[2], high[3]);
+        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c + 4)) = make_uint4(low[0], low[1], low[2], low[3]);
+    }
+    return __uint_as_float((uint32_t)(e - 14 + 127) << 23);
+}
+
+/* [m][j]: rows 16 m, outputs 8 j of the warp's; a thread's two of row lane / 4, then two of row + 8. */
+typedef float sums[2][4][4];
+
+/* part += x w^T over 16 elements, the sixteen'th of a stage. x, w: shared addresses of the rows that the lane points a
+ * matrix load at. The three products of a sum are seven others apart. */
+__device__ __forceinline__ void multiply(sums &part, uint32_t x, uint32_t w, int sixteen) {
+    uint32_t xs[2][2][4], ws[2][2][4]; /* [high, low][sixteen rows or outputs] */
+    const int lane = threadIdx.x % 32, x_chunk = 2 * sixteen + lane / 16, w_chunk = 2 * sixteen + lane / 8 % 2;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        load_matrices(xs[i / 2][i % 2], x + i % 2 * 16 * 128 + (((x_chunk + i / 2 * 4) ^ (lane & 7)) << 4));
+        // first and second half of k for 8 rows of w, then for the next 8
+        load_matrices(ws[i / 2][i % 2], w + i % 2 * 16 * 128 + (((w_chunk + i / 2 * 4) ^ (lane & 7)) << 4));
+    }
+#pragma unroll
+    for (int term = 0; term < 3; term++)
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            const int m = i / 4, j = i % 4;
+            const uint32_t(&b)[4] = ws[term == 1][j / 2];
+            mma_16x8x16<__half>(part[m][j], xs[term == 0][m], b[j % 2 * 2], b[j % 2 * 2 + 1]);
+        }
+}
+
+/* Two neighbours of a vector that may lie anywhere. */
+__device__ __forceinline__ float2 pair_of(const float *v, int at, float otherwise) {
+    return v ? make_float2(v[at], v[at + 1]) : make_float2(otherwise, otherwise);
+}
+
+template <linear_epilogue epilogue, int groups>
+__global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) product(args a) {
+    extern __shared__ __align__(128) unsigned char memory[];
+    const int thread = threadIdx.x % kGroup, group = threadIdx.x / kGroup, lane = thread % 32, warp = thread / 32;
+    group_memory *mine = reinterpret_cast<group_memory *>(memory) + group;
+    const int first_row = blockIdx.x * kRows, first_out = blockIdx.y * kOuts;
+    const int warp_row = warp / 2 * 32, warp_out = warp % 2 * 32;
+    const int in_row = warp_row + lane / 4, in_out = warp_out + lane % 4 * 2; /* the thread's first in the tile */
+    constexpr int stride = groups * kStep; /* from a step of this group to the next */
+
+    let_next_start();
+#pragma unroll
+    for (int s = 0; s < kStages - 1; s++) // weights need not wait
+        fetch(mine->ring[s].row + kRows, a.w, first_out, a.out, group * kStep + s * stride, a.in);
+    wait_for_previous();
+#pragma unroll
+    for (int s = 0; s < kStages - 1; s++) {
+        fetch(mine->ring[s].row, a.x, first_row, a.rows, group * kStep + s * stride, a.in);
+        copy_commit();
+    }
+    if constexpr (epilogue == LINEAR_RESIDUAL) { /* the addend on its way to L2, half a row of the tile a thread */
+        const int r = first_row + thread / 2, o = first_out + thread % 2 * 32;
+        if (group == 0 && r < a.rows && o < a.out) prefetch_l2(a.addend + (size_t)r * a.out + o);
+    }
+
+    sums total = {};
+    int at = 0, into = kStages - 1; // places in the ring
+    for (int k = group * kStep; k < a.in; k += stride) {
+        stage *step = &mine->ring[at];
+        copy_wait<kStages - 2>();
+        named_sync(1 + group, kGroup); // this step is there, and the place of the one before has been read
+        if (k + (kStages - 1) * stride < a.in) {
+            fetch(mine->ring[into].row + kRows, a.w, first_out, a.out, k + (kStages - 1) * stride, a.in);
+            fetch(mine->ring[into].row, a.x, first_row, a.rows, k + (kStages - 1) * stride, a.in);
+        }
+        copy_commit();
+        mine->unscale[thread] = split_row(step->row[0], thread);
+        named_sync(1 + group, kGroup);
+
+        sums part = {};
+        const uint32_t x = shared_address(step->row[warp_row + lane % 16]);
+        const uint32_t w = shared_address(step->row[kRows + warp_out + lane % 8 + lane / 16 * 8]);
+#pragma unroll
+        for (int sixteen = 0; sixteen < kStep / 16; sixteen++)
+            if (sixteen == 0 || k + 16 * sixteen < a.in) multiply(part, x, w, sixteen);
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const float2 by = *reinterpret_cast<const float2 *>(mine->unscale + kRows + in_out + 8 * j);
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+                const int m = i / 2, half = i % 2;
+                const float of_row = mine->unscale[in_row + 16 * m + 8 * half];
+                float *to = total[m][j] + 2 * half;
+                to[0] = fmaf(part[m][j][2 * half] * of_row, by.x, to[0]);
+                to[1] = fmaf(part[m][j][2 * half + 1] * of_row, by.y, to[1]);
+            }
+        }
+        at = at + 1 == kStages ? 0 : at + 1;
+        into = into + 1 == kStages ? 0 : into + 1;
+    }
+
+    if constexpr (groups == 2) { // the second group's sums to the first
+        copy_wait<0>();
+        __syncthreads(); // both have read their stages
+        float4 *passed = reinterpret_cast<float4 *>(memory) + thread;
+        if (group == 1) {
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                const float *four = total[i / 4][i % 4];
+                passed[i * kGroup] = make_float4(four[0], four[1], four[2], four[3]);
+            }
+        }
+        __syncthreads();
+        if (group == 1) return;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            const float4 four = passed[i * kGroup];
+            float *to = total[i / 4][i % 4];
+            to[0] += four.x, to[1] += four.y, to[2] += four.z, to[3] += four.w;
+        }
+    }
+
+    const int row = first_row + in_row, out = first_out + in_out;
+    float2 addend[2][2][4] = {}; /* [m][half][j] */
+    if constexpr (epilogue == LINEAR_RESIDUAL) {
+#pragma unroll
+        for (int i = 0; i < 16; i++) {
+            const int m = i / 8, half = i / 4 % 2, j = i % 4, r = row + 16 * m + 8 * half, o = out + 8 * j;
+            if (r < a.rows && o < a.out)
+                addend[m][half][j] = *reinterpret_cast<const float2 *>(a.addend + (size_t)r * a.out + o);
+        }
+    }
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const int o = out + 8 * j;
+        if (o >= a.out) continue;
+        const float2 bias = pair_of(a.bias, o, 0.0f), gate = pair_of(a.gate, o, 1.0f);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int m = i / 2, half = i % 2, r = row + 16 * m + 8 * half;
+            if (r >= a.rows) continue;
+            const float *sum = total[m][j] + 2 * half;
+            const float2 to = addend[m][half][j];
+            const float2 v = make_float2(linear_finish<epilogue>(sum[0] + bias.x, gate.x, to.x),
+                                         linear_finish<epilogue>(sum[1] + bias.y, gate.y, to.y));
+            *reinterpret_cast<float2 *>(a.y + (size_t)r * a.out + o) = v;
+        }
+    }
+}
+
+template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c, const args &a) {
+    constexpr int bytes = groups * (int)sizeof(group_memory);
+    static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
+    auto kernel = product<epilogue, groups>;
+    F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
+    return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, kRows), ceil_div(a.out, kOuts)),
+                             groups * kGroup, bytes, a);
+}
+
+/* in is a multiple of 4, out of 2; x and w are 16-byte aligned, y and addend 8. */
+static inline f5_status run(cuda_context *c, linear_epilogue epilogue, const args &a) {
+    return for_epilogue(epilogue, [&](auto one) {
+        return a.in <= 4 * kStep ? launch<one.value, 1>(c, a) : launch<one.value, 2>(c, a);
+    });
+}
+
+} // namespace linear_split
+
+#endif

@@ -1,0 +1,313 @@
+/* attention_group.cuh — a group of attention_hopper.cuh: 128 threads that multiply 64 queries. A thread holds rows r,
+ * r + 8 of its warp's 16, r = lane/4: two columns of every eight, 2·(lane%4) and the next. */
+#ifndef F5_ATTENTION_GROUP_CUH
+#define F5_ATTENTION_GROUP_CUH
+
+#include "kernels/cuda/sm90/attention/layout.cuh"
+#include "kernels/cuda/sm90/attention/softmax.cuh"
+#include "kernels/cuda/sm90/wgmma.cuh"
+
+namespace attention_hopper {
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/* Issues S = Q K^T, [64,width] over 64. q, k: lower words of tile descriptors; v alike. */
+template <typename T, int width>
+__device__ __forceinline__ void issue_scores(float (&s)[width / 2], uint32_t q, uint32_t k) {
+#pragma unroll
+    for (int step = 0; step < 4; step++)
+        wgmma_64xn<T, width>(s, descriptor_of(q + step * (uint32_t)kStepAlongRow),
+                             descriptor_of(k + step * (uint32_t)kStepAlongRow), step > 0);
+    wgmma_commit();
+}
+
+/* Issues O += P V, [64,64] over width. */
+template <typename T, int width>
+__device__ __forceinline__ void issue_output(float (&o)[32], const uint32_t (&p)[width / 4], uint32_t v) {
+#pragma unroll
+    for (int step = 0; step < width / 16; step++)
+        wgmma_64x64<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
+                       descriptor_of(v + step * (uint32_t)kStepDownRows), true);
+    wgmma_commit();
+}
+
+/* Four neighbouring lanes hold four words each: word n of lane l goes to lane n as its word l. */
+__device__ __forceinline__ void transpose_words(uint32_t (&w)[4]) {
+#pragma unroll
+    for (int step = 1; step <= 2; step *= 2) {
+        const bool upper = threadIdx.x & step;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & step) continue;
+            const uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? w[i] : w[i + step], step);
+            if (upper)
+                w[i] = got;
+            else
+                w[i + step] = got;
+        }
+    }
+}
+
+/* One group at work: its place in the rings, and the tile in its registers. */
+template <typename T> struct group_state {
+    const attention_device &d;
+    barriers *b;
+    const int group, lane;
+    uint32_t q, keys, values; /* descriptors: this group's queries; stage 0 */
+    ring<kKeyStages> keys_at, values_at;
+    float o[32];    /* [64,64] output so far */
+    uint32_t p[32]; /* [64,128] weights of the last tile, as A fragments: accumulator order is fragment order */
+    softmax_state state;
+
+    __device__ __forceinline__ void take_turn() { named_sync(turn_barrier(group), 256); }
+    __device__ __forceinline__ void pass_turn() {
+        named_arrive(turn_barrier(group + 1 == kGroups ? 0 : group + 1), 256);
+    }
+    __device__ __forceinline__ uint32_t key_tile() const { return keys + keys_at.stage * (kKeyTileBytes >> 4); }
+    __device__ __forceinline__ uint32_t value_tile() const { return values + values_at.stage * (kKeyTileBytes >> 4); }
+    __device__ __forceinline__ void wait_keys() const { barrier_wait(&b->keys_full[keys_at.stage], keys_at.parity); }
+    __device__ __forceinline__ void wait_values() const {
+        barrier_wait(&b->values_full[values_at.stage], values_at.parity);
+    }
+    __device__ __forceinline__ void release_keys() {
+        if (lane == 0) barrier_arrive(&b->keys_empty[keys_at.stage]);
+        keys_at.next();
+    }
+    __device__ __forceinline__ void release_values() {
+        if (lane == 0) barrier_arrive(&b->values_empty[values_at.stage]);
+        values_at.next();
+    }
+    template <int width> __device__ __forceinline__ void pack_weights(const float (&s)[width / 2]) {
+#pragma unroll
+        for (int i = 0; i < width / 4; i++) p[i] = pack2<T>(s[2 * i], s[2 * i + 1]);
+    }
+
+    /* After the last weights of a tile: none is too heavy, and the sums count them. Then nobody needs the keys. */
+    template <int width> __device__ __forceinline__ void settle(float (&s)[width / 2], float (&added)[4], int live) {
+        if (too_heavy(added)) {
+            lighten<T, width>(s, o, state, added, descriptor_address(q), descriptor_address(key_tile()), live);
+            pack_weights<width>(s);
+        }
+        state.sum[0] += added[0] + added[1];
+        state.sum[1] += added[2] + added[3];
+        release_keys();
+    }
+
+    /* The first tile of keys: nothing to overlap with. fresh: the sequence's first. */
+    __device__ __forceinline__ void first_tile(bool fresh, int live) {
+        float s[kKeys / 2], added[4] = {};
+        wait_keys();
+        take_turn();
+        wgmma_hold(s);
+        wgmma_fence();
+        issue_scores<T, kKeys>(s, q, key_tile());
+        pass_turn();
+        wgmma_wait<0>();
+        wgmma_hold(s);
+        mask_scores<kKeys>(s, live);
+        if (fresh) {
+#pragma unroll
+            for (int r = 0; r < 2; r++) state.bias[r] = bias_for(s, r);
+        }
+        weigh<0, kKeys / 2>(s, state, added);
+        pack_weights<kKeys>(s);
+        settle<kKeys>(s, added, live);
+    }
+
+    /* A further one: its scores beside the output of the tile before, which was whole. */
+    template <int width> __device__ __forceinline__ void next_tile(int live) {
+        constexpr int kBefore = kWeighedBefore < width / 2 ? kWeighedBefore : width / 2;
+        float s[width / 2], added[4] = {};
+        wait_keys();
+        wait_values(); // asked for before these keys
+        take_turn();
+        wgmma_hold(s);
+        wgmma_hold(o);
+        wgmma_fence();
+        issue_scores<T, width>(s, q, key_tile());
+        issue_output<T, kKeys>(o, p, value_tile());
+        pass_turn();
+        wgmma_wait<1>();
+        wgmma_hold(s);
+        mask_scores<width>(s, live);
+        weigh<0, kBefore>(s, state, added);
+
+        // waits either way: what the branch depends on holds the wait back
+        if (too_heavy(added)) {
+            wgmma_wait<0>();
+            wgmma_hold(o);
+        }
+        wgmma_wait<0>();
+        wgmma_hold(o);
+        release_values();
+        weigh<kBefore, width / 2>(s, state, added);
+        pack_weights<width>(s);
+        settle<width>(s, added, live);
+    }
+
+    /* The output of the last tile. */
+    template <int width> __device__ __forceinline__ void last_output() {
+        uint32_t weights[width / 4];
+#pragma unroll
+        for (int i = 0; i < width / 4; i++) weights[i] = p[i];
+        wait_values();
+        take_turn();
+        wgmma_hold(o);
+        wgmma_fence();
+        issue_output<T, width>(o, weights, value_tile());
+        pass_turn();
+        wgmma_wait<0>();
+        wgmma_hold(o);
+        release_values();
+    }
+    template <int width> __device__ __forceinline__ void last_tile(int live) {
+        next_tile<width>(live);
+        last_output<width>();
+    }
+
+    /* Steps from .. to-1 of a sequence of this length. Only its last is narrow, and only if it is not the first here.
+     */
+    __device__ __forceinline__ void attend_keys(int length, int from, int to) {
+        const int whole = length / kKeys, rest = length % kKeys;
+        first_tile(from == 0, length - from * kKeys);
+        const int end = min(to, rest > 96 ? whole + 1 : whole); // of the steps over 128 keys
+#pragma unroll 1
+        for (int step = from + 1; step < end; step++) next_tile<kKeys>(length - step * kKeys);
+        if (to <= max(end, from + 1))
+            last_output<kKeys>();
+        else if (rest <= 32)
+            last_tile<32>(rest);
+        else if (rest <= 64)
+            last_tile<64>(rest);
+        else
+            last_tile<96>(rest);
+    }
+
+    /* The same for a group whose queries are all past the end: keeps step with the others, turn for turn. */
+    __device__ __forceinline__ void pass_keys(int from, int to) {
+#pragma unroll 1
+        for (int step = from; step < to; step++) {
+            wait_keys();
+            release_keys();
+            take_turn();
+            pass_turn();
+            wait_values();
+            release_values();
+        }
+        take_turn();
+        pass_turn();
+    }
+
+    __device__ __forceinline__ void start() {
+        state = {{0.0f, 0.0f}, {0.0f, 0.0f}};
+#pragma unroll
+        for (int i = 0; i < 32; i++) o[i] = 0.0f;
+    }
+    /* Output and softmax as another block's steps left them; and the same for the next block. */
+    __device__ __forceinline__ void take_over(const float4 *from) {
+        from += group * kHandedChunks * 128 + threadIdx.x % 128;
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            const float4 v = __ldcg(from + i * 128);
+            o[4 * i] = v.x, o[4 * i + 1] = v.y, o[4 * i + 2] = v.z, o[4 * i + 3] = v.w;
+        }
+        const float4 v = __ldcg(from + 8 * 128);
+        state = {{v.x, v.y}, {v.z, v.w}};
+    }
+    __device__ __forceinline__ void hand_on(float4 *to) const {
+        to += group * kHandedChunks * 128 + threadIdx.x % 128;
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            __stcg(to + i * 128, make_float4(o[4 * i], o[4 * i + 1], o[4 * i + 2], o[4 * i + 3]));
+        __stcg(to + 8 * 128, make_float4(state.bias[0], state.bias[1], state.sum[0], state.sum[1]));
+    }
+
+    /* Divides by the sum and stores, 16 bytes a lane: four lanes have 64 bytes of a row between them. */
+    __device__ __forceinline__ void store(const work_item &t) const {
+        const int warp = threadIdx.x % 128 / 32;
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            const float scale = 1.0f / lanes_sum<4>(state.sum[r]);
+            const int row = t.first + group * kGroupQueries + warp * 16 + lane / 4 + r * 8;
+            T *y = static_cast<T *>(d.y) + (int64_t(t.begin + row) * d.heads + t.head) * 64 + lane % 4 * 8;
+#pragma unroll
+            for (int half = 0; half < 2; half++) {
+                uint32_t words[4];
+#pragma unroll
+                for (int n = 0; n < 4; n++) {
+                    const int i = 16 * half + 4 * n + 2 * r;
+                    words[n] = pack2<T>(o[i] * scale, o[i + 1] * scale);
+                }
+                transpose_words(words);
+                if (row < t.length)
+                    *reinterpret_cast<uint4 *>(y + half * 32) = make_uint4(words[0], words[1], words[2], words[3]);
+            }
+        }
+    }
+};
+
+/* RMSNorm and RoPE of a group's queries, in place. */
+template <typename T>
+__device__ __forceinline__ void prepare_queries(const attention_device &d, const work_item &t, int group,
+                                                unsigned char *tile) {
+    const int thread = threadIdx.x % 128;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const int part = thread % 8, row = thread / 8 + i * 16;
+        const int position = min(t.first + group * kGroupQueries + row, t.length - 1);
+        T *at = reinterpret_cast<T *>(tile + swizzled(row, part));
+        float x[8];
+        load8(x, at);
+        prepare_row(x, part, d.q_norm, t.head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
+        store8(at, x);
+    }
+    shared_fence_async();
+    named_sync(own_barrier(group), 128);
+}
+
+template <typename T>
+__device__ __forceinline__ void multiply(const attention_device &d, const handover &hand, int group,
+                                         unsigned char *query_tiles, const unsigned char *key_tiles,
+                                         const unsigned char *value_tiles, barriers *b) {
+    const int lane = threadIdx.x % 32;
+    ring<kQueryStages> queries_at;
+    group_state<T> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
+    if (group == kGroups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
+
+    while (true) {
+        barrier_wait(&b->queries_full[queries_at.stage], queries_at.parity);
+        const work_item &t = b->items[queries_at.stage];
+        const int length = uniform(t.length);
+        if (length == 0) break;
+        const int from = uniform(t.from), to = uniform(t.to);
+        if (group < uniform(attention_live_groups(length, t.first))) {
+            unsigned char *queries = query_tiles + (queries_at.stage * kGroups + group) * kQueryTileBytes;
+            if (from == 0)
+                g.start();
+            else
+                g.take_over(hand.state + (blockIdx.x - 1) * (kHandedBytes / 16));
+            if (t.head < d.rope_heads || d.q_norm) prepare_queries<T>(d, t, group, queries);
+            g.q = descriptor_low(queries);
+            g.attend_keys(length, from, to);
+            if (to == attention_steps(length))
+                g.store(t);
+            else
+                g.hand_on(hand.state + blockIdx.x * (kHandedBytes / 16));
+        } else {
+            g.pass_keys(from, to);
+        }
+        __syncwarp(); // all lanes have read the item, and written what is handed on
+        if (lane == 0) {
+            if (to < attention_steps(length)) barrier_arrive(&b->handed);
+            barrier_arrive(&b->queries_empty[queries_at.stage]);
+        }
+        queries_at.next();
+    }
+    if (group == 0) named_sync(turn_barrier(0), 256); // takes the turn that nobody needs any more
+}
+
+#endif
+
+} // namespace attention_hopper
+
+#endif

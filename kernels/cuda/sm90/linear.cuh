@@ -1,0 +1,473 @@
+/* linear_hopper.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
+ * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
+ *
+ *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an addend,
+ *              then its [128,columns] too, in pieces of 64 columns
+ *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and addend, straight from registers
+ *
+ * Blocks stay for the whole launch and take tiles in turn (cuda/linear_plan.h says how wide); while the groups finish a
+ * tile the producer fetches the next.
+ *
+ * The rows of w lie in shared memory in an order of their own, which costs nothing, as the copy engine's map of w is
+ * 5-D: row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of
+ * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32. Of 16 bits they hold 8 each,
+ * and swap so that they write 64 in a row too.
+ *
+ * The angles of a tile's rows are asked for before its first product and wait in registers. The first weights are
+ * fetched while the kernel in front still runs.
+ *
+ * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
+ *
+ * Floor: 2·rows·in·out FLOP, see linear.cu; a step of 64 on a tile is 4 cycles a column of the matrix unit. What it
+ * does not cover: the start of a launch, and the end of a tile, whose products are done and whose stores are not. */
+#ifndef F5_LINEAR_HOPPER_CUH
+#define F5_LINEAR_HOPPER_CUH
+
+#include "kernels/cuda/plan/linear.h"
+#include "kernels/cuda/sm90/tensor_map.cuh"
+#include "kernels/cuda/sm90/wgmma.cuh"
+#include "kernels/linear.h"
+
+namespace linear_hopper {
+
+constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
+constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
+constexpr int kSharedBytes = 201 << 10, kMostStages = 6;        /* dynamic; the rest is for barriers, bias and gate */
+constexpr int kPieceColumns = 64, kLayerBytes = kRows * 16 * 4; /* a stage of the addend: layers of 16 columns */
+static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
+static_assert(kRows == LINEAR_TILE_ROWS, "linear_plan.h counts tiles");
+
+__host__ __device__ constexpr int stage_bytes(int columns) {
+    return (kRows + columns) * kStep * 2;
+}
+__host__ __device__ constexpr int stages_for(int columns) {
+    return (kSharedBytes - 1024) / stage_bytes(columns) < kMostStages ? (kSharedBytes - 1024) / stage_bytes(columns)
+                                                                      : kMostStages;
+}
+
+static_assert(kPieceColumns / 16 * kLayerBytes <= stage_bytes(128), "a piece fits into a stage");
+
+struct tensor_maps {
+    CUtensorMap x;      /* [rows,in] in boxes of 128 rows */
+    CUtensorMap w;      /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns */
+    CUtensorMap addend; /* [out/16, rows, 16] F32 in boxes of 128 rows (RESIDUAL) */
+};
+
+struct product_args {
+    const float *bias, *gate, *rope;
+    const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
+    int heads, rope_heads;               /* (ROPE) */
+    void *y;
+    int rows, out, steps; /* of 64 along `in` */
+    int row_tiles, tiles;
+};
+
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+struct barriers {
+    uint64_t full[kMostStages], empty[kMostStages];
+};
+
+struct tile_place {
+    int row, column;
+};
+
+/* Neighbours in a launch are tiles one below the other: they share w in L2. */
+template <int columns> __device__ __forceinline__ tile_place find_tile(const product_args &d, int tile) {
+    return {tile % d.row_tiles * kRows, tile / d.row_tiles * columns};
+}
+
+/* ---- producer: one warp */
+template <linear_epilogue epilogue, int columns>
+__device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
+                                     barriers *b) {
+    constexpr int x_bytes = kRows * kStep * 2;
+    const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for what comes back
+    ring<stages_for(columns)> at;
+    // the first weights need not wait for the kernel in front
+    const tile_place first = find_tile<columns>(d, blockIdx.x);
+    const int early = d.steps < stages_for(columns) ? d.steps : stages_for(columns);
+    if (threadIdx.x == 0)
+        for (int step = 0; step < early; step++) {
+            barrier_expect(&b->full[step], stage_bytes(columns));
+            tensor_load_group(stages + step * stage_bytes(columns) + x_bytes, &maps.w, step * kStep, first.column / 16,
+                              &b->full[step], passing);
+        }
+    wait_for_previous();
+    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x) {
+        const tile_place t = find_tile<columns>(d, tile);
+        for (int step = 0; step < d.steps; step++, at.next()) {
+            unsigned char *x = stages + at.stage * stage_bytes(columns);
+            const bool w_is_there = tile == blockIdx.x && step < early;
+            barrier_wait(&b->empty[at.stage], at.parity ^ 1);
+            if (threadIdx.x != 0) continue;
+            if (!w_is_there) {
+                barrier_expect(&b->full[at.stage], stage_bytes(columns));
+                tensor_load_group(x + x_bytes, &maps.w, step * kStep, t.column / 16, &b->full[at.stage], passing);
+            }
+            tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
+        }
+        if constexpr (epilogue == LINEAR_RESIDUAL)
+            for (int from = 0; from < columns; from += kPieceColumns, at.next()) {
+                barrier_wait(&b->empty[at.stage], at.parity ^ 1);
+                if (threadIdx.x != 0) continue;
+                const int layers = columns - from < kPieceColumns ? (columns - from) / 16 : kPieceColumns / 16;
+                barrier_expect(&b->full[at.stage], layers * kLayerBytes);
+                for (int layer = 0; layer < layers; layer++)
+                    tensor_load_layer(stages + at.stage * stage_bytes(columns) + layer * kLayerBytes, &maps.addend,
+                                      t.row, (t.column + from) / 16 + layer, &b->full[at.stage]);
+            }
+    }
+}
+
+/* ---- a group: 128 threads, 64 rows; see wgmma.cuh for what a thread holds */
+
+/* bias and gate of a tile's columns; two of each, so that a quick warp may fetch ahead of a slow one. */
+template <int columns> struct vectors { float bias[2][columns], gate[2][columns]; };
+
+template <int columns>
+__device__ __forceinline__ void fetch_vector(float *shared, const float *v, float otherwise, int thread, int first,
+                                             int out) {
+    if (thread < 0 || thread >= columns / 4) return;
+    if (v)
+        copy16_async(shared_address(shared + 4 * thread), first + 4 * thread < out ? v + first + 4 * thread : v,
+                     first + 4 * thread < out);
+    else
+        *reinterpret_cast<float4 *>(shared + 4 * thread) = make_float4(otherwise, otherwise, otherwise, otherwise);
+}
+
+/* a / (1 + exp(-2u)) = a/2 (1 + tanh u), u = sqrt(2/pi) (a + 0.044715 a^3) */
+__device__ __forceinline__ float gelu_tanh(float a) {
+    return a * rcp(1.0f + ex2(a * fmaf(a * a, -0.1029432395f, -2.3022081985f))); // -2u / ln 2
+}
+
+/* Loads that are not put off: the point is to ask early. */
+__device__ __forceinline__ int load_early(const int32_t *p) {
+    int v;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float4 load_early(const float *p) {
+    float4 v;
+    asm volatile("ld.global.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "l"(p)
+                 : "memory");
+    return v;
+}
+
+/* Guarded stores as predicates: a branch for each would keep the compiler from overlapping them. */
+__device__ __forceinline__ void store_if(bool live, void *p, uint4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.b32 [%4], {%0,%1,%2,%3};\n}\n" ::"r"(v.x),
+        "r"(v.y), "r"(v.z), "r"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, float4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.f32 [%4], {%0,%1,%2,%3};\n}\n" ::"f"(v.x),
+        "f"(v.y), "f"(v.z), "f"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, uint2 v) {
+    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(v.x),
+                 "r"(v.y), "l"(p), "r"((int)live)
+                 : "memory");
+}
+
+/* Two neighbouring sixteens of a row, 16 bits an element, of which a thread holds 4 columns each, the first at y.
+ * Threads with an even quarter take 8 columns of the first from their neighbour, the others give these and take 8 of
+ * the second: four threads then write 64 bytes. */
+template <typename T>
+__device__ __forceinline__ void store_two_sixteens(T *y, int left, int part, uint2 first, uint2 second) {
+    const bool odd = part & 4;
+    const uint2 kept = odd ? second : first, given = odd ? first : second;
+    const uint2 got = {__shfl_xor_sync(0xffffffffu, given.x, 1), __shfl_xor_sync(0xffffffffu, given.y, 1)};
+    store_if(left > (odd ? 16 : 0), y + (odd ? 12 : 0),
+             odd ? make_uint4(got.x, got.y, kept.x, kept.y) : make_uint4(kept.x, kept.y, got.x, got.y));
+}
+
+/* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
+template <typename T, int columns>
+__device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_for(columns)> &at, int steps,
+                                         uint64_t x, uint64_t w, barriers *b) {
+    constexpr uint64_t stage_step = stage_bytes(columns) >> 4;
+    const int lane = threadIdx.x % 32;
+    int last = 0;
+    for (int step = 0; step < steps; step++) {
+        barrier_wait(&b->full[at.stage], at.parity);
+        wgmma_hold(acc);
+        wgmma_fence();
+#pragma unroll
+        for (int i = 0; i < kStep / 16; i++)
+            wgmma_64xn<T, columns>(acc, x + at.stage * stage_step + i * kStepAlongRow,
+                                   w + at.stage * stage_step + i * kStepAlongRow, step > 0 || i > 0);
+        wgmma_commit();
+        wgmma_hold(acc);
+        if (step > 0) {
+            wgmma_wait<1>();
+            if (lane == 0) barrier_arrive(&b->empty[last]);
+        }
+        last = at.stage;
+        at.next();
+    }
+    wgmma_wait<0>();
+    wgmma_hold(acc);
+    if (lane == 0) barrier_arrive(&b->empty[last]);
+}
+
+/* The sequence that a row belongs to, or -1; asked for a tile ahead. */
+__device__ __forceinline__ int sequence_of(const product_args &d, int row) {
+    if (row >= d.rows) return -1;
+    return d.seq_of_row ? load_early(d.seq_of_row + row) : 0;
+}
+
+/* Where the angles of a row lie in the table, for columns `part` .. part + 3 of every sixteen. */
+__device__ __forceinline__ const float *angles_of(const product_args &d, int row, int sequence, int part) {
+    int position = 0;
+    if (sequence >= 0) position = d.offsets ? row - d.offsets[sequence] : row;
+    return d.rope + int64_t{position} * 64 + part;
+}
+
+/* The part of a tile that is a thread's: columns part .. part + 3 of every sixteen, of two rows. */
+struct thread_place {
+    int wide[2];   /* columns of y from the tile's first on; 0 past the last row */
+    int64_t at[2]; /* of the first element in y */
+    int part;
+};
+
+/* ROPE: acc + bias, rotated, to 16 bits. The sixteens of a tile are taken by their place in a head, so that four angles
+ * serve all its heads. Tiles start at multiples of 64. */
+template <typename T, int columns>
+__device__ __forceinline__ void rotate_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                                 const float *shared_bias, const float4 (&angles)[4][2],
+                                                 const thread_place &p, int first_head) {
+    uint2 before[2];
+#pragma unroll
+    for (int g = 0; g < columns / 16; g++) {
+        const int head = first_head + g / 4; // of q, k and v together
+        const bool rotated = head < 2 * d.heads && (head < d.heads ? head : head - d.heads) < d.rope_heads;
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float4 by = angles[g % 4][half];
+            const float a = acc[8 * g + 2 * half] + bias.x, b = acc[8 * g + 2 * half + 1] + bias.y;
+            const float e = acc[8 * g + 4 + 2 * half] + bias.z, h = acc[8 * g + 4 + 2 * half + 1] + bias.w;
+            const uint2 made = {rotated ? pack2<T>(a * by.x - b * by.y, b * by.x + a * by.y) : pack2<T>(a, b),
+                                rotated ? pack2<T>(e * by.z - h * by.w, h * by.z + e * by.w) : pack2<T>(e, h)};
+            if (g % 2 == 0)
+                before[half] = made;
+            else
+                store_two_sixteens(static_cast<T *>(d.y) + p.at[half] + 16 * (g - 1), p.wide[half] - 16 * (g - 1),
+                                   p.part, before[half], made);
+        }
+    }
+}
+
+/* NONE and GELU_TANH: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
+ * saves. */
+template <typename T, linear_epilogue epilogue, int columns>
+__device__ __forceinline__ void finish_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                                 const float *shared_bias, const thread_place &p) {
+    constexpr int swapped = epilogue == LINEAR_NONE ? columns / 32 * 2 : 0; // sixteens; 176 columns are eleven
+    uint2 before[2];
+#pragma unroll
+    for (int g = 0; g < columns / 16; g++) {
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            float a[4] = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
+                          acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
+            if (epilogue == LINEAR_GELU_TANH)
+                for (float &value : a) value = gelu_tanh(value);
+            const uint2 made = {pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3])};
+            T *y = static_cast<T *>(d.y) + p.at[half] + 16 * g;
+            if (g >= swapped)
+                store_if(16 * g < p.wide[half], y, made);
+            else if (g % 2 == 0)
+                before[half] = made;
+            else
+                store_two_sixteens(y - 16, p.wide[half] - 16 * (g - 1), p.part, before[half], made);
+        }
+    }
+}
+
+/* RESIDUAL: F32, with the addend from the ring. A piece lies as 4 x [128 rows, 16 columns], so that a warp reads 512
+ * bytes in a row. */
+template <int columns>
+__device__ __forceinline__ void add_and_store(const product_args &d, const float (&acc)[columns / 2],
+                                              const float *shared_bias, const float *shared_gate, const thread_place &p,
+                                              int row_in_tile, const unsigned char *stages,
+                                              ring<stages_for(columns)> &at, barriers *b) {
+#pragma unroll
+    for (int g = 0; g < columns / 16; g++) {
+        if (g % 4 == 0) barrier_wait(&b->full[at.stage], at.parity);
+        const float *piece = reinterpret_cast<const float *>(stages + at.stage * stage_bytes(columns));
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+        const float4 gate = *reinterpret_cast<const float4 *>(shared_gate + 16 * g + p.part);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float4 to =
+                *reinterpret_cast<const float4 *>(piece + (g % 4 * kRows + row_in_tile + 8 * half) * 16 + p.part);
+            const float4 made = {fmaf(gate.x, acc[8 * g + 2 * half] + bias.x, to.x),
+                                 fmaf(gate.y, acc[8 * g + 2 * half + 1] + bias.y, to.y),
+                                 fmaf(gate.z, acc[8 * g + 4 + 2 * half] + bias.z, to.z),
+                                 fmaf(gate.w, acc[8 * g + 4 + 2 * half + 1] + bias.w, to.w)};
+            store_if(16 * g < p.wide[half], static_cast<float *>(d.y) + p.at[half] + 16 * g, made);
+        }
+        if (g % 4 == 3 || g == columns / 16 - 1) {
+            __syncwarp();
+            if (threadIdx.x % 32 == 0) barrier_arrive(&b->empty[at.stage]);
+            at.next();
+        }
+    }
+}
+
+template <typename T, linear_epilogue epilogue, int columns>
+__device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
+                                     vectors<columns> *v) {
+    const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
+    const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
+                   w = tile_descriptor(stages + kRows * kStep * 2);
+    const int row_in_tile = group * 64 + warp * 16 + lane / 4; // and the eighth below
+    ring<stages_for(columns)> at;
+    float acc[columns / 2] = {};
+    float4 angles[4][2]; // (ROPE) by place in a head: they serve all heads of the tile
+    int turn = 0, sequence[2];
+    if (epilogue == LINEAR_ROPE)
+        for (int half = 0; half < 2; half++)
+            sequence[half] = sequence_of(d, find_tile<columns>(d, blockIdx.x).row + row_in_tile + 8 * half);
+
+    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
+        const tile_place t = find_tile<columns>(d, tile);
+        thread_place p;
+        p.part = lane % 4 * 4;
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const int row = t.row + row_in_tile + 8 * half;
+            p.wide[half] = row < d.rows ? d.out - t.column : 0;
+            p.at[half] = int64_t{row} * d.out + t.column + p.part;
+            if (epilogue == LINEAR_ROPE) { // table and pack are there before the kernel in front has ended
+                const float *from = angles_of(d, row, sequence[half], p.part);
+#pragma unroll
+                for (int quarter = 0; quarter < 4; quarter++) angles[quarter][half] = load_early(from + 16 * quarter);
+                sequence[half] = sequence_of(d, find_tile<columns>(d, tile + gridDim.x).row + row_in_tile + 8 * half);
+            }
+        }
+        if (tile == blockIdx.x) wait_for_previous();
+
+        // what the epilogue will want
+        fetch_vector<columns>(v->bias[turn], d.bias, 0.0f, thread, t.column, d.out);
+        if (epilogue == LINEAR_RESIDUAL)
+            fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
+        copy_commit();
+
+        multiply<T, columns>(acc, at, d.steps, x, w, b);
+
+        copy_wait<0>();
+        named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
+        if constexpr (epilogue == LINEAR_ROPE)
+            rotate_and_store<T, columns>(d, acc, v->bias[turn], angles, p, t.column / 64);
+        else if constexpr (epilogue == LINEAR_RESIDUAL)
+            add_and_store<columns>(d, acc, v->bias[turn], v->gate[turn], p, row_in_tile, stages, at, b);
+        else
+            finish_and_store<T, epilogue, columns>(d, acc, v->bias[turn], p);
+    }
+}
+
+#endif /* __CUDA_ARCH_FEAT_SM90_ALL */
+
+template <typename T, linear_epilogue epilogue, int columns>
+__global__ void __launch_bounds__(kThreads, 1)
+    product(const __grid_constant__ product_args d, const __grid_constant__ tensor_maps maps) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    extern __shared__ unsigned char dynamic_shared[];
+    __shared__ barriers b;
+    __shared__ alignas(16) vectors<columns> v[kGroups];
+    unsigned char *stages = dynamic_shared + (-shared_address(dynamic_shared) & 1023u);
+
+    if (threadIdx.x == 0) {
+        tensor_map_prefetch(&maps.x);
+        tensor_map_prefetch(&maps.w);
+        if (epilogue == LINEAR_RESIDUAL) tensor_map_prefetch(&maps.addend);
+        for (int stage = 0; stage < stages_for(columns); stage++) {
+            barrier_init(&b.full[stage], 1);
+            barrier_init(&b.empty[stage], kGroups * 4); // one arrival of each warp that reads the stage
+        }
+        barrier_init_fence();
+    }
+    __syncthreads();
+    let_next_start();
+
+    if (threadIdx.x < 128) {
+        registers_give<kProducerRegisters>();
+        if (threadIdx.x < 32) feed<epilogue, columns>(d, maps, stages, &b);
+    } else {
+        registers_take<kGroupRegisters>();
+        const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
+        work<T, epilogue, columns>(d, group, stages, &b, &v[group]);
+    }
+#else
+    __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
+#endif
+}
+
+/* ---- host */
+
+/* What a box has past the last row of x, w or the addend is filled with zeros. */
+static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
+                               int32_t columns) {
+    const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
+    const cuuint64_t x_size[2] = {width, (cuuint64_t)rows};
+    const cuuint32_t x_box[2] = {kStep, kRows};
+    const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
+    const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
+    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
+    const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
+    const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
+    const cuuint32_t addend_box[3] = {16, kRows, 1};
+    return tensor_map_encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
+           tensor_map_encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box) &&
+           (a->epilogue != LINEAR_RESIDUAL ||
+            tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
+}
+
+template <typename T, linear_epilogue epilogue, int columns>
+f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps) {
+    auto kernel = product<T, epilogue, columns>;
+    F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
+    const int blocks = d.tiles < c->sm_count ? d.tiles : c->sm_count;
+    return cuda_launch_early(c, "linear", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
+}
+
+/* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
+ * RESIDUAL and T otherwise. */
+template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
+    const linear_plan plan = linear_choose(rows, a->out, c->sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
+    tensor_maps maps = {};
+    if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
+        return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
+                       a->in);
+    product_args d = {};
+    d.bias = a->bias, d.gate = a->gate, d.y = a->y;
+    d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
+    if (epilogue == LINEAR_ROPE) {
+        d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
+        if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
+    }
+    d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
+    switch (plan.columns) {
+    case 128:
+        return launch<T, epilogue, 128>(c, d, maps);
+    case 176:
+        if constexpr (epilogue != LINEAR_ROPE) return launch<T, epilogue, 176>(c, d, maps);
+        break;
+    case 192:
+        return launch<T, epilogue, 192>(c, d, maps);
+    }
+    return launch<T, epilogue, 256>(c, d, maps);
+}
+
+} // namespace linear_hopper
+
+#endif

@@ -1,0 +1,38 @@
+/* dtype.h — every fact about a number type, once: its names, its size, how it becomes F32 and is made of it. */
+#ifndef F5_DTYPE_H
+#define F5_DTYPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Number type of matrix operands. Statistics, angles and the ODE state are always F32. */
+typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2 } f5_dtype;
+
+#define DTYPES 3
+
+typedef struct {
+    const char *name;   /* "fp32": in options and in f5tts info */
+    const char *stored; /* "F32": in a safetensors header */
+    uint32_t bytes;     /* of an element */
+    /* from [n] of this type, aligned to nothing -> to [n] F32, exact */
+    void (*widen)(float *to, const void *from, int64_t n);
+    /* from [n] F32 -> to [n] of this type, rounded to nearest even. The result is the index of the first element that
+     * is not finite in this type, -1 when there is none. */
+    int64_t (*narrow)(void *to, const float *from, int64_t n);
+} dtype_info;
+
+const dtype_info *dtype(f5_dtype type);
+bool dtype_from_name(f5_dtype *type, const char *name); /* "fp16"; false: no such name, *type unchanged */
+
+static inline unsigned f5_dtype_bytes(f5_dtype type) {
+    return type == F5_F32 ? 4u : 2u;
+}
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,57 @@
+#include "runtime/devices/device.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static f5_status choose_precision(const char *text, bool cuda, f5_dtype *precision, f5_error *error) {
+    if (!text) {
+        *precision = cuda ? F5_F16 : F5_F32;
+        return F5_OK;
+    }
+    if (strcmp(text, "fp32") == 0)
+        *precision = F5_F32;
+    else if (strcmp(text, "fp16") == 0)
+        *precision = F5_F16;
+    else if (strcmp(text, "bf16") == 0)
+        *precision = F5_BF16;
+    else
+        return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
+    if (!cuda && *precision != F5_F32)
+        return f5_fail(error, F5_E_UNSUPPORTED, "precision '%s' needs a GPU: the cpu computes in fp32", text);
+    return F5_OK;
+}
+
+#ifndef F5_HAVE_CUDA
+bool device_cuda_usable(void) {
+    return false;
+}
+
+f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
+    (void)needs, (void)d;
+    return f5_fail(error, F5_E_DEVICE, "device 'cuda:%d': this build has no GPU backend; use 'cpu' or 'auto'",
+                   choice->ordinal);
+}
+#endif
+
+f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error) {
+    const char *name = spec ? spec : "auto";
+    *choice = (device_choice){0};
+    if (strcmp(name, "auto") == 0) {
+        choice->cuda = device_cuda_usable();
+    } else if (strncmp(name, "cuda", 4) == 0 && (name[4] == '\0' || name[4] == ':')) {
+        char *end = NULL;
+        long ordinal = name[4] == ':' ? strtol(name + 5, &end, 10) : 0;
+        if ((end && (name[5] < '0' || name[5] > '9' || *end)) || ordinal < 0 || ordinal > 1023)
+            return f5_fail(error, F5_E_ARGUMENT, "device '%s': after 'cuda:' comes a number, as in 'cuda:1'", name);
+        choice->cuda = true;
+        choice->ordinal = (int32_t)ordinal;
+    } else if (strcmp(name, "cpu") != 0) {
+        return f5_fail(error, F5_E_ARGUMENT, "device '%s' is unknown: use 'auto', 'cpu', 'cuda' or 'cuda:N'", name);
+    }
+    return choose_precision(precision, choice->cuda, &choice->precision, error);
+}
+
+f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
+    *d = NULL;
+    return choice->cuda ? device_cuda_open(choice, needs, d, error) : device_cpu_open(d, error);
+}

@@ -1,0 +1,73 @@
+/* ops.h — the op table: the model is ordinary C calling through it, and what the calls do depends on the table.
+ *
+ *   ref    runs the plain C references                      (CPU)
+ *   cuda   launches the CUDA twins on a stream           (GPU; device_cuda.c)
+ *   plan   counts calls and arithmetic, touches no data     (sizes the arena)
+ *   trace  runs another table and reports every output with its time
+ *
+ * Every op takes its label, which with `stage` and `index` names the call ("dit.3.qkv") in traces and errors. */
+#ifndef F5_OPS_H
+#define F5_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/dtype.h"
+#include "kernels/op_list.h"
+#include "runtime/request.h"
+
+typedef struct ops ops;
+typedef f5_status (*ops_body)(void *user);
+
+#define OPS_GRAPH_KEY_BYTES 32
+
+struct ops {
+#define OPS_MEMBER(name) f5_status (*name)(ops * o, const char *label, const name##_args *a);
+    OPS_LIST(OPS_MEMBER)
+#undef OPS_MEMBER
+    /* bytes between the caller's memory and the device's, in order with the ops */
+    f5_status (*copy_in)(ops *o, void *device, const void *host, size_t bytes);
+    f5_status (*copy_out)(ops *o, void *host, const void *device, size_t bytes);
+    f5_status (*copy_within)(ops *o, void *to, const void *from, size_t bytes);
+    /* runs body(user), which calls ops only; or replays what it did when last given this key. Everything that body's
+     * calls depend on, pointers included, must follow from the key. */
+    f5_status (*graph)(ops *o, const uint8_t key[OPS_GRAPH_KEY_BYTES], ops_body body, void *user);
+    f5_status (*finish)(ops *o); /* waits until all results are there */
+
+    f5_dtype type;     /* operands of the matrix products */
+    bool deferred;     /* ops run later than they are called; finish waits for them */
+    const char *stage; /* set by the model as it goes */
+    int32_t index;     /* block within the stage, or -1 */
+    char failure[96];  /* name of the op call that failed */
+    int64_t graphs_captured;
+};
+
+static inline void ops_at(ops *o, const char *stage, int32_t index) {
+    o->stage = stage;
+    o->index = index;
+}
+
+/* "dit.3.qkv" into text. */
+void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
+
+void ops_ref_init(ops *o);
+
+typedef struct {
+    ops ops;           /* first: the model sees only this */
+    int32_t sequences; /* of all branches, that the model's pack has live; >= 1 */
+    int64_t calls;
+    double flop; /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
+} ops_plan;
+
+void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences);
+
+typedef struct {
+    ops ops; /* first */
+    ops *inner;
+    engine_trace_fn fn;
+    void *user;
+} ops_trace;
+
+void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user);
+
+#endif
