@@ -1,21 +1,17 @@
-# The program `f5tts` and the converter need libraries that the core does not: libsndfile, soxr, libyaml, libpng.
+# The program `f5tts` needs libraries that the core does not: libsndfile, soxr, libyaml, libpng.
 # Without them the library, the op tests and the bench still build.
 find_package(PkgConfig)
 if(PkgConfig_FOUND)
     pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile soxr yaml-0.1 libpng)
 endif()
 if(F5_PROGRAM_FOUND)
-    add_library(f5convert OBJECT weights/convert/convert.c weights/convert/torch_zip.c weights/convert/torch_pickle.c
-                weights/convert/pickle_values.c weights/convert/source.c weights/convert/yaml_tree.c
-                weights/convert/yaml_config.c weights/convert/read_file.c)
-    target_link_libraries(f5convert PUBLIC f5_options PkgConfig::F5_PROGRAM)
     add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
-                host/files/mel_png.c host/files/npy.c)
+                host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/cli.c host/program/shipped.c)
-    target_link_libraries(f5tts PRIVATE f5files f5convert f5core PkgConfig::F5_PROGRAM)
+    target_link_libraries(f5tts PRIVATE f5files f5core PkgConfig::F5_PROGRAM)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     # the shipped voice lies as far from the program in the build folder as where it is installed
     file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices)

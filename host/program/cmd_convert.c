@@ -1,8 +1,10 @@
 /* cmd_convert.c — `f5tts convert`: upstream's files into one .f5. */
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
 #include "weights/convert/convert.h"
 
@@ -29,18 +31,45 @@ static void print_summary(const convert_options *o, const convert_summary *s, do
            seconds);
 }
 
+/* The settings of a tree, as the converter wants them; the caller frees the list. They point into the tree. */
+static f5_status list_settings(settings *to, setting **list, const yaml_tree *tree, f5_error *error) {
+    *list = calloc((size_t)tree->count + 1, sizeof **list);
+    if (!*list) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", tree->file);
+    for (int i = 0; i < tree->count; i++) {
+        const yaml_node *n = &tree->node[i];
+        (*list)[i] = (setting){.path = n->path, .value = n->value, .quoted = n->quoted};
+    }
+    *to = (settings){.item = *list, .count = tree->count, .file = tree->file};
+    return F5_OK;
+}
+
+static f5_status convert(convert_options *o, const char *config, const char *vocos_config, convert_summary *summary,
+                         f5_error *error) {
+    yaml_tree tree[2] = {{0}};
+    setting *list[2] = {NULL};
+    f5_status status = yaml_tree_read(&tree[0], config, error);
+    if (status == F5_OK) status = yaml_tree_read(&tree[1], vocos_config, error);
+    if (status == F5_OK) status = list_settings(&o->config, &list[0], &tree[0], error);
+    if (status == F5_OK) status = list_settings(&o->vocos_config, &list[1], &tree[1], error);
+    if (status == F5_OK) status = convert_run(o, summary, error);
+    for (int i = 0; i < 2; i++) {
+        free(list[i]);
+        yaml_tree_free(&tree[i]);
+    }
+    return status;
+}
+
 int cmd_convert(int argc, char **argv) {
     convert_options o = {.output_path = NULL};
-    const char *matrices = types[F5_F32], *vocoder = types[F5_F32];
+    const char *config = NULL, *vocos_config = NULL, *matrices = types[F5_F32], *vocoder = types[F5_F32];
     bool quiet = false;
     const cli_option options[] = {
-        {"config", "c", CLI_STRING, &o.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
+        {"config", "c", CLI_STRING, &config, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
         {"checkpoint", "p", CLI_STRING, &o.checkpoint_path, .argument = "FILE",
          .help = "weights, .safetensors or .pt; averaged (ema) ones are taken when there are any"},
         {"vocab", "v", CLI_STRING, &o.vocab_path, .argument = "FILE",
          .help = "vocab.txt; not needed by the byte tokenizer"},
-        {"vocos-config", NULL, CLI_STRING, &o.vocos_config_path, .argument = "FILE",
-         .help = "config.yaml of vocos-mel-24khz"},
+        {"vocos-config", NULL, CLI_STRING, &vocos_config, .argument = "FILE", .help = "config.yaml of vocos-mel-24khz"},
         {"vocos", NULL, CLI_STRING, &o.vocos_path, .argument = "FILE",
          .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors"},
         {"output", "o", CLI_STRING, &o.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
@@ -60,9 +89,9 @@ int cmd_convert(int argc, char **argv) {
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     const struct {
         const char *name, *value;
-    } required[] = {{"config", o.config_path},
+    } required[] = {{"config", config},
                     {"checkpoint", o.checkpoint_path},
-                    {"vocos-config", o.vocos_config_path},
+                    {"vocos-config", vocos_config},
                     {"vocos", o.vocos_path},
                     {"output", o.output_path}};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
@@ -81,7 +110,7 @@ int cmd_convert(int argc, char **argv) {
         o.progress_user = &progress;
     }
     double started = cli_seconds();
-    f5_status status = convert_run(&o, &summary, &error);
+    f5_status status = convert(&o, config, vocos_config, &summary, &error);
     cli_progress_end(&progress);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
     if (!quiet) print_summary(&o, &summary, cli_seconds() - started);

@@ -11,7 +11,7 @@
 #include "weights/convert/quote.h"
 #include "weights/convert/read_file.h"
 #include "weights/convert/source.h"
-#include "weights/convert/yaml_config.h"
+#include "weights/convert/upstream_config.h"
 #include "weights/manifest.h"
 
 #define VOCAB_FILE_MAX_BYTES (16 << 20)
@@ -44,7 +44,7 @@ static f5_status read_vocab(conversion *c) {
     }
     if (!path)
         return f5_fail(c->error, F5_E_ARGUMENT, "%s: tokenizer '%s' needs a vocabulary: give --vocab vocab.txt",
-                       c->options->config_path, tokenizer_name(c->config.tokenizer));
+                       c->options->config.file, tokenizer_name(c->config.tokenizer));
     char *text;
     size_t bytes;
     F5_TRY(read_file(path, VOCAB_FILE_MAX_BYTES, &text, &bytes, c->error));
@@ -57,10 +57,10 @@ static f5_status read_vocab(conversion *c) {
 
 static f5_status read_config(conversion *c) {
     const convert_options *o = c->options;
-    F5_TRY(yaml_read_model(&c->config, o->config_path, c->error));
-    F5_TRY(yaml_read_vocos(&c->config, o->vocos_config_path, c->error));
+    F5_TRY(upstream_read_model(&c->config, &o->config, c->error));
+    F5_TRY(upstream_read_vocos(&c->config, &o->vocos_config, c->error));
     F5_TRY(read_vocab(c));
-    F5_TRY(model_config_check(&c->config, o->config_path, c->error));
+    F5_TRY(model_config_check(&c->config, o->config.file, c->error));
     if (!o->name) return F5_OK;
     if (!*o->name || strlen(o->name) >= sizeof c->config.name)
         return f5_fail(c->error, F5_E_ARGUMENT, "name '%s': a name has 1 to %zu bytes",
@@ -300,7 +300,7 @@ static f5_status write_file(conversion *c) {
 
 /* The finished file takes the output's name: it must not be that of a file being read. */
 static f5_status check_output(const convert_options *o, f5_error *error) {
-    const char *inputs[] = {o->config_path, o->checkpoint_path, o->vocab_path, o->vocos_config_path, o->vocos_path};
+    const char *inputs[] = {o->config.file, o->checkpoint_path, o->vocab_path, o->vocos_config.file, o->vocos_path};
     struct stat out, in;
     if (stat(o->output_path, &out) != 0) return F5_OK;
     if (!S_ISREG(out.st_mode)) return f5_fail(error, F5_E_IO, "%s: exists and is not a regular file", o->output_path);

@@ -6,14 +6,15 @@
 #ifndef F5_CONVERT_H
 #define F5_CONVERT_H
 
+#include "weights/convert/settings.h"
 #include "weights/manifest.h"
 
 typedef struct {
-    const char *config_path;       /* upstream's YAML */
-    const char *checkpoint_path;   /* .safetensors or .pt */
-    const char *vocab_path;        /* vocab.txt; NULL with the byte tokenizer only */
-    const char *vocos_config_path; /* config.yaml */
-    const char *vocos_path;        /* pytorch_model.bin, or a .safetensors of the same keys */
+    settings config;             /* upstream's YAML, parsed by the caller; `file` is its name */
+    const char *checkpoint_path; /* .safetensors or .pt */
+    const char *vocab_path;      /* vocab.txt; NULL with the byte tokenizer only */
+    settings vocos_config;       /* config.yaml likewise */
+    const char *vocos_path;      /* pytorch_model.bin, or a .safetensors of the same keys */
     const char *output_path;
     const char *name;                                             /* NULL: model.name of the YAML */
     manifest_types types;                                         /* how matrices are stored */

@@ -1,4 +1,6 @@
-/* yaml_tree.h — a small YAML file as a flat list of "path.of.keys" = scalar. Items of a list are "path[0]". */
+/* yaml_tree.h — a small YAML file as a flat list of "path.of.keys" = scalar. Items of a list are "path[0]".
+ *
+ * Limits: TREE_MAX_*. Aliases, tags, duplicate keys and several documents are refused: upstream uses none. */
 #ifndef F5_YAML_TREE_H
 #define F5_YAML_TREE_H
 

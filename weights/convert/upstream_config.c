@@ -1,24 +1,30 @@
-#include "weights/convert/yaml_config.h"
+/* upstream_config.c — see upstream_config.h. */
+#include "weights/convert/upstream_config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "weights/config.h"
 #include "weights/convert/quote.h"
-#include "weights/convert/yaml_tree.h"
 
-/* Asks a tree for typed values. The first failure sticks, so that the questions read as a list. */
+/* Asks the settings for typed values. The first failure sticks, so that the questions read as a list. */
 typedef struct {
-    const yaml_tree *tree;
+    const settings *from;
     f5_status status;
     f5_error *error;
 } reader;
+
+static const setting *find(const settings *from, const char *path) {
+    for (int32_t i = 0; i < from->count; i++)
+        if (strcmp(from->item[i].path, path) == 0) return &from->item[i];
+    return NULL;
+}
 
 static void fail_key(reader *r, f5_status status, const char *key, const char *value, const char *what) {
     if (r->status != F5_OK) return;
     const char *shown = value ? value : "a mapping or list";
     r->status =
-        f5_fail(r->error, status, "%s: %s is '%s'; %s", r->tree->file, key, quote(shown, strlen(shown)).text, what);
+        f5_fail(r->error, status, "%s: %s is '%s'; %s", r->from->file, key, quote(shown, strlen(shown)).text, what);
 }
 
 static bool one_of(const char *value, const char *const *words) {
@@ -27,31 +33,31 @@ static bool one_of(const char *value, const char *const *words) {
     return false;
 }
 
-static bool is_null(const yaml_node *node) {
+static bool is_null(const setting *node) {
     static const char *const words[] = {"", "~", "null", "Null", "NULL", NULL};
     return node->value && !node->quoted && one_of(node->value, words);
 }
 
 /* The scalar under a key; NULL when it is missing, null, or (a failure) not a scalar. */
-static const yaml_node *scalar(reader *r, const char *key) {
-    const yaml_node *node = yaml_tree_find(r->tree, key);
+static const setting *scalar(reader *r, const char *key) {
+    const setting *node = find(r->from, key);
     if (!node || is_null(node)) return NULL;
     if (!node->value) fail_key(r, F5_E_FORMAT, key, NULL, "expected one value");
     return node->value ? node : NULL;
 }
 
 static const char *get_text(reader *r, const char *key, const char *missing) {
-    const yaml_node *node = scalar(r, key);
+    const setting *node = scalar(r, key);
     if (!node && !missing && r->status == F5_OK)
         r->status = f5_fail(r->error, F5_E_FORMAT, "%s: %s is missing; is this the right configuration file?",
-                            r->tree->file, key);
+                            r->from->file, key);
     if (node && strstr(node->value, "${")) fail_key(r, F5_E_UNSUPPORTED, key, node->value, "write the value out");
     return node ? node->value : missing ? missing : "";
 }
 
 /* A whole number of 0 to 1e6; limits of the model are model_config_check's. */
 static int32_t get_int(reader *r, const char *key, int32_t missing) {
-    const yaml_node *node = scalar(r, key);
+    const setting *node = scalar(r, key);
     if (!node) return missing;
     const char *digits = node->value + (node->value[0] == '+');
     size_t length = strlen(digits);
@@ -66,7 +72,7 @@ static int32_t get_int(reader *r, const char *key, int32_t missing) {
 static bool get_bool(reader *r, const char *key, bool missing) {
     static const char *const yes[] = {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON", NULL};
     static const char *const no[] = {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF", NULL};
-    const yaml_node *node = scalar(r, key);
+    const setting *node = scalar(r, key);
     if (!node) return missing;
     if (!node->quoted && one_of(node->value, yes)) return true;
     if (node->quoted || !one_of(node->value, no)) fail_key(r, F5_E_FORMAT, key, node->value, "expected true or false");
@@ -76,25 +82,25 @@ static bool get_bool(reader *r, const char *key, bool missing) {
 static void require_int(reader *r, const char *key, int32_t missing, int32_t only) {
     int32_t value = get_int(r, key, missing);
     if (value != only && r->status == F5_OK)
-        r->status = f5_fail(r->error, F5_E_UNSUPPORTED, "%s: %s is %d; only %d is supported", r->tree->file, key,
+        r->status = f5_fail(r->error, F5_E_UNSUPPORTED, "%s: %s is %d; only %d is supported", r->from->file, key,
                             (int)value, (int)only);
 }
 
 static void require_text(reader *r, const char *key, const char *missing, const char *only) {
     const char *value = get_text(r, key, missing);
     if (r->status == F5_OK && strcmp(value, only) != 0)
-        r->status = f5_fail(r->error, F5_E_UNSUPPORTED, "%s: %s is '%s'; only '%s' is supported", r->tree->file, key,
+        r->status = f5_fail(r->error, F5_E_UNSUPPORTED, "%s: %s is '%s'; only '%s' is supported", r->from->file, key,
                             quote(value, strlen(value)).text, only);
 }
 
 /* Every key below `prefix` must be a known one: upstream's constructor would refuse it too. */
 static void require_known(reader *r, const char *prefix, const char *const *names) {
     size_t length = strlen(prefix);
-    for (int i = 0; i < r->tree->count && r->status == F5_OK; i++) {
-        const char *path = r->tree->node[i].path;
+    for (int i = 0; i < r->from->count && r->status == F5_OK; i++) {
+        const char *path = r->from->item[i].path;
         if (strncmp(path, prefix, length) == 0 && !one_of(path + length, names))
             r->status = f5_fail(r->error, F5_E_UNSUPPORTED, "%s: %s is not an option of this model that is known here",
-                                r->tree->file, quote(path, strlen(path)).text);
+                                r->from->file, quote(path, strlen(path)).text);
     }
 }
 
@@ -165,15 +171,12 @@ static void read_names(reader *r, model_config *c) {
         memcpy(c->name, name, strlen(name) + 1);
 }
 
-f5_status yaml_read_model(model_config *config, const char *path, f5_error *error) {
-    yaml_tree tree;
-    F5_TRY(yaml_tree_read(&tree, path, error));
-    reader r = {.tree = &tree, .error = error};
+f5_status upstream_read_model(model_config *config, const settings *from, f5_error *error) {
+    reader r = {.from = from, .error = error};
     read_backbone(&r);
     read_names(&r, config);
     read_arch(&r, config);
     read_mel(&r);
-    yaml_tree_free(&tree);
     return r.status;
 }
 
@@ -210,10 +213,8 @@ static void read_vocos_head(reader *r, model_config *c) {
         fail_key(r, F5_E_UNSUPPORTED, "head.init_args.padding", padding, "known are center and same");
 }
 
-f5_status yaml_read_vocos(model_config *config, const char *path, f5_error *error) {
-    yaml_tree tree;
-    F5_TRY(yaml_tree_read(&tree, path, error));
-    reader r = {.tree = &tree, .error = error};
+f5_status upstream_read_vocos(model_config *config, const settings *from, f5_error *error) {
+    reader r = {.from = from, .error = error};
     require_text(&r, "feature_extractor.class_path", NULL, "vocos.feature_extractors.MelSpectrogramFeatures");
     require_int(&r, "feature_extractor.init_args.sample_rate", 24000, 24000);
     require_int(&r, "feature_extractor.init_args.n_fft", 1024, 1024);
@@ -221,6 +222,5 @@ f5_status yaml_read_vocos(model_config *config, const char *path, f5_error *erro
     require_int(&r, "feature_extractor.init_args.n_mels", 100, 100);
     read_vocos_backbone(&r, config);
     read_vocos_head(&r, config);
-    yaml_tree_free(&tree);
     return r.status;
 }

@@ -1,13 +1,14 @@
-#include "weights/convert/yaml_tree.h"
+/* yaml_tree.c — see yaml_tree.h: a stack of levels follows libyaml's events. */
+#include "host/files/yaml_tree.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <yaml.h>
-
-#include "weights/convert/quote.h"
-#include "weights/convert/read_file.h"
 
 /* Where the reader is: one level per open mapping or list. */
 typedef struct {
@@ -38,6 +39,19 @@ static f5_status extend_path(builder *b, const yaml_event_t *event, const char *
     return F5_OK;
 }
 
+/* At most 80 bytes of a name, fit for a one-line message: bytes that are not printable ASCII become '?'. */
+typedef struct {
+    char text[84];
+} shown_name;
+
+static shown_name show(const char *name) {
+    shown_name s;
+    snprintf(s.text, sizeof s.text, "%.80s%s", name, strlen(name) > 80 ? "..." : "");
+    for (char *c = s.text; *c; c++)
+        if (*c < 0x20 || *c > 0x7e) *c = '?';
+    return s;
+}
+
 static f5_status enter_key(builder *b, const yaml_event_t *event) {
     const char *key = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
@@ -48,7 +62,7 @@ static f5_status enter_key(builder *b, const yaml_event_t *event) {
     F5_TRY(extend_path(b, event, key, length));
     if (yaml_tree_find(b->tree, b->path))
         return f5_fail(b->error, F5_E_FORMAT, "%s: line %zu: key '%s' is there twice", b->tree->file,
-                       event->start_mark.line + 1, quote(b->path, b->path_length).text);
+                       event->start_mark.line + 1, show(b->path).text);
     l->key_next = false;
     return F5_OK;
 }
@@ -126,11 +140,43 @@ static f5_status parse_all(builder *b, yaml_parser_t *parser) {
     return F5_OK;
 }
 
+/* The whole file, terminated; the caller frees *text. */
+static f5_status read_all(int file, const char *path, char **text, size_t *bytes, f5_error *error) {
+    struct stat info;
+    if (fstat(file, &info) != 0) return f5_fail(error, F5_E_IO, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode)) return f5_fail(error, F5_E_IO, "%s: not a regular file", path);
+    if (info.st_size > TREE_MAX_BYTES)
+        return f5_fail(error, F5_E_FORMAT,
+                       "%s: %lld bytes are more than such a file has (limit %d); is it the right one?", path,
+                       (long long)info.st_size, TREE_MAX_BYTES);
+    *text = malloc((size_t)info.st_size + 1);
+    if (!*text) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
+    for (*bytes = 0; *bytes < (size_t)info.st_size;) {
+        ssize_t n = read(file, *text + *bytes, (size_t)info.st_size - *bytes);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            free(*text);
+            return f5_fail(error, F5_E_IO, "%s: %s", path, n < 0 ? strerror(errno) : "got shorter while being read");
+        }
+        *bytes += (size_t)n;
+    }
+    (*text)[*bytes] = '\0';
+    return F5_OK;
+}
+
+static f5_status read_file(const char *path, char **text, size_t *bytes, f5_error *error) {
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* never waits on a pipe */
+    if (file < 0) return f5_fail(error, F5_E_IO, "%s: %s", path, strerror(errno));
+    f5_status status = read_all(file, path, text, bytes, error);
+    close(file);
+    return status;
+}
+
 f5_status yaml_tree_read(yaml_tree *tree, const char *file, f5_error *error) {
     *tree = (yaml_tree){.file = file};
-    char *text;
-    size_t bytes;
-    F5_TRY(read_file(file, TREE_MAX_BYTES, &text, &bytes, error));
+    char *text = NULL;
+    size_t bytes = 0;
+    F5_TRY(read_file(file, &text, &bytes, error));
     builder b = {.tree = tree, .error = error};
     yaml_parser_t parser;
     f5_status status = F5_OK;
