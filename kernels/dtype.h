@@ -28,6 +28,25 @@ typedef struct {
 const dtype_info *dtype(f5_dtype type);
 bool dtype_from_name(f5_dtype *type, const char *name); /* "fp16"; false: no such name, *type unchanged */
 
+/* An operand that is read, with its type: a matrix of weights, or rows of activations. */
+typedef struct {
+    const void *data;
+    f5_dtype type;
+} f5_matrix;
+
+/* Rows that are written, with their type. */
+typedef struct {
+    void *data;
+    f5_dtype type;
+} f5_rows;
+
+/* Which type numbers have by the role they play in a model. */
+typedef struct {
+    f5_dtype operands; /* of the matrix products of backbone and text encoder: weights and activations alike */
+    f5_dtype residual; /* the residual stream and what is added to it */
+    f5_dtype vocoder;  /* everything of the vocoder */
+} f5_precision;
+
 static inline unsigned f5_dtype_bytes(f5_dtype type) {
     return type == F5_F32 ? 4u : 2u;
 }

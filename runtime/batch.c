@@ -1,11 +1,13 @@
+/* batch.c — jobs are laid out branch by branch, sequence by sequence; what a bucket has beyond them is made inert. */
 #include "runtime/batch.h"
 
 #include "kernels/mel.h"
+#include "runtime/models/vocoder.h"
 
 #include <string.h>
 
 bool batch_take(arena *a, const batch_size *size, batch_arrays *b) {
-    size_t rows = (size_t)size->rows, slots = (size_t)size->slots, vocos_slots = (size_t)size->vocos_slots;
+    size_t rows = (size_t)size->rows, slots = (size_t)size->slots, slice_slots = (size_t)size->slice_slots;
     *b = (batch_arrays){
         .offsets = arena_take(a, slots + 1, sizeof(int32_t)),
         .seq_of_row = arena_take(a, rows, sizeof(int32_t)),
@@ -15,38 +17,52 @@ bool batch_take(arena *a, const batch_size *size, batch_arrays *b) {
         .seeds = arena_take(a, slots, sizeof(uint64_t)),
         .cond = arena_take(a, rows * MEL_BANDS, sizeof(float)),
         .noise = arena_take(a, rows * MEL_BANDS, sizeof(float)),
-        .vocos_offsets = arena_take(a, vocos_slots + 1, sizeof(int32_t)),
-        .vocos_seq_of_row = arena_take(a, rows, sizeof(int32_t)),
-        .sample_offsets = arena_take(a, vocos_slots + 1, sizeof(int64_t)),
+        .slice_offsets = arena_take(a, slice_slots + 1, sizeof(int32_t)),
+        .slice_seq_of_row = arena_take(a, rows, sizeof(int32_t)),
+        .sample_offsets = arena_take(a, slice_slots + 1, sizeof(int64_t)),
     };
+    for (int k = 0; k < size->n_own; k++) {
+        b->own_offsets[k] = arena_take(a, slots + 1, sizeof(int32_t));
+        b->own_seq_of_row[k] = arena_take(a, (size_t)size->own_rows[k], sizeof(int32_t));
+    }
     return !a->overflow;
 }
 
-int64_t vocos_samples(const model_config *config, int32_t frames) {
-    if (frames <= 0) return 0;
-    return (int64_t)MEL_HOP * (config->vocos_same_padding ? frames : frames - 1);
+f5_pack batch_pack(const batch_size *size, const batch_arrays *a) {
+    return (f5_pack){.rows = size->rows, .n_seq = size->slots, .offsets = a->offsets, .seq_of_row = a->seq_of_row};
+}
+
+void batch_own_packs(const batch_size *size, const batch_arrays *a, f5_pack *own) {
+    for (int k = 0; k < size->n_own; k++)
+        own[k] = (f5_pack){.rows = size->own_rows[k],
+                           .n_seq = size->slots,
+                           .offsets = a->own_offsets[k],
+                           .seq_of_row = a->own_seq_of_row[k]};
 }
 
 static int32_t round_up(int32_t n, int32_t step) {
     return (n + step - 1) / step * step;
 }
 
-void batch_round(batch_size *size, const batch_bucket *bucket) {
+void batch_round(const model_config *config, batch_size *size, const batch_bucket *bucket) {
+    const backbone *b = backbone_of(config);
     int32_t slots = size->sequences > bucket->slots ? size->sequences : bucket->slots;
     size->rows = size->branches * round_up(size->frames, bucket->rows);
     size->slots = size->branches * slots;
-    size->vocos_rows = round_up(size->vocos_frames, bucket->rows);
-    size->vocos_slots = slots;
-    if (size->rows < size->vocos_rows) size->rows = size->vocos_rows; /* the vocoder alone */
+    size->slice_rows = round_up(size->slice_frames, bucket->rows);
+    size->slice_slots = slots;
+    if (size->rows < size->slice_rows) size->rows = size->slice_rows; /* the vocoder alone */
+    size->n_own = b->n_packs;
+    for (int k = 0; k < size->n_own; k++) size->own_rows[k] = (int32_t)b->pack_rows(k, size->rows, size->slots);
 }
 
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n) {
-    batch_size size = {.sequences = n, .branches = solver->cfg < 1e-5f ? 1 : 2};
+    batch_size size = {.sequences = n, .branches = solver_branches(solver)};
     for (int32_t i = 0; i < n; i++) {
         size.frames += jobs[i].frames;
         if (!jobs[i].samples) continue;
-        size.vocos_frames += jobs[i].frames - jobs[i].vocode_from;
-        size.samples += vocos_samples(config, jobs[i].frames - jobs[i].vocode_from);
+        size.slice_frames += jobs[i].frames - jobs[i].vocode_from;
+        size.samples += vocoder_of(config)->samples(config, jobs[i].frames - jobs[i].vocode_from);
     }
     return size;
 }
@@ -84,20 +100,34 @@ static void fill_tail(const batch_size *size, const batch_arrays *h) {
     memset(h->cond + (size_t)live * MEL_BANDS, 0, tail * MEL_BANDS * sizeof(float));
 }
 
+/* Pack k of the backbone's own. */
+static void fill_own(const backbone *b, int k, const batch_size *size, const synth_job *jobs,
+                     const batch_arrays *h) {
+    int32_t row = 0, live = size->branches * size->sequences;
+    for (int32_t slot = 0; slot < live; slot++) {
+        const synth_job *job = &jobs[slot % size->sequences];
+        int32_t n = b->pack_length(k, job->frames, job->n_tokens);
+        h->own_offsets[k][slot] = row;
+        for (int32_t i = 0; i < n; i++) h->own_seq_of_row[k][row++] = slot;
+    }
+    for (int32_t slot = live; slot <= size->slots; slot++) h->own_offsets[k][slot] = row;
+    for (; row < size->own_rows[k]; row++) h->own_seq_of_row[k][row] = -1;
+}
+
 /* Rows and samples of slice i of the vocoder's pack; slices are filled in order. */
 static void fill_slice(const model_config *config, int32_t i, int32_t frames, const batch_arrays *h) {
-    int32_t first = h->vocos_offsets[i];
-    for (int32_t f = 0; f < frames; f++) h->vocos_seq_of_row[first + f] = i;
-    h->vocos_offsets[i + 1] = first + frames;
-    h->sample_offsets[i + 1] = h->sample_offsets[i] + vocos_samples(config, frames);
+    int32_t first = h->slice_offsets[i];
+    for (int32_t f = 0; f < frames; f++) h->slice_seq_of_row[first + f] = i;
+    h->slice_offsets[i + 1] = first + frames;
+    h->sample_offsets[i + 1] = h->sample_offsets[i] + vocoder_of(config)->samples(config, frames);
 }
 
 static void fill_slices_tail(const batch_size *size, const batch_arrays *h) {
-    for (int32_t s = size->sequences; s < size->vocos_slots; s++) {
-        h->vocos_offsets[s + 1] = h->vocos_offsets[s];
+    for (int32_t s = size->sequences; s < size->slice_slots; s++) {
+        h->slice_offsets[s + 1] = h->slice_offsets[s];
         h->sample_offsets[s + 1] = h->sample_offsets[s];
     }
-    for (int32_t r = size->vocos_frames; r < size->vocos_rows; r++) h->vocos_seq_of_row[r] = -1;
+    for (int32_t r = size->slice_frames; r < size->slice_rows; r++) h->slice_seq_of_row[r] = -1;
 }
 
 void batch_fill(const model_config *config, const batch_size *size, const synth_job *jobs, const batch_arrays *h) {
@@ -109,7 +139,8 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
         }
     }
     fill_tail(size, h);
-    h->vocos_offsets[0] = 0;
+    for (int k = 0; k < size->n_own; k++) fill_own(backbone_of(config), k, size, jobs, h);
+    h->slice_offsets[0] = 0;
     h->sample_offsets[0] = 0;
     for (int32_t i = 0; i < size->sequences; i++)
         fill_slice(config, i, jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0, h);
@@ -119,23 +150,23 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
 batch_size vocode_measure(const model_config *config, const vocode_job *jobs, int32_t n) {
     batch_size size = {.sequences = n, .branches = 1};
     for (int32_t i = 0; i < n; i++) {
-        size.vocos_frames += jobs[i].frames;
-        size.samples += vocos_samples(config, jobs[i].frames);
+        size.slice_frames += jobs[i].frames;
+        size.samples += vocoder_of(config)->samples(config, jobs[i].frames);
     }
     return size;
 }
 
 void vocode_fill(const model_config *config, const batch_size *size, const vocode_job *jobs, const batch_arrays *h) {
-    h->vocos_offsets[0] = 0;
+    h->slice_offsets[0] = 0;
     h->sample_offsets[0] = 0;
     for (int32_t i = 0; i < size->sequences; i++) fill_slice(config, i, jobs[i].frames, h);
     fill_slices_tail(size, h);
 }
 
 f5_status vocode_upload(ops *o, const batch_size *size, const batch_arrays *d, const batch_arrays *h) {
-    size_t slots = (size_t)size->vocos_slots;
-    F5_TRY(o->copy_in(o, d->vocos_offsets, h->vocos_offsets, (slots + 1) * sizeof(int32_t)));
-    F5_TRY(o->copy_in(o, d->vocos_seq_of_row, h->vocos_seq_of_row, (size_t)size->vocos_rows * sizeof(int32_t)));
+    size_t slots = (size_t)size->slice_slots;
+    F5_TRY(o->copy_in(o, d->slice_offsets, h->slice_offsets, (slots + 1) * sizeof(int32_t)));
+    F5_TRY(o->copy_in(o, d->slice_seq_of_row, h->slice_seq_of_row, (size_t)size->slice_rows * sizeof(int32_t)));
     return o->copy_in(o, d->sample_offsets, h->sample_offsets, (slots + 1) * sizeof(int64_t));
 }
 
@@ -148,5 +179,10 @@ f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *d, co
     F5_TRY(o->copy_in(o, d->keep, h->keep, rows));
     F5_TRY(o->copy_in(o, d->seeds, h->seeds, slots * sizeof(uint64_t)));
     F5_TRY(o->copy_in(o, d->cond, h->cond, rows * MEL_BANDS * sizeof(float)));
+    for (int k = 0; k < size->n_own; k++) {
+        size_t own_rows = (size_t)size->own_rows[k];
+        F5_TRY(o->copy_in(o, d->own_offsets[k], h->own_offsets[k], (slots + 1) * sizeof(int32_t)));
+        F5_TRY(o->copy_in(o, d->own_seq_of_row[k], h->own_seq_of_row[k], own_rows * sizeof(int32_t)));
+    }
     return vocode_upload(o, size, d, h);
 }

@@ -5,10 +5,8 @@
 #ifndef F5_BATCH_H
 #define F5_BATCH_H
 
-#include "runtime/arena.h"
-#include "runtime/ops/ops.h"
+#include "runtime/models/backbone.h"
 #include "runtime/request.h"
-#include "weights/model.h"
 
 /* Sizes of a batch: all that memory and control flow depend on. rows and slots are those of the bucket it goes into;
  * what lies beyond the live ones is inert. */
@@ -17,10 +15,12 @@ typedef struct {
     int32_t frames;       /* live, of one branch, all sequences together */
     int32_t rows;         /* of the model's pack, >= branches*frames */
     int32_t slots;        /* of the model's pack, >= branches*sequences */
-    int32_t vocos_frames; /* live, of all slices; 0: no vocoder */
-    int32_t vocos_rows;   /* of the vocoder's pack, >= vocos_frames, <= rows */
-    int32_t vocos_slots;  /* >= sequences */
+    int32_t slice_frames; /* live, of all slices; 0: no vocoder */
+    int32_t slice_rows;   /* of the vocoder's pack, >= slice_frames, <= rows */
+    int32_t slice_slots;  /* >= sequences */
     int64_t samples;      /* of all slices */
+    int32_t n_own;        /* packs of the backbone's own */
+    int32_t own_rows[BACKBONE_MAX_PACKS];
 } batch_size;
 
 /* How a device wants batches rounded. */
@@ -31,26 +31,30 @@ typedef struct {
 
 /* The arrays that describe a batch; the same members on the host (staging, sized at open) and on the device. */
 typedef struct {
-    int32_t *offsets;          /* [slots+1] */
-    int32_t *seq_of_row;       /* [rows] */
-    int32_t *ids;              /* [rows] token ids shifted by one; 0 = filler and the null branch */
-    uint8_t *text_keep;        /* [rows] 1 = text, 0 = filler */
-    uint8_t *keep;             /* [rows] 1 = the reference's frame comes back at the end; conditional branch only */
-    uint64_t *seeds;           /* [slots] */
-    float *cond;               /* [rows,100] reference mel, zero elsewhere and in the null branch */
-    float *noise;              /* [rows,100] given initial states (only sequences that have one) */
-    int32_t *vocos_offsets;    /* [vocos_slots+1] */
-    int32_t *vocos_seq_of_row; /* [rows] */
-    int64_t *sample_offsets;   /* [vocos_slots+1] */
+    int32_t *offsets;    /* [slots+1] */
+    int32_t *seq_of_row; /* [rows] */
+    int32_t *ids;        /* [rows] token ids shifted by one; 0 = filler and the null branch */
+    uint8_t *text_keep;  /* [rows] 1 = text, 0 = filler */
+    uint8_t *keep;       /* [rows] 1 = the reference's frame comes back at the end; conditional branch only */
+    uint64_t *seeds;     /* [slots] */
+    float *cond;         /* [rows,100] reference mel, zero elsewhere and in the null branch */
+    float *noise;        /* [rows,100] given initial states (only sequences that have one) */
+    int32_t *own_offsets[BACKBONE_MAX_PACKS];    /* [slots+1] of the backbone's own packs */
+    int32_t *own_seq_of_row[BACKBONE_MAX_PACKS]; /* [own_rows] */
+    int32_t *slice_offsets;                      /* [slice_slots+1] */
+    int32_t *slice_seq_of_row;                   /* [rows] */
+    int64_t *sample_offsets;                     /* [slice_slots+1] */
 } batch_arrays;
 
 /* Takes every array for a batch of this size; addresses depend on rows and slots alone. False: the arena is full. */
 bool batch_take(arena *a, const batch_size *size, batch_arrays *b);
 
-int64_t vocos_samples(const model_config *config, int32_t frames);
-
 /* The bucket of a batch whose live counts are filled in. */
-void batch_round(batch_size *size, const batch_bucket *bucket);
+void batch_round(const model_config *config, batch_size *size, const batch_bucket *bucket);
+
+/* The packs that the arrays of a batch describe. own has room for BACKBONE_MAX_PACKS. */
+f5_pack batch_pack(const batch_size *size, const batch_arrays *a);
+void batch_own_packs(const batch_size *size, const batch_arrays *a, f5_pack *own);
 
 /* Live sizes of a batch of jobs (not checked here). */
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n);

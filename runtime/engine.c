@@ -7,20 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "kernels/attention.h"
-#include "kernels/embed.h"
-#include "kernels/istft.h"
 #include "kernels/mel.h"
 #include "runtime/devices/device.h"
 #include "runtime/devices/upload.h"
+#include "runtime/mel.h"
+#include "runtime/models/models.h"
+#include "runtime/models/vocoder.h"
 #include "runtime/request_check.h"
 #include "runtime/synth.h"
+#include "runtime/vocode.h"
 
 #define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
 
 struct engine {
     model model;          /* as opened: configuration, vocabulary, tensors on the host */
-    model placed;         /* its tensors where the device reads them; shares the rest */
+    model placed;         /* its tensors where the device reads them; shares the rest. Unused (zero) where the device
+                             reads the host's in place */
     void *device_weights; /* NULL where the host's are read in place */
     size_t weight_bytes;
     engine_options limits;
@@ -30,7 +32,7 @@ struct engine {
     batch_bucket bucket;
     arena arena; /* working memory of a call, on the device */
     stage_tables tables;
-    schedule schedule;
+    time_grid grid;
     batch_arrays host; /* staging, for the largest batch */
     batch_size largest;
     void *device_memory; /* tables and modulations */
@@ -39,53 +41,59 @@ struct engine {
     char dead[256]; /* why the device is lost for good; empty: it is not */
 };
 
-/* What stays for the engine's life, taken from one block on the device and one on the host. */
-static void take_tables(engine *e, arena *a) {
-    const model_config *config = &e->model.config;
-    const engine_options *l = &e->limits;
-    int32_t positions = l->max_frames < REQUEST_MAX_TEXT_POSITIONS ? l->max_frames : REQUEST_MAX_TEXT_POSITIONS;
-    e->tables = (stage_tables){
-        .max_position = l->max_frames,
-        .text_positions = positions,
-        .rope = arena_take(a, (size_t)l->max_frames * ATTENTION_HEAD, sizeof(float)),
-        .mel_bank = arena_take(a, MEL_BINS * MEL_BANDS, sizeof(float)),
-        .window = arena_take(a, MEL_FFT, sizeof(float)),
-        .positions =
-            config->text_blocks > 0 ? arena_take(a, (size_t)positions * (size_t)config->text_dim, sizeof(float)) : NULL,
-    };
+/* The tables of a part: taken from the arena into `placed`. */
+static void take_part_tables(const engine *e, arena *a, const stage_table *const *tables, int32_t n,
+                             const float *placed[STAGE_MAX_TABLES]) {
+    for (int32_t i = 0; i < n; i++) {
+        size_t elements = (size_t)tables[i]->elements(&e->model.config, e->limits.max_frames);
+        placed[i] = elements ? arena_take(a, elements, sizeof(float)) : NULL;
+    }
 }
 
-static void take_modulation(engine *e, arena *a) {
-    e->schedule.max_evaluations = e->limits.max_evaluations;
-    e->schedule.width = (6 * (int64_t)e->model.config.depth + 2) * e->model.config.dim;
-    e->schedule.modulation =
-        arena_take(a, (size_t)e->limits.max_evaluations * (size_t)e->schedule.width, sizeof(float));
+/* What stays for the engine's life, taken from one block on the device and one on the host. */
+static void take_tables(engine *e, arena *a) {
+    const backbone *b = backbone_of(&e->model.config);
+    const vocoder *v = vocoder_of(&e->model.config);
+    e->tables = (stage_tables){.max_frames = e->limits.max_frames};
+    take_part_tables(e, a, b->tables, b->n_tables, e->tables.backbone);
+    take_part_tables(e, a, v->tables, v->n_tables, e->tables.vocoder);
+}
+
+static void take_rows(engine *e, arena *a) {
+    e->grid.max_evaluations = e->limits.max_evaluations;
+    e->grid.width = backbone_of(&e->model.config)->row_width(&e->model.config);
+    e->grid.rows = arena_take(a, (size_t)e->limits.max_evaluations * (size_t)e->grid.width, sizeof(float));
 }
 
 static void take_staging(engine *e, arena *a) {
-    e->schedule.grid = arena_take(a, (size_t)e->limits.max_evaluations + 1, sizeof(float));
-    e->schedule.times = arena_take(a, (size_t)e->limits.max_evaluations, sizeof(float));
+    e->grid.t = arena_take(a, (size_t)e->limits.max_evaluations + 1, sizeof(float));
+    e->grid.times = arena_take(a, (size_t)e->limits.max_evaluations, sizeof(float));
     batch_take(a, &e->largest, &e->host);
 }
 
-static stage_context context_of(engine *e) {
-    return (stage_context){.model = &e->placed, .ops = e->ops, .arena = &e->arena, .tables = &e->tables};
+/* The model whose tensors the device reads. */
+static const model *placed_model(const engine *e) {
+    return e->device->host_memory ? &e->model : &e->placed;
 }
 
-/* Runs a synthesis of this size under the plan table. The schedule's own arrays are left alone. */
+static stage_context context_of(engine *e) {
+    return (stage_context){.model = placed_model(e), .ops = e->ops, .arena = &e->arena, .tables = &e->tables};
+}
+
+/* Runs a synthesis of this size under the plan table. The engine's own grid is left alone. */
 static f5_status plan_synth(const engine *e, const batch_size *size, const synth_solver *solver, arena *a,
                             ops_plan *plan) {
-    float grid[SCHEDULE_MAX_STEPS + 1], times[SCHEDULE_MAX_STEPS];
-    schedule s = {.max_evaluations = SCHEDULE_MAX_STEPS,
-                  .width = e->schedule.width,
-                  .grid = grid,
-                  .times = times,
-                  .modulation = e->schedule.modulation};
+    float t[TIME_GRID_MAX_EVALUATIONS + 1], times[TIME_GRID_MAX_EVALUATIONS];
+    time_grid grid = {.max_evaluations = TIME_GRID_MAX_EVALUATIONS,
+                      .width = e->grid.width,
+                      .t = t,
+                      .times = times,
+                      .rows = e->grid.rows};
     synth_solver silent = *solver;
     silent.progress = NULL;
-    stage_context c = {.model = &e->placed, .ops = &plan->ops, .arena = a, .tables = &e->tables};
+    stage_context c = {.model = placed_model(e), .ops = &plan->ops, .arena = a, .tables = &e->tables};
     batch_arrays none = {0};
-    return synth_run(&c, &s, &silent, size, &none, NULL, NULL);
+    return synth_run(&c, &grid, &silent, size, &none, NULL, NULL);
 }
 
 /* The most that any call within the limits can take. */
@@ -94,17 +102,17 @@ static f5_status measure_arena(const engine *e, size_t *bytes) {
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, e->ops->type, e->largest.sequences * e->largest.branches);
-    /* midpoint needs one state more than Euler, Euler at full length more rows of the schedule */
+    ops_plan_init(&plan, e->ops->precision, e->largest.sequences * e->largest.branches);
+    /* midpoint needs one state more than Euler, Euler at full length more rows of the grid */
     synth_solver solver = {.nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .midpoint = true};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
     solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
     batch_arrays none = {0};
-    stage_context c = {.model = &e->placed, .ops = &plan.ops, .arena = &a, .tables = &e->tables};
-    F5_TRY(synth_vocode(&c, &e->largest, &none, NULL));
+    stage_context c = {.model = placed_model(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
+    F5_TRY(vocode_run(&c, &e->largest, &none, NULL));
     float unused;
-    F5_TRY(synth_mel(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
+    F5_TRY(mel_run(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
     *bytes = a.high_water;
     return F5_OK;
 }
@@ -118,9 +126,9 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     if (l->batch_frames < 0)
         return f5_fail(error, F5_E_ARGUMENT, "batch_frames is %d: 0 leaves it to the device, 1 packs no calls",
                        l->batch_frames);
-    if (l->max_evaluations < 1 || l->max_evaluations > SCHEDULE_MAX_STEPS)
+    if (l->max_evaluations < 1 || l->max_evaluations > TIME_GRID_MAX_EVALUATIONS)
         return f5_fail(error, F5_E_ARGUMENT, "max_evaluations is %d: must be 1 to %d", l->max_evaluations,
-                       SCHEDULE_MAX_STEPS);
+                       TIME_GRID_MAX_EVALUATIONS);
     if (l->n_warm < 0 || (l->n_warm > 0 && !l->warm_frames))
         return f5_fail(error, F5_E_ARGUMENT, "warm_frames is NULL, or n_warm is %d", l->n_warm);
     return F5_OK;
@@ -129,14 +137,11 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
 /* The model and the device that runs it. */
 static f5_status open_model(engine *e, const device_choice *choice, f5_error *error) {
     const char *path = e->limits.model_path;
-    F5_TRY(choice->cuda ? model_open_as_stored(&e->model, path, error) : model_open(&e->model, path, error));
-    const model_config *config = &e->model.config;
-    int32_t inner = config->heads * ATTENTION_HEAD;
-    device_needs needs = {.rows = 2 * (int64_t)(e->limits.max_frames + 64),
-                          .dim = config->dim > inner ? config->dim : inner,
-                          .out = 3 * inner > config->ff_dim ? 3 * inner : config->ff_dim,
-                          .eager = e->limits.eager,
-                          .portable = e->limits.portable};
+    F5_TRY(choice->cuda ? model_open_as_stored(&e->model, &models_catalogue, path, error)
+                        : model_open(&e->model, &models_catalogue, path, error));
+    device_needs needs = {
+        .rows = 2 * (int64_t)(e->limits.max_frames + 64), .eager = e->limits.eager, .portable = e->limits.portable};
+    backbone_of(&e->model.config)->widths(&e->model.config, &needs.dim, &needs.out);
     F5_TRY(device_open(choice, &needs, &e->device, error));
     e->ops = e->device->ops;
     if (e->limits.trace) {
@@ -147,38 +152,33 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
         e->ops = &e->trace.ops;
     }
     if (e->device->host_memory) {
-        e->placed = e->model;
         e->weight_bytes = e->model.weight_bytes;
         return F5_OK;
     }
     return model_upload(e->device, &e->model, &e->placed, &e->device_weights, &e->weight_bytes, error);
 }
 
-/* The constant tables are computed on the host and moved to where the ops read them. */
-static f5_status fill_tables(engine *e, f5_error *error) {
-    const stage_tables *t = &e->tables;
-    int32_t text_dim = e->model.config.text_dim;
-    size_t rope = (size_t)t->max_position * ATTENTION_HEAD, bank = MEL_BINS * MEL_BANDS;
-    size_t positions = t->positions ? (size_t)t->text_positions * (size_t)text_dim : 0;
-    float *values = malloc((rope + bank + MEL_FFT + positions) * sizeof(float));
-    if (!values) return f5_fail(error, F5_E_MEMORY, "no memory for tables of %d frames", t->max_position);
-    float *p = values;
-    device *d = e->device;
-    rope_table_fill(p, t->max_position);
-    f5_status status = d->upload(d, (void *)t->rope, p, rope * sizeof(float), error);
-    p += rope;
-    mel_bank_fill(p);
-    if (status == F5_OK) status = d->upload(d, (void *)t->mel_bank, p, bank * sizeof(float), error);
-    p += bank;
-    hann_window_fill(p);
-    if (status == F5_OK) status = d->upload(d, (void *)t->window, p, MEL_FFT * sizeof(float), error);
-    p += MEL_FFT;
-    if (positions > 0 && status == F5_OK) {
-        position_table_fill(p, t->text_positions, text_dim);
-        status = d->upload(d, (void *)t->positions, p, positions * sizeof(float), error);
+/* The tables of a part, computed on the host and moved to where the ops read them. */
+static f5_status fill_part_tables(engine *e, const stage_table *const *tables, int32_t n,
+                                  const float *const placed[STAGE_MAX_TABLES], f5_error *error) {
+    for (int32_t i = 0; i < n; i++) {
+        if (!placed[i]) continue;
+        size_t bytes = (size_t)tables[i]->elements(&e->model.config, e->limits.max_frames) * sizeof(float);
+        float *values = malloc(bytes);
+        if (!values) return f5_fail(error, F5_E_MEMORY, "no memory for tables of %d frames", e->limits.max_frames);
+        tables[i]->fill(values, &e->model.config, e->limits.max_frames);
+        f5_status status = e->device->upload(e->device, (void *)placed[i], values, bytes, error);
+        free(values);
+        F5_TRY(status);
     }
-    free(values);
-    return status;
+    return F5_OK;
+}
+
+static f5_status fill_tables(engine *e, f5_error *error) {
+    const backbone *b = backbone_of(&e->model.config);
+    const vocoder *v = vocoder_of(&e->model.config);
+    F5_TRY(fill_part_tables(e, b->tables, b->n_tables, e->tables.backbone, error));
+    return fill_part_tables(e, v->tables, v->n_tables, e->tables.vocoder, error);
 }
 
 static f5_status allocate(engine *e, f5_error *error) {
@@ -188,23 +188,23 @@ static f5_status allocate(engine *e, f5_error *error) {
     e->largest = (batch_size){.sequences = l->max_batch,
                               .branches = 2,
                               .frames = l->max_frames,
-                              .vocos_frames = l->max_frames,
+                              .slice_frames = l->max_frames,
                               .samples = (int64_t)MEL_HOP * l->max_frames};
-    batch_round(&e->largest, &e->bucket);
+    batch_round(&e->model.config, &e->largest, &e->bucket);
 
     arena on_device, on_host;
     arena_init_plan(&on_device);
     arena_init_plan(&on_host);
     take_tables(e, &on_device);
-    take_modulation(e, &on_device);
+    take_rows(e, &on_device);
     take_staging(e, &on_host);
     size_t device_bytes = on_device.used, host_bytes = on_host.used, arena_bytes = 0;
-    F5_TRY(d->alloc(d, device_bytes, "the schedule", &e->device_memory, error));
+    F5_TRY(d->alloc(d, device_bytes, "the time grid", &e->device_memory, error));
     F5_TRY(d->alloc_host(d, host_bytes, "staging", &e->host_memory, error));
     arena_init(&on_device, e->device_memory, device_bytes);
     arena_init(&on_host, e->host_memory, host_bytes);
     take_tables(e, &on_device);
-    take_modulation(e, &on_device);
+    take_rows(e, &on_device);
     take_staging(e, &on_host);
     if (on_device.overflow || on_host.overflow || measure_arena(e, &arena_bytes) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: the limits exceed what can be addressed");
@@ -216,8 +216,8 @@ static f5_status allocate(engine *e, f5_error *error) {
 /* Runs the sizes that are to be fast from the first request on. */
 static f5_status warm_up(engine *e, f5_error *error) {
     int32_t most = e->limits.max_evaluations;
-    const synth_solver solver = {
-        .nfe = most < 32 ? most : 32, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
+    synth_solver solver = {SOLVER_DEFAULTS};
+    if (solver.nfe > most) solver.nfe = most;
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
         synth_job job = {.frames = e->limits.warm_frames[i]};
         f5_error reason;
@@ -270,6 +270,7 @@ void engine_close(engine *e) {
         if (e->host_memory) d->release_host(d, e->host_memory);
         d->close(d);
     }
+    model_twin_free(&e->placed);
     model_close(&e->model);
     free(e);
 }
@@ -307,7 +308,10 @@ void engine_host_free(engine *e, void *memory) {
     e->device->release_host(e->device, memory);
 }
 int64_t engine_vocode_samples(const engine *e, int32_t frames) {
-    return vocos_samples(&e->model.config, frames);
+    return vocoder_of(&e->model.config)->samples(&e->model.config, frames);
+}
+int64_t engine_mel_frames(const engine *e, int64_t n_samples) {
+    return vocoder_of(&e->model.config)->mel_frames(n_samples);
 }
 
 /* Before every call that runs something. */
@@ -339,10 +343,11 @@ static f5_status report(engine *e, f5_status status, f5_error *error) {
 }
 
 f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error) {
-    if (n < MEL_FFT / 2 + 1)
-        return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %d", (long long)n,
-                       MEL_FFT / 2 + 1);
-    F5_TRY(request_check_frames(&e->limits, n / MEL_HOP + 1, error));
+    int64_t min_samples = vocoder_of(&e->model.config)->min_samples;
+    if (n < min_samples)
+        return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %lld", (long long)n,
+                       (long long)min_samples);
+    F5_TRY(request_check_frames(&e->limits, engine_mel_frames(e, n), error));
     for (int64_t i = 0; i < n; i++) {
         if (!(fabsf(samples[i]) <= MAX_LEVEL))
             return f5_fail(error, F5_E_ARGUMENT, "sample %lld is %g: must be -%g to %g", (long long)i,
@@ -354,7 +359,7 @@ f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
     F5_TRY(begin(e, error));
     stage_context c = context_of(e);
-    return report(e, synth_mel(&c, samples, n, mel), error);
+    return report(e, mel_run(&c, samples, n, mel), error);
 }
 
 f5_status engine_check_synth(const engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs,
@@ -375,10 +380,10 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
     F5_TRY(request_check_frames(&e->limits, size.frames, error));
-    batch_round(&size, &e->bucket);
+    batch_round(&e->model.config, &size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
-    return report(e, synth_run(&c, &e->schedule, solver, &size, &e->host, jobs, times), error);
+    return report(e, synth_run(&c, &e->grid, solver, &size, &e->host, jobs, times), error);
 }
 
 f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
@@ -399,11 +404,11 @@ f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_er
     F5_TRY(begin(e, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = vocode_measure(&e->model.config, jobs, n_jobs);
-    F5_TRY(request_check_frames(&e->limits, size.vocos_frames, error));
-    batch_round(&size, &e->bucket);
+    F5_TRY(request_check_frames(&e->limits, size.slice_frames, error));
+    batch_round(&e->model.config, &size, &e->bucket);
     vocode_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
-    return report(e, synth_vocode(&c, &size, &e->host, jobs), error);
+    return report(e, vocode_run(&c, &size, &e->host, jobs), error);
 }
 
 f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
@@ -412,19 +417,19 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
         sequences > REQUEST_MAX_BATCH)
         return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to %d",
                        frames, sequences, REQUEST_MAX_FRAMES, REQUEST_MAX_BATCH);
-    if (solver->nfe < 1 || solver_evaluations(solver) > SCHEDULE_MAX_STEPS)
+    if (solver->nfe < 1 || solver_evaluations(solver) > TIME_GRID_MAX_EVALUATIONS)
         return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
-                       SCHEDULE_MAX_STEPS / (solver->midpoint ? 2 : 1));
+                       TIME_GRID_MAX_EVALUATIONS / (solver->midpoint ? 2 : 1));
     batch_size size = {.sequences = sequences,
-                       .branches = solver->cfg < 1e-5f ? 1 : 2,
+                       .branches = solver_branches(solver),
                        .frames = frames,
-                       .vocos_frames = frames,
+                       .slice_frames = frames,
                        .samples = (int64_t)MEL_HOP * frames};
-    batch_round(&size, &e->bucket);
+    batch_round(&e->model.config, &size, &e->bucket);
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, e->ops->type, size.sequences * size.branches);
+    ops_plan_init(&plan, e->ops->precision, size.sequences * size.branches);
     if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};

@@ -18,7 +18,7 @@ typedef struct {
     int32_t max_frames;      /* rows of one branch, all sequences of a batch together */
     int32_t max_batch;       /* sequences */
     int32_t max_evaluations; /* of the velocity, per sampling */
-    int32_t batch_frames;    /* calls that wait are packed up to so many; 0: as the device likes it */
+    int32_t batch_frames;    /* waiting calls are packed into batches of at most this many frames; 0: device default */
     engine_trace_fn trace;   /* or NULL */
     void *trace_user;
     bool eager, portable;       /* GPU: no graphs; no paths that only one architecture has */
@@ -49,8 +49,9 @@ int64_t engine_graphs_captured(engine *e);    /* by the thread that may run some
 f5_status engine_host_alloc(engine *e, size_t bytes, const char *what, void **memory, f5_error *error);
 void engine_host_free(engine *e, void *memory); /* NULL is fine */
 
-/* Samples the vocoder makes of so many frames: 256 (frames - 1), or 256 frames with `same` padding; 0 of 0. */
+/* Samples the vocoder makes of so many frames, 0 of 0; and the frames of its mel of so many samples. */
 int64_t engine_vocode_samples(const engine *e, int32_t frames);
+int64_t engine_mel_frames(const engine *e, int64_t n_samples);
 
 /* Is this within the engine's limits and the model's? Whatever is run must have passed, each call's part by itself. */
 f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error);
@@ -58,7 +59,7 @@ f5_status engine_check_synth(const engine *e, const synth_solver *solver, const 
                              f5_error *error);
 f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error);
 
-/* samples [n] -> mel [n/256+1,100]. */
+/* samples [n] -> mel [engine_mel_frames(n),100]. */
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error);
 
 /* Runs a batch of checked jobs; F5_E_ARGUMENT or F5_E_MEMORY when together they exceed the limits. times may be NULL.

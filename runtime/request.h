@@ -2,20 +2,7 @@
 #ifndef F5_REQUEST_H
 #define F5_REQUEST_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
-#include "kernels/f5_status.h"
-
-/* Solver settings, shared by the sequences of a batch. */
-typedef struct {
-    int32_t nfe; /* steps */
-    float cfg;   /* < 1e-5: the conditional branch alone */
-    float sway;  /* coefficient */
-    bool use_sway, use_epss, midpoint;
-    int (*progress)(void *user, int32_t step, int32_t steps); /* or NULL; non-zero cancels */
-    void *progress_user;
-} synth_solver;
+#include "runtime/solver/solver.h"
 
 /* One sequence. The caller has settled `frames` (duration.h) and checked every length against the engine's limits. */
 typedef struct {
@@ -29,19 +16,19 @@ typedef struct {
     uint64_t seed;
     float *mel;          /* [frames,100] out, or NULL */
     int32_t vocode_from; /* first frame handed to the vocoder */
-    float *samples;      /* [vocos_samples(frames - vocode_from)] out, or NULL: no vocoder */
+    float *samples;      /* [the vocoder's samples of frames - vocode_from] out, or NULL: no vocoder */
 } synth_job;
 
 typedef struct {
     const float *mel; /* [frames,100] */
     int32_t frames;
-    float *samples; /* [vocos_samples(frames)] out */
+    float *samples; /* [the vocoder's samples of frames] out */
 } vocode_job;
 
 typedef struct {
     double prepare_ms; /* schedule, batch layout, copies, noise */
     double ode_ms;     /* text encoder, condition and the ODE */
-    double vocos_ms;
+    double vocode_ms;
     double total_ms;
 } synth_times;
 

@@ -1,9 +1,10 @@
+/* request_check.c — every limit that a request is held against, with the message that names it. */
 #include "runtime/request_check.h"
 
 #include <math.h>
 
 #include "kernels/mel.h"
-#include "runtime/solver/schedule.h"
+#include "runtime/models/backbone.h"
 
 f5_status request_check_solver(const engine_options *l, const synth_solver *v, f5_error *error) {
     if (v->nfe < 1 || solver_evaluations(v) > l->max_evaluations)
@@ -46,9 +47,10 @@ f5_status request_check_job(const model_config *config, const synth_job *j, int3
     if (j->frames < 1 || j->frames > REQUEST_MAX_FRAMES)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, j->frames,
                        REQUEST_MAX_FRAMES);
-    if (config->text_blocks > 0 && j->frames > REQUEST_MAX_TEXT_POSITIONS)
+    int32_t positions = backbone_of(config)->max_frames(config);
+    if (j->frames > positions)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; this model has %d text positions", i, j->frames,
-                       REQUEST_MAX_TEXT_POSITIONS);
+                       positions);
     if ((j->cond_frames > 0 && !j->cond) || (j->n_tokens > 0 && !j->tokens))
         return f5_fail(error, F5_E_ARGUMENT, "request %d: cond or tokens is NULL, but cond_frames is %d, n_tokens %d",
                        i, j->cond_frames, j->n_tokens);

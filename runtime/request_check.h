@@ -4,9 +4,8 @@
 
 #include "runtime/engine.h"
 
-#define REQUEST_MAX_FRAMES 65536        /* of a sequence: upstream's own limit on a duration */
-#define REQUEST_MAX_BATCH 256           /* sequences */
-#define REQUEST_MAX_TEXT_POSITIONS 8192 /* rows of upstream's text position table */
+#define REQUEST_MAX_FRAMES 65536 /* of a sequence: upstream's own limit on a duration */
+#define REQUEST_MAX_BATCH 256    /* sequences */
 
 f5_status request_check_solver(const engine_options *l, const synth_solver *v, f5_error *error);
 f5_status request_check_count(const engine_options *l, int32_t n, f5_error *error);

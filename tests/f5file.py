@@ -3,7 +3,8 @@
     made = write_model("model.f5", "F5TTS_v1_Base", seed=1)     # random weights of trained size
     made["model"], made["vocos"]                                  # upstream-named tensors, for the PyTorch reference
 
-Written from weights/model.h (names, shapes, packings) and spec.md §1.1; test_f5file.py holds it against the converter.
+Written from weights/FORMAT.md (names, shapes, packings) and runtime/MODEL.md; test_f5file.py holds it against the
+converter.
 """
 import json
 import struct
@@ -90,17 +91,28 @@ def pack(made):
 
 
 def configuration(name, c, vocab_size):
-    return dict(name=name, tokenizer=c["tokenizer"], dim=c["dim"], depth=c["depth"], heads=c["heads"],
-                ff_dim=c["dim"] * c["ff_mult"], text_dim=c["text_dim"], text_blocks=c["conv_layers"],
-                vocab_size=vocab_size, pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"],
-                text_mask_padding=c["text_mask_padding"], qk_norm=c["qk_norm"], long_skip=c["long_skip"],
-                text_average_upsampling=c["average_upsampling"], vocos_dim=c["vocos_dim"],
-                vocos_ff_dim=c["vocos_ff_dim"], vocos_layers=c["vocos_layers"],
-                vocos_same_padding=c["vocos_padding"] == "same")
+    """The configuration of format version 2: an object a part (weights/FORMAT.md)."""
+    return dict(name=name, tokenizer=c["tokenizer"], vocab_size=vocab_size,
+                backbone=dict(kind="DiT", dim=c["dim"], depth=c["depth"], heads=c["heads"],
+                              ff_dim=c["dim"] * c["ff_mult"],
+                              pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"],
+                              qk_norm=c["qk_norm"], long_skip=c["long_skip"]),
+                text=dict(dim=c["text_dim"], blocks=c["conv_layers"], mask_padding=c["text_mask_padding"],
+                          average_upsampling=c["average_upsampling"]),
+                vocoder=dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
+                             same_padding=c["vocos_padding"] == "same"))
 
 
-def write_f5(path, made, name="random", dtype="fp32"):
-    """Writes `made` as a .f5 file with its matrices in fp32 or fp16."""
+def flat_configuration(nested):
+    """The same as format version 1 has it: one object, with the part's name before text_ and vocos_ fields."""
+    flat = {key: nested[key] for key in ("name", "tokenizer", "vocab_size")}
+    for part, prefix in (("backbone", ""), ("text", "text_"), ("vocoder", "vocos_")):
+        flat |= {prefix + key: value for key, value in nested[part].items() if key != "kind"}
+    return flat
+
+
+def write_f5(path, made, name="random", dtype="fp32", version=2):
+    """Writes `made` as a .f5 file of this format version with its matrices in fp32 or fp16."""
     narrow = dict(fp32=("F32", np.float32), fp16=("F16", np.float16))[dtype]
     header, offset, arrays = {}, 0, []
     for key, (array, matrix) in pack(made).items():
@@ -109,8 +121,9 @@ def write_f5(path, made, name="random", dtype="fp32"):
         header[key] = dict(dtype=kind, shape=list(array.shape), data_offsets=[offset, offset + array.nbytes])
         offset += array.nbytes
         arrays.append(array)
-    metadata = dict(format="f5tts", format_version="1",
-                    config=json.dumps(configuration(name, made["config"], len(made["vocab"]))),
+    config = configuration(name, made["config"], len(made["vocab"]))
+    metadata = dict(format="f5tts", format_version=str(version),
+                    config=json.dumps(config if version == 2 else flat_configuration(config)),
                     vocab="".join(token + "\n" for token in made["vocab"]))
     text = json.dumps({"__metadata__": metadata, **header}, ensure_ascii=False).encode()
     text += b" " * (-(len(text) + 8) % 64)

@@ -50,15 +50,17 @@ def test_every_value_arrives(tmp_path, seed, variant):
     metadata, tensors = lib.converted(made, tmp_path / "out.f5")
     lib.assert_same_tensors(tensors, lib.expected(made))
     c, config = made["config"], json.loads(metadata["config"])
-    assert metadata["format"] == "f5tts" and metadata["format_version"] == "1"
+    assert metadata["format"] == "f5tts" and metadata["format_version"] == "2"
     assert config == dict(
-        name=f"The {variant} one", tokenizer=c["tokenizer"], dim=c["dim"], depth=c["depth"], heads=c["heads"],
-        ff_dim=c["dim"] * c["ff_mult"], text_dim=c["text_dim"], text_blocks=c["conv_layers"],
+        name=f"The {variant} one", tokenizer=c["tokenizer"],
         vocab_size=256 if c["tokenizer"] == "byte" else len(made["vocab"]),
-        pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"], text_mask_padding=c["text_mask_padding"],
-        qk_norm=c["qk_norm"], long_skip=c["long_skip"], text_average_upsampling=c["average_upsampling"],
-        vocos_dim=c["vocos_dim"], vocos_ff_dim=c["vocos_ff_dim"], vocos_layers=c["vocos_layers"],
-        vocos_same_padding=c["vocos_padding"] == "same")
+        backbone=dict(kind="DiT", dim=c["dim"], depth=c["depth"], heads=c["heads"], ff_dim=c["dim"] * c["ff_mult"],
+                      pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"], qk_norm=c["qk_norm"],
+                      long_skip=c["long_skip"]),
+        text=dict(dim=c["text_dim"], blocks=c["conv_layers"], mask_padding=c["text_mask_padding"],
+                  average_upsampling=c["average_upsampling"]),
+        vocoder=dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
+                     same_padding=c["vocos_padding"] == "same"))
     if c["tokenizer"] == "byte":
         assert "vocab" not in metadata
     else:
@@ -343,11 +345,12 @@ def test_missing_keys_take_upstreams_defaults(tmp_path, seed):
     metadata, tensors = lib.converted(made, tmp_path / "out.f5", config=config)
     lib.assert_same_tensors(tensors, lib.expected(made))
     c = json.loads(metadata["config"])
-    assert (c["pe_attn_head"], c["text_mask_padding"], c["qk_norm"], c["long_skip"]) == (-1, True, False, False)
+    b = c["backbone"]
+    assert (b["pe_attn_head"], c["text"]["mask_padding"], b["qk_norm"], b["long_skip"]) == (-1, True, False, False)
     vocos = tmp_path / "vocos.yaml"  # ISTFTHead's padding defaults to same
     vocos.write_text(Path(made["vocos_config"]).read_text().rsplit("    padding: center", 1)[0])
     metadata, _ = lib.converted(made, tmp_path / "out.f5", config=config, vocos_config=vocos)
-    assert json.loads(metadata["config"])["vocos_same_padding"] is True
+    assert json.loads(metadata["config"])["vocoder"]["same_padding"] is True
 
 
 def test_sections_for_training_are_ignored(tmp_path, tiny):
@@ -408,7 +411,7 @@ def test_configurations_we_do_not_have(tmp_path, tiny, line):
 @pytest.mark.parametrize("old, new, word", [
     ("MelSpectrogramFeatures", "EncodecFeatures", "EncodecFeatures"), ("ISTFTHead", "IMDCTSymExpHead", "IMDCT"),
     ("VocosBackbone", "VocosResNetBackbone", "ResNet"), ("sample_rate: 24000", "sample_rate: 44100", "44100"),
-    ("input_channels: 100", "input_channels: 128", "128"), ("num_layers: 2", "num_layers: 33", "vocos_layers"),
+    ("input_channels: 100", "input_channels: 128", "128"), ("num_layers: 2", "num_layers: 33", "vocoder.layers"),
     ("    num_layers: 2\n", "", "num_layers is missing"), ("num_layers: 2", "num_layers: 3", "keys missing"),
     ("intermediate_dim: 96", "intermediate_dim: 64", "shape"), ("padding: center\n\nback", "padding: center\n\nfoo", "missing"),
     ("num_layers: 2", "num_layers: 2\n    adanorm_num_embeddings: 4", "bandwidth"),

@@ -1,5 +1,7 @@
+/* config.c — a configuration as JSON and back, by the tables of its parts. */
 #include "weights/config.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,37 +10,14 @@
 
 #define BYTE_TOKENS 256
 
-typedef enum { INTEGER, FLAG } field_kind;
-
-/* The numbers and flags of a configuration. name and tokenizer, the two strings, are handled by name. */
-static const struct {
-    const char *name;
-    size_t offset; /* of an int32_t or a bool */
-    field_kind kind;
-    int32_t least, most;
-} fields[] = {
-    {"dim", offsetof(model_config, dim), INTEGER, 16, 8192},
-    {"depth", offsetof(model_config, depth), INTEGER, 1, MODEL_MAX_DEPTH},
-    {"heads", offsetof(model_config, heads), INTEGER, 1, 128},
-    {"ff_dim", offsetof(model_config, ff_dim), INTEGER, 1, 65536},
-    {"text_dim", offsetof(model_config, text_dim), INTEGER, 2, 8192},
-    {"text_blocks", offsetof(model_config, text_blocks), INTEGER, 0, MODEL_MAX_TEXT_BLOCKS},
-    {"vocab_size", offsetof(model_config, vocab_size), INTEGER, 1, 1000000},
-    {"pe_attn_head", offsetof(model_config, pe_attn_head), INTEGER, -1, 128},
-    {"text_mask_padding", offsetof(model_config, text_mask_padding), FLAG, 0, 1},
-    {"qk_norm", offsetof(model_config, qk_norm), FLAG, 0, 1},
-    {"long_skip", offsetof(model_config, long_skip), FLAG, 0, 1},
-    {"text_average_upsampling", offsetof(model_config, text_average_upsampling), FLAG, 0, 1},
-    {"vocos_dim", offsetof(model_config, vocos_dim), INTEGER, 1, 8192},
-    {"vocos_ff_dim", offsetof(model_config, vocos_ff_dim), INTEGER, 1, 65536},
-    {"vocos_layers", offsetof(model_config, vocos_layers), INTEGER, 1, MODEL_MAX_VOCOS_LAYERS},
-    {"vocos_same_padding", offsetof(model_config, vocos_same_padding), FLAG, 0, 1},
-};
-
-#define FIELDS (sizeof fields / sizeof *fields)
-
 static const char *const tokenizers[] = {
     [TOKENIZER_PINYIN] = "pinyin", [TOKENIZER_CHAR] = "char", [TOKENIZER_BYTE] = "byte", [TOKENIZER_CUSTOM] = "custom"};
+
+/* The objects that hold the parts' settings in a version 2 configuration. */
+static const char *const part_keys[PARTS] = {
+    [PART_BACKBONE] = "backbone", [PART_TEXT] = "text", [PART_VOCODER] = "vocoder"};
+
+static const part_field vocab_size_field = {.name = "vocab_size", .min = 1, .max = 1000000};
 
 const char *tokenizer_name(tokenizer_kind kind) {
     return tokenizers[kind];
@@ -53,20 +32,84 @@ bool tokenizer_from_name(tokenizer_kind *kind, const char *name) {
     return false;
 }
 
-static int32_t field_get(const model_config *config, size_t field) {
-    const char *at = (const char *)config + fields[field].offset;
-    return fields[field].kind == FLAG ? *(const bool *)at : *(const int32_t *)(const void *)at;
+/* ---- settings by name ------------------------------------------------------------------------------------------- */
+
+static int32_t field_get(const void *settings, const part_field *field) {
+    const char *at = (const char *)settings + field->offset;
+    return field->kind == FIELD_FLAG ? *(const bool *)at : *(const int32_t *)(const void *)at;
 }
 
-static void field_set(model_config *config, size_t field, int32_t value) {
-    char *at = (char *)config + fields[field].offset;
-    if (fields[field].kind == FLAG)
+static void field_set(void *settings, const part_field *field, int32_t value) {
+    char *at = (char *)settings + field->offset;
+    if (field->kind == FIELD_FLAG)
         *(bool *)at = value != 0;
     else
         *(int32_t *)(void *)at = value;
 }
 
-/* ---- limits ----------------------------------------------------------------------------------------------------- */
+static const part_field *find_field(const model_part *part, const char *name) {
+    for (int32_t i = 0; i < part->n_fields; i++)
+        if (strcmp(part->fields[i].name, name) == 0) return &part->fields[i];
+    return NULL;
+}
+
+/* The field of a version 1 configuration, and the part that has it. */
+static const part_field *find_flat(const model_config *config, const char *name, int *owner) {
+    for (int p = 0; p < PARTS; p++)
+        for (int32_t i = 0; i < config->part[p]->n_fields; i++) {
+            const part_field *field = &config->part[p]->fields[i];
+            if (!field->flat || strcmp(field->flat, name) != 0) continue;
+            *owner = p;
+            return field;
+        }
+    return NULL;
+}
+
+int32_t model_config_get(const model_config *config, int part, const char *name, int32_t missing) {
+    const part_field *field = find_field(config->part[part], name);
+    return field ? field_get(config_of(config, part), field) : missing;
+}
+
+bool model_config_set(model_config *config, int part, const char *name, int32_t value) {
+    const part_field *field = find_field(config->part[part], name);
+    if (field) field_set(config->settings[part].bytes, field, value);
+    return field != NULL;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
+
+static const model_part *find_kind(const model_part *const *parts, const char *kind) {
+    while (*parts && strcmp((*parts)->kind, kind) != 0) parts++;
+    return *parts;
+}
+
+static f5_status no_such_kind(const char *key, const char *kind, const model_part *const *parts, const char *where,
+                              f5_error *error) {
+    char known[128] = "", shown[64];
+    size_t used = 0;
+    for (int i = 0; parts[i] && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", parts[i]->kind);
+    json_escape(shown, sizeof shown, kind, strlen(kind));
+    return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: %s \"%s\" is not one that this build has (%s)", where,
+                   key, shown, known);
+}
+
+f5_status model_config_parts(model_config *config, const part_catalogue *parts, const char *backbone,
+                             const char *vocoder, const char *where, f5_error *error) {
+    const model_part *b = find_kind(parts->backbones, backbone), *v = find_kind(parts->vocoders, vocoder);
+    if (!b) return no_such_kind("backbone", backbone, parts->backbones, where, error);
+    if (!v) return no_such_kind("vocoder", vocoder, parts->vocoders, where, error);
+    config->part[PART_BACKBONE] = b;
+    config->part[PART_TEXT] = b->text;
+    config->part[PART_VOCODER] = v;
+    memset(config->settings, 0, sizeof config->settings);
+    for (int p = 0; p < PARTS; p++)
+        for (int32_t i = 0; i < config->part[p]->n_fields; i++)
+            field_set(config->settings[p].bytes, &config->part[p]->fields[i], config->part[p]->fields[i].missing);
+    return F5_OK;
+}
+
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 /* A name is shown and stored as it is: terminated, UTF-8, free of control characters, quotes and backslashes. */
 static bool name_is_plain(const model_config *c) {
@@ -75,109 +118,215 @@ static bool name_is_plain(const model_config *c) {
            utf8_valid_prefix(c->name, bytes) == bytes;
 }
 
+static f5_status check_range(const char *part, const part_field *field, int32_t value, const char *where,
+                             f5_error *error) {
+    if (value >= field->min && value <= field->max) return F5_OK;
+    return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: %s%s%s is %d, not in %d .. %d", where, part,
+                   *part ? "." : "", field->name, (int)value, (int)field->min, (int)field->max);
+}
+
 f5_status model_config_check(const model_config *c, const char *where, f5_error *error) {
     if (!name_is_plain(c))
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: name is not plain UTF-8 text", where);
     if (c->tokenizer < TOKENIZER_PINYIN || c->tokenizer > TOKENIZER_CUSTOM)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: no such tokenizer: %d", where, (int)c->tokenizer);
-    for (size_t i = 0; i < FIELDS; i++) {
-        int32_t value = field_get(c, i);
-        if (value < fields[i].least || value > fields[i].most)
-            return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: %s is %d, not in %d .. %d", where,
-                           fields[i].name, (int)value, (int)fields[i].least, (int)fields[i].most);
-    }
-    if (c->dim % 16)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: dim is %d, not a multiple of 16", where,
-                       (int)c->dim);
-    if (c->text_dim % 2)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: text_dim is %d, not even", where, (int)c->text_dim);
-    if (c->pe_attn_head > c->heads)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: pe_attn_head is %d of %d heads", where,
-                       (int)c->pe_attn_head, (int)c->heads);
-    if (c->text_average_upsampling && !c->text_mask_padding)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: text_average_upsampling needs text_mask_padding",
-                       where);
+    F5_TRY(check_range("", &vocab_size_field, c->vocab_size, where, error));
     if (c->tokenizer == TOKENIZER_BYTE && c->vocab_size != BYTE_TOKENS)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: vocab_size is %d, the byte tokenizer has %d", where,
                        (int)c->vocab_size, BYTE_TOKENS);
+    for (int p = 0; p < PARTS; p++)
+        for (int32_t i = 0; i < c->part[p]->n_fields; i++) {
+            const part_field *field = &c->part[p]->fields[i];
+            F5_TRY(check_range(part_keys[p], field, field_get(config_of(c, p), field), where, error));
+        }
+    for (int p = 0; p < PARTS; p++)
+        if (c->part[p]->check) F5_TRY(c->part[p]->check(c, where, error));
     return F5_OK;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------- */
+/* ---- from JSON --------------------------------------------------------------------------------------------------- */
 
-static f5_status read_string(model_config *config, const json_node *node, const char *where, f5_error *error) {
-    if (node->type != JSON_STRING)
-        return f5_fail(error, F5_E_FORMAT, "%s: configuration: %s is not a string", where, node->key);
-    if (strcmp(node->key, "name") == 0) {
-        if (node->text_bytes >= sizeof config->name)
-            return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: name is over %zu bytes", where,
-                           sizeof config->name - 1);
-        memcpy(config->name, node->text, node->text_bytes + 1);
-    } else if (!tokenizer_from_name(&config->tokenizer, node->text)) {
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: tokenizer is none of pinyin, char, byte, custom",
-                       where);
-    }
+typedef struct {
+    model_config *config;
+    const part_catalogue *parts;
+    const json_document *json;
+    const char *where;
+    f5_error *error;
+} reader;
+
+static f5_status read_name(const reader *r, const json_node *node) {
+    if (node->text_bytes >= sizeof r->config->name)
+        return f5_fail(r->error, F5_E_UNSUPPORTED, "%s: configuration: name is over %zu bytes", r->where,
+                       sizeof r->config->name - 1);
+    memcpy(r->config->name, node->text, node->text_bytes + 1);
     return F5_OK;
 }
 
-static f5_status read_field(model_config *config, const json_node *node, const char *where, f5_error *error) {
-    if (strcmp(node->key, "name") == 0 || strcmp(node->key, "tokenizer") == 0)
-        return read_string(config, node, where, error);
-    size_t i = 0;
-    while (i < FIELDS && strcmp(node->key, fields[i].name) != 0) i++;
-    if (i == FIELDS) {
-        char shown[64];
-        json_escape(shown, sizeof shown, node->key, node->key_bytes);
-        return f5_fail(error, F5_E_FORMAT, "%s: configuration: unknown field \"%s\"", where, shown);
+/* The members that stand at the top in every version. */
+static f5_status read_top(const reader *r, const json_node *root) {
+    static const char *const strings[] = {"name", "tokenizer"};
+    for (int i = 0; i < 2; i++) {
+        const json_node *node = json_member(r->json, root, strings[i]);
+        if (!node) return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: name or tokenizer is missing", r->where);
+        if (node->type != JSON_STRING)
+            return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is not a string", r->where, node->key);
     }
-    int64_t value = node->type == JSON_TRUE;
+    F5_TRY(read_name(r, json_member(r->json, root, "name")));
+    if (!tokenizer_from_name(&r->config->tokenizer, json_member(r->json, root, "tokenizer")->text))
+        return f5_fail(r->error, F5_E_UNSUPPORTED, "%s: configuration: tokenizer is none of pinyin, char, byte, custom",
+                       r->where);
+    return F5_OK;
+}
+
+static f5_status unknown_field(const reader *r, const char *part, const json_node *node) {
+    char shown[64];
+    json_escape(shown, sizeof shown, node->key, node->key_bytes);
+    return f5_fail(r->error, F5_E_FORMAT,
+                   "%s: configuration: unknown field \"%s%s%s\": the file may be of a newer f5tts convert", r->where,
+                   part, *part ? "." : "", shown);
+}
+
+static f5_status read_number(const reader *r, const json_node *node, field_kind kind, int32_t *value) {
+    int64_t number = node->type == JSON_TRUE;
     bool right_type =
-        fields[i].kind == FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE : json_integer(node, &value);
+        kind == FIELD_FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE : json_integer(node, &number);
     if (!right_type)
-        return f5_fail(error, F5_E_FORMAT, "%s: configuration: %s is not %s", where, node->key,
-                       fields[i].kind == FLAG ? "true or false" : "an integer");
-    if (value < INT32_MIN || value > INT32_MAX)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: %s is out of range", where, node->key);
-    field_set(config, i, (int32_t)value);
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is not %s", r->where, node->key,
+                       kind == FIELD_FLAG ? "true or false" : "an integer");
+    if (number < INT32_MIN || number > INT32_MAX)
+        return f5_fail(r->error, F5_E_UNSUPPORTED, "%s: configuration: %s is out of range", r->where, node->key);
+    *value = (int32_t)number;
     return F5_OK;
 }
 
-static f5_status read_object(model_config *config, const json_document *d, const char *where, f5_error *error) {
-    const json_node *root = &d->nodes[0];
-    if (root->type != JSON_OBJECT) return f5_fail(error, F5_E_FORMAT, "%s: configuration: not a JSON object", where);
-    for (const json_node *n = json_first(d, root); n; n = json_next(d, n)) F5_TRY(read_field(config, n, where, error));
-    /* none unknown and none twice (json.h), so only what is missing remains */
-    for (size_t i = 0; i < FIELDS; i++)
-        if (!json_member(d, root, fields[i].name))
-            return f5_fail(error, F5_E_FORMAT, "%s: configuration: %s is missing", where, fields[i].name);
-    if (!json_member(d, root, "name") || !json_member(d, root, "tokenizer"))
-        return f5_fail(error, F5_E_FORMAT, "%s: configuration: name or tokenizer is missing", where);
-    return model_config_check(config, where, error);
+static bool is_one_of(const char *key, const char *const *names) {
+    while (*names && strcmp(key, *names) != 0) names++;
+    return *names != NULL;
 }
 
-f5_status model_config_read(model_config *config, const char *text, size_t bytes, const char *where, f5_error *error) {
+/* Version 1: every field of a DiT with Vocos in one object, none missing. */
+static f5_status read_flat(const reader *r, const json_node *root) {
+    static const char *const top[] = {"name", "tokenizer", "vocab_size", NULL};
+    model_config *c = r->config;
+    F5_TRY(model_config_parts(c, r->parts, "DiT", "Vocos", r->where, r->error));
+    for (const json_node *n = json_first(r->json, root); n; n = json_next(r->json, n)) {
+        if (is_one_of(n->key, top)) continue;
+        int owner = 0;
+        int32_t value;
+        const part_field *field = find_flat(c, n->key, &owner);
+        if (!field) return unknown_field(r, "", n);
+        F5_TRY(read_number(r, n, field->kind, &value));
+        field_set(c->settings[owner].bytes, field, value);
+    }
+    /* none is unknown and none is there twice (json.h), so only what is missing remains */
+    for (int p = 0; p < PARTS; p++)
+        for (int32_t i = 0; i < c->part[p]->n_fields; i++) {
+            const char *flat = c->part[p]->fields[i].flat;
+            if (flat && !json_member(r->json, root, flat))
+                return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is missing", r->where, flat);
+        }
+    return F5_OK;
+}
+
+/* The kind that a part's object names. */
+static f5_status read_kind(const reader *r, const json_node *root, int part, const char **kind) {
+    const json_node *object = json_member(r->json, root, part_keys[part]), *node = NULL;
+    if (object && object->type == JSON_OBJECT) node = json_member(r->json, object, "kind");
+    if (!node || node->type != JSON_STRING)
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is missing, or has no kind", r->where,
+                       part_keys[part]);
+    *kind = node->text;
+    return F5_OK;
+}
+
+static f5_status read_part(const reader *r, int part, const json_node *object) {
+    if (object->type != JSON_OBJECT)
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is not an object", r->where, part_keys[part]);
+    for (const json_node *n = json_first(r->json, object); n; n = json_next(r->json, n)) {
+        if (part != PART_TEXT && strcmp(n->key, "kind") == 0) continue;
+        int32_t value;
+        const part_field *field = find_field(r->config->part[part], n->key);
+        if (!field) return unknown_field(r, part_keys[part], n);
+        F5_TRY(read_number(r, n, field->kind, &value));
+        field_set(r->config->settings[part].bytes, field, value);
+    }
+    return F5_OK;
+}
+
+/* Version 2: an object a part; a field that is absent has its default. */
+static f5_status read_nested(const reader *r, const json_node *root) {
+    static const char *const top[] = {"name", "tokenizer", "vocab_size", NULL};
+    const char *backbone = NULL, *vocoder = NULL;
+    F5_TRY(read_kind(r, root, PART_BACKBONE, &backbone));
+    F5_TRY(read_kind(r, root, PART_VOCODER, &vocoder));
+    F5_TRY(model_config_parts(r->config, r->parts, backbone, vocoder, r->where, r->error));
+    for (const json_node *n = json_first(r->json, root); n; n = json_next(r->json, n)) {
+        if (is_one_of(n->key, top)) continue;
+        int part = 0;
+        while (part < PARTS && strcmp(n->key, part_keys[part]) != 0) part++;
+        if (part == PARTS) return unknown_field(r, "", n);
+        F5_TRY(read_part(r, part, n));
+    }
+    return F5_OK;
+}
+
+static f5_status read_object(const reader *r, int version) {
+    const json_node *root = &r->json->nodes[0];
+    if (root->type != JSON_OBJECT)
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: not a JSON object", r->where);
+    F5_TRY(version == 1 ? read_flat(r, root) : read_nested(r, root));
+    F5_TRY(read_top(r, root));
+    const json_node *vocab_size = json_member(r->json, root, vocab_size_field.name);
+    if (!vocab_size)
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is missing", r->where, vocab_size_field.name);
+    F5_TRY(read_number(r, vocab_size, FIELD_INTEGER, &r->config->vocab_size));
+    return model_config_check(r->config, r->where, r->error);
+}
+
+f5_status model_config_read(model_config *config, const part_catalogue *parts, int version, const char *text,
+                            size_t bytes, const char *where, f5_error *error) {
     char what[512];
     snprintf(what, sizeof what, "%s: configuration", where);
     json_document d;
     *config = (model_config){0};
     F5_TRY(json_parse(&d, text, bytes, what, error));
-    f5_status status = read_object(config, &d, where, error);
+    reader r = {.config = config, .parts = parts, .json = &d, .where = where, .error = error};
+    f5_status status = read_object(&r, version);
     json_free(&d);
     return status;
 }
 
+/* ---- to JSON ----------------------------------------------------------------------------------------------------- */
+
+/* Appends to a text of MODEL_CONFIG_TEXT bytes, as far as there is room. */
+static void put(char *text, const char *format, ...) {
+    size_t used = strlen(text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, MODEL_CONFIG_TEXT - used, format, args);
+    va_end(args);
+}
+
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]) {
-    size_t used = (size_t)snprintf(text, MODEL_CONFIG_TEXT, "{\"name\":\"%s\",\"tokenizer\":\"%s\"", config->name,
-                                   tokenizer_name(config->tokenizer));
-    for (size_t i = 0; i < FIELDS; i++) {
-        int32_t value = field_get(config, i);
-        if (fields[i].kind == FLAG)
-            used += (size_t)snprintf(text + used, MODEL_CONFIG_TEXT - used, ",\"%s\":%s", fields[i].name,
-                                     value ? "true" : "false");
-        else
-            used += (size_t)snprintf(text + used, MODEL_CONFIG_TEXT - used, ",\"%s\":%d", fields[i].name, (int)value);
+    text[0] = '\0';
+    put(text, "{\"name\":\"%s\",\"tokenizer\":\"%s\",\"vocab_size\":%d", config->name,
+        tokenizer_name(config->tokenizer), (int)config->vocab_size);
+    for (int p = 0; p < PARTS; p++) {
+        const model_part *part = config->part[p];
+        put(text, ",\"%s\":{", part_keys[p]);
+        if (p != PART_TEXT) put(text, "\"kind\":\"%s\"", part->kind);
+        for (int32_t i = 0; i < part->n_fields; i++) {
+            const part_field *field = &part->fields[i];
+            int32_t value = field_get(config_of(config, p), field);
+            put(text, "%s\"%s\":", p == PART_TEXT && i == 0 ? "" : ",", field->name);
+            if (field->kind == FIELD_FLAG)
+                put(text, "%s", value ? "true" : "false");
+            else
+                put(text, "%d", (int)value);
+        }
+        put(text, "}");
     }
-    snprintf(text + used, MODEL_CONFIG_TEXT - used, "}");
+    put(text, "}");
 }
 
 /* ---- metadata --------------------------------------------------------------------------------------------------- */
@@ -210,21 +359,26 @@ f5_status model_metadata_write(safetensors_writer *w, const model_config *config
     return status;
 }
 
-f5_status model_metadata_read(const safetensors *st, model_config *config, vocab *v, const char *where,
-                              f5_error *error) {
+f5_status model_metadata_read(const safetensors *st, const part_catalogue *parts, model_config *config, vocab *v,
+                              int *version, const char *where, f5_error *error) {
+    static const char *const versions[] = {[1] = "1", [2] = MODEL_FORMAT_VERSION};
     *v = (vocab){0};
+    *version = 0;
     const safetensors_text *format = safetensors_metadata(st, "format"),
-                           *version = safetensors_metadata(st, "format_version"),
+                           *stated = safetensors_metadata(st, "format_version"),
                            *text = safetensors_metadata(st, "config"), *tokens = safetensors_metadata(st, "vocab");
     if (!format || strcmp(format->value, MODEL_FORMAT) != 0)
         return f5_fail(error, F5_E_FORMAT,
                        "%s: not a .f5 model (metadata has no format \"%s\"): make one by f5tts convert", where,
                        MODEL_FORMAT);
-    if (!version || strcmp(version->value, MODEL_FORMAT_VERSION) != 0)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: format_version is not %s: convert the checkpoint again", where,
+    for (int i = 1; stated && i <= 2; i++)
+        if (strcmp(stated->value, versions[i]) == 0) *version = i;
+    if (*version == 0)
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "%s: format_version is not 1 or %s: use a newer f5tts, or convert the checkpoint again", where,
                        MODEL_FORMAT_VERSION);
     if (!text) return f5_fail(error, F5_E_FORMAT, "%s: metadata has no config", where);
-    F5_TRY(model_config_read(config, text->value, text->value_bytes, where, error));
+    F5_TRY(model_config_read(config, parts, *version, text->value, text->value_bytes, where, error));
     if (config->tokenizer == TOKENIZER_BYTE) {
         if (tokens) return f5_fail(error, F5_E_FORMAT, "%s: a vocabulary with the byte tokenizer", where);
         return F5_OK;

@@ -1,37 +1,63 @@
-/* config.h — the configuration in a .f5 file: its limits, and its form as JSON.
- *
- * The metadata of a .f5 file (safetensors __metadata__, strings all):
- *   format          "f5tts"
- *   format_version  "1"
- *   config          a JSON object with one member for every field of model_config, no other
- *   vocab           the tokens by id, each followed by "\n"; absent with the byte tokenizer
- * In the config object the tokenizer is its name, flags are true or false, the rest are integers. */
+/* config.h — the configuration of a model: its parts and their settings, their limits, and their form as JSON
+ * (weights/FORMAT.md). */
 #ifndef F5_CONFIG_H
 #define F5_CONFIG_H
 
-#include "weights/model.h"
+#include "weights/part.h"
 #include "weights/safetensors.h"
+#include "weights/vocab.h"
 
 #define MODEL_FORMAT "f5tts"
-#define MODEL_FORMAT_VERSION "1"
-#define MODEL_CONFIG_TEXT 1024 /* bytes that always hold a configuration as JSON */
+#define MODEL_FORMAT_VERSION "2"
+#define MODEL_CONFIG_TEXT 4096 /* bytes that always hold a configuration as JSON */
+
+typedef enum { TOKENIZER_PINYIN, TOKENIZER_CHAR, TOKENIZER_BYTE, TOKENIZER_CUSTOM } tokenizer_kind;
+
+struct model_config {
+    char name[64];
+    tokenizer_kind tokenizer;
+    int32_t vocab_size; /* V; the embedding has V+1 rows */
+    const model_part *part[PARTS];
+    union {
+        unsigned char bytes[PART_CONFIG_BYTES];
+        int64_t align;
+    } settings[PARTS]; /* each part's own struct */
+};
+
+/* The settings of a part, to be read as the part's own struct. */
+static inline const void *config_of(const model_config *config, int part) {
+    return config->settings[part].bytes;
+}
+
+/* The settings of a part by name: those of a part are numbers and flags. get gives `missing` for an unknown name; set
+ * returns false for one. */
+int32_t model_config_get(const model_config *config, int part, const char *field, int32_t missing);
+bool model_config_set(model_config *config, int part, const char *field, int32_t value);
+
+/* Makes the parts of these kinds the configuration's, every setting as a file that lacks it has it. F5_E_UNSUPPORTED:
+ * no such kind; the message lists those that there are. */
+f5_status model_config_parts(model_config *config, const part_catalogue *parts, const char *backbone,
+                             const char *vocoder, const char *where, f5_error *error);
 
 /* Every field within our limits and consistent. `where` names the file in messages. Errors: F5_E_UNSUPPORTED. */
 f5_status model_config_check(const model_config *config, const char *where, f5_error *error);
 
-/* Reads and checks the JSON object: every field there, of the right type, none unknown. F5_E_FORMAT, F5_E_MEMORY, and
+/* Reads and checks the JSON object of a file of this format version, 1 or 2. F5_E_FORMAT, F5_E_MEMORY, and
  * F5_E_UNSUPPORTED as above. */
-f5_status model_config_read(model_config *config, const char *text, size_t bytes, const char *where, f5_error *error);
+f5_status model_config_read(model_config *config, const part_catalogue *parts, int version, const char *text,
+                            size_t bytes, const char *where, f5_error *error);
 
-/* Writes the JSON object, terminated, into text. The configuration must have passed model_config_check. */
+/* Writes the JSON object, terminated, into text, in the newest version. The configuration must have passed
+ * model_config_check. */
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]);
 
-/* Declares all four metadata entries above; vocab is not read for the byte tokenizer and may be NULL then. */
+/* Declares all four metadata entries; vocab is not read for the byte tokenizer and may be NULL then. */
 f5_status model_metadata_write(safetensors_writer *w, const model_config *config, const vocab *vocab, f5_error *error);
 
-/* Reads and checks them. On failure *vocab is zeroed. Errors: F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY. */
-f5_status model_metadata_read(const safetensors *st, model_config *config, vocab *vocab, const char *where,
-                              f5_error *error);
+/* Reads and checks them; *version receives the file's. On failure *vocab is zeroed. Errors: F5_E_FORMAT,
+ * F5_E_UNSUPPORTED, F5_E_MEMORY. */
+f5_status model_metadata_read(const safetensors *st, const part_catalogue *parts, model_config *config, vocab *vocab,
+                              int *version, const char *where, f5_error *error);
 
 const char *tokenizer_name(tokenizer_kind kind);                  /* "pinyin", "char", "byte", "custom" */
 bool tokenizer_from_name(tokenizer_kind *kind, const char *name); /* false: no such name, *kind unchanged */

@@ -1,7 +1,5 @@
-/* manifest.h — the table of tensors: what a .f5 file holds, from which upstream keys, packed how, read into which
- * pointer.
- *
- * The table (manifest.c) has one line a tensor; manifest_list writes it out for one configuration, in file order:
+/* manifest.h — every tensor of a configuration: what a .f5 file holds, from which upstream keys, packed how, read into
+ * which pointer. The parts' tables have one line a tensor (part.h); manifest_list writes them out, in file order:
  *
  *   manifest_tensor *list;
  *   int32_t count;
@@ -19,54 +17,42 @@
 #ifndef F5_MANIFEST_H
 #define F5_MANIFEST_H
 
-#include "kernels/dtype.h"
-#include "weights/model.h"
-
-#define MANIFEST_MAX_RANK 3
-
-/* How the .f5 tensor [dims] is made from its sources. */
-typedef enum {
-    PACK_COPY,      /* one source of the same shape */
-    PACK_SQUEEZE,   /* source [1,1,C] -> [C] */
-    PACK_DEPTHWISE, /* source [C,1,k] -> [k,C], tap first */
-    PACK_TAP_FIRST, /* source [o,i,k] -> [k,o,i] */
-    PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
-    PACK_COLUMNS    /* source [rows,columns]: columns first_column .. first_column + dims[1] - 1 */
-} manifest_packing;
+#include "weights/config.h"
 
 typedef enum {
-    ORIGIN_ACOUSTIC, /* keys start with "transformer." (after any "ema_model." prefix) */
-    ORIGIN_VOCODER   /* keys start with "backbone." or "head." */
+    ORIGIN_ACOUSTIC, /* the checkpoint of backbone and text encoder */
+    ORIGIN_VOCODER,
+    ORIGINS
 } manifest_origin;
 
-typedef struct manifest_line manifest_line;
-
-/* How a file stores its matrices. The vocoder's are F32 in memory whatever they are stored as. */
+/* How a file stores its matrices. */
 typedef struct {
-    f5_dtype matrices, vocoder;
+    f5_dtype matrices; /* of backbone and text encoder */
+    f5_dtype vocoder;
 } manifest_types;
 
 typedef struct {
-    char name[64];                   /* in the .f5 file */
-    int32_t rank;                    /* 1 .. 3 */
-    int64_t dims[MANIFEST_MAX_RANK]; /* of the .f5 tensor, 1 beyond rank */
+    char name[64];               /* in the .f5 file */
+    int32_t rank;                /* 1 .. 3 */
+    int64_t dims[PART_MAX_RANK]; /* of the .f5 tensor, 1 beyond rank */
     int64_t elements;
-    bool matrix;   /* takes the file's type, in memory too; everything else is F32 in memory */
+    tensor_class class;
     f5_dtype type; /* as stored */
     size_t bytes;  /* as stored */
-    manifest_origin origin;
-    manifest_packing packing;
-    int64_t first_column;      /* PACK_COLUMNS only, else 0 */
-    int32_t sources;           /* 1, or more for PACK_STACK */
-    size_t address;            /* offset in `model` of the pointer to this tensor */
-    const manifest_line *line; /* private */
-    int32_t index;             /* of the block this tensor belongs to; private */
+    int part;
+    part_packing packing;
+    int64_t first_column;  /* PACK_COLUMNS only, else 0 */
+    int32_t sources;       /* 1, or more for PACK_STACK */
+    size_t address;        /* offset in the part's weights of the pointer to this tensor */
+    size_t rounded;        /* offset of the pointer to its copy in the operand type; 0: none */
+    const part_line *line; /* private */
+    int32_t index;         /* of the block this tensor belongs to; private */
 } manifest_tensor;
 
 typedef struct {
     char key[128]; /* upstream's, without "ema_model." */
     int32_t rank;
-    int64_t dims[MANIFEST_MAX_RANK]; /* the shape it must have */
+    int64_t dims[PART_MAX_RANK]; /* the shape it must have */
     int64_t elements;
 } manifest_source;
 
@@ -78,8 +64,14 @@ f5_status manifest_list(const model_config *config, manifest_types types, manife
 /* Source s of t, 0 <= s < t->sources. */
 void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source);
 
+/* The checkpoint that a part's tensors come from. */
+manifest_origin manifest_origin_of(int part);
+
+/* A tensor that every model with this part has, and whose type in a file is that of all the part's matrices. */
+const char *manifest_witness(const model_part *part);
+
 /* True for an upstream tensor that inference does not need (rotary tables, mel filters, counters): the converter drops
  * it without a word. A key that is neither a source nor ignored means that the configuration does not fit the file. */
-bool manifest_ignores(manifest_origin origin, const char *key);
+bool manifest_ignores(const model_config *config, manifest_origin origin, const char *key);
 
 #endif

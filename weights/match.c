@@ -1,3 +1,4 @@
+/* match.c — compares name by name, type by type, shape by shape. */
 #include "weights/match.h"
 
 #include <stdlib.h>
@@ -10,38 +11,22 @@ typedef struct {
     f5_error *error;
 } matcher;
 
-static bool type_of(safetensors_dtype dtype, f5_dtype *type) {
-    switch (dtype) {
-    case ST_F32:
-        *type = F5_F32;
-        return true;
-    case ST_F16:
-        *type = F5_F16;
-        return true;
-    case ST_BF16:
-        *type = F5_BF16;
-        return true;
-    default:
-        return false;
-    }
-}
-
 /* All matrices have the type of the witness, a tensor that every model has. */
 static f5_status find_type(const matcher *m, const char *witness, f5_dtype *type) {
     const safetensors_tensor *t = safetensors_find(m->file, witness);
     if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, witness);
-    if (!type_of(t->dtype, type))
+    if (!safetensors_number_type(t->dtype, type))
         return f5_fail(m->error, F5_E_UNSUPPORTED, "%s: tensor \"%s\" is %s: F32, F16 or BF16 expected", m->where,
                        witness, safetensors_dtype_name(t->dtype));
     return F5_OK;
 }
 
 static f5_status check_tensor(const matcher *m, const manifest_tensor *expected, const safetensors_tensor *t) {
-    static const safetensors_dtype stored[] = {[F5_F32] = ST_F32, [F5_F16] = ST_F16, [F5_BF16] = ST_BF16};
+    safetensors_dtype stored = safetensors_dtype_of(expected->type);
     if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, expected->name);
-    if (t->dtype != stored[expected->type])
+    if (t->dtype != stored)
         return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is %s, %s expected", m->where, expected->name,
-                       safetensors_dtype_name(t->dtype), safetensors_dtype_name(stored[expected->type]));
+                       safetensors_dtype_name(t->dtype), safetensors_dtype_name(stored));
     bool same = t->rank == expected->rank;
     for (int32_t i = 0; same && i < t->rank; i++) same = t->dims[i] == expected->dims[i];
     if (!same)
@@ -69,8 +54,8 @@ static f5_status check_unknown(const matcher *m, const tensor_match *match) {
 }
 
 static f5_status match_all(const matcher *m, const model_config *config, tensor_match *match) {
-    F5_TRY(find_type(m, "dit.proj_out.weight", &match->types.matrices));
-    F5_TRY(find_type(m, "vocos.embed.weight", &match->types.vocoder));
+    F5_TRY(find_type(m, manifest_witness(config->part[PART_BACKBONE]), &match->types.matrices));
+    F5_TRY(find_type(m, manifest_witness(config->part[PART_VOCODER]), &match->types.vocoder));
     F5_TRY(manifest_list(config, match->types, &match->list, &match->count, m->error));
     match->found = calloc((size_t)match->count, sizeof *match->found);
     if (!match->found) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);

@@ -1,13 +1,11 @@
+/* model.c — maps a .f5 file and sets every pointer of the model: into the mapping, or to a widened copy. */
 #include "weights/model.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "kernels/half.h"
-#include "weights/config.h"
 #include "weights/match.h"
-#include "weights/safetensors.h"
 
 #define OPERAND_ALIGNMENT 16 /* what the ops ask of their operands (kernels/linear.h) */
 #define WIDENED_ALIGNMENT 64
@@ -15,37 +13,69 @@
 typedef struct {
     safetensors file;
     tensor_match match;
+    const part_catalogue *parts;
     const char *path;
     f5_error *error;
 } loader;
 
-/* ---- placing ---------------------------------------------------------------------------------------------------- */
+/* ---- the parts' structs ------------------------------------------------------------------------------------------ */
 
-static f5_dtype held_type(const model *m, const manifest_tensor *t) {
-    return t->matrix ? m->type : F5_F32;
+static f5_status take_structs(model *m, f5_error *error) {
+    for (int p = 0; p < PARTS; p++) {
+        m->weights[p] = calloc(1, m->config.part[p]->weights_bytes);
+        if (!m->weights[p]) return f5_fail(error, F5_E_MEMORY, "out of memory for the pointers of a model");
+    }
+    return F5_OK;
 }
 
+static void free_structs(model *m) {
+    for (int p = 0; p < PARTS; p++) {
+        free(m->weights[p]);
+        m->weights[p] = NULL;
+    }
+}
+
+f5_status model_twin(model *twin, const model *m, f5_error *error) {
+    *twin = *m;
+    memset(twin->weights, 0, sizeof twin->weights);
+    f5_status status = take_structs(twin, error);
+    if (status != F5_OK) model_twin_free(twin);
+    return status;
+}
+
+void model_twin_free(model *twin) {
+    free_structs(twin);
+    *twin = (model){0};
+}
+
+f5_dtype model_held_type(f5_precision held, const manifest_tensor *t) {
+    if (t->class == PLAIN) return F5_F32;
+    return t->part == PART_VOCODER ? held.vocoder : held.operands;
+}
+
+void model_place(model *m, const manifest_tensor *t, const void *data, f5_dtype type) {
+    char *at = (char *)m->weights[t->part] + t->address;
+    if (t->class == MATRIX) {
+        f5_matrix matrix = {data, type};
+        memcpy(at, &matrix, sizeof matrix);
+    } else {
+        const float *plain = data;
+        memcpy(at, &plain, sizeof plain);
+    }
+}
+
+/* ---- placing ----------------------------------------------------------------------------------------------------- */
+
 static bool in_place(const model *m, const manifest_tensor *t, const safetensors_tensor *stored) {
-    return held_type(m, t) == t->type && (uintptr_t)stored->data % OPERAND_ALIGNMENT == 0;
+    return model_held_type(m->held, t) == t->type && (uintptr_t)stored->data % OPERAND_ALIGNMENT == 0;
 }
 
 static size_t held_bytes(const model *m, const manifest_tensor *t) {
-    return (size_t)t->elements * (held_type(m, t) == F5_F32 ? 4 : 2);
+    return (size_t)t->elements * f5_dtype_bytes(model_held_type(m->held, t));
 }
 
 static size_t round_up(size_t bytes) {
     return (bytes + WIDENED_ALIGNMENT - 1) & ~(size_t)(WIDENED_ALIGNMENT - 1);
-}
-
-/* 16-bit data is aligned in memory only where the file has it so, hence memcpy. */
-static void widen(float *to, const void *from, f5_dtype type, int64_t elements) {
-    const uint8_t *bytes = from;
-#pragma omp parallel for schedule(static) if (elements > 1 << 16)
-    for (int64_t i = 0; i < elements; i++) {
-        uint16_t stored;
-        memcpy(&stored, bytes + 2 * i, sizeof stored);
-        to[i] = type == F5_F16 ? half_to_float(stored) : bfloat_to_float(stored);
-    }
 }
 
 /* Sets every pointer of the model: into the mapping, or into the one allocation made here for what cannot stay there.
@@ -65,18 +95,17 @@ static f5_status place_tensors(const loader *l, model *m) {
         const manifest_tensor *t = &match->list[i];
         const void *place = match->found[i]->data;
         if (!in_place(m, t, match->found[i])) {
-            if (held_type(m, t) == t->type)
+            if (model_held_type(m->held, t) == t->type)
                 memcpy(free_place, place, t->bytes);
             else
-                widen((float *)(void *)free_place, place, t->type, t->elements);
+                dtype(t->type)->widen((float *)(void *)free_place, place, t->elements);
             place = free_place;
             free_place += round_up(held_bytes(m, t));
         }
-        memcpy((char *)m + t->address, &place, sizeof place);
+        model_place(m, t, place, model_held_type(m->held, t));
         m->parameters += t->elements;
         m->weight_bytes += held_bytes(m, t);
     }
-    m->dit.input_text.b = m->dit.input_cond.b;
     return F5_OK;
 }
 
@@ -84,10 +113,11 @@ static f5_status place_tensors(const loader *l, model *m) {
 
 static f5_status load(loader *l, model *m, bool as_stored) {
     F5_TRY(safetensors_open(&l->file, l->path, l->error));
-    F5_TRY(model_metadata_read(&l->file, &m->config, &m->vocab, l->path, l->error));
+    F5_TRY(model_metadata_read(&l->file, l->parts, &m->config, &m->vocab, &m->format_version, l->path, l->error));
     F5_TRY(match_tensors(&l->match, &m->config, &l->file, l->path, l->error));
-    m->file_type = l->match.types.matrices;
-    m->type = as_stored ? m->file_type : F5_F32;
+    m->file_types = l->match.types;
+    m->held.operands = as_stored ? m->file_types.matrices : F5_F32;
+    F5_TRY(take_structs(m, l->error));
     F5_TRY(place_tensors(l, m));
     m->mapping = l->file.mapping; /* the mapping outlives the reader */
     m->mapping_bytes = l->file.mapping_bytes;
@@ -95,9 +125,9 @@ static f5_status load(loader *l, model *m, bool as_stored) {
     return F5_OK;
 }
 
-static f5_status open_as(model *m, const char *path, bool as_stored, f5_error *error) {
+static f5_status open_as(model *m, const part_catalogue *parts, const char *path, bool as_stored, f5_error *error) {
     *m = (model){0};
-    loader l = {.path = path, .error = error};
+    loader l = {.parts = parts, .path = path, .error = error};
     f5_status status = load(&l, m, as_stored);
     match_free(&l.match);
     safetensors_close(&l.file);
@@ -105,17 +135,18 @@ static f5_status open_as(model *m, const char *path, bool as_stored, f5_error *e
     return status;
 }
 
-f5_status model_open(model *m, const char *path, f5_error *error) {
-    return open_as(m, path, false, error);
+f5_status model_open(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
+    return open_as(m, parts, path, false, error);
 }
 
-f5_status model_open_as_stored(model *m, const char *path, f5_error *error) {
-    return open_as(m, path, true, error);
+f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
+    return open_as(m, parts, path, true, error);
 }
 
 void model_close(model *m) {
     if (m->mapping) munmap(m->mapping, m->mapping_bytes);
     free(m->widened);
+    free_structs(m);
     vocab_free(&m->vocab);
     *m = (model){0};
 }

@@ -1,3 +1,4 @@
+/* safetensors.c — reads a .safetensors file by mapping it; everything its header says is checked before use. */
 #include "weights/safetensors.h"
 
 #include <errno.h>
@@ -22,11 +23,26 @@ static const struct {
     [ST_I64] = {"I64", 8}, [ST_I32] = {"I32", 4}, [ST_U8] = {"U8", 1},     [ST_BOOL] = {"BOOL", 1},
 };
 
-size_t safetensors_dtype_size(safetensors_dtype dtype) {
-    return dtypes[dtype].size;
+size_t safetensors_dtype_size(safetensors_dtype stored) {
+    return dtypes[stored].size;
 }
-const char *safetensors_dtype_name(safetensors_dtype dtype) {
-    return dtypes[dtype].name;
+const char *safetensors_dtype_name(safetensors_dtype stored) {
+    return dtypes[stored].name;
+}
+
+safetensors_dtype safetensors_dtype_of(f5_dtype type) {
+    safetensors_dtype stored = ST_F32;
+    while (strcmp(dtypes[stored].name, dtype(type)->stored) != 0) stored++;
+    return stored;
+}
+
+bool safetensors_number_type(safetensors_dtype stored, f5_dtype *type) {
+    for (int i = 0; i < DTYPES; i++)
+        if (strcmp(dtype((f5_dtype)i)->stored, dtypes[stored].name) == 0) {
+            *type = (f5_dtype)i;
+            return true;
+        }
+    return false;
 }
 
 /* ---- one header entry ------------------------------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "kernels/dtype.h"
 #include "kernels/error.h"
 #include "weights/json.h"
 
@@ -26,6 +27,8 @@ typedef enum { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I64, ST_I32, ST_U8, ST_BOOL, 
 
 size_t safetensors_dtype_size(safetensors_dtype dtype);
 const char *safetensors_dtype_name(safetensors_dtype dtype); /* "F32", ... as in the header */
+safetensors_dtype safetensors_dtype_of(f5_dtype type);
+bool safetensors_number_type(safetensors_dtype stored, f5_dtype *type); /* false: none of ours, *type unchanged */
 
 typedef struct {
     const char *name; /* terminated; holds no NUL byte */

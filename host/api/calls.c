@@ -2,15 +2,10 @@
 
 #include <string.h>
 
-static bool same_solver(const synth_solver *a, const synth_solver *b) {
-    return a->nfe == b->nfe && a->cfg == b->cfg && a->use_epss == b->use_epss && a->midpoint == b->midpoint &&
-           a->use_sway == b->use_sway && (!a->use_sway || a->sway == b->sway);
-}
-
 static bool together(const scheduler_call *first, const scheduler_call *second) {
     const api_call *a = (const api_call *)first, *b = (const api_call *)second;
     if (a->kind != b->kind || a->kind == CALL_MEL) return false;
-    return a->kind == CALL_VOCODE || same_solver(&a->solver, &b->solver);
+    return a->kind == CALL_VOCODE || solver_same(&a->solver, &b->solver);
 }
 
 /* ---- a batch, on the leader's thread */

@@ -52,7 +52,7 @@ PARAMS_INIT(f5_open_params, .device = "auto", .max_frames = 4096, .max_batch = 8
             .max_text_bytes = 16384)
 PARAMS_INIT(f5_engine_info, .size = 0)
 PARAMS_INIT(f5_plan_info, .size = 0)
-PARAMS_INIT(f5_sample_params, .nfe = 32, .cfg = 2, .sway = -1, .use_sway = 1, .use_epss = 1)
+PARAMS_INIT(f5_sample_params, SOLVER_DEFAULTS)
 PARAMS_INIT(f5_sample_request, .size = 0)
 PARAMS_INIT(f5_vocode_request, .size = 0)
 
@@ -135,10 +135,6 @@ void f5_close(f5_engine *e) {
     engine_free(e);
 }
 
-static const char *dtype_name(f5_dtype type) {
-    return type == F5_F32 ? "fp32" : type == F5_F16 ? "fp16" : "bf16";
-}
-
 f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error) {
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     const model *m = engine_model(e->core);
@@ -146,19 +142,19 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
     const engine_options *l = engine_limits(e->core);
     scheduler_counts counts = scheduler_count((scheduler *)&e->scheduler);
     f5_engine_info i = {.name = c->name,
-                        .backbone = "DiT",
+                        .backbone = c->part[PART_BACKBONE]->kind,
                         .tokenizer = tokenizer_name(c->tokenizer),
                         .device = engine_device_name(e->core),
-                        .precision = dtype_name(engine_precision(e->core)),
-                        .dim = c->dim,
-                        .depth = c->depth,
-                        .heads = c->heads,
-                        .ff_dim = c->ff_dim,
-                        .text_dim = c->text_dim,
-                        .text_blocks = c->text_blocks,
+                        .precision = dtype(engine_precision(e->core))->name,
+                        .dim = model_config_get(c, PART_BACKBONE, "dim", 0),
+                        .depth = model_config_get(c, PART_BACKBONE, "depth", 0),
+                        .heads = model_config_get(c, PART_BACKBONE, "heads", 0),
+                        .ff_dim = model_config_get(c, PART_BACKBONE, "ff_dim", 0),
+                        .text_dim = model_config_get(c, PART_TEXT, "dim", 0),
+                        .text_blocks = model_config_get(c, PART_TEXT, "blocks", 0),
                         .vocab_size = c->vocab_size,
-                        .vocos_dim = c->vocos_dim,
-                        .vocos_layers = c->vocos_layers,
+                        .vocos_dim = model_config_get(c, PART_VOCODER, "dim", 0),
+                        .vocos_layers = model_config_get(c, PART_VOCODER, "layers", 0),
                         .parameters = m->parameters,
                         .weight_bytes = engine_weight_bytes(e->core),
                         .arena_bytes = engine_arena_bytes(e->core),
@@ -179,7 +175,8 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
                   f5_error *error) {
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     engine_cost cost;
-    synth_solver solver = {.nfe = nfe, .cfg = 2, .sway = -1, .use_sway = true, .use_epss = true};
+    synth_solver solver = {SOLVER_DEFAULTS};
+    solver.nfe = nfe;
     F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
     return params_write(info, &i, sizeof i, "f5_plan_info", error);

@@ -236,7 +236,7 @@ static f5_status deliver(f5_engine *e, const speech *s, const api_call *call, f5
                                   .tokens = s->n_tokens,
                                   .prepare_ms = call->times.prepare_ms,
                                   .ode_ms = call->times.ode_ms,
-                                  .vocos_ms = call->times.vocos_ms,
+                                  .vocos_ms = call->times.vocode_ms,
                                   .total_ms = call->times.total_ms,
                                   .wait_ms = call->call.wait_ms,
                                   .batch_sequences = call->call.batch_sequences};

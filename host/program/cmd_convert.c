@@ -6,6 +6,7 @@
 
 #include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
+#include "runtime/models/models.h"
 #include "weights/convert/convert.h"
 
 static const char *const types[] = {[F5_F32] = "fp32", [F5_F16] = "fp16", [F5_BF16] = "bf16"};
@@ -22,10 +23,14 @@ static bool type_from_name(f5_dtype *type, const char *name) {
 static void print_summary(const convert_options *o, const convert_summary *s, double seconds) {
     const model_config *c = &s->config;
     printf("%s: %s\n", o->output_path, c->name);
-    printf("  DiT       width %d, %d blocks, %d heads, feed-forward %d; from %s\n", (int)c->dim, (int)c->depth,
-           (int)c->heads, (int)c->ff_dim, s->checkpoint_types);
-    printf("  text      width %d, %d blocks, %d tokens\n", (int)c->text_dim, (int)c->text_blocks, (int)c->vocab_size);
-    printf("  vocos     width %d, %d layers; from %s\n", (int)c->vocos_dim, (int)c->vocos_layers, s->vocos_types);
+    printf("  DiT       width %d, %d blocks, %d heads, feed-forward %d; from %s\n",
+           (int)model_config_get(c, PART_BACKBONE, "dim", 0), (int)model_config_get(c, PART_BACKBONE, "depth", 0),
+           (int)model_config_get(c, PART_BACKBONE, "heads", 0), (int)model_config_get(c, PART_BACKBONE, "ff_dim", 0),
+           s->checkpoint_types);
+    printf("  text      width %d, %d blocks, %d tokens\n", (int)model_config_get(c, PART_TEXT, "dim", 0),
+           (int)model_config_get(c, PART_TEXT, "blocks", 0), (int)c->vocab_size);
+    printf("  vocos     width %d, %d layers; from %s\n", (int)model_config_get(c, PART_VOCODER, "dim", 0),
+           (int)model_config_get(c, PART_VOCODER, "layers", 0), s->vocos_types);
     printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
            (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, types[o->types.matrices], types[o->types.vocoder],
            seconds);
@@ -60,7 +65,7 @@ static f5_status convert(convert_options *o, const char *config, const char *voc
 }
 
 int cmd_convert(int argc, char **argv) {
-    convert_options o = {.output_path = NULL};
+    convert_options o = {.parts = &models_catalogue};
     const char *config = NULL, *vocos_config = NULL, *matrices = types[F5_F32], *vocoder = types[F5_F32];
     bool quiet = false;
     const cli_option options[] = {

@@ -5,11 +5,11 @@
 
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
+#include "runtime/models/models.h"
 #include "weights/config.h"
 #include "weights/match.h"
 #include "weights/safetensors.h"
 
-enum { PART_DIT, PART_TEXT, PART_VOCOS, PARTS };
 static const char *const part_names[PARTS] = {"dit", "text", "vocos"};
 static const char *const part_titles[PARTS] = {"transformer", "text encoder", "vocoder"};
 
@@ -36,8 +36,8 @@ typedef struct {
 } info_options;
 
 static int part_of(const char *tensor) {
-    if (strncmp(tensor, "vocos.", 6) == 0) return PART_VOCOS;
-    return strncmp(tensor, "text.", 5) == 0 ? PART_TEXT : PART_DIT;
+    if (strncmp(tensor, "vocos.", 6) == 0) return PART_VOCODER;
+    return strncmp(tensor, "text.", 5) == 0 ? PART_TEXT : PART_BACKBONE;
 }
 
 static void add_to(part *p, const safetensors_tensor *t) {
@@ -46,18 +46,15 @@ static void add_to(part *p, const safetensors_tensor *t) {
     p->bytes += t->bytes;
 }
 
-static const char *type_name(f5_dtype type) {
-    return type == F5_F16 ? "fp16" : type == F5_BF16 ? "bf16" : "fp32";
-}
-
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
     F5_TRY(safetensors_open(&d->file, path, error));
-    F5_TRY(model_metadata_read(&d->file, &d->config, &d->vocab, path, error));
+    int version;
+    F5_TRY(model_metadata_read(&d->file, &models_catalogue, &d->config, &d->vocab, &version, path, error));
     tensor_match match;
     F5_TRY(match_tensors(&match, &d->config, &d->file, path, error));
-    d->precision = type_name(match.types.matrices);
-    d->vocoder_precision = type_name(match.types.vocoder);
+    d->precision = dtype(match.types.matrices)->name;
+    d->vocoder_precision = dtype(match.types.vocoder)->name;
     match_free(&match);
     for (int32_t i = 0; i < d->file.count; i++) {
         const safetensors_tensor *t = &d->file.tensors[i];
@@ -114,25 +111,31 @@ static void print_text(const description *d) {
     enum { SHOWN = 8 };
     const model_config *c = &d->config;
     printf("%s: %s\n", d->path, c->name);
-    printf("backbone        DiT, width %d, %d blocks, %d heads of 64, feed-forward %d\n", (int)c->dim, (int)c->depth,
-           (int)c->heads, (int)c->ff_dim);
+    printf("backbone        DiT, width %d, %d blocks, %d heads of 64, feed-forward %d\n",
+           (int)model_config_get(c, PART_BACKBONE, "dim", 0), (int)model_config_get(c, PART_BACKBONE, "depth", 0),
+           (int)model_config_get(c, PART_BACKBONE, "heads", 0), (int)model_config_get(c, PART_BACKBONE, "ff_dim", 0));
     printf("                rotary ");
-    if (c->pe_attn_head < 0)
+    if (model_config_get(c, PART_BACKBONE, "pe_attn_head", 0) < 0)
         printf("on all heads");
     else
-        printf("on the first %d of %d heads", (int)c->pe_attn_head, (int)c->heads);
-    printf("%s%s\n", c->qk_norm ? ", q/k norm" : "", c->long_skip ? ", long skip" : "");
-    printf("text            width %d, %d ConvNeXt V2 blocks, padding %s%s\n", (int)c->text_dim, (int)c->text_blocks,
-           c->text_mask_padding ? "masked" : "not masked",
-           c->text_average_upsampling ? ", repeated over the frames" : "");
+        printf("on the first %d of %d heads", (int)model_config_get(c, PART_BACKBONE, "pe_attn_head", 0),
+               (int)model_config_get(c, PART_BACKBONE, "heads", 0));
+    printf("%s%s\n", model_config_get(c, PART_BACKBONE, "qk_norm", 0) ? ", q/k norm" : "",
+           model_config_get(c, PART_BACKBONE, "long_skip", 0) ? ", long skip" : "");
+    printf("text            width %d, %d ConvNeXt V2 blocks, padding %s%s\n",
+           (int)model_config_get(c, PART_TEXT, "dim", 0), (int)model_config_get(c, PART_TEXT, "blocks", 0),
+           model_config_get(c, PART_TEXT, "mask_padding", 0) ? "masked" : "not masked",
+           model_config_get(c, PART_TEXT, "average_upsampling", 0) ? ", repeated over the frames" : "");
     printf("vocabulary      %s, %d tokens", tokenizer_name(c->tokenizer), (int)c->vocab_size);
     for (int32_t i = 0; i < d->vocab.size && i < SHOWN; i++) {
         if (i == 0) putchar(':');
         print_token(&d->vocab, i);
     }
     printf("%s\n", d->vocab.size > SHOWN ? " ..." : "");
-    printf("vocoder         Vocos, width %d, %d layers, feed-forward %d, padding %s\n", (int)c->vocos_dim,
-           (int)c->vocos_layers, (int)c->vocos_ff_dim, c->vocos_same_padding ? "same" : "center");
+    printf("vocoder         Vocos, width %d, %d layers, feed-forward %d, padding %s\n",
+           (int)model_config_get(c, PART_VOCODER, "dim", 0), (int)model_config_get(c, PART_VOCODER, "layers", 0),
+           (int)model_config_get(c, PART_VOCODER, "ff_dim", 0),
+           model_config_get(c, PART_VOCODER, "same_padding", 0) ? "same" : "center");
     printf("precision       %s, vocoder %s\n", d->precision, d->vocoder_precision);
     printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)d->total.parameters,
            (double)d->total.bytes * 1e-6, (int)d->total.tensors);

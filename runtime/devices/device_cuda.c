@@ -243,7 +243,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
         .copy_within = copy_within_gpu,
         .graph = graph_on_gpu,
         .finish = finish_on_gpu,
-        .type = choice->precision,
+        .precision = {.operands = choice->precision},
         .deferred = true,
         .index = -1,
     };

@@ -1,7 +1,7 @@
-/* convnext.c — the block that the text encoder and the vocoder are made of (spec.md §2.2, §6):
+/* convnext.c — the block that the text encoder and the vocoder are made of (runtime/MODEL.md):
  *   x += layer_scale * pw2(GRN(GELU(pw1(LN(dwconv x)))))
  * The text encoder's (ConvNeXt V2) has GRN and no layer scale, the vocoder's has a layer scale and no GRN. */
-#include "runtime/models/stages.h"
+#include "runtime/models/layers.h"
 
 #include "kernels/dwconv_norm.h"
 #include "kernels/grn.h"
@@ -25,7 +25,7 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
                                     .in = b->dim,
                                     .out = b->hidden_dim,
                                     .x = b->normed,
-                                    .w = w->pw1.w,
+                                    .w = w->pw1.w.data,
                                     .bias = w->pw1.b,
                                     .y = b->hidden,
                                     .epilogue = LINEAR_GELU_ERF,
@@ -46,7 +46,7 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
                                     .in = b->hidden_dim,
                                     .out = b->dim,
                                     .x = b->hidden,
-                                    .w = w->pw2.w,
+                                    .w = w->pw2.w.data,
                                     .bias = w->pw2.b,
                                     .gate = w->layer_scale,
                                     .addend = x,

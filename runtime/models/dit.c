@@ -1,213 +1,552 @@
-/* dit.c — one evaluation of the DiT: state and time to velocity (spec.md §2.3–2.5), all branches and sequences packed.
+/* dit.c — F5's backbone, the DiT (runtime/MODEL.md): its settings, its tensors, and one evaluation of the velocity, all
+ * branches and sequences packed.
  *
  *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity
  *   block: AdaLN, QKV with RoPE, attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */
-#include "runtime/models/stages.h"
-
 #include "kernels/attention.h"
 #include "kernels/cast.h"
 #include "kernels/conv_pos.h"
 #include "kernels/linear.h"
 #include "kernels/mel.h"
 #include "kernels/norm.h"
+#include "kernels/timestep.h"
+#include "runtime/models/backbone.h"
+#include "runtime/models/text_encoder.h"
+#include "weights/convert/upstream.h"
 
-bool dit_buffers_take(const stage_context *c, int32_t rows, dit_buffers *b) {
-    const model_config *config = &c->model->config;
+#define MAX_DEPTH 64
+
+typedef struct {
+    int32_t dim;          /* D, % 16 == 0 (conv_pos) */
+    int32_t depth;        /* blocks */
+    int32_t heads;        /* H; inner width H*64 */
+    int32_t ff_dim;       /* F = dim * ff_mult */
+    int32_t pe_attn_head; /* heads rotated; -1: all */
+    bool qk_norm, long_skip;
+} dit_config;
+
+typedef struct {
+    linear_weights qkv;  /* [3*H*64,D] to_q, to_k, to_v stacked */
+    linear_weights out;  /* [D,H*64] */
+    linear_weights ff1;  /* [F,D] */
+    linear_weights ff2;  /* [D,F] */
+    const float *q_norm; /* [64], NULL without qk_norm */
+    const float *k_norm; /* [64] */
+} dit_block_weights;
+
+typedef struct {
+    linear_weights time1;       /* [D,256] */
+    linear_weights time2;       /* [D,D] */
+    input_weights input;        /* [D,100 + 100 + T] */
+    f5_matrix conv_pos_w[2];    /* [31,D,D/16] tap first */
+    const float *conv_pos_b[2]; /* [D] */
+    linear_weights modulation;  /* [(6*depth+2)*D, D] per block shift_a, scale_a, gate_a, shift_m, scale_m, gate_m; at
+                                   the end scale, shift of the exit */
+    dit_block_weights block[MAX_DEPTH];
+    f5_matrix long_skip_x;   /* [D,D] left half of the long skip, multiplies x; NULL without */
+    f5_matrix long_skip_x0;  /* [D,D] right half, multiplies x0 */
+    linear_weights proj_out; /* [100,D] */
+} dit_weights;
+
+/* What lasts over the ODE, and the working memory of one evaluation. What a block needs in turn lies in the same place
+ * where it can, so that more of it is found in a GPU's L2: the attention's operand where its result will be; the
+ * feed-forward's, and what is hidden in it, where q, k and v were. */
+typedef struct {
+    const f5_pack *pack;
+    float *base;    /* [R,D] condition_project: the part of the input that x has no share in */
+    float *h;       /* [R,D] residual stream */
+    float *h0;      /* [R,D] input of the blocks, kept for the long skip; NULL without */
+    void *normed_a; /* [R,D] operand type: for the attention, and the exit */
+    void *normed_m; /* [R,D] for the feed-forward */
+    void *qkv;      /* [R,3,H,64] */
+    void *attended; /* [R,H,64], and [R,D] between the two convolutions */
+    void *hidden;   /* [R,F] */
+} dit_state;
+
+enum { ROPE, POSITIONS }; /* the tables */
+
+_Static_assert(sizeof(dit_config) <= PART_CONFIG_BYTES && sizeof(dit_state) <= BACKBONE_STATE_BYTES, "they fit");
+
+static const dit_config *settings_of(const model_config *config) {
+    return config_of(config, PART_BACKBONE);
+}
+
+static const dit_config *dit_config_of(const stage_context *c) {
+    return settings_of(&c->model->config);
+}
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+static const part_field fields[] = {
+    {"dim", "dim", offsetof(dit_config, dim), FIELD_INTEGER, 16, 8192, 1024},
+    {"depth", "depth", offsetof(dit_config, depth), FIELD_INTEGER, 1, MAX_DEPTH, 8},
+    {"heads", "heads", offsetof(dit_config, heads), FIELD_INTEGER, 1, 128, 8},
+    {"ff_dim", "ff_dim", offsetof(dit_config, ff_dim), FIELD_INTEGER, 1, 65536, 4096},
+    {"pe_attn_head", "pe_attn_head", offsetof(dit_config, pe_attn_head), FIELD_INTEGER, -1, 128, -1},
+    {"qk_norm", "qk_norm", offsetof(dit_config, qk_norm), FIELD_FLAG, 0, 1, 0},
+    {"long_skip", "long_skip", offsetof(dit_config, long_skip), FIELD_FLAG, 0, 1, 0},
+};
+
+static f5_status check(const model_config *config, const char *where, f5_error *error) {
+    const dit_config *d = settings_of(config);
+    if (d->dim % 16)
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.dim is %d, not a multiple of 16", where,
+                       (int)d->dim);
+    if (d->pe_attn_head > d->heads)
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.pe_attn_head is %d of %d heads", where,
+                       (int)d->pe_attn_head, (int)d->heads);
+    return F5_OK;
+}
+
+static void read_upstream(upstream *from, model_config *config) {
+    static const char *const names[] = {"dim",
+                                        "depth",
+                                        "heads",
+                                        "dim_head",
+                                        "ff_mult",
+                                        "mel_dim",
+                                        "text_dim",
+                                        "text_mask_padding",
+                                        "text_embedding_average_upsampling",
+                                        "qk_norm",
+                                        "conv_layers",
+                                        "pe_attn_head",
+                                        "long_skip_connection",
+                                        "dropout",
+                                        "attn_backend",
+                                        "attn_mask_enabled",
+                                        "checkpoint_activations",
+                                        NULL};
+    dit_config *d = (dit_config *)(void *)config->settings[PART_BACKBONE].bytes;
+    upstream_require_known(from, "model.arch.", names);
+    upstream_text(from, "model.arch.dim", NULL); /* the one that has no default */
+    d->dim = upstream_int(from, "model.arch.dim", 0);
+    d->depth = upstream_int(from, "model.arch.depth", 8);
+    d->heads = upstream_int(from, "model.arch.heads", 8);
+    upstream_require_int(from, "model.arch.dim_head", 64, 64);
+    upstream_require_int(from, "model.arch.mel_dim", 100, 100);
+    int64_t ff_dim = (int64_t)d->dim * upstream_int(from, "model.arch.ff_mult", 4);
+    d->ff_dim = ff_dim < INT32_MAX ? (int32_t)ff_dim : INT32_MAX;
+    d->pe_attn_head = upstream_int(from, "model.arch.pe_attn_head", -1);
+    d->long_skip = upstream_bool(from, "model.arch.long_skip_connection", false);
+    d->qk_norm = upstream_has(from, "model.arch.qk_norm");
+    if (d->qk_norm) upstream_require_text(from, "model.arch.qk_norm", "", "rms_norm");
+}
+
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
+
+enum {
+    D = -1,
+    F = -2,
+    I = -3, /* heads * 64, the attention's inner width */
+    T = -4,
+    I3 = -5,
+    D2 = -6,
+    D6 = -7,
+    GROUP = -8,  /* D / 16, a group of conv_pos */
+    INPUT = -9,  /* 100 + 100 + T, the width that upstream's input projection reads */
+    MODULE = -10 /* (6 depth + 2) D */
+};
+enum { MELS = MEL_BANDS, MELS2 = 2 * MEL_BANDS, HEAD = ATTENTION_HEAD };
+enum { BLOCKS = 1, NORMED_BLOCKS, IF_LONG_SKIP }; /* what lines repeat by */
+
+static int64_t dimension(const model_config *config, int16_t symbol) {
+    const dit_config *d = settings_of(config);
+    switch (symbol) {
+    case D:
+        return d->dim;
+    case F:
+        return d->ff_dim;
+    case I:
+        return (int64_t)d->heads * HEAD;
+    case T:
+        return text_config_of(config)->dim;
+    case I3:
+        return (int64_t)d->heads * HEAD * 3;
+    case D2:
+        return (int64_t)d->dim * 2;
+    case D6:
+        return (int64_t)d->dim * 6;
+    case GROUP:
+        return d->dim / CONV_POS_GROUPS;
+    case INPUT:
+        return (int64_t)text_config_of(config)->dim + MELS2;
+    default:
+        return (int64_t)d->dim * (6 * (int64_t)d->depth + 2);
+    }
+}
+
+static int32_t count(const model_config *config, int16_t repeat) {
+    const dit_config *d = settings_of(config);
+    if (repeat == IF_LONG_SKIP) return d->long_skip;
+    return repeat == BLOCKS || d->qk_norm ? d->depth : 0;
+}
+
+#define AT(field) .address = offsetof(dit_weights, field)
+#define IN_BLOCK(field)                                                                                                \
+    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = BLOCKS
+#define IN_NORMED(field)                                                                                               \
+    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = NORMED_BLOCKS
+#define ROUNDED(field) .rounded = offsetof(dit_weights, block[0].field)
+#define KEY "transformer."
+#define BLOCK "transformer.transformer_blocks.%d."
+
+/* clang-format off */
+static const part_line lines[] = {
+    /* .f5 name, dims, class, packing, upstream keys, where in dit_weights */
+    {"dit.proj_out.weight",    {MELS, D},  MATRIX, PACK_COPY,    KEY "proj_out.weight", AT(proj_out.w)},
+    {"dit.proj_out.bias",      {MELS},     PLAIN,  PACK_COPY,    KEY "proj_out.bias",   AT(proj_out.b)},
+    {"dit.time.0.weight",      {D, TIMESTEP_DIM}, MATRIX, PACK_COPY, KEY "time_embed.time_mlp.0.weight", AT(time1.w)},
+    {"dit.time.0.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.0.bias",   AT(time1.b)},
+    {"dit.time.1.weight",      {D, D},     MATRIX, PACK_COPY,    KEY "time_embed.time_mlp.2.weight", AT(time2.w)},
+    {"dit.time.1.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.2.bias",   AT(time2.b)},
+
+    {"dit.input.x.weight",     {D, MELS},  PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.x), .first = 0, .columns = INPUT},
+    {"dit.input.cond.weight",  {D, MELS},  PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.cond), .first = MELS, .columns = INPUT},
+    {"dit.input.text.weight",  {D, T},     PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.text), .first = MELS2, .columns = INPUT},
+    {"dit.input.bias",         {D},        PLAIN,  PACK_COPY,    KEY "input_embed.proj.bias",   AT(input.bias)},
+    {"dit.conv_pos.0.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.0.weight", AT(conv_pos_w[0])},
+    {"dit.conv_pos.0.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.0.bias", AT(conv_pos_b[0])},
+    {"dit.conv_pos.1.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.2.weight", AT(conv_pos_w[1])},
+    {"dit.conv_pos.1.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.2.bias", AT(conv_pos_b[1])},
+
+    /* every block's modulation and the exit's in one matrix: one product per time computes them all */
+    {"dit.modulation.weight",  {MODULE, D}, MATRIX, PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.weight|" KEY "norm_out.linear.weight", AT(modulation.w), .star = BLOCKS, .star_rows = D6},
+    {"dit.modulation.bias",    {MODULE},    PLAIN,  PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.bias|" KEY "norm_out.linear.bias", AT(modulation.b), .star = BLOCKS, .star_rows = D6},
+
+    {"dit.blocks.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   BLOCK "attn.to_q.weight|" BLOCK "attn.to_k.weight|" BLOCK "attn.to_v.weight", IN_BLOCK(qkv.w)},
+    {"dit.blocks.%d.qkv.bias",    {I3},    PLAIN,  PACK_STACK,   BLOCK "attn.to_q.bias|" BLOCK "attn.to_k.bias|" BLOCK "attn.to_v.bias", IN_BLOCK(qkv.b), ROUNDED(qkv.b_rounded)},
+    {"dit.blocks.%d.q_norm",      {HEAD},  PLAIN,  PACK_COPY,    BLOCK "attn.q_norm.weight",   IN_NORMED(q_norm)},
+    {"dit.blocks.%d.k_norm",      {HEAD},  PLAIN,  PACK_COPY,    BLOCK "attn.k_norm.weight",   IN_NORMED(k_norm)},
+    {"dit.blocks.%d.out.weight",  {D, I},  MATRIX, PACK_COPY,    BLOCK "attn.to_out.0.weight", IN_BLOCK(out.w)},
+    {"dit.blocks.%d.out.bias",    {D},     PLAIN,  PACK_COPY,    BLOCK "attn.to_out.0.bias",   IN_BLOCK(out.b)},
+    {"dit.blocks.%d.ff1.weight",  {F, D},  MATRIX, PACK_COPY,    BLOCK "ff.ff.0.0.weight",     IN_BLOCK(ff1.w)},
+    {"dit.blocks.%d.ff1.bias",    {F},     PLAIN,  PACK_COPY,    BLOCK "ff.ff.0.0.bias",       IN_BLOCK(ff1.b), ROUNDED(ff1.b_rounded)},
+    {"dit.blocks.%d.ff2.weight",  {D, F},  MATRIX, PACK_COPY,    BLOCK "ff.ff.2.weight",       IN_BLOCK(ff2.w)},
+    {"dit.blocks.%d.ff2.bias",    {D},     PLAIN,  PACK_COPY,    BLOCK "ff.ff.2.bias",         IN_BLOCK(ff2.b)},
+
+    {"dit.long_skip.x.weight",  {D, D},    MATRIX, PACK_COLUMNS, KEY "long_skip_connection.weight", AT(long_skip_x), .repeat = IF_LONG_SKIP, .first = 0, .columns = D2},
+    {"dit.long_skip.x0.weight", {D, D},    MATRIX, PACK_COLUMNS, KEY "long_skip_connection.weight", AT(long_skip_x0), .repeat = IF_LONG_SKIP, .first = D, .columns = D2},
+};
+/* clang-format on */
+
+static const char *const ignored[] = {"initted", "step", "mel_spec.", "transformer.rotary_embed.", NULL};
+
+/* ---- tables ------------------------------------------------------------------------------------------------------ */
+
+static int64_t rope_elements(const model_config *config, int32_t max_frames) {
+    (void)config;
+    return (int64_t)max_frames * ATTENTION_HEAD;
+}
+
+static void rope_fill(float *to, const model_config *config, int32_t max_frames) {
+    (void)config;
+    rope_table_fill(to, max_frames);
+}
+
+/* ---- time -------------------------------------------------------------------------------------------------------- */
+
+static int64_t row_width(const model_config *config) {
+    return dimension(config, MODULE);
+}
+
+/* All evaluations are rows of one batch: time MLP, SiLU, then one product for every modulation of the model. */
+static f5_status fill_rows(const stage_context *c, const float *times, int32_t n, float *rows) {
+    const dit_weights *w = c->model->weights[PART_BACKBONE];
+    ops *o = c->ops;
+    f5_dtype type = o->precision.operands;
+    int32_t dim = dit_config_of(c)->dim;
+    void *features = arena_take(c->arena, (size_t)n * TIMESTEP_DIM, f5_dtype_bytes(type));
+    void *hidden = arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type));
+    void *embedded = arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    ops_at(o, "schedule", -1);
+    F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = times, .y = features, .type = type}));
+    F5_TRY(o->linear(o, "time1",
+                     &(linear_args){.rows = n,
+                                    .in = TIMESTEP_DIM,
+                                    .out = dim,
+                                    .x = features,
+                                    .w = w->time1.w.data,
+                                    .bias = w->time1.b,
+                                    .y = hidden,
+                                    .epilogue = LINEAR_SILU,
+                                    .type = type}));
+    /* SiLU twice: inside the MLP, and again because every modulation is Linear(SiLU(c)) */
+    F5_TRY(o->linear(o, "time2",
+                     &(linear_args){.rows = n,
+                                    .in = dim,
+                                    .out = dim,
+                                    .x = hidden,
+                                    .w = w->time2.w.data,
+                                    .bias = w->time2.b,
+                                    .y = embedded,
+                                    .epilogue = LINEAR_SILU,
+                                    .type = type}));
+    return o->linear(o, "modulation",
+                     &(linear_args){.rows = n,
+                                    .in = dim,
+                                    .out = (int32_t)row_width(&c->model->config),
+                                    .x = embedded,
+                                    .w = w->modulation.w.data,
+                                    .bias = w->modulation.b,
+                                    .y = rows,
+                                    .type = type,
+                                    .y_f32 = true});
+}
+
+/* ---- what stays the same over the ODE ------------------------------------------------------------------------------
+ */
+
+static bool take_buffers(const stage_context *c, dit_state *b) {
+    const dit_config *config = dit_config_of(c);
     arena *a = c->arena;
-    size_t R = (size_t)rows, D = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
-    size_t width = f5_dtype_bytes(c->ops->type), qkv = 3 * inner, forward = D + (size_t)config->ff_dim;
-    *b = (dit_buffers){
-        .h = arena_take(a, R * D, sizeof(float)),
-        .h0 = config->long_skip ? arena_take(a, R * D, sizeof(float)) : NULL,
-        .attended = arena_take(a, R * (inner > D ? inner : D), width),
-        .qkv = arena_take(a, R * (qkv > forward ? qkv : forward), width),
-    };
+    size_t R = (size_t)b->pack->rows, dim = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
+    size_t width = f5_dtype_bytes(c->ops->precision.operands), qkv = 3 * inner, forward = dim + (size_t)config->ff_dim;
+    b->h = arena_take(a, R * dim, sizeof(float));
+    b->h0 = config->long_skip ? arena_take(a, R * dim, sizeof(float)) : NULL;
+    b->attended = arena_take(a, R * (inner > dim ? inner : dim), width);
+    b->qkv = arena_take(a, R * (qkv > forward ? qkv : forward), width);
     b->normed_a = b->attended;
     b->normed_m = b->qkv;
-    b->hidden = a->overflow ? NULL : (char *)b->qkv + R * D * width;
+    b->hidden = a->overflow ? NULL : (char *)b->qkv + R * dim * width;
     return !a->overflow;
 }
 
-static f5_status input_embed(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const float *x,
-                             const float *base) {
-    const dit_weights *w = &c->model->dit;
+static f5_status begin(const stage_context *c, const backbone_input *in, void *state) {
+    const dit_weights *w = c->model->weights[PART_BACKBONE];
+    int32_t dim = dit_config_of(c)->dim, text_dim = text_config_of(&c->model->config)->dim;
+    dit_state *b = state;
+    *b = (dit_state){.pack = in->pack};
+    b->base = arena_take(c->arena, (size_t)in->pack->rows * (size_t)dim, sizeof(float));
+    size_t mark = arena_mark(c->arena);
+    float *text = arena_take(c->arena, (size_t)in->pack->rows * (size_t)text_dim, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    F5_TRY(text_encode(c, in->pack, c->tables->backbone[POSITIONS], in->ids, in->text_keep, text));
+    F5_TRY(condition_project(c, in->pack, &w->input, dim, text_dim, in->cond, text, b->base));
+    arena_release(c->arena, mark);
+    return take_buffers(c, b) ? F5_OK : F5_E_MEMORY;
+}
+
+/* ---- one evaluation ------------------------------------------------------------------------------------------------
+ */
+
+static f5_status input_embed(const stage_context *c, const dit_state *b, const float *x) {
+    const dit_weights *w = c->model->weights[PART_BACKBONE];
     ops *o = c->ops;
-    int32_t D = c->model->config.dim;
-    void *operand = o->type == F5_F32 ? b->h : b->normed_m; /* h as the convolution reads it */
+    int32_t dim = dit_config_of(c)->dim;
+    void *operand = o->precision.operands == o->precision.residual ? b->h : b->normed_m; /* h for the conv */
     F5_TRY(o->linear(o, "input",
-                     &(linear_args){.pack = pack,
+                     &(linear_args){.pack = b->pack,
                                     .in = MEL_BANDS,
-                                    .out = D,
+                                    .out = dim,
                                     .x = x,
-                                    .w = w->input_x.w,
-                                    .addend = base,
+                                    .w = w->input.x,
+                                    .addend = b->base,
                                     .y = b->h,
                                     .y_rounded = operand == b->h ? NULL : operand,
-                                    .rounded_type = o->type,
+                                    .rounded_type = o->precision.operands,
                                     .epilogue = LINEAR_RESIDUAL,
                                     .y_f32 = true}));
     F5_TRY(o->conv_pos(o, "conv_pos0",
-                       &(conv_pos_args){.pack = pack,
-                                        .dim = D,
+                       &(conv_pos_args){.pack = b->pack,
+                                        .dim = dim,
                                         .x = operand,
-                                        .w = w->conv_pos_w[0],
+                                        .w = w->conv_pos_w[0].data,
                                         .bias = w->conv_pos_b[0],
                                         .y = b->attended,
-                                        .type = o->type}));
+                                        .type = o->precision.operands}));
     return o->conv_pos(o, "conv_pos1",
-                       &(conv_pos_args){.pack = pack,
-                                        .dim = D,
+                       &(conv_pos_args){.pack = b->pack,
+                                        .dim = dim,
                                         .x = b->attended,
-                                        .w = w->conv_pos_w[1],
+                                        .w = w->conv_pos_w[1].data,
                                         .bias = w->conv_pos_b[1],
                                         .residual = b->h,
                                         .y = b->h,
-                                        .type = o->type,
+                                        .type = o->precision.operands,
                                         .y_f32 = true});
 }
 
 /* normed = LN(h) (1 + scale) + shift */
-static f5_status modulate(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const char *label,
-                          const float *scale, const float *shift, void *normed) {
+static f5_status modulate(const stage_context *c, const dit_state *b, const char *label, const float *scale,
+                          const float *shift, void *normed) {
     ops *o = c->ops;
-    norm_args a = {.rows = pack->rows,
-                   .dim = c->model->config.dim,
+    norm_args a = {.rows = b->pack->rows,
+                   .dim = dit_config_of(c)->dim,
                    .x = b->h,
                    .scale = scale,
                    .shift = shift,
                    .y = normed,
                    .one_plus_scale = true,
-                   .type = o->type};
+                   .type = o->precision.operands};
     return o->norm(o, label, &a);
 }
 
 /* h += gate (x w^T + bias) */
-static f5_status gated_residual(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const char *label,
-                                const void *x, int32_t in, const linear_weights *w, const float *gate) {
+static f5_status gated_residual(const stage_context *c, const dit_state *b, const char *label, const void *x,
+                                int32_t in, const linear_weights *w, const float *gate) {
     ops *o = c->ops;
-    linear_args a = {.pack = pack,
+    linear_args a = {.pack = b->pack,
                      .in = in,
-                     .out = c->model->config.dim,
+                     .out = dit_config_of(c)->dim,
                      .x = x,
-                     .w = w->w,
+                     .w = w->w.data,
                      .bias = w->b,
                      .gate = gate,
                      .addend = b->h,
                      .y = b->h,
                      .epilogue = LINEAR_RESIDUAL,
-                     .type = o->type,
+                     .type = o->precision.operands,
                      .y_f32 = true};
     return o->linear(o, label, &a);
 }
 
-static f5_status dit_block(const stage_context *c, const dit_buffers *b, const f5_pack *pack,
-                           const dit_block_weights *w, const float *modulation) {
-    const model_config *config = &c->model->config;
+static f5_status dit_block(const stage_context *c, const dit_state *b, const dit_block_weights *w,
+                           const float *modulation) {
+    const dit_config *config = dit_config_of(c);
     ops *o = c->ops;
-    int32_t D = config->dim, inner = config->heads * ATTENTION_HEAD;
+    int32_t dim = config->dim, inner = config->heads * ATTENTION_HEAD;
     const int32_t rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head;
     const bool rotate_first = !w->q_norm; /* the norm of q and k, where a model has one, comes before RoPE */
-    const float *shift_a = modulation, *scale_a = modulation + D, *gate_a = modulation + 2 * D;
-    const float *shift_m = modulation + 3 * D, *scale_m = modulation + 4 * D, *gate_m = modulation + 5 * D;
+    const float *shift_a = modulation, *scale_a = modulation + dim, *gate_a = modulation + 2 * dim;
+    const float *shift_m = modulation + 3 * dim, *scale_m = modulation + 4 * dim, *gate_m = modulation + 5 * dim;
 
-    F5_TRY(modulate(c, b, pack, "norm_a", scale_a, shift_a, b->normed_a));
+    F5_TRY(modulate(c, b, "norm_a", scale_a, shift_a, b->normed_a));
     F5_TRY(o->linear(o, "qkv",
-                     &(linear_args){.pack = pack,
-                                    .in = D,
+                     &(linear_args){.pack = b->pack,
+                                    .in = dim,
                                     .out = 3 * inner,
                                     .x = b->normed_a,
-                                    .w = w->qkv.w,
+                                    .w = w->qkv.w.data,
                                     .bias = w->qkv.b,
-                                    .bias_as_type = w->qkv.b_as_type,
-                                    .rope = c->tables->rope,
+                                    .bias_as_type = w->qkv.b_rounded,
+                                    .rope = c->tables->backbone[ROPE],
                                     .rope_heads = rope_heads,
-                                    .max_position = c->tables->max_position,
+                                    .max_position = c->tables->max_frames,
                                     .y = b->qkv,
                                     .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE,
-                                    .type = o->type}));
+                                    .type = o->precision.operands}));
     F5_TRY(o->attention(o, "attention",
-                        &(attention_args){.pack = pack,
+                        &(attention_args){.pack = b->pack,
                                           .heads = config->heads,
                                           .rope_heads = rotate_first ? 0 : rope_heads,
-                                          .max_position = c->tables->max_position,
+                                          .max_position = c->tables->max_frames,
                                           .qkv = b->qkv,
-                                          .rope = c->tables->rope,
+                                          .rope = c->tables->backbone[ROPE],
                                           .q_norm = w->q_norm,
                                           .k_norm = w->k_norm,
                                           .y = b->attended,
-                                          .type = o->type}));
-    F5_TRY(gated_residual(c, b, pack, "out", b->attended, inner, &w->out, gate_a));
+                                          .type = o->precision.operands}));
+    F5_TRY(gated_residual(c, b, "out", b->attended, inner, &w->out, gate_a));
 
-    F5_TRY(modulate(c, b, pack, "norm_m", scale_m, shift_m, b->normed_m));
+    F5_TRY(modulate(c, b, "norm_m", scale_m, shift_m, b->normed_m));
     F5_TRY(o->linear(o, "ff1",
-                     &(linear_args){.pack = pack,
-                                    .in = D,
+                     &(linear_args){.pack = b->pack,
+                                    .in = dim,
                                     .out = config->ff_dim,
                                     .x = b->normed_m,
-                                    .w = w->ff1.w,
+                                    .w = w->ff1.w.data,
                                     .bias = w->ff1.b,
-                                    .bias_as_type = w->ff1.b_as_type,
+                                    .bias_as_type = w->ff1.b_rounded,
                                     .y = b->hidden,
                                     .epilogue = LINEAR_GELU_TANH,
-                                    .type = o->type}));
-    return gated_residual(c, b, pack, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
+                                    .type = o->precision.operands}));
+    return gated_residual(c, b, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
 }
 
 /* h = [h | h0] w^T, as two products; normed_m holds their operands. */
-static f5_status long_skip(const stage_context *c, const dit_buffers *b, const f5_pack *pack) {
-    const dit_weights *w = &c->model->dit;
+static f5_status long_skip(const stage_context *c, const dit_state *b) {
+    const dit_weights *w = c->model->weights[PART_BACKBONE];
     ops *o = c->ops;
-    int32_t D = c->model->config.dim;
-    int64_t n = (int64_t)pack->rows * D;
-    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = o->type}));
+    int32_t dim = dit_config_of(c)->dim;
+    int64_t n = (int64_t)b->pack->rows * dim;
+    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = o->precision.operands}));
     F5_TRY(o->linear(o, "long_skip_x",
-                     &(linear_args){.pack = pack,
-                                    .in = D,
-                                    .out = D,
+                     &(linear_args){.pack = b->pack,
+                                    .in = dim,
+                                    .out = dim,
                                     .x = b->normed_m,
-                                    .w = w->long_skip_x,
+                                    .w = w->long_skip_x.data,
                                     .y = b->h,
-                                    .type = o->type,
+                                    .type = o->precision.operands,
                                     .y_f32 = true}));
-    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = o->type}));
+    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = o->precision.operands}));
     return o->linear(o, "long_skip_x0",
-                     &(linear_args){.pack = pack,
-                                    .in = D,
-                                    .out = D,
+                     &(linear_args){.pack = b->pack,
+                                    .in = dim,
+                                    .out = dim,
                                     .x = b->normed_m,
-                                    .w = w->long_skip_x0,
+                                    .w = w->long_skip_x0.data,
                                     .addend = b->h,
                                     .y = b->h,
                                     .epilogue = LINEAR_RESIDUAL,
-                                    .type = o->type,
+                                    .type = o->precision.operands,
                                     .y_f32 = true});
 }
 
-f5_status dit_velocity(const stage_context *c, const dit_buffers *b, const f5_pack *pack, const float *x,
-                       const float *base, const float *modulation, float *v) {
-    const model_config *config = &c->model->config;
-    const dit_weights *w = &c->model->dit;
+static f5_status velocity(const stage_context *c, const void *state, const float *x, const float *row, float *v) {
+    const dit_state *b = state;
+    const dit_config *config = dit_config_of(c);
+    const dit_weights *w = c->model->weights[PART_BACKBONE];
     ops *o = c->ops;
-    size_t D = (size_t)config->dim;
+    size_t dim = (size_t)config->dim;
     ops_at(o, "dit", -1);
-    F5_TRY(input_embed(c, b, pack, x, base));
-    if (b->h0) F5_TRY(o->copy_within(o, b->h0, b->h, (size_t)pack->rows * D * sizeof(float)));
+    F5_TRY(input_embed(c, b, x));
+    if (b->h0) F5_TRY(o->copy_within(o, b->h0, b->h, (size_t)b->pack->rows * dim * sizeof(float)));
     for (int32_t i = 0; i < config->depth; i++) {
         ops_at(o, "dit", i);
-        F5_TRY(dit_block(c, b, pack, &w->block[i], modulation + (size_t)i * 6 * D));
+        F5_TRY(dit_block(c, b, &w->block[i], row + (size_t)i * 6 * dim));
     }
     ops_at(o, "dit", -1);
-    if (b->h0) F5_TRY(long_skip(c, b, pack));
-    const float *scale = modulation + (size_t)config->depth * 6 * D, *shift = scale + D; /* the exit has scale first */
-    F5_TRY(modulate(c, b, pack, "norm_out", scale, shift, b->normed_a));
+    if (b->h0) F5_TRY(long_skip(c, b));
+    const float *scale = row + (size_t)config->depth * 6 * dim, *shift = scale + dim; /* the exit has scale first */
+    F5_TRY(modulate(c, b, "norm_out", scale, shift, b->normed_a));
     return o->linear(o, "velocity",
-                     &(linear_args){.pack = pack,
+                     &(linear_args){.pack = b->pack,
                                     .in = config->dim,
                                     .out = MEL_BANDS,
                                     .x = b->normed_a,
-                                    .w = w->proj_out.w,
+                                    .w = w->proj_out.w.data,
                                     .bias = w->proj_out.b,
                                     .y = v,
-                                    .type = o->type,
+                                    .type = o->precision.operands,
                                     .y_f32 = true});
 }
+
+/* ---- the backbone --------------------------------------------------------------------------------------------------
+ */
+
+static void widths(const model_config *config, int64_t *activation, int64_t *product) {
+    const dit_config *d = settings_of(config);
+    int64_t inner = (int64_t)d->heads * ATTENTION_HEAD;
+    *activation = d->dim > inner ? d->dim : inner;
+    *product = 3 * inner > d->ff_dim ? 3 * inner : d->ff_dim;
+}
+
+static const stage_table rope_table = {rope_elements, rope_fill};
+static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = &text_positions_table};
+
+const backbone backbone_dit = {
+    .part = {.kind = "DiT",
+             .prefix = "dit.",
+             .title = "transformer",
+             PART_FIELDS(fields),
+             PART_LINES(lines),
+             .ignored = ignored,
+             .config_bytes = sizeof(dit_config),
+             .weights_bytes = sizeof(dit_weights),
+             .text = &text_encoder_part,
+             .dimension = dimension,
+             .count = count,
+             .check = check,
+             .read_upstream = read_upstream},
+    STAGE_TABLES(tables),
+    .max_frames = text_max_frames,
+    .widths = widths,
+    .row_width = row_width,
+    .fill_rows = fill_rows,
+    .state_bytes = sizeof(dit_state),
+    .begin = begin,
+    .velocity = velocity,
+};

@@ -34,7 +34,7 @@ struct ops {
     f5_status (*graph)(ops *o, const uint8_t key[OPS_GRAPH_KEY_BYTES], ops_body body, void *user);
     f5_status (*finish)(ops *o); /* waits until all results are there */
 
-    f5_dtype type;     /* operands of the matrix products */
+    f5_precision precision;
     bool deferred;     /* ops run later than they are called; finish waits for them */
     const char *stage; /* set by the model as it goes */
     int32_t index;     /* block within the stage, or -1 */
@@ -59,7 +59,7 @@ typedef struct {
     double flop; /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
 } ops_plan;
 
-void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences);
+void ops_plan_init(ops_plan *p, f5_precision precision, int32_t sequences);
 
 typedef struct {
     ops ops; /* first */

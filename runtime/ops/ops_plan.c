@@ -26,7 +26,7 @@ static f5_status finish_in_plan(ops *o) {
     return F5_OK;
 }
 
-void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences) {
+void ops_plan_init(ops_plan *p, f5_precision precision, int32_t sequences) {
     *p = (ops_plan){.sequences = sequences,
                     .ops = {
 #define ENTRY(name) .name = name##_in_plan,
@@ -37,7 +37,7 @@ void ops_plan_init(ops_plan *p, f5_dtype type, int32_t sequences) {
                         .copy_within = copy_in_plan,
                         .graph = graph_in_plan,
                         .finish = finish_in_plan,
-                        .type = type,
+                        .precision = precision,
                         .index = -1,
                     }};
 }

@@ -46,7 +46,6 @@ void ops_ref_init(ops *o) {
         .copy_within = copy_on_cpu,
         .graph = graph_on_cpu,
         .finish = finish_on_cpu,
-        .type = F5_F32,
         .index = -1,
     };
 }

@@ -60,7 +60,7 @@ void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user) {
                              .copy_within = copy_within_traced,
                              .graph = graph_traced,
                              .finish = finish_traced,
-                             .type = inner->type,
+                             .precision = inner->precision,
                              .index = -1,
                          },
                      .inner = inner,

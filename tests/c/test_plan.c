@@ -21,7 +21,7 @@ static void attention_counts_live_sequences(void **state) {
             const f5_pack pack = {.rows = sequences * length, .n_seq = sequences + 24 * slack};
             const attention_args args = {.pack = &pack, .heads = heads};
             ops_plan plan;
-            ops_plan_init(&plan, F5_F16, sequences);
+            ops_plan_init(&plan, (f5_precision){.operands = F5_F16}, sequences);
             assert_int_equal(plan.ops.attention(&plan.ops, "attention", &args), F5_OK);
             assert_int_equal(plan.calls, 1);
             flops[slack] = plan.flop;

@@ -235,12 +235,31 @@ def model_shapes(c):
     return shapes
 
 
-def model_file(config=None, vocab=VOCAB, metadata=None, tensors=None, dtype="F32", **fields):
+# where version 2 keeps the fields of version 1; the rest stands at the top in both
+NESTED = {field: (part, name) for part, fields in {
+    "backbone": {f: f for f in ("dim", "depth", "heads", "ff_dim", "pe_attn_head", "qk_norm", "long_skip")},
+    "text": dict(text_dim="dim", text_blocks="blocks", text_mask_padding="mask_padding",
+                 text_average_upsampling="average_upsampling"),
+    "vocoder": dict(vocos_dim="dim", vocos_ff_dim="ff_dim", vocos_layers="layers",
+                    vocos_same_padding="same_padding")}.items() for field, name in fields.items()}
+
+
+def nested(flat):
+    """A version 1 configuration as version 2 has it."""
+    made = {"backbone": {"kind": "DiT"}, "text": {}, "vocoder": {"kind": "Vocos"}}
+    for field, value in flat.items():
+        part, name = NESTED.get(field, (None, field))
+        (made[part] if part else made)[name] = value
+    return made
+
+
+def model_file(config=None, vocab=VOCAB, metadata=None, tensors=None, dtype="F32", version=1, **fields):
     """A .f5 of zeros. config: text in place of the configuration's; fields: changes to it (None removes);
     metadata: changes to the metadata; tensors: changes to {name: (dtype, shape, bytes)}, a function of the dict."""
     values = {**CONFIG, **fields}
     values = {k: v for k, v in values.items() if v is not None}
-    texts = {"format": "f5tts", "format_version": "1", "config": json.dumps(values) if config is None else config,
+    stated = json.dumps(values if version == 1 else nested(values))
+    texts = {"format": "f5tts", "format_version": str(version), "config": stated if config is None else config,
              "vocab": vocab}
     texts.update(metadata or {})
     # the tensors follow the two flags that add some; other fields only change what the configuration says
@@ -256,6 +275,8 @@ def good_models():
     """Files that must be taken, so that the refusals mean something."""
     return {
         "fp32": model_file(),
+        "version_2": model_file(version=2),
+        "version_2_qk_norm": model_file(version=2, qk_norm=True),
         "fp16": model_file(dtype="F16"),
         "bf16": model_file(dtype="BF16"),
         "crlf_vocab": model_file(vocab=" \r\na\r\nb"),
@@ -306,9 +327,27 @@ def _config_cases():
     }
     for field, values in bad_values.items():
         for value in values:
-            yield f"{field}_{value}", model_file(**{field: value}), f"{field} is"
+            part, name = NESTED.get(field, (None, field))
+            says = rf"{part}\.{name} is" if part else f"{name} is"
+            yield f"{field}_{value}", model_file(**{field: value}), says if abs(value) < 2**31 else "out of range"
+            yield f"{field}_{value}_v2", model_file(**{field: value}, version=2), \
+                says if abs(value) < 2**31 else "out of range"
     for field in CONFIG:
         yield f"no_{field}", model_file(**{field: None}), "is missing"
+    for field in ("name", "tokenizer", "vocab_size"):
+        yield f"no_{field}_v2", model_file(**{field: None}, version=2), "is missing"
+    for part in ("backbone", "vocoder"):
+        without = {k: v for k, v in nested(CONFIG).items() if k != part}
+        for change, says in ((None, "is missing"), ({}, "has no kind"), ({"kind": 7}, "has no kind"),
+                             ({"kind": "Mamba"}, "not one that this build has"), ([], "is missing")):
+            config = without if change is None else {**without, part: change}
+            yield f"{part}_{json.dumps(change)}_v2", model_file(config=json.dumps(config), version=2), says
+    for part in ("backbone", "text", "vocoder"):
+        config = nested(CONFIG)
+        config[part] = {**config[part], "dropout": 0}
+        yield f"unknown_field_of_{part}", model_file(config=json.dumps(config), version=2), rf'unknown field .{part}\.dropout'
+    yield "flat_v2", model_file(config=json.dumps(CONFIG), version=2), "backbone is missing"
+    yield "nested_v1", model_file(config=json.dumps(nested(CONFIG)), version=1), "unknown field"
     for field, value in {"dim": "16", "depth": 2.0, "heads": True, "vocab_size": [3], "qk_norm": 1, "long_skip": "true",
                          "name": 5, "tokenizer": False}.items():
         yield f"{field}_of_another_type", model_file(**{field: value}), f"{field} is not"
@@ -324,7 +363,7 @@ def _config_cases():
     yield "tokenizer_unknown", model_file(tokenizer="bpe"), "tokenizer is none of"
     yield "name_too_long", model_file(name="x" * 64), "name is over"
     yield "name_escape_sequence", model_file(name="\x1b[2J"), "name is not plain"
-    yield "upsampling_unmasked", model_file(text_average_upsampling=True, text_mask_padding=False), "needs text_mask"
+    yield "upsampling_unmasked", model_file(text_average_upsampling=True, text_mask_padding=False), r"needs text\.mask"
     yield "byte_tokenizer_with_vocab", model_file(tokenizer="byte", vocab_size=256), "byte tokenizer"
     yield "byte_tokenizer_size", model_file(tokenizer="byte", vocab=None), "byte tokenizer has 256"
 
@@ -335,7 +374,7 @@ def _metadata_cases():
     yield "another_format", model_file(metadata={"format": "pt"}), "not a .f5 model"
     yield "format_missing", model_file(metadata={"format": None}), "not a .f5 model"
     yield "version_missing", model_file(metadata={"format_version": None}), "format_version"
-    yield "version_two", model_file(metadata={"format_version": "2"}), "format_version"
+    yield "version_three", model_file(metadata={"format_version": "3"}), "format_version"
     yield "version_with_zero", model_file(metadata={"format_version": "01"}), "format_version"
     yield "config_missing", model_file(metadata={"config": None}), "no config"
     yield "vocab_missing", model_file(vocab=None), "no vocab"

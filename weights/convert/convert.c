@@ -1,3 +1,4 @@
+/* convert.c — streams a checkpoint through, one source tensor in memory at a time. */
 #include "weights/convert/convert.h"
 
 #include <math.h>
@@ -6,12 +7,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "kernels/half.h"
 #include "weights/config.h"
 #include "weights/convert/quote.h"
 #include "weights/convert/read_file.h"
 #include "weights/convert/source.h"
-#include "weights/convert/upstream_config.h"
+#include "weights/convert/upstream.h"
 #include "weights/manifest.h"
 
 #define VOCAB_FILE_MAX_BYTES (16 << 20)
@@ -23,8 +23,8 @@ typedef struct {
     f5_error *error;
     model_config config;
     vocab vocab;
-    source origin[2];      /* by manifest_origin */
-    manifest_tensor *list; /* [count] */
+    source origin[ORIGINS]; /* by manifest_origin */
+    manifest_tensor *list;  /* [count] */
     int32_t count;
     float *values, *packed; /* [largest source tensor] */
     safetensors_writer *writer;
@@ -57,8 +57,7 @@ static f5_status read_vocab(conversion *c) {
 
 static f5_status read_config(conversion *c) {
     const convert_options *o = c->options;
-    F5_TRY(upstream_read_model(&c->config, &o->config, c->error));
-    F5_TRY(upstream_read_vocos(&c->config, &o->vocos_config, c->error));
+    F5_TRY(upstream_read_config(&c->config, o->parts, &o->config, &o->vocos_config, c->error));
     F5_TRY(read_vocab(c));
     F5_TRY(model_config_check(&c->config, o->config.file, c->error));
     if (!o->name) return F5_OK;
@@ -126,7 +125,7 @@ static f5_status wanted_keys(const conversion *c, manifest_origin origin, manife
     *keys = calloc(capacity + 1, sizeof **keys);
     if (!*keys) return out_of_memory(c);
     for (int32_t i = 0; i < c->count; i++)
-        for (int32_t s = 0; s < c->list[i].sources && c->list[i].origin == origin; s++)
+        for (int32_t s = 0; s < c->list[i].sources && manifest_origin_of(c->list[i].part) == origin; s++)
             manifest_source_at(&c->config, &c->list[i], s, &(*keys)[(*count)++]);
     qsort(*keys, *count, sizeof **keys, by_text);
     return F5_OK;
@@ -140,7 +139,7 @@ static f5_status check_keys(const conversion *c, manifest_origin origin, const m
             list_add(&missing, keys[i].key);
     for (int32_t i = 0; i < from->count; i++)
         if (!bsearch(from->tensor[i].key, keys, count, sizeof *keys, by_text) &&
-            !manifest_ignores(origin, from->tensor[i].key))
+            !manifest_ignores(&c->config, origin, from->tensor[i].key))
             list_add(&unknown, from->tensor[i].key);
     if (missing.count || unknown.count)
         return f5_fail(c->error, F5_E_FORMAT,
@@ -241,35 +240,26 @@ static f5_status check_finite(const conversion *c, const source *from, const man
     return F5_OK;
 }
 
-/* c->packed [n] to 16 bits, in the memory of c->values. */
+/* c->packed [n] to the tensor's type, in the memory of c->values. */
 static f5_status narrow(const conversion *c, const manifest_tensor *to, const manifest_source *key, int64_t n) {
-    uint16_t *out = (uint16_t *)(void *)c->values;
-    for (int64_t i = 0; i < n; i++) {
-        out[i] = to->type == F5_F16 ? half_from_float(c->packed[i]) : bfloat_from_float(c->packed[i]);
-        uint16_t exponent = to->type == F5_F16 ? 0x7c00 : 0x7f80;
-        if ((out[i] & exponent) == exponent)
-            return f5_fail(c->error, F5_E_FORMAT, "%s: '%s' holds %g, too large for %s; convert with --dtype %s",
-                           c->origin[to->origin].path, key->key, (double)c->packed[i],
-                           to->type == F5_F16 ? "fp16" : "bf16", to->type == F5_F16 ? "bf16" : "fp32");
-    }
-    return F5_OK;
+    const dtype_info *type = dtype(to->type);
+    int64_t bad = type->narrow(c->values, c->packed, n);
+    if (bad < 0) return F5_OK;
+    return f5_fail(c->error, F5_E_FORMAT, "%s: '%s' holds %g, too large for %s; convert with --dtype %s",
+                   c->origin[manifest_origin_of(to->part)].path, key->key, (double)c->packed[bad], type->name,
+                   dtype(to->type == F5_F16 ? F5_BF16 : F5_F32)->name);
 }
 
 static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
-    const source *from = &c->origin[to->origin];
+    const source *from = &c->origin[manifest_origin_of(to->part)];
     for (int32_t s = 0; s < to->sources; s++) {
         manifest_source key;
         manifest_source_at(&c->config, to, s, &key);
         source_read(source_find(from, key.key), c->values);
         F5_TRY(check_finite(c, from, &key));
         int64_t n = pack(c, to, &key);
-        const void *data = c->packed;
-        if (to->type != F5_F32) {
-            F5_TRY(narrow(c, to, &key, n));
-            data = c->values;
-        }
-        size_t size = to->type == F5_F32 ? sizeof(float) : sizeof(uint16_t);
-        F5_TRY(safetensors_writer_data(c->writer, data, (size_t)n * size, c->error));
+        F5_TRY(narrow(c, to, &key, n));
+        F5_TRY(safetensors_writer_data(c->writer, c->values, (size_t)n * f5_dtype_bytes(to->type), c->error));
     }
     return F5_OK;
 }
@@ -277,12 +267,12 @@ static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
 /* ---- the file */
 
 static f5_status begin_file(conversion *c) {
-    static const safetensors_dtype stored[] = {[F5_F32] = ST_F32, [F5_F16] = ST_F16, [F5_BF16] = ST_BF16};
     F5_TRY(safetensors_writer_open(&c->writer, c->options->output_path, c->error));
     F5_TRY(model_metadata_write(c->writer, &c->config, &c->vocab, c->error));
     for (int32_t i = 0; i < c->count; i++) {
         const manifest_tensor *t = &c->list[i];
-        F5_TRY(safetensors_writer_declare(c->writer, t->name, stored[t->type], t->rank, t->dims, c->error));
+        F5_TRY(
+            safetensors_writer_declare(c->writer, t->name, safetensors_dtype_of(t->type), t->rank, t->dims, c->error));
     }
     return safetensors_writer_begin(c->writer, c->error);
 }

@@ -10,6 +10,7 @@
 #include "weights/manifest.h"
 
 typedef struct {
+    const part_catalogue *parts; /* what this build has */
     settings config;             /* upstream's YAML, parsed by the caller; `file` is its name */
     const char *checkpoint_path; /* .safetensors or .pt */
     const char *vocab_path;      /* vocab.txt; NULL with the byte tokenizer only */

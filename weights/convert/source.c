@@ -1,3 +1,4 @@
+/* source.c — collects the tensors of a checkpoint, whatever its container, sorted by key. */
 #include "weights/convert/source.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "kernels/half.h"
 #include "weights/convert/quote.h"
 
 _Static_assert(TORCH_MAX_DIMS <= SAFETENSORS_MAX_RANK, "a torch tensor's shape fits in a source_tensor");
@@ -75,11 +75,8 @@ static f5_status collect_safetensors(source *s, f5_error *error) {
                               .rank = from->rank,
                               .elements = from->elements,
                               .type_name = type_name(from->dtype),
-                              .readable = from->dtype == ST_F32 || from->dtype == ST_F16 || from->dtype == ST_BF16,
-                              .type = from->dtype == ST_F16    ? F5_F16
-                                      : from->dtype == ST_BF16 ? F5_BF16
-                                                               : F5_F32,
                               .data = from->data};
+        to->readable = safetensors_number_type(from->dtype, &to->type);
         int64_t stride = 1;
         for (int32_t d = from->rank - 1; d >= 0; d--) {
             to->dims[d] = from->dims[d];
@@ -218,17 +215,6 @@ const source_tensor *source_find(const source *s, const char *key) {
 
 /* ---- reading */
 
-static float element(const source_tensor *t, int64_t at) {
-    uint16_t half;
-    float value;
-    if (t->type == F5_F32) {
-        memcpy(&value, t->data + 4 * at, sizeof value);
-        return value;
-    }
-    memcpy(&half, t->data + 2 * at, sizeof half);
-    return t->type == F5_F16 ? half_to_float(half) : bfloat_to_float(half);
-}
-
 static bool contiguous(const source_tensor *t) {
     int64_t stride = 1;
     for (int32_t d = t->rank - 1; d >= 0; d--) {
@@ -239,18 +225,15 @@ static bool contiguous(const source_tensor *t) {
 }
 
 void source_read(const source_tensor *t, float *out) {
-    if (contiguous(t) && t->type == F5_F32) {
-        memcpy(out, t->data, (size_t)t->elements * sizeof *out);
-        return;
-    }
+    const dtype_info *type = dtype(t->type);
     if (contiguous(t)) {
-        for (int64_t i = 0; i < t->elements; i++) out[i] = element(t, i);
+        type->widen(out, t->data, t->elements);
         return;
     }
     /* an odometer over the dimensions, the last one fastest */
     int64_t index[SAFETENSORS_MAX_RANK] = {0}, at = 0;
     for (int64_t i = 0; i < t->elements; i++) {
-        out[i] = element(t, at);
+        type->widen(&out[i], t->data + at * (int64_t)type->bytes, 1);
         for (int32_t d = t->rank - 1; d >= 0; d--) {
             at += t->stride[d];
             if (++index[d] < t->dims[d]) break;

@@ -1,0 +1,55 @@
+/* backbone.h — a backbone turns state, time, text and reference into a velocity. One file a backbone, and one line in
+ * models.c. */
+#ifndef F5_BACKBONE_H
+#define F5_BACKBONE_H
+
+#include "runtime/models/stage.h"
+
+#define BACKBONE_MAX_PACKS 2
+#define BACKBONE_STATE_BYTES 256
+
+/* What stays the same over the ODE. Rows are those of `pack`: all branches of all sequences, the conditional branch
+ * first. */
+typedef struct {
+    const f5_pack *pack;      /* a row a frame */
+    const f5_pack *own_packs; /* [n_packs] the backbone's own, see below */
+    const int32_t *ids;       /* [R] token ids shifted by one; 0 = filler, and the whole null branch */
+    const uint8_t *text_keep; /* [R] 1 = text, 0 = filler; the null branch keeps the mask of the text it does not see */
+    const float *cond;        /* [R,100] mel of the reference; 0 elsewhere, and in the null branch */
+} backbone_input;
+
+typedef struct {
+    model_part part;                  /* first */
+    const stage_table *const *tables; /* [n_tables] */
+    int32_t n_tables;
+
+    /* Packs with other lengths than the frames': rows for time or text beside them. The length of a sequence in pack k,
+     * and the rows that hold `slots` sequences of `rows` frames in all, whatever their tokens (at most one a frame). */
+    int32_t n_packs;
+    int32_t (*pack_length)(int k, int32_t frames, int32_t n_tokens);
+    int64_t (*pack_rows)(int k, int64_t rows, int32_t slots);
+
+    int32_t (*max_frames)(const model_config *config); /* of one sequence */
+
+    /* Widest activation and widest product, from which devices size their scratch. */
+    void (*widths)(const model_config *config, int64_t *activation, int64_t *product);
+
+    /* What depends on time alone is computed once for all evaluations of a time grid: a row of floats each. times [n]
+     * -> rows [n,row_width]. */
+    int64_t (*row_width)(const model_config *config);
+    f5_status (*fill_rows)(const stage_context *c, const float *times, int32_t n, float *rows);
+
+    /* Computes what stays the same over the ODE and takes the working memory of an evaluation from the arena: state, of
+     * state_bytes, is the backbone's own struct of pointers. The arena is released by the caller. */
+    size_t state_bytes;
+    f5_status (*begin)(const stage_context *c, const backbone_input *in, void *state);
+
+    /* Velocity v [R,100] at state x [R,100]; row is one of fill_rows. */
+    f5_status (*velocity)(const stage_context *c, const void *state, const float *x, const float *row, float *v);
+} backbone;
+
+static inline const backbone *backbone_of(const model_config *config) {
+    return (const backbone *)config->part[PART_BACKBONE];
+}
+
+#endif

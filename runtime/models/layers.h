@@ -1,0 +1,55 @@
+/* layers.h — the layers that models share: their weights, and the ConvNeXt block. */
+#ifndef F5_LAYERS_H
+#define F5_LAYERS_H
+
+#include "runtime/models/stage.h"
+
+typedef struct {
+    f5_matrix w;           /* [out,in] */
+    const float *b;        /* [out], NULL where there is none */
+    const void *b_rounded; /* [out] b in the operand type, for products whose output has that type; NULL: not made */
+} linear_weights;
+
+typedef struct {
+    const float *scale, *shift; /* [dim] weight and bias */
+} norm_weights;
+
+typedef struct {              /* C channels, F hidden */
+    const float *dwconv_w;    /* [7,C] tap first */
+    const float *dwconv_b;    /* [C] */
+    norm_weights norm;        /* [C] */
+    linear_weights pw1;       /* [F,C] */
+    const float *grn_gamma;   /* [F], NULL without GRN */
+    const float *grn_beta;    /* [F] */
+    linear_weights pw2;       /* [C,F] */
+    const float *layer_scale; /* [C], NULL without */
+} convnext_weights;
+
+/* Working memory of a ConvNeXt block, and its sizes. */
+typedef struct {
+    int32_t dim, hidden_dim;
+    f5_dtype type;      /* of its matrix operands */
+    void *normed;       /* [R,dim] type */
+    void *hidden;       /* [R,hidden_dim] type */
+    float *grn_scratch; /* [n_seq,hidden_dim], read with GRN only */
+} convnext_buffers;
+
+/* One block in place, x [R,dim] F32. With GRN where the weights have it, with a layer scale where they have one. */
+f5_status convnext_block(const stage_context *c, const f5_pack *pack, const convnext_weights *w,
+                         const convnext_buffers *b, float *x);
+
+/* Upstream's projection of [x | cond | text] as three: cond and text do not change over the ODE. The three are small,
+ * and F32 everywhere: the first reads the ODE state as it is. */
+typedef struct {
+    const float *x;    /* [D,100]; has no bias of its own */
+    const float *cond; /* [D,100] */
+    const float *text; /* [D,T] */
+    const float *bias; /* [D] */
+} input_weights;
+
+/* The part of the input projection that stays the same over the ODE: y [R,dim] = cond W_c + text W_t + bias. cond
+ * [R,100], text [R,text_dim]. */
+f5_status condition_project(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
+                            int32_t text_dim, const float *cond, const float *text, float *y);
+
+#endif

@@ -1,0 +1,30 @@
+/* vocoder.h — a vocoder turns a mel spectrogram into samples, and owns the mel that it was trained on. One file a
+ * vocoder, and one line in models.c. */
+#ifndef F5_VOCODER_H
+#define F5_VOCODER_H
+
+#include "runtime/models/stage.h"
+
+typedef struct {
+    model_part part;                  /* first */
+    const stage_table *const *tables; /* [n_tables] */
+    int32_t n_tables;
+
+    /* The mel of a recording: samples [n] -> mel [mel_frames(n),100]. */
+    int64_t (*mel_frames)(int64_t n_samples);
+    int64_t min_samples; /* that a mel can be made of */
+    f5_status (*mel)(const stage_context *c, const float *samples, int64_t n, float *mel);
+
+    /* Samples made of so many frames; 0 of 0. */
+    int64_t (*samples)(const model_config *config, int32_t frames);
+
+    /* mel [R,100] -> samples, sequence by sequence at sample_offsets [n_seq+1]. */
+    f5_status (*decode)(const stage_context *c, const f5_pack *pack, const float *mel, const int64_t *sample_offsets,
+                        float *samples);
+} vocoder;
+
+static inline const vocoder *vocoder_of(const model_config *config) {
+    return (const vocoder *)config->part[PART_VOCODER];
+}
+
+#endif

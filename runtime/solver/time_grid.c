@@ -1,0 +1,67 @@
+/* time_grid.c — the steps in time, and one pass of the backbone over all of them. */
+#include "runtime/solver/time_grid.h"
+
+#include <math.h>
+
+/* Empirically pruned step sampling (F5-TTS model/utils.py get_epss_timesteps): steps in units of 1/32, dense where the
+ * flow bends. */
+static const int8_t *epss_steps(int32_t nfe) {
+    static const int8_t n5[] = {0, 2, 4, 8, 16, 32};
+    static const int8_t n6[] = {0, 2, 4, 6, 8, 16, 32};
+    static const int8_t n7[] = {0, 2, 4, 6, 8, 16, 24, 32};
+    static const int8_t n10[] = {0, 2, 4, 6, 8, 12, 16, 20, 24, 28, 32};
+    static const int8_t n12[] = {0, 2, 4, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32};
+    static const int8_t n16[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32};
+    switch (nfe) {
+    case 5:
+        return n5;
+    case 6:
+        return n6;
+    case 7:
+        return n7;
+    case 10:
+        return n10;
+    case 12:
+        return n12;
+    case 16:
+        return n16;
+    default:
+        return NULL;
+    }
+}
+
+void time_grid_fill(float *t, int32_t nfe, bool use_epss, bool use_sway, float sway) {
+    const double half_pi = 1.57079632679489661923;
+    const int8_t *pruned = use_epss ? epss_steps(nfe) : NULL;
+    for (int32_t i = 0; i <= nfe; i++) {
+        double at = pruned ? pruned[i] / 32.0 : (double)i / nfe;
+        if (use_sway) at += (double)sway * (cos(half_pi * at) - 1 + at);
+        t[i] = (float)at;
+    }
+}
+
+f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver) {
+    if (g->ready && solver_same_times(&g->solver, solver)) return F5_OK;
+    g->ready = false;
+    if (solver_evaluations(solver) > g->max_evaluations) return F5_E_MEMORY;
+    int32_t n = (int32_t)solver_evaluations(solver);
+    time_grid_fill(g->t, solver->nfe, solver->use_epss, solver->use_sway, solver->sway);
+    for (int32_t i = 0; i < solver->nfe; i++) {
+        float t = g->t[i], dt = g->t[i + 1] - t;
+        if (solver->midpoint) {
+            g->times[2 * i] = t;
+            g->times[2 * i + 1] = t + 0.5f * dt;
+        } else {
+            g->times[i] = t;
+        }
+    }
+    size_t mark = arena_mark(c->arena);
+    float *times = arena_take(c->arena, (size_t)n, sizeof(float));
+    if (c->arena->overflow) return F5_E_MEMORY;
+    F5_TRY(c->ops->copy_in(c->ops, times, g->times, (size_t)n * sizeof(float)));
+    F5_TRY(backbone_of(&c->model->config)->fill_rows(c, times, n, g->rows));
+    arena_release(c->arena, mark);
+    g->solver = *solver;
+    g->ready = true;
+    return F5_OK;
+}

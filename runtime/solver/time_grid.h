@@ -1,0 +1,27 @@
+/* time_grid.h — everything that depends on time alone, computed once per time grid: its steps, and what the backbone
+ * makes of the time of every evaluation (its rows). Requests with the same solver settings share it. */
+#ifndef F5_TIME_GRID_H
+#define F5_TIME_GRID_H
+
+#include "runtime/models/backbone.h"
+#include "runtime/solver/solver.h"
+
+#define TIME_GRID_MAX_EVALUATIONS 1024
+
+typedef struct {
+    bool ready;
+    synth_solver solver;     /* that it was made for */
+    int32_t max_evaluations; /* capacity */
+    int64_t width;           /* the backbone's row_width */
+    float *t;                /* [nfe+1] t_0 .. t_nfe, host */
+    float *times;            /* [evaluations] t of each evaluation, host */
+    float *rows;             /* [evaluations,width] device */
+} time_grid;
+
+/* Fills t [nfe+1]: uniform or EPSS steps on [0,1], then sway  t + s (cos(pi t / 2) - 1 + t).  nfe >= 1. */
+void time_grid_fill(float *t, int32_t nfe, bool use_epss, bool use_sway, float sway);
+
+/* Makes g hold the solver's grid and rows; does nothing if it already does. Temporaries from the arena. */
+f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver);
+
+#endif

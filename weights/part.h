@@ -1,0 +1,102 @@
+/* part.h — a part of a model as files see it: its settings and its tensors.
+ *
+ * A model has three parts: a backbone, the text encoder that the backbone asks for, and a vocoder. Each is described by
+ * one constant table, which the code that runs the part hands down (runtime/models/models.c lists them): weights/ reads
+ * and writes files by these tables and knows no architecture. */
+#ifndef F5_PART_H
+#define F5_PART_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "kernels/dtype.h"
+#include "kernels/error.h"
+
+enum { PART_BACKBONE, PART_TEXT, PART_VOCODER, PARTS };
+
+#define PART_MAX_RANK 3
+#define PART_CONFIG_BYTES 256 /* of the settings of any part */
+
+typedef struct model_config model_config;
+typedef struct upstream upstream; /* upstream's configuration file: weights/convert/upstream.h */
+
+/* ---- settings ---------------------------------------------------------------------------------------------------- */
+
+typedef enum { FIELD_INTEGER, FIELD_FLAG } field_kind;
+
+/* One number or flag of a part. */
+typedef struct {
+    const char *name; /* in the part's object of the configuration */
+    const char *flat; /* in a configuration of format version 1; NULL: the field came later */
+    size_t offset;    /* in the part's settings: of an int32_t, or of a bool for a flag */
+    field_kind kind;
+    int32_t min, max;
+    int32_t missing; /* the value where a file lacks the field */
+} part_field;
+
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
+
+/* How the .f5 tensor [dims] is made from its sources. */
+typedef enum {
+    PACK_COPY,      /* one source of the same shape */
+    PACK_SQUEEZE,   /* source [1,1,C] -> [C] */
+    PACK_DEPTHWISE, /* source [C,1,k] -> [k,C], tap first */
+    PACK_TAP_FIRST, /* source [o,i,k] -> [k,o,i] */
+    PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
+    PACK_COLUMNS    /* source [rows,columns]: columns first .. first + dims[1] - 1 */
+} part_packing;
+
+/* PLAIN tensors are F32 wherever they lie, in a file and in memory, behind a `const float *`. MATRIX tensors have the
+ * type that conversion and device choose, behind an f5_matrix. */
+typedef enum { PLAIN, MATRIX } tensor_class;
+
+/* One line a tensor, or a tensor of every block. A dimension is a number, or a symbol below zero that the part's
+ * `dimension` knows; `repeat` and `star` are numbers that its `count` knows. */
+typedef struct {
+    const char *name; /* in the .f5 file; %d: the block */
+    int16_t dims[PART_MAX_RANK];
+    tensor_class class;
+    part_packing packing;
+    const char *keys; /* upstream's; %d: the block; '|' separates stacked sources; one '*' stands for `star` numbers */
+    size_t address;   /* offset in the part's weights of the pointer to this tensor, of block 0 */
+    size_t stride;    /* from block to block */
+    size_t rounded; /* PLAIN: offset of a `const void *` to the same values in the operand type of a device with 16-bit
+                       operands, of block 0; 0: none is made */
+    int16_t repeat; /* how many tensors: 0 stands for one */
+    int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source */
+    int16_t star;           /* PACK_STACK: how many sources the '*' stands for */
+    int16_t star_rows;      /* rows of each of them; the other sources share the rest */
+} part_line;
+
+/* ---- a part ------------------------------------------------------------------------------------------------------ */
+
+typedef struct model_part model_part;
+struct model_part {
+    const char *kind;         /* "DiT": in the configuration, and in upstream's (model.backbone, mel_spec_type) */
+    const char *prefix;       /* what the names of its tensors begin with: "dit." */
+    const char *title;        /* for people: "transformer" */
+    const part_field *fields; /* [n_fields] */
+    const part_line *lines;   /* [n_lines]; the first MATRIX line is of a tensor that every such part has: its type in a
+                                 file is the type of all */
+    const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below */
+    int32_t n_fields, n_lines;
+    size_t config_bytes, weights_bytes;
+    const model_part *text; /* of a backbone: the text encoder that it asks for */
+    int64_t (*dimension)(const model_config *config, int16_t symbol);
+    int32_t (*count)(const model_config *config, int16_t repeat);
+    /* What limits of single fields cannot say; NULL: nothing. F5_E_UNSUPPORTED. */
+    f5_status (*check)(const model_config *config, const char *where, f5_error *error);
+    /* Fills the part's settings from upstream's configuration; failures stick to the reader. */
+    void (*read_upstream)(upstream *from, model_config *config);
+};
+
+#define PART_FIELDS(table) .fields = (table), .n_fields = (int32_t)(sizeof(table) / sizeof *(table))
+#define PART_LINES(table) .lines = (table), .n_lines = (int32_t)(sizeof(table) / sizeof *(table))
+
+/* The parts that this build has. */
+typedef struct {
+    const model_part *const *backbones, *const *vocoders; /* each ends with NULL */
+} part_catalogue;
+
+#endif
