@@ -3,7 +3,8 @@
     made = write_model("model.f5", "F5TTS_v1_Base", seed=1)     # random weights of trained size
     made["model"], made["vocos"]                                  # upstream-named tensors, for the PyTorch reference
 
-Written from weights/model.h (names, shapes, packings) and spec.md §1.1; test_f5file.py holds it against the converter.
+Written from weights/model.h (names, shapes, packings) and runtime/MODEL.md §1.1; test_f5file.py holds it against the
+converter.
 """
 import json
 import struct

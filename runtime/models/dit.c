@@ -1,4 +1,5 @@
-/* dit.c — one evaluation of the DiT: state and time to velocity (spec.md §2.3–2.5), all branches and sequences packed.
+/* dit.c — one evaluation of the DiT: state and time to velocity (runtime/MODEL.md §2.3 to 2.5), all branches and
+ * sequences packed.
  *
  *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity
  *   block: AdaLN, QKV with RoPE, attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */

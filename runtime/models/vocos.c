@@ -1,4 +1,4 @@
-/* vocos.c — mel to samples: Vocos (spec.md §6), in F32 throughout.
+/* vocos.c — mel to samples: Vocos (runtime/MODEL.md §6.1), in F32 throughout.
  *   conv1d 7 -> norm -> layers x ConvNeXt block with layer scale -> norm -> head -> inverse STFT */
 #include "runtime/models/stages.h"
 

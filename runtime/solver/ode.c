@@ -1,4 +1,4 @@
-/* ode.c — from noise to mel: the ODE dx/dt = v(x,t) by Euler or midpoint steps, with guidance (spec.md §3). */
+/* ode.c — from noise to mel: the ODE dx/dt = v(x,t) by Euler or midpoint steps, with guidance (runtime/MODEL.md §3). */
 #include "runtime/models/stages.h"
 
 #include "kernels/guide.h"
