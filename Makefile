@@ -72,12 +72,12 @@ install: build
 gpu-test:
 	PYTHON="$(PYTHON)" bash tests/gpu/run.sh
 
-# The README's speed table, measured here: on the GPU, or one evaluation on the CPU where there is none.
+# Repeats the README's measurements here: on the GPU, or one evaluation on the CPU if there is none.
 # More of it: bench/f5bench.py --help
 bench: build
 	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/f5bench.py
 
-# Installs the packages that dpkg does not know; elsewhere says what is wanted and goes on.
+# Installs missing packages with apt; on other systems prints what is needed and continues.
 define install_packages
 	@if command -v dpkg-query > /dev/null; then \
 	    missing=""; \

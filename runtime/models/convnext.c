@@ -1,4 +1,4 @@
-/* convnext.c — the block that the text encoder and the vocoder are made of (runtime/MODEL.md):
+/* convnext.c — the block that the text encoder and the vocoder are made of (runtime/MODEL.md §2.2, §6.1):
  *   x += layer_scale * pw2(GRN(GELU(pw1(LN(dwconv x)))))
  * The text encoder's (ConvNeXt V2) has GRN and no layer scale, the vocoder's has a layer scale and no GRN. */
 #include "runtime/models/layers.h"

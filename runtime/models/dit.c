@@ -1,4 +1,4 @@
-/* dit.c — F5's backbone, the DiT (runtime/MODEL.md): its settings, its tensors, and one evaluation of the velocity, all
+/* dit.c — F5's backbone, the DiT (runtime/MODEL.md §2.3–2.5): its settings, its tensors, and one evaluation of the velocity, all
  * branches and sequences packed.
  *
  *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity

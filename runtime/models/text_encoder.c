@@ -1,4 +1,4 @@
-/* text_encoder.c — tokens to features [R,T]: embedding, positions, ConvNeXt V2 blocks (runtime/MODEL.md).
+/* text_encoder.c — tokens to features [R,T]: embedding, positions, ConvNeXt V2 blocks (runtime/MODEL.md §2.2).
  * Both branches go through it at once: the null branch has all-zero ids but the same mask. */
 #include "runtime/models/text_encoder.h"
 

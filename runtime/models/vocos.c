@@ -1,4 +1,4 @@
-/* vocos.c — Vocos, mel to samples (runtime/MODEL.md), in F32 throughout, with the mel that it was trained on.
+/* vocos.c — Vocos, mel to samples (runtime/MODEL.md §6.1), in F32 throughout, with the mel that it was trained on.
  *   conv1d 7 -> norm -> layers x ConvNeXt block with layer scale -> norm -> head -> inverse STFT */
 #include <string.h>
 

@@ -1,4 +1,4 @@
-/* ode.c — Euler and midpoint steps, with guidance (runtime/MODEL.md). */
+/* ode.c — Euler and midpoint steps, with guidance (runtime/MODEL.md §3.3). */
 #include "runtime/solver/ode.h"
 
 #include "kernels/guide.h"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares host/reference.c with upstream's preprocess_ref_audio_text (pydub), sample for sample.
+"""Compares host/audio/reference.c with upstream's preprocess_ref_audio_text (pydub), sample for sample.
 
 Run by hand; not part of `make test`. Needs pydub (importable, or under --site; 16-bit WAV needs no ffmpeg) and upstream:
     python3 tests/reference/compare_reference.py --upstream DIR_WITH_f5_tts --site DIR --lib build/lib/libf5tts_test.so

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares host/tokenizer.c and host/chunk.c with upstream's convert_char_to_pinyin and chunk_text, token for token.
+"""Compares host/text/tokenizer.c and chunk.c with upstream's convert_char_to_pinyin and chunk_text, token for token.
 
 Run by hand; not part of `make test`. Needs rjieba and pypinyin (importable, or under --site) and upstream's sources:
     python3 tests/reference/compare_tokenizer.py --upstream DIR_WITH_f5_tts --site DIR --lib build/lib/libf5tts_test.so
