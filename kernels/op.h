@@ -1,5 +1,5 @@
 /* op.h — what the runtime asks of every op beside running it: its output, for traces, and its arithmetic, for plans.
- * Each op's header answers by two inline functions beside its arguments, NAME_output and NAME_flop. */
+ * NAME.c answers by two functions, NAME_output and NAME_flop, which op_list.h declares. */
 #ifndef F5_OP_H
 #define F5_OP_H
 

@@ -1,3 +1,4 @@
+/* arena.c — one pointer that moves up by aligned steps and back to a mark. */
 #include "runtime/arena.h"
 
 void arena_init(arena *a, void *base, size_t capacity) {

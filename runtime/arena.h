@@ -1,6 +1,8 @@
 /* arena.h — bump allocation from one block: take in order, give back to a mark.
  * The block is sized beforehand by running the model with a planning arena, which hands out addresses and only counts.
- * A take that does not fit is remembered (overflow) and gets NULL: check once after a group of takes. */
+ * Planned and real takes are the same calls in the same order, so high_water <= capacity holds for every call within
+ * the limits given at open; test_stage_memory checks it. f5_get_info shows the capacity. A take that does not fit is
+ * remembered (overflow) and gets NULL: check once after a group of takes. */
 #ifndef F5_ARENA_H
 #define F5_ARENA_H
 

@@ -1,3 +1,4 @@
+/* scheduler.c — a queue under one lock; the oldest waiting call leads, and runs a batch on its own thread. */
 #include "runtime/scheduler.h"
 
 #include "runtime/clock.h"

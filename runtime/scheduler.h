@@ -64,7 +64,7 @@ typedef struct {
     pthread_mutex_t lock;
     pthread_cond_t store_freed;
     scheduler_call *oldest, *newest; /* that wait */
-    scheduler_call *active;          /* all that entered and were not released; newest first */
+    scheduler_call *active;          /* calls that have entered and not yet been released; newest first */
     scheduler_call *leader;          /* runs or is about to; NULL: nobody waits */
     scheduler_call **batch;          /* [max_sequences] what the leader took */
     int32_t n_batch;
@@ -86,7 +86,8 @@ void scheduler_release(scheduler *s, scheduler_call *call);
 /* For run to call after each step, on the thread it runs on; s is a scheduler. Every call of the batch hears of the
  * step through its progress callback, on its own thread: the leader's at once, the others' as soon as they wake, while
  * the batch goes on. A callback that returns non-zero cancels its own call alone; non-zero is returned when all calls
- * of the batch are cancelled. A run that reports its last step only says so by beginning there. */
+ * of the batch are cancelled. If a run reports only its final step, its
+ * first call here passes that step's number. */
 int scheduler_step(void *s, int32_t step, int32_t steps);
 
 scheduler_counts scheduler_count(scheduler *s);

@@ -1,3 +1,4 @@
+/* json.c — one pass over the text with a fixed stack of open containers. */
 #include "weights/json.h"
 
 #include <stdio.h>

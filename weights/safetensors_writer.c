@@ -1,3 +1,4 @@
+/* safetensors_writer.c — declares everything first, then streams the data to a temporary name. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>

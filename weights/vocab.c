@@ -1,3 +1,4 @@
+/* vocab.c — tokens in one block of text, found by open addressing. */
 #include "weights/vocab.h"
 
 #include <stdlib.h>

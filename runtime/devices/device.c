@@ -1,3 +1,4 @@
+/* device.c — reads the names of devices and precisions, and opens the one that was chosen. */
 #include "runtime/devices/device.h"
 
 #include <stdlib.h>
@@ -8,13 +9,7 @@ static f5_status choose_precision(const char *text, bool cuda, f5_dtype *precisi
         *precision = cuda ? F5_F16 : F5_F32;
         return F5_OK;
     }
-    if (strcmp(text, "fp32") == 0)
-        *precision = F5_F32;
-    else if (strcmp(text, "fp16") == 0)
-        *precision = F5_F16;
-    else if (strcmp(text, "bf16") == 0)
-        *precision = F5_BF16;
-    else
+    if (!dtype_from_name(precision, text))
         return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
     if (!cuda && *precision != F5_F32)
         return f5_fail(error, F5_E_UNSUPPORTED, "precision '%s' needs a GPU: the cpu computes in fp32", text);

@@ -17,7 +17,7 @@ struct device {
     f5_dtype precision;
     bool host_memory;     /* device pointers can be read by the host */
     int32_t bucket_rows;  /* rows of a branch are rounded up to a multiple of this; 1: not at all */
-    int32_t batch_frames; /* frames of a batch beyond which more company gains too little to be worth its wait */
+    int32_t batch_frames; /* batch size, in frames, beyond which more requests no longer repay the added latency */
     int64_t bytes;        /* held by alloc and by the device itself */
     bool fixed_slots;     /* a pack always has the engine's max_batch slots */
 

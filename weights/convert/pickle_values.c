@@ -1,3 +1,4 @@
+/* pickle_values.c — the values that a pickle builds, in one growing array. */
 #include "weights/convert/pickle_values.h"
 
 #include <stdlib.h>

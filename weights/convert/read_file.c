@@ -1,3 +1,4 @@
+/* read_file.c — a whole regular file of bounded size into memory. */
 #include "weights/convert/read_file.h"
 
 #include <errno.h>

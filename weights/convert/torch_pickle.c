@@ -1,3 +1,4 @@
+/* torch_pickle.c — runs the opcodes of a torch.save pickle on values; nothing of the file is executed. */
 #include "weights/convert/torch_pickle.h"
 
 #include <stdbool.h>

@@ -1,3 +1,4 @@
+/* torch_zip.c — finds the stored entries of a torch.save archive in its mapping. */
 #include "weights/convert/torch_zip.h"
 
 #include <stdlib.h>
