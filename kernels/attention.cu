@@ -4,7 +4,7 @@
  *                  queries, and would be rotated N/192 times otherwise. Memory bound: 4·rows·heads·64 bytes in 16 bits;
  *                  2812 x 16: 11.5 MB, most of it from L2, 3 µs. Queries are made ready where they are read. A model
  *                  without that norm has linear rotate q and k (LINEAR_ROPE), and nothing is left to prepare.
- *   attend         Hopper (cuda/attention_hopper.cuh), any sm_80 (cuda/attention_portable.cuh), F32 (attention_f32.cuh)
+ *   attention_wgmma         Hopper (cuda/attention_sm90.cuh), any sm_80 (cuda/attention_sm80.cuh), F32 (attention_f32.cuh)
  *
  * Each walks the keys of a sequence from its start in tiles of a fixed size, and treats each query on its own: a row's
  * result does not depend on the pack or the bucket, to the bit. The paths differ among each other by rounding. */
@@ -23,9 +23,9 @@ namespace {
 template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const __grid_constant__ attention_device d) {
     let_next_start();
     wait_for_previous();
-    const int64_t items = int64_t{d.rows} * d.prepared * 8, item = blockIdx.x * int64_t{256} + threadIdx.x;
+    const int64_t items = int64_t{d.rows} * d.prepared_heads * 8, item = blockIdx.x * int64_t{256} + threadIdx.x;
     const int64_t head_row = (item < items ? item : items - 1) / 8; // whole warps stay: rows are summed across lanes
-    const int part = threadIdx.x % 8, head = (int)(head_row % d.prepared), row = (int)(head_row / d.prepared);
+    const int part = threadIdx.x % 8, head = (int)(head_row % d.prepared_heads), row = (int)(head_row / d.prepared_heads);
     const int sequence = d.seq_of_row[row];
     float v[8] = {};
     int position = 0;
@@ -42,54 +42,54 @@ template <typename T> __global__ void __launch_bounds__(256) prepare_keys(const 
 /* A [rows,columns] tensor in boxes of 64 columns by 64 rows. */
 bool encode_map(cuda_context *c, CUtensorMap *map, f5_dtype type, const void *base, int32_t rows, int64_t columns) {
     const cuuint64_t size[2] = {(cuuint64_t)columns, (cuuint64_t)rows}, stride[1] = {(cuuint64_t)columns * 2};
-    const cuuint32_t box[2] = {64, attention_hopper::kBoxRows};
+    const cuuint32_t box[2] = {64, attention_sm90::kBoxRows};
     return tensor_map_encode(c, map, type, 2, base, size, stride, box);
 }
 
 template <typename T>
-f5_status attend_hopper(cuda_context *c, const attention_device &d, const attention_hopper::tensor_maps &maps) {
-    constexpr int shared = attention_hopper::kSharedBytes;
+f5_status attend_hopper(cuda_context *c, const attention_device &d, const attention_sm90::tensor_maps &maps) {
+    constexpr int shared = attention_sm90::kSharedBytes;
     const int64_t most = (int64_t{d.rows} / ATTENTION_TILE_ROWS + d.n_seq) * d.heads; // tiles
     const int blocks = (int)(most < c->sm_count ? most : c->sm_count);
-    // what blocks hand on lies where cuBLASLt's workspace is: 54 KB a block
-    if (size_t(blocks) * attention_hopper::kHandedBytes > c->blas_bytes)
+    // what blocks partial on lies where cuBLASLt's workspace is: 54 KB a block
+    if (size_t(blocks) * attention_sm90::kPartialBytes > c->blas_bytes)
         return f5_fail(&c->error, F5_E_MEMORY, "attention: %d blocks need more scratch than %zu bytes", blocks,
                        c->blas_bytes);
-    auto kernel = attention_hopper::attend<T>;
+    auto kernel = attention_sm90::attention_wgmma<T>;
     F5_TRY(cuda_allow_shared(c, "attention", kernel, shared));
-    attention_hopper::handover hand = {static_cast<float4 *>(c->workspace), c->flags};
-    return cuda_launch_early(c, "attention", kernel, dim3((unsigned int)blocks), attention_hopper::kThreads, shared, d,
-                             maps, hand);
+    attention_sm90::partial_tiles partial = {static_cast<float4 *>(c->workspace), c->flags};
+    return cuda_launch_early(c, "attention", kernel, dim3((unsigned int)blocks), attention_sm90::kThreads, shared, d,
+                             maps, partial);
 }
 
 /* ---- any sm_80 */
 
 template <typename T, int warps> f5_status attend_portable(cuda_context *c, const attention_device &d) {
-    const dim3 grid(d.rows / (warps * attention_portable::kWarpQueries) + d.n_seq, d.heads);
-    attention_portable::attend<T, warps><<<grid, 32 * warps, 0, c->stream>>>(d);
+    const dim3 grid(d.rows / (warps * attention_sm80::kWarpQueries) + d.n_seq, d.heads);
+    attention_sm80::attention_mma<T, warps><<<grid, 32 * warps, 0, c->stream>>>(d);
     return cuda_launched(c, "attention");
 }
 
 /* ---- dispatch */
 
-template <typename T> f5_status attend(cuda_context *c, const attention_args *a, const attention_device &d) {
+template <typename T> f5_status attention_wgmma(cuda_context *c, const attention_args *a, const attention_device &d) {
     const int64_t width = int64_t{d.heads} * 64;
     if (c->hopper && !c->force_portable) {
-        attention_hopper::tensor_maps maps = {};
+        attention_sm90::tensor_maps maps = {};
         if (!encode_map(c, &maps.qkv, a->type, d.qkv, d.rows, 3 * width) ||
-            (d.prepared && !encode_map(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared} * 64)))
+            (d.prepared_heads && !encode_map(c, &maps.keys, a->type, d.keys, d.rows, int64_t{d.prepared_heads} * 64)))
             return f5_fail(&c->error, F5_E_DEVICE, "attention: the driver refuses a tensor map of [%d,%d]", d.rows,
                            (int)width);
         return attend_hopper<T>(c, d, maps);
     }
-    const int warps = attention_portable_warps(d.rows, d.heads, c->sm_count, c->shared_bytes);
+    const int warps = attention_sm80_warps(d.rows, d.heads, c->sm_count, c->shared_bytes);
     return warps == 2 ? attend_portable<T, 2>(c, d) : attend_portable<T, 4>(c, d);
 }
 
-template <> f5_status attend<float>(cuda_context *c, const attention_args *, const attention_device &d) {
+template <> f5_status attention_wgmma<float>(cuda_context *c, const attention_args *, const attention_device &d) {
     const dim3 grid(d.rows / attention_f32::kQueries + d.n_seq, d.heads);
-    F5_TRY(cuda_allow_shared(c, "attention", attention_f32::attend, attention_f32::kSharedBytes));
-    attention_f32::attend<<<grid, attention_f32::kThreads, attention_f32::kSharedBytes, c->stream>>>(d);
+    F5_TRY(cuda_allow_shared(c, "attention", attention_f32::attention_fma, attention_f32::kSharedBytes));
+    attention_f32::attention_fma<<<grid, attention_f32::kThreads, attention_f32::kSharedBytes, c->stream>>>(d);
     return cuda_launched(c, "attention");
 }
 
@@ -112,21 +112,21 @@ extern "C" f5_status attention_cuda(cuda_context *c, const attention_args *a) {
     attention_device d = {};
     d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
     d.rows = a->pack->rows, d.n_seq = a->pack->n_seq;
-    d.heads = a->heads, d.rope_heads = a->rope_heads, d.prepared = a->k_norm ? a->heads : a->rope_heads;
+    d.heads = a->heads, d.rope_heads = a->rope_heads, d.prepared_heads = a->k_norm ? a->heads : a->rope_heads;
     d.qkv = a->qkv, d.rope = a->rope, d.q_norm = a->q_norm, d.k_norm = a->k_norm, d.y = a->y;
     d.keys = static_cast<char *>(c->workspace) + c->blas_bytes;
-    const size_t key_bytes = (size_t)d.rows * d.prepared * 64 * (a->type == F5_F32 ? 4 : 2);
+    const size_t key_bytes = (size_t)d.rows * d.prepared_heads * 64 * (a->type == F5_F32 ? 4 : 2);
     if (key_bytes > c->workspace_bytes - c->blas_bytes)
         return f5_fail(&c->error, F5_E_MEMORY, "attention: %d rows of keys need %zu bytes of workspace, it has %zu",
                        d.rows, key_bytes, c->workspace_bytes - c->blas_bytes);
 
     return for_dtype(c, "attention", a->type, [&](auto zero) {
         using T = decltype(zero);
-        if (d.prepared) {
-            const int64_t items = int64_t{d.rows} * d.prepared * 8;
+        if (d.prepared_heads) {
+            const int64_t items = int64_t{d.rows} * d.prepared_heads * 8;
             const dim3 blocks((unsigned int)ceil_div<int64_t>(items, 256));
             F5_TRY(cuda_launch_early(c, "attention", prepare_keys<T>, blocks, 256, 0, d));
         }
-        return attend<T>(c, a, d);
+        return attention_wgmma<T>(c, a, d);
     });
 }

@@ -5,8 +5,8 @@
 
 #include "kernels/cuda/common/conv_fma.cuh"
 
-static constexpr int kMostTaps = 15;
-static_assert(kMostTaps <= kConvMostTaps, "the staged halo holds the taps");
+static constexpr int kMaxTaps = 15;
+static_assert(kMaxTaps <= kConvMaxTaps, "the staged halo holds the taps");
 
 __global__ void __launch_bounds__(kConvThreads) conv1d_tile(conv1d_args a, f5_pack pack) {
     __shared__ conv_shared shared;
@@ -32,10 +32,10 @@ __global__ void __launch_bounds__(kConvThreads) conv1d_tile(conv1d_args a, f5_pa
 extern "C" f5_status conv1d_cuda(cuda_context *c, const conv1d_args *a) {
     if (!a->pack || !a->x || !a->w || !a->y || a->y == a->x)
         return f5_fail(&c->error, F5_E_ARGUMENT, "conv1d: a pointer is NULL, or y is x");
-    if (a->in < 1 || a->out < 1 || a->taps < 1 || a->taps > kMostTaps || a->taps % 2 == 0)
+    if (a->in < 1 || a->out < 1 || a->taps < 1 || a->taps > kMaxTaps || a->taps % 2 == 0)
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d to %d channels, %d taps; taps are odd, at most %d", a->in,
-                       a->out, a->taps, kMostTaps);
-    const int tiles = pack_tiles_most(a->pack, kConvRows);
+                       a->out, a->taps, kMaxTaps);
+    const int tiles = pack_tiles_max(a->pack, kConvRows);
     if (tiles > 65535) return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d rows are too many", a->pack->rows);
     if (a->pack->rows == 0 || tiles == 0) return F5_OK;
     conv1d_tile<<<dim3(ceil_div(a->out, kConvOuts), tiles), kConvThreads, 0, c->stream>>>(*a, *a->pack);

@@ -4,7 +4,7 @@
  *
  * Arithmetic bound: 2 rows dim gw 31 FLOP. 2812 rows, dim 1024 (gw 64): 11.4 GFLOP, 15 us at 780 TFLOP/s.
  *
- *   16-bit, groups of 64, on Hopper        cuda/conv_pos_hopper.cuh
+ *   16-bit, groups of 64, on Hopper        cuda/conv_pos_sm90.cuh
  *   16-bit, groups of 16, 48 and 64        conv_pos_mma
  *   the rest                               the F32 units, cuda/conv_fma.cuh
  *
@@ -22,7 +22,7 @@ static constexpr int kWarps = 4;
 static constexpr int kHalo = CONV_POS_TAPS / 2;
 static constexpr int kStages = 3; /* taps of weights in flight */
 static_assert(kRows == 32 * kWarps && CONV_POS_TAPS % 2 == 1, "warps own 32 rows, taps are centred");
-static_assert(CONV_POS_TAPS <= kConvMostTaps, "the staged halo of the F32 path holds the taps");
+static_assert(CONV_POS_TAPS <= kConvMaxTaps, "the staged halo of the F32 path holds the taps");
 
 typedef struct {
     f5_pack pack;
@@ -159,7 +159,7 @@ template <typename T, int GW>
 static f5_status launch_mma(cuda_context *c, const conv_pos_tensors &tensors, bool y_f32) {
     constexpr int bytes = (int)sizeof(conv_pos_shared<T, GW>);
     static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
-    const dim3 grid(CONV_POS_GROUPS, pack_tiles_most(&tensors.pack, kRows));
+    const dim3 grid(CONV_POS_GROUPS, pack_tiles_max(&tensors.pack, kRows));
     auto *kernel = y_f32 ? conv_pos_mma<T, GW, true> : conv_pos_mma<T, GW, false>;
     F5_TRY(cuda_allow_shared(c, "conv_pos", kernel, bytes));
     kernel<<<grid, 32 * kWarps, bytes, c->stream>>>(tensors);
@@ -168,7 +168,7 @@ static f5_status launch_mma(cuda_context *c, const conv_pos_tensors &tensors, bo
 
 template <typename T> static f5_status launch_fma(cuda_context *c, const conv_pos_tensors &tensors, bool y_f32) {
     const int slabs = ceil_div(tensors.dim / CONV_POS_GROUPS, kConvOuts);
-    const dim3 grid(CONV_POS_GROUPS * slabs, pack_tiles_most(&tensors.pack, kConvRows));
+    const dim3 grid(CONV_POS_GROUPS * slabs, pack_tiles_max(&tensors.pack, kConvRows));
     if (y_f32)
         conv_pos_fma<T, float><<<grid, kConvThreads, 0, c->stream>>>(tensors);
     else
@@ -181,7 +181,7 @@ extern "C" f5_status conv_pos_cuda(cuda_context *c, const conv_pos_args *a) {
         return f5_fail(&c->error, F5_E_ARGUMENT, "conv_pos: a pointer is NULL, or y is x");
     if (a->dim < CONV_POS_GROUPS || a->dim % CONV_POS_GROUPS != 0)
         return f5_fail(&c->error, F5_E_SHAPE, "conv_pos: dim %d is not a multiple of %d", a->dim, CONV_POS_GROUPS);
-    if (pack_tiles_most(a->pack, kConvRows) > 65535)
+    if (pack_tiles_max(a->pack, kConvRows) > 65535)
         return f5_fail(&c->error, F5_E_SHAPE, "conv_pos: %d rows are too many", a->pack->rows);
     if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
     const conv_pos_tensors tensors = {*a->pack, a->dim, a->x, a->w, a->bias, a->residual, a->y};
@@ -194,7 +194,7 @@ extern "C" f5_status conv_pos_cuda(cuda_context *c, const conv_pos_args *a) {
             case 48: /* Small */
                 return launch_mma<T, 48>(c, tensors, a->y_f32);
             case 64: /* Base */
-                return c->hopper && !c->force_portable ? conv_pos_hopper::run<T>(c, a)
+                return c->hopper && !c->force_portable ? conv_pos_sm90::run<T>(c, a)
                                                        : launch_mma<T, 64>(c, tensors, a->y_f32);
             }
         }

@@ -11,7 +11,7 @@
 
 static constexpr int kTile = 8; /* rows */
 static constexpr int kReach = DWCONV_TAPS / 2;
-static constexpr int kMostThreads = 256;
+static constexpr int kMaxThreads = 256;
 static constexpr float kEps = 1e-6f;
 static_assert(DWCONV_TAPS % 2 == 1, "the taps are centred");
 
@@ -37,8 +37,8 @@ static __device__ __forceinline__ void block_sums(float (&sums)[kTile], float (*
 }
 
 /* dim = 4 * blockDim.x, a whole number of warps. A row of the tail sees no other row: it becomes LN(bias). */
-template <typename T> __global__ void __launch_bounds__(kMostThreads) dwconv_norm_tile_of_rows(dwconv_tensors a, T *y) {
-    __shared__ float partial[2][kMostThreads / 32][kTile];
+template <typename T> __global__ void __launch_bounds__(kMaxThreads) dwconv_norm_tile_of_rows(dwconv_tensors a, T *y) {
+    __shared__ float partial[2][kMaxThreads / 32][kTile];
     const int first = blockIdx.x * kTile, d = 4 * threadIdx.x;
     let_next_start();
 
@@ -137,7 +137,7 @@ extern "C" f5_status dwconv_norm_cuda(cuda_context *c, const dwconv_norm_args *a
     return for_dtype(c, "dwconv_norm", a->type, [&](auto zero) {
         using T = decltype(zero);
         T *y = static_cast<T *>(a->y);
-        if (a->dim % 128 == 0 && a->dim <= 4 * kMostThreads)
+        if (a->dim % 128 == 0 && a->dim <= 4 * kMaxThreads)
             return cuda_launch_early(c, "dwconv_norm", dwconv_norm_tile_of_rows<T>, dim3(ceil_div(rows, kTile)),
                                      a->dim / 4, 0, tensors, y);
         dwconv_norm_row_any<<<rows, 128, 0, c->stream>>>(tensors, y);

@@ -4,14 +4,14 @@
  * Floor: 2·rows·in·out FLOP. 2812 rows, 1024 -> 3072: 17.7 GFLOP, 23 µs at 775 TFLOP/s.
  *
  *   epilogue                          done by
- *   NONE, GELU_TANH, 16-bit y         on Hopper cuda/linear_hopper.cuh, where in and out are multiples of 64: all of it
+ *   NONE, GELU_TANH, 16-bit y         on Hopper cuda/linear_sm90.cuh, where in and out are multiples of 64: all of it
  *   RESIDUAL, F32 y, 16-bit x and w   likewise
  *   ROPE, 16-bit y                    likewise
- *   RESIDUAL of F32 without bias and  cuda/linear_short.cuh, y_rounded included: the model's input
+ *   RESIDUAL of F32 without bias and  cuda/linear_short_rows.cuh, y_rounded included: the model's input
  *     gate, in <= 104
- *   any, F32 x and w                  cuda/linear_split.cuh, on devices where that is faster and unless the portable
+ *   any, F32 x and w                  cuda/linear_split_f32.cuh, on devices where that is faster and unless the portable
  *                                     path is forced, where in is a multiple of 4 and out of 2: Vocos
- *   NONE, F32 y, 16-bit x and w       cuda/linear_narrow.cuh, in a multiple of 256, out <= 112: the velocity
+ *   NONE, F32 y, 16-bit x and w       cuda/linear_few_outputs.cuh, in a multiple of 256, out <= 112: the velocity
  *   NONE                              cuBLASLt, bias in its epilogue
  *   GELU_TANH, 16-bit y               cuBLASLt, bias and GELU in its epilogue (F32 y: its tanh is not exact enough)
  *   RESIDUAL without gate, F32        cuBLASLt with C = addend, beta = 1
@@ -33,9 +33,9 @@
 
 #include "kernels/cuda/common/launch.cuh"
 #include "kernels/cuda/common/rope.cuh"
-#include "kernels/cuda/sm80/linear_narrow.cuh"
-#include "kernels/cuda/sm80/linear_short.cuh"
-#include "kernels/cuda/sm80/linear_split.cuh"
+#include "kernels/cuda/sm80/linear_few_outputs.cuh"
+#include "kernels/cuda/sm80/linear_short_rows.cuh"
+#include "kernels/cuda/sm80/linear_split_f32.cuh"
 #include "kernels/cuda/sm90/linear.cuh"
 
 namespace {
@@ -327,10 +327,10 @@ f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) 
     return for_dtype(c, "linear", a->type, [&](auto zero) -> f5_status {
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
-            if (a->epilogue == LINEAR_RESIDUAL) return linear_hopper::run<T, LINEAR_RESIDUAL>(c, a, rows);
-            if (a->epilogue == LINEAR_ROPE) return linear_hopper::run<T, LINEAR_ROPE>(c, a, rows);
-            if (a->epilogue == LINEAR_GELU_TANH) return linear_hopper::run<T, LINEAR_GELU_TANH>(c, a, rows);
-            return linear_hopper::run<T, LINEAR_NONE>(c, a, rows);
+            if (a->epilogue == LINEAR_RESIDUAL) return linear_sm90::run<T, LINEAR_RESIDUAL>(c, a, rows);
+            if (a->epilogue == LINEAR_ROPE) return linear_sm90::run<T, LINEAR_ROPE>(c, a, rows);
+            if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run<T, LINEAR_GELU_TANH>(c, a, rows);
+            return linear_sm90::run<T, LINEAR_NONE>(c, a, rows);
         }
         return F5_E_UNSUPPORTED;
     });
@@ -340,16 +340,16 @@ f5_status linear_by_hopper(cuda_context *c, const linear_args *a, int32_t rows) 
 
 bool has_short_kernel(const linear_args *a) {
     return a->type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
-           a->in <= linear_short::kMostIn && a->in % 4 == 0 && a->out % 4 == 0 && (uintptr_t)a->addend % 16 == 0 &&
+           a->in <= linear_short_rows::kMaxIn && a->in % 4 == 0 && a->out % 4 == 0 && (uintptr_t)a->addend % 16 == 0 &&
            (!a->y_rounded || a->rounded_type != F5_F32);
 }
 
 f5_status linear_of_short_rows(cuda_context *c, const linear_args *a, int32_t rows) {
-    linear_short::args s = {};
+    linear_short_rows::args s = {};
     s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.addend = a->addend;
     s.y = static_cast<float *>(a->y), s.rounded = a->y_rounded, s.rows = rows, s.in = a->in, s.out = a->out;
     return for_dtype(c, "linear", a->y_rounded ? a->rounded_type : F5_F32,
-                     [&](auto zero) { return linear_short::run<decltype(zero)>(c, s); });
+                     [&](auto zero) { return linear_short_rows::run<decltype(zero)>(c, s); });
 }
 
 /* ---- F32 operands; by shape, types and device */
@@ -362,11 +362,11 @@ bool has_split_kernel(const cuda_context *c, const linear_args *a) {
 }
 
 f5_status linear_by_split(cuda_context *c, const linear_args *a, int32_t rows) {
-    linear_split::args s = {};
+    linear_split_f32::args s = {};
     s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.bias = a->bias;
     s.gate = a->gate, s.addend = a->addend, s.y = static_cast<float *>(a->y);
     s.rows = rows, s.in = a->in, s.out = a->out;
-    F5_TRY(linear_split::run(c, a->epilogue, s));
+    F5_TRY(linear_split_f32::run(c, a->epilogue, s));
     return a->epilogue == LINEAR_ROPE ? linear_rotate(c, a, rows) : F5_OK;
 }
 
@@ -374,12 +374,12 @@ f5_status linear_by_split(cuda_context *c, const linear_args *a, int32_t rows) {
 
 bool has_narrow_kernel(const linear_args *a) {
     return (a->type == F5_F16 || a->type == F5_BF16) && a->y_f32 && a->epilogue == LINEAR_NONE &&
-           a->in % linear_narrow::kInMultiple == 0 && a->out <= linear_narrow::kMostOut;
+           a->in % linear_few_outputs::kInMultiple == 0 && a->out <= linear_few_outputs::kMaxOut;
 }
 
 f5_status linear_of_few_outputs(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_narrow::args n = {a->x, a->w, a->bias, static_cast<float *>(a->y), rows, a->in, a->out};
-    return a->type == F5_F16 ? linear_narrow::run<__half>(c, n) : linear_narrow::run<__nv_bfloat16>(c, n);
+    const linear_few_outputs::args n = {a->x, a->w, a->bias, static_cast<float *>(a->y), rows, a->in, a->out};
+    return a->type == F5_F16 ? linear_few_outputs::run<__half>(c, n) : linear_few_outputs::run<__nv_bfloat16>(c, n);
 }
 
 /* ---- the rest */

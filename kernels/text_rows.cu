@@ -97,7 +97,7 @@ extern "C" f5_status text_rows_cuda(cuda_context *c, const text_rows_args *a) {
             text_rows_mask<V><<<(unsigned)ceil_div<int64_t>(vectors, kThreads), kThreads, 0, c->stream>>>(
                 *a, pack->rows, pack->seq_of_row);
         } else {
-            text_rows_upsample<V><<<pack_tiles_most(pack, kTile), kThreads, 0, c->stream>>>(*a, *pack);
+            text_rows_upsample<V><<<pack_tiles_max(pack, kTile), kThreads, 0, c->stream>>>(*a, *pack);
         }
     });
     return cuda_launched(c, "text_rows");

@@ -30,36 +30,36 @@ static int32_t head_tiles(const launch *l) {
     return tiles;
 }
 
-/* The dearest tile of a launch. */
+/* The max_tile_cost tile of a launch. */
 static int64_t dearest_tile(const launch *l) {
-    int64_t dearest = 0;
+    int64_t max_tile_cost = 0;
     for (int s = 0; s < l->n; s++) {
         const int64_t cost = attention_tile_cost(l->lengths[s], attention_live_groups(l->lengths[s], 0));
-        if (l->lengths[s] > 0 && cost > dearest) dearest = cost;
+        if (l->lengths[s] > 0 && cost > max_tile_cost) max_tile_cost = cost;
     }
-    return dearest;
+    return max_tile_cost;
 }
 
 /* What the kernel's cut_before finds by whole warps. */
-static attention_cut cut_before(const launch *l, int index) {
+static attention_position cut_before(const launch *l, int index) {
     const int32_t per_head = head_tiles(l), tiles = per_head * l->heads;
     const int64_t cost = head_cost(l);
-    if (!attention_divides(cost * l->heads, dearest_tile(l), tiles, l->blocks))
-        return (attention_cut){attention_whole_tiles_before(tiles, l->blocks, index), 0};
+    if (!attention_splits_tiles(cost * l->heads, dearest_tile(l), tiles, l->blocks))
+        return (attention_position){attention_whole_tiles_before(tiles, l->blocks, index), 0};
     int64_t target = attention_cost_before((int32_t)(cost * l->heads), l->blocks, index);
     const int head = (int)(target / cost);
     int32_t before = head * per_head;
     target -= head * cost;
     for (int s = 0; head < l->heads && s < l->n; s++) {
         if (target < attention_sequence_cost(l->lengths[s])) {
-            attention_cut cut = attention_cut_at(l->lengths[s], (int32_t)target);
+            attention_position cut = attention_position_at(l->lengths[s], (int32_t)target);
             cut.tile += before;
             return cut;
         }
         target -= attention_sequence_cost(l->lengths[s]);
         before += attention_tiles(l->lengths[s]);
     }
-    return (attention_cut){before, 0};
+    return (attention_position){before, 0};
 }
 
 /* Sequence and row of a tile. */
@@ -71,15 +71,15 @@ static int32_t find_tile(const launch *l, int32_t tile, int32_t *first) {
     return l->lengths[s];
 }
 
-/* Checks all shares; returns the dearest, in the unit of attention_quarter_cost, without parts' own overhead. */
+/* Checks all shares; returns the max_tile_cost, in the unit of attention_quarter_cost, without parts' own overhead. */
 static int64_t check_shares(const launch *l) {
     const int32_t tiles = head_tiles(l) * l->heads;
-    int64_t dearest = 0;
-    attention_cut at = cut_before(l, 0);
+    int64_t max_tile_cost = 0;
+    attention_position at = cut_before(l, 0);
     assert_int_equal(at.tile, 0);
     assert_int_equal(at.step, 0);
     for (int b = 0; b < l->blocks; b++) {
-        const attention_cut end = cut_before(l, b + 1);
+        const attention_position end = cut_before(l, b + 1);
         int64_t cost = 0;
         assert_true(end.tile > at.tile || (end.tile == at.tile && end.step >= at.step));
         while (at.tile < end.tile || at.step < end.step) {
@@ -89,7 +89,7 @@ static int64_t check_shares(const launch *l) {
             const int32_t to = at.tile < end.tile ? steps : end.step;
             assert_in_range(groups, 1, ATTENTION_GROUPS);
             assert_true(to <= steps && to > at.step);
-            if (at.step > 0 || to < steps) assert_true(to - at.step >= ATTENTION_LEAST_STEPS);
+            if (at.step > 0 || to < steps) assert_true(to - at.step >= ATTENTION_MIN_STEPS);
             cost += (int64_t)(to - at.step) * 4 * attention_quarter_cost(groups);
             if (to == steps)
                 at.tile++, at.step = 0;
@@ -98,11 +98,11 @@ static int64_t check_shares(const launch *l) {
         }
         // an empty share has nothing to hand on
         if (cost == 0) assert_int_equal(at.step, 0);
-        if (cost > dearest) dearest = cost;
+        if (cost > max_tile_cost) max_tile_cost = cost;
     }
     assert_int_equal(at.tile, tiles);
     assert_int_equal(at.step, 0);
-    return dearest;
+    return max_tile_cost;
 }
 
 static void standard_sizes(void **state) {
@@ -117,15 +117,15 @@ static void standard_sizes(void **state) {
         const launch l = {{expected[i].length, expected[i].length}, 2, 16, 132};
         const int32_t tiles = head_tiles(&l) * 16;
         const int64_t all = head_cost(&l) * 16, whole = (tiles + 131) / 132 * dearest_tile(&l);
-        const int divides = attention_divides(all, dearest_tile(&l), tiles, 132);
-        const int64_t dearest = check_shares(&l);
-        printf("2 x %4d queries, 16 heads: %d tiles, whole %lld, mean %lld, divided %d, dearest share %lld\n",
-               expected[i].length, tiles, (long long)whole, (long long)(all / 132), divides, (long long)dearest);
+        const int divides = attention_splits_tiles(all, dearest_tile(&l), tiles, 132);
+        const int64_t max_tile_cost = check_shares(&l);
+        printf("2 x %4d queries, 16 heads: %d tiles, whole %lld, mean %lld, divided %d, max_tile_cost share %lld\n",
+               expected[i].length, tiles, (long long)whole, (long long)(all / 132), divides, (long long)max_tile_cost);
         assert_int_equal(tiles, expected[i].tiles);
         assert_int_equal(whole, expected[i].whole);
         assert_int_equal(all / 132, expected[i].mean);
         assert_int_equal(divides, expected[i].divides);
-        assert_true(dearest <= all / 132 + ATTENTION_DIVISION_COST);
+        assert_true(max_tile_cost <= all / 132 + ATTENTION_SPLIT_COST);
     }
 }
 

@@ -43,12 +43,12 @@ __device__ __forceinline__ void load_query(float (&v)[8], const attention_device
     prepare_row(v, part, d.q_norm, head < d.rope_heads ? d.rope + int64_t(position) * 64 : nullptr);
 }
 
-static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant__ attention_device d) {
+static __global__ void __launch_bounds__(kThreads) attention_fma(const __grid_constant__ attention_device d) {
     extern __shared__ float shared_f32[];
     float *queries = shared_f32;            /* [64 columns][64 queries] */
     float *keys = queries + 64 * kStride;   /* [64 columns][64 keys] */
     float *values = keys + 64 * kStride;    /* [64 keys][64 columns] */
-    float *weights = values + 64 * kStride; /* [64 keys][64 queries] */
+    float *probabilities = values + 64 * kStride; /* [64 keys][64 queries] */
     sequence_tile t;
     if (!sequence_tile_find(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;
     const int head = blockIdx.y, tx = threadIdx.x % 16, ty = threadIdx.x / 16;
@@ -57,8 +57,8 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
     const float *qkv = static_cast<const float *>(d.qkv) + t.begin * qkv_stride;
     const float *value_rows = qkv + (2 * d.heads + head) * 64, *key_rows = qkv + (d.heads + head) * 64;
     int64_t key_stride = qkv_stride;
-    if (head < d.prepared) {
-        key_stride = int64_t{d.prepared} * 64;
+    if (head < d.prepared_heads) {
+        key_stride = int64_t{d.prepared_heads} * 64;
         key_rows = static_cast<const float *>(d.keys) + t.begin * key_stride + head * 64;
     }
 
@@ -69,9 +69,9 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
         for (int i = 0; i < 8; i++) queries[(part * 8 + i) * kStride + row] = v[i];
     }
 
-    float out[4][4] = {}, top[4], sum[4] = {};
+    float out[4][4] = {}, row_max[4], sum[4] = {};
 #pragma unroll
-    for (int i = 0; i < 4; i++) top[i] = -INFINITY;
+    for (int i = 0; i < 4; i++) row_max[i] = -INFINITY;
     for (int first = 0; first < t.length; first += kKeys) {
         __syncthreads();
         for (int row = group; row < kKeys; row += 32) {
@@ -90,26 +90,26 @@ static __global__ void __launch_bounds__(kThreads) attend(const __grid_constant_
         accumulate(s, queries + ty * 4, keys + tx * 4);
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            float highest = top[i], added = 0.0f;
+            float new_max = row_max[i], partial_sum = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 if (first + tx * 4 + j >= t.length) s[i][j] = -INFINITY;
-                highest = fmaxf(highest, s[i][j]);
+                new_max = fmaxf(new_max, s[i][j]);
             }
-            highest = lanes_max<16>(highest);
-            const float shrink = ex2((top[i] - highest) * kScoreScale);
-            top[i] = highest;
+            new_max = lanes_max<16>(new_max);
+            const float scale_old = ex2((row_max[i] - new_max) * kScoreScale);
+            row_max[i] = new_max;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
-                const float weight = ex2((s[i][j] - highest) * kScoreScale);
-                weights[(tx * 4 + j) * kStride + ty * 4 + i] = weight;
-                added += weight;
-                out[i][j] *= shrink;
+                const float p = ex2((s[i][j] - new_max) * kScoreScale);
+                probabilities[(tx * 4 + j) * kStride + ty * 4 + i] = p;
+                partial_sum += p;
+                out[i][j] *= scale_old;
             }
-            sum[i] = fmaf(sum[i], shrink, added);
+            sum[i] = fmaf(sum[i], scale_old, partial_sum);
         }
-        __syncwarp(); /* a half-warp reads only the weights of its own queries */
-        accumulate(out, weights + ty * 4, values + tx * 4);
+        __syncwarp(); /* a half-warp reads only the probabilities of its own queries */
+        accumulate(out, probabilities + ty * 4, values + tx * 4);
     }
 
 #pragma unroll

@@ -15,9 +15,9 @@ struct attention_device {
     const int32_t *offsets, *seq_of_row;
     int32_t rows, n_seq, heads;
     int32_t rope_heads;
-    int32_t prepared;  /* heads whose keys lie in `keys`, made ready: 0 .. prepared-1 */
+    int32_t prepared_heads; /* heads whose keys lie in `keys`, made ready: 0 .. prepared_heads-1 */
     const void *qkv;   /* [rows,3,heads,64] */
-    const void *keys;  /* [rows,prepared,64] */
+    const void *keys;  /* [rows,prepared_heads,64] */
     const float *rope; /* [max_position,64] */
     const float *q_norm, *k_norm;
     void *y; /* [rows,heads,64] */

@@ -13,12 +13,12 @@
 static constexpr int kConvRows = 64, kConvOuts = 64, kConvThreads = 256;
 static constexpr int kConvStep = 32;             /* inputs staged together */
 static constexpr int kConvPitch = kConvStep + 4; /* floats from row to row: 16-byte reads without bank conflicts */
-static constexpr int kConvMostTaps = 31;
+static constexpr int kConvMaxTaps = 31;
 static_assert(kConvThreads * 16 == kConvRows * kConvOuts, "a thread holds 4 x 4 results");
 static_assert(kConvPitch % 4 == 0 && (kConvPitch / 4) % 2 == 1, "an odd count of 16-byte words spreads over the banks");
 
 struct alignas(16) conv_shared {
-    float x[kConvRows + kConvMostTaps - 1][kConvPitch];
+    float x[kConvRows + kConvMaxTaps - 1][kConvPitch];
     float w[kConvOuts][kConvPitch];
 };
 

@@ -1,6 +1,6 @@
 /* linear_epilogue.cuh — linear.h's epilogues of one element in F32, exact enough for an F32 result. */
-#ifndef F5_LINEAR_EPILOGUE_CUH
-#define F5_LINEAR_EPILOGUE_CUH
+#ifndef F5_EPILOGUE_CUH
+#define F5_EPILOGUE_CUH
 
 #include "kernels/linear.h"
 

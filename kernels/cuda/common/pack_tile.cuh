@@ -20,7 +20,7 @@ typedef struct {
     int begin, end; /* packed rows of its sequence */
 } pack_tile;
 
-static inline int pack_tiles_most(const f5_pack *pack, int tile_rows) {
+static inline int pack_tiles_max(const f5_pack *pack, int tile_rows) {
     return pack->rows / tile_rows + pack->n_seq;
 }
 

@@ -16,8 +16,8 @@
  *
  * The unit of cost is a twelfth of what three live groups take for 32 keys. One group took 1398 cycles for 128 keys,
  * two 1834, three 2270: 8, 10 and 12 of the unit stand for that near enough. */
-#ifndef F5_ATTENTION_PLAN_H
-#define F5_ATTENTION_PLAN_H
+#ifndef F5_PLAN_ATTENTION_H
+#define F5_PLAN_ATTENTION_H
 
 #include <stdint.h>
 
@@ -33,13 +33,13 @@ enum {
     ATTENTION_TILE_ROWS = ATTENTION_GROUPS * ATTENTION_GROUP_ROWS,
     ATTENTION_STEP_KEYS = 128,
     /* Fewest steps of a tile on either side of a cut: a part costs a start and an end of its own. */
-    ATTENTION_LEAST_STEPS = 2,
+    ATTENTION_MIN_STEPS = 2,
     /* Start and end of a tile, in the unit of attention_quarter_cost. */
     ATTENTION_TILE_COST = 32,
     /* A further start and end, and the rounding of cuts to steps. */
-    ATTENTION_DIVISION_COST = 96,
+    ATTENTION_SPLIT_COST = 96,
     /* Of a share, so that two cuts are never less than the fewest steps apart: that many and one, for rounding. */
-    ATTENTION_LEAST_COST = 48 * (ATTENTION_LEAST_STEPS + 1)
+    ATTENTION_MIN_COST = 48 * (ATTENTION_MIN_STEPS + 1)
 };
 
 /* 32 keys by so many live groups. */
@@ -75,10 +75,10 @@ ATTENTION_PLAN int64_t attention_sequence_cost(int32_t length) {
 }
 
 /* Whether shares of this launch begin and end inside tiles: where rounds of whole tiles take longer than the mean share
- * and the two steps that a division costs, and costs fit 32 bits. cost: of all heads; dearest: of the tiles. */
-ATTENTION_PLAN int attention_divides(int64_t cost, int64_t dearest, int32_t tiles, int blocks) {
+ * and the two steps that a division costs, and costs fit 32 bits. cost: of all heads; max_tile_cost: of the tiles. */
+ATTENTION_PLAN int attention_splits_tiles(int64_t cost, int64_t max_tile_cost, int32_t tiles, int blocks) {
     const int64_t rounds = ((int64_t)tiles + blocks - 1) / blocks;
-    return tiles > blocks && cost <= INT32_MAX && rounds * dearest > cost / blocks + ATTENTION_DIVISION_COST;
+    return tiles > blocks && cost <= INT32_MAX && rounds * max_tile_cost > cost / blocks + ATTENTION_SPLIT_COST;
 }
 
 /* Where share `index` begins and the one before ends, index 0 .. blocks: in whole tiles, and in cost. The last shares
@@ -88,7 +88,7 @@ ATTENTION_PLAN int32_t attention_whole_tiles_before(int32_t tiles, int blocks, i
     return index < tiles ? index : tiles;
 }
 ATTENTION_PLAN int32_t attention_cost_before(int32_t cost, int blocks, int index) {
-    const int32_t most = cost / ATTENTION_LEAST_COST > 1 ? cost / ATTENTION_LEAST_COST : 1;
+    const int32_t most = cost / ATTENTION_MIN_COST > 1 ? cost / ATTENTION_MIN_COST : 1;
     const int32_t shares = blocks < most ? blocks : most, each = cost / shares, rest = cost % shares;
     if (index > shares) index = shares;
     return each * index + (index < rest ? index : rest);
@@ -97,20 +97,20 @@ ATTENTION_PLAN int32_t attention_cost_before(int32_t cost, int blocks, int index
 /* A cut: in front of `step` of `tile`; step 0 is between two tiles. */
 typedef struct {
     int32_t tile, step;
-} attention_cut;
+} attention_position;
 
 /* The cut nearest to `cost`, 0 <= cost < attention_sequence_cost(length) < 2^31; tiles count from the sequence's
  * first. */
-ATTENTION_PLAN attention_cut attention_cut_at(int32_t length, int32_t cost) {
+ATTENTION_PLAN attention_position attention_position_at(int32_t length, int32_t cost) {
     const int32_t tile_cost = (int32_t)attention_tile_cost(length, ATTENTION_GROUPS);
-    attention_cut cut;
+    attention_position cut;
     cut.tile = cost / tile_cost;
     const int32_t first = cut.tile * ATTENTION_TILE_ROWS, steps = attention_steps(length);
     const int32_t step_cost = 4 * attention_quarter_cost(attention_live_groups(length, first));
     cut.step = (cost - cut.tile * tile_cost - ATTENTION_TILE_COST + step_cost / 2) / step_cost;
-    if (cut.step < ATTENTION_LEAST_STEPS)
+    if (cut.step < ATTENTION_MIN_STEPS)
         cut.step = 0;
-    else if (cut.step > steps - ATTENTION_LEAST_STEPS)
+    else if (cut.step > steps - ATTENTION_MIN_STEPS)
         cut.tile++, cut.step = 0;
     return cut;
 }

@@ -13,22 +13,22 @@
  *   4124    544 tiles, 5         1056 tiles, 8            12800 : 10752        142.8 : 111.2
  *
  * A query's bits do not depend on the choice: a warp does the same with the same tiles of keys. */
-#ifndef F5_ATTENTION_PORTABLE_PLAN_H
-#define F5_ATTENTION_PORTABLE_PLAN_H
+#ifndef F5_PLAN_ATTENTION_SM80_H
+#define F5_PLAN_ATTENTION_SM80_H
 
 #include <stdint.h>
 
 /* rows, heads, sm_count >= 1; warps 2 or 4. */
-static inline int64_t attention_portable_cost(int32_t rows, int32_t heads, int32_t sm_count, int warps) {
+static inline int64_t attention_sm80_cost(int32_t rows, int32_t heads, int32_t sm_count, int warps) {
     const int64_t queries = warps * 32, length = ((int64_t)rows + 1) / 2;
     const int64_t tiles = (length + queries - 1) / queries * 2 * heads;
     return (tiles + sm_count - 1) / sm_count * queries * (warps == 2 ? 21 : 20);
 }
 
 /* shared_bytes: the most that a block may have, 1 KB less than the multiprocessor does. */
-static inline int attention_portable_warps(int32_t rows, int32_t heads, int32_t sm_count, int32_t shared_bytes) {
+static inline int attention_sm80_warps(int32_t rows, int32_t heads, int32_t sm_count, int32_t shared_bytes) {
     if (shared_bytes < 131 << 10) return 4;
-    return attention_portable_cost(rows, heads, sm_count, 2) < attention_portable_cost(rows, heads, sm_count, 4) ? 2
+    return attention_sm80_cost(rows, heads, sm_count, 2) < attention_sm80_cost(rows, heads, sm_count, 4) ? 2
                                                                                                                  : 4;
 }
 

@@ -12,8 +12,8 @@
  *   4124    544 tiles, 5 rounds    384 tiles, 3 rounds    640 : 528
  *
  * A row's bits do not depend on the choice: each element is one sum, in one order. */
-#ifndef F5_CONV_POS_PLAN_H
-#define F5_CONV_POS_PLAN_H
+#ifndef F5_PLAN_CONV_POS_H
+#define F5_PLAN_CONV_POS_H
 
 #include <stdint.h>
 

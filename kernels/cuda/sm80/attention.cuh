@@ -1,23 +1,23 @@
-/* attention_portable.cuh — flash attention with mma.sync and cp.async, sm_80 and later, 16-bit types.
+/* attention_sm80.cuh — flash attention with mma.sync and cp.async, sm_80 and later, 16-bit types.
  *
  * A warp has 32 queries of one head, so that a fragment of keys or values that it takes from shared memory serves two
  * products; a block has 2 or 4 warps (see attention.cu) and walks the keys 64 at a time: while one tile of keys and
  * values is multiplied the next is on its way. Queries, scores, maxima, sums and the output stay in registers
  * (FlashAttention-2); queries come to their places straight from memory, normalised and rotated on the way.
  *
- * The maximum is raised only where weights could pass 2^kSlack, seldom after the first tile: each lane looks at its own
+ * The maximum is raised only where weights could pass 2^kMaxLog2Growth, seldom after the first tile: each lane looks at its own
  * scores alone, and a vote tells whether the warp must look closer. What a row then does depends on that row alone. */
-#ifndef F5_ATTENTION_PORTABLE_CUH
-#define F5_ATTENTION_PORTABLE_CUH
+#ifndef F5_SM80_ATTENTION_CUH
+#define F5_SM80_ATTENTION_CUH
 
 #include "kernels/cuda/common/attention_rows.cuh"
 #include "kernels/cuda/sm80/ptx.cuh"
 
-namespace attention_portable {
+namespace attention_sm80 {
 
 constexpr int kWarpQueries = 32, kKeys = 64;
 constexpr int kTileBytes = kKeys * 128, kStageBytes = 2 * kTileBytes; /* keys, then values */
-constexpr float kSlack = 8.0f; /* far from the limits of F32 sums and 16-bit weights */
+constexpr float kMaxLog2Growth = 8.0f; /* far from the limits of F32 sums and 16-bit weights */
 
 /* What a lane has of its warp's rows: of each 16, row lane/4 and the eighth after it. */
 struct row_state {
@@ -96,25 +96,25 @@ __device__ __forceinline__ void score(float (&s)[2][8][4], const uint32_t (&q)[2
 }
 
 /* Raises the maximum where it must be, and shrinks what was summed under the old one. */
-__device__ __forceinline__ void raise_top(const float (&s)[2][8][4], row_state &state, float (&out)[2][8][4]) {
-    float highest[2][2];
-    bool beyond = false;
+__device__ __forceinline__ void rescale(const float (&s)[2][8][4], row_state &state, float (&out)[2][8][4]) {
+    float row_max[2][2];
+    bool overflows = false;
 #pragma unroll
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            highest[m][r] = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
+            row_max[m][r] = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
 #pragma unroll
-            for (int n = 1; n < 8; n++) highest[m][r] = fmaxf(highest[m][r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
-            beyond |= fmaf(highest[m][r], kScoreScale, -state.shift[m][r]) > kSlack;
+            for (int n = 1; n < 8; n++) row_max[m][r] = fmaxf(row_max[m][r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
+            overflows |= fmaf(row_max[m][r], kScoreScale, -state.shift[m][r]) > kMaxLog2Growth;
         }
-    if (!__any_sync(0xffffffffu, beyond)) return;
+    if (!__any_sync(0xffffffffu, overflows)) return;
 #pragma unroll
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const float top = lanes_max<4>(highest[m][r]), now = top * kScoreScale, was = state.shift[m][r];
-            const bool up = fmaf(top, kScoreScale, -was) > kSlack; // rounded as above: no row goes by another's vote
+            const float top = lanes_max<4>(row_max[m][r]), now = top * kScoreScale, was = state.shift[m][r];
+            const bool up = fmaf(top, kScoreScale, -was) > kMaxLog2Growth; // rounded as above: no row goes by another's vote
             const float shrink = up ? ex2(was - now) : 1.0f;
             if (up) state.shift[m][r] = now;
             state.sum[m][r] *= shrink;
@@ -125,7 +125,7 @@ __device__ __forceinline__ void raise_top(const float (&s)[2][8][4], row_state &
 
 /* Scores become weights, as the first operand of the product with values. */
 template <typename T>
-__device__ __forceinline__ void weigh(uint32_t (&p)[2][4][4], const float (&s)[2][8][4], row_state &state) {
+__device__ __forceinline__ void exponentiate(uint32_t (&p)[2][4][4], const float (&s)[2][8][4], row_state &state) {
 #pragma unroll
     for (int n = 0; n < 8; n++)
 #pragma unroll
@@ -142,7 +142,7 @@ __device__ __forceinline__ void weigh(uint32_t (&p)[2][4][4], const float (&s)[2
 
 /* out [32,64] += weights [32,64] . values [64,64] */
 template <typename T>
-__device__ __forceinline__ void gather(float (&out)[2][8][4], const uint32_t (&p)[2][4][4], uint32_t values) {
+__device__ __forceinline__ void accumulate_output(float (&out)[2][8][4], const uint32_t (&p)[2][4][4], uint32_t values) {
 #pragma unroll
     for (int k = 0; k < 4; k++)
 #pragma unroll
@@ -174,8 +174,8 @@ template <typename T, int warps> struct tile_copier {
         const T *qkv = static_cast<const T *>(d.qkv) + t.begin * stride + head * 64 + chunk * 8;
         values = qkv + 2 * d.heads * 64 + row * stride, values_apart = kRowsAtOnce * stride;
         keys = qkv + d.heads * 64;
-        if (head < d.prepared) {
-            stride = int64_t{d.prepared} * 64;
+        if (head < d.prepared_heads) {
+            stride = int64_t{d.prepared_heads} * 64;
             keys = static_cast<const T *>(d.keys) + t.begin * stride + head * 64 + chunk * 8;
         }
         keys += row * stride, keys_apart = kRowsAtOnce * stride;
@@ -205,7 +205,7 @@ template <typename T, int warps> struct tile_copier {
 
 /* warps: 2 or 4; queries of a block / 32. Two warps to each quarter of a multiprocessor. */
 template <typename T, int warps>
-__global__ void __launch_bounds__(32 * warps, 8 / warps) attend(const __grid_constant__ attention_device d) {
+__global__ void __launch_bounds__(32 * warps, 8 / warps) attention_mma(const __grid_constant__ attention_device d) {
     __shared__ __align__(128) unsigned char stages[2 * kStageBytes];
     sequence_tile t;
     if (!sequence_tile_find(&t, d.offsets, d.n_seq, kWarpQueries * warps, blockIdx.x)) return;
@@ -238,10 +238,10 @@ __global__ void __launch_bounds__(32 * warps, 8 / warps) attend(const __grid_con
             for (int i = 0; i < 64; i++)
                 if (i / 4 % 8 * 8 + lane % 4 * 2 + i % 2 >= live) s[i / 32][i / 4 % 8][i % 4] = -INFINITY;
         }
-        raise_top(s, state, out);
+        rescale(s, state, out);
         uint32_t p[2][4][4];
-        weigh<T>(p, s, state);
-        gather<T>(out, p, stage + kTileBytes);
+        exponentiate<T>(p, s, state);
+        accumulate_output<T>(out, p, stage + kTileBytes);
     }
 
     // divide by the sum, store pairs
@@ -257,6 +257,6 @@ __global__ void __launch_bounds__(32 * warps, 8 / warps) attend(const __grid_con
     }
 }
 
-} // namespace attention_portable
+} // namespace attention_sm80
 
 #endif

@@ -1,4 +1,4 @@
-/* conv_pos_hopper.cuh — the convolution for sm_90a: outputs are the rows of the matrix unit, time is its columns.
+/* conv_pos_sm90.cuh — the convolution for sm_90a: outputs are the rows of the matrix unit, time is its columns.
  *
  *   acc [64 outputs, N rows of time] += w[tap] [64,64] . x[rows + tap - 15] [N,64]^T       31 taps, 4 steps of 16 each
  *
@@ -15,8 +15,8 @@
  *
  * Each element is one sum over taps, then channels, in steps of 16, whatever N: the same bits for a row in any bucket.
  */
-#ifndef F5_CONV_POS_HOPPER_CUH
-#define F5_CONV_POS_HOPPER_CUH
+#ifndef F5_SM90_CONV_POS_CUH
+#define F5_SM90_CONV_POS_CUH
 
 #include "kernels/conv_pos.h"
 #include "kernels/cuda/common/mish.cuh"
@@ -25,7 +25,7 @@
 #include "kernels/cuda/sm90/tensor_map.cuh"
 #include "kernels/cuda/sm90/wgmma.cuh"
 
-namespace conv_pos_hopper {
+namespace conv_pos_sm90 {
 
 constexpr int kWidth = 64; /* channels of a group, in and out */
 constexpr int kTaps = CONV_POS_TAPS, kHalo = kTaps / 2, kTapBytes = kWidth * kWidth * 2;
@@ -37,7 +37,7 @@ constexpr int kConsumers = 128, kThreads = kConsumers + 32;
 __host__ __device__ constexpr int pitch_of(int rows) {
     return rows + kTaps - 1 + 1;
 }
-/* 1024: to start at a multiple of it. A 16-bit result is turned in the place of x. */
+/* 1024: to start at a multiple of it. A 16-bit result is transposed in the place of x. */
 __host__ __device__ constexpr int shared_bytes(int rows) {
     return 1024 + kStages * kTapBytes + kWidth / 8 * pitch_of(rows) * 16;
 }
@@ -63,7 +63,7 @@ __device__ __forceinline__ uint64_t plain_descriptor(const void *tile, uint32_t 
 }
 
 /* ---- producer: one thread */
-__device__ __forceinline__ void feed(const CUtensorMap *w, int dim, int column, unsigned char *stages, barriers *b) {
+__device__ __forceinline__ void produce(const CUtensorMap *w, int dim, int column, unsigned char *stages, barriers *b) {
     for (int tap = 0; tap < kTaps; tap++) {
         const int stage = tap % kStages;
         barrier_wait(&b->empty[stage], (tap / kStages & 1) ^ 1);
@@ -76,7 +76,7 @@ __device__ __forceinline__ void feed(const CUtensorMap *w, int dim, int column, 
 
 /* The tile of x with its halo, seen by the matrix unit; rows outside the sequence are zero. */
 template <typename T, int rows>
-__device__ __forceinline__ void stage_x(const conv_args &d, const pack_tile &tile, int column, unsigned char *to) {
+__device__ __forceinline__ void copy_x(const conv_args &d, const pack_tile &tile, int column, unsigned char *to) {
     constexpr int chunks = kWidth / 8;
     const T *x = static_cast<const T *>(d.x) + column;
     for (int i = threadIdx.x; i < (rows + kTaps - 1) * chunks; i += kConsumers) {
@@ -146,11 +146,11 @@ __device__ __forceinline__ void store_f32(const conv_args &d, const pack_tile &t
     }
 }
 
-/* 16-bit results turned through shared memory, [rows][64], and from there by 16 bytes. */
+/* 16-bit results transposed through shared memory, [rows][64], and from there by 16 bytes. */
 template <typename T, int rows>
-__device__ __forceinline__ void store_turned(const conv_args &d, const pack_tile &tile, int column,
+__device__ __forceinline__ void store_transposed(const conv_args &d, const pack_tile &tile, int column,
                                              const float (&acc)[rows / 2], const float (&bias)[2],
-                                             unsigned char *turned) {
+                                             unsigned char *transposed) {
     constexpr int chunks = kWidth / 8;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     named_sync(1, kConsumers); // every warp's products have read x, which lay here
@@ -163,14 +163,14 @@ __device__ __forceinline__ void store_turned(const conv_args &d, const pack_tile
             word[i] = pack2<T>(mish(c[0] + bias[i % 2]), mish(c[1] + bias[i % 2]));
         }
         store_matrices_transposed(
-            shared_address(turned) + swizzled(8 * (j + lane / 16) + lane % 8, 2 * warp + lane / 8 % 2), word);
+            shared_address(transposed) + swizzled(8 * (j + lane / 16) + lane % 8, 2 * warp + lane / 8 % 2), word);
     }
     named_sync(1, kConsumers);
     T *y = static_cast<T *>(d.y) + (size_t)tile.first * d.dim + column;
     for (int i = threadIdx.x; i < tile.rows * chunks; i += kConsumers) {
         const int t = i / chunks, chunk = i % chunks;
         *reinterpret_cast<uint4 *>(y + (size_t)t * d.dim + 8 * chunk) =
-            *reinterpret_cast<const uint4 *>(turned + swizzled(t, chunk));
+            *reinterpret_cast<const uint4 *>(transposed + swizzled(t, chunk));
     }
 }
 
@@ -179,7 +179,7 @@ __device__ __forceinline__ void store_turned(const conv_args &d, const pack_tile
 /* A block to a group of channels (x) and a tile of rows (y). */
 template <typename T, int rows, bool Y_F32>
 __global__ void __launch_bounds__(kThreads)
-    convolve(const __grid_constant__ conv_args d, const __grid_constant__ CUtensorMap w) {
+    conv_pos_wgmma(const __grid_constant__ conv_args d, const __grid_constant__ CUtensorMap w) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char dynamic_shared[];
     __shared__ barriers b;
@@ -199,13 +199,13 @@ __global__ void __launch_bounds__(kThreads)
     let_next_start();
     const pack_tile tile = pack_tile_find(d.pack.offsets, d.pack.n_seq, rows, blockIdx.y);
     if (threadIdx.x >= kConsumers) { // weights need not wait for the kernel in front
-        if (threadIdx.x == kConsumers && tile.rows > 0) feed(&w, d.dim, column, stages, &b);
+        if (threadIdx.x == kConsumers && tile.rows > 0) produce(&w, d.dim, column, stages, &b);
         return;
     }
 
     wait_for_previous();
     if (tile.rows == 0) return;
-    stage_x<T, rows>(d, tile, column, x);
+    copy_x<T, rows>(d, tile, column, x);
     float acc[rows / 2] = {};
     multiply<T, rows>(acc, tile_descriptor(stages), plain_descriptor(x, pitch_of(rows) * 16), &b);
     const float *bias = d.bias + column + threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4;
@@ -213,7 +213,7 @@ __global__ void __launch_bounds__(kThreads)
     if constexpr (Y_F32)
         store_f32<rows>(d, tile, column, acc, biases);
     else
-        store_turned<T, rows>(d, tile, column, acc, biases, x);
+        store_transposed<T, rows>(d, tile, column, acc, biases, x);
 #else
     __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
 #endif
@@ -224,10 +224,10 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, int rows, bool Y_F32>
 f5_status launch(cuda_context *c, const conv_pos_args *a, const CUtensorMap &w) {
     constexpr int bytes = shared_bytes(rows);
-    auto kernel = convolve<T, rows, Y_F32>;
+    auto kernel = conv_pos_wgmma<T, rows, Y_F32>;
     const conv_args d = {*a->pack, a->dim, a->x, a->bias, a->residual, a->y};
     F5_TRY(cuda_allow_shared(c, "conv_pos", kernel, bytes));
-    const dim3 blocks(CONV_POS_GROUPS, (unsigned int)pack_tiles_most(a->pack, rows));
+    const dim3 blocks(CONV_POS_GROUPS, (unsigned int)pack_tiles_max(a->pack, rows));
     return cuda_launch_early(c, "conv_pos", kernel, blocks, kThreads, bytes, d, w);
 }
 
@@ -244,6 +244,6 @@ template <typename T> f5_status run(cuda_context *c, const conv_pos_args *a) {
     return a->y_f32 ? launch<T, 176, true>(c, a, w) : launch<T, 176, false>(c, a, w);
 }
 
-} // namespace conv_pos_hopper
+} // namespace conv_pos_sm90
 
 #endif

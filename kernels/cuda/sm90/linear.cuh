@@ -1,11 +1,11 @@
-/* linear_hopper.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
+/* linear_sm90.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
  * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
  *
  *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an addend,
  *              then its [128,columns] too, in pieces of 64 columns
  *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and addend, straight from registers
  *
- * Blocks stay for the whole launch and take tiles in turn (cuda/linear_plan.h says how wide); while the groups finish a
+ * Blocks stay for the whole launch and take tiles in buffer (cuda/linear_plan.h says how wide); while the groups finish a
  * tile the producer fetches the next.
  *
  * The rows of w lie in shared memory in an order of their own, which costs nothing, as the copy engine's map of w is
@@ -20,19 +20,19 @@
  *
  * Floor: 2·rows·in·out FLOP, see linear.cu; a step of 64 on a tile is 4 cycles a column of the matrix unit. What it
  * does not cover: the start of a launch, and the end of a tile, whose products are done and whose stores are not. */
-#ifndef F5_LINEAR_HOPPER_CUH
-#define F5_LINEAR_HOPPER_CUH
+#ifndef F5_SM90_LINEAR_CUH
+#define F5_SM90_LINEAR_CUH
 
 #include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm90/tensor_map.cuh"
 #include "kernels/cuda/sm90/wgmma.cuh"
 #include "kernels/linear.h"
 
-namespace linear_hopper {
+namespace linear_sm90 {
 
 constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
 constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
-constexpr int kSharedBytes = 201 << 10, kMostStages = 6;        /* dynamic; the rest is for barriers, bias and gate */
+constexpr int kSharedBytes = 201 << 10, kMaxStages = 6;        /* dynamic; the rest is for barriers, bias and gate */
 constexpr int kPieceColumns = 64, kLayerBytes = kRows * 16 * 4; /* a stage of the addend: layers of 16 columns */
 static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
 static_assert(kRows == LINEAR_TILE_ROWS, "linear_plan.h counts tiles");
@@ -41,8 +41,8 @@ __host__ __device__ constexpr int stage_bytes(int columns) {
     return (kRows + columns) * kStep * 2;
 }
 __host__ __device__ constexpr int stages_for(int columns) {
-    return (kSharedBytes - 1024) / stage_bytes(columns) < kMostStages ? (kSharedBytes - 1024) / stage_bytes(columns)
-                                                                      : kMostStages;
+    return (kSharedBytes - 1024) / stage_bytes(columns) < kMaxStages ? (kSharedBytes - 1024) / stage_bytes(columns)
+                                                                      : kMaxStages;
 }
 
 static_assert(kPieceColumns / 16 * kLayerBytes <= stage_bytes(128), "a piece fits into a stage");
@@ -53,7 +53,7 @@ struct tensor_maps {
     CUtensorMap addend; /* [out/16, rows, 16] F32 in boxes of 128 rows (RESIDUAL) */
 };
 
-struct product_args {
+struct tile_args {
     const float *bias, *gate, *rope;
     const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
     int heads, rope_heads;               /* (ROPE) */
@@ -65,7 +65,7 @@ struct product_args {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 struct barriers {
-    uint64_t full[kMostStages], empty[kMostStages];
+    uint64_t full[kMaxStages], empty[kMaxStages];
 };
 
 struct tile_place {
@@ -73,13 +73,13 @@ struct tile_place {
 };
 
 /* Neighbours in a launch are tiles one below the other: they share w in L2. */
-template <int columns> __device__ __forceinline__ tile_place find_tile(const product_args &d, int tile) {
+template <int columns> __device__ __forceinline__ tile_place find_tile(const tile_args &d, int tile) {
     return {tile % d.row_tiles * kRows, tile / d.row_tiles * columns};
 }
 
 /* ---- producer: one warp */
 template <linear_epilogue epilogue, int columns>
-__device__ __forceinline__ void feed(const product_args &d, const tensor_maps &maps, unsigned char *stages,
+__device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &maps, unsigned char *stages,
                                      barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
     const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for what comes back
@@ -123,7 +123,7 @@ __device__ __forceinline__ void feed(const product_args &d, const tensor_maps &m
 /* ---- a group: 128 threads, 64 rows; see wgmma.cuh for what a thread holds */
 
 /* bias and gate of a tile's columns; two of each, so that a quick warp may fetch ahead of a slow one. */
-template <int columns> struct vectors { float bias[2][columns], gate[2][columns]; };
+template <int columns> struct epilogue_vectors { float bias[2][columns], gate[2][columns]; };
 
 template <int columns>
 __device__ __forceinline__ void fetch_vector(float *shared, const float *v, float otherwise, int thread, int first,
@@ -217,13 +217,13 @@ __device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_
 }
 
 /* The sequence that a row belongs to, or -1; asked for a tile ahead. */
-__device__ __forceinline__ int sequence_of(const product_args &d, int row) {
+__device__ __forceinline__ int sequence_of(const tile_args &d, int row) {
     if (row >= d.rows) return -1;
     return d.seq_of_row ? load_early(d.seq_of_row + row) : 0;
 }
 
 /* Where the angles of a row lie in the table, for columns `part` .. part + 3 of every sixteen. */
-__device__ __forceinline__ const float *angles_of(const product_args &d, int row, int sequence, int part) {
+__device__ __forceinline__ const float *angles_of(const tile_args &d, int row, int sequence, int part) {
     int position = 0;
     if (sequence >= 0) position = d.offsets ? row - d.offsets[sequence] : row;
     return d.rope + int64_t{position} * 64 + part;
@@ -239,7 +239,7 @@ struct thread_place {
 /* ROPE: acc + bias, rotated, to 16 bits. The sixteens of a tile are taken by their place in a head, so that four angles
  * serve all its heads. Tiles start at multiples of 64. */
 template <typename T, int columns>
-__device__ __forceinline__ void rotate_and_store(const product_args &d, const float (&acc)[columns / 2],
+__device__ __forceinline__ void rotate_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                                  const float *shared_bias, const float4 (&angles)[4][2],
                                                  const thread_place &p, int first_head) {
     uint2 before[2];
@@ -267,7 +267,7 @@ __device__ __forceinline__ void rotate_and_store(const product_args &d, const fl
 /* NONE and GELU_TANH: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
  * saves. */
 template <typename T, linear_epilogue epilogue, int columns>
-__device__ __forceinline__ void finish_and_store(const product_args &d, const float (&acc)[columns / 2],
+__device__ __forceinline__ void finish_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                                  const float *shared_bias, const thread_place &p) {
     constexpr int swapped = epilogue == LINEAR_NONE ? columns / 32 * 2 : 0; // sixteens; 176 columns are eleven
     uint2 before[2];
@@ -295,7 +295,7 @@ __device__ __forceinline__ void finish_and_store(const product_args &d, const fl
 /* RESIDUAL: F32, with the addend from the ring. A piece lies as 4 x [128 rows, 16 columns], so that a warp reads 512
  * bytes in a row. */
 template <int columns>
-__device__ __forceinline__ void add_and_store(const product_args &d, const float (&acc)[columns / 2],
+__device__ __forceinline__ void add_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                               const float *shared_bias, const float *shared_gate, const thread_place &p,
                                               int row_in_tile, const unsigned char *stages,
                                               ring<stages_for(columns)> &at, barriers *b) {
@@ -324,8 +324,8 @@ __device__ __forceinline__ void add_and_store(const product_args &d, const float
 }
 
 template <typename T, linear_epilogue epilogue, int columns>
-__device__ __forceinline__ void work(const product_args &d, int group, const unsigned char *stages, barriers *b,
-                                     vectors<columns> *v) {
+__device__ __forceinline__ void consume(const tile_args &d, int group, const unsigned char *stages, barriers *b,
+                                     epilogue_vectors<columns> *v) {
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
                    w = tile_descriptor(stages + kRows * kStep * 2);
@@ -333,12 +333,12 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
     ring<stages_for(columns)> at;
     float acc[columns / 2] = {};
     float4 angles[4][2]; // (ROPE) by place in a head: they serve all heads of the tile
-    int turn = 0, sequence[2];
+    int buffer = 0, sequence[2];
     if (epilogue == LINEAR_ROPE)
         for (int half = 0; half < 2; half++)
             sequence[half] = sequence_of(d, find_tile<columns>(d, blockIdx.x).row + row_in_tile + 8 * half);
 
-    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, turn ^= 1) {
+    for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x, buffer ^= 1) {
         const tile_place t = find_tile<columns>(d, tile);
         thread_place p;
         p.part = lane % 4 * 4;
@@ -357,9 +357,9 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
         if (tile == blockIdx.x) wait_for_previous();
 
         // what the epilogue will want
-        fetch_vector<columns>(v->bias[turn], d.bias, 0.0f, thread, t.column, d.out);
+        fetch_vector<columns>(v->bias[buffer], d.bias, 0.0f, thread, t.column, d.out);
         if (epilogue == LINEAR_RESIDUAL)
-            fetch_vector<columns>(v->gate[turn], d.gate, 1.0f, thread - 64, t.column, d.out);
+            fetch_vector<columns>(v->gate[buffer], d.gate, 1.0f, thread - 64, t.column, d.out);
         copy_commit();
 
         multiply<T, columns>(acc, at, d.steps, x, w, b);
@@ -367,11 +367,11 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
         copy_wait<0>();
         named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
         if constexpr (epilogue == LINEAR_ROPE)
-            rotate_and_store<T, columns>(d, acc, v->bias[turn], angles, p, t.column / 64);
+            rotate_and_store<T, columns>(d, acc, v->bias[buffer], angles, p, t.column / 64);
         else if constexpr (epilogue == LINEAR_RESIDUAL)
-            add_and_store<columns>(d, acc, v->bias[turn], v->gate[turn], p, row_in_tile, stages, at, b);
+            add_and_store<columns>(d, acc, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
         else
-            finish_and_store<T, epilogue, columns>(d, acc, v->bias[turn], p);
+            finish_and_store<T, epilogue, columns>(d, acc, v->bias[buffer], p);
     }
 }
 
@@ -379,11 +379,11 @@ __device__ __forceinline__ void work(const product_args &d, int group, const uns
 
 template <typename T, linear_epilogue epilogue, int columns>
 __global__ void __launch_bounds__(kThreads, 1)
-    product(const __grid_constant__ product_args d, const __grid_constant__ tensor_maps maps) {
+    linear_persistent_wgmma(const __grid_constant__ tile_args d, const __grid_constant__ tensor_maps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char dynamic_shared[];
     __shared__ barriers b;
-    __shared__ alignas(16) vectors<columns> v[kGroups];
+    __shared__ alignas(16) epilogue_vectors<columns> v[kGroups];
     unsigned char *stages = dynamic_shared + (-shared_address(dynamic_shared) & 1023u);
 
     if (threadIdx.x == 0) {
@@ -401,11 +401,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 
     if (threadIdx.x < 128) {
         registers_give<kProducerRegisters>();
-        if (threadIdx.x < 32) feed<epilogue, columns>(d, maps, stages, &b);
+        if (threadIdx.x < 32) produce<epilogue, columns>(d, maps, stages, &b);
     } else {
         registers_take<kGroupRegisters>();
         const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
-        work<T, epilogue, columns>(d, group, stages, &b, &v[group]);
+        consume<T, epilogue, columns>(d, group, stages, &b, &v[group]);
     }
 #else
     __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
@@ -433,8 +433,8 @@ static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_
 }
 
 template <typename T, linear_epilogue epilogue, int columns>
-f5_status launch(cuda_context *c, const product_args &d, const tensor_maps &maps) {
-    auto kernel = product<T, epilogue, columns>;
+f5_status launch(cuda_context *c, const tile_args &d, const tensor_maps &maps) {
+    auto kernel = linear_persistent_wgmma<T, epilogue, columns>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
     const int blocks = d.tiles < c->sm_count ? d.tiles : c->sm_count;
     return cuda_launch_early(c, "linear", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
@@ -448,7 +448,7 @@ template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, c
     if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
                        a->in);
-    product_args d = {};
+    tile_args d = {};
     d.bias = a->bias, d.gate = a->gate, d.y = a->y;
     d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
     if (epilogue == LINEAR_ROPE) {
@@ -468,6 +468,6 @@ template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, c
     return launch<T, epilogue, 256>(c, d, maps);
 }
 
-} // namespace linear_hopper
+} // namespace linear_sm90
 
 #endif

@@ -1,8 +1,8 @@
 /* tensor_map.cuh — how the copy engine is told of a tensor [cuTensorMapEncodeTiled]: boxes of 16-bit elements lie in
  * shared memory in rows of 128 bytes as ptx.cuh's `swizzled` says, those of F32 row after row; zeros for what a box has
  * outside the tensor. */
-#ifndef F5_TENSOR_MAP_CUH
-#define F5_TENSOR_MAP_CUH
+#ifndef F5_SM90_TENSOR_MAP_CUH
+#define F5_SM90_TENSOR_MAP_CUH
 
 #include <cuda.h>
 

@@ -1,17 +1,74 @@
-/* wgmma.cuh — the warpgroup product at the widths that tiles of linear, attention and conv_pos have. [wgmma.mma_async]
+/* wgmma.cuh — the warpgroup's matrix product on the tensor cores of sm_90a: descriptors of its operands, and the
+ * instruction at the widths that tiles of linear, attention and conv_pos have. [wgmma.mma_async]
  *
  *   d [64,n] (+)= a [64,16] . b [n,16]^T     a, b in shared memory, 16-bit elements along the row; tile_descriptor
  *
- * A thread holds rows r, r + 8 of its warp's 16, r = lane/4: two columns of every eight, 2·(lane%4) and the next, so
- * d[4j], d[4j+1] are columns 8j + 2·(lane%4) of row r, d[4j+2], d[4j+3] those of row r + 8. */
-#ifndef F5_WGMMA_CUH
-#define F5_WGMMA_CUH
+ * The accumulator fragment: what each of the 128 threads holds of d. Warp w has rows 16 w .. 16 w + 15, and of these
+ * lane l has row r = l / 4 and row r + 8, in every eight columns the pair c = 2 (l % 4), c + 1:
+ *
+ *                 columns   0  1   2  3   4  5   6  7 |  8  9  10 11  12 13  14 15 | ...
+ *             row 0       [ lane 0 | lane 1 | lane 2 | lane 3 | lane 0 | ...          d[0] d[1] | d[4] d[5] | ...
+ *             row 1       [ lane 4 | lane 5 | lane 6 | lane 7 | lane 4 | ...
+ *               ...
+ *             row 8       [ lane 0 | lane 1 | lane 2 | lane 3 | lane 0 | ...          d[2] d[3] | d[6] d[7] | ...
+ *
+ *   d[4j + e]      column 8 j + c + e of row r            e = 0, 1
+ *   d[4j + 2 + e]  the same column of row r + 8
+ *
+ * Two neighbouring eights of columns, packed to 16 bits, are an A fragment of the next product (wgmma_64x64_registers):
+ * accumulator order is fragment order, so attention's probabilities never leave the registers. */
+#ifndef F5_SM90_WGMMA_CUH
+#define F5_SM90_WGMMA_CUH
 
 #include <type_traits>
 
-#include "kernels/cuda/sm80/ptx.cuh"
+#include "kernels/cuda/sm90/ptx.cuh"
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+/* ---- descriptors
+ *
+ * Operands in shared memory are tiles laid as `swizzled` says, which is TMA's 128-byte swizzle; they start at multiples
+ * of 1024 bytes. One descriptor serves both orders: 1024 bytes from one group of 8 rows to the next. */
+
+__device__ __forceinline__ uint64_t tile_descriptor(const void *tile) {
+    const uint64_t swizzle_128 = 1ull << 62, group_stride = 1024 >> 4; // the other stride is not used: one group across
+    return swizzle_128 | group_stride << 32 | group_stride << 16 | (uint64_t)((shared_address(tile) & 0x3ffff) >> 4);
+}
+/* The lower word of a tile's descriptor, and a descriptor from it: the upper word is the same for every tile, so tiles
+ * and steps are reached by 32-bit sums. */
+__device__ __forceinline__ uint32_t descriptor_low(const void *tile) {
+    return (uint32_t)tile_descriptor(tile);
+}
+__device__ __forceinline__ uint64_t descriptor_of(uint32_t low) {
+    const uint32_t high = 1u << 30 | 1024 >> 4;
+    return (uint64_t)high << 32 | low;
+}
+/* Where a descriptor's tile lies in shared memory. */
+__device__ __forceinline__ uint32_t descriptor_address(uint32_t low) {
+    return (low & 0x3fff) << 4;
+}
+/* Steps of 16 along the summed dimension, in descriptor units of 16 bytes. */
+constexpr uint64_t kStepAlongRow = 32 >> 4;         /* summed dimension lies along the row: 16 elements on */
+constexpr uint64_t kStepDownRows = (16 * 128) >> 4; /* summed dimension counts the rows: 16 rows on */
+
+__device__ __forceinline__ void wgmma_fence() {
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wgmma_commit() {
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int pending> __device__ __forceinline__ void wgmma_wait() {
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(pending) : "memory");
+}
+
+/* Keeps the compiler from moving uses of accumulators across an asynchronous product. */
+template <int n> __device__ __forceinline__ void wgmma_hold(float (&d)[n]) {
+#pragma unroll
+    for (int i = 0; i < n; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+
+/* ---- the instruction */
 
 /* Registers of d in the text of the instruction, and as operands. */
 #define F5_R0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
@@ -25,39 +82,45 @@
 #define F5_R5_HALF "%80,%81,%82,%83,%84,%85,%86,%87"
 #define F5_A4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define F5_A16(i) F5_A4(i), F5_A4(i + 4), F5_A4(i + 8), F5_A4(i + 12)
-#define F5_WGMMA_TEXT(n, type, registers, a, b, keep)                                                                  \
+#define F5_WGMMA_TEXT(n, type, registers, a, b, keep, flags)                                                           \
     "{\n.reg .pred keep;\nsetp.ne.b32 keep, " keep ", 0;\n"                                                            \
-    "wgmma.mma_async.sync.aligned.m64n" n "k16.f32." type "." type " {" registers "}, " a ", " b                       \
-    ", keep, 1, 1, 0, 0;\n}\n"
+    "wgmma.mma_async.sync.aligned.m64n" n "k16.f32." type "." type " {" registers "}, " a ", " b ", keep, " flags      \
+    ";\n}\n"
+
+/* After the predicate: no sign changes; which operands lie transposed (of a only where it is in shared memory). */
+#define F5_BOTH_SHARED "1, 1, 0, 0"
+#define F5_B_SHARED "1, 1, 1"
 
 #define F5_WGMMA_32(type)                                                                                              \
-    asm volatile(F5_WGMMA_TEXT("32", type, F5_R0, "%16", "%17", "%18") : F5_A16(0) : "l"(a), "l"(b), "r"((int)keep))
+    asm volatile(F5_WGMMA_TEXT("32", type, F5_R0, "%16", "%17", "%18", F5_BOTH_SHARED)                                 \
+                 : F5_A16(0)                                                                                           \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_64(type)                                                                                              \
-    asm volatile(F5_WGMMA_TEXT("64", type, F5_R0 "," F5_R1, "%32", "%33", "%34")                                       \
+    asm volatile(F5_WGMMA_TEXT("64", type, F5_R0 "," F5_R1, "%32", "%33", "%34", F5_BOTH_SHARED)                       \
                  : F5_A16(0), F5_A16(16)                                                                               \
                  : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_96(type)                                                                                              \
-    asm volatile(F5_WGMMA_TEXT("96", type, F5_R0 "," F5_R1 "," F5_R2, "%48", "%49", "%50")                             \
+    asm volatile(F5_WGMMA_TEXT("96", type, F5_R0 "," F5_R1 "," F5_R2, "%48", "%49", "%50", F5_BOTH_SHARED)             \
                  : F5_A16(0), F5_A16(16), F5_A16(32)                                                                   \
                  : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_128(type)                                                                                             \
-    asm volatile(F5_WGMMA_TEXT("128", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3, "%64", "%65", "%66")                  \
+    asm volatile(F5_WGMMA_TEXT("128", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3, "%64", "%65", "%66", F5_BOTH_SHARED)  \
                  : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48)                                                       \
                  : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_176(type)                                                                                             \
-    asm volatile(                                                                                                      \
-        F5_WGMMA_TEXT("176", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5_HALF, "%88", "%89", "%90")  \
-        : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A4(80), F5_A4(84)                              \
-        : "l"(a), "l"(b), "r"((int)keep))
+    asm volatile(F5_WGMMA_TEXT("176", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5_HALF, "%88",       \
+                               "%89", "%90", F5_BOTH_SHARED)                                                           \
+                 : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A4(80), F5_A4(84)                     \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_192(type)                                                                                             \
-    asm volatile(                                                                                                      \
-        F5_WGMMA_TEXT("192", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5, "%96", "%97", "%98")       \
-        : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A16(80)                                        \
-        : "l"(a), "l"(b), "r"((int)keep))
+    asm volatile(F5_WGMMA_TEXT("192", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5, "%96", "%97",     \
+                               "%98", F5_BOTH_SHARED)                                                                  \
+                 : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A16(80)                               \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_256(type)                                                                                             \
     asm volatile(F5_WGMMA_TEXT("256", type,                                                                            \
                                F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6 "," F5_R7, "%128",    \
-                               "%129", "%130")                                                                         \
+                               "%129", "%130", F5_BOTH_SHARED)                                                         \
                  : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A16(80), F5_A16(96), F5_A16(112)      \
                  : "l"(a), "l"(b), "r"((int)keep))
 
@@ -96,6 +159,21 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
         F5_WGMMA_256("bf16");
 }
 
+/* The same with a in registers, its fragment a0 .. a3, and b [16,64] with its columns along the row. */
+#define F5_WGMMA_64_REGISTERS(type)                                                                                    \
+    asm volatile(F5_WGMMA_TEXT("64", type, F5_R0 "," F5_R1, "{%32,%33,%34,%35}", "%36", "%37", F5_B_SHARED)            \
+                 : F5_A16(0), F5_A16(16)                                                                               \
+                 : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "l"(b), "r"((int)keep))
+
+template <typename T>
+__device__ __forceinline__ void wgmma_64x64_registers(float (&d)[32], uint32_t a0, uint32_t a1, uint32_t a2,
+                                                      uint32_t a3, uint64_t b, bool keep) {
+    if constexpr (std::is_same<T, __half>::value)
+        F5_WGMMA_64_REGISTERS("f16");
+    else
+        F5_WGMMA_64_REGISTERS("bf16");
+}
+
 #undef F5_R0
 #undef F5_R1
 #undef F5_R2
@@ -108,8 +186,11 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
 #undef F5_A4
 #undef F5_A16
 #undef F5_WGMMA_TEXT
+#undef F5_BOTH_SHARED
+#undef F5_B_SHARED
 #undef F5_WGMMA_32
 #undef F5_WGMMA_64
+#undef F5_WGMMA_64_REGISTERS
 #undef F5_WGMMA_96
 #undef F5_WGMMA_128
 #undef F5_WGMMA_176

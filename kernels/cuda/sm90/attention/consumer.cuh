@@ -1,13 +1,13 @@
-/* attention_group.cuh — a group of attention_hopper.cuh: 128 threads that multiply 64 queries. A thread holds rows r,
+/* attention_group.cuh — a group of attention_sm90.cuh: 128 threads that consume 64 queries. A thread holds rows r,
  * r + 8 of its warp's 16, r = lane/4: two columns of every eight, 2·(lane%4) and the next. */
-#ifndef F5_ATTENTION_GROUP_CUH
-#define F5_ATTENTION_GROUP_CUH
+#ifndef F5_SM90_ATTENTION_CONSUMER_CUH
+#define F5_SM90_ATTENTION_CONSUMER_CUH
 
 #include "kernels/cuda/sm90/attention/layout.cuh"
 #include "kernels/cuda/sm90/attention/softmax.cuh"
 #include "kernels/cuda/sm90/wgmma.cuh"
 
-namespace attention_hopper {
+namespace attention_sm90 {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -26,7 +26,7 @@ template <typename T, int width>
 __device__ __forceinline__ void issue_output(float (&o)[32], const uint32_t (&p)[width / 4], uint32_t v) {
 #pragma unroll
     for (int step = 0; step < width / 16; step++)
-        wgmma_64x64<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
+        wgmma_64x64_registers<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
                        descriptor_of(v + step * (uint32_t)kStepDownRows), true);
     wgmma_commit();
 }
@@ -49,18 +49,18 @@ __device__ __forceinline__ void transpose_words(uint32_t (&w)[4]) {
 }
 
 /* One group at work: its place in the rings, and the tile in its registers. */
-template <typename T> struct group_state {
+template <typename T> struct consumer {
     const attention_device &d;
     barriers *b;
     const int group, lane;
     uint32_t q, keys, values; /* descriptors: this group's queries; stage 0 */
     ring<kKeyStages> keys_at, values_at;
     float o[32];    /* [64,64] output so far */
-    uint32_t p[32]; /* [64,128] weights of the last tile, as A fragments: accumulator order is fragment order */
+    uint32_t p[32]; /* [64,128] last_p of the last tile, as A fragments: accumulator order is fragment order */
     softmax_state state;
 
-    __device__ __forceinline__ void take_turn() { named_sync(turn_barrier(group), 256); }
-    __device__ __forceinline__ void pass_turn() {
+    __device__ __forceinline__ void scheduler_barrier_sync() { named_sync(turn_barrier(group), 256); }
+    __device__ __forceinline__ void scheduler_barrier_arrive() {
         named_arrive(turn_barrier(group + 1 == kGroups ? 0 : group + 1), 256);
     }
     __device__ __forceinline__ uint32_t key_tile() const { return keys + keys_at.stage * (kKeyTileBytes >> 4); }
@@ -77,85 +77,85 @@ template <typename T> struct group_state {
         if (lane == 0) barrier_arrive(&b->values_empty[values_at.stage]);
         values_at.next();
     }
-    template <int width> __device__ __forceinline__ void pack_weights(const float (&s)[width / 2]) {
+    template <int width> __device__ __forceinline__ void pack_probabilities(const float (&s)[width / 2]) {
 #pragma unroll
         for (int i = 0; i < width / 4; i++) p[i] = pack2<T>(s[2 * i], s[2 * i + 1]);
     }
 
-    /* After the last weights of a tile: none is too heavy, and the sums count them. Then nobody needs the keys. */
-    template <int width> __device__ __forceinline__ void settle(float (&s)[width / 2], float (&added)[4], int live) {
-        if (too_heavy(added)) {
-            lighten<T, width>(s, o, state, added, descriptor_address(q), descriptor_address(key_tile()), live);
-            pack_weights<width>(s);
+    /* After the last last_p of a tile: none is too heavy, and the sums count them. Then nobody needs the keys. */
+    template <int width> __device__ __forceinline__ void accumulate_sum(float (&s)[width / 2], float (&partial_sum)[4], int live) {
+        if (overflows(partial_sum)) {
+            rescale<T, width>(s, o, state, partial_sum, descriptor_address(q), descriptor_address(key_tile()), live);
+            pack_probabilities<width>(s);
         }
-        state.sum[0] += added[0] + added[1];
-        state.sum[1] += added[2] + added[3];
+        state.sum[0] += partial_sum[0] + partial_sum[1];
+        state.sum[1] += partial_sum[2] + partial_sum[3];
         release_keys();
     }
 
     /* The first tile of keys: nothing to overlap with. fresh: the sequence's first. */
     __device__ __forceinline__ void first_tile(bool fresh, int live) {
-        float s[kKeys / 2], added[4] = {};
+        float s[kKeys / 2], partial_sum[4] = {};
         wait_keys();
-        take_turn();
+        scheduler_barrier_sync();
         wgmma_hold(s);
         wgmma_fence();
         issue_scores<T, kKeys>(s, q, key_tile());
-        pass_turn();
+        scheduler_barrier_arrive();
         wgmma_wait<0>();
         wgmma_hold(s);
         mask_scores<kKeys>(s, live);
         if (fresh) {
 #pragma unroll
-            for (int r = 0; r < 2; r++) state.bias[r] = bias_for(s, r);
+            for (int r = 0; r < 2; r++) state.max_log2[r] = max_log2_of(s, r);
         }
-        weigh<0, kKeys / 2>(s, state, added);
-        pack_weights<kKeys>(s);
-        settle<kKeys>(s, added, live);
+        exponentiate<0, kKeys / 2>(s, state, partial_sum);
+        pack_probabilities<kKeys>(s);
+        accumulate_sum<kKeys>(s, partial_sum, live);
     }
 
     /* A further one: its scores beside the output of the tile before, which was whole. */
     template <int width> __device__ __forceinline__ void next_tile(int live) {
-        constexpr int kBefore = kWeighedBefore < width / 2 ? kWeighedBefore : width / 2;
-        float s[width / 2], added[4] = {};
+        constexpr int kBefore = kExponentiatedBefore < width / 2 ? kExponentiatedBefore : width / 2;
+        float s[width / 2], partial_sum[4] = {};
         wait_keys();
         wait_values(); // asked for before these keys
-        take_turn();
+        scheduler_barrier_sync();
         wgmma_hold(s);
         wgmma_hold(o);
         wgmma_fence();
         issue_scores<T, width>(s, q, key_tile());
         issue_output<T, kKeys>(o, p, value_tile());
-        pass_turn();
+        scheduler_barrier_arrive();
         wgmma_wait<1>();
         wgmma_hold(s);
         mask_scores<width>(s, live);
-        weigh<0, kBefore>(s, state, added);
+        exponentiate<0, kBefore>(s, state, partial_sum);
 
         // waits either way: what the branch depends on holds the wait back
-        if (too_heavy(added)) {
+        if (overflows(partial_sum)) {
             wgmma_wait<0>();
             wgmma_hold(o);
         }
         wgmma_wait<0>();
         wgmma_hold(o);
         release_values();
-        weigh<kBefore, width / 2>(s, state, added);
-        pack_weights<width>(s);
-        settle<width>(s, added, live);
+        exponentiate<kBefore, width / 2>(s, state, partial_sum);
+        pack_probabilities<width>(s);
+        accumulate_sum<width>(s, partial_sum, live);
     }
 
     /* The output of the last tile. */
     template <int width> __device__ __forceinline__ void last_output() {
-        uint32_t weights[width / 4];
+        uint32_t last_p[width / 4];
 #pragma unroll
-        for (int i = 0; i < width / 4; i++) weights[i] = p[i];
+        for (int i = 0; i < width / 4; i++) last_p[i] = p[i];
         wait_values();
-        take_turn();
+        scheduler_barrier_sync();
         wgmma_hold(o);
         wgmma_fence();
-        issue_output<T, width>(o, weights, value_tile());
-        pass_turn();
+        issue_output<T, width>(o, last_p, value_tile());
+        scheduler_barrier_arrive();
         wgmma_wait<0>();
         wgmma_hold(o);
         release_values();
@@ -189,13 +189,13 @@ template <typename T> struct group_state {
         for (int step = from; step < to; step++) {
             wait_keys();
             release_keys();
-            take_turn();
-            pass_turn();
+            scheduler_barrier_sync();
+            scheduler_barrier_arrive();
             wait_values();
             release_values();
         }
-        take_turn();
-        pass_turn();
+        scheduler_barrier_sync();
+        scheduler_barrier_arrive();
     }
 
     __device__ __forceinline__ void start() {
@@ -204,8 +204,8 @@ template <typename T> struct group_state {
         for (int i = 0; i < 32; i++) o[i] = 0.0f;
     }
     /* Output and softmax as another block's steps left them; and the same for the next block. */
-    __device__ __forceinline__ void take_over(const float4 *from) {
-        from += group * kHandedChunks * 128 + threadIdx.x % 128;
+    __device__ __forceinline__ void load_partial(const float4 *from) {
+        from += group * kPartialChunks * 128 + threadIdx.x % 128;
 #pragma unroll
         for (int i = 0; i < 8; i++) {
             const float4 v = __ldcg(from + i * 128);
@@ -214,12 +214,12 @@ template <typename T> struct group_state {
         const float4 v = __ldcg(from + 8 * 128);
         state = {{v.x, v.y}, {v.z, v.w}};
     }
-    __device__ __forceinline__ void hand_on(float4 *to) const {
-        to += group * kHandedChunks * 128 + threadIdx.x % 128;
+    __device__ __forceinline__ void store_partial(float4 *to) const {
+        to += group * kPartialChunks * 128 + threadIdx.x % 128;
 #pragma unroll
         for (int i = 0; i < 8; i++)
             __stcg(to + i * 128, make_float4(o[4 * i], o[4 * i + 1], o[4 * i + 2], o[4 * i + 3]));
-        __stcg(to + 8 * 128, make_float4(state.bias[0], state.bias[1], state.sum[0], state.sum[1]));
+        __stcg(to + 8 * 128, make_float4(state.max_log2[0], state.max_log2[1], state.sum[0], state.sum[1]));
     }
 
     /* Divides by the sum and stores, 16 bytes a lane: four lanes have 64 bytes of a row between them. */
@@ -266,12 +266,12 @@ __device__ __forceinline__ void prepare_queries(const attention_device &d, const
 }
 
 template <typename T>
-__device__ __forceinline__ void multiply(const attention_device &d, const handover &hand, int group,
+__device__ __forceinline__ void consume(const attention_device &d, const partial_tiles &partial, int group,
                                          unsigned char *query_tiles, const unsigned char *key_tiles,
                                          const unsigned char *value_tiles, barriers *b) {
     const int lane = threadIdx.x % 32;
     ring<kQueryStages> queries_at;
-    group_state<T> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
+    consumer<T> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
     if (group == kGroups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
 
     while (true) {
@@ -285,20 +285,20 @@ __device__ __forceinline__ void multiply(const attention_device &d, const handov
             if (from == 0)
                 g.start();
             else
-                g.take_over(hand.state + (blockIdx.x - 1) * (kHandedBytes / 16));
+                g.load_partial(partial.state + (blockIdx.x - 1) * (kPartialBytes / 16));
             if (t.head < d.rope_heads || d.q_norm) prepare_queries<T>(d, t, group, queries);
             g.q = descriptor_low(queries);
             g.attend_keys(length, from, to);
             if (to == attention_steps(length))
                 g.store(t);
             else
-                g.hand_on(hand.state + blockIdx.x * (kHandedBytes / 16));
+                g.store_partial(partial.state + blockIdx.x * (kPartialBytes / 16));
         } else {
             g.pass_keys(from, to);
         }
-        __syncwarp(); // all lanes have read the item, and written what is handed on
+        __syncwarp(); // all lanes have read the item, and written what is partial_written on
         if (lane == 0) {
-            if (to < attention_steps(length)) barrier_arrive(&b->handed);
+            if (to < attention_steps(length)) barrier_arrive(&b->partial_written);
             barrier_arrive(&b->queries_empty[queries_at.stage]);
         }
         queries_at.next();
@@ -308,6 +308,6 @@ __device__ __forceinline__ void multiply(const attention_device &d, const handov
 
 #endif
 
-} // namespace attention_hopper
+} // namespace attention_sm90
 
 #endif

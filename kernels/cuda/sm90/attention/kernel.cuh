@@ -1,12 +1,12 @@
-/* attention_hopper.cuh — flash attention for sm_90a: one warp feeds tiles by the copy engine, three warpgroups of 64
- * queries each multiply them (the roles of FlashAttention-3).
+/* attention_sm90.cuh — flash attention for sm_90a: one warp feeds tiles by the copy engine, three warpgroups of 64
+ * queries each consume them (the roles of FlashAttention-3).
  *
  *   producer    Q  K0 V0 K1 V1 ...      two buffers of queries, three stages of keys and of values; a full and an empty
  *                                       barrier each
  *   group g     S = Q K0, softmax; then per tile  { S' = Q Kj | O += P Vj-1 }  softmax S' while the product runs
  *
  * Within a group the product of one tile overlaps the softmax of the next; among groups a ring of named barriers hands
- * the turn to issue products round. Blocks stay for the whole launch, each with an equal share of it
+ * the turn to issue products round. Blocks stay for the whole launch, each with an equal range of it
  * (attention_plan.h); the queries of the next tile arrive while this one is multiplied, and with them which tile it is,
  * so that only the producer, who is ahead, ever reads the pack.
  *
@@ -24,13 +24,13 @@
  *
  * Floor: 4·64·N·N FLOP a head and sequence, one exponential per 256 of them. 2 x 16 heads x 1406: 16.2 GFLOP, 21 µs at
  * 775 TFLOP/s; exponentials 17 µs at 16 a cycle and multiprocessor, so the two have to overlap. */
-#ifndef F5_ATTENTION_HOPPER_CUH
-#define F5_ATTENTION_HOPPER_CUH
+#ifndef F5_SM90_ATTENTION_KERNEL_CUH
+#define F5_SM90_ATTENTION_KERNEL_CUH
 
 #include "kernels/cuda/sm90/attention/consumer.cuh"
 #include "kernels/cuda/sm90/attention/work.cuh"
 
-namespace attention_hopper {
+namespace attention_sm90 {
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
@@ -51,16 +51,16 @@ __device__ __forceinline__ void copy_tile(unsigned char *tile, const CUtensorMap
     if (both) tensor_load(tile + kBoxBytes, map, column, row + kBoxRows, full);
 }
 
-__device__ __forceinline__ void feed(const attention_device &d, const work_list &list, const work_share &share,
-                                     const tensor_maps &maps, const handover &hand, unsigned char *query_tiles,
+__device__ __forceinline__ void produce(const attention_device &d, const work_list &list, const block_range &range,
+                                     const tensor_maps &maps, const partial_tiles &partial, unsigned char *query_tiles,
                                      unsigned char *key_tiles, unsigned char *value_tiles, barriers *b) {
     const int lane = threadIdx.x % 32;
     ring<kQueryStages> queries_at;
     ring<kKeyStages> at;
     uint32_t tail_parity = 0;
     work_item t = {};
-    for (int index = 0; share.item(d, list, index, &t); index++) {
-        const bool prepared = t.head < d.prepared;
+    for (int index = 0; range.item(d, list, index, &t); index++) {
+        const bool prepared = t.head < d.prepared_heads;
         const CUtensorMap *key_map = prepared ? &maps.keys : &maps.qkv;
         const int key_column = (prepared ? t.head : d.heads + t.head) * 64, value_column = (2 * d.heads + t.head) * 64;
 
@@ -72,8 +72,8 @@ __device__ __forceinline__ void feed(const attention_device &d, const work_list 
             const int live = attention_live_groups(t.length, t.first);
             b->items[queries_at.stage] = t;
             if (t.from > 0) { // the block before has begun this tile
-                flag_wait(&hand.flag[blockIdx.x - 1]);
-                hand.flag[blockIdx.x - 1] = 0;
+                flag_wait(&partial.flag[blockIdx.x - 1]);
+                partial.flag[blockIdx.x - 1] = 0;
             }
             barrier_expect(full, live * kQueryTileBytes);
             for (int g = 0; g < live; g++)
@@ -116,18 +116,18 @@ __device__ __forceinline__ void feed(const attention_device &d, const work_list 
 }
 
 /* Tells the next block that its part of a tile is ready: another warp, so that no group waits for its writes. */
-__device__ __forceinline__ void tell_next(const work_share &share, const handover &hand, barriers *b) {
-    if (!share.hands_on()) return;
-    barrier_wait(&b->handed, 0);
-    if (threadIdx.x % 32 == 0) flag_raise(&hand.flag[blockIdx.x]);
+__device__ __forceinline__ void signal_next_block(const block_range &range, const partial_tiles &partial, barriers *b) {
+    if (!range.ends_inside_tile()) return;
+    barrier_wait(&b->partial_written, 0);
+    if (threadIdx.x % 32 == 0) flag_raise(&partial.flag[blockIdx.x]);
 }
 
 #endif /* __CUDA_ARCH_FEAT_SM90_ALL */
 
 template <typename T>
 __global__ void __launch_bounds__(kThreads, 1)
-    attend(const __grid_constant__ attention_device d, const __grid_constant__ tensor_maps maps,
-           const __grid_constant__ handover hand) {
+    attention_wgmma(const __grid_constant__ attention_device d, const __grid_constant__ tensor_maps maps,
+           const __grid_constant__ partial_tiles partial) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ __align__(1024) unsigned char tiles[];
     unsigned char *key_tiles = tiles, *value_tiles = key_tiles + kKeyStages * kKeyTileBytes;
@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(kThreads, 1)
             barrier_init(&b->queries_empty[stage], kGroups * 4);
         }
         barrier_init(&b->tail, 1);
-        barrier_init(&b->handed, kGroups * 4);
+        barrier_init(&b->partial_written, kGroups * 4);
         barrier_init_fence();
     }
     __syncthreads();
@@ -156,13 +156,13 @@ __global__ void __launch_bounds__(kThreads, 1)
         registers_give<kProducerRegisters>();
         if (threadIdx.x < 64) {
             const work_list list(d); // from the pack, which no kernel writes
-            const work_share share(d, list);
+            const block_range range(d, list);
             if (threadIdx.x == 0) tensor_map_prefetch(&maps.qkv);
             wait_for_previous();
             if (threadIdx.x < 32)
-                feed(d, list, share, maps, hand, query_tiles, key_tiles, value_tiles, b);
+                produce(d, list, range, maps, partial, query_tiles, key_tiles, value_tiles, b);
             else
-                tell_next(share, hand, b);
+                signal_next_block(range, partial, b);
         } else {
             wait_for_previous();
         }
@@ -170,13 +170,13 @@ __global__ void __launch_bounds__(kThreads, 1)
         registers_take<kGroupRegisters>();
         wait_for_previous();
         const int group = uniform(threadIdx.x / 128 - 1);
-        multiply<T>(d, hand, group, query_tiles, key_tiles, value_tiles, b);
+        consume<T>(d, partial, group, query_tiles, key_tiles, value_tiles, b);
     }
 #else
     __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
 #endif
 }
 
-} // namespace attention_hopper
+} // namespace attention_sm90
 
 #endif

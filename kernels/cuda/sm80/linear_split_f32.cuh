@@ -1,4 +1,4 @@
-/* linear_split.cuh — the product of F32 operands on the matrix units, all epilogues of one element included.
+/* linear_split_f32.cuh — the product of F32 operands on the matrix units, all epilogues of one element included.
  *
  * Of every row, 32 elements at a time are scaled by a power of two, so that the largest lies in [2^14, 2^15), and split
  * in two F16, v = high + low, which hold 23 of an F32's 24 bits. Then
@@ -18,14 +18,14 @@
  * the next: several share a multiprocessor. Weights of the first steps are asked for before the kernel in front ends.
  *
  * Each element is one sum in one order, by `in` alone: the same bits for a row in any bucket. */
-#ifndef F5_LINEAR_SPLIT_CUH
-#define F5_LINEAR_SPLIT_CUH
+#ifndef F5_SM80_LINEAR_SPLIT_F32_CUH
+#define F5_SM80_LINEAR_SPLIT_F32_CUH
 
 #include "kernels/cuda/common/epilogue.cuh"
 #include "kernels/cuda/common/launch.cuh"
 #include "kernels/cuda/sm80/ptx.cuh"
 
-namespace linear_split {
+namespace linear_split_f32 {
 
 constexpr int kRows = 64, kOuts = 64, kStep = 32, kGroup = 128; /* threads of a group: a row of a stage each */
 constexpr int kStages = 3;
@@ -119,7 +119,7 @@ __device__ __forceinline__ float2 pair_of(const float *v, int at, float otherwis
 }
 
 template <linear_epilogue epilogue, int groups>
-__global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) product(args a) {
+__global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linear_split_f32_mma(args a) {
     extern __shared__ __align__(128) unsigned char memory[];
     const int thread = threadIdx.x % kGroup, group = threadIdx.x / kGroup, lane = thread % 32, warp = thread / 32;
     group_memory *mine = reinterpret_cast<group_memory *>(memory) + group;
@@ -231,7 +231,7 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) produ
 template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c, const args &a) {
     constexpr int bytes = groups * (int)sizeof(group_memory);
     static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
-    auto kernel = product<epilogue, groups>;
+    auto kernel = linear_split_f32_mma<epilogue, groups>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
     return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, kRows), ceil_div(a.out, kOuts)),
                              groups * kGroup, bytes, a);
@@ -244,6 +244,6 @@ static inline f5_status run(cuda_context *c, linear_epilogue epilogue, const arg
     });
 }
 
-} // namespace linear_split
+} // namespace linear_split_f32
 
 #endif

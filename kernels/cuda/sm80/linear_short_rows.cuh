@@ -1,4 +1,4 @@
-/* linear_short.cuh — y = addend + x w^T for F32 rows as short as a mel frame, and y rounded too, on the matrix units.
+/* linear_short_rows.cuh — y = addend + x w^T for F32 rows as short as a mel frame, and y rounded too, on the matrix units.
  *
  * A TF32 operand has 11 bits of an F32's 24, so each is split in two, v = high + low, and
  *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        what is left out is 2^-20 of a product
@@ -11,17 +11,17 @@
  * 32 rows x 32 outputs. The addend is what the sum starts from: asked for before the tile's rows have come. w lies in
  * an order of its own: row 8 j + 2 q + e of a sixteen is output 4 q + 2 j + e, so that the four outputs a thread holds
  * of every sixteen are neighbours. Each element is one sum in one order: the same bits in any bucket. */
-#ifndef F5_LINEAR_SHORT_CUH
-#define F5_LINEAR_SHORT_CUH
+#ifndef F5_SM80_LINEAR_SHORT_ROWS_CUH
+#define F5_SM80_LINEAR_SHORT_ROWS_CUH
 
 #include "kernels/cuda/common/launch.cuh"
 #include "kernels/cuda/sm80/ptx.cuh"
 #include "kernels/linear.h"
 
-namespace linear_short {
+namespace linear_short_rows {
 
-constexpr int kMostIn = 104;        /* a mel frame, rounded up to steps of 8 */
-constexpr int kPitch = kMostIn + 4; /* floats: an odd count of 16 bytes spreads rows over the banks */
+constexpr int kMaxIn = 104;        /* a mel frame, rounded up to steps of 8 */
+constexpr int kPitch = kMaxIn + 4; /* floats: an odd count of 16 bytes spreads rows over the banks */
 constexpr int kRows = 32, kOuts = 128, kThreads = 128;
 static_assert(kPitch / 4 % 2 == 1 && kThreads / 32 * 32 == kOuts, "a warp has 32 outputs");
 
@@ -48,8 +48,8 @@ __device__ __forceinline__ void split(const uint32_t (&v)[4], uint32_t (&high)[4
 
 /* Rows of `in` floats into shared memory, 16 bytes at a time; what lies past the row or the matrix is zero. */
 template <int count, bool as_outputs>
-__device__ __forceinline__ void stage(float (*to)[kPitch], const float *from, int first, int rows, int in) {
-    constexpr int chunks = kMostIn / 4;
+__device__ __forceinline__ void copy_rows(float (*to)[kPitch], const float *from, int first, int rows, int in) {
+    constexpr int chunks = kMaxIn / 4;
     for (int i = threadIdx.x; i < count * chunks; i += kThreads) {
         const int r = i / chunks, at = i % chunks * 4;
         const int place = as_outputs ? (r & ~15) | (r & 2) << 2 | (r & 12) >> 1 | (r & 1) : r;
@@ -87,7 +87,7 @@ __device__ __forceinline__ void multiply(sums &acc, const float (*x)[kPitch], co
     }
 }
 
-template <typename T> __global__ void __launch_bounds__(kThreads) product(args a) {
+template <typename T> __global__ void __launch_bounds__(kThreads) linear_short_rows_tf32(args a) {
     extern __shared__ __align__(16) unsigned char memory[];
     tiles *shared = reinterpret_cast<tiles *>(memory);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -95,13 +95,13 @@ template <typename T> __global__ void __launch_bounds__(kThreads) product(args a
     const int row_tiles = ceil_div(a.rows, kRows);
 
     let_next_start();
-    stage<kOuts, true>(shared->w, a.w, blockIdx.x * kOuts, a.out, a.in); // weights need not wait
+    copy_rows<kOuts, true>(shared->w, a.w, blockIdx.x * kOuts, a.out, a.in); // weights need not wait
     wait_for_previous();
-    stage<kRows, false>(shared->x[0], a.x, blockIdx.y * kRows, a.rows, a.in);
+    copy_rows<kRows, false>(shared->x[0], a.x, blockIdx.y * kRows, a.rows, a.in);
     copy_commit();
-    for (int tile = blockIdx.y, turn = 0; tile < row_tiles; tile += gridDim.y, turn ^= 1) {
+    for (int tile = blockIdx.y, buffer = 0; tile < row_tiles; tile += gridDim.y, buffer ^= 1) {
         const int next = tile + gridDim.y, row = tile * kRows + lane / 4;
-        if (next < row_tiles) stage<kRows, false>(shared->x[turn ^ 1], a.x, next * kRows, a.rows, a.in);
+        if (next < row_tiles) copy_rows<kRows, false>(shared->x[buffer ^ 1], a.x, next * kRows, a.rows, a.in);
         copy_commit();
 
         sums acc;
@@ -115,7 +115,7 @@ template <typename T> __global__ void __launch_bounds__(kThreads) product(args a
         }
         copy_wait<1>();
         __syncthreads(); // w and this tile's x are there
-        multiply(acc, shared->x[turn], shared->w + warp * 32, a.in);
+        multiply(acc, shared->x[buffer], shared->w + warp * 32, a.in);
         __syncthreads(); // x has been read: the tile after the next may come
 
 #pragma unroll
@@ -139,11 +139,11 @@ template <typename T> f5_status run(cuda_context *c, const args &a) {
     static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
     const int columns = ceil_div(a.out, kOuts), row_tiles = ceil_div(a.rows, kRows);
     const int strips = 2 * c->sm_count > columns ? 2 * c->sm_count / columns : 1; /* two blocks to a multiprocessor */
-    F5_TRY(cuda_allow_shared(c, "linear", product<T>, bytes));
-    return cuda_launch_early(c, "linear", product<T>, dim3(columns, row_tiles < strips ? row_tiles : strips), kThreads,
+    F5_TRY(cuda_allow_shared(c, "linear", linear_short_rows_tf32<T>, bytes));
+    return cuda_launch_early(c, "linear", linear_short_rows_tf32<T>, dim3(columns, row_tiles < strips ? row_tiles : strips), kThreads,
                              bytes, a);
 }
 
-} // namespace linear_short
+} // namespace linear_short_rows
 
 #endif

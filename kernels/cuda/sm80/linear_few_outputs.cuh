@@ -1,4 +1,4 @@
-/* linear_narrow.cuh — y = x w^T + bias for 16-bit operands and few outputs, into F32: the model's velocity.
+/* linear_few_outputs.cuh — y = x w^T + bias for 16-bit operands and few outputs, into F32: the model's velocity.
  *
  * Bound by what a multiprocessor takes in from L2: its rows of x, and all of w. [2812,1024] -> 100: 24 rows to each of
  * 118 blocks, 254 KB each, 30 MB in all, 4.3 us at the 7 TB/s that the products of a block see.
@@ -10,15 +10,15 @@
  * The slices' sums are added in shared memory, in order.
  *
  * Each element is one sum in one order, however many rows a block has: the same bits for a row in any bucket. */
-#ifndef F5_LINEAR_NARROW_CUH
-#define F5_LINEAR_NARROW_CUH
+#ifndef F5_SM80_LINEAR_FEW_OUTPUTS_CUH
+#define F5_SM80_LINEAR_FEW_OUTPUTS_CUH
 
 #include "kernels/cuda/common/launch.cuh"
 #include "kernels/cuda/sm80/ptx.cuh"
 
-namespace linear_narrow {
+namespace linear_few_outputs {
 
-constexpr int kTiles = 7, kMostOut = 16 * kTiles; /* of outputs */
+constexpr int kTiles = 7, kMaxOut = 16 * kTiles; /* of outputs */
 constexpr int kSlices = 8, kStep = 32, kWarps = 2 * kSlices, kThreads = 32 * kWarps;
 constexpr int kInMultiple = kSlices * kStep;
 
@@ -33,7 +33,7 @@ struct args {
 template <int eights> struct slice_sums { float4 of[kTiles][eights][32]; };
 
 /* eights: rows of a block / 8. A half has every other sixteen of the outputs. */
-template <typename T, int eights> __global__ void __launch_bounds__(kThreads, 1) product(args a) {
+template <typename T, int eights> __global__ void __launch_bounds__(kThreads, 1) linear_few_outputs_mma(args a) {
     extern __shared__ __align__(16) unsigned char memory[];
     slice_sums<eights> *sums = reinterpret_cast<slice_sums<eights> *>(memory);
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, slice = warp / 2, half = warp % 2;
@@ -119,7 +119,7 @@ template <typename T, int eights> __global__ void __launch_bounds__(kThreads, 1)
 
 template <typename T, int eights> f5_status launch(cuda_context *c, const args &a) {
     constexpr int bytes = kSlices * (int)sizeof(slice_sums<eights>);
-    auto kernel = product<T, eights>;
+    auto kernel = linear_few_outputs_mma<T, eights>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
     return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, 8 * eights)), kThreads, bytes, a);
 }
@@ -132,6 +132,6 @@ template <typename T> f5_status run(cuda_context *c, const args &a) {
     return launch<T, 4>(c, a);
 }
 
-} // namespace linear_narrow
+} // namespace linear_few_outputs
 
 #endif

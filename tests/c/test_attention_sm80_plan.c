@@ -19,10 +19,10 @@ static void standard_sizes(void **state) {
         int warps;
     } expected[] = {{1876, 5120, 5376, 4}, {2812, 7680, 8064, 4}, {4124, 12800, 10752, 2}, {1, 2560, 1344, 2}};
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
-        assert_int_equal(attention_portable_cost(expected[i].rows, 16, 132, 4), expected[i].four);
-        assert_int_equal(attention_portable_cost(expected[i].rows, 16, 132, 2), expected[i].two);
-        assert_int_equal(attention_portable_warps(expected[i].rows, 16, 132, PLENTY), expected[i].warps);
-        assert_int_equal(attention_portable_warps(expected[i].rows, 16, 132, SCARCE), 4);
+        assert_int_equal(attention_sm80_cost(expected[i].rows, 16, 132, 4), expected[i].four);
+        assert_int_equal(attention_sm80_cost(expected[i].rows, 16, 132, 2), expected[i].two);
+        assert_int_equal(attention_sm80_warps(expected[i].rows, 16, 132, PLENTY), expected[i].warps);
+        assert_int_equal(attention_sm80_warps(expected[i].rows, 16, 132, SCARCE), 4);
     }
 }
 
@@ -32,10 +32,10 @@ static void never_the_dearer(void **state) {
     for (int i = 0; i < 20000; i++) {
         const int32_t rows = 1 + random_below(&random, i % 2 ? 20000 : INT32_MAX);
         const int32_t heads = 1 + random_below(&random, i % 2 ? 32 : 65535), sms = 1 + random_below(&random, 160);
-        const int warps = attention_portable_warps(rows, heads, sms, PLENTY);
+        const int warps = attention_sm80_warps(rows, heads, sms, PLENTY);
         assert_true(warps == 2 || warps == 4);
-        const int64_t cost = attention_portable_cost(rows, heads, sms, warps);
-        assert_true(cost > 0 && cost <= attention_portable_cost(rows, heads, sms, 6 - warps));
+        const int64_t cost = attention_sm80_cost(rows, heads, sms, warps);
+        assert_true(cost > 0 && cost <= attention_sm80_cost(rows, heads, sms, 6 - warps));
     }
 }
 
