@@ -26,7 +26,7 @@ NFE = 8
 OPS = ("cast linear attention norm dwconv_norm grn conv_pos conv1d embed text_rows timestep guide noise mel "
        "istft").split()
 # kernels whose names do not begin with their op's
-OP_OF = [(r"prepare_keys|^attend", "attention"), (r"finish_rows|rotate_rows|bias_round|nvjet|cublas|gemm|gemv|xmma|cutlass|splitK",
+OP_OF = [(r"prepare_keys", "attention"), (r"finish_rows|rotate_rows|bias_round|nvjet|cublas|gemm|gemv|xmma|cutlass|splitK",
          "linear"), (r"^mem(cpy|set)", "copy")]
 # kernels that end the call which the kernel before them began, and such that begin one
 ENDS, BEGINS = r"finish_rows|rotate_rows|splitK|grn_sweep", r"prepare_keys|bias_round"
@@ -41,7 +41,7 @@ Call = namedtuple("Call", "op kernels")
 
 
 def short_name(raw):
-    """'void linear_hopper::product<__half, (linear_epilogue)4, 192>(args)' -> 'linear_hopper::product<half, 4, 192>'"""
+    """'void sm90::persistent<__half, (linear_epilogue)4, 192>(args)' -> 'sm90::persistent<half, 4, 192>'"""
     name = re.sub(r"\(anonymous namespace\)::|^void |<unnamed>::", "", raw)
     name = re.sub(r"\(\w+\)(-?\d+)", r"\1", name)  # template arguments that are enumerators
     name = re.sub(r"__nv_bfloat16", "bf16", name).replace("__half", "half")

@@ -350,14 +350,14 @@ def cases(gpu, library, frames, dtype, config):
 
 def measure(gpu, case, rates, bandwidth):
     def portable(i):
-        gpu.context.force_portable = True
+        gpu.limit("sm80")
         try:
             case.ours(i)
         finally:
-            gpu.context.force_portable = False
+            gpu.limit("sm90")
 
     calls = {"ours": [case.ours]}
-    if gpu.path != "portable":
+    if gpu.path != "sm80":
         calls["portable"] = [portable]
     times = compare({**calls, **case.rivals}, case.sets)
     if "ours" not in times:

@@ -1,4 +1,4 @@
-/* conv1d.cu — tiles of 64 rows by 64 outputs on the F32 units (cuda/conv_fma.cuh). Once per request, in F32.
+/* conv1d.cu — tiles of 64 rows by 64 outputs on the F32 units (cuda/common/conv_fma.cuh). Once per request, in F32.
  * Arithmetic bound: 2 rows out in taps FLOP. 1406 rows, 100 to 512, 7 taps: 1.0 GFLOP, 15 µs at 67 TFLOP/s, of which
  * the 28 inputs that pad 100 to 128 add a quarter. */
 #include "kernels/conv1d.h"
@@ -6,7 +6,7 @@
 #include "kernels/cuda/common/conv_fma.cuh"
 
 static constexpr int kMaxTaps = 15;
-static_assert(kMaxTaps <= kConvMaxTaps, "the staged halo holds the taps");
+static_assert(kMaxTaps <= kConvMaxTaps, "the halo in shared memory holds the taps");
 
 __global__ void __launch_bounds__(kConvThreads) conv1d_tile(conv1d_args a, f5_pack pack) {
     __shared__ conv_shared shared;

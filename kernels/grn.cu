@@ -1,6 +1,6 @@
-/* grn.cu — two launches. First a block owns 32 channels of a sequence: its warps take every 32nd row each and their
- * sums are added in order, so the result depends on the sequence alone. Then a block owns a tile of rows: it reduces
- * the norms to their mean, keeps the factor of every channel in shared memory, and sweeps its rows.
+/* grn.cu — two launches. In the first a block owns 32 channels of a sequence: its warps take every 32nd row each and
+ * their sums are added in order, so the result depends on the sequence alone. In the second a block owns a tile of
+ * rows: it reduces the norms to their mean, keeps the factor of every channel in shared memory, and scales its rows.
  * Memory bound: 3 * rows * dim * size bytes, the second read from cache. 2812 rows of 1024, 16-bit: 17 MB, 4 µs. */
 #include "kernels/grn.h"
 
@@ -20,6 +20,7 @@ __global__ void __launch_bounds__(32 * kSumWarps) grn_channel_norms(int dim, con
     const int begin = offsets[blockIdx.y], end = offsets[blockIdx.y + 1];
     const int channel = blockIdx.x * 32 + lane;
 
+    // each warp its rows
     float sum = 0;
     if (channel < dim) {
 #pragma unroll 8
@@ -30,12 +31,14 @@ __global__ void __launch_bounds__(32 * kSumWarps) grn_channel_norms(int dim, con
     }
     partial[warp][lane] = sum;
     __syncthreads();
-    const float total = lanes_sum(partial[lane][warp]); /* warp w adds up channel w */
+
+    // warp w adds up channel w
+    const float total = lanes_sum(partial[lane][warp]);
     const int mine = blockIdx.x * 32 + warp;
     if (lane == 0 && mine < dim) g[(size_t)blockIdx.y * dim + mine] = sqrtf(total);
 }
 
-/* V channels a thread and step; dim % V == 0. Rows of the tail become zero. */
+/* V channels a thread at a time; dim % V == 0. Rows of the tail become zero. */
 template <typename T, int V>
 __global__ void __launch_bounds__(32 * kSweepWarps)
     grn_sweep(int rows, int dim, const int *seq_of_row, const T *x, const float *gamma, const float *beta,
@@ -46,6 +49,7 @@ __global__ void __launch_bounds__(32 * kSweepWarps)
     int loaded = -1;
     for (int row = first; row < min(first + kSweepRows, rows); row++) {
         const int s = seq_of_row[row]; /* the same in every thread */
+        // a new sequence: the factor of every channel from its norms and their mean
         if (s >= 0 && s != loaded) {
             const float *norms = g + (size_t)s * dim;
             float sum = 0;
@@ -55,6 +59,7 @@ __global__ void __launch_bounds__(32 * kSweepWarps)
             __syncthreads();
             loaded = s;
         }
+        // the row, V channels at a time
         for (int c = V * threadIdx.x; c < dim; c += V * blockDim.x) {
             float v[V] = {};
             if (s >= 0) {

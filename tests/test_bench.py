@@ -34,12 +34,12 @@ def trace_of(kernels):
 
 
 BLOCK = [("void (anonymous namespace)::norm_warp_per_row<__half, 8>(norm_row_args, float const*, __half*)", 1, 5),
-         ("void linear_hopper::product<__half, (linear_epilogue)0, 256>(product_args, tensor_maps)", 1, 30),
+         ("void linear_sm90::linear_persistent_wgmma<__half, (linear_epilogue)0, 256>(tile_args, tensor_maps)", 1, 30),
          ("void (anonymous namespace)::prepare_keys<__half>(attention_device)", 1, 4),
-         ("void attention_hopper::attend<__half, 3>(attention_device, tensor_maps)", -1, 50),
-         ("void linear_hopper::product<__half, (linear_epilogue)4, 176>(product_args, tensor_maps)", 1, 16),
+         ("void attention_sm90::attention_wgmma<__half, 3>(attention_device, tensor_maps)", -1, 50),
+         ("void linear_sm90::linear_persistent_wgmma<__half, (linear_epilogue)4, 176>(tile_args, tensor_maps)", 1, 16),
          ("void (anonymous namespace)::norm_warp_per_row<__half, 8>(norm_row_args, float const*, __half*)", 1, 5),
-         ("void linear_hopper::product<__half, (linear_epilogue)2, 176>(product_args, tensor_maps)", 1, 20),
+         ("void linear_sm90::linear_persistent_wgmma<__half, (linear_epilogue)2, 176>(tile_args, tensor_maps)", 1, 20),
          ("nvjet_sm90_hss_176x128_64x5_1x2_h_bz_TNN", 1, 18), ("void finish_rows<float, 4, 8>(finish_args, float*)", 0, 4)]
 STEP = ([("sm80_xmma_gemm_f32f32_f32f32_f32_tn_n_tilesize128x128x8", 1, 7)] + 2 * BLOCK +
         [BLOCK[0], ("cutlass::Kernel2<cutlass_80_wmma_tensorop_s161616gemm_f16>(Params)", 1, 9),
@@ -66,10 +66,10 @@ def test_profile_of_a_known_trace():
 
 def test_idle_gaps_are_seen():
     """A pause of 100 µs in a step is named, and is the step's idle time."""
-    slow = [(name, gap + 100 * ("attend" in name), us) for name, gap, us in STEP]
+    slow = [(name, gap + 100 * ("attention_wgmma" in name), us) for name, gap, us in STEP]
     steps = kernel_profile.steps_of(kernel_profile.read_trace(trace_of(STEP + 3 * slow)))
     worst = kernel_profile.gaps_between(steps)[0]
-    assert (worst["after"], worst["before"]) == ("prepare_keys", "attention_hopper::attend")
+    assert (worst["after"], worst["before"]) == ("prepare_keys", "attention_sm90::attention_wgmma")
     assert worst["median µs"] == pytest.approx(99) and worst["a step"] == 2
     assert kernel_profile.step_figures(steps)["idle, traced %"] > 30
 

@@ -1,14 +1,14 @@
-/* cuda_context.h — what every CUDA op is given besides its arguments: a stream, the device's measure, a workspace.
+/* context.h — what every CUDA op is given besides its arguments: a stream, the device's measure, a workspace.
  *
  * Plain C: the runtime includes it without CUDA's headers. One context serves one host thread at a time. Every op is
  * asynchronous on the stream, allocates nothing, never synchronises, and so can be captured into a CUDA graph; all
  * pointers in its arguments are device pointers, those inside its f5_pack included, and every tensor starts at a
  * multiple of 16 bytes. Grids are sized from the host integers (pack->rows, pack->n_seq: the bucket); live lengths are
- * read on the device, so that a captured graph serves any composition of its bucket. What only the lengths can tell,
- * that no sequence is longer than a table, the host cannot check: the caller answers for it.
+ * read on the device, so that a captured graph serves any composition of its bucket. The host cannot check what depends
+ * on lengths: the caller must ensure that no sequence is longer than a table.
  *
- * Ops follow each other on the stream, but one may read its weights, its tables and its pack while the kernel in front
- * still runs: those are written by copies, or by what has long ended, never by an op just before.
+ * Ops follow each other on the stream, but an op may read its weights, its tables and its pack while the kernel in
+ * front still runs. Copies and kernels that have ended write these, never an op just before.
  *
  * An op that fails returns its status and leaves the message in context.error. */
 #ifndef F5_CUDA_CONTEXT_H
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/cuda/arch.h"
 #include "kernels/error.h"
 
 #ifdef __cplusplus
@@ -25,41 +26,23 @@ extern "C" {
 
 #define CUDA_OLDEST_MAJOR 8 /* compute capability 8.0: cp.async, bf16 */
 
-/* Distinct matrix products a context remembers; a model has about 40, times the row counts planned for. */
-#define CUDA_MATMUL_PLANS 512
-
-/* One matrix product and the algorithm cuBLASLt chose for it. */
-typedef struct {
-    int32_t rows; /* planned for, see plan_rows */
-    int32_t in, out;
-    int32_t variant;  /* epilogue and types, packed by linear.cu */
-    uint64_t algo[8]; /* cublasLtMatmulAlgo_t */
-} cuda_matmul_plan;
-
 typedef struct cuda_context {
-    struct CUstream_st *stream;   /* cudaStream_t; the context's own unless the caller replaces it */
-    struct CUstream_st *owned;    /* the stream made at open */
-    struct cublasLtContext *blas; /* cublasLtHandle_t */
-    int device;                   /* ordinal */
-    int sm;                       /* compute capability: 80, 86, 89, 90, 100, 120 */
-    int sm_count;
-    int shared_bytes;        /* shared memory a block may ask for */
-    bool hopper;             /* the device is sm_90 and this build has code for sm_90a */
-    bool early_start;        /* kernels know to wait for the one in front (sm_90): cuda/launch.cuh */
-    bool force_portable;     /* leave the paths that only one architecture has alone */
-    void *encode_tensor_map; /* cuTensorMapEncodeTiled of the driver (where hopper) */
+    struct CUstream_st *stream; /* cudaStream_t; the context's own unless the caller replaces it */
+    struct CUstream_st *owned;  /* the stream made at open */
+    int device;                 /* ordinal */
+    cuda_arch arch;             /* in use: the device's own, or what cuda_context_limit leaves of it */
+    cuda_arch device_arch;      /* the device's own, with the kernels that this build has for it */
+    bool early_start;           /* kernels may start before the one in front ends (sm_90): common/launch.cuh */
+    void *encode_tensor_map;    /* cuTensorMapEncodeTiled of the driver (where arch.code is ARCH_SM90A) */
 
-    /* Rows that a product over packed sequences is planned for, whatever its own count, so that a row's result is the
-     * same bits in every bucket. 0: plan for each bucket's own rows. */
-    int32_t plan_rows;
+    /* Scratch of the op that runs, free again when it is done; 256-byte aligned. */
+    void *fixed_scratch; /* of a size that no pack changes: cuBLASLt's workspace, attention's partial tiles */
+    size_t fixed_bytes;
+    void *row_scratch; /* of a size that grows with rows: attention's prepared keys, linear's F32 products */
+    size_t row_bytes;
+    uint32_t *flags; /* [sm_count] by which blocks of a kernel wait for each other; 0 between kernels */
 
-    void *workspace; /* an op's scratch, free again when the op is done; 256-byte aligned */
-    size_t workspace_bytes;
-    size_t blas_bytes; /* its first part, lent to cuBLASLt; attention's too while it runs */
-    uint32_t *flags;   /* [sm_count] by which blocks of a kernel wait for each other; 0 between kernels */
-
-    int32_t n_plans;
-    cuda_matmul_plan plans[CUDA_MATMUL_PLANS];
+    struct cuda_blas *blas; /* cuBLASLt and its plans: blas.h */
 
     char name[256]; /* of the device */
     f5_error error;
@@ -77,8 +60,9 @@ void cuda_context_close(cuda_context *c);
 /* Waits for the stream; reports a failure of anything launched on it. */
 f5_status cuda_context_finish(cuda_context *c);
 
-/* Which instruction path the ops that have two take: "hopper" or "portable". */
-const char *cuda_context_path(const cuda_context *c);
+/* Leaves kernels newer than `limit` alone from now on (arch_limited); ARCH_SM90A: none of them. For testing the kernels
+ * of older architectures on a newer card. */
+void cuda_context_limit(cuda_context *c, arch_code limit);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* cuda_ops.h — the CUDA twin of every op. The contract is the op's own header; what holds for all is cuda_context.h.
+/* ops.h — the CUDA twin of every op. The contract is the op's own header; context.h has the rules for all of them.
  * A reference that checks an array's values (embed's ids, keep counts) does so on the host; its twin trusts them. */
 #ifndef F5_CUDA_OPS_H
 #define F5_CUDA_OPS_H

@@ -5,6 +5,7 @@
 #ifndef F5_DEVICE_H
 #define F5_DEVICE_H
 
+#include "kernels/cuda/arch.h"
 #include "kernels/dtype.h"
 #include "kernels/error.h"
 #include "runtime/ops/ops.h"
@@ -14,6 +15,8 @@ typedef struct device device;
 struct device {
     ops *ops;
     char name[256];
+    const char *path;      /* which kernels run: "sm90", "sm80"; on the CPU its own */
+    const cuda_arch *arch; /* of a GPU, in use; NULL on the CPU */
     f5_dtype precision;
     bool host_memory;     /* device pointers can be read by the host */
     int32_t bucket_rows;  /* rows of a branch are rounded up to a multiple of this; 1: not at all */
@@ -43,7 +46,7 @@ typedef struct {
     int64_t dim;   /* widest activation */
     int64_t out;   /* widest product */
     bool eager;    /* launch op by op instead of replaying graphs */
-    bool portable; /* leave code paths alone that only one GPU architecture has */
+    bool portable; /* do not use architecture-specific code paths (for testing the portable ones) */
 } device_needs;
 
 typedef struct {

@@ -61,6 +61,7 @@ f5_status device_cpu_open(device **d, f5_error *error) {
     if (!c) return f5_fail(error, F5_E_MEMORY, "no memory for a device");
     ops_ref_init(&c->ops);
     c->device = (device){.ops = &c->ops,
+                         .path = "cpu",
                          .precision = F5_F32,
                          .host_memory = true,
                          .bucket_rows = 1,

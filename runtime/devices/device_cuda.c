@@ -1,7 +1,5 @@
-/* device_cuda.c — one GPU: its context, memory, the CUDA op table, and captured graphs.
- *
- * A graph is kept per key (bucket and solver). On a miss the body first runs eagerly, which gives this request its
- * result and loads every kernel, and is then captured for the next request; a hit is one launch. */
+/* device_cuda.c — one GPU: its context, its memory, and the CUDA op table. Graphs are kept per key, which is a bucket
+ * and a solver (graph_cache.h). */
 #include "runtime/devices/device.h"
 
 #include <cuda_runtime_api.h>
@@ -9,27 +7,14 @@
 #include <string.h>
 
 #include "kernels/cuda/ops.h"
-
-/* An evaluation of B sequences of 500 frames takes 0.49 + 1.04 B ms (H200), so four together are 1.3 times as quick as
- * one by one, and more company gains little; requests of 10 s (1406 frames) fill the GPU alone: 92.5 audio-seconds a
- * second one by one, 90.2 packed by fours. f5bench.py load --batch-frames compares. */
-#define BATCH_FRAMES 2048
-
-#define GRAPHS 32 /* kept at once; the one unused for longest makes room */
-
-typedef struct {
-    uint8_t key[OPS_GRAPH_KEY_BYTES];
-    cudaGraphExec_t exec; /* NULL: empty */
-    uint64_t last_used;
-} graph_slot;
+#include "runtime/devices/graph_cache.h"
 
 typedef struct {
     device device; /* first */
     ops ops;
     cuda_context context;
     bool eager;
-    uint64_t clock; /* counts uses of graphs */
-    graph_slot graphs[GRAPHS];
+    graph_cache graphs;
 } device_cuda;
 
 static device_cuda *device_of_ops(ops *o) {
@@ -70,77 +55,12 @@ static f5_status finish_on_gpu(ops *o) {
     return cuda_context_finish(&device_of_ops(o)->context);
 }
 
-/* ---- graphs */
-
-static graph_slot *find_graph(device_cuda *c, const uint8_t *key) {
-    for (int i = 0; i < GRAPHS; i++) {
-        if (c->graphs[i].exec && memcmp(c->graphs[i].key, key, OPS_GRAPH_KEY_BYTES) == 0) return &c->graphs[i];
-    }
-    return NULL;
-}
-
-/* Empties the slot unused for longest. False: there is no graph at all. */
-static bool drop_oldest_graph(device_cuda *c) {
-    graph_slot *oldest = NULL;
-    for (int i = 0; i < GRAPHS; i++) {
-        if (c->graphs[i].exec && (!oldest || c->graphs[i].last_used < oldest->last_used)) oldest = &c->graphs[i];
-    }
-    if (!oldest) return false;
-    cudaGraphExecDestroy(oldest->exec);
-    oldest->exec = NULL;
-    return true;
-}
-
-static graph_slot *free_graph_slot(device_cuda *c) {
-    for (int i = 0; i < GRAPHS; i++) {
-        if (!c->graphs[i].exec) return &c->graphs[i];
-    }
-    drop_oldest_graph(c);
-    return free_graph_slot(c);
-}
-
-/* A graph needs memory of the driver's. Where there is none left, older graphs make room; with none of those either,
- * *exec stays NULL and the size goes without: its requests are launched op by op. */
-static f5_status instantiate(device_cuda *c, cudaGraph_t graph, cudaGraphExec_t *exec) {
-    cudaError_t e = cudaGraphInstantiate(exec, graph, 0);
-    while (e == cudaErrorMemoryAllocation) {
-        (void)cudaGetLastError();
-        *exec = NULL;
-        if (!drop_oldest_graph(c)) return F5_OK;
-        e = cudaGraphInstantiate(exec, graph, 0);
-    }
-    return cuda_status(c, "graph", e);
-}
-
-static f5_status capture(device_cuda *c, const uint8_t *key, ops_body body, void *user) {
-    cudaStream_t stream = c->context.stream;
-    F5_TRY(cuda_status(c, "capture", cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal)));
-    f5_status status = body(user);
-    cudaGraph_t graph = NULL;
-    f5_status ended = cuda_status(c, "capture", cudaStreamEndCapture(stream, &graph));
-    if (status == F5_OK) status = ended;
-    cudaGraphExec_t exec = NULL;
-    if (status == F5_OK) status = instantiate(c, graph, &exec);
-    if (graph) cudaGraphDestroy(graph);
-    if (status != F5_OK || !exec) return status;
-    graph_slot *slot = free_graph_slot(c);
-    memcpy(slot->key, key, OPS_GRAPH_KEY_BYTES);
-    slot->exec = exec;
-    slot->last_used = ++c->clock;
-    c->ops.graphs_captured += 1;
-    return F5_OK;
-}
-
 static f5_status graph_on_gpu(ops *o, const uint8_t *key, ops_body body, void *user) {
     device_cuda *c = device_of_ops(o);
     if (c->eager) return body(user);
-    graph_slot *slot = find_graph(c, key);
-    if (slot) {
-        slot->last_used = ++c->clock;
-        return cuda_status(c, "graph", cudaGraphLaunch(slot->exec, c->context.stream));
-    }
-    F5_TRY(body(user));
-    return capture(c, key, body, user);
+    f5_status status = graph_cache_run(&c->graphs, c->context.stream, key, body, user, &c->context.error);
+    o->graphs_captured = c->graphs.captured;
+    return status;
 }
 
 /* ---- memory */
@@ -155,7 +75,7 @@ static f5_status gpu_enter(device *d) {
 static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
     cudaStream_t stream = ((device_cuda *)d)->context.stream;
     cudaError_t e = cudaMalloc(memory, bytes > 0 ? bytes : 1);
-    /* inert tails of buckets are multiplied too, and thrown away: let even those be numbers that somebody wrote */
+    /* the inert tails of buckets are multiplied too: zero them, so that no kernel ever reads uninitialised memory */
     if (e == cudaSuccess) e = cudaMemsetAsync(*memory, 0, bytes, stream);
     if (e == cudaSuccess) {
         d->bytes += (int64_t)bytes;
@@ -209,9 +129,7 @@ static const char *gpu_failure(const device *d) {
 
 static void gpu_close(device *d) {
     device_cuda *c = (device_cuda *)d;
-    for (int i = 0; i < GRAPHS; i++) {
-        if (c->graphs[i].exec) cudaGraphExecDestroy(c->graphs[i].exec);
-    }
+    graph_cache_clear(&c->graphs);
     cuda_context_close(&c->context);
     free(c);
 }
@@ -232,7 +150,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
         free(c);
         return status;
     }
-    c->context.force_portable = needs->portable;
+    if (needs->portable) cuda_context_limit(&c->context, ARCH_SM80);
     c->eager = needs->eager;
     c->ops = (ops){
 #define ENTRY(name) .name = name##_on_gpu,
@@ -250,8 +168,10 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
     c->device = (device){.ops = &c->ops,
                          .precision = choice->precision,
                          .bytes = (int64_t)workspace,
-                         .bucket_rows = 64,
-                         .batch_frames = BATCH_FRAMES,
+                         .arch = &c->context.arch,
+                         .path = arch_path(&c->context.arch),
+                         .bucket_rows = c->context.arch.bucket_rows,
+                         .batch_frames = c->context.arch.batch_frames,
                          .fixed_slots = true,
                          .enter = gpu_enter,
                          .alloc = gpu_alloc,

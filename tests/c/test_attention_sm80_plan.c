@@ -1,5 +1,5 @@
-/* test_attention_portable_plan.c — warps to a block of attention's portable kernel: the figures its header promises,
- * and that the choice is the cheaper one. */
+/* test_attention_sm80_plan.c — warps to a block of attention's sm80 kernel: the figures that plan/attention_sm80.h
+ * promises, and that the choice is the cheaper one. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -26,7 +26,7 @@ static void standard_sizes(void **state) {
     }
 }
 
-static void never_the_dearer(void **state) {
+static void never_the_more_expensive(void **state) {
     (void)state;
     uint64_t random = random_seed();
     for (int i = 0; i < 20000; i++) {
@@ -40,6 +40,6 @@ static void never_the_dearer(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(never_the_dearer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(never_the_more_expensive)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* test_conv_pos_plan.c — rows to a tile of conv_pos's Hopper kernel: the figures its header promises, and that the
- * choice is the cheaper one. The table is printed. */
+/* test_conv_pos_plan.c — rows to a tile of conv_pos's sm90 kernel: the figures that plan/conv_pos.h promises, and
+ * that the choice is the cheaper one. The table is printed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -27,7 +27,7 @@ static void standard_sizes(void **state) {
     }
 }
 
-static void never_the_dearer(void **state) {
+static void never_the_more_expensive(void **state) {
     (void)state;
     uint64_t random = random_seed();
     for (int i = 0; i < 20000; i++) {
@@ -41,6 +41,6 @@ static void never_the_dearer(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(never_the_dearer)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(never_the_more_expensive)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* test_linear_plan.c — how linear's Hopper kernel cuts products: the figures its header promises, and no better choice
- * among the widths it has. The table is printed: `test_linear_plan` is also how to look at a choice. */
+/* test_linear_plan.c — which way a product takes, and how linear's sm90 kernel tiles it: the figures that plan/linear.h
+ * promises, and no better choice among the widths it has. The table is printed: `test_linear_plan` is also how to look
+ * at a choice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,7 +17,7 @@ static void standard_sizes(void **state) {
     (void)state;
     static const struct {
         int32_t rows, out, columns;
-        int64_t rounds;
+        int64_t waves;
     } expected[] = {
         {1876, 3072, 192, 2}, {1876, 1024, 128, 1}, {1876, 2048, 256, 1}, /* S: 15 tiles high */
         {2812, 3072, 256, 2}, {2812, 1024, 176, 1}, {2812, 2048, 176, 2}, /* M: 22 */
@@ -25,12 +26,12 @@ static void standard_sizes(void **state) {
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
         const linear_plan p = linear_choose(expected[i].rows, expected[i].out, 132, 16);
-        printf("%5d rows -> %4d: %3lld x %2lld tiles of %d, %lld rounds, %.0f %% busy\n", expected[i].rows,
+        printf("%5d rows -> %4d: %3lld x %2lld tiles of %d, %lld waves, %.0f %% busy\n", expected[i].rows,
                expected[i].out, (long long)p.row_tiles, (long long)(p.tiles / p.row_tiles), p.columns,
-               (long long)p.rounds,
-               100.0 * expected[i].rows * expected[i].out / (132.0 * 128 * (double)p.rounds * p.columns));
+               (long long)p.waves,
+               100.0 * expected[i].rows * expected[i].out / (132.0 * 128 * (double)p.waves * p.columns));
         assert_int_equal(p.columns, expected[i].columns);
-        assert_int_equal(p.rounds, expected[i].rounds);
+        assert_int_equal(p.waves, expected[i].waves);
     }
 }
 
@@ -43,12 +44,12 @@ static void covers_and_none_is_cheaper(void **state) {
         const linear_plan p = linear_choose(rows, out, sms, 16);
         assert_true(p.row_tiles * LINEAR_TILE_ROWS >= rows && (p.row_tiles - 1) * LINEAR_TILE_ROWS < rows);
         assert_true(p.tiles / p.row_tiles * p.columns >= out && (p.tiles / p.row_tiles - 1) * p.columns < out);
-        assert_true(p.rounds * sms >= p.tiles && (p.rounds - 1) * sms < p.tiles);
+        assert_true(p.waves * sms >= p.tiles && (p.waves - 1) * sms < p.tiles);
         int known = 0;
         for (size_t k = 0; k < sizeof kWidths / sizeof *kWidths; k++) {
             const linear_plan other = linear_plan_of(rows, out, sms, kWidths[k]);
             known += p.columns == kWidths[k];
-            assert_true(p.rounds * p.columns <= other.rounds * other.columns);
+            assert_true(p.waves * p.columns <= other.waves * other.columns);
         }
         assert_int_equal(known, 1);
     }
@@ -65,13 +66,72 @@ static void whole_heads(void **state) {
         assert_int_equal(p.columns % 64, 0);
         for (size_t k = 0; k < sizeof kWidths / sizeof *kWidths; k++) {
             const linear_plan other = linear_plan_of(rows, out, sms, kWidths[k]);
-            assert_true(kWidths[k] % 64 != 0 || p.rounds * p.columns <= other.rounds * other.columns);
+            assert_true(kWidths[k] % 64 != 0 || p.waves * p.columns <= other.waves * other.columns);
         }
+    }
+}
+
+/* The model's products, an odd width, and what each of them takes on four cards. */
+static void every_way_is_taken(void **state) {
+    (void)state;
+    static const float aligned[4] __attribute__((aligned(16))) = {0};
+    const f5_pack pack = {.rows = 2816, .n_seq = 2};
+    const linear_args blocks = {.pack = &pack, .in = 1024, .out = 3072, .type = F5_F16, .epilogue = LINEAR_ROPE};
+    const linear_args vocos = {.pack = &pack, .in = 512, .out = 1536, .type = F5_F32, .epilogue = LINEAR_GELU_ERF};
+    const linear_args velocity = {.pack = &pack, .in = 1024, .out = 100, .type = F5_BF16, .y_f32 = true};
+    const linear_args input = {
+        .pack = &pack, .in = 100, .out = 1024, .addend = aligned, .y_f32 = true, .epilogue = LINEAR_RESIDUAL};
+    linear_args odd = blocks, gate = blocks, askew = blocks;
+    odd.in = 1000;
+    gate.epilogue = LINEAR_SILU;
+    askew.bias = aligned + 1;
+    const struct {
+        const linear_args *a;
+        int a100, l4, h200, limited;
+    } expected[] = {
+        {&blocks, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_SM90, LINEAR_CUBLASLT},
+        {&vocos, LINEAR_SPLIT_F32, LINEAR_CUBLASLT, LINEAR_SPLIT_F32, LINEAR_CUBLASLT},
+        {&velocity, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS},
+        {&input, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS},
+        {&odd, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
+        {&gate, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
+        {&askew, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
+    };
+    cuda_arch a100, l4, h200;
+    assert_true(arch_of_card(&a100, "a100") && arch_of_card(&l4, "l4") && arch_of_card(&h200, "h200"));
+    const cuda_arch limited = arch_limited(h200, ARCH_SM80);
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(linear_path_of(&a100, expected[i].a), expected[i].a100);
+        assert_int_equal(linear_path_of(&l4, expected[i].a), expected[i].l4);
+        assert_int_equal(linear_path_of(&h200, expected[i].a), expected[i].h200);
+        assert_int_equal(linear_path_of(&limited, expected[i].a), expected[i].limited);
+    }
+}
+
+/* A row's bits must not depend on how many rows there are: neither may the way. */
+static void rows_do_not_choose(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    cuda_arch h200;
+    assert_true(arch_of_card(&h200, "h200"));
+    for (int i = 0; i < 20000; i++) {
+        f5_pack one = {.rows = 1, .n_seq = 1}, many = {.rows = 1 + random_below(&random, 100000), .n_seq = 1};
+        linear_args a = {.pack = &one,
+                         .in = 4 * (1 + random_below(&random, 300)),
+                         .out = 2 * (1 + random_below(&random, 600)),
+                         .type = (f5_dtype)random_below(&random, 3),
+                         .epilogue = (linear_epilogue)random_below(&random, 6),
+                         .y_f32 = random_below(&random, 2)};
+        const int path = linear_path_of(&h200, &a);
+        a.pack = &many;
+        assert_in_range(path, 0, LINEAR_PATHS - 1);
+        assert_int_equal(linear_path_of(&h200, &a), path);
     }
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(covers_and_none_is_cheaper),
-                                       cmocka_unit_test(whole_heads)};
+                                       cmocka_unit_test(whole_heads), cmocka_unit_test(every_way_is_taken),
+                                       cmocka_unit_test(rows_do_not_choose)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

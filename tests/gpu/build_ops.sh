@@ -8,15 +8,18 @@ out=${1:-/tmp/f5ops}
 arch=${2:-90a}
 mkdir -p "$out"
 rm -f "$out"/*.o
-hopper=
-case $arch in 90a) hopper=-DF5_CUDA_HOPPER=1 ;; esac
-flags="-std=c++17 -O3 -lineinfo -gencode=arch=compute_$arch,code=sm_$arch $hopper -I$root"
+sm90a=
+case $arch in 90a) sm90a=-DF5_CUDA_SM90A=1 ;; esac
+flags="-std=c++17 -O3 -lineinfo -gencode=arch=compute_$arch,code=sm_$arch $sm90a -I$root"
 flags="$flags -Xcompiler -fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti"
 
+# an object by its source's whole path: kernels/linear.c and kernels/cuda/plan/linear.c are two
+object="$out"'/$(echo {} | tr / _).o'
+cd "$root"
 # every source at once; a file that fails to compile fails the script
-ls "$root"/kernels/*.cu "$root"/kernels/cuda/*.cu | xargs -P "$(nproc)" -I{} sh -c 'nvcc '"$flags"' -c {} -o '"$out"'/$(basename {}).o' >&2
-# the C references, which the small ops are held against (plain C matrix product, no OpenBLAS)
-ls "$root"/kernels/*.c "$root"/kernels/cpu/*.c | xargs -P "$(nproc)" -I{} sh -c 'gcc -std=gnu11 -O3 -march=native -fopenmp -fno-math-errno \
-    -fno-trapping-math -fPIC -I'"$root"' -c {} -o '"$out"'/$(basename {}).o' >&2
+ls kernels/*.cu kernels/cuda/*.cu | xargs -P "$(nproc)" -I{} sh -c "nvcc $flags -c {} -o $object >&2"
+# the C references, which the small ops are held against (plain C matrix product, no OpenBLAS), and the dispatch
+ls kernels/*.c kernels/cpu/*.c kernels/cuda/*.c kernels/cuda/plan/*.c | xargs -P "$(nproc)" -I{} sh -c "gcc -std=gnu11 \
+    -O3 -march=native -fopenmp -fno-math-errno -fno-trapping-math -fPIC -I$root -c {} -o $object >&2"
 nvcc -shared -cudart static "$out"/*.o -o "$out/libf5ops.so" -lcublasLt -Xcompiler -fopenmp
 echo "$out/libf5ops.so"

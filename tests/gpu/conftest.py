@@ -33,15 +33,15 @@ def gpu():
     opened.close()
 
 
-@pytest.fixture(params=["hopper", "portable"])
+@pytest.fixture(params=["sm90", "sm80"])
 def path(request, gpu):
-    """Each instruction path in turn; one that this device does not have is skipped by name."""
-    gpu.context.force_portable = request.param == "portable"
+    """The kernels of each architecture in turn; those that this device does not have are skipped by name."""
+    gpu.limit(request.param)
     if gpu.path != request.param:
-        gpu.context.force_portable = False
+        gpu.limit("sm90")
         pytest.skip(f"this device or build has no {request.param} path")
     yield request.param
-    gpu.context.force_portable = False
+    gpu.limit("sm90")
 
 
 @pytest.fixture(scope="session")

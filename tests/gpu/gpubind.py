@@ -88,8 +88,19 @@ class Gpu:
 
     @property
     def path(self):
-        found = cbind.function("cuda_context_path", ctypes.c_char_p, ctypes.c_void_p)
-        return found(ctypes.addressof(self.context)).decode()
+        """The newest kernels in use: "sm90", "sm80"."""
+        arch = type(self.context).arch.offset + ctypes.addressof(self.context)
+        return cbind.function("arch_path", ctypes.c_char_p, ctypes.c_void_p)(arch).decode()
+
+    def limit(self, path):
+        """Leaves kernels newer than these alone from now on; "sm90": none."""
+        code = {"sm80": cbind.ARCH_SM80, "sm90": cbind.ARCH_SM90A}[path]
+        cbind.function("cuda_context_limit", None, ctypes.c_void_p, ctypes.c_int)(ctypes.addressof(self.context), code)
+
+    @property
+    def plans(self):
+        """Products that cuBLASLt has been asked for."""
+        return cbind.function("blas_plan_count", ctypes.c_int32, ctypes.c_void_p)(ctypes.addressof(self.context))
 
     def call(self, op, **fields):
         """Runs NAME_cuda on torch's current stream and returns its status."""

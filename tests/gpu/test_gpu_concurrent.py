@@ -123,11 +123,12 @@ def test_nothing_is_captured_twice(demo, rng):
 
 def test_no_code_for_this_gpu(tmp_path, gpu):
     """A build for another architecture says so when it is opened, and names what to do."""
-    other = "sm_120" if gpu.context.sm != 120 else "sm_80"  # their machine code runs nowhere else
+    other = "sm_120" if gpu.context.arch.sm != 120 else "sm_80"  # their machine code runs nowhere else
     library = tmp_path / "other.so"
     kernels = cbind.ROOT / "kernels"
     subprocess.run(["nvcc", "-std=c++17", f"-gencode=arch={other.replace('sm', 'compute')},code={other}", "-shared",
-                    "-Xcompiler=-fPIC", "-I", cbind.ROOT, "-x", "cu", kernels / "cuda/context.cu", kernels / "error.c",
+                    "-Xcompiler=-fPIC", "-I", cbind.ROOT, "-x", "cu", kernels / "cuda/context.cu", kernels / "cuda/blas.cu",
+                    kernels / "cuda/arch.c", kernels / "error.c",
                     "-o", library, "-lcublasLt"], check=True, capture_output=True, timeout=300)
     opened, error = ctypes.create_string_buffer(1 << 16), f5lib.header().struct("f5_error")()
     status = ctypes.CDLL(str(library)).cuda_context_open(opened, 0, ctypes.c_size_t(1 << 20), ctypes.byref(error))

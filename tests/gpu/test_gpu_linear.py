@@ -102,7 +102,7 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
         problem = Problem(seed, rows, 1024, 1024, dtype, "residual")
         y = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True, in_place=True).clone()
         check("linear", f"{NAMES[dtype]} residual in place", y, problem.truth("RESIDUAL", bias, gate), BARS[dtype])
-        if path == "hopper":  # cuBLASLt may take another algorithm where C is not D (seen with a bias and no gate)
+        if path == "sm90":  # cuBLASLt may take another algorithm where C is not D (seen with a bias and no gate)
             apart = problem.run(gpu, "RESIDUAL", bias=bias, gate=gate, y_f32=True)
             assert same_bits(y, apart), f"{rows} rows in place"
     for epilogue in EPILOGUES:
@@ -114,7 +114,7 @@ def test_residual_in_place(gpu, path, seed, dtype, gate, bias):
 @pytest.mark.parametrize("shape", [(1024, 3072), (1024, 1024), (2048, 1024), (712, 1024), (1024, 100), (512, 1026)],
                          ids=lambda s: f"{s[0]}to{s[1]}")
 def test_row_count_does_not_change_a_row(gpu, path, seed, shape, dtype):
-    """A product over a pack: the same rows in buckets of other sizes are the same bits (context.plan_rows)."""
+    """A product over a pack: the same rows in buckets of other sizes are the same bits (arch.plan_rows)."""
     problem = Problem(seed, 4124, *shape, dtype, "rows")
     for epilogue, y_f32 in (("NONE", False), ("NONE", True), ("GELU_TANH", False), ("GELU_ERF", False),
                             ("RESIDUAL", False), ("RESIDUAL", True)):
@@ -135,13 +135,14 @@ def test_small_workspace_only_means_more_steps(gpu, seed, dtype):
     problem = Problem(seed, 1001, 256, 1024, dtype, "workspace")
     pack = Pack([1001])
     cramped = Gpu(workspace_bytes=(32 << 20) + 100 * 1024 * 4)
-    gpu.context.force_portable = cramped.context.force_portable = True
+    gpu.limit("sm80")
+    cramped.limit("sm80")
     try:
         roomy = problem.run(gpu, "RESIDUAL", pack=pack, y_f32=True).clone()
         y = problem.run(cramped, "RESIDUAL", pack=pack, y_f32=True)
         assert same_bits(y, roomy)
     finally:
-        gpu.context.force_portable = False
+        gpu.limit("sm90")
         cramped.close()
 
 
@@ -361,11 +362,11 @@ def test_a_row_of_nan_stays_alone(gpu, path, seed, dtype):
 def test_plans_are_made_once(gpu, seed):
     problem = Problem(seed, 300, 256, 516, torch.float16, "plans")  # a width that Hopper's own kernel leaves alone
     problem.run(gpu, "NONE", pack=Pack([300]))
-    before = gpu.context.n_plans
+    before = gpu.plans
     problem.run(gpu, "NONE", pack=Pack([300]))
     problem.rows, problem.x = 200, problem.x[:200].contiguous()
     problem.run(gpu, "NONE", pack=Pack([200]))
-    assert gpu.context.n_plans == before
+    assert gpu.plans == before
 
 
 def test_bad_shapes_are_refused(gpu):

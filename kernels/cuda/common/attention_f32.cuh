@@ -1,4 +1,5 @@
-/* attention_f32.cuh — flash attention in plain F32 arithmetic (no TF32): the precision to check the others by.
+/* attention_f32.cuh — flash attention in plain F32 arithmetic (no TF32): the precision that the others are checked
+ * against.
  *
  * A block of 256 threads has 64 queries of one head and walks the keys 64 at a time. Thread (ty, tx), 16 x 16, owns
  * scores of queries 4 ty .. +3 with keys 4 tx .. +3, and of the output columns 4 tx .. +3. Operands lie transposed in
@@ -45,9 +46,9 @@ __device__ __forceinline__ void load_query(float (&v)[8], const attention_device
 
 static __global__ void __launch_bounds__(kThreads) attention_fma(const __grid_constant__ attention_device d) {
     extern __shared__ float shared_f32[];
-    float *queries = shared_f32;            /* [64 columns][64 queries] */
-    float *keys = queries + 64 * kStride;   /* [64 columns][64 keys] */
-    float *values = keys + 64 * kStride;    /* [64 keys][64 columns] */
+    float *queries = shared_f32;                  /* [64 columns][64 queries] */
+    float *keys = queries + 64 * kStride;         /* [64 columns][64 keys] */
+    float *values = keys + 64 * kStride;          /* [64 keys][64 columns] */
     float *probabilities = values + 64 * kStride; /* [64 keys][64 queries] */
     sequence_tile t;
     if (!sequence_tile_find(&t, d.offsets, d.n_seq, kQueries, blockIdx.x)) return;

@@ -1,8 +1,8 @@
-/* attention_rows.cuh — what every path of attention shares: which rows a tile has, and how a row of q or k is made
- * ready (RMSNorm, RoPE).
+/* attention_rows.cuh — for every way of attention: its arguments as a kernel reads them, and how a row of q or k is
+ * prepared (RMSNorm, RoPE).
  *
  * Tiles of queries and of keys are counted from the start of their sequence, so that a row meets the same keys in the
- * same groups whatever it is packed with. */
+ * same groups in any pack. */
 #ifndef F5_ATTENTION_ROWS_CUH
 #define F5_ATTENTION_ROWS_CUH
 
@@ -15,10 +15,10 @@ struct attention_device {
     const int32_t *offsets, *seq_of_row;
     int32_t rows, n_seq, heads;
     int32_t rope_heads;
-    int32_t prepared_heads; /* heads whose keys lie in `keys`, made ready: 0 .. prepared_heads-1 */
-    const void *qkv;   /* [rows,3,heads,64] */
-    const void *keys;  /* [rows,prepared_heads,64] */
-    const float *rope; /* [max_position,64] */
+    int32_t prepared_heads; /* heads whose prepared keys lie in `keys`: 0 .. prepared_heads-1 */
+    const void *qkv;        /* [rows,3,heads,64] */
+    const void *keys;       /* [rows,prepared_heads,64] */
+    const float *rope;      /* [max_position,64] */
     const float *q_norm, *k_norm;
     void *y; /* [rows,heads,64] */
 };

@@ -3,7 +3,8 @@
  *   acc = sum over taps k and inputs i of  x[row + k - taps/2, i] * w[k, o, i]      rows outside the sequence are zero
  *
  * 256 threads hold 4 rows x 4 outputs each, 16 apart, so that the eight 16-byte reads of a step feed 64 multiply-adds.
- * 32 inputs at a time: the tile of x with its halo is staged once for all taps, then the weights tap by tap.
+ * 32 inputs at a time: the tile of x with its halo is copied to shared memory once for all taps, then the weights tap
+ * by tap.
  * The order of the sum is fixed: blocks of 32 inputs, taps, inputs. */
 #ifndef F5_CONV_FMA_CUH
 #define F5_CONV_FMA_CUH
@@ -11,7 +12,7 @@
 #include "kernels/cuda/common/pack_tile.cuh"
 
 static constexpr int kConvRows = 64, kConvOuts = 64, kConvThreads = 256;
-static constexpr int kConvStep = 32;             /* inputs staged together */
+static constexpr int kConvStep = 32;             /* inputs in shared memory at a time */
 static constexpr int kConvPitch = kConvStep + 4; /* floats from row to row: 16-byte reads without bank conflicts */
 static constexpr int kConvMaxTaps = 31;
 static_assert(kConvThreads * 16 == kConvRows * kConvOuts, "a thread holds 4 x 4 results");

@@ -1,4 +1,4 @@
-/* linear_epilogue.cuh — linear.h's epilogues of one element in F32, exact enough for an F32 result. */
+/* epilogue.cuh — linear.h's epilogues of one element in F32, exact enough for an F32 result. */
 #ifndef F5_EPILOGUE_CUH
 #define F5_EPILOGUE_CUH
 

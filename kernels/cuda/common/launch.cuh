@@ -1,4 +1,4 @@
-/* launch.cuh — what every .cu shares: error returns, number conversions, 8-wide loads and stores, choice of a type.
+/* launch.cuh — for every .cu: error returns, launches, number conversions, 8-wide loads and stores, choice of a type.
  *
  * An op's launcher:
  *
@@ -8,8 +8,8 @@
  *         return cuda_launched(c, "noise");
  *     }
  *
- * Kernels of the ODE loop on Hopper, and some of the encoder's and the vocoder's, are launched by cuda_launch_early
- * instead, and call wait_for_previous(). */
+ * Kernels of the ODE loop, and some of the encoder's and the vocoder's, are launched by cuda_launch_early instead, and
+ * call wait_for_previous(). */
 #ifndef F5_LAUNCH_CUH
 #define F5_LAUNCH_CUH
 
@@ -38,9 +38,9 @@ static inline f5_status cuda_launched(cuda_context *c, const char *op) {
 /* Raises a kernel's limit of dynamic shared memory, which is needed above 48 KB; cheap to repeat. */
 template <typename Kernel>
 static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kernel kernel, int bytes) {
-    if (bytes > c->shared_bytes)
+    if (bytes > c->arch.shared_bytes)
         return f5_fail(&c->error, F5_E_UNSUPPORTED, "%s: needs %d bytes of shared memory, %s has %d", op, bytes,
-                       c->name, c->shared_bytes);
+                       c->name, c->arch.shared_bytes);
     CUDA_TRY(c, op, cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
     return F5_OK;
 }
@@ -48,11 +48,11 @@ static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kerne
 /* Launches a kernel whose blocks may take their places while the kernel in front of it in the stream still runs, where
  * the device can (sm_90 and later: programmatic dependent launch). The start of a launch then costs nothing.
  *
- * Every block of such a kernel calls wait_for_previous(), also one that has nothing to do: a kernel that ended without
- * would let the next one start before the one in front has ended. A thread calls it before it reads what an earlier
- * kernel wrote, or writes at all; only weights, tables and the pack, which no kernel writes, may be read before. What
- * may have been written just before is never read through const __restrict__: the compiler takes such memory for
- * constant as long as the kernel runs, and that is longer than the wait. */
+ * Every block of such a kernel calls wait_for_previous(), even a block with no work: a kernel that exits without
+ * waiting lets its successor start before its predecessor has finished. A thread calls it before it reads results of an
+ * earlier kernel, and before it writes at all; only weights, tables and the pack, which no kernel writes, may be read
+ * before. A tensor that the kernel in front may write is never read through const __restrict__: the compiler takes such
+ * memory for constant as long as the kernel runs, and that is longer than the wait. */
 template <typename... Parameters, typename... Arguments>
 static inline f5_status cuda_launch_early(cuda_context *c, const char *op, void (*kernel)(Parameters...), dim3 blocks,
                                           int threads, int shared_bytes, Arguments... arguments) {
@@ -87,8 +87,9 @@ template <typename Int> __host__ __device__ constexpr Int ceil_div(Int a, Int b)
 
 /* Blocks of `threads` for `n` elements in a grid-stride kernel: enough to fill the device eight times over at most. */
 static inline unsigned int grid_for(const cuda_context *c, int64_t n, int threads) {
-    int64_t blocks = ceil_div<int64_t>(n, threads), most = int64_t{c->sm_count} * (8 * 1024 / threads);
-    return (unsigned int)(blocks < most ? blocks : most);
+    int64_t blocks = ceil_div<int64_t>(n, threads);
+    const int64_t max_blocks = int64_t{c->arch.sm_count} * (8 * 1024 / threads);
+    return (unsigned int)(blocks < max_blocks ? blocks : max_blocks);
 }
 
 /* ---- conversions: statistics are F32 everywhere, T is what memory holds */

@@ -1,8 +1,8 @@
 /* pack_tile.cuh — tiles of rows that never straddle two sequences, found on the device.
  *
- * Sequence 0 is cut into tiles of `tile_rows` rows from its start, then sequence 1, and so on; the last tile of each
- * may be short. There are at most rows / tile_rows + n_seq of them: the host launches that many blocks, and those past
- * the last tile leave. Lengths are read from device memory, so one captured launch serves every composition. */
+ * Sequence 0 is divided into tiles of `tile_rows` rows from its start, then sequence 1, and so on; the last tile of
+ * each may be short. There are at most rows / tile_rows + n_seq of them: the host launches that many blocks, and those
+ * past the last tile leave. Lengths are read from device memory, so one captured launch serves every composition. */
 #ifndef F5_PACK_TILE_CUH
 #define F5_PACK_TILE_CUH
 
@@ -35,9 +35,9 @@ static __device__ __forceinline__ bool sequence_tile_find(sequence_tile *t, cons
         const int tiles = ceil_div(length, tile_rows);
         int up_to_here = tiles; /* inclusive sum over the lanes */
 #pragma unroll
-        for (int step = 1; step < 32; step *= 2) {
-            const int below = __shfl_up_sync(0xffffffffu, up_to_here, step);
-            if (lane >= step) up_to_here += below;
+        for (int distance = 1; distance < 32; distance *= 2) {
+            const int below = __shfl_up_sync(0xffffffffu, up_to_here, distance);
+            if (lane >= distance) up_to_here += below;
         }
         const unsigned int owners = __ballot_sync(0xffffffffu, index < up_to_here);
         if (owners) {

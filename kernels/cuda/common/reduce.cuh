@@ -8,13 +8,13 @@
 /* Over groups of `lanes` neighbouring lanes (a power of two); every lane of a group gets the result. */
 template <int lanes = 32> __device__ __forceinline__ float lanes_sum(float v) {
 #pragma unroll
-    for (int step = lanes / 2; step > 0; step /= 2) v += __shfl_xor_sync(0xffffffffu, v, step);
+    for (int distance = lanes / 2; distance > 0; distance /= 2) v += __shfl_xor_sync(0xffffffffu, v, distance);
     return v;
 }
 
 template <int lanes = 32> __device__ __forceinline__ float lanes_max(float v) {
 #pragma unroll
-    for (int step = lanes / 2; step > 0; step /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, step));
+    for (int distance = lanes / 2; distance > 0; distance /= 2) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, distance));
     return v;
 }
 

@@ -1,118 +1,40 @@
-/* attention_plan.h — who multiplies what in attention's Hopper kernel: pure functions of lengths, so that host and
- * device agree and tests/c/test_attention_plan.c needs no GPU.
+/* attention.h — the ways that attention has on a GPU, by types and architecture alone. Plain C: attention_paths is the
+ * dispatch, the first way that serves is taken. How each way divides its work is attention_sm90.h and attention_sm80.h.
  *
- * A tile is 192 queries of one head of one sequence: three groups of 64, of which the last tile of a sequence may have
- * fewer that are live. It is multiplied in steps of 128 keys. All tiles of a launch, one after the other, are a line
- * of costs that is cut into equal shares, one to a block: rounds of whole tiles leave multiprocessors idle for up to a
- * tile each. A share may begin and end inside a tile; the block that has a tile's first steps hands what it has so far
- * to the one that has the rest, which goes on as if it had done them itself, so a query's bits do not depend on the
- * cuts. Where whole tiles do nearly as well nothing is divided: a part costs a start and an end of its own.
- *
- *   2 x 16 heads, 132 blocks    tiles    rounds x cost of a tile    mean share    H100, µs, whole | divided
- *   938 queries                   160       2 x  392 =  784             475            27.6    22.2
- *   1406                          256       2 x  560 = 1120            1043            38.5    39.8
- *   2062                          352       3 x  812 = 2436            2165            80.0    75.3
- *   4096                          704       6 x 1568 = 9408            8238           311.5   271.1
- *
- * The unit of cost is a twelfth of what three live groups take for 32 keys. One group took 1398 cycles for 128 keys,
- * two 1834, three 2270: 8, 10 and 12 of the unit stand for that near enough. */
+ *   way          kernel                            for
+ *   f32 units    common/attention_f32.cuh          F32
+ *   sm90         sm90/attention/kernel.cuh         16 bits, where wgmma and TMA are
+ *   sm80         sm80/attention.cuh                16 bits */
 #ifndef F5_PLAN_ATTENTION_H
 #define F5_PLAN_ATTENTION_H
 
-#include <stdint.h>
+#include "kernels/attention.h"
+#include "kernels/cuda/plan/plan.h"
 
-#if defined(__CUDACC__)
-#define ATTENTION_PLAN static __host__ __device__ __forceinline__
-#else
-#define ATTENTION_PLAN static inline
+#ifdef __cplusplus
+extern "C" {
 #endif
 
-enum {
-    ATTENTION_GROUPS = 3,
-    ATTENTION_GROUP_ROWS = 64,
-    ATTENTION_TILE_ROWS = ATTENTION_GROUPS * ATTENTION_GROUP_ROWS,
-    ATTENTION_STEP_KEYS = 128,
-    /* Fewest steps of a tile on either side of a cut: a part costs a start and an end of its own. */
-    ATTENTION_MIN_STEPS = 2,
-    /* Start and end of a tile, in the unit of attention_quarter_cost. */
-    ATTENTION_TILE_COST = 32,
-    /* A further start and end, and the rounding of cuts to steps. */
-    ATTENTION_SPLIT_COST = 96,
-    /* Of a share, so that two cuts are never less than the fewest steps apart: that many and one, for rounding. */
-    ATTENTION_MIN_COST = 48 * (ATTENTION_MIN_STEPS + 1)
-};
+enum { ATTENTION_F32_UNITS = 0, ATTENTION_SM90, ATTENTION_SM80, ATTENTION_PATHS };
 
-/* 32 keys by so many live groups. */
-ATTENTION_PLAN int attention_quarter_cost(int groups) {
-    return 6 + 2 * groups;
-}
-
-ATTENTION_PLAN int32_t attention_tiles(int32_t length) {
-    return (int32_t)(((int64_t)length + ATTENTION_TILE_ROWS - 1) / ATTENTION_TILE_ROWS);
-}
-
-/* Steps of every tile of a sequence. */
-ATTENTION_PLAN int32_t attention_steps(int32_t length) {
-    return (int32_t)(((int64_t)length + ATTENTION_STEP_KEYS - 1) / ATTENTION_STEP_KEYS);
-}
-
-/* Groups of the tile from row `first` on that have a row of the sequence; none where first >= length. */
-ATTENTION_PLAN int attention_live_groups(int32_t length, int32_t first) {
-    const int32_t groups = (length - first + ATTENTION_GROUP_ROWS - 1) / ATTENTION_GROUP_ROWS;
-    return groups < ATTENTION_GROUPS ? (int)groups : ATTENTION_GROUPS;
-}
-
-ATTENTION_PLAN int64_t attention_tile_cost(int32_t length, int groups) {
-    const int64_t quarters = ((int64_t)length + 31) / 32;
-    return ATTENTION_TILE_COST + quarters * attention_quarter_cost(groups);
-}
-
-/* All tiles of one head of a sequence. */
-ATTENTION_PLAN int64_t attention_sequence_cost(int32_t length) {
-    const int32_t whole = length / ATTENTION_TILE_ROWS, first = whole * ATTENTION_TILE_ROWS;
-    return whole * attention_tile_cost(length, ATTENTION_GROUPS) +
-           (first < length ? attention_tile_cost(length, attention_live_groups(length, first)) : 0);
-}
-
-/* Whether shares of this launch begin and end inside tiles: where rounds of whole tiles take longer than the mean share
- * and the two steps that a division costs, and costs fit 32 bits. cost: of all heads; max_tile_cost: of the tiles. */
-ATTENTION_PLAN int attention_splits_tiles(int64_t cost, int64_t max_tile_cost, int32_t tiles, int blocks) {
-    const int64_t rounds = ((int64_t)tiles + blocks - 1) / blocks;
-    return tiles > blocks && cost <= INT32_MAX && rounds * max_tile_cost > cost / blocks + ATTENTION_SPLIT_COST;
-}
-
-/* Where share `index` begins and the one before ends, index 0 .. blocks: in whole tiles, and in cost. The last shares
- * may be empty. */
-ATTENTION_PLAN int32_t attention_whole_tiles_before(int32_t tiles, int blocks, int index) {
-    if (tiles > blocks) return (int32_t)((int64_t)tiles * index / blocks);
-    return index < tiles ? index : tiles;
-}
-ATTENTION_PLAN int32_t attention_cost_before(int32_t cost, int blocks, int index) {
-    const int32_t most = cost / ATTENTION_MIN_COST > 1 ? cost / ATTENTION_MIN_COST : 1;
-    const int32_t shares = blocks < most ? blocks : most, each = cost / shares, rest = cost % shares;
-    if (index > shares) index = shares;
-    return each * index + (index < rest ? index : rest);
-}
-
-/* A cut: in front of `step` of `tile`; step 0 is between two tiles. */
 typedef struct {
-    int32_t tile, step;
-} attention_position;
+    const char *name;
+    bool (*serves)(const cuda_arch *arch, const attention_args *a);
+    void (*describe)(const cuda_arch *arch, const attention_args *a, op_lengths lengths, op_plan_line *line);
+} attention_path;
 
-/* The cut nearest to `cost`, 0 <= cost < attention_sequence_cost(length) < 2^31; tiles count from the sequence's
- * first. */
-ATTENTION_PLAN attention_position attention_position_at(int32_t length, int32_t cost) {
-    const int32_t tile_cost = (int32_t)attention_tile_cost(length, ATTENTION_GROUPS);
-    attention_position cut;
-    cut.tile = cost / tile_cost;
-    const int32_t first = cut.tile * ATTENTION_TILE_ROWS, steps = attention_steps(length);
-    const int32_t step_cost = 4 * attention_quarter_cost(attention_live_groups(length, first));
-    cut.step = (cost - cut.tile * tile_cost - ATTENTION_TILE_COST + step_cost / 2) / step_cost;
-    if (cut.step < ATTENTION_MIN_STEPS)
-        cut.step = 0;
-    else if (cut.step > steps - ATTENTION_MIN_STEPS)
-        cut.tile++, cut.step = 0;
-    return cut;
+extern const attention_path attention_paths[ATTENTION_PATHS];
+
+/* The first that serves. */
+int attention_path_of(const cuda_arch *arch, const attention_args *a);
+
+/* Stages of keys and values in shared memory, and a block's bytes; the kernels hold their own numbers against these. */
+enum { ATTENTION_SM90_STAGES = 3, ATTENTION_SM80_STAGES = 2 };
+#define ATTENTION_SM90_SHARED_BYTES (1024 + 2 * 192 * 128 + 2 * ATTENTION_SM90_STAGES * 128 * 128)
+#define ATTENTION_SM80_SHARED_BYTES (2 * ATTENTION_SM80_STAGES * 64 * 128)
+#define ATTENTION_F32_SHARED_BYTES (4 * 64 * 68 * 4)
+
+#ifdef __cplusplus
 }
-
+#endif
 #endif

@@ -1,11 +1,10 @@
-/* attention_portable_plan.h — how many warps of 32 queries a block of attention's portable kernel has, 2 or 4: a pure
- * function of the launch's shape and of the device. Plain C, tested without a GPU:
- * tests/c/test_attention_portable_plan.c.
+/* attention_sm80.h — how many warps of 32 queries a block of attention's sm80 kernel has, 2 or 4: a pure function of
+ * the launch's shape and of the device. Plain C, tested without a GPU: tests/c/test_attention_sm80_plan.c.
  *
- * A multiprocessor holds 8 warps either way, if it has the shared memory for four blocks of two. Four to a block read
- * keys half as often, and two lose less where tiles do not come out even. What the busiest multiprocessor has to do
- * decides, counted in queries, for one request: lengths are not known on the host. On 132 multiprocessors (H100), 16
- * heads:
+ * A multiprocessor holds 8 warps either way, if it has the shared memory for four blocks of two. Blocks of four read
+ * keys half as often, blocks of two lose less where tiles do not divide evenly. The work of the busiest multiprocessor
+ * decides. It is counted in queries, for one request, because lengths are not known on the host. On 132 multiprocessors
+ * (H100), 16 heads:
  *
  *   rows    4 warps               2 warps                 queries x 20, x 21   measured µs
  *   1876    256 tiles, 2 a SM     480 tiles, 4 a SM        5120 :  5376         29.4 :  29.3
@@ -25,11 +24,10 @@ static inline int64_t attention_sm80_cost(int32_t rows, int32_t heads, int32_t s
     return (tiles + sm_count - 1) / sm_count * queries * (warps == 2 ? 21 : 20);
 }
 
-/* shared_bytes: the most that a block may have, 1 KB less than the multiprocessor does. */
+/* shared_bytes: the maximum of a block, 1 KB less than the multiprocessor has. */
 static inline int attention_sm80_warps(int32_t rows, int32_t heads, int32_t sm_count, int32_t shared_bytes) {
     if (shared_bytes < 131 << 10) return 4;
-    return attention_sm80_cost(rows, heads, sm_count, 2) < attention_sm80_cost(rows, heads, sm_count, 4) ? 2
-                                                                                                                 : 4;
+    return attention_sm80_cost(rows, heads, sm_count, 2) < attention_sm80_cost(rows, heads, sm_count, 4) ? 2 : 4;
 }
 
 #endif

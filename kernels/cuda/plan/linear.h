@@ -1,47 +1,109 @@
-/* linear_plan.h — how linear's Hopper kernel cuts a product into tiles: a pure function of its shape and of the device.
- * Plain C, so that it can be printed and tested without a GPU: tests/c/test_linear_plan.c.
+/* linear.h — the ways that a matrix product has on a GPU, and the tiles of each: pure functions of its shape, its types
+ * and the architecture. Plain C, so that they can be printed and tested without a GPU: tests/c/test_linear_plan.c.
  *
- * A tile is 128 rows by 128, 176, 192 or 256 columns; a launch works in rounds, a tile to a multiprocessor, and a round
- * costs its columns, the last one too, full or not. On 132 multiprocessors, 2812 rows are 22 tiles high:
+ * linear_paths is the dispatch: the first way that serves is taken, by shape and types alone, never by the row count,
+ * because a row's bits must not depend on it.
  *
- *   1024 -> 3072   12 wide of 256   264 tiles, 2 rounds, 100 % busy
- *   1024 -> 1024    6 wide of 176   132 tiles, 1 round    97 %         (of 128: 2 rounds, 67 %)
- *   1024 -> 2048   12 wide of 176   264 tiles, 2 rounds   97 %
+ *   way           kernel                          for
+ *   short rows    sm80/linear_short_rows.cuh      RESIDUAL of F32 without bias and gate, in <= 104: the model's input
+ *   sm90          sm90/linear.cuh                 16-bit x and w, in and out multiples of 64; 16-bit y of NONE,
+ * GELU_TANH and ROPE, F32 y of RESIDUAL: the blocks split f32     sm80/linear_split_f32.cuh       F32 x and w, where
+ * tensor cores gain by it: Vocos, and fp32 engines few outputs   sm80/linear_few_outputs.cuh     16-bit x and w, F32 y
+ * of NONE, out <= 112: the velocity cuBLASLt      cuda/blas.cu, common/linear_finish.cuh    the rest
  *
- * The result's bits do not depend on the choice: each element is one sum, in one order. */
-#ifndef F5_LINEAR_PLAN_H
-#define F5_LINEAR_PLAN_H
+ * The sm90 kernel: a tile is 128 rows by 128, 176, 192 or 256 columns. A launch works in waves, a tile to a
+ * multiprocessor, and a wave costs its columns, the last one too, full or not. On 132 multiprocessors, 2812 rows are 22
+ * tiles high:
+ *
+ *   1024 -> 3072   12 wide of 256   264 tiles, 2 waves, 100 % busy
+ *   1024 -> 1024    6 wide of 176   132 tiles, 1 wave     97 %         (of 128: 2 waves, 67 %)
+ *   1024 -> 2048   12 wide of 176   264 tiles, 2 waves    97 %
+ *
+ * The result's bits do not depend on the tile: each element is one sum, in one order. */
+#ifndef F5_PLAN_LINEAR_H
+#define F5_PLAN_LINEAR_H
 
-#include <stdint.h>
+#include "kernels/cuda/plan/plan.h"
+#include "kernels/linear.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { LINEAR_SHORT_ROWS = 0, LINEAR_SM90, LINEAR_SPLIT_F32, LINEAR_FEW_OUTPUTS, LINEAR_CUBLASLT, LINEAR_PATHS };
+
+typedef struct {
+    const char *name;
+    bool (*serves)(const cuda_arch *arch, const linear_args *a);
+    void (*describe)(const cuda_arch *arch, const linear_args *a, op_plan_line *line);
+} linear_path;
+
+extern const linear_path linear_paths[LINEAR_PATHS];
+
+/* The first that serves. */
+int linear_path_of(const cuda_arch *arch, const linear_args *a);
+
+/* y is F32: where y_f32 says so, and of F32 operands. */
+static inline bool linear_y_is_f32(const linear_args *a) {
+    return a->type == F5_F32 || (a->y_f32 && a->epilogue != LINEAR_ROPE);
+}
+
+/* ---- sm90 */
 
 #define LINEAR_TILE_ROWS 128
+#define LINEAR_SM90_SHARED_BYTES (201 << 10) /* dynamic; the rest of a block's is for barriers, bias and gate */
+#define LINEAR_SM90_MAX_STAGES 6
 
 typedef struct {
     int32_t columns; /* of a tile */
     int64_t row_tiles, tiles;
-    int64_t rounds; /* tiles that the busiest multiprocessor takes */
+    int64_t waves; /* tiles that the busiest multiprocessor takes */
 } linear_plan;
 
-static inline linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns) {
-    linear_plan p;
-    p.columns = columns;
-    p.row_tiles = ((int64_t)rows + LINEAR_TILE_ROWS - 1) / LINEAR_TILE_ROWS;
-    p.tiles = p.row_tiles * (((int64_t)out + columns - 1) / columns);
-    p.rounds = (p.tiles + sm_count - 1) / sm_count;
-    return p;
-}
+linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns);
 
-/* The least columns in all rounds; among equals the widest tiles, which read the least. Widths are multiples of
+/* The fewest columns in all waves; among equals the widest tiles, which read the least. Widths are multiples of
  * `multiple`, 16 or 64. rows >= 1, out >= 1. */
-static inline linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple) {
-    static const int32_t columns[] = {256, 192, 176, 128};
-    linear_plan best = linear_plan_of(rows, out, sm_count, columns[0]);
-    for (int i = 1; i < 4; i++) {
-        if (columns[i] % multiple != 0) continue;
-        const linear_plan p = linear_plan_of(rows, out, sm_count, columns[i]);
-        if (p.rounds * p.columns < best.rounds * best.columns) best = p;
-    }
-    return best;
+linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple);
+
+/* Stages of 64 along `in` that fit into shared memory beside the up to 1023 bytes that align them. */
+#define LINEAR_SM90_STAGE_BYTES(columns) ((LINEAR_TILE_ROWS + (columns)) * 64 * 2)
+#define LINEAR_SM90_STAGES(columns)                                                                                    \
+    ((LINEAR_SM90_SHARED_BYTES - 1024) / LINEAR_SM90_STAGE_BYTES(columns) < LINEAR_SM90_MAX_STAGES                     \
+         ? (LINEAR_SM90_SHARED_BYTES - 1024) / LINEAR_SM90_STAGE_BYTES(columns)                                        \
+         : LINEAR_SM90_MAX_STAGES)
+
+/* ---- short rows: tiles of 32 rows by 128 outputs, F32 by three products of TF32 */
+
+#define LINEAR_SHORT_MAX_IN 104 /* a mel frame, rounded up to steps of 8 */
+#define LINEAR_SHORT_TILE_ROWS 32
+#define LINEAR_SHORT_TILE_OUTS 128
+#define LINEAR_SHORT_SHARED_BYTES                                                                                      \
+    ((LINEAR_SHORT_TILE_OUTS + 2 * LINEAR_SHORT_TILE_ROWS) * (LINEAR_SHORT_MAX_IN + 4) * 4)
+
+/* ---- split f32: tiles of 64 by 64, F32 by three products of F16, one or two groups of warps along `in` */
+
+#define LINEAR_SPLIT_TILE 64
+#define LINEAR_SPLIT_STAGES 3
+#define LINEAR_SPLIT_GROUP_BYTES (2 * LINEAR_SPLIT_TILE * (LINEAR_SPLIT_STAGES * 32 * 4 + 4))
+static inline int linear_split_groups(int32_t in) {
+    return in <= 128 ? 1 : 2;
 }
 
+/* ---- few outputs: a block has all outputs of 16, 24 or 32 rows */
+
+#define LINEAR_FEW_MAX_OUT 112
+#define LINEAR_FEW_IN_MULTIPLE 256
+#define LINEAR_FEW_SHARED_BYTES(rows) ((rows) / 8 * 8 * LINEAR_FEW_MAX_OUT / 16 * 32 * 16)
+
+/* Rows of a block: one wave of the smallest blocks, if any do. */
+static inline int32_t linear_few_rows(const cuda_arch *arch, int32_t rows) {
+    if (((int64_t)rows + 15) / 16 <= arch->sm_count) return 16;
+    if (((int64_t)rows + 23) / 24 <= arch->sm_count || arch->shared_bytes < LINEAR_FEW_SHARED_BYTES(32)) return 24;
+    return 32;
+}
+
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -1,12 +1,14 @@
-/* attention_sm80.cuh — flash attention with mma.sync and cp.async, sm_80 and later, 16-bit types.
+/* attention.cuh — flash attention with mma.sync and cp.async, sm_80 and later, 16-bit types.
  *
- * A warp has 32 queries of one head, so that a fragment of keys or values that it takes from shared memory serves two
- * products; a block has 2 or 4 warps (see attention.cu) and walks the keys 64 at a time: while one tile of keys and
- * values is multiplied the next is on its way. Queries, scores, maxima, sums and the output stay in registers
- * (FlashAttention-2); queries come to their places straight from memory, normalised and rotated on the way.
+ * A warp has 32 queries of one head, so that a fragment of keys or values that it loads from shared memory serves two
+ * products. A block has 2 or 4 warps (plan/attention_sm80.h) and walks the keys 64 at a time: while one tile of keys
+ * and values is multiplied the next is on its way. Queries, scores, maxima, sums and the output stay in registers
+ * (FlashAttention-2); queries are loaded into their fragments straight from global memory, normalised and rotated on
+ * the way.
  *
- * The maximum is raised only where weights could pass 2^kMaxLog2Growth, seldom after the first tile: each lane looks at its own
- * scores alone, and a vote tells whether the warp must look closer. What a row then does depends on that row alone. */
+ * Rescaling is conditional: the running maximum is raised only where probabilities could pass 2^kMaxLog2Growth, which
+ * is rare after the first tile. Each lane looks at its own scores alone, and a vote tells whether the warp must look
+ * closer. What a row then does depends on that row alone. */
 #ifndef F5_SM80_ATTENTION_CUH
 #define F5_SM80_ATTENTION_CUH
 
@@ -17,12 +19,13 @@ namespace attention_sm80 {
 
 constexpr int kWarpQueries = 32, kKeys = 64;
 constexpr int kTileBytes = kKeys * 128, kStageBytes = 2 * kTileBytes; /* keys, then values */
-constexpr float kMaxLog2Growth = 8.0f; /* far from the limits of F32 sums and 16-bit weights */
+constexpr int kSharedBytes = 2 * kStageBytes;
+constexpr float kMaxLog2Growth = 8.0f; /* far from the limits of F32 sums and 16-bit probabilities */
 
-/* What a lane has of its warp's rows: of each 16, row lane/4 and the eighth after it. */
+/* What a lane has of its warp's rows: of each 16, rows lane/4 and lane/4 + 8. */
 struct row_state {
-    float shift[2][2]; /* weights are 2^(score * kScoreScale - shift) */
-    float sum[2][2];   /* of this lane's columns */
+    float max_log2[2][2]; /* probabilities are 2^(score * kScoreScale - max_log2) */
+    float sum[2][2];      /* of this lane's columns */
 };
 
 /* Address for ldmatrix x4: lane's row of matrix lane/8, where matrices 0, 1 lie one below the other and 2, 3 beside. */
@@ -37,7 +40,7 @@ __device__ __forceinline__ uint32_t beside_then_below(uint32_t tile, int row, in
 }
 
 /* Queries `first` .. +31 of the sequence as fragments [2 x 16 rows, 4 x 16 columns]: a lane holds pairs of columns,
- * which is what RoPE turns. Rows past the end are the last one: their results are not stored. */
+ * which RoPE rotates. Rows past the end are copies of the last one: their results are not stored. */
 template <typename T>
 __device__ __forceinline__ void load_queries(uint32_t (&q)[2][4][4], const attention_device &d, const sequence_tile &t,
                                              int first, int head) {
@@ -95,7 +98,7 @@ __device__ __forceinline__ void score(float (&s)[2][8][4], const uint32_t (&q)[2
         }
 }
 
-/* Raises the maximum where it must be, and shrinks what was summed under the old one. */
+/* Raises the running maximum where it must be, and rescales sums and output that were made under the old one. */
 __device__ __forceinline__ void rescale(const float (&s)[2][8][4], row_state &state, float (&out)[2][8][4]) {
     float row_max[2][2];
     bool overflows = false;
@@ -106,24 +109,25 @@ __device__ __forceinline__ void rescale(const float (&s)[2][8][4], row_state &st
             row_max[m][r] = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
 #pragma unroll
             for (int n = 1; n < 8; n++) row_max[m][r] = fmaxf(row_max[m][r], fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
-            overflows |= fmaf(row_max[m][r], kScoreScale, -state.shift[m][r]) > kMaxLog2Growth;
+            overflows |= fmaf(row_max[m][r], kScoreScale, -state.max_log2[m][r]) > kMaxLog2Growth;
         }
     if (!__any_sync(0xffffffffu, overflows)) return;
 #pragma unroll
     for (int m = 0; m < 2; m++)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const float top = lanes_max<4>(row_max[m][r]), now = top * kScoreScale, was = state.shift[m][r];
-            const bool up = fmaf(top, kScoreScale, -was) > kMaxLog2Growth; // rounded as above: no row goes by another's vote
-            const float shrink = up ? ex2(was - now) : 1.0f;
-            if (up) state.shift[m][r] = now;
-            state.sum[m][r] *= shrink;
+            const float top = lanes_max<4>(row_max[m][r]), now = top * kScoreScale, was = state.max_log2[m][r];
+            const bool up = fmaf(top, kScoreScale, -was) >
+                            kMaxLog2Growth; // rounded as above: a row follows its own test, not the vote
+            const float scale = up ? ex2(was - now) : 1.0f;
+            if (up) state.max_log2[m][r] = now;
+            state.sum[m][r] *= scale;
 #pragma unroll
-            for (int n = 0; n < 8; n++) out[m][n][2 * r] *= shrink, out[m][n][2 * r + 1] *= shrink;
+            for (int n = 0; n < 8; n++) out[m][n][2 * r] *= scale, out[m][n][2 * r + 1] *= scale;
         }
 }
 
-/* Scores become weights, as the first operand of the product with values. */
+/* Scores become probabilities P, as the A fragment of the product with values. */
 template <typename T>
 __device__ __forceinline__ void exponentiate(uint32_t (&p)[2][4][4], const float (&s)[2][8][4], row_state &state) {
 #pragma unroll
@@ -132,17 +136,18 @@ __device__ __forceinline__ void exponentiate(uint32_t (&p)[2][4][4], const float
         for (int m = 0; m < 2; m++)
 #pragma unroll
             for (int r = 0; r < 2; r++) {
-                const float a = ex2(fmaf(s[m][n][2 * r], kScoreScale, -state.shift[m][r]));
-                const float b = ex2(fmaf(s[m][n][2 * r + 1], kScoreScale, -state.shift[m][r]));
+                const float a = ex2(fmaf(s[m][n][2 * r], kScoreScale, -state.max_log2[m][r]));
+                const float b = ex2(fmaf(s[m][n][2 * r + 1], kScoreScale, -state.max_log2[m][r]));
                 state.sum[m][r] += a;
                 state.sum[m][r] += b;
                 p[m][n / 2][n % 2 * 2 + r] = pack2<T>(a, b);
             }
 }
 
-/* out [32,64] += weights [32,64] . values [64,64] */
+/* out [32,64] += P [32,64] . values [64,64] */
 template <typename T>
-__device__ __forceinline__ void accumulate_output(float (&out)[2][8][4], const uint32_t (&p)[2][4][4], uint32_t values) {
+__device__ __forceinline__ void accumulate_output(float (&out)[2][8][4], const uint32_t (&p)[2][4][4],
+                                                  uint32_t values) {
 #pragma unroll
     for (int k = 0; k < 4; k++)
 #pragma unroll
@@ -206,7 +211,7 @@ template <typename T, int warps> struct tile_copier {
 /* warps: 2 or 4; queries of a block / 32. Two warps to each quarter of a multiprocessor. */
 template <typename T, int warps>
 __global__ void __launch_bounds__(32 * warps, 8 / warps) attention_mma(const __grid_constant__ attention_device d) {
-    __shared__ __align__(128) unsigned char stages[2 * kStageBytes];
+    __shared__ __align__(128) unsigned char stages[kSharedBytes];
     sequence_tile t;
     if (!sequence_tile_find(&t, d.offsets, d.n_seq, kWarpQueries * warps, blockIdx.x)) return;
     const int head = blockIdx.y, lane = threadIdx.x % 32, first = t.first + threadIdx.x / 32 * kWarpQueries;
@@ -221,11 +226,11 @@ __global__ void __launch_bounds__(32 * warps, 8 / warps) attention_mma(const __g
     float out[2][8][4] = {};
     row_state state;
 #pragma unroll
-    for (int i = 0; i < 4; i++) state.shift[i / 2][i % 2] = -INFINITY, state.sum[i / 2][i % 2] = 0.0f;
+    for (int i = 0; i < 4; i++) state.max_log2[i / 2][i % 2] = -INFINITY, state.sum[i / 2][i % 2] = 0.0f;
 
     for (int tile = 0; tile < tiles; tile++) {
         copy_wait<0>();
-        __syncthreads(); // this tile has come, and nobody reads the one before it any more
+        __syncthreads(); // this tile is there, and no warp reads the one before it any more
         if (tile + 1 < tiles) copier.start((tile + 1) % 2, d.qkv);
         copy_commit();
         if (idle) continue;

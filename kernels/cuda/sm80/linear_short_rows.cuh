@@ -1,28 +1,29 @@
-/* linear_short_rows.cuh — y = addend + x w^T for F32 rows as short as a mel frame, and y rounded too, on the matrix units.
+/* linear_short_rows.cuh — y = addend + x w^T for F32 rows as short as a mel frame, and y rounded too, on the tensor
+ * cores.
  *
  * A TF32 operand has 11 bits of an F32's 24, so each is split in two, v = high + low, and
- *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        what is left out is 2^-20 of a product
- * accumulates in F32: nearly the error of an F32 product at the price of three of the matrix unit's.
+ *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        the part left out is 2^-20 of a product
+ * accumulates in F32: nearly the error of an F32 product at the price of three of TF32.
  *
- * Memory bound: addend and y F32, y rounded once more: 10 bytes an element. [2812,100] -> 1024: 29 MB, 7 us at 4.2
- * TB/s; the products are 1.8 GFLOP of TF32, 6 us at the 300 TFLOP/s that mma.sync reaches.
+ * Memory bound: addend and y F32, y rounded once more: 10 bytes an element. [2812,100] -> 1024: 29 MB, 7 µs at 4.2
+ * TB/s; the products are 1.8 GFLOP of TF32, 6 µs at the 300 TFLOP/s that mma.sync reaches.
  *
  * A block keeps 128 rows of w in shared memory and goes down x by tiles of 32 rows, the next one on its way; a warp has
- * 32 rows x 32 outputs. The addend is what the sum starts from: asked for before the tile's rows have come. w lies in
- * an order of its own: row 8 j + 2 q + e of a sixteen is output 4 q + 2 j + e, so that the four outputs a thread holds
- * of every sixteen are neighbours. Each element is one sum in one order: the same bits in any bucket. */
+ * 32 rows x 32 outputs. The sum starts from the addend, which is loaded before the tile's rows have arrived. w lies in
+ * the order that sm90/linear.cuh draws, so that the four outputs a thread holds of every sixteen are neighbours. Each
+ * element is one sum in one order: the same bits in any bucket. */
 #ifndef F5_SM80_LINEAR_SHORT_ROWS_CUH
 #define F5_SM80_LINEAR_SHORT_ROWS_CUH
 
 #include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm80/ptx.cuh"
-#include "kernels/linear.h"
 
 namespace linear_short_rows {
 
-constexpr int kMaxIn = 104;        /* a mel frame, rounded up to steps of 8 */
+constexpr int kMaxIn = LINEAR_SHORT_MAX_IN;
 constexpr int kPitch = kMaxIn + 4; /* floats: an odd count of 16 bytes spreads rows over the banks */
-constexpr int kRows = 32, kOuts = 128, kThreads = 128;
+constexpr int kRows = LINEAR_SHORT_TILE_ROWS, kOuts = LINEAR_SHORT_TILE_OUTS, kThreads = 128;
 static_assert(kPitch / 4 % 2 == 1 && kThreads / 32 * 32 == kOuts, "a warp has 32 outputs");
 
 struct tiles {
@@ -37,7 +38,7 @@ struct args {
     int rows, in, out;
 };
 
-/* An F32 as a TF32 and what is left; the unit reads the high 19 bits of its operands. */
+/* An F32 as a TF32 and the rest; the tensor core reads the high 19 bits of its operands. */
 __device__ __forceinline__ void split(const uint32_t (&v)[4], uint32_t (&high)[4], uint32_t (&low)[4]) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
@@ -46,7 +47,7 @@ __device__ __forceinline__ void split(const uint32_t (&v)[4], uint32_t (&high)[4
     }
 }
 
-/* Rows of `in` floats into shared memory, 16 bytes at a time; what lies past the row or the matrix is zero. */
+/* Rows of `in` floats into shared memory, 16 bytes at a time; zeros past the row or the matrix. */
 template <int count, bool as_outputs>
 __device__ __forceinline__ void copy_rows(float (*to)[kPitch], const float *from, int first, int rows, int in) {
     constexpr int chunks = kMaxIn / 4;
@@ -116,7 +117,7 @@ template <typename T> __global__ void __launch_bounds__(kThreads) linear_short_r
         copy_wait<1>();
         __syncthreads(); // w and this tile's x are there
         multiply(acc, shared->x[buffer], shared->w + warp * 32, a.in);
-        __syncthreads(); // x has been read: the tile after the next may come
+        __syncthreads(); // x has been read: the tile after the next may overwrite it
 
 #pragma unroll
         for (int i = 0; i < 8; i++) {
@@ -136,12 +137,14 @@ template <typename T> __global__ void __launch_bounds__(kThreads) linear_short_r
 /* in <= 104, in and out multiples of 4, tensors 16-byte aligned. T: of the rounded copy, float for none. */
 template <typename T> f5_status run(cuda_context *c, const args &a) {
     constexpr int bytes = (int)sizeof(tiles);
+    static_assert(bytes == LINEAR_SHORT_SHARED_BYTES, "plan/linear.h");
     static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
     const int columns = ceil_div(a.out, kOuts), row_tiles = ceil_div(a.rows, kRows);
-    const int strips = 2 * c->sm_count > columns ? 2 * c->sm_count / columns : 1; /* two blocks to a multiprocessor */
+    const int strips =
+        2 * c->arch.sm_count > columns ? 2 * c->arch.sm_count / columns : 1; /* two blocks to a multiprocessor */
     F5_TRY(cuda_allow_shared(c, "linear", linear_short_rows_tf32<T>, bytes));
-    return cuda_launch_early(c, "linear", linear_short_rows_tf32<T>, dim3(columns, row_tiles < strips ? row_tiles : strips), kThreads,
-                             bytes, a);
+    return cuda_launch_early(c, "linear", linear_short_rows_tf32<T>,
+                             dim3(columns, row_tiles < strips ? row_tiles : strips), kThreads, bytes, a);
 }
 
 } // namespace linear_short_rows

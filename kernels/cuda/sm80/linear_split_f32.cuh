@@ -1,21 +1,22 @@
-/* linear_split_f32.cuh — the product of F32 operands on the matrix units, all epilogues of one element included.
+/* linear_split_f32.cuh — the product of F32 operands on the tensor cores, all epilogues of one element included.
  *
  * Of every row, 32 elements at a time are scaled by a power of two, so that the largest lies in [2^14, 2^15), and split
  * in two F16, v = high + low, which hold 23 of an F32's 24 bits. Then
- *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        what is left out is 2^-24 of a product
- * and the sum of 32 goes back by both scales as it is added to the F32 total: an F32 product's error at the price of
- * three of the matrix unit's. Beside it comes an error of 2^-39 of the largest |x| times the largest |w| of the 32,
- * which shows where neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes
- * NaN. That unit cuts what it adds off, always towards zero, which is one more reason to give it sums of 32 only. (TF32
- * needs no scales, but the unit takes twice as long for it.)
+ *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        the part left out is 2^-24 of a product
+ * and the sum of 32 is scaled back as it is added to the F32 total: an F32 product's error at the price of three of
+ * F16. Beside it there is an error of 2^-39 of the largest |x| times the largest |w| of the 32, which shows where
+ * neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes NaN. The tensor core
+ * truncates (rounds toward zero) as it accumulates, which is one more reason to give it sums of 32 only. (TF32 needs no
+ * scales, but takes twice as long.)
  *
- * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 us; on the F32
- * units (67 TFLOP/s) 22 us.
+ * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 µs; on the F32
+ * units (67 TFLOP/s) 22 µs.
  *
- * A block has 64 rows by 64 outputs and one or two groups of four warps, which share the steps of 32 along `in`: each
- * has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in place; then a warp
- * multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in the same block or in
- * the next: several share a multiprocessor. Weights of the first steps are asked for before the kernel in front ends.
+ * A block has 64 rows by 64 outputs and one or two groups of four warps, which divide the steps of 32 along `in` among
+ * them: each has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in place;
+ * then a warp multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in the same
+ * block or in the next, for several share a multiprocessor. Weights of the first steps are fetched before the kernel in
+ * front ends.
  *
  * Each element is one sum in one order, by `in` alone: the same bits for a row in any bucket. */
 #ifndef F5_SM80_LINEAR_SPLIT_F32_CUH
@@ -23,21 +24,26 @@
 
 #include "kernels/cuda/common/epilogue.cuh"
 #include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm80/ptx.cuh"
 
 namespace linear_split_f32 {
 
-constexpr int kRows = 64, kOuts = 64, kStep = 32, kGroup = 128; /* threads of a group: a row of a stage each */
-constexpr int kStages = 3;
+constexpr int kRows = LINEAR_SPLIT_TILE, kOuts = LINEAR_SPLIT_TILE, kStep = 32,
+              kGroup = 128; /* threads of a group: a row of a stage each */
+constexpr int kStages = LINEAR_SPLIT_STAGES;
 static_assert(kGroup == kRows + kOuts && kGroup == kRows / 32 * (kOuts / 32) * 32,
               "threads, rows and warps of a stage");
 
+/* Named barriers of a block; 0 is __syncthreads. */
+enum named_barrier { kGroupBarrier = 1 /* + group: its 128 threads */ };
+
 /* 32 elements of 64 rows of x, then of w: F32, later 32 F16 `high` and 32 `low`, in chunks laid as `swizzled` says. */
-struct stage {
+struct ring_stage {
     unsigned char row[kRows + kOuts][kStep * 4];
 };
 struct group_memory {
-    stage ring[kStages];
+    ring_stage ring[kStages];
     float unscale[kRows + kOuts]; /* of the step at hand */
 };
 
@@ -47,8 +53,8 @@ struct args {
     int rows, in, out;
 };
 
-/* Elements k to k + 31 of the tile's rows of x or w (64 from `first` on) into half a stage; what lies past the row or
- * the matrix is zero. */
+/* Elements k to k + 31 of the tile's rows of x or w (64 from `first` on) into half a stage; zeros past the row
+ * or the matrix. */
 __device__ __forceinline__ void fetch(unsigned char (*to)[kStep * 4], const float *from, int first, int rows, int k,
                                       int in) {
     const int r = threadIdx.x % kGroup / 8, chunk = threadIdx.x % 8, at = k + 4 * chunk;
@@ -60,17 +66,17 @@ __device__ __forceinline__ void fetch(unsigned char (*to)[kStep * 4], const floa
     }
 }
 
-/* A row of a stage in place: F32 becomes `high` and `low` of 2^14 .. 2^15. Returns what takes the scale back. */
+/* A row of a stage in place: F32 becomes `high` and `low` of 2^14 .. 2^15. Returns the factor that undoes the scale. */
 __device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
     float4 v[8];
 #pragma unroll
     for (int c = 0; c < 8; c++) v[c] = *reinterpret_cast<const float4 *>(stage_rows + swizzled(row, c));
-    float most = 0;
+    float largest = 0;
 #pragma unroll
     for (int c = 0; c < 8; c++)
-        most = fmaxf(fmaxf(fmaxf(most, fabsf(v[c].x)), fmaxf(fabsf(v[c].y), fabsf(v[c].z))), fabsf(v[c].w));
-    // 2^e <= most < 2^(e + 1): times 2^(14 - e); rows of nothing but zeros and the least of numbers stay small
-    const int e = max((int)(__float_as_uint(most) >> 23), 32) - 127;
+        largest = fmaxf(fmaxf(fmaxf(largest, fabsf(v[c].x)), fmaxf(fabsf(v[c].y), fabsf(v[c].z))), fabsf(v[c].w));
+    // 2^e <= largest < 2^(e + 1): times 2^(14 - e); rows of zeros and of the smallest numbers stay small
+    const int e = max((int)(__float_as_uint(largest) >> 23), 32) - 127;
     const float scale = __uint_as_float((uint32_t)(14 - e + 127) << 23);
 #pragma unroll
     for (int c = 0; c < 4; c++) {
@@ -80,8 +86,8 @@ __device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
             const float4 four = v[2 * c + i / 2];
             const float a = (i % 2 ? four.z : four.x) * scale, b = (i % 2 ? four.w : four.y) * scale;
             high[i] = pack2<__half>(a, b);
-            const float2 cut = unpack2<__half>(high[i]);
-            low[i] = pack2<__half>(a - cut.x, b - cut.y);
+            const float2 rounded = unpack2<__half>(high[i]);
+            low[i] = pack2<__half>(a - rounded.x, b - rounded.y);
         }
         *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c)) = make_uint4(high[0], high[1], high[2], high[3]);
         *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c + 4)) = make_uint4(low[0], low[1], low[2], low[3]);
@@ -92,11 +98,11 @@ __device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
 /* [m][j]: rows 16 m, outputs 8 j of the warp's; a thread's two of row lane / 4, then two of row + 8. */
 typedef float sums[2][4][4];
 
-/* part += x w^T over 16 elements, the sixteen'th of a stage. x, w: shared addresses of the rows that the lane points a
- * matrix load at. The three products of a sum are seven others apart. */
-__device__ __forceinline__ void multiply(sums &part, uint32_t x, uint32_t w, int sixteen) {
+/* part += x w^T over 16 elements of a stage, its `half`th half. x, w: shared addresses of the rows that the lane points
+ * a matrix load at. The three products of a sum are seven others apart. */
+__device__ __forceinline__ void multiply(sums &part, uint32_t x, uint32_t w, int half) {
     uint32_t xs[2][2][4], ws[2][2][4]; /* [high, low][sixteen rows or outputs] */
-    const int lane = threadIdx.x % 32, x_chunk = 2 * sixteen + lane / 16, w_chunk = 2 * sixteen + lane / 8 % 2;
+    const int lane = threadIdx.x % 32, x_chunk = 2 * half + lane / 16, w_chunk = 2 * half + lane / 8 % 2;
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         load_matrices(xs[i / 2][i % 2], x + i % 2 * 16 * 128 + (((x_chunk + i / 2 * 4) ^ (lane & 7)) << 4));
@@ -113,7 +119,7 @@ __device__ __forceinline__ void multiply(sums &part, uint32_t x, uint32_t w, int
         }
 }
 
-/* Two neighbours of a vector that may lie anywhere. */
+/* Two neighbours of a vector of any alignment. */
 __device__ __forceinline__ float2 pair_of(const float *v, int at, float otherwise) {
     return v ? make_float2(v[at], v[at + 1]) : make_float2(otherwise, otherwise);
 }
@@ -128,9 +134,10 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
     const int in_row = warp_row + lane / 4, in_out = warp_out + lane % 4 * 2; /* the thread's first in the tile */
     constexpr int stride = groups * kStep; /* from a step of this group to the next */
 
+    // fill the ring: weights need not wait for the kernel in front
     let_next_start();
 #pragma unroll
-    for (int s = 0; s < kStages - 1; s++) // weights need not wait
+    for (int s = 0; s < kStages - 1; s++)
         fetch(mine->ring[s].row + kRows, a.w, first_out, a.out, group * kStep + s * stride, a.in);
     wait_for_previous();
 #pragma unroll
@@ -143,26 +150,27 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         if (group == 0 && r < a.rows && o < a.out) prefetch_l2(a.addend + (size_t)r * a.out + o);
     }
 
+    // walk `in`: split a step in place, multiply it, scale it back into the total
     sums total = {};
     int at = 0, into = kStages - 1; // places in the ring
     for (int k = group * kStep; k < a.in; k += stride) {
-        stage *step = &mine->ring[at];
+        ring_stage *stage = &mine->ring[at];
         copy_wait<kStages - 2>();
-        named_sync(1 + group, kGroup); // this step is there, and the place of the one before has been read
+        named_sync(kGroupBarrier + group, kGroup); // this step is there, and the stage of the one before has been read
         if (k + (kStages - 1) * stride < a.in) {
             fetch(mine->ring[into].row + kRows, a.w, first_out, a.out, k + (kStages - 1) * stride, a.in);
             fetch(mine->ring[into].row, a.x, first_row, a.rows, k + (kStages - 1) * stride, a.in);
         }
         copy_commit();
-        mine->unscale[thread] = split_row(step->row[0], thread);
-        named_sync(1 + group, kGroup);
+        mine->unscale[thread] = split_row(stage->row[0], thread);
+        named_sync(kGroupBarrier + group, kGroup);
 
         sums part = {};
-        const uint32_t x = shared_address(step->row[warp_row + lane % 16]);
-        const uint32_t w = shared_address(step->row[kRows + warp_out + lane % 8 + lane / 16 * 8]);
+        const uint32_t x = shared_address(stage->row[warp_row + lane % 16]);
+        const uint32_t w = shared_address(stage->row[kRows + warp_out + lane % 8 + lane / 16 * 8]);
 #pragma unroll
-        for (int sixteen = 0; sixteen < kStep / 16; sixteen++)
-            if (sixteen == 0 || k + 16 * sixteen < a.in) multiply(part, x, w, sixteen);
+        for (int half = 0; half < kStep / 16; half++)
+            if (half == 0 || k + 16 * half < a.in) multiply(part, x, w, half);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const float2 by = *reinterpret_cast<const float2 *>(mine->unscale + kRows + in_out + 8 * j);
@@ -179,7 +187,8 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         into = into + 1 == kStages ? 0 : into + 1;
     }
 
-    if constexpr (groups == 2) { // the second group's sums to the first
+    // add the second group's sums to the first's
+    if constexpr (groups == 2) {
         copy_wait<0>();
         __syncthreads(); // both have read their stages
         float4 *passed = reinterpret_cast<float4 *>(memory) + thread;
@@ -200,6 +209,7 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         }
     }
 
+    // epilogue
     const int row = first_row + in_row, out = first_out + in_out;
     float2 addend[2][2][4] = {}; /* [m][half][j] */
     if constexpr (epilogue == LINEAR_RESIDUAL) {
@@ -230,6 +240,7 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
 
 template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c, const args &a) {
     constexpr int bytes = groups * (int)sizeof(group_memory);
+    static_assert(bytes == groups * LINEAR_SPLIT_GROUP_BYTES, "plan/linear.h");
     static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
     auto kernel = linear_split_f32_mma<epilogue, groups>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
@@ -240,7 +251,7 @@ template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c
 /* in is a multiple of 4, out of 2; x and w are 16-byte aligned, y and addend 8. */
 static inline f5_status run(cuda_context *c, linear_epilogue epilogue, const args &a) {
     return for_epilogue(epilogue, [&](auto one) {
-        return a.in <= 4 * kStep ? launch<one.value, 1>(c, a) : launch<one.value, 2>(c, a);
+        return linear_split_groups(a.in) == 1 ? launch<one.value, 1>(c, a) : launch<one.value, 2>(c, a);
     });
 }
 

@@ -44,7 +44,7 @@ template <int pending> __device__ __forceinline__ void copy_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 }
 
-/* Asks for the 128 bytes around p to be brought into L2. */
+/* Prefetches the 128 bytes around p into L2. */
 __device__ __forceinline__ void prefetch_l2(const void *p) {
     asm volatile("prefetch.global.L2 [%0];" ::"l"(p));
 }

@@ -1,17 +1,17 @@
-/* conv_pos_sm90.cuh — the convolution for sm_90a: outputs are the rows of the matrix unit, time is its columns.
+/* conv_pos.cuh — the convolution for sm_90a: on the tensor cores outputs are the rows, time is the columns.
  *
  *   acc [64 outputs, N rows of time] += w[tap] [64,64] . x[rows + tap - 15] [N,64]^T       31 taps, 4 steps of 16 each
  *
- *   producer   one warp: the group's weights, tap after tap, by the copy engine into a ring of stages
- *   consumer   one warpgroup: stages the tile of x with its halo once, multiplies, applies bias, Mish and residual
+ *   producer   one warp: the group's weights, tap after tap, by TMA into a ring of stages
+ *   consumer   one warpgroup: copies the tile of x with its halo once, multiplies, applies bias, Mish and residual
  *
  * So the weights are the operand that streams, and a tap is another start address in x. x lies in shared memory in
- * chunks of 8 channels, [8][rows][8]: without a swizzle the next row is 16 bytes on, whatever the row, and that is what
- * the start address of a descriptor can say.
+ * chunks of 8 channels, [8][rows][8]: without a swizzle the next row is 16 bytes on, whatever the row, which is what
+ * the start address of a descriptor can express.
  *
- * N is 128 or 176 (cuda/conv_pos_plan.h), and two or three blocks share a multiprocessor. Floor: conv_pos.cu; every
- * block reads 254 KB of weights from L2, 65 MB in all at 2812 rows. What it does not cover: staging x, and the ends of
- * all blocks, which come at the same time.
+ * N is 128 or 176 (plan/conv_pos.h), and two or three blocks share a multiprocessor. Floor: conv_pos.cu; every block
+ * reads 254 KB of weights from L2, 65 MB in all at 2812 rows. The floor leaves out the copy of x, and the ends of all
+ * blocks, which come at the same time.
  *
  * Each element is one sum over taps, then channels, in steps of 16, whatever N: the same bits for a row in any bucket.
  */
@@ -29,9 +29,11 @@ namespace conv_pos_sm90 {
 
 constexpr int kWidth = 64; /* channels of a group, in and out */
 constexpr int kTaps = CONV_POS_TAPS, kHalo = kTaps / 2, kTapBytes = kWidth * kWidth * 2;
-constexpr int kStages = 4; /* taps of weights in flight */
-static_assert(CONV_POS_GROUPS == CONV_POS_PLAN_GROUPS, "conv_pos_plan.h counts tiles");
+constexpr int kStages = CONV_POS_SM90_STAGES; /* taps of weights in flight */
 constexpr int kConsumers = 128, kThreads = kConsumers + 32;
+
+/* Named barriers of a block; 0 is __syncthreads. */
+enum named_barrier { kConsumerBarrier = 1 };
 
 /* Rows of a chunk in shared memory, halo included: odd, so that the chunks of a row fall into different banks. */
 __host__ __device__ constexpr int pitch_of(int rows) {
@@ -74,7 +76,7 @@ __device__ __forceinline__ void produce(const CUtensorMap *w, int dim, int colum
 
 /* ---- consumer: 128 threads; see wgmma.cuh for what one holds */
 
-/* The tile of x with its halo, seen by the matrix unit; rows outside the sequence are zero. */
+/* The tile of x with its halo, made visible to wgmma; rows outside the sequence are zero. */
 template <typename T, int rows>
 __device__ __forceinline__ void copy_x(const conv_args &d, const pack_tile &tile, int column, unsigned char *to) {
     constexpr int chunks = kWidth / 8;
@@ -88,10 +90,10 @@ __device__ __forceinline__ void copy_x(const conv_args &d, const pack_tile &tile
     copy_commit();
     copy_wait<0>();
     shared_fence_async();
-    named_sync(1, kConsumers);
+    named_sync(kConsumerBarrier, kConsumers);
 }
 
-/* acc = the sum over the taps; gives back each stage as soon as it has been read. */
+/* acc = the sum over the taps; releases each stage as soon as it has been read. */
 template <typename T, int rows>
 __device__ __forceinline__ void multiply(float (&acc)[rows / 2], uint64_t w, uint64_t x, barriers *b) {
     const int lane = threadIdx.x % 32;
@@ -119,7 +121,7 @@ __device__ __forceinline__ void multiply(float (&acc)[rows / 2], uint64_t w, uin
 template <int rows>
 __device__ __forceinline__ void store_f32(const conv_args &d, const pack_tile &tile, int column,
                                           const float (&acc)[rows / 2], const float (&bias)[2]) {
-    constexpr int batch = rows == 176 ? 11 : 8; // eights of rows whose residual is asked for together
+    constexpr int batch = rows == 176 ? 11 : 8; // eights of rows whose residual is loaded together
     static_assert(rows / 8 % batch == 0, "whole batches");
     const int lane = threadIdx.x % 32;
     const size_t at = (size_t)tile.first * d.dim + column + threadIdx.x / 32 * 16 + lane / 4;
@@ -146,14 +148,14 @@ __device__ __forceinline__ void store_f32(const conv_args &d, const pack_tile &t
     }
 }
 
-/* 16-bit results transposed through shared memory, [rows][64], and from there by 16 bytes. */
+/* 16-bit results, transposed through shared memory, [rows][64], and stored from there by 16 bytes. */
 template <typename T, int rows>
 __device__ __forceinline__ void store_transposed(const conv_args &d, const pack_tile &tile, int column,
-                                             const float (&acc)[rows / 2], const float (&bias)[2],
-                                             unsigned char *transposed) {
+                                                 const float (&acc)[rows / 2], const float (&bias)[2],
+                                                 unsigned char *transposed) {
     constexpr int chunks = kWidth / 8;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    named_sync(1, kConsumers); // every warp's products have read x, which lay here
+    named_sync(kConsumerBarrier, kConsumers); // every warp's products have read x, which lay here
 #pragma unroll
     for (int j = 0; j < rows / 8; j += 2) {
         uint32_t word[4];
@@ -165,7 +167,7 @@ __device__ __forceinline__ void store_transposed(const conv_args &d, const pack_
         store_matrices_transposed(
             shared_address(transposed) + swizzled(8 * (j + lane / 16) + lane % 8, 2 * warp + lane / 8 % 2), word);
     }
-    named_sync(1, kConsumers);
+    named_sync(kConsumerBarrier, kConsumers);
     T *y = static_cast<T *>(d.y) + (size_t)tile.first * d.dim + column;
     for (int i = threadIdx.x; i < tile.rows * chunks; i += kConsumers) {
         const int t = i / chunks, chunk = i % chunks;
@@ -215,7 +217,7 @@ __global__ void __launch_bounds__(kThreads)
     else
         store_transposed<T, rows>(d, tile, column, acc, biases, x);
 #else
-    __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
+    __trap(); // launched only where code for sm_90a is present: arch.code
 #endif
 }
 
@@ -224,6 +226,7 @@ __global__ void __launch_bounds__(kThreads)
 template <typename T, int rows, bool Y_F32>
 f5_status launch(cuda_context *c, const conv_pos_args *a, const CUtensorMap &w) {
     constexpr int bytes = shared_bytes(rows);
+    static_assert(bytes == CONV_POS_SM90_SHARED_BYTES(rows), "plan/conv_pos.h");
     auto kernel = conv_pos_wgmma<T, rows, Y_F32>;
     const conv_args d = {*a->pack, a->dim, a->x, a->bias, a->residual, a->y};
     F5_TRY(cuda_allow_shared(c, "conv_pos", kernel, bytes));
@@ -239,7 +242,7 @@ template <typename T> f5_status run(cuda_context *c, const conv_pos_args *a) {
     CUtensorMap w;
     if (!tensor_map_encode(c, &w, a->type, 2, a->w, size, stride, box))
         return f5_fail(&c->error, F5_E_DEVICE, "conv_pos: no tensor map for the weights of %d channels", a->dim);
-    if (conv_pos_choose_rows(a->pack->rows, c->sm_count) == 128)
+    if (conv_pos_choose_rows(a->pack->rows, c->arch.sm_count) == 128)
         return a->y_f32 ? launch<T, 128, true>(c, a, w) : launch<T, 128, false>(c, a, w);
     return a->y_f32 ? launch<T, 176, true>(c, a, w) : launch<T, 176, false>(c, a, w);
 }

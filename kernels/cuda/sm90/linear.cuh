@@ -1,25 +1,31 @@
-/* linear_sm90.cuh — the matrix product for sm_90a, its epilogue included: one warp feeds tiles by the copy engine,
- * two warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
+/* linear.cuh — the matrix product for sm_90a, its epilogue included, a persistent kernel: one producer warp brings
+ * tiles by TMA, two consumer warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
  *
- *   producer   x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an addend,
- *              then its [128,columns] too, in pieces of 64 columns
- *   group g    64 rows: acc += x w^T over all steps, then bias, GELU or gate and addend, straight from registers
+ *   producer     x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an
+ * addend, then its [128,columns] too, in pieces of 64 columns consumer g   64 rows: acc += x w^T over all steps, then
+ * bias, GELU or gate and addend, straight from registers
  *
- * Blocks stay for the whole launch and take tiles in buffer (cuda/linear_plan.h says how wide); while the groups finish a
- * tile the producer fetches the next.
+ * Blocks stay for the whole launch and take one tile after another (plan/linear.h says how wide); while the consumers
+ * finish a tile the producer fetches the next.
  *
- * The rows of w lie in shared memory in an order of their own, which costs nothing, as the copy engine's map of w is
- * 5-D: row 16g + 8j + 2q + e of a tile holds column 16g + 4q + 2j + e of y. So the four columns that a thread holds of
- * every sixteen are neighbours, and four threads fill whole sectors: 16 bytes each of F32. Of 16 bits they hold 8 each,
- * and swap so that they write 64 in a row too.
+ * The rows of w lie in shared memory in an order of their own, which costs nothing: TMA reads w through a 5-D map,
+ * [out / 16, 2, 4, 2, in]. Of every sixteen rows,
  *
- * The angles of a tile's rows are asked for before its first product and wait in registers. The first weights are
+ *   place in the tile    0  1   2  3   4  5   6  7 |  8  9  10 11  12 13  14 15      8 j + 2 q + e
+ *   column of y          0  1   4  5   8  9  12 13 |  2  3   6  7  10 11  14 15      4 q + 2 j + e
+ *   held by lane % 4     0  0   1  1   2  2   3  3 |  0  0   1  1   2  2   3  3      q
+ *
+ * so that of y a lane holds columns 4 q .. 4 q + 3, four neighbours, instead of two pairs that are 8 apart
+ * (wgmma.cuh's fragment), and four lanes fill whole sectors: 16 bytes each of F32. Of 16 bits they hold 8 each, and
+ * swap so that they write 64 in a row too.
+ *
+ * The angles of a tile's rows are prefetched into registers before the tile's first wgmma. The first weights are
  * fetched while the kernel in front still runs.
  *
  * Each element is one sum along `in` in steps of 16, whatever the tile: the same bits for a row in any bucket.
  *
- * Floor: 2·rows·in·out FLOP, see linear.cu; a step of 64 on a tile is 4 cycles a column of the matrix unit. What it
- * does not cover: the start of a launch, and the end of a tile, whose products are done and whose stores are not. */
+ * Floor: 2·rows·in·out FLOP, see linear.cu; a step of 64 on a tile takes the tensor cores 4 cycles a column. The floor
+ * leaves out the start of a launch, and the end of a tile, whose products are done and whose stores are not. */
 #ifndef F5_SM90_LINEAR_CUH
 #define F5_SM90_LINEAR_CUH
 
@@ -32,24 +38,27 @@ namespace linear_sm90 {
 
 constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
 constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
-constexpr int kSharedBytes = 201 << 10, kMaxStages = 6;        /* dynamic; the rest is for barriers, bias and gate */
+constexpr int kSharedBytes = LINEAR_SM90_SHARED_BYTES, kMaxStages = LINEAR_SM90_MAX_STAGES;
 constexpr int kPieceColumns = 64, kLayerBytes = kRows * 16 * 4; /* a stage of the addend: layers of 16 columns */
 static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
-static_assert(kRows == LINEAR_TILE_ROWS, "linear_plan.h counts tiles");
+static_assert(kRows == LINEAR_TILE_ROWS, "plan/linear.h counts tiles");
+
+/* Named barriers of a block; 0 is __syncthreads. */
+enum named_barrier { kGroupBarrier = 1 /* + group: the 128 threads of a consumer warpgroup */ };
 
 __host__ __device__ constexpr int stage_bytes(int columns) {
-    return (kRows + columns) * kStep * 2;
+    return LINEAR_SM90_STAGE_BYTES(columns);
 }
 __host__ __device__ constexpr int stages_for(int columns) {
-    return (kSharedBytes - 1024) / stage_bytes(columns) < kMaxStages ? (kSharedBytes - 1024) / stage_bytes(columns)
-                                                                      : kMaxStages;
+    return LINEAR_SM90_STAGES(columns);
 }
 
+static_assert(stage_bytes(256) == (kRows + 256) * kStep * 2, "plan/linear.h");
 static_assert(kPieceColumns / 16 * kLayerBytes <= stage_bytes(128), "a piece fits into a stage");
 
 struct tensor_maps {
     CUtensorMap x;      /* [rows,in] in boxes of 128 rows */
-    CUtensorMap w;      /* [out/16, 2, 4, 2, in], see above; in boxes of a tile's columns */
+    CUtensorMap w;      /* [out/16, 2, 4, 2, in], drawn above; in boxes of a tile's columns */
     CUtensorMap addend; /* [out/16, rows, 16] F32 in boxes of 128 rows (RESIDUAL) */
 };
 
@@ -80,9 +89,9 @@ template <int columns> __device__ __forceinline__ tile_place find_tile(const til
 /* ---- producer: one warp */
 template <linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &maps, unsigned char *stages,
-                                     barriers *b) {
+                                        barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
-    const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for what comes back
+    const uint64_t passing = evict_first_policy(); // weights come once a step: L2 is for tensors that are read again
     ring<stages_for(columns)> at;
     // the first weights need not wait for the kernel in front
     const tile_place first = find_tile<columns>(d, blockIdx.x);
@@ -120,7 +129,7 @@ __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &m
     }
 }
 
-/* ---- a group: 128 threads, 64 rows; see wgmma.cuh for what a thread holds */
+/* ---- consumer: a warpgroup, 64 rows; wgmma.cuh draws what a thread holds */
 
 /* bias and gate of a tile's columns; two of each, so that a quick warp may fetch ahead of a slow one. */
 template <int columns> struct epilogue_vectors { float bias[2][columns], gate[2][columns]; };
@@ -141,7 +150,7 @@ __device__ __forceinline__ float gelu_tanh(float a) {
     return a * rcp(1.0f + ex2(a * fmaf(a * a, -0.1029432395f, -2.3022081985f))); // -2u / ln 2
 }
 
-/* Loads that are not put off: the point is to ask early. */
+/* Loads that the compiler does not move: their point is to be issued early. */
 __device__ __forceinline__ int load_early(const int32_t *p) {
     int v;
     asm volatile("ld.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
@@ -187,7 +196,7 @@ __device__ __forceinline__ void store_two_sixteens(T *y, int left, int part, uin
              odd ? make_uint4(got.x, got.y, kept.x, kept.y) : make_uint4(kept.x, kept.y, got.x, got.y));
 }
 
-/* acc += x w^T over the tile's steps; gives back each stage as soon as it has been read. */
+/* acc += x w^T over the tile's steps; releases each stage as soon as it has been read. */
 template <typename T, int columns>
 __device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_for(columns)> &at, int steps,
                                          uint64_t x, uint64_t w, barriers *b) {
@@ -216,7 +225,7 @@ __device__ __forceinline__ void multiply(float (&acc)[columns / 2], ring<stages_
     if (lane == 0) barrier_arrive(&b->empty[last]);
 }
 
-/* The sequence that a row belongs to, or -1; asked for a tile ahead. */
+/* The sequence that a row belongs to, or -1; loaded a tile ahead. */
 __device__ __forceinline__ int sequence_of(const tile_args &d, int row) {
     if (row >= d.rows) return -1;
     return d.seq_of_row ? load_early(d.seq_of_row + row) : 0;
@@ -325,7 +334,7 @@ __device__ __forceinline__ void add_and_store(const tile_args &d, const float (&
 
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void consume(const tile_args &d, int group, const unsigned char *stages, barriers *b,
-                                     epilogue_vectors<columns> *v) {
+                                        epilogue_vectors<columns> *v) {
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStep * 2),
                    w = tile_descriptor(stages + kRows * kStep * 2);
@@ -356,7 +365,7 @@ __device__ __forceinline__ void consume(const tile_args &d, int group, const uns
         }
         if (tile == blockIdx.x) wait_for_previous();
 
-        // what the epilogue will want
+        // bias and gate of the epilogue
         fetch_vector<columns>(v->bias[buffer], d.bias, 0.0f, thread, t.column, d.out);
         if (epilogue == LINEAR_RESIDUAL)
             fetch_vector<columns>(v->gate[buffer], d.gate, 1.0f, thread - 64, t.column, d.out);
@@ -365,7 +374,7 @@ __device__ __forceinline__ void consume(const tile_args &d, int group, const uns
         multiply<T, columns>(acc, at, d.steps, x, w, b);
 
         copy_wait<0>();
-        named_sync(1 + group, 128); // the group's own barrier: every thread's share of bias and gate is there
+        named_sync(kGroupBarrier + group, 128); // bias and gate of all threads are there
         if constexpr (epilogue == LINEAR_ROPE)
             rotate_and_store<T, columns>(d, acc, v->bias[buffer], angles, p, t.column / 64);
         else if constexpr (epilogue == LINEAR_RESIDUAL)
@@ -408,7 +417,7 @@ __global__ void __launch_bounds__(kThreads, 1)
         consume<T, epilogue, columns>(d, group, stages, &b, &v[group]);
     }
 #else
-    __trap(); // launched only where code for sm_90a is present: cuda_context.hopper
+    __trap(); // launched only where code for sm_90a is present: arch.code
 #endif
 }
 
@@ -436,14 +445,14 @@ template <typename T, linear_epilogue epilogue, int columns>
 f5_status launch(cuda_context *c, const tile_args &d, const tensor_maps &maps) {
     auto kernel = linear_persistent_wgmma<T, epilogue, columns>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
-    const int blocks = d.tiles < c->sm_count ? d.tiles : c->sm_count;
+    const int blocks = d.tiles < c->arch.sm_count ? d.tiles : c->arch.sm_count;
     return cuda_launch_early(c, "linear", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
 }
 
 /* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
  * RESIDUAL and T otherwise. */
 template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_plan plan = linear_choose(rows, a->out, c->sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
+    const linear_plan plan = linear_choose(rows, a->out, c->arch.sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
     tensor_maps maps = {};
     if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,

@@ -49,7 +49,7 @@ __device__ __forceinline__ void flag_wait(const uint32_t *flag) {
     } while (!raised);
 }
 
-/* A place in a ring of stages, and the parity that its barriers have this time round. */
+/* A place in a ring of stages, and the parity that its barriers have in this pass. */
 template <int stages> struct ring {
     int stage = 0;
     uint32_t parity = 0;

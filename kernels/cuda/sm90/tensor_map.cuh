@@ -1,6 +1,6 @@
-/* tensor_map.cuh — how the copy engine is told of a tensor [cuTensorMapEncodeTiled]: boxes of 16-bit elements lie in
- * shared memory in rows of 128 bytes as ptx.cuh's `swizzled` says, those of F32 row after row; zeros for what a box has
- * outside the tensor. */
+/* tensor_map.cuh — the descriptor by which TMA knows a tensor [cuTensorMapEncodeTiled]. Boxes of 16-bit elements lie in
+ * shared memory in rows of 128 bytes as ptx.cuh's `swizzled` says, boxes of F32 row after row. The part of a box that
+ * is outside the tensor is filled with zeros. */
 #ifndef F5_SM90_TENSOR_MAP_CUH
 #define F5_SM90_TENSOR_MAP_CUH
 

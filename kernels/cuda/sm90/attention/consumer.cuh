@@ -1,5 +1,5 @@
-/* attention_group.cuh — a group of attention_sm90.cuh: 128 threads that consume 64 queries. A thread holds rows r,
- * r + 8 of its warp's 16, r = lane/4: two columns of every eight, 2·(lane%4) and the next. */
+/* consumer.cuh — a consumer warpgroup of attention's sm90 kernel: 128 threads that multiply 64 queries. Scores, the
+ * probabilities P and the output O lie as wgmma.cuh's accumulator fragment. */
 #ifndef F5_SM90_ATTENTION_CONSUMER_CUH
 #define F5_SM90_ATTENTION_CONSUMER_CUH
 
@@ -27,28 +27,28 @@ __device__ __forceinline__ void issue_output(float (&o)[32], const uint32_t (&p)
 #pragma unroll
     for (int step = 0; step < width / 16; step++)
         wgmma_64x64_registers<T>(o, p[4 * step], p[4 * step + 1], p[4 * step + 2], p[4 * step + 3],
-                       descriptor_of(v + step * (uint32_t)kStepDownRows), true);
+                                 descriptor_of(v + step * (uint32_t)kStepDownRows), true);
     wgmma_commit();
 }
 
 /* Four neighbouring lanes hold four words each: word n of lane l goes to lane n as its word l. */
 __device__ __forceinline__ void transpose_words(uint32_t (&w)[4]) {
 #pragma unroll
-    for (int step = 1; step <= 2; step *= 2) {
-        const bool upper = threadIdx.x & step;
+    for (int distance = 1; distance <= 2; distance *= 2) {
+        const bool upper = threadIdx.x & distance;
 #pragma unroll
         for (int i = 0; i < 4; i++) {
-            if (i & step) continue;
-            const uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? w[i] : w[i + step], step);
+            if (i & distance) continue;
+            const uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? w[i] : w[i + distance], distance);
             if (upper)
                 w[i] = got;
             else
-                w[i + step] = got;
+                w[i + distance] = got;
         }
     }
 }
 
-/* One group at work: its place in the rings, and the tile in its registers. */
+/* A warpgroup at work: its place in the rings, and the tile in its registers. */
 template <typename T> struct consumer {
     const attention_device &d;
     barriers *b;
@@ -56,12 +56,13 @@ template <typename T> struct consumer {
     uint32_t q, keys, values; /* descriptors: this group's queries; stage 0 */
     ring<kKeyStages> keys_at, values_at;
     float o[32];    /* [64,64] output so far */
-    uint32_t p[32]; /* [64,128] last_p of the last tile, as A fragments: accumulator order is fragment order */
+    uint32_t p[32]; /* [64,128] P of the last tile, as A fragments */
     softmax_state state;
 
-    __device__ __forceinline__ void scheduler_barrier_sync() { named_sync(turn_barrier(group), 256); }
+    /* The scheduler barrier goes round the groups: a group issues its wgmmas while the others are in their softmax. */
+    __device__ __forceinline__ void scheduler_barrier_sync() { named_sync(kSchedulerBarrier + group, 256); }
     __device__ __forceinline__ void scheduler_barrier_arrive() {
-        named_arrive(turn_barrier(group + 1 == kGroups ? 0 : group + 1), 256);
+        named_arrive(kSchedulerBarrier + (group + 1 == kGroups ? 0 : group + 1), 256);
     }
     __device__ __forceinline__ uint32_t key_tile() const { return keys + keys_at.stage * (kKeyTileBytes >> 4); }
     __device__ __forceinline__ uint32_t value_tile() const { return values + values_at.stage * (kKeyTileBytes >> 4); }
@@ -82,8 +83,10 @@ template <typename T> struct consumer {
         for (int i = 0; i < width / 4; i++) p[i] = pack2<T>(s[2 * i], s[2 * i + 1]);
     }
 
-    /* After the last last_p of a tile: none is too heavy, and the sums count them. Then nobody needs the keys. */
-    template <int width> __device__ __forceinline__ void accumulate_sum(float (&s)[width / 2], float (&partial_sum)[4], int live) {
+    /* After the last probabilities of a tile: rescales if one may overflow, adds them to the row sums, then releases
+     * the key stage. */
+    template <int width>
+    __device__ __forceinline__ void accumulate_sum(float (&s)[width / 2], float (&partial_sum)[4], int live) {
         if (overflows(partial_sum)) {
             rescale<T, width>(s, o, state, partial_sum, descriptor_address(q), descriptor_address(key_tile()), live);
             pack_probabilities<width>(s);
@@ -119,7 +122,7 @@ template <typename T> struct consumer {
         constexpr int kBefore = kExponentiatedBefore < width / 2 ? kExponentiatedBefore : width / 2;
         float s[width / 2], partial_sum[4] = {};
         wait_keys();
-        wait_values(); // asked for before these keys
+        wait_values(); // the producer brings them before these keys
         scheduler_barrier_sync();
         wgmma_hold(s);
         wgmma_hold(o);
@@ -183,7 +186,8 @@ template <typename T> struct consumer {
             last_tile<96>(rest);
     }
 
-    /* The same for a group whose queries are all past the end: keeps step with the others, turn for turn. */
+    /* The same for a group whose queries are all past the end: releases every stage and passes the scheduler barrier
+     * on. */
     __device__ __forceinline__ void pass_keys(int from, int to) {
 #pragma unroll 1
         for (int step = from; step < to; step++) {
@@ -203,7 +207,7 @@ template <typename T> struct consumer {
 #pragma unroll
         for (int i = 0; i < 32; i++) o[i] = 0.0f;
     }
-    /* Output and softmax as another block's steps left them; and the same for the next block. */
+    /* Output and softmax as the steps of the block before left them; and the same for the next block. */
     __device__ __forceinline__ void load_partial(const float4 *from) {
         from += group * kPartialChunks * 128 + threadIdx.x % 128;
 #pragma unroll
@@ -262,17 +266,17 @@ __device__ __forceinline__ void prepare_queries(const attention_device &d, const
         store8(at, x);
     }
     shared_fence_async();
-    named_sync(own_barrier(group), 128);
+    named_sync(kGroupBarrier + group, 128);
 }
 
 template <typename T>
 __device__ __forceinline__ void consume(const attention_device &d, const partial_tiles &partial, int group,
-                                         unsigned char *query_tiles, const unsigned char *key_tiles,
-                                         const unsigned char *value_tiles, barriers *b) {
+                                        unsigned char *query_tiles, const unsigned char *key_tiles,
+                                        const unsigned char *value_tiles, barriers *b) {
     const int lane = threadIdx.x % 32;
     ring<kQueryStages> queries_at;
     consumer<T> g = {d, b, group, lane, 0, descriptor_low(key_tiles), descriptor_low(value_tiles)};
-    if (group == kGroups - 1) named_arrive(turn_barrier(0), 256); // the first turn is group 0's
+    if (group == kGroups - 1) named_arrive(kSchedulerBarrier, 256); // group 0 issues first
 
     while (true) {
         barrier_wait(&b->queries_full[queries_at.stage], queries_at.parity);
@@ -296,14 +300,14 @@ __device__ __forceinline__ void consume(const attention_device &d, const partial
         } else {
             g.pass_keys(from, to);
         }
-        __syncwarp(); // all lanes have read the item, and written what is partial_written on
+        __syncwarp(); // all lanes have read the item, and written the partial tile
         if (lane == 0) {
             if (to < attention_steps(length)) barrier_arrive(&b->partial_written);
             barrier_arrive(&b->queries_empty[queries_at.stage]);
         }
         queries_at.next();
     }
-    if (group == 0) named_sync(turn_barrier(0), 256); // takes the turn that nobody needs any more
+    if (group == 0) named_sync(kSchedulerBarrier, 256); // the last arrival is left over
 }
 
 #endif

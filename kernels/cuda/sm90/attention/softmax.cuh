@@ -1,12 +1,11 @@
-/* attention_softmax.cuh — the running softmax of 16 rows of scores that a warp holds as accumulators of wgmma.
+/* softmax.cuh — the online softmax of 16 rows of scores that a warp holds as an accumulator fragment (wgmma.cuh), with
+ * conditional rescaling, as FlashAttention-4 calls it. Each row's result depends on its own scores alone.
  *
- * A thread has rows r, r + 8, r = lane/4: s[4j], s[4j+1] are columns 8j + 2·(lane%4) and the next of row r, s[4j+2],
- * s[4j+3] those of row r + 8. Each row's result depends on its own scores alone.
- *
- * Weights are 2^(score·kScoreScale - max_log2), the max_log2 a whole number that a row's first tile sets from its maximum.
- * Further tiles are not searched for theirs: the sums, which are needed anyway, tell when a weight may have become too
- * large for 16 bits. Then all that the row has is scaled by a power of two and the max_log2 raised by its logarithm, which
- * rounds nothing. Only where F32 infinite, the row's scores are made again and searched. */
+ * Probabilities are 2^(score·kScoreScale - max_log2). max_log2 is a whole number that a row's first tile sets from its
+ * maximum. The maxima of further tiles are not searched for: the sums, which are needed anyway, tell when a probability
+ * may have become too large for 16 bits. Only then the row's output and sum are rescaled by a power of two, which
+ * rounds nothing, and max_log2 is raised by its logarithm. If even F32 overflowed, the row's scores are recomputed and
+ * searched. */
 #ifndef F5_SM90_ATTENTION_SOFTMAX_CUH
 #define F5_SM90_ATTENTION_SOFTMAX_CUH
 
@@ -15,7 +14,7 @@
 
 namespace attention_sm90 {
 
-/* Of one thread's last_p of a row in one tile, the most that their sum may be: F16 ends at 65504. */
+/* The maximum that one thread's probabilities of a row in one tile may sum to: F16 ends at 65504. */
 constexpr float kMaxPartialSum = 4096.0f;
 
 struct softmax_state {
@@ -32,7 +31,7 @@ template <int width> __device__ __forceinline__ void mask_scores(float (&s)[widt
     }
 }
 
-/* The max_log2 under which none of these last_p of row r or r + 8 is above 1. */
+/* The max_log2 under which no probability of row r or r + 8 is above 1. */
 template <int n> __device__ __forceinline__ float max_log2_of(const float (&s)[n], int r) {
     float row_max = fmaxf(s[2 * r], s[2 * r + 1]);
 #pragma unroll
@@ -44,7 +43,8 @@ __device__ __forceinline__ float probability(float score, float max_log2) {
     return ex2(fmaf(score, kScoreScale, -max_log2));
 }
 
-/* Scores s[from .. to-1] become last_p; partial_sum: their sums, of row r in 0 and 1, of row r + 8 in 2 and 3. */
+/* Scores s[from .. to-1] become probabilities; partial_sum gets their sums, of row r in 0 and 1, of row r + 8 in 2, 3.
+ */
 template <int from, int to, int n>
 __device__ __forceinline__ void exponentiate(float (&s)[n], const softmax_state &state, float (&partial_sum)[4]) {
 #pragma unroll
@@ -54,18 +54,19 @@ __device__ __forceinline__ void exponentiate(float (&s)[n], const softmax_state 
     }
 }
 
-/* May any of the warp's last_p be too large? */
+/* May any of the warp's probabilities be too large for 16 bits? */
 __device__ __forceinline__ bool overflows(const float (&partial_sum)[4]) {
-    return __any_sync(0xffffffffu, fmaxf(partial_sum[0] + partial_sum[1], partial_sum[2] + partial_sum[3]) > kMaxPartialSum);
+    return __any_sync(0xffffffffu,
+                      fmaxf(partial_sum[0] + partial_sum[1], partial_sum[2] + partial_sum[3]) > kMaxPartialSum);
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 /* Scores of the warp's 16 rows by columns 0 .. width-1 once more, into s where `wanted` says so: row r, row r + 8.
- * queries, keys: tiles in shared memory. Rounded otherwise than wgmma's, perhaps, but always the same. */
+ * queries, keys: tiles in shared memory. Their rounding may differ from wgmma's, but it is always the same. */
 template <typename T, int width>
 __device__ __forceinline__ void recompute_scores(float (&s)[width / 2], uint32_t queries, uint32_t keys,
-                                                  const bool (&wanted)[2]) {
+                                                 const bool (&wanted)[2]) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x % 128 / 32;
     uint32_t a[4][4], b[4];
 #pragma unroll
@@ -86,10 +87,10 @@ __device__ __forceinline__ void recompute_scores(float (&s)[width / 2], uint32_t
     }
 }
 
-/* Makes last_p that are too heavy lighter, and with them the sums and the output so far. */
+/* Scales probabilities that are too large down, and with them the sums and the output so far. */
 template <typename T, int width>
-__device__ __forceinline__ void rescale(float (&s)[width / 2], float (&o)[32], softmax_state &state, float (&partial_sum)[4],
-                                        uint32_t queries, uint32_t keys, int live) {
+__device__ __forceinline__ void rescale(float (&s)[width / 2], float (&o)[32], softmax_state &state,
+                                        float (&partial_sum)[4], uint32_t queries, uint32_t keys, int live) {
     bool infinite[2];
     float shrink[2];
 #pragma unroll
@@ -111,7 +112,7 @@ __device__ __forceinline__ void rescale(float (&s)[width / 2], float (&o)[32], s
             if (infinite[i / 2 % 2] && i / 4 * 8 + i % 2 + column >= live) s[i] = -INFINITY;
 #pragma unroll
         for (int r = 0; r < 2; r++) {
-            const float max_log2 = max_log2_of(s, r); // lanes exchange: also where the row has not infinite
+            const float max_log2 = max_log2_of(s, r); // lanes exchange: also for rows that did not overflow
             if (!infinite[r]) continue;
             shrink[r] = ex2(state.max_log2[r] - max_log2);
             state.max_log2[r] = max_log2;

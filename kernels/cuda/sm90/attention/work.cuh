@@ -1,7 +1,8 @@
-/* attention_share.cuh — attention_plan.h's shares, found on the device by whole warps: lengths are not known on the
- * host.
+/* work.cuh — the ranges of plan/attention_sm90.h, found on the device by whole warps, because lengths are not known on
+ * the host.
  *
- * The line of tiles is all those of head 0, sequence by sequence, then those of head 1, ...: neighbours range keys. */
+ * The line of tiles is all those of head 0, sequence by sequence, then those of head 1, ...: neighbours read the same
+ * keys. */
 #ifndef F5_SM90_ATTENTION_WORK_CUH
 #define F5_SM90_ATTENTION_WORK_CUH
 
@@ -13,17 +14,17 @@ namespace attention_sm90 {
 
 __device__ __forceinline__ int lanes_prefix_sum(int v) {
 #pragma unroll
-    for (int step = 1; step < 32; step *= 2) {
-        const int below = __shfl_up_sync(0xffffffffu, v, step);
-        if (threadIdx.x % 32 >= step) v += below;
+    for (int distance = 1; distance < 32; distance *= 2) {
+        const int below = __shfl_up_sync(0xffffffffu, v, distance);
+        if (threadIdx.x % 32 >= distance) v += below;
     }
     return v;
 }
 
 /* All tiles of the launch. */
 struct work_list {
-    int per_head;        /* tiles */
-    int64_t cost = 0;    /* of a head */
+    int per_head;              /* tiles */
+    int64_t cost = 0;          /* of a head */
     int64_t max_tile_cost = 0; /* of its tiles */
     __device__ __forceinline__ explicit work_list(const attention_device &d) {
         per_head = 0;
@@ -33,10 +34,10 @@ struct work_list {
             max_tile_cost = max(max_tile_cost, attention_tile_cost(length, attention_live_groups(length, 0)));
         }
 #pragma unroll
-        for (int step = 16; step > 0; step /= 2) {
-            per_head += __shfl_xor_sync(0xffffffffu, per_head, step);
-            cost += __shfl_xor_sync(0xffffffffu, cost, step);
-            max_tile_cost = max(max_tile_cost, __shfl_xor_sync(0xffffffffu, max_tile_cost, step));
+        for (int distance = 16; distance > 0; distance /= 2) {
+            per_head += __shfl_xor_sync(0xffffffffu, per_head, distance);
+            cost += __shfl_xor_sync(0xffffffffu, cost, distance);
+            max_tile_cost = max(max_tile_cost, __shfl_xor_sync(0xffffffffu, max_tile_cost, distance));
         }
         per_head = uniform(per_head);
     }
@@ -50,7 +51,7 @@ struct work_list {
                 0,
                 uniform(attention_steps(t.length))};
     }
-    /* The position nearest to so much of the cost of all heads, which is below 2^31. */
+    /* The position nearest to `target` of the cost of all heads, which is below 2^31. */
     __device__ __forceinline__ attention_position position_at(const attention_device &d, int target) const {
         const int head = target / (int)cost;
         int before = head * per_head;
@@ -64,8 +65,8 @@ struct work_list {
             if (owners) {
                 const int owner = __ffs(owners) - 1;
                 const int before_it = costs - (int)attention_sequence_cost(length);
-                attention_position position = attention_position_at(__shfl_sync(0xffffffffu, length, owner),
-                                                     target - __shfl_sync(0xffffffffu, before_it, owner));
+                attention_position position = attention_position_at(
+                    __shfl_sync(0xffffffffu, length, owner), target - __shfl_sync(0xffffffffu, before_it, owner));
                 position.tile += before + __shfl_sync(0xffffffffu, tiles - attention_tiles(length), owner);
                 return position;
             }
@@ -74,7 +75,7 @@ struct work_list {
         }
         return {before, 0};
     }
-    /* Where range `index` begins and the one before ends. */
+    /* Where the range of block `index` begins and that of the block before ends. */
     __device__ __forceinline__ attention_position begin_of(const attention_device &d, int index) const {
         const int tiles = per_head * d.heads, blocks = gridDim.x;
         const int64_t all = cost * d.heads;
@@ -84,8 +85,8 @@ struct work_list {
     }
 };
 
-/* What a block multiplies: from one position to another. The part of a tile that it hands on comes first, so that nobody
- * waits long for it, the part that it takes over last. */
+/* What a block multiplies: from one position to another. The partial tile for the next block comes first, so that the
+ * next block waits briefly; the partial tile of the block before comes last. */
 struct block_range {
     attention_position begin, end;
     __device__ __forceinline__ block_range(const attention_device &d, const work_list &list)

@@ -1,0 +1,145 @@
+/* linear.c — which way a product takes, and its tiles. */
+#include "kernels/cuda/plan/linear.h"
+
+#include <stdio.h>
+
+static int32_t rows_of(const linear_args *a) {
+    return a->pack ? a->pack->rows : a->rows;
+}
+
+static int64_t tiles_along(int64_t n, int64_t tile) {
+    return (n + tile - 1) / tile;
+}
+
+static bool aligned(const void *a, const void *b, const void *c, uintptr_t bytes) {
+    return ((uintptr_t)a | (uintptr_t)b | (uintptr_t)c) % bytes == 0;
+}
+
+static void set_tile(op_plan_line *line, int64_t rows, int64_t columns) {
+    snprintf(line->tile, sizeof line->tile, "%lldx%lld", (long long)rows, (long long)columns);
+}
+
+/* ---- short rows */
+
+static bool serves_short_rows(const cuda_arch *arch, const linear_args *a) {
+    (void)arch;
+    return a->type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
+           a->in <= LINEAR_SHORT_MAX_IN && a->in % 4 == 0 && a->out % 4 == 0 && aligned(a->addend, NULL, NULL, 16) &&
+           (!a->y_rounded || a->rounded_type != F5_F32);
+}
+
+static void describe_short_rows(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    set_tile(line, LINEAR_SHORT_TILE_ROWS, LINEAR_SHORT_TILE_OUTS);
+    line->stages = 2;
+    line->shared_bytes = LINEAR_SHORT_SHARED_BYTES;
+    const int64_t tiles = tiles_along(rows_of(a), LINEAR_SHORT_TILE_ROWS) * tiles_along(a->out, LINEAR_SHORT_TILE_OUTS);
+    line->waves = (double)tiles_along(tiles, arch->sm_count);
+    line->rate = arch->rate_16bit / 6; /* three products of TF32, which run at half the rate */
+}
+
+/* ---- sm90 */
+
+static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
+    if (arch->code < ARCH_SM90A || a->type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
+    if (!aligned(a->bias, a->gate, a->addend, 16)) return false;
+    if (a->y_f32) return a->epilogue == LINEAR_RESIDUAL;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
+}
+
+linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns) {
+    linear_plan p;
+    p.columns = columns;
+    p.row_tiles = tiles_along(rows, LINEAR_TILE_ROWS);
+    p.tiles = p.row_tiles * tiles_along(out, columns);
+    p.waves = tiles_along(p.tiles, sm_count);
+    return p;
+}
+
+linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple) {
+    static const int32_t columns[] = {256, 192, 176, 128};
+    linear_plan best = linear_plan_of(rows, out, sm_count, columns[0]);
+    for (int i = 1; i < 4; i++) {
+        if (columns[i] % multiple != 0) continue;
+        const linear_plan p = linear_plan_of(rows, out, sm_count, columns[i]);
+        if (p.waves * p.columns < best.waves * best.columns) best = p;
+    }
+    return best;
+}
+
+static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    const linear_plan p = linear_choose(rows_of(a), a->out, arch->sm_count, a->epilogue == LINEAR_ROPE ? 64 : 16);
+    set_tile(line, LINEAR_TILE_ROWS, p.columns);
+    line->stages = LINEAR_SM90_STAGES(p.columns);
+    line->shared_bytes = LINEAR_SM90_SHARED_BYTES;
+    line->waves = (double)p.waves;
+    line->rate = arch->rate_16bit;
+}
+
+/* ---- split f32 */
+
+static bool serves_split_f32(const cuda_arch *arch, const linear_args *a) {
+    return arch->split_f32 && a->type == F5_F32 && a->in % 4 == 0 && a->out % 2 == 0 &&
+           aligned(a->addend, NULL, NULL, 8);
+}
+
+static void describe_split_f32(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    set_tile(line, LINEAR_SPLIT_TILE, LINEAR_SPLIT_TILE);
+    line->stages = LINEAR_SPLIT_STAGES;
+    line->shared_bytes = linear_split_groups(a->in) * LINEAR_SPLIT_GROUP_BYTES;
+    const int64_t tiles = tiles_along(rows_of(a), LINEAR_SPLIT_TILE) * tiles_along(a->out, LINEAR_SPLIT_TILE);
+    line->waves = (double)tiles_along(tiles, arch->sm_count);
+    line->rate = arch->rate_16bit / 3;
+}
+
+/* ---- few outputs */
+
+static bool serves_few_outputs(const cuda_arch *arch, const linear_args *a) {
+    (void)arch;
+    return (a->type == F5_F16 || a->type == F5_BF16) && a->y_f32 && a->epilogue == LINEAR_NONE &&
+           a->in % LINEAR_FEW_IN_MULTIPLE == 0 && a->out <= LINEAR_FEW_MAX_OUT;
+}
+
+static void describe_few_outputs(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    const int32_t rows = linear_few_rows(arch, rows_of(a));
+    set_tile(line, rows, LINEAR_FEW_MAX_OUT);
+    line->shared_bytes = LINEAR_FEW_SHARED_BYTES(rows);
+    line->waves = (double)tiles_along(tiles_along(rows_of(a), rows), arch->sm_count);
+    line->rate = arch->rate_16bit;
+}
+
+/* ---- cuBLASLt: tiles are its own */
+
+static bool serves_all(const cuda_arch *arch, const linear_args *a) {
+    (void)arch, (void)a;
+    return true;
+}
+
+static void describe_cublaslt(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    line->rate = a->type == F5_F32 ? arch->rate_f32 : arch->rate_16bit;
+}
+
+/* ---- the dispatch */
+
+const linear_path linear_paths[LINEAR_PATHS] = {
+    [LINEAR_SHORT_ROWS] = {"short rows", serves_short_rows, describe_short_rows},
+    [LINEAR_SM90] = {"sm90", serves_sm90, describe_sm90},
+    [LINEAR_SPLIT_F32] = {"split f32", serves_split_f32, describe_split_f32},
+    [LINEAR_FEW_OUTPUTS] = {"few outputs", serves_few_outputs, describe_few_outputs},
+    [LINEAR_CUBLASLT] = {"cuBLASLt", serves_all, describe_cublaslt},
+};
+
+int linear_path_of(const cuda_arch *arch, const linear_args *a) {
+    int path = 0;
+    while (!linear_paths[path].serves(arch, a)) path++;
+    return path;
+}
+
+void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {
+    const linear_args *a = args;
+    (void)lengths;
+    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d %s", rows_of(a), a->in, a->out, dtype(a->type)->name);
+    if (rows_of(a) < 1) return;
+    const linear_path *path = &linear_paths[linear_path_of(arch, a)];
+    line->path = path->name;
+    path->describe(arch, a, line);
+}
