@@ -169,3 +169,7 @@ double attention_flop(const attention_args *a, op_lengths lengths) {
     double rows = a->pack->rows, length = rows / lengths.sequences; /* a pack may have more slots than sequences */
     return 4.0 * rows * length * a->heads * ATTENTION_HEAD;
 }
+
+double attention_bytes(const attention_args *a) {
+    return 4.0 * a->pack->rows * a->heads * ATTENTION_HEAD * f5_dtype_bytes(a->type);
+}

@@ -19,3 +19,7 @@ double cast_flop(const cast_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double cast_bytes(const cast_args *a) {
+    return (double)a->n * (4 + f5_dtype_bytes(a->type));
+}

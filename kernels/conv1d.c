@@ -54,3 +54,8 @@ double conv1d_flop(const conv1d_args *a, op_lengths lengths) {
     (void)lengths;
     return 2.0 * a->pack->rows * a->in * a->out * a->taps;
 }
+
+double conv1d_bytes(const conv1d_args *a) {
+    return 4.0 * a->pack->rows * ((double)a->in + a->out) +
+           4.0 * a->out * ((double)a->taps * a->in + (a->bias != NULL));
+}

@@ -85,3 +85,9 @@ double conv_pos_flop(const conv_pos_args *a, op_lengths lengths) {
     (void)lengths;
     return 2.0 * a->pack->rows * a->dim * (a->dim / CONV_POS_GROUPS) * CONV_POS_TAPS;
 }
+
+double conv_pos_bytes(const conv_pos_args *a) {
+    const double rows = a->pack->rows, dim = a->dim, operand = f5_dtype_bytes(a->type);
+    const double row = operand + (a->residual ? 4 : 0) + (a->y_f32 ? 4 : operand);
+    return rows * dim * row + operand * CONV_POS_TAPS * dim * (dim / CONV_POS_GROUPS) + 4 * dim;
+}

@@ -57,3 +57,7 @@ double dwconv_norm_flop(const dwconv_norm_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double dwconv_norm_bytes(const dwconv_norm_args *a) {
+    return (double)a->dim * (a->pack->rows * (4.0 + f5_dtype_bytes(a->type)) + 4.0 * (DWCONV_TAPS + 3));
+}

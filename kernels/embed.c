@@ -68,3 +68,7 @@ double embed_flop(const embed_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double embed_bytes(const embed_args *a) {
+    return 4.0 * a->pack->rows * ((double)a->dim * (a->positions ? 3 : 2) + 1);
+}

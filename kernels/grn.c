@@ -68,3 +68,7 @@ double grn_flop(const grn_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double grn_bytes(const grn_args *a) {
+    return 2.0 * a->pack->rows * a->dim * f5_dtype_bytes(a->type) + 8.0 * a->dim;
+}

@@ -44,3 +44,7 @@ double guide_flop(const guide_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double guide_bytes(const guide_args *a) {
+    return 12.0 * a->pack->rows * a->dim; /* x, v and y; the kept frames are few */
+}

@@ -89,3 +89,7 @@ double istft_flop(const istft_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double istft_bytes(const istft_args *a) {
+    return 4.0 * a->pack->rows * (2 * ISTFT_BINS + HOP);
+}

@@ -105,3 +105,10 @@ double linear_flop(const linear_args *a, op_lengths lengths) {
     (void)lengths;
     return 2.0 * op_rows(a->pack, a->rows) * a->in * a->out;
 }
+
+double linear_bytes(const linear_args *a) {
+    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->type);
+    const double y = a->y_f32 ? 4 : operand, rounded = a->y_rounded ? f5_dtype_bytes(a->rounded_type) : 0;
+    const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL));
+    return operand * in * (rows + out) + rows * out * (y + rounded + (a->addend ? 4 : 0)) + vectors;
+}

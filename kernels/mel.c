@@ -76,3 +76,7 @@ double mel_flop(const mel_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double mel_bytes(const mel_args *a) {
+    return 4.0 * ((double)a->n_samples + MEL_BINS * MEL_BANDS + (double)(a->n_samples / MEL_HOP + 1) * MEL_BANDS);
+}

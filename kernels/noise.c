@@ -73,3 +73,7 @@ double noise_flop(const noise_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double noise_bytes(const noise_args *a) {
+    return 4.0 * a->pack->rows * a->dim;
+}

@@ -63,3 +63,7 @@ double norm_flop(const norm_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double norm_bytes(const norm_args *a) {
+    return (double)a->rows * a->dim * (4 + f5_dtype_bytes(a->type));
+}

@@ -1,5 +1,5 @@
-/* op.h — what the runtime asks of every op beside running it: its output, for traces, and its arithmetic, for plans.
- * NAME.c answers by two functions, NAME_output and NAME_flop, which op_list.h declares. */
+/* op.h — what the runtime asks of every op beside running it: its output, for traces; its arithmetic and bytes, for
+ * plans. NAME.c answers by three functions, NAME_output, NAME_flop and NAME_bytes, which op_list.h declares. */
 #ifndef F5_OP_H
 #define F5_OP_H
 

@@ -60,3 +60,7 @@ double text_rows_flop(const text_rows_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double text_rows_bytes(const text_rows_args *a) {
+    return 8.0 * a->pack->rows * a->dim;
+}

@@ -32,3 +32,7 @@ double timestep_flop(const timestep_args *a, op_lengths lengths) {
     (void)a, (void)lengths;
     return 0;
 }
+
+double timestep_bytes(const timestep_args *a) {
+    return (double)a->n * (4 + TIMESTEP_DIM * f5_dtype_bytes(a->type));
+}

@@ -148,7 +148,7 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
         if (!e->device->host_memory)
             return f5_fail(error, F5_E_UNSUPPORTED,
                            "trace is offered by the cpu only: open the engine with device 'cpu'");
-        ops_trace_init(&e->trace, e->device->ops, e->limits.trace, e->limits.trace_user);
+        ops_trace_init(&e->trace, e->device->ops, NULL, e->limits.trace, e->limits.trace_user);
         e->ops = &e->trace.ops;
     }
     if (e->device->host_memory) {

@@ -2,7 +2,7 @@
  *
  *   ref    runs the plain C references                      (CPU)
  *   cuda   launches the CUDA twins on a stream           (GPU; device_cuda.c)
- *   plan   counts calls and arithmetic, touches no data     (sizes the arena)
+ *   plan   counts calls and arithmetic, touches no data     (sizes the arena; reports paths, tiles and floors)
  *   trace  runs another table and reports every output with its time
  *
  * Every op takes its label, which with `stage` and `index` names the call ("dit.3.qkv") in traces and errors. */
@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/cuda/plan/plan.h"
 #include "kernels/dtype.h"
 #include "kernels/op_list.h"
 #include "runtime/request.h"
@@ -52,22 +53,49 @@ void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
 
 void ops_ref_init(ops *o);
 
+/* One call as a plan sees it: how a GPU of a given architecture would run it. */
+typedef struct {
+    const char *label; /* "dit.3.qkv"; during the callback only */
+    const char *op;    /* "linear" */
+    op_plan_line line; /* shape, path, tile, stages, waves */
+    double flop, bytes;
+    double floor_us; /* the larger of flop / line.rate and bytes / bandwidth; 0: the rates are not known */
+} ops_plan_call;
+typedef void (*ops_plan_fn)(void *user, const ops_plan_call *call);
+
 typedef struct {
     ops ops;           /* first: the model sees only this */
     int32_t sequences; /* of all branches, that the model's pack has live; >= 1 */
     int64_t calls;
-    double flop; /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
+    double flop;            /* of the matrix products, attention and dense convolutions; multiply-adds count twice */
+    int64_t largest_output; /* elements that the largest call writes: what a trace on a GPU stages */
+    const cuda_arch *arch;  /* of the report */
+    ops_plan_fn report;     /* or NULL */
+    void *user;
 } ops_plan;
 
 void ops_plan_init(ops_plan *p, f5_precision precision, int32_t sequences);
+
+/* Every further call is reported, in order, as `arch` would run it; arch lives as long as the plan. */
+void ops_plan_report(ops_plan *p, const cuda_arch *arch, ops_plan_fn fn, void *user);
+
+/* Where a trace puts outputs that the host cannot read in place: memory of the host's, at best pinned, for the largest
+ * output of any call. `elements` 0: device memory is host memory. */
+typedef struct {
+    int64_t elements;
+    void *raw;      /* [elements] of 4 bytes: as the device has them */
+    float *widened; /* [elements]: 16-bit outputs as F32 */
+} ops_trace_staging;
 
 typedef struct {
     ops ops; /* first */
     ops *inner;
     engine_trace_fn fn;
     void *user;
+    ops_trace_staging staging;
 } ops_trace;
 
-void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user);
+/* Runs `inner` op by op: where it is deferred, each call is waited for, and its output is copied to staging. */
+void ops_trace_init(ops_trace *t, ops *inner, const ops_trace_staging *staging, engine_trace_fn fn, void *user);
 
 #endif

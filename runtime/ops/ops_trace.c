@@ -1,28 +1,103 @@
-/* ops_trace.c — the op table that runs another one and hands every output, with its time, to a callback. */
+/* ops_trace.c — the op table that runs another one and hands every output, with its time, to a callback.
+ *
+ * On the CPU an output is read where it lies. On a GPU (inner->deferred) each call is waited for, its live rows are
+ * copied to staging, and 16-bit numbers are widened to F32; the time is then from the launch to the end of the kernel.
+ * A range of NVTX around each call names it to Nsight Systems, where the build has NVTX (F5_HAVE_NVTX) and only here:
+ * in a captured graph ranges would appear at capture, not at replay. */
+#include <string.h>
+
+#include "kernels/error.h"
 #include "runtime/clock.h"
 #include "runtime/ops/ops.h"
 
-/* Rows that belong to a sequence, read on the host: tracing is offered on the reference backend. */
-static int64_t live_rows(const op_output *y) {
-    return y->pack ? y->pack->offsets[y->pack->n_seq] : y->rows;
+#ifdef F5_HAVE_NVTX
+#include <nvtx3/nvToolsExt.h>
+
+static void range_begin(const char *name) {
+    nvtxRangePushA(name);
+}
+static void range_end(void) {
+    nvtxRangePop();
+}
+#else
+static void range_begin(const char *name) {
+    (void)name;
+}
+static void range_end(void) {}
+#endif
+
+/* What the callback is given of an output. */
+typedef struct {
+    const float *data;
+    int64_t rows, cols;
+} traced_output;
+
+/* One number that lies in the ops' memory, or in the host's where that is the same. */
+static f5_status read_number(ops_trace *t, void *to, const void *from, size_t bytes) {
+    if (t->staging.elements == 0) {
+        memcpy(to, from, bytes);
+        return F5_OK;
+    }
+    F5_TRY(t->inner->copy_out(t->inner, t->staging.raw, from, bytes));
+    F5_TRY(t->inner->finish(t->inner));
+    memcpy(to, t->staging.raw, bytes);
+    return F5_OK;
+}
+
+/* Rows that belong to a sequence, and columns. */
+static f5_status read_size(ops_trace *t, const op_output *y, traced_output *traced) {
+    traced->rows = y->rows, traced->cols = y->cols;
+    if (y->pack) {
+        int32_t live;
+        F5_TRY(read_number(t, &live, y->pack->offsets + y->pack->n_seq, sizeof live));
+        traced->rows = live;
+    }
+    return y->cols_at ? read_number(t, &traced->cols, y->cols_at, sizeof traced->cols) : F5_OK;
+}
+
+/* The output as F32 on the host. */
+static f5_status read_output(ops_trace *t, const op_output *y, traced_output *traced) {
+    F5_TRY(read_size(t, y, traced));
+    traced->data = y->data;
+    if (t->staging.elements == 0) return F5_OK;
+    const int64_t elements = traced->rows * traced->cols;
+    if (elements > t->staging.elements) return F5_E_MEMORY;
+    F5_TRY(t->inner->copy_out(t->inner, t->staging.raw, y->data, (size_t)elements * dtype(y->type)->bytes));
+    F5_TRY(t->inner->finish(t->inner));
+    traced->data = t->staging.raw;
+    if (y->type == F5_F32) return F5_OK;
+    dtype(y->type)->widen(t->staging.widened, t->staging.raw, elements);
+    traced->data = t->staging.widened;
+    return F5_OK;
+}
+
+/* After a call: its failure is named, or its output reported. */
+static f5_status reported(ops_trace *t, const char *op, const char *call, const op_output *y, f5_status status,
+                          double elapsed) {
+    traced_output traced;
+    if (status == F5_OK) status = read_output(t, y, &traced);
+    if (status != F5_OK) {
+        memcpy(t->ops.failure, call, sizeof t->ops.failure);
+        return status;
+    }
+    t->fn(t->user, op, call, traced.data, traced.rows, traced.cols, elapsed);
+    return F5_OK;
 }
 
 #define DEFINE_TRACE(name)                                                                                             \
     static f5_status name##_traced(ops *o, const char *label, const name##_args *a) {                                  \
         ops_trace *t = (ops_trace *)o;                                                                                 \
+        char call[sizeof o->failure];                                                                                  \
         ops_at(t->inner, o->stage, o->index);                                                                          \
-        double start = clock_ms();                                                                                     \
-        f5_status status = t->inner->name(t->inner, label, a);                                                         \
-        double elapsed = clock_ms() - start;                                                                           \
-        char call[96];                                                                                                 \
         ops_call_name(o, label, call, sizeof call);                                                                    \
-        if (status != F5_OK) {                                                                                         \
-            __builtin_memcpy(o->failure, call, sizeof call);                                                           \
-            return status;                                                                                             \
-        }                                                                                                              \
-        op_output y = name##_output(a);                                                                                \
-        t->fn(t->user, #name, call, y.data, live_rows(&y), y.cols_at ? *y.cols_at : y.cols, elapsed);                  \
-        return F5_OK;                                                                                                  \
+        range_begin(call);                                                                                             \
+        const double start = clock_ms();                                                                               \
+        f5_status status = t->inner->name(t->inner, label, a);                                                         \
+        if (status == F5_OK && t->inner->deferred) status = t->inner->finish(t->inner);                                \
+        const double elapsed = clock_ms() - start;                                                                     \
+        range_end();                                                                                                   \
+        const op_output y = name##_output(a);                                                                          \
+        return reported(t, #name, call, &y, status, elapsed);                                                          \
     }
 OPS_LIST(DEFINE_TRACE)
 
@@ -49,7 +124,7 @@ static f5_status finish_traced(ops *o) {
     return inner->finish(inner);
 }
 
-void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user) {
+void ops_trace_init(ops_trace *t, ops *inner, const ops_trace_staging *staging, engine_trace_fn fn, void *user) {
     *t = (ops_trace){.ops =
                          {
 #define ENTRY(name) .name = name##_traced,
@@ -66,4 +141,5 @@ void ops_trace_init(ops_trace *t, ops *inner, engine_trace_fn fn, void *user) {
                      .inner = inner,
                      .fn = fn,
                      .user = user};
+    if (staging) t->staging = *staging;
 }

@@ -1,12 +1,18 @@
-/* test_plan.c — what the plan table counts of a pack whose slots are not all live, as on a GPU. */
+/* test_plan.c — what the plan table counts of a pack whose slots are not all live, as on a GPU, and what it reports of
+ * calls as a GPU would run them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "kernels/attention.h"
+#include "kernels/conv_pos.h"
+#include "kernels/linear.h"
+#include "kernels/norm.h"
 #include "runtime/ops/ops.h"
 #include "tests/c/seed.h"
 
@@ -32,7 +38,121 @@ static void attention_counts_live_sequences(void **state) {
     }
 }
 
+typedef struct {
+    int calls;
+    ops_plan_call last;
+    char label[96];
+} seen;
+
+static void see(void *user, const ops_plan_call *call) {
+    seen *s = user;
+    s->calls++;
+    s->last = *call;
+    snprintf(s->label, sizeof s->label, "%s", call->label);
+}
+
+/* A request of two branches of 1406 frames on an H200: a block's calls by hand. */
+static void reports_what_an_h200_does(void **state) {
+    (void)state;
+    const f5_pack pack = {.rows = 2816, .n_seq = 2};
+    cuda_arch h200;
+    assert_true(arch_of_card(&h200, "h200"));
+    ops_plan plan;
+    seen s = {0};
+    ops_plan_init(&plan, (f5_precision){.operands = F5_F16}, 2);
+    ops_plan_report(&plan, &h200, see, &s);
+    ops_at(&plan.ops, "dit", 3);
+
+    const linear_args qkv = {
+        .pack = &pack, .in = 1024, .out = 3072, .type = F5_F16, .epilogue = LINEAR_ROPE, .max_position = 4096};
+    assert_int_equal(plan.ops.linear(&plan.ops, "qkv", &qkv), F5_OK);
+    assert_string_equal(s.label, "dit.3.qkv");
+    assert_string_equal(s.last.op, "linear");
+    assert_string_equal(s.last.line.shape, "2816x1024 -> 3072 fp16");
+    assert_string_equal(s.last.line.path, "sm90");
+    assert_string_equal(s.last.line.tile, "128x256");
+    assert_int_equal(s.last.line.stages, 4);
+    assert_true(s.last.line.waves == 2);
+    assert_true(s.last.flop == 2.0 * 2816 * 1024 * 3072);
+    assert_true(s.last.bytes == 2.0 * (2816 * 1024 + 1024 * 3072 + 2816 * 3072));
+    assert_true(s.last.floor_us > 22.4 && s.last.floor_us < 22.5); /* 17.7 GFLOP at 790 TFLOP/s */
+
+    const attention_args attention = {.pack = &pack, .heads = 16, .type = F5_F16};
+    assert_int_equal(plan.ops.attention(&plan.ops, "attention", &attention), F5_OK);
+    assert_string_equal(s.last.line.shape, "2x1408, 16 heads fp16");
+    assert_string_equal(s.last.line.path, "sm90");
+    assert_string_equal(s.last.line.tile, "192x128");
+    assert_true(s.last.line.waves == 2); /* 256 tiles, not worth a split */
+
+    const conv_pos_args conv = {.pack = &pack, .dim = 1024, .type = F5_F16};
+    assert_int_equal(plan.ops.conv_pos(&plan.ops, "conv_pos0", &conv), F5_OK);
+    assert_string_equal(s.last.line.path, "sm90");
+    assert_string_equal(s.last.line.tile, "176x64");
+    assert_int_equal(s.last.line.shared_bytes, 1024 + 4 * 8192 + 8 * 207 * 16);
+
+    const norm_args norm = {.rows = 2816, .dim = 1024, .type = F5_F16};
+    assert_int_equal(plan.ops.norm(&plan.ops, "norm_a", &norm), F5_OK);
+    assert_string_equal(s.last.line.path, "cuda");
+    assert_string_equal(s.last.line.shape, "2816x1024 fp16");
+    assert_true(s.last.bytes == 6.0 * 2816 * 1024 && s.last.floor_us > 4.0 && s.last.floor_us < 4.1);
+    assert_int_equal(s.calls, 4);
+    assert_int_equal(plan.calls, 4);
+    assert_int_equal(plan.largest_output, 2816 * 3072);
+}
+
+/* Where sequences do not fill whole waves of tiles, attention splits them. */
+static void reports_split_tiles(void **state) {
+    (void)state;
+    const f5_pack pack = {.rows = 1876, .n_seq = 2};
+    cuda_arch h200;
+    assert_true(arch_of_card(&h200, "h200"));
+    ops_plan plan;
+    seen s = {0};
+    ops_plan_init(&plan, (f5_precision){.operands = F5_BF16}, 2);
+    ops_plan_report(&plan, &h200, see, &s);
+    const attention_args attention = {.pack = &pack, .heads = 16, .type = F5_BF16};
+    assert_int_equal(plan.ops.attention(&plan.ops, "attention", &attention), F5_OK);
+    assert_true(s.last.line.waves > 1.21 && s.last.line.waves < 1.22); /* 160 tiles on 132 multiprocessors */
+}
+
+static void knows_its_cards(void **state) {
+    (void)state;
+    char names[128];
+    int count = 0;
+    cuda_arch arch, other;
+    snprintf(names, sizeof names, "%s", arch_cards());
+    for (char *name = strtok(names, ", "); name; name = strtok(NULL, ", "), count++) {
+        assert_true(arch_of_card(&arch, name));
+        assert_string_equal(arch.card, name);
+        assert_true(arch.sm >= 80 && arch.sm_count > 0 && arch.shared_bytes >= 99 << 10);
+        assert_true(arch.rate_16bit > arch.rate_f32 && arch.rate_f32 > 0 && arch.bandwidth > 0);
+        assert_true(arch.bucket_rows > 0 && arch.plan_rows % arch.bucket_rows == 0 && arch.batch_frames > 0);
+    }
+    assert_int_equal(count, 6);
+    assert_false(arch_of_card(&arch, "h300"));
+
+    arch = arch_of_device("NVIDIA H200", 90, 132, 227 << 10, true);
+    assert_string_equal(arch.card, "h200");
+    assert_string_equal(arch_path(&arch), "sm90");
+    other = arch_of_device("NVIDIA H200 MIG 1g.18gb", 90, 16, 227 << 10, true); /* a part of a card has other rates */
+    assert_null(other.card);
+    assert_true(other.bandwidth == 0 && other.sm_count == 16);
+    other = arch_of_device("NVIDIA H200", 90, 132, 227 << 10, false); /* a build without code for sm_90a */
+    assert_string_equal(arch_path(&other), "sm80");
+    assert_true(other.split_f32);
+    other = arch_limited(arch, ARCH_SM80);
+    assert_string_equal(arch_path(&other), "sm80");
+    assert_false(other.split_f32);
+    other = arch_limited(arch, ARCH_SM90A);
+    assert_true(other.code == ARCH_SM90A && other.split_f32);
+    other = arch_of_device("NVIDIA L40S", 89, 142, 99 << 10, true);
+    assert_null(other.card);
+    assert_false(other.split_f32);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(attention_counts_live_sequences)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(attention_counts_live_sequences),
+                                       cmocka_unit_test(reports_what_an_h200_does),
+                                       cmocka_unit_test(reports_split_tiles), cmocka_unit_test(knows_its_cards)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
