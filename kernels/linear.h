@@ -11,15 +11,15 @@
  *   RESIDUAL    addend + gate * a     gate [out], NULL = 1; addend [rows,out], may be y itself
  *   ROPE        a, rotated            y is [rows, 3, heads, 64], out = 192 heads: see below
  *
- * ROPE turns pairs (2i, 2i+1) of heads < rope_heads of the first two thirds (q, k) by the row's position in its
+ * ROPE rotates pairs (2i, 2i+1) of heads < rope_heads of the first two thirds (q, k) by the row's position in its
  * sequence, as attention.h says; that op is then given rope_heads = 0.
  *
  * Types: x and w are `type`; bias, gate, addend, rope are F32; y is F32 if y_f32, else `type` (ROPE: always `type`).
  * y_rounded: where y is F32, y once more in rounded_type, for the op that reads it as an operand.
  * The reference takes F32 only and no y_rounded (else F5_E_UNSUPPORTED).
  * x, w, y, y_rounded, rope 16-byte aligned; rows >= 0, in and out >= 1.
- * bias_as_type is for the CUDA backend: the bias rounded once, which its library wants where y is 16-bit; without it
- * each call rounds the bias anew. The reference does not read it. Rows of y that belong to no sequence are left as they
+ * bias_as_type is the bias already rounded to `type`. cuBLASLt needs it when y is 16-bit; if it is NULL, every call
+ * rounds it again. The reference does not read it. Rows of y that belong to no sequence are left as they
  * were or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own
  * row of x and, for ROPE, its position, whatever the number of threads). pack NULL: all rows are one sequence. ROPE:
  * every sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out / 192, else F5_E_SHAPE. */
