@@ -140,7 +140,7 @@ class _Keep:
     def text(self, value):
         if value is None:
             return None
-        buffer = ctypes.create_string_buffer(os.fsencode(value))
+        buffer = value if isinstance(value, ctypes.Array) else ctypes.create_string_buffer(os.fsencode(value))
         self.held.append(buffer)
         return ctypes.addressof(buffer)
 

@@ -55,6 +55,12 @@ extern "C" {
 #define F5_HOP 256
 #define F5_MEL_BANDS 100
 
+/* Limits of a reference recording. */
+#define F5_MAX_CHANNELS 8
+#define F5_MIN_SAMPLE_RATE 8000
+#define F5_MAX_SAMPLE_RATE 192000
+#define F5_MAX_RECORDING_SECONDS 600
+
 typedef struct f5_engine f5_engine; /* a model, its device and all working memory */
 typedef struct f5_voice f5_voice;   /* a reference recording, ready to be cloned */
 
@@ -194,8 +200,8 @@ typedef struct {
     size_t size;
     const float *samples; /* [n_frames,channels] interleaved, -1..1 */
     int64_t n_frames;
-    int32_t channels;       /* 1 .. 8 */
-    int32_t sample_rate;    /* 8000 .. 192000; other than 24000 needs `resample` */
+    int32_t channels;       /* 1 .. F5_MAX_CHANNELS */
+    int32_t sample_rate;    /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE; other than 24000 needs `resample` */
     const char *transcript; /* what the recording says */
     float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
     int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
