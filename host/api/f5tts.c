@@ -115,7 +115,9 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .batches = counts.batches,
                         .shared_batches = counts.shared,
                         .batch_frames = l->batch_frames,
-                        .waiting = counts.waiting};
+                        .waiting = counts.waiting,
+                        .vocoder = c->part[PART_VOCODER]->kind,
+                        .path = engine_device_name(e->core)};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

@@ -29,6 +29,13 @@ DEFAULTS(f5_vocode_request, .size = 0)
 DEFAULTS(f5_voice_params, .sample_rate = F5_SAMPLE_RATE, .channels = 1, .target_rms = 0.1f)
 DEFAULTS(f5_speak_params, .speed = 1)
 DEFAULTS(f5_speak_stats, .size = 0)
+DEFAULTS(f5_model_info, .size = 0)
+DEFAULTS(f5_model_setting, .size = 0)
+DEFAULTS(f5_model_part, .size = 0)
+DEFAULTS(f5_model_tensor, .size = 0)
+DEFAULTS(f5_model_token, .size = 0)
+DEFAULTS(f5_convert_params, .matrices = "fp32", .vocoder_matrices = "fp32")
+DEFAULTS(f5_convert_summary, .size = 0)
 
 /* ---- in and out */
 

@@ -195,6 +195,10 @@ static f5_status speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p
     return status;
 }
 
+int32_t f5_text_is_blank(const char *text) {
+    return !text || chunk_is_blank(text, strlen(text));
+}
+
 f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error) {
     if (!e || !v) return f5_fail(error, F5_E_ARGUMENT, "f5_speak: engine or voice is NULL");
