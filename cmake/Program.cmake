@@ -10,8 +10,14 @@ if(F5_PROGRAM_FOUND)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
-                   host/program/cmd_info.c host/program/cli.c host/program/shipped.c)
-    target_link_libraries(f5tts PRIVATE f5files f5core PkgConfig::F5_PROGRAM)
+                   host/program/cmd_info.c host/program/cli.c host/program/shipped.c kernels/error.c)
+    # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
+    target_link_libraries(f5tts PRIVATE f5files f5tts_shared PkgConfig::F5_PROGRAM)
+    file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
+    # in the build folder bin and lib lie side by side, as they do where they are installed but for lib's name
+    set(f5_rpath "$ORIGIN/../lib" "$ORIGIN/${f5_library_from_program}")
+    list(REMOVE_DUPLICATES f5_rpath)
+    set_target_properties(f5tts PROPERTIES INSTALL_RPATH "${f5_rpath}" BUILD_WITH_INSTALL_RPATH ON)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
     # the shipped voice lies as far from the program in the build folder as where it is installed
     file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices)

@@ -187,6 +187,17 @@ static void wait_and_work(scheduler *s, scheduler_call *call) {
     }
 }
 
+static f5_status fail_inside(f5_error *error) {
+    return f5_fail(error, F5_E_ARGUMENT, "a callback calls the engine it comes from: call it after the callback");
+}
+
+f5_status scheduler_refuse_inside(scheduler *s, f5_error *error) {
+    pthread_mutex_lock(&s->lock);
+    bool refused = inside_already(s, pthread_self());
+    pthread_mutex_unlock(&s->lock);
+    return refused ? fail_inside(error) : F5_OK;
+}
+
 f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error) {
     call->thread = pthread_self();
     if (call->sequences > s->options.max_sequences || call->store_frames > s->options.store_frames)
@@ -204,8 +215,7 @@ f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error) {
         if (call->error.status != F5_OK) leave(s, call);
     }
     pthread_mutex_unlock(&s->lock);
-    if (refused)
-        f5_fail(&call->error, F5_E_ARGUMENT, "a callback calls the engine it comes from: call it after the callback");
+    if (refused) fail_inside(&call->error);
     if (call->error.status == F5_OK) return F5_OK;
     pthread_cond_destroy(&call->wake);
     if (error) *error = call->error;

@@ -83,6 +83,9 @@ void scheduler_destroy(scheduler *s); /* nobody may be inside */
 f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error);
 void scheduler_release(scheduler *s, scheduler_call *call);
 
+/* The same refusal before a call is made: F5_E_ARGUMENT if the calling thread is inside a call of this scheduler. */
+f5_status scheduler_refuse_inside(scheduler *s, f5_error *error);
+
 /* For run to call after each step, on the thread it runs on; s is a scheduler. Every call of the batch hears of the
  * step through its progress callback, on its own thread: the leader's at once, the others' as soon as they wake, while
  * the batch goes on. A callback that returns non-zero cancels its own call alone; non-zero is returned when all calls

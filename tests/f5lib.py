@@ -80,6 +80,13 @@ def library():
         "f5_voice_close": (None, pointer),
         "f5_voice_seconds": (ctypes.c_double, pointer),
         "f5_speak": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
+        "f5_text_is_blank": (i32, text),
+        "f5_describe": (ctypes.c_int, text, pointer, pointer),
+        "f5_model_file_close": (None, pointer),
+        "f5_model_file_info": (ctypes.c_int, pointer, pointer, pointer),
+        **{f"f5_model_file_{what}": (ctypes.c_int, pointer, i32, pointer, pointer)
+           for what in ("setting", "part", "tensor", "token")},
+        "f5_convert": (ctypes.c_int, pointer, pointer, pointer),
     }
     for name, (result, *arguments) in signatures.items():
         found = getattr(lib, name)
@@ -111,7 +118,7 @@ def init(name, address, size):
     function(address, size)
 
 
-def struct(name, **fields):
+def struct(name, /, **fields):
     """A public struct: filled by its _init function, then by the fields."""
     out = header().struct(name)()
     init(name, ctypes.addressof(out), ctypes.sizeof(out))
@@ -140,7 +147,7 @@ class _Keep:
     def text(self, value):
         if value is None:
             return None
-        buffer = ctypes.create_string_buffer(os.fsencode(value))
+        buffer = value if isinstance(value, ctypes.Array) else ctypes.create_string_buffer(os.fsencode(value))
         self.held.append(buffer)
         return ctypes.addressof(buffer)
 
@@ -150,6 +157,71 @@ class _Keep:
         wrapped = kind(function)
         self.held.append(wrapped)
         return ctypes.cast(wrapped, ctypes.c_void_p).value
+
+
+def read_struct(out):
+    """A struct that the library filled, as a dict; strings decoded."""
+    pointees = header().pointees[type(out).__name__]
+    result = {}
+    for field, _ in out._fields_[1:]:
+        value = getattr(out, field)
+        result[field] = ctypes.string_at(value).decode() if pointees.get(field) == "char" and value else value
+    return result
+
+
+class ModelFile:
+    """A model file, described without an engine."""
+
+    def __init__(self, path):
+        self.handle = ctypes.c_void_p()
+        call("f5_describe", os.fsencode(path), ctypes.addressof(self.handle))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        library().f5_model_file_close(self.handle)
+        self.handle = None
+
+    def info(self):
+        out = struct("f5_model_info")
+        call("f5_model_file_info", self.handle, ctypes.addressof(out))
+        return read_struct(out)
+
+    def one(self, what, i):
+        """Setting, part, tensor or token i."""
+        out = struct(f"f5_model_{what}")
+        call(f"f5_model_file_{what}", self.handle, i, ctypes.addressof(out))
+        if what == "token":
+            return ctypes.string_at(out.text, out.bytes).decode()
+        result = read_struct(out)
+        if what == "tensor":
+            result["dims"] = tuple(out.dims[:out.rank])
+        return result
+
+    def all(self, what):
+        return [self.one(what, i) for i in range(self.info()[what + "s"])]
+
+
+def convert(config, vocoder_config, progress=None, summary=None, **fields):
+    """f5_convert of settings [(path, value or None, quoted)]; other fields as in f5_convert_params. Gives the summary."""
+    keep = _Keep()
+
+    def settings(items):
+        if items is None:
+            return None
+        array = (header().struct("f5_setting") * max(1, len(items)))()
+        for slot, (path, value, quoted) in zip(array, items):
+            slot.path, slot.value, slot.quoted = keep.text(path), keep.text(value), quoted
+        keep.held.append(array)
+        return ctypes.addressof(array)
+
+    given = dict(config=settings(config), n_config=len(config or ()), vocoder_config=settings(vocoder_config),
+                 n_vocoder_config=len(vocoder_config or ()), progress=keep.callback(PROGRESS, progress))
+    given.update({k: keep.text(v) if isinstance(v, (str, bytes, os.PathLike)) else v for k, v in fields.items()})
+    params, out = struct("f5_convert_params", **given), summary or struct("f5_convert_summary")
+    call("f5_convert", ctypes.addressof(params), ctypes.addressof(out))
+    return read_struct(out)
 
 
 class Engine:
@@ -205,24 +277,15 @@ class Engine:
     def __exit__(self, *_):
         self.close()
 
-    def _read(self, out):
-        """A struct that the library filled, as a dict; strings decoded."""
-        pointees = header().pointees[type(out).__name__]
-        result = {}
-        for field, _ in out._fields_[1:]:
-            value = getattr(out, field)
-            result[field] = ctypes.string_at(value).decode() if pointees.get(field) == "char" and value else value
-        return result
-
     def info(self):
         out = struct("f5_engine_info")
         self._call("f5_get_info", ctypes.addressof(out))
-        return self._read(out)
+        return read_struct(out)
 
     def plan(self, frames, sequences=1, nfe=32):
         out = struct("f5_plan_info")
         self._call("f5_plan", frames, sequences, nfe, ctypes.addressof(out))
-        return self._read(out)
+        return read_struct(out)
 
     def mel(self, samples):
         """samples [n] -> [n // 256 + 1, 100]."""
@@ -326,4 +389,4 @@ class Engine:
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))
         stats = struct("f5_speak_stats")
         self._call("f5_speak", voice, ctypes.addressof(params), ctypes.addressof(stats))
-        return pieces, self._read(stats)
+        return pieces, read_struct(stats)

@@ -31,10 +31,16 @@ class Vocab(ctypes.Structure):
                 ("memory", pointer)]
 
 
-class Source(ctypes.Structure):
-    _fields_ = [("samples", pointer), ("n_frames", i64), ("channels", i32), ("sample_rate", i32),
-                ("target_rms", ctypes.c_float), ("keep_whole", ctypes.c_bool), ("resample", pointer),
-                ("resample_user", pointer)]
+class Sound(ctypes.Structure):
+    _fields_ = [("samples", pointer), ("n_frames", i64), ("channels", i32), ("sample_rate", i32)]
+
+
+class Chunk(ctypes.Structure):
+    _fields_ = [("text", pointer), ("bytes", size_t), ("spoken_bytes", size_t)]
+
+
+class Sentence(ctypes.Structure):
+    _fields_ = [("text", pointer), ("bytes", size_t), ("space", ctypes.c_bool)]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +52,8 @@ def lib():
     text = ctypes.c_char_p
     lib.tokenizer_split.argtypes = [ctypes.c_int, text, size_t, TOKEN_FN, pointer, pointer]
     lib.tokenizer_run.argtypes = [ctypes.c_int, pointer, text, size_t, pointer, i32, pointer, pointer]
-    lib.chunk_next.argtypes = [text, size_t, pointer, i64, pointer, pointer, pointer]
+    lib.chunk_next.argtypes = [pointer, size_t, pointer, i64, pointer, pointer]
+    lib.chunk_read.argtypes, lib.chunk_read.restype = [pointer, pointer, pointer], ctypes.c_bool
     lib.vocab_parse.argtypes = [pointer, text, size_t, text, pointer]
     lib.vocab_free.argtypes = [pointer]
     lib.duration_requested.argtypes = [i64, size_t, size_t, ctypes.c_float, ctypes.c_float]
@@ -85,14 +92,23 @@ def test_tokens_are_upstreams(lib):
         assert tokens(lib, case["text"], CUSTOM) == case["tokens"], ascii(case["text"])
 
 
+def spoken(lib, chunk):
+    """The bytes of a chunk as it is spoken."""
+    out, at, sentence = b"", size_t(0), Sentence()
+    while lib.chunk_read(ctypes.byref(chunk), ctypes.byref(at), ctypes.byref(sentence)):
+        out += ctypes.string_at(sentence.text, sentence.bytes) + b" " * sentence.space
+    assert len(out) == chunk.spoken_bytes
+    return out
+
+
 def test_chunks_are_upstreams(lib):
     for case in golden()["chunks"]:
-        data, at, n, out, error = case["text"].encode(), size_t(0), size_t(1), [], F5Error()
-        buffer = ctypes.create_string_buffer(len(data) + 1)
-        while n.value:
-            assert lib.chunk_next(data, len(data), ctypes.byref(at), case["max_bytes"], buffer, ctypes.byref(n),
+        data = case["text"].encode()
+        held, at, chunk, out, error = ctypes.create_string_buffer(data), size_t(0), Chunk(), [], F5Error()
+        while not out or out[-1]:
+            assert lib.chunk_next(held, len(data), ctypes.byref(at), case["max_bytes"], ctypes.byref(chunk),
                                   ctypes.byref(error)) == 0, error.message
-            out.append(buffer.raw[:n.value].decode())
+            out.append(spoken(lib, chunk).decode())
         assert out[:-1] == case["chunks"], ascii(case["text"])
 
 
@@ -169,7 +185,7 @@ def test_reference_clips_are_pydubs(lib):
         rate, samples = bursts(case["seed"])
         assert (rate, len(samples)) == (case["rate"], case["frames_in"]), "the signal is not the recorded one"
         data, error = np.ascontiguousarray(samples / np.float32(32768), np.float32), F5Error()
-        source = Source(data.ctypes.data, len(samples), samples.shape[1], rate, 0.1)
+        source = Sound(data.ctypes.data, len(samples), samples.shape[1], rate)
         out, frames = ctypes.POINTER(ctypes.c_float)(), i64()
         assert lib.reference_cut(ctypes.byref(source), ctypes.byref(out), ctypes.byref(frames),
                                  ctypes.byref(error)) == 0, error.message
@@ -243,7 +259,25 @@ def test_voices_and_speech(model, rng):
         refused("F5_E_ARGUMENT", r"sample 123 is 3e\+38", lambda: open_voice(bad))
         refused("F5_E_ARGUMENT", "silent", lambda: open_voice(0 * recording))
         refused("F5_E_ARGUMENT", "too short", lambda: open_voice(recording[:2000]))
-        refused("F5_E_ARGUMENT", "resample function", lambda: open_voice(sample_rate=16000))
+        refused("F5_E_ARGUMENT", "give a resample function", lambda: open_voice(sample_rate=16000))
+        for made in (-1, 0, 23000, 25000):  # 24000 are wanted
+            refused("F5_E_ARGUMENT", f"made {made} samples of 16000 at 16000 Hz; 24000 expected",
+                    lambda: open_voice(recording[:16000], sample_rate=16000, keep_whole=1, resample=lambda *_: made))
+        for settings, reason in [(dict(channels=0), "0 channels; 1 to 8"), (dict(channels=9), "9 channels"),
+                                 (dict(channels=-1), "-1 channels"), (dict(sample_rate=0), "0 samples a second"),
+                                 (dict(sample_rate=7999), "7999 samples a second; 8000 to 192000"),
+                                 (dict(sample_rate=192001), "192001"), (dict(n_frames=0), "no samples"),
+                                 (dict(n_frames=-5), "no samples"), (dict(samples=None), "no samples"),
+                                 (dict(n_frames=2**63 - 1), "s long; at most 600"), (dict(target_rms=0), "target_rms"),
+                                 (dict(target_rms=float("nan")), "target_rms"), (dict(target_rms=2), "target_rms")]:
+            params = f5lib.struct("f5_voice_params", samples=recording.ctypes.data, n_frames=len(recording),
+                                  transcript=ctypes.cast(ctypes.c_char_p(b"Words."), ctypes.c_void_p).value)
+            for field, value in settings.items():
+                setattr(params, field, value)
+            handle = ctypes.c_void_p()
+            refused("F5_E_ARGUMENT", re.escape(reason), lambda: f5lib.call(
+                "f5_voice_open", e.handle, ctypes.addressof(params), ctypes.addressof(handle)))
+            assert not handle.value
         refused("F5_E_ARGUMENT", "transcription is not built in", lambda: open_voice(transcript=" \u3000\n"))
         refused("F5_E_ARGUMENT", "transcription is not built in", lambda: open_voice(transcript=None))
         refused("F5_E_UNSUPPORTED", "transcript: Chinese", lambda: open_voice(transcript="你好"))
@@ -263,6 +297,7 @@ def test_voices_and_speech(model, rng):
             refused("F5_E_MEMORY", "max_text_bytes", lambda: e.speak(voice, "Some words. " * 51, **one))
             refused("F5_E_MEMORY", "max_frames", lambda: e.speak(voice, "Some words.", fix_duration=5, **one))
             refused("F5_E_FORMAT", "text: malformed UTF-8 at byte 5", lambda: e.speak(voice, b"Some \xff words.", **one))
+            refused("F5_E_UNSUPPORTED", r"text: Chinese .* at byte 9;", lambda: e.speak(voice, " Yes.  No你.", **one))
             refused("F5_E_ARGUMENT", "another engine", lambda: other.speak(voice, "Some words.", **one))
             again, _ = e.speak(voice, "Some words.", seed=5, **one)  # the engine is as good as before
             assert np.array_equal(again[0][0], pieces[0][0])

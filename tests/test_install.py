@@ -1,5 +1,6 @@
 """An installation in a folder of its own: the program finds its voice, a program of yours finds the library."""
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -47,6 +48,26 @@ def test_the_installed_program_speaks(prefix, tmp_path):
         assert not np.array_equal(read_wav(tmp_path / "out/a.wav"), mine)
 
 
+def test_the_program_is_a_client_of_the_library(prefix):
+    """Built and installed, it finds the library beside itself and nowhere else, and brings no engine of its own."""
+    for folder in (BUILD, prefix):
+        program, library = folder / "bin/f5tts", next(folder.rglob("libf5tts.so.0"))
+        dynamic = subprocess.run(["readelf", "-d", program], capture_output=True, text=True, check=True).stdout
+        assert "[libf5tts.so.0]" in dynamic
+        paths = re.search(r"(?:RPATH|RUNPATH).*\[(.*)\]", dynamic)[1].split(":")
+        assert all(path.startswith("$ORIGIN/../") for path in paths), paths
+        loaded = subprocess.run(["ldd", program], capture_output=True, text=True, check=True,
+                                env={k: v for k, v in os.environ.items() if k != "LD_LIBRARY_PATH"}).stdout
+        found = re.search(r"libf5tts\.so\.0 => (\S+)", loaded)[1]
+        assert os.path.samefile(found, library)
+        wanted = subprocess.run(["nm", "-D", "--undefined-only", program], capture_output=True, text=True).stdout
+        symbols = set(re.findall(r" U (f5_\w+)", wanted))
+        assert {"f5_open", "f5_speak", "f5_convert", "f5_describe"} <= symbols
+        header = (convert_lib.ROOT / "host/api/f5tts.h").read_text()
+        assert all(re.search(rf"\b{s.removesuffix('_init_sized')}\b", header) for s in symbols)
+        assert program.stat().st_size < library.stat().st_size / 2 or "build-asan" in str(folder)
+
+
 def test_what_is_shipped_is_small(prefix):
     files = list((prefix / "share/f5tts/voices").iterdir())
     assert {"flite.f5", "slt.wav", "slt.txt", "README.md"} <= {f.name for f in files}
@@ -56,7 +77,9 @@ def test_what_is_shipped_is_small(prefix):
 def test_a_program_without_its_voice(tmp_path):
     """It says where it looked, and does without when everything is given."""
     (tmp_path / "bin").mkdir()
+    (tmp_path / "lib").mkdir()
     alone = Path(shutil.copy(convert_lib.program(), tmp_path / "bin"))
+    shutil.copy(BUILD / "lib/libf5tts.so.0", tmp_path / "lib")  # where the program looks for it
     result = run(alone, *SPEAK, folder=tmp_path)
     if Path("/usr/local/share/f5tts/voices/flite.f5").exists():
         pytest.skip("f5tts is installed in /usr/local: the program finds that voice")

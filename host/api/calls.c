@@ -1,3 +1,4 @@
+/* calls.c — see calls.h: what the scheduler asks of the API, and what a call asks of the scheduler. */
 #include "host/api/calls.h"
 
 #include <string.h>
@@ -19,8 +20,12 @@ static f5_status run_synth(f5_engine *e, scheduler_call *const *calls, int32_t n
     for (int32_t i = 0; i < n; i++) {
         const api_call *call = (const api_call *)calls[i];
         memcpy(e->jobs + jobs, call->jobs, (size_t)call->n * sizeof *e->jobs);
-        if (call->load) call->load(e, call, &e->jobs[jobs]);
-        if (call->call.progress) solver.progress = scheduler_step;
+        if (call->turn.store_frames > 0) {
+            size_t at = (size_t)call->turn.store_at;
+            e->jobs[jobs].mel = e->mel + at * F5_MEL_BANDS;
+            e->jobs[jobs].samples = e->samples + at * F5_HOP;
+        }
+        if (call->turn.progress) solver.progress = scheduler_step;
         timed |= call->timed;
         jobs += call->n;
     }
@@ -87,7 +92,7 @@ static f5_status check(const f5_engine *e, const api_call *call, f5_error *error
 
 f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
     F5_TRY(check(e, call, error));
-    scheduler_call *c = &call->call;
+    scheduler_call *c = &call->turn;
     c->sequences = call->n;
     for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += call->jobs[i].frames;
     for (int32_t i = 0; i < call->n && call->kind == CALL_VOCODE; i++) c->frames += call->vocode_jobs[i].frames;
@@ -97,5 +102,5 @@ f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
 }
 
 void call_release(f5_engine *e, api_call *call) {
-    scheduler_release(&e->scheduler, &call->call);
+    scheduler_release(&e->scheduler, &call->turn);
 }

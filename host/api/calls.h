@@ -8,17 +8,14 @@ typedef enum { CALL_SYNTH, CALL_VOCODE, CALL_MEL } call_kind;
 
 typedef struct api_call api_call;
 struct api_call {
-    scheduler_call call; /* first; sequences, frames and progress are filled in by call_serve */
+    scheduler_call turn; /* first; sequences, frames and progress are filled in by call_serve */
     call_kind kind;
     int32_t n; /* jobs */
     /* CALL_SYNTH */
     synth_solver solver;
-    const synth_job *jobs; /* [n] */
-    /* NULL, or completes the one job when its part of the store is known; on whichever thread runs the batch */
-    void (*load)(f5_engine *e, const api_call *call, synth_job *job);
-    const void *load_user;
-    bool timed;        /* wants times, which cost the GPU a pause */
-    synth_times times; /* out: of the whole batch */
+    const synth_job *jobs; /* [n]; where turn.store_frames are asked for, the one job's results go to that store */
+    bool timed;            /* wants times, which cost the GPU a pause */
+    synth_times times;     /* out: of the whole batch */
     /* CALL_VOCODE */
     const vocode_job *vocode_jobs; /* [n] */
     /* CALL_MEL */

@@ -1,7 +1,8 @@
 /* f5tts.h — F5-TTS speech synthesis: a few seconds of a voice, its transcript, new text -> 24 kHz speech.
  *
  * Two levels. The speech level opens a voice and speaks text, with upstream's pipeline and defaults. The model level
- * runs the stages one by one on arrays: samples -> mel, mel + token ids -> mel, mel -> samples.
+ * runs the stages one by one on arrays: samples -> mel, mel + token ids -> mel, mel -> samples. Beside them model files
+ * are made of upstream's checkpoints and described; that needs no engine.
  *
  * Conventions
  *   Structs that start with `size` are filled by their _init function, then by the caller. Fields may be added at their
@@ -28,9 +29,9 @@
  *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
  *   thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open and f5_voice_open allocate; no other call of this library does. On a GPU the driver takes memory when a
- *   size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the
- *   call only. */
+ *   f5_open, f5_voice_open, f5_describe and f5_convert allocate; no other call of this library does. On a GPU the
+ * driver takes memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs
+ * are read during the call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -54,6 +55,12 @@ extern "C" {
 #define F5_SAMPLE_RATE 24000
 #define F5_HOP 256
 #define F5_MEL_BANDS 100
+
+/* Limits of a reference recording. */
+#define F5_MAX_CHANNELS 8
+#define F5_MIN_SAMPLE_RATE 8000
+#define F5_MAX_SAMPLE_RATE 192000
+#define F5_MAX_RECORDING_SECONDS 600
 
 typedef struct f5_engine f5_engine; /* a model, its device and all working memory */
 typedef struct f5_voice f5_voice;   /* a reference recording, ready to be cloned */
@@ -109,6 +116,8 @@ typedef struct {
     int64_t shared_batches; /* batches of several calls */
     int32_t batch_frames;   /* as settled at open; 1 when a trace was asked for */
     int32_t waiting;        /* calls that wait now */
+    const char *vocoder;    /* "Vocos"; this and the next: until f5_close */
+    const char *path;       /* the kernels in use: "sm90", "avx2" */
 } f5_engine_info;
 
 F5_STRUCT_INIT(f5_engine_info)
@@ -194,8 +203,8 @@ typedef struct {
     size_t size;
     const float *samples; /* [n_frames,channels] interleaved, -1..1 */
     int64_t n_frames;
-    int32_t channels;       /* 1 .. 8 */
-    int32_t sample_rate;    /* 8000 .. 192000; other than 24000 needs `resample` */
+    int32_t channels;       /* 1 .. F5_MAX_CHANNELS */
+    int32_t sample_rate;    /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE; other than 24000 needs `resample` */
     const char *transcript; /* what the recording says */
     float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
     int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
@@ -243,10 +252,108 @@ typedef struct {
 } f5_speak_stats;
 F5_STRUCT_INIT(f5_speak_stats)
 
+/* Nothing but white space, or nothing at all, as f5_speak sees it: 1; else 0. NULL is nothing. */
+int32_t f5_text_is_blank(const char *text);
+
 /* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called; f5_vocode gives
  * what comes. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
 f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error);
+
+/* ---- model files ------------------------------------------------------------------------------------------------- */
+
+/* A .f5 file, opened for its description: headers are read and checked, weights are not. The strings of a description
+ * live until f5_model_file_close. Any thread may ask. */
+typedef struct f5_model_file f5_model_file;
+f5_status f5_describe(const char *path, f5_model_file **file, f5_error *error);
+void f5_model_file_close(f5_model_file *file); /* NULL is fine */
+
+typedef struct {
+    size_t size;
+    const char *name, *backbone, *vocoder, *tokenizer; /* as in f5_engine_info */
+    const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16" */
+    int32_t format_version;
+    int32_t settings, parts, tensors, tokens; /* how many of each are described below */
+    int64_t parameters, bytes;                /* of all tensors */
+} f5_model_info;
+F5_STRUCT_INIT(f5_model_info)
+f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
+
+/* A setting of the model: "backbone.dim" is "1024". A setting of no part, as "tokenizer", has no dot. */
+typedef struct {
+    size_t size;
+    const char *name, *value;
+    int32_t is_text; /* 0: a number, true or false */
+} f5_model_setting;
+F5_STRUCT_INIT(f5_model_setting)
+f5_status f5_model_file_setting(const f5_model_file *file, int32_t i, f5_model_setting *setting, f5_error *error);
+
+/* A part of the model: all tensors whose names begin with its name and a dot. */
+typedef struct {
+    size_t size;
+    const char *name, *title; /* "dit", "transformer" */
+    int32_t tensors;
+    int64_t parameters, bytes;
+} f5_model_part;
+F5_STRUCT_INIT(f5_model_part)
+f5_status f5_model_file_part(const f5_model_file *file, int32_t i, f5_model_part *part, f5_error *error);
+
+typedef struct {
+    size_t size;
+    const char *name, *type; /* "F32", "F16", "BF16" */
+    int32_t rank;            /* 0 .. 8 */
+    int64_t dims[8];         /* [rank] */
+    int64_t elements, bytes;
+} f5_model_tensor;
+F5_STRUCT_INIT(f5_model_tensor)
+f5_status f5_model_file_tensor(const f5_model_file *file, int32_t i, f5_model_tensor *tensor, f5_error *error);
+
+typedef struct {
+    size_t size;
+    const char *text; /* [bytes] UTF-8, not terminated */
+    int64_t bytes;
+} f5_model_token;
+F5_STRUCT_INIT(f5_model_token)
+f5_status f5_model_file_token(const f5_model_file *file, int32_t id, f5_model_token *token, f5_error *error);
+
+/* A value of a configuration file, which the caller has parsed: the library reads no YAML. This struct never grows. */
+typedef struct {
+    const char *path;  /* "model.arch.dim"; an item of a list is "path[0]" */
+    const char *value; /* of a scalar, as it is written; NULL: a mapping or a list */
+    int32_t quoted;    /* 1: written in quotes or as a block, and so always a text */
+} f5_setting;
+
+/* Upstream's files into one .f5 file. Paths that are named in comments only are upstream's names of these files. */
+typedef struct {
+    size_t size;
+    const f5_setting *config; /* [n_config] of F5TTS_v1_Base.yaml */
+    int32_t n_config;
+    const char *config_path;          /* its name in messages; the output must not overwrite that file */
+    const f5_setting *vocoder_config; /* [n_vocoder_config] of config.yaml of vocos-mel-24khz */
+    int32_t n_vocoder_config;
+    const char *vocoder_config_path;
+    const char *checkpoint_path;  /* .safetensors or .pt */
+    const char *vocoder_path;     /* pytorch_model.bin, or a .safetensors of the same keys */
+    const char *vocab_path;       /* vocab.txt; NULL for the byte tokenizer only */
+    const char *output_path;      /* appears when it is complete */
+    const char *name;             /* of the model; NULL (default): model.name of the configuration */
+    const char *matrices;         /* how matrices are stored: "fp32" (default), "fp16", "bf16" */
+    const char *vocoder_matrices; /* the same of the vocoder's; default "fp32" */
+    int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
+    void *progress_user;
+} f5_convert_params;
+F5_STRUCT_INIT(f5_convert_params)
+
+typedef struct {
+    size_t size;
+    int32_t tensors;
+    int64_t parameters, bytes;                    /* of all tensors written */
+    char checkpoint_types[64], vocoder_types[64]; /* number types met there: "float32" */
+} f5_convert_summary;
+F5_STRUCT_INIT(f5_convert_summary)
+
+/* summary may be NULL. Checkpoints are mapped, and one tensor at a time is in memory. */
+f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error);
 
 #ifdef __cplusplus
 }

@@ -2,10 +2,10 @@
 #ifndef F5_HANDLES_H
 #define F5_HANDLES_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 
 #include "host/api/f5tts.h"
+#include "host/api/long_text.h"
 #include "runtime/engine.h"
 #include "runtime/scheduler.h"
 
@@ -13,12 +13,10 @@ struct f5_engine {
     engine *core;
     scheduler scheduler; /* whose call runs, and with which others */
     int32_t max_text_bytes;
-    pthread_mutex_t text_lock; /* guards text: held for moments, never while anything runs */
-    char *text;                /* [2*max_text_bytes+64] reference text followed by new text */
-    /* The store: what speech is made from and comes out in. The scheduler gives each f5_speak its part, first frame and
+    long_text long_text; /* of a text whose tokens do not fit on its caller's stack; unused where max_frames do */
+    /* The store: where speech comes out. The scheduler gives each f5_speak its part, first frame and
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
     int32_t store_frames; /* 2*max_frames */
-    int32_t *tokens;      /* [store_frames] */
     void *store;          /* the memory of the next two */
     float *mel;           /* [store_frames,100] */
     float *samples;       /* [256*store_frames] */

@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/audio/silence.h"
-
 #define CLIP_MS 12000  /* longest reference */
 #define ENOUGH_MS 6000 /* held before a piece may be refused */
 #define EDGE_DB (-42.0)
@@ -16,39 +14,15 @@ static int64_t appended_frames(int32_t sample_rate) {
     return (int64_t)550 * sample_rate / 11025 + 1;
 }
 
-static sound sound_of(const reference_source *source) {
-    return (sound){.samples = source->samples,
-                   .n_frames = source->n_frames,
-                   .channels = source->channels,
-                   .sample_rate = source->sample_rate};
-}
-
-static f5_status check_source(const reference_source *source, f5_error *error) {
-    if (source->channels < 1 || source->channels > 8)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d channels; 1 to 8 are possible", source->channels);
-    if (source->sample_rate < 8000 || source->sample_rate > 192000)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d samples a second; 8000 to 192000 are possible",
-                       source->sample_rate);
-    if (!source->samples || source->n_frames <= 0)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording holds no samples");
-    if (source->n_frames > (int64_t)REFERENCE_MAX_SECONDS * source->sample_rate)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording is %.0f s long; at most %d s are possible",
-                       (double)source->n_frames / source->sample_rate, REFERENCE_MAX_SECONDS);
-    if (!(source->target_rms > 0) || source->target_rms > 1)
-        return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1",
-                       (double)source->target_rms);
-    if (source->sample_rate != F5_SAMPLE_RATE && !source->resample)
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "the recording has %d samples a second, the model %d: give a resample function",
-                       source->sample_rate, F5_SAMPLE_RATE);
-    for (int64_t i = 0; i < source->n_frames * source->channels; i++) {
-        float sample = source->samples[i];
+static f5_status check_samples(const sound *recording, f5_error *error) {
+    for (int64_t i = 0; i < recording->n_frames * recording->channels; i++) {
+        float sample = recording->samples[i];
         if (!isfinite(sample))
             return f5_fail(error, F5_E_ARGUMENT, "the recording is damaged: sample %lld is not a finite number",
-                           (long long)(i / source->channels));
+                           (long long)(i / recording->channels));
         if (fabsf(sample) > REFERENCE_MAX_LEVEL)
             return f5_fail(error, F5_E_ARGUMENT, "the recording is damaged: sample %lld is %g; full scale is 1",
-                           (long long)(i / source->channels), (double)sample);
+                           (long long)(i / recording->channels), (double)sample);
     }
     return F5_OK;
 }
@@ -92,19 +66,18 @@ static int64_t trim_edges(float *samples, int64_t n_frames, int32_t channels, in
     return end_ms > 0 ? sound_frame(sound_ms(frames, rate) - end_ms, rate) : frames;
 }
 
-f5_status reference_cut(const reference_source *source, float **out, int64_t *out_frames, f5_error *error) {
+f5_status reference_cut(const sound *recording, float **out, int64_t *out_frames, f5_error *error) {
     *out = NULL;
     *out_frames = 0;
-    const sound whole = sound_of(source);
-    int32_t rate = source->sample_rate;
-    size_t channels = (size_t)source->channels;
+    int32_t rate = recording->sample_rate;
+    size_t channels = (size_t)recording->channels;
     sound_range *ranges;
     int64_t n, frames;
-    F5_TRY(silence_split(&whole, 1000, -50, 1000, 10, &ranges, &n, error));
+    F5_TRY(silence_split(recording, 1000, -50, 1000, 10, &ranges, &n, error));
     n = join_pieces(ranges, n, rate, &frames);
     if (sound_ms(frames, rate) > CLIP_MS) {
         free(ranges);
-        F5_TRY(silence_split(&whole, 100, -40, 1000, 10, &ranges, &n, error));
+        F5_TRY(silence_split(recording, 100, -40, 1000, 10, &ranges, &n, error));
         n = join_pieces(ranges, n, rate, &frames);
     }
     if (sound_ms(frames, rate) > CLIP_MS) frames = sound_frame(CLIP_MS, rate);
@@ -120,22 +93,22 @@ f5_status reference_cut(const reference_source *source, float **out, int64_t *ou
     for (int64_t i = 0; i < n && held < frames; i++) {
         int64_t piece = range_frames(ranges[i], rate);
         if (piece > frames - held) piece = frames - held;
-        copy_frames(&whole, sound_frame(ranges[i].start_ms, rate), piece, clip + held * source->channels);
+        copy_frames(recording, sound_frame(ranges[i].start_ms, rate), piece, clip + held * recording->channels);
         held += piece;
     }
     free(ranges);
-    held = trim_edges(clip, held, source->channels, rate);
+    held = trim_edges(clip, held, recording->channels, rate);
     if (held <= 0) {
         free(clip);
         return F5_OK;
     }
-    memset(clip + held * source->channels, 0, (size_t)appended_frames(rate) * channels * sizeof *clip);
+    memset(clip + held * recording->channels, 0, (size_t)appended_frames(rate) * channels * sizeof *clip);
     *out = clip;
     *out_frames = held + appended_frames(rate);
     return F5_OK;
 }
 
-/* ---- 3 mono, 4 level, 5 rate ------------------------------------------------------------------------------------- */
+/* ---- 3 mono, 4 level ------------------------------------------------------------------------------------- */
 
 /* mono may be the interleaved samples themselves: frame i is written after it was read. */
 static void mix_to_mono(const float *samples, int64_t n_frames, int32_t channels, float *mono) {
@@ -152,38 +125,21 @@ static float measure_rms(const float *samples, int64_t n) {
     return (float)sqrt(sum / (double)n);
 }
 
-static f5_status resample(const reference_source *source, float **samples, int64_t *n, f5_error *error) {
-    int64_t wanted = (*n * F5_SAMPLE_RATE + source->sample_rate - 1) / source->sample_rate, slack = 16;
-    float *out = calloc((size_t)(wanted + slack), sizeof *out);
-    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
-    int64_t got =
-        source->resample(source->resample_user, *samples, *n, source->sample_rate, F5_SAMPLE_RATE, out, wanted + slack);
-    if (got < wanted - slack || got > wanted + slack) {
-        free(out);
-        return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
-                       (long long)got, (long long)*n, source->sample_rate, (long long)wanted);
-    }
-    free(*samples);
-    *samples = out;
-    *n = wanted;
-    return F5_OK;
-}
-
-static f5_status prepare_mono(const reference_source *source, float **mono, int64_t *n, f5_error *error) {
+static f5_status prepare_mono(const sound *recording, bool keep_whole, float **mono, int64_t *n, f5_error *error) {
     double seconds;
-    if (source->keep_whole) {
-        *n = source->n_frames;
+    if (keep_whole) {
+        *n = recording->n_frames;
         *mono = malloc((size_t)*n * sizeof **mono);
         if (!*mono) return f5_fail(error, F5_E_MEMORY, "out of memory for a reference of %lld frames", (long long)*n);
-        mix_to_mono(source->samples, *n, source->channels, *mono);
-        seconds = (double)*n / source->sample_rate;
+        mix_to_mono(recording->samples, *n, recording->channels, *mono);
+        seconds = (double)*n / recording->sample_rate;
     } else {
-        F5_TRY(reference_cut(source, mono, n, error));
+        F5_TRY(reference_cut(recording, mono, n, error));
         if (*n == 0)
             return f5_fail(error, F5_E_ARGUMENT, "the recording is silent: nothing in it is louder than %.0f dBFS",
                            EDGE_DB);
-        mix_to_mono(*mono, *n, source->channels, *mono);
-        seconds = (double)(*n - appended_frames(source->sample_rate)) / source->sample_rate;
+        mix_to_mono(*mono, *n, recording->channels, *mono);
+        seconds = (double)(*n - appended_frames(recording->sample_rate)) / recording->sample_rate;
     }
     if (seconds < REFERENCE_MIN_SECONDS)
         return f5_fail(error, F5_E_ARGUMENT,
@@ -192,24 +148,24 @@ static f5_status prepare_mono(const reference_source *source, float **mono, int6
     return F5_OK;
 }
 
-static f5_status prepare(const reference_source *source, reference_clip *clip, f5_error *error) {
-    F5_TRY(check_source(source, error));
-    F5_TRY(prepare_mono(source, &clip->samples, &clip->n_samples, error));
+static f5_status prepare(const sound *recording, bool keep_whole, float target_rms, reference_clip *clip,
+                         f5_error *error) {
+    F5_TRY(check_samples(recording, error));
+    F5_TRY(prepare_mono(recording, keep_whole, &clip->samples, &clip->n_samples, error));
     clip->rms = measure_rms(clip->samples, clip->n_samples);
     if (!(clip->rms > 0) || !isfinite(clip->rms))
         return f5_fail(error, F5_E_ARGUMENT,
                        clip->rms > 0 ? "the recording's level is out of range"
                                      : "the recording is silent: its channels sum to zero");
-    if (clip->rms < source->target_rms)
-        for (int64_t i = 0; i < clip->n_samples; i++)
-            clip->samples[i] = clip->samples[i] * source->target_rms / clip->rms;
-    if (source->sample_rate != F5_SAMPLE_RATE) F5_TRY(resample(source, &clip->samples, &clip->n_samples, error));
+    if (clip->rms < target_rms)
+        for (int64_t i = 0; i < clip->n_samples; i++) clip->samples[i] = clip->samples[i] * target_rms / clip->rms;
     return F5_OK;
 }
 
-f5_status reference_prepare(const reference_source *source, reference_clip *clip, f5_error *error) {
+f5_status reference_prepare(const sound *recording, bool keep_whole, float target_rms, reference_clip *clip,
+                            f5_error *error) {
     *clip = (reference_clip){0};
-    f5_status status = prepare(source, clip, error);
+    f5_status status = prepare(recording, keep_whole, target_rms, clip, error);
     if (status != F5_OK) {
         free(clip->samples);
         *clip = (reference_clip){0};

@@ -7,46 +7,35 @@
  *   2 trim    both edges while 10 ms slices are below -42 dBFS; append 50 ms of silence
  *   3 mono    mean of the channels
  *   4 level   rms measured; below target_rms the samples are raised to it
- *   5 rate    to 24 kHz through the callback
  *
- * Levels are pydub's: the integer root mean square of 16-bit samples of all channels together. For 16-bit recordings
- * the result of 1 and 2 is pydub's, sample for sample; other sample types are rounded to 16 bits for measuring only.
- * One deviation: recordings below 11025 Hz, which pydub first raises to 11025 by linear interpolation, keep their rate.
+ * The result has the recording's rate.  * Levels are pydub's: the integer root mean square of 16-bit samples of all
+ * channels together. For 16-bit recordings the result of 1 and 2 is pydub's, sample for sample; other sample types are
+ * rounded to 16 bits for measuring only. One deviation: recordings below 11025 Hz, which pydub first raises to 11025 by
+ * linear interpolation, keep their rate.
  */
 #ifndef F5_REFERENCE_H
 #define F5_REFERENCE_H
 
 #include <stdbool.h>
 
-#include "host/api/f5tts.h"
+#include "host/audio/silence.h"
 #include "kernels/error.h"
 
 #define REFERENCE_MAX_LEVEL 1000.0f /* of a sample; full scale is 1 */
-#define REFERENCE_MAX_SECONDS 600
-#define REFERENCE_MIN_SECONDS 0.1 /* of sound, before the silence is appended */
+#define REFERENCE_MIN_SECONDS 0.1   /* of sound, before the silence is appended */
 
 typedef struct {
-    const float *samples; /* [n_frames,channels] interleaved */
-    int64_t n_frames;
-    int32_t channels;    /* 1 .. 8 */
-    int32_t sample_rate; /* 8000 .. 192000 */
-    float target_rms;    /* > 0 */
-    bool keep_whole;     /* steps 1 and 2 are left out */
-    f5_resample_fn resample;
-    void *resample_user;
-} reference_source;
-
-typedef struct {
-    float *samples; /* [n_samples] mono, 24 kHz; free() it */
+    float *samples; /* [n_samples] mono, at the recording's rate; free() it */
     int64_t n_samples;
     float rms; /* measured in step 4, before raising */
 } reference_clip;
 
-/* Errors: F5_E_ARGUMENT (a setting; samples that are not finite, all silent or too short), F5_E_MEMORY; the clip is
- * then empty. Allocates. */
-f5_status reference_prepare(const reference_source *source, reference_clip *clip, f5_error *error);
+/* keep_whole leaves steps 1 and 2 out; target_rms > 0. Errors: F5_E_ARGUMENT (samples that are not finite, all silent
+ * or too short), F5_E_MEMORY; the clip is then empty. Allocates. */
+f5_status reference_prepare(const sound *recording, bool keep_whole, float target_rms, reference_clip *clip,
+                            f5_error *error);
 
 /* Steps 1 and 2 alone: *out [*out_frames,channels] interleaved, to be freed. *out_frames is 0 if all is silent. */
-f5_status reference_cut(const reference_source *source, float **out, int64_t *out_frames, f5_error *error);
+f5_status reference_cut(const sound *recording, float **out, int64_t *out_frames, f5_error *error);
 
 #endif

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/api/f5tts.h"
 #include "host/files/output_file.h"
 
 /* ---- truncation: libsndfile reads what is left of a cut file without a word ----------------------------------------
@@ -56,16 +57,16 @@ static f5_status open_regular(int *fd, int64_t *bytes, const char *path, f5_erro
 }
 
 static f5_status check_info(const SF_INFO *info, const char *path, f5_error *error) {
-    if (info->channels < 1 || info->channels > AUDIO_MAX_CHANNELS)
+    if (info->channels < 1 || info->channels > F5_MAX_CHANNELS)
         return f5_fail(error, F5_E_FORMAT, "%s: has %d channels; 1 to %d are possible", path, info->channels,
-                       AUDIO_MAX_CHANNELS);
-    if (info->samplerate < 8000 || info->samplerate > 192000)
-        return f5_fail(error, F5_E_FORMAT, "%s: has %d samples a second; 8000 to 192000 are possible", path,
-                       info->samplerate);
+                       F5_MAX_CHANNELS);
+    if (info->samplerate < F5_MIN_SAMPLE_RATE || info->samplerate > F5_MAX_SAMPLE_RATE)
+        return f5_fail(error, F5_E_FORMAT, "%s: has %d samples a second; %d to %d are possible", path, info->samplerate,
+                       F5_MIN_SAMPLE_RATE, F5_MAX_SAMPLE_RATE);
     if (info->frames <= 0) return f5_fail(error, F5_E_FORMAT, "%s: holds no samples", path);
-    if (info->frames > (sf_count_t)AUDIO_MAX_SECONDS * info->samplerate)
+    if (info->frames > (sf_count_t)F5_MAX_RECORDING_SECONDS * info->samplerate)
         return f5_fail(error, F5_E_FORMAT, "%s: is %.0f s long; at most %d s are possible", path,
-                       (double)info->frames / info->samplerate, AUDIO_MAX_SECONDS);
+                       (double)info->frames / info->samplerate, F5_MAX_RECORDING_SECONDS);
     return F5_OK;
 }
 

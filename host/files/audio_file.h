@@ -7,18 +7,16 @@
 
 #include "kernels/error.h"
 
-#define AUDIO_MAX_SECONDS 600
-#define AUDIO_MAX_CHANNELS 8
-
 typedef struct {
     float *samples; /* [n_frames,channels] interleaved; full scale of integer formats is -1 .. 1 */
     int64_t n_frames;
-    int32_t channels;    /* 1 .. AUDIO_MAX_CHANNELS */
-    int32_t sample_rate; /* 8000 .. 192000 */
+    int32_t channels;    /* 1 .. F5_MAX_CHANNELS */
+    int32_t sample_rate; /* F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE */
 } audio_file;
 
 /* Reads a whole file. Errors name the file and what is wrong with it: F5_E_IO (cannot be opened), F5_E_FORMAT (not
- * audio, truncated, empty, samples that are not finite, sizes beyond the limits), F5_E_MEMORY; *a is then empty. */
+ * audio, truncated, empty, samples that are not finite, sizes beyond the limits of f5tts.h), F5_E_MEMORY; *a is then
+ * empty. */
 f5_status audio_read(audio_file *a, const char *path, f5_error *error);
 void audio_free(audio_file *a);
 

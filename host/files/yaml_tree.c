@@ -3,12 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <yaml.h>
+
+#include "kernels/error.h"
 
 /* Where the reader is: one level per open mapping or list. */
 typedef struct {
@@ -52,6 +55,12 @@ static shown_name show(const char *name) {
     return s;
 }
 
+static bool holds(const yaml_tree *tree, const char *path) {
+    for (int i = 0; i < tree->count; i++)
+        if (strcmp(tree->setting[i].path, path) == 0) return true;
+    return false;
+}
+
 static f5_status enter_key(builder *b, const yaml_event_t *event) {
     const char *key = (const char *)event->data.scalar.value;
     size_t length = event->data.scalar.length;
@@ -60,7 +69,7 @@ static f5_status enter_key(builder *b, const yaml_event_t *event) {
     if (memchr(key, '\0', length)) return refuse(b, F5_E_FORMAT, event, "a key with a NUL byte");
     if (b->path_length) F5_TRY(extend_path(b, event, ".", 1));
     F5_TRY(extend_path(b, event, key, length));
-    if (yaml_tree_find(b->tree, b->path))
+    if (holds(b->tree, b->path))
         return f5_fail(b->error, F5_E_FORMAT, "%s: line %zu: key '%s' is there twice", b->tree->file,
                        event->start_mark.line + 1, show(b->path).text);
     l->key_next = false;
@@ -81,8 +90,8 @@ static f5_status add_node(builder *b, const yaml_event_t *event, const char *val
     if (tree->count == TREE_MAX_NODES)
         return refuse(b, F5_E_UNSUPPORTED, event, "more values than a configuration has");
     if (value && memchr(value, '\0', length)) return refuse(b, F5_E_FORMAT, event, "a value with a NUL byte");
-    yaml_node *node = &tree->node[tree->count];
-    *node = (yaml_node){.path = strdup(b->path), .value = value ? strndup(value, length) : NULL, .quoted = quoted};
+    f5_setting *node = &tree->setting[tree->count];
+    *node = (f5_setting){.path = strdup(b->path), .value = value ? strndup(value, length) : NULL, .quoted = quoted};
     tree->count++;
     if (!node->path || (value && !node->value)) return refuse(b, F5_E_MEMORY, event, "out of memory");
     return F5_OK;
@@ -180,8 +189,8 @@ f5_status yaml_tree_read(yaml_tree *tree, const char *file, f5_error *error) {
     builder b = {.tree = tree, .error = error};
     yaml_parser_t parser;
     f5_status status = F5_OK;
-    tree->node = calloc(TREE_MAX_NODES, sizeof *tree->node);
-    if (!tree->node || !yaml_parser_initialize(&parser)) {
+    tree->setting = calloc(TREE_MAX_NODES, sizeof *tree->setting);
+    if (!tree->setting || !yaml_parser_initialize(&parser)) {
         status = f5_fail(error, F5_E_MEMORY, "%s: out of memory", file);
     } else {
         yaml_parser_set_input_string(&parser, (const unsigned char *)text, bytes);
@@ -195,15 +204,9 @@ f5_status yaml_tree_read(yaml_tree *tree, const char *file, f5_error *error) {
 
 void yaml_tree_free(yaml_tree *tree) {
     for (int i = 0; i < tree->count; i++) {
-        free(tree->node[i].path);
-        free(tree->node[i].value);
+        free((char *)tree->setting[i].path);
+        free((char *)tree->setting[i].value);
     }
-    free(tree->node);
+    free(tree->setting);
     *tree = (yaml_tree){0};
-}
-
-const yaml_node *yaml_tree_find(const yaml_tree *tree, const char *path) {
-    for (int i = 0; i < tree->count; i++)
-        if (strcmp(tree->node[i].path, path) == 0) return &tree->node[i];
-    return NULL;
 }

@@ -4,10 +4,7 @@
 #ifndef F5_YAML_TREE_H
 #define F5_YAML_TREE_H
 
-#include <stdbool.h>
-#include <stddef.h>
-
-#include "kernels/error.h"
+#include "host/api/f5tts.h"
 
 #define TREE_MAX_BYTES (256 << 10)
 #define TREE_MAX_NODES 4096
@@ -15,13 +12,8 @@
 #define TREE_MAX_PATH 256
 
 typedef struct {
-    char *path;  /* terminated; holds no control bytes */
-    char *value; /* of a scalar, terminated, no NUL inside; NULL for a mapping or list */
-    bool quoted; /* a quoted or block scalar: always a string */
-} yaml_node;
-
-typedef struct {
-    yaml_node *node; /* [count] in file order */
+    f5_setting
+        *setting; /* [count] in file order; paths hold no control bytes, and no text a NUL. Owned, text included */
     int count;
     const char *file; /* for messages */
 } yaml_tree;
@@ -29,8 +21,5 @@ typedef struct {
 /* Errors: F5_E_IO, F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY; nothing is held then. file must outlive the tree. */
 f5_status yaml_tree_read(yaml_tree *tree, const char *file, f5_error *error);
 void yaml_tree_free(yaml_tree *tree);
-
-/* The node at a path, or NULL. */
-const yaml_node *yaml_tree_find(const yaml_tree *tree, const char *path);
 
 #endif

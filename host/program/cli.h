@@ -7,6 +7,7 @@
 #define F5_CLI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kernels/error.h"
@@ -67,6 +68,10 @@ typedef struct {
 void cli_progress_begin(cli_progress *progress, const char *label);
 int cli_progress_report(void *progress, int32_t step, int32_t steps); /* always 0: never cancels */
 void cli_progress_end(cli_progress *progress);
+
+/* Prints text [bytes] as the inside of a JSON string: quote, backslash and control characters escaped, stray bytes
+ * replaced. At most `limit` bytes are printed, never half an escape or character. */
+void cli_print_escaped(const char *text, size_t bytes, size_t limit);
 
 double cli_seconds(void); /* of a clock that only goes forward */
 

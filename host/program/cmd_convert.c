@@ -1,88 +1,83 @@
 /* cmd_convert.c — `f5tts convert`: upstream's files into one .f5. */
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "host/api/f5tts.h"
 #include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
-#include "runtime/models/models.h"
-#include "weights/convert/convert.h"
 
-static const char *const types[] = {[F5_F32] = "fp32", [F5_F16] = "fp16", [F5_BF16] = "bf16"};
-
-static bool type_from_name(f5_dtype *type, const char *name) {
-    for (int i = F5_F32; i <= F5_BF16; i++)
-        if (strcmp(name, types[i]) == 0) {
-            *type = (f5_dtype)i;
-            return true;
-        }
-    return false;
+/* A setting as text; "" if the model has none of that name. */
+static const char *setting(const f5_model_file *file, int32_t count, const char *name) {
+    f5_model_setting s;
+    f5_model_setting_init(&s);
+    for (int32_t i = 0; i < count; i++)
+        if (f5_model_file_setting(file, i, &s, NULL) == F5_OK && strcmp(s.name, name) == 0) return s.value;
+    return "";
 }
 
-static void print_summary(const convert_options *o, const convert_summary *s, double seconds) {
-    const model_config *c = &s->config;
-    printf("%s: %s\n", o->output_path, c->name);
-    printf("  DiT       width %d, %d blocks, %d heads, feed-forward %d; from %s\n",
-           (int)model_config_get(c, PART_BACKBONE, "dim", 0), (int)model_config_get(c, PART_BACKBONE, "depth", 0),
-           (int)model_config_get(c, PART_BACKBONE, "heads", 0), (int)model_config_get(c, PART_BACKBONE, "ff_dim", 0),
-           s->checkpoint_types);
-    printf("  text      width %d, %d blocks, %d tokens\n", (int)model_config_get(c, PART_TEXT, "dim", 0),
-           (int)model_config_get(c, PART_TEXT, "blocks", 0), (int)c->vocab_size);
-    printf("  vocos     width %d, %d layers; from %s\n", (int)model_config_get(c, PART_VOCODER, "dim", 0),
-           (int)model_config_get(c, PART_VOCODER, "layers", 0), s->vocos_types);
-    printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
-           (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, types[o->types.matrices], types[o->types.vocoder],
-           seconds);
-}
-
-/* The settings of a tree, as the converter wants them; the caller frees the list. They point into the tree. */
-static f5_status list_settings(settings *to, setting **list, const yaml_tree *tree, f5_error *error) {
-    *list = calloc((size_t)tree->count + 1, sizeof **list);
-    if (!*list) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", tree->file);
-    for (int i = 0; i < tree->count; i++) {
-        const yaml_node *n = &tree->node[i];
-        (*list)[i] = (setting){.path = n->path, .value = n->value, .quoted = n->quoted};
+static f5_status print_summary(const f5_convert_params *p, const f5_convert_summary *s, double seconds,
+                               f5_error *error) {
+    f5_model_file *file;
+    f5_model_info info;
+    f5_model_info_init(&info);
+    F5_TRY(f5_describe(p->output_path, &file, error));
+    f5_status status = f5_model_file_info(file, &info, error);
+    int32_t n = info.settings;
+    if (status == F5_OK) {
+        printf("%s: %s\n", p->output_path, info.name);
+        printf("  %-10swidth %s, %s blocks, %s heads, feed-forward %s; from %s\n", info.backbone,
+               setting(file, n, "backbone.dim"), setting(file, n, "backbone.depth"), setting(file, n, "backbone.heads"),
+               setting(file, n, "backbone.ff_dim"), s->checkpoint_types);
+        printf("  text      width %s, %s blocks, %s tokens\n", setting(file, n, "text.dim"),
+               setting(file, n, "text.blocks"), setting(file, n, "vocab_size"));
+        printf("  vocos     width %s, %s layers; from %s\n", setting(file, n, "vocoder.dim"),
+               setting(file, n, "vocoder.layers"), s->vocoder_types);
+        printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
+               (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, p->matrices, p->vocoder_matrices, seconds);
     }
-    *to = (settings){.item = *list, .count = tree->count, .file = tree->file};
-    return F5_OK;
-}
-
-static f5_status convert(convert_options *o, const char *config, const char *vocos_config, convert_summary *summary,
-                         f5_error *error) {
-    yaml_tree tree[2] = {{0}};
-    setting *list[2] = {NULL};
-    f5_status status = yaml_tree_read(&tree[0], config, error);
-    if (status == F5_OK) status = yaml_tree_read(&tree[1], vocos_config, error);
-    if (status == F5_OK) status = list_settings(&o->config, &list[0], &tree[0], error);
-    if (status == F5_OK) status = list_settings(&o->vocos_config, &list[1], &tree[1], error);
-    if (status == F5_OK) status = convert_run(o, summary, error);
-    for (int i = 0; i < 2; i++) {
-        free(list[i]);
-        yaml_tree_free(&tree[i]);
-    }
+    f5_model_file_close(file);
     return status;
 }
 
+static f5_status convert(f5_convert_params *p, f5_convert_summary *summary, f5_error *error) {
+    yaml_tree config = {0}, vocoder_config = {0};
+    f5_status status = yaml_tree_read(&config, p->config_path, error);
+    if (status == F5_OK) status = yaml_tree_read(&vocoder_config, p->vocoder_config_path, error);
+    p->config = config.setting;
+    p->n_config = config.count;
+    p->vocoder_config = vocoder_config.setting;
+    p->n_vocoder_config = vocoder_config.count;
+    if (status == F5_OK) status = f5_convert(p, summary, error);
+    yaml_tree_free(&config);
+    yaml_tree_free(&vocoder_config);
+    return status;
+}
+
+static bool is_type(const char *name) {
+    return strcmp(name, "fp32") == 0 || strcmp(name, "fp16") == 0 || strcmp(name, "bf16") == 0;
+}
+
 int cmd_convert(int argc, char **argv) {
-    convert_options o = {.parts = &models_catalogue};
-    const char *config = NULL, *vocos_config = NULL, *matrices = types[F5_F32], *vocoder = types[F5_F32];
+    f5_convert_params p;
+    f5_convert_params_init(&p);
     bool quiet = false;
     const cli_option options[] = {
-        {"config", "c", CLI_STRING, &config, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
-        {"checkpoint", "p", CLI_STRING, &o.checkpoint_path, .argument = "FILE",
+        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
+        {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
          .help = "weights, .safetensors or .pt; averaged (ema) ones are taken when there are any"},
-        {"vocab", "v", CLI_STRING, &o.vocab_path, .argument = "FILE",
+        {"vocab", "v", CLI_STRING, &p.vocab_path, .argument = "FILE",
          .help = "vocab.txt; not needed by the byte tokenizer"},
-        {"vocos-config", NULL, CLI_STRING, &vocos_config, .argument = "FILE", .help = "config.yaml of vocos-mel-24khz"},
-        {"vocos", NULL, CLI_STRING, &o.vocos_path, .argument = "FILE",
+        {"vocos-config", NULL, CLI_STRING, &p.vocoder_config_path, .argument = "FILE",
+         .help = "config.yaml of vocos-mel-24khz"},
+        {"vocos", NULL, CLI_STRING, &p.vocoder_path, .argument = "FILE",
          .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors"},
-        {"output", "o", CLI_STRING, &o.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
-        {"dtype", NULL, CLI_STRING, &matrices, .argument = "TYPE",
+        {"output", "o", CLI_STRING, &p.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
+        {"dtype", NULL, CLI_STRING, &p.matrices, .argument = "TYPE",
          .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest stays fp32"},
-        {"vocos-dtype", NULL, CLI_STRING, &vocoder, .argument = "TYPE",
+        {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
          .help = "the same for those of vocos, which are computed in fp32 whatever this is; default fp32"},
-        {"name", NULL, CLI_STRING, &o.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
+        {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};
     const cli_command command = {.program = "f5tts convert",
@@ -94,30 +89,31 @@ int cmd_convert(int argc, char **argv) {
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     const struct {
         const char *name, *value;
-    } required[] = {{"config", config},
-                    {"checkpoint", o.checkpoint_path},
-                    {"vocos-config", vocos_config},
-                    {"vocos", o.vocos_path},
-                    {"output", o.output_path}};
+    } required[] = {{"config", p.config_path},
+                    {"checkpoint", p.checkpoint_path},
+                    {"vocos-config", p.vocoder_config_path},
+                    {"vocos", p.vocoder_path},
+                    {"output", p.output_path}};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++)
         if (!required[i].value) return cli_usage_error(&command, "--%s is required", required[i].name);
-    if (!type_from_name(&o.types.matrices, matrices))
-        return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", matrices);
-    if (!type_from_name(&o.types.vocoder, vocoder))
-        return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", vocoder);
+    if (!is_type(p.matrices)) return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", p.matrices);
+    if (!is_type(p.vocoder_matrices))
+        return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", p.vocoder_matrices);
 
     cli_progress progress;
-    convert_summary summary;
+    f5_convert_summary summary;
+    f5_convert_summary_init(&summary);
     f5_error error = {0};
     cli_progress_begin(&progress, "converting");
     if (!quiet) {
-        o.progress = cli_progress_report;
-        o.progress_user = &progress;
+        p.progress = cli_progress_report;
+        p.progress_user = &progress;
     }
     double started = cli_seconds();
-    f5_status status = convert(&o, config, vocos_config, &summary, &error);
+    f5_status status = convert(&p, &summary, &error);
     cli_progress_end(&progress);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
-    if (!quiet) print_summary(&o, &summary, cli_seconds() - started);
+    if (!quiet && print_summary(&p, &summary, cli_seconds() - started, &error) != F5_OK)
+        return cli_failure(&command, "%s", error.message);
     return CLI_EXIT_OK;
 }

@@ -16,7 +16,6 @@
 #include "host/files/resample.h"
 #include "host/program/cli.h"
 #include "host/program/shipped.h"
-#include "host/text/chunk.h"
 
 #define MAX_TEXT_BYTES 65536
 
@@ -108,7 +107,7 @@ static f5_status take_text(infer_run *r, f5_error *error) {
         F5_TRY(read_text_file(r->o->gen_file, &r->text, error));
     else if (!(r->text = strdup(r->o->gen_text)))
         return f5_fail(error, F5_E_MEMORY, "no memory for a text");
-    if (chunk_is_blank(r->text, strlen(r->text))) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
+    if (f5_text_is_blank(r->text)) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
     return refuse_voice_tags(r->text, error);
 }
 
@@ -380,7 +379,7 @@ int cmd_infer(int argc, char **argv) {
             &command,
             "--voice %s: a name of lower-case letters, digits and _ is wanted, as slt; for a file there is --ref_audio",
             o.voice);
-    if (o.ref_audio && (!o.ref_text || chunk_is_blank(o.ref_text, strlen(o.ref_text))))
+    if (o.ref_audio && f5_text_is_blank(o.ref_text))
         return cli_usage_error(&command, "--ref_text is required: transcription is not built in, give the words that "
                                          "the recording says");
     if (!o.seed_given) o.seed = random_seed();

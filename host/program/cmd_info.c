@@ -5,28 +5,12 @@
 
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
-#include "runtime/models/models.h"
-#include "weights/config.h"
-#include "weights/match.h"
-#include "weights/safetensors.h"
 
-static const char *const part_names[PARTS] = {"dit", "text", "vocos"};
-static const char *const part_titles[PARTS] = {"transformer", "text encoder", "vocoder"};
-
-typedef struct {
-    int32_t tensors;
-    int64_t parameters;
-    size_t bytes;
-} part;
-
-/* A .f5 file, opened for its description only: no weight is read. */
+/* What is told of a file. */
 typedef struct {
     const char *path;
-    safetensors file;
-    model_config config;
-    vocab vocab;
-    const char *precision, *vocoder_precision; /* of the matrices as stored */
-    part parts[PARTS], total;
+    f5_model_file *file;
+    f5_model_info info;
 } description;
 
 typedef struct {
@@ -35,33 +19,54 @@ typedef struct {
     const char *device;
 } info_options;
 
-static int part_of(const char *tensor) {
-    if (strncmp(tensor, "vocos.", 6) == 0) return PART_VOCODER;
-    return strncmp(tensor, "text.", 5) == 0 ? PART_TEXT : PART_BACKBONE;
-}
-
-static void add_to(part *p, const safetensors_tensor *t) {
-    p->tensors++;
-    p->parameters += t->elements;
-    p->bytes += t->bytes;
-}
-
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
-    F5_TRY(safetensors_open(&d->file, path, error));
-    int version;
-    F5_TRY(model_metadata_read(&d->file, &models_catalogue, &d->config, &d->vocab, &version, path, error));
-    tensor_match match;
-    F5_TRY(match_tensors(&match, &d->config, &d->file, path, error));
-    d->precision = dtype(match.types.matrices)->name;
-    d->vocoder_precision = dtype(match.types.vocoder)->name;
-    match_free(&match);
-    for (int32_t i = 0; i < d->file.count; i++) {
-        const safetensors_tensor *t = &d->file.tensors[i];
-        add_to(&d->parts[part_of(t->name)], t);
-        add_to(&d->total, t);
+    f5_model_info_init(&d->info);
+    F5_TRY(f5_describe(path, &d->file, error));
+    return f5_model_file_info(d->file, &d->info, error);
+}
+
+/* ---- one of many; an index within d->info is never refused ------------------------------------------------------- */
+
+static f5_model_setting setting_at(const description *d, int32_t i) {
+    f5_model_setting s;
+    f5_model_setting_init(&s);
+    (void)f5_model_file_setting(d->file, i, &s, NULL);
+    return s;
+}
+
+/* A setting's value; "" if the model has none of that name. */
+static const char *setting(const description *d, const char *name) {
+    for (int32_t i = 0; i < d->info.settings; i++) {
+        f5_model_setting s = setting_at(d, i);
+        if (strcmp(s.name, name) == 0) return s.value;
     }
-    return F5_OK;
+    return "";
+}
+
+static bool flag(const description *d, const char *name) {
+    return strcmp(setting(d, name), "true") == 0;
+}
+
+static f5_model_part part_at(const description *d, int32_t i) {
+    f5_model_part p;
+    f5_model_part_init(&p);
+    (void)f5_model_file_part(d->file, i, &p, NULL);
+    return p;
+}
+
+static f5_model_tensor tensor_at(const description *d, int32_t i) {
+    f5_model_tensor t;
+    f5_model_tensor_init(&t);
+    (void)f5_model_file_tensor(d->file, i, &t, NULL);
+    return t;
+}
+
+static f5_model_token token_at(const description *d, int32_t id) {
+    f5_model_token t;
+    f5_model_token_init(&t);
+    (void)f5_model_file_token(d->file, id, &t, NULL);
+    return t;
 }
 
 /* ---- what running it would take ---------------------------------------------------------------------------------- */
@@ -101,60 +106,55 @@ static void print_plan(const info_options *o, const f5_engine_info *info, const 
 
 /* ---- as text ----------------------------------------------------------------------------------------------------- */
 
-static void print_token(const vocab *v, int32_t id) {
-    char shown[64];
-    json_escape(shown, sizeof shown, v->token[id], v->length[id]);
-    printf(" \"%s\"", shown);
-}
-
 static void print_text(const description *d) {
-    enum { SHOWN = 8 };
-    const model_config *c = &d->config;
-    printf("%s: %s\n", d->path, c->name);
-    printf("backbone        DiT, width %d, %d blocks, %d heads of 64, feed-forward %d\n",
-           (int)model_config_get(c, PART_BACKBONE, "dim", 0), (int)model_config_get(c, PART_BACKBONE, "depth", 0),
-           (int)model_config_get(c, PART_BACKBONE, "heads", 0), (int)model_config_get(c, PART_BACKBONE, "ff_dim", 0));
+    enum { SHOWN = 8, TOKEN_BYTES = 63 };
+    const f5_model_info *info = &d->info;
+    printf("%s: %s\n", d->path, info->name);
+    printf("backbone        %s, width %s, %s blocks, %s heads of 64, feed-forward %s\n", info->backbone,
+           setting(d, "backbone.dim"), setting(d, "backbone.depth"), setting(d, "backbone.heads"),
+           setting(d, "backbone.ff_dim"));
     printf("                rotary ");
-    if (model_config_get(c, PART_BACKBONE, "pe_attn_head", 0) < 0)
+    if (atoi(setting(d, "backbone.pe_attn_head")) < 0)
         printf("on all heads");
     else
-        printf("on the first %d of %d heads", (int)model_config_get(c, PART_BACKBONE, "pe_attn_head", 0),
-               (int)model_config_get(c, PART_BACKBONE, "heads", 0));
-    printf("%s%s\n", model_config_get(c, PART_BACKBONE, "qk_norm", 0) ? ", q/k norm" : "",
-           model_config_get(c, PART_BACKBONE, "long_skip", 0) ? ", long skip" : "");
-    printf("text            width %d, %d ConvNeXt V2 blocks, padding %s%s\n",
-           (int)model_config_get(c, PART_TEXT, "dim", 0), (int)model_config_get(c, PART_TEXT, "blocks", 0),
-           model_config_get(c, PART_TEXT, "mask_padding", 0) ? "masked" : "not masked",
-           model_config_get(c, PART_TEXT, "average_upsampling", 0) ? ", repeated over the frames" : "");
-    printf("vocabulary      %s, %d tokens", tokenizer_name(c->tokenizer), (int)c->vocab_size);
-    for (int32_t i = 0; i < d->vocab.size && i < SHOWN; i++) {
-        if (i == 0) putchar(':');
-        print_token(&d->vocab, i);
+        printf("on the first %s of %s heads", setting(d, "backbone.pe_attn_head"), setting(d, "backbone.heads"));
+    printf("%s%s\n", flag(d, "backbone.qk_norm") ? ", q/k norm" : "",
+           flag(d, "backbone.long_skip") ? ", long skip" : "");
+    printf("text            width %s, %s ConvNeXt V2 blocks, padding %s%s\n", setting(d, "text.dim"),
+           setting(d, "text.blocks"), flag(d, "text.mask_padding") ? "masked" : "not masked",
+           flag(d, "text.average_upsampling") ? ", repeated over the frames" : "");
+    printf("vocabulary      %s, %s tokens", info->tokenizer, setting(d, "vocab_size"));
+    for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
+        f5_model_token t = token_at(d, i);
+        printf("%s \"", i == 0 ? ":" : "");
+        cli_print_escaped(t.text, (size_t)t.bytes, TOKEN_BYTES);
+        putchar('"');
     }
-    printf("%s\n", d->vocab.size > SHOWN ? " ..." : "");
-    printf("vocoder         Vocos, width %d, %d layers, feed-forward %d, padding %s\n",
-           (int)model_config_get(c, PART_VOCODER, "dim", 0), (int)model_config_get(c, PART_VOCODER, "layers", 0),
-           (int)model_config_get(c, PART_VOCODER, "ff_dim", 0),
-           model_config_get(c, PART_VOCODER, "same_padding", 0) ? "same" : "center");
-    printf("precision       %s, vocoder %s\n", d->precision, d->vocoder_precision);
-    printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)d->total.parameters,
-           (double)d->total.bytes * 1e-6, (int)d->total.tensors);
-    for (int i = 0; i < PARTS; i++)
-        printf("  %-13s %12lld            %10.1f MB    %d\n", part_titles[i], (long long)d->parts[i].parameters,
-               (double)d->parts[i].bytes * 1e-6, (int)d->parts[i].tensors);
+    printf("%s\n", info->tokens > SHOWN ? " ..." : "");
+    printf("vocoder         %s, width %s, %s layers, feed-forward %s, padding %s\n", info->vocoder,
+           setting(d, "vocoder.dim"), setting(d, "vocoder.layers"), setting(d, "vocoder.ff_dim"),
+           flag(d, "vocoder.same_padding") ? "same" : "center");
+    printf("precision       %s, vocoder %s\n", info->precision, info->vocoder_precision);
+    printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)info->parameters,
+           (double)info->bytes * 1e-6, (int)info->tensors);
+    for (int32_t i = 0; i < info->parts; i++) {
+        f5_model_part p = part_at(d, i);
+        printf("  %-13s %12lld            %10.1f MB    %d\n", p.title, (long long)p.parameters, (double)p.bytes * 1e-6,
+               (int)p.tensors);
+    }
 }
 
-static void print_dims(const safetensors_tensor *t) {
+static void print_dims(const f5_model_tensor *t) {
     putchar('[');
     for (int32_t i = 0; i < t->rank; i++) printf("%s%lld", i ? "," : "", (long long)t->dims[i]);
     putchar(']');
 }
 
 static void print_tensors(const description *d) {
-    for (int32_t i = 0; i < d->file.count; i++) {
-        const safetensors_tensor *t = &d->file.tensors[i];
-        printf("%-34s %-5s ", t->name, safetensors_dtype_name(t->dtype));
-        print_dims(t);
+    for (int32_t i = 0; i < d->info.tensors; i++) {
+        f5_model_tensor t = tensor_at(d, i);
+        printf("%-34s %-5s ", t.name, t.type);
+        print_dims(&t);
         putchar('\n');
     }
 }
@@ -162,45 +162,76 @@ static void print_tensors(const description *d) {
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 
 static void print_json_string(const char *text, size_t bytes) {
-    size_t size = json_escape(NULL, 0, text, bytes) + 1;
-    char *escaped = malloc(size);
-    if (escaped) json_escape(escaped, size, text, bytes);
-    printf("\"%s\"", escaped ? escaped : "");
-    free(escaped);
+    putchar('"');
+    cli_print_escaped(text, bytes, SIZE_MAX);
+    putchar('"');
 }
 
-static void print_json_part(const char *name, const part *p) {
-    printf("\"%s\":{\"tensors\":%d,\"parameters\":%lld,\"bytes\":%zu}", name, (int)p->tensors, (long long)p->parameters,
-           p->bytes);
+static void print_json_text(const char *text) {
+    print_json_string(text, strlen(text));
+}
+
+/* The settings of a part, "part.name", stand together: they are an object of their own. */
+static void print_json_config(const description *d) {
+    const char *group = "";
+    size_t length = 0; /* of the group's name; 0: outside */
+    for (int32_t i = 0; i < d->info.settings; i++) {
+        f5_model_setting s = setting_at(d, i);
+        const char *dot = strchr(s.name, '.');
+        size_t prefix = dot ? (size_t)(dot - s.name) : 0;
+        bool same = prefix == length && strncmp(s.name, group, length) == 0;
+        if (!same && length) putchar('}');
+        putchar(i ? ',' : '{');
+        if (!same && prefix) {
+            print_json_string(s.name, prefix);
+            printf(":{");
+        }
+        group = s.name, length = prefix;
+        print_json_text(dot ? dot + 1 : s.name);
+        putchar(':');
+        if (s.is_text)
+            print_json_text(s.value);
+        else
+            printf("%s", s.value);
+    }
+    printf(length ? "}}" : "}");
+}
+
+static void print_json_size(const char *name, int32_t tensors, int64_t parameters, int64_t bytes) {
+    printf("\"%s\":{\"tensors\":%d,\"parameters\":%lld,\"bytes\":%lld}", name, (int)tensors, (long long)parameters,
+           (long long)bytes);
 }
 
 static void print_json(const description *d, bool tensors) {
     enum { SHOWN = 16 };
-    char config[MODEL_CONFIG_TEXT];
-    model_config_write(&d->config, config);
+    const f5_model_info *info = &d->info;
     printf("{\"file\":");
-    print_json_string(d->path, strlen(d->path));
-    printf(",\"backbone\":\"DiT\",\"precision\":\"%s\",\"vocoder_precision\":\"%s\",\"config\":%s,\"first_tokens\":[",
-           d->precision, d->vocoder_precision, config);
-    for (int32_t i = 0; i < d->vocab.size && i < SHOWN; i++) {
+    print_json_text(d->path);
+    printf(",\"backbone\":\"%s\",\"precision\":\"%s\",\"vocoder_precision\":\"%s\",\"config\":", info->backbone,
+           info->precision, info->vocoder_precision);
+    print_json_config(d);
+    printf(",\"first_tokens\":[");
+    for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
+        f5_model_token t = token_at(d, i);
         if (i) putchar(',');
-        print_json_string(d->vocab.token[i], d->vocab.length[i]);
+        print_json_string(t.text, (size_t)t.bytes);
     }
     printf("],");
-    print_json_part("total", &d->total);
+    print_json_size("total", info->tensors, info->parameters, info->bytes);
     printf(",\"parts\":{");
-    for (int i = 0; i < PARTS; i++) {
+    for (int32_t i = 0; i < info->parts; i++) {
+        f5_model_part p = part_at(d, i);
         if (i) putchar(',');
-        print_json_part(part_names[i], &d->parts[i]);
+        print_json_size(p.name, p.tensors, p.parameters, p.bytes);
     }
     putchar('}');
-    for (int32_t i = 0; tensors && i < d->file.count; i++) {
-        const safetensors_tensor *t = &d->file.tensors[i];
+    for (int32_t i = 0; tensors && i < info->tensors; i++) {
+        f5_model_tensor t = tensor_at(d, i);
         printf("%s{\"name\":", i ? "," : ",\"tensors\":[");
-        print_json_string(t->name, strlen(t->name));
-        printf(",\"dtype\":\"%s\",\"shape\":", safetensors_dtype_name(t->dtype));
-        print_dims(t);
-        printf("}%s", i + 1 == d->file.count ? "]" : "");
+        print_json_text(t.name);
+        printf(",\"dtype\":\"%s\",\"shape\":", t.type);
+        print_dims(&t);
+        printf("}%s", i + 1 == info->tensors ? "]" : "");
     }
 }
 
@@ -252,7 +283,6 @@ int cmd_info(int argc, char **argv) {
     f5_error error = {0};
     f5_status status = describe(&d, path, &error);
     if (status == F5_OK) status = show(&d, &o, &error);
-    vocab_free(&d.vocab);
-    safetensors_close(&d.file);
+    f5_model_file_close(d.file);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
 }

@@ -1,7 +1,6 @@
 /* chunk.c — see chunk.h. */
 #include "host/text/chunk.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "weights/utf8.h"
@@ -19,9 +18,9 @@ static bool is_full_width_stop(uint32_t c) {
 static size_t space_run(const char *text, size_t bytes) {
     size_t at = 0;
     for (uint32_t c; at < bytes;) {
-        int n = utf8_decode(text + at, bytes - at, &c);
+        size_t n = utf8_decode(text + at, bytes - at, &c);
         if (n == 0 || !is_space(c)) break;
-        at += (size_t)n;
+        at += n;
     }
     return at;
 }
@@ -34,9 +33,9 @@ bool chunk_is_blank(const char *text, size_t bytes) {
 static size_t find_sentence(const char *text, size_t bytes, size_t *next) {
     for (size_t at = 0; at < bytes;) {
         uint32_t c;
-        int n = utf8_decode(text + at, bytes - at, &c);
+        size_t n = utf8_decode(text + at, bytes - at, &c);
         if (n == 0) return 0;
-        at += (size_t)n;
+        at += n;
         if (is_full_width_stop(c)) {
             *next = at;
             return at;
@@ -51,34 +50,50 @@ static size_t find_sentence(const char *text, size_t bytes, size_t *next) {
     return bytes;
 }
 
-static void strip(char *text, size_t *bytes) {
-    size_t start = space_run(text, *bytes), end = start;
-    for (size_t at = start; at < *bytes;) {
-        uint32_t c = 0;
-        at += (size_t)utf8_decode(text + at, *bytes - at, &c);
-        if (!is_space(c)) end = at;
+/* Strips white space off both ends of a chunk. */
+static void strip(chunk *c) {
+    size_t start = space_run(c->text, c->bytes), end = start;
+    for (size_t at = start; at < c->bytes;) {
+        uint32_t code = 0;
+        size_t n = utf8_decode(c->text + at, c->bytes - at, &code);
+        if (n == 0) break;
+        at += n;
+        if (!is_space(code)) end = at;
     }
-    memmove(text, text + start, end - start);
-    *bytes = end - start;
+    c->text += start;
+    c->bytes = end - start;
 }
 
-f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, char *out, size_t *out_bytes,
-                     f5_error *error) {
-    size_t held = 0;
-    *out_bytes = 0;
+bool chunk_read(const chunk *c, size_t *at, chunk_sentence *sentence) {
+    size_t next, length = find_sentence(c->text + *at, c->bytes - *at, &next);
+    if (length == 0) return false;
+    *sentence = (chunk_sentence){.text = c->text + *at, .bytes = length};
+    *at += next;
+    sentence->space = *at < c->bytes && (unsigned char)sentence->text[length - 1] < 0x80;
+    return true;
+}
+
+f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, chunk *c, f5_error *error) {
+    size_t held = 0; /* bytes of the sentences taken, each with its space */
+    bool blank = true;
+    *c = (chunk){.text = text + *at};
     while (*at < bytes) {
         size_t next, length = find_sentence(text + *at, bytes - *at, &next);
-        if (length == 0) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 after byte %zu", *at);
+        if (length == 0)
+            return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu",
+                           *at + utf8_valid_prefix(text + *at, bytes - *at));
         if (held > 0 && (int64_t)(held + length) > max_bytes) {
-            strip(out, &held);
-            if (held > 0) break; /* a chunk of nothing but white space is none */
+            if (!blank) break;
+            held = 0; /* a chunk of nothing but white space is none */
         }
-        memcpy(out + held, text + *at, length);
-        held += length;
+        blank = blank && chunk_is_blank(text + *at, length);
+        c->bytes = (size_t)(text + *at + length - c->text);
+        held += length + ((unsigned char)text[*at + length - 1] < 0x80 ? 1 : 0);
         *at += next;
-        if ((unsigned char)out[held - 1] < 0x80) out[held++] = ' ';
     }
-    strip(out, &held);
-    *out_bytes = held;
+    strip(c);
+    chunk_sentence sentence;
+    for (size_t from = 0; chunk_read(c, &from, &sentence);)
+        c->spoken_bytes += sentence.bytes + (sentence.space ? 1 : 0);
     return F5_OK;
 }

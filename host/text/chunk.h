@@ -12,11 +12,25 @@
 
 #include "kernels/error.h"
 
-/* Writes the next chunk of the text into out (room for `bytes` + 1) and moves *at, 0 at first, past it. *out_bytes is 0
- * when nothing is left. text is valid UTF-8 (F5_E_FORMAT otherwise); max_bytes may be negative: one sentence a chunk.
- */
-f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, char *out, size_t *out_bytes,
-                     f5_error *error);
+/* A chunk: a part of the text, as it was given. It is read sentence by sentence, and nothing is copied. */
+typedef struct {
+    const char *text;    /* stripped of white space at both ends */
+    size_t bytes;        /* of text */
+    size_t spoken_bytes; /* of all sentences with the spaces between them; 0: nothing is left */
+} chunk;
+
+/* Finds the next chunk of the text and moves *at, 0 at first, past it. text is valid UTF-8 (F5_E_FORMAT otherwise, with
+ * the byte's offset); max_bytes may be negative: one sentence a chunk. */
+f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, chunk *c, f5_error *error);
+
+typedef struct {
+    const char *text;
+    size_t bytes;
+    bool space; /* one space comes before the next sentence */
+} chunk_sentence;
+
+/* The sentence at *at, 0 at first, which moves past it. false: the chunk has no more. */
+bool chunk_read(const chunk *c, size_t *at, chunk_sentence *sentence);
 
 /* Nothing but white space (Python's str.isspace), or nothing at all. */
 bool chunk_is_blank(const char *text, size_t bytes);

@@ -6,7 +6,6 @@
  * Older releases cut words by [a-zA-Z0-9]+(.[0-9]+)?%? instead, so that "co-op" came out as "co- op". */
 #include "host/text/tokenizer.h"
 
-#include <limits.h>
 #include <string.h>
 
 #include "weights/utf8.h"
@@ -128,7 +127,7 @@ static void put_run(token_sink *sink, const char *run, size_t bytes) {
     put_between_dictionary_words(sink, run + start, bytes - start);
 }
 
-static f5_status split_pinyin(const char *text, size_t bytes, token_sink *sink, f5_error *error) {
+static f5_status split_pinyin(token_sink *sink, const char *text, size_t bytes, size_t offset, f5_error *error) {
     for (size_t at = 0; at < bytes;) {
         if (is_run_character(text[at])) {
             size_t start = at;
@@ -142,13 +141,14 @@ static f5_status split_pinyin(const char *text, size_t bytes, token_sink *sink, 
             continue;
         }
         uint32_t c = 0;
-        size_t n = (size_t)utf8_decode(text + at, bytes - at, &c);
+        size_t n = utf8_decode(text + at, bytes - at, &c);
+        if (n == 0) break; /* someone changes the text while it is read */
         if (needs_dictionary(c))
             return f5_fail(
                 error, F5_E_UNSUPPORTED,
                 "Chinese text is not supported yet: '%.*s' (U+%04X) at byte %zu; use Latin script or another "
                 "alphabet",
-                (int)n, text + at, (unsigned)c, at);
+                (int)n, text + at, (unsigned)c, offset + at);
         const char *other = replacement(c);
         if (other)
             put_token(sink, other, 1);
@@ -159,56 +159,66 @@ static f5_status split_pinyin(const char *text, size_t bytes, token_sink *sink, 
     return F5_OK;
 }
 
-f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, tokenizer_token_fn emit, void *user,
-                          f5_error *error) {
+/* Passes the tokens of a piece to the sink, which remembers what the next piece must know of this one. */
+static f5_status split(tokenizer_kind kind, token_sink *sink, const char *text, size_t bytes, size_t offset,
+                       f5_error *error) {
     size_t valid = utf8_valid_prefix(text, bytes);
-    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", valid);
+    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", offset + valid);
     switch (kind) {
     case TOKENIZER_PINYIN:
-    case TOKENIZER_CUSTOM: {
-        token_sink sink = {.emit = emit, .user = user, .space_wanted = false};
-        return split_pinyin(text, bytes, &sink, error);
-    }
+    case TOKENIZER_CUSTOM:
+        return split_pinyin(sink, text, bytes, offset, error);
     case TOKENIZER_CHAR:
         for (size_t at = 0; at < bytes;) {
             uint32_t c;
-            size_t n = (size_t)utf8_decode(text + at, bytes - at, &c);
-            emit(user, text + at, n);
+            size_t n = utf8_decode(text + at, bytes - at, &c);
+            if (n == 0) break; /* someone changes the text while it is read */
+            sink->emit(sink->user, text + at, n);
             at += n;
         }
         return F5_OK;
     case TOKENIZER_BYTE:
-        for (size_t at = 0; at < bytes; at++) emit(user, text + at, 1);
+        for (size_t at = 0; at < bytes; at++) sink->emit(sink->user, text + at, 1);
         return F5_OK;
     }
     return f5_fail(error, F5_E_ARGUMENT, "tokenizer %d does not exist", (int)kind);
 }
 
+f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, tokenizer_token_fn emit, void *user,
+                          f5_error *error) {
+    token_sink sink = {.emit = emit, .user = user};
+    return split(kind, &sink, text, bytes, 0, error);
+}
+
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    const vocab *v; /* NULL: a token is its own id */
-    int32_t *ids;   /* [capacity] */
-    int32_t capacity, n;
-} id_writer;
-
 static void write_id(void *user, const char *token, size_t bytes) {
-    id_writer *w = user;
-    if (w->n < w->capacity) {
-        int32_t id = w->v ? vocab_find(w->v, token, bytes) : (int32_t)(unsigned char)token[0];
-        w->ids[w->n] = id < 0 ? 0 : id;
+    tokenizer *t = user;
+    if (t->n < t->capacity) {
+        int32_t id = t->kind == TOKENIZER_BYTE ? (int32_t)(unsigned char)token[0] : vocab_find(t->v, token, bytes);
+        t->ids[t->n] = id < 0 ? 0 : id;
     }
-    w->n++;
+    t->n++;
+}
+
+f5_status tokenizer_put(tokenizer *t, const char *text, size_t bytes, size_t offset, f5_error *error) {
+    if (t->n < 0 || bytes > INT32_MAX / 2 || tokenizer_max_tokens(bytes) > (size_t)(INT32_MAX - t->n))
+        return f5_fail(error, F5_E_ARGUMENT, "text of %zu bytes is too long", bytes);
+    if (t->kind != TOKENIZER_BYTE && !t->v) return f5_fail(error, F5_E_ARGUMENT, "no vocabulary given");
+    token_sink sink = {.emit = write_id, .user = t, .space_wanted = t->space_wanted};
+    int32_t before = t->n;
+    f5_status status = split(t->kind, &sink, text, bytes, offset, error);
+    if (status == F5_OK)
+        t->space_wanted = sink.space_wanted;
+    else
+        t->n = before;
+    return status;
 }
 
 f5_status tokenizer_run(tokenizer_kind kind, const vocab *v, const char *text, size_t bytes, int32_t *ids,
                         int32_t capacity, int32_t *n, f5_error *error) {
-    *n = 0;
-    /* a byte gives at most two tokens: itself and a space before it */
-    if (bytes > INT32_MAX / 2) return f5_fail(error, F5_E_ARGUMENT, "text of %zu bytes is too long", bytes);
-    if (kind != TOKENIZER_BYTE && !v) return f5_fail(error, F5_E_ARGUMENT, "no vocabulary given");
-    id_writer writer = {.v = kind == TOKENIZER_BYTE ? NULL : v, .ids = ids, .capacity = capacity, .n = 0};
-    F5_TRY(tokenizer_split(kind, text, bytes, write_id, &writer, error));
-    *n = writer.n;
-    return F5_OK;
+    tokenizer t = {.kind = kind, .v = v, .ids = ids, .capacity = capacity};
+    f5_status status = tokenizer_put(&t, text, bytes, 0, error);
+    *n = t.n;
+    return status;
 }

@@ -12,7 +12,7 @@
 #ifndef F5_TOKENIZER_H
 #define F5_TOKENIZER_H
 
-#include "weights/model.h"
+#include "weights/config.h"
 
 /* Receives the tokens in order. `token` points into the text or at a constant. */
 typedef void (*tokenizer_token_fn)(void *user, const char *token, size_t bytes);
@@ -20,9 +20,27 @@ typedef void (*tokenizer_token_fn)(void *user, const char *token, size_t bytes);
 f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, tokenizer_token_fn emit, void *user,
                           f5_error *error);
 
-/* Writes the first `capacity` ids into ids [capacity]; *n is how many there are, which may be more than that. A token
- * that the vocabulary lacks has id 0. v may be NULL for `byte`. */
+/* Ids of a text that comes in pieces. A piece begins and ends where no run of ASCII letters and no CR LF is cut. */
+typedef struct {
+    tokenizer_kind kind;
+    const vocab *v; /* may be NULL for `byte` */
+    int32_t *ids;   /* [capacity] the first ids; a token that the vocabulary lacks has id 0 */
+    int32_t capacity;
+    int32_t n;         /* ids so far, which may be more than capacity */
+    bool space_wanted; /* private */
+} tokenizer;
+
+/* Adds a piece. `offset` is where it begins in the caller's text: messages count bytes from there. After an error n is
+ * what it was before. */
+f5_status tokenizer_put(tokenizer *t, const char *text, size_t bytes, size_t offset, f5_error *error);
+
+/* The same of a text in one piece: *n ids, of which the first `capacity` are written. */
 f5_status tokenizer_run(tokenizer_kind kind, const vocab *v, const char *text, size_t bytes, int32_t *ids,
                         int32_t capacity, int32_t *n, f5_error *error);
+
+/* No text of so many bytes has more tokens: each byte is one, and a space comes before segments of two and more. */
+static inline size_t tokenizer_max_tokens(size_t bytes) {
+    return bytes + bytes / 2;
+}
 
 #endif

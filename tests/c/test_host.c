@@ -75,10 +75,26 @@ static void chunk_sizes(void **state) {
 
 /* ---- chunk and tokenizer */
 
+/* A chunk as it is spoken; its bytes. out has room for the whole text and one byte more. */
+static size_t spoken(const chunk *c, char *out) {
+    size_t n = 0;
+    chunk_sentence sentence;
+    for (size_t at = 0; chunk_read(c, &at, &sentence);) {
+        memcpy(out + n, sentence.text, sentence.bytes);
+        n += sentence.bytes;
+        if (sentence.space) out[n++] = ' ';
+    }
+    assert_int_equal(n, c->spoken_bytes);
+    assert_true(n <= c->bytes);
+    return n;
+}
+
 static void check_chunk(const char *text, int64_t most, const char *first, size_t left_at) {
     char out[256];
-    size_t at = 0, n = 0;
-    assert_int_equal(chunk_next(text, strlen(text), &at, most, out, &n, NULL), F5_OK);
+    size_t at = 0;
+    chunk c;
+    assert_int_equal(chunk_next(text, strlen(text), &at, most, &c, NULL), F5_OK);
+    size_t n = spoken(&c, out);
     assert_int_equal(n, strlen(first));
     assert_memory_equal(out, first, n);
     assert_int_equal(at, left_at);
@@ -93,9 +109,12 @@ static void chunks(void **state) {
     check_chunk("  x  ", 100, "x", 5);
     check_chunk("", 100, "", 0);
     check_chunk(" \t\r\n", 100, "", 4);
-    char out[8];
-    size_t at = 0, n;
-    assert_int_equal(chunk_next("ab\xff", 3, &at, 10, out, &n, NULL), F5_E_FORMAT);
+    check_chunk("A\xe3\x80\x82 B.  C", 100, "A\xe3\x80\x82 B. C", 10); /* only what follows ; : , . ! ? is dropped */
+    size_t at = 0;
+    chunk c;
+    f5_error error = {0};
+    assert_int_equal(chunk_next("ab\xff", 3, &at, 10, &c, &error), F5_E_FORMAT);
+    assert_string_equal(error.message, "malformed UTF-8 at byte 2");
     assert_true(chunk_is_blank(" \xe3\x80\x80\xc2\xa0", 6));
     assert_false(chunk_is_blank(" .", 2));
 }
@@ -113,9 +132,11 @@ static void random_texts(void **state) {
         }
         int32_t ids[8], tokens;
         tokenizer_run(TOKENIZER_BYTE, NULL, text, n, ids, 8, &tokens, NULL);
-        size_t at = 0, made = 1;
-        while (made > 0 && chunk_next(text, n, &at, random_below(&rng, 12), out, &made, NULL) == F5_OK)
-            assert_true(made <= n);
+        chunk c = {.bytes = 1};
+        for (size_t at = 0; c.bytes > 0 && chunk_next(text, n, &at, random_below(&rng, 12), &c, NULL) == F5_OK;) {
+            assert_true(c.text >= text && c.text + c.bytes <= text + n);
+            spoken(&c, out);
+        }
         free(text);
         free(out);
     }
@@ -138,10 +159,55 @@ static void random_splits(void **state) {
             f5_error error = {0};
             f5_status status = tokenizer_split((tokenizer_kind)kind, text, n, count_token, &count, &error);
             assert_true(status == F5_OK ? count >= 0 : strlen(error.message) > 10);
-            assert_true((size_t)count <= 2 * n);
+            assert_true((size_t)count <= tokenizer_max_tokens(n));
         }
         free(text);
     }
+}
+
+/* A text in pieces has the tokens of the whole, wherever it is cut between a space and something else. */
+static void pieces(void **state) {
+    (void)state;
+    static const char likely[] = "ab1.,;%-_+#&C '\":\xe3\x80\x82\xc3\xa9";
+    for (int round = 0; round < 20000; round++) {
+        char text[48];
+        size_t n = 0;
+        while (n < 40) {
+            if (random_below(&rng, 3) == 0) text[n++] = ' ';
+            size_t from = (size_t)random_below(&rng, (int32_t)sizeof likely - 1), bytes = 1;
+            if ((unsigned char)likely[from] >= 0x80) from = sizeof likely - 1 - 5, bytes = 3; /* the full stop */
+            memcpy(text + n, likely + from, bytes);
+            n += bytes;
+        }
+        const tokenizer_kind kind = random_below(&rng, 2) ? TOKENIZER_PINYIN : TOKENIZER_BYTE;
+        static vocab v; /* each of these bytes is its own line, in another order */
+        if (!v.size) assert_int_equal(vocab_parse(&v, "b\na\n \nC\n1\n.\n,\n-\n'\n\"\n:\n%\n", 24, "v", NULL), F5_OK);
+        int32_t whole[96], parts[96], count;
+        assert_int_equal(tokenizer_run(kind, &v, text, n, whole, 96, &count, NULL), F5_OK);
+        tokenizer t = {.kind = kind, .v = &v, .ids = parts, .capacity = 96};
+        for (size_t at = 0, end; at < n; at = end) {
+            for (end = at + 1; end < n && !(text[end - 1] == ' ' && random_below(&rng, 2));) end++;
+            assert_int_equal(tokenizer_put(&t, text + at, end - at, at, NULL), F5_OK);
+        }
+        assert_int_equal(t.n, count);
+        assert_memory_equal(whole, parts, (size_t)count * sizeof *whole);
+        /* a piece that is refused leaves things as they were, and is told by its place in the whole */
+        f5_error error = {0};
+        assert_int_equal(tokenizer_put(&t, "a\xff", 2, n, &error), F5_E_FORMAT);
+        assert_int_equal(t.n, count);
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "malformed UTF-8 at byte %zu", n + 1);
+        assert_string_equal(error.message, wanted);
+        if (round == 19999) vocab_free(&v);
+    }
+}
+
+/* No text has more tokens than tokenizer_max_tokens says, and one has as many. */
+static void most_tokens(void **state) {
+    (void)state;
+    int count = 0;
+    assert_int_equal(tokenizer_split(TOKENIZER_PINYIN, "a\r\n++\r\n--", 9, count_token, &count, NULL), F5_OK);
+    assert_int_equal(count, tokenizer_max_tokens(9));
 }
 
 /* ---- silence and references */
@@ -166,109 +232,64 @@ static void levels(void **state) {
     assert_int_equal(sound_frame(10, 11025), 110);
 }
 
-static int64_t double_rate(void *user, const float *in, int64_t n_in, int32_t rate_in, int32_t rate_out, float *out,
-                           int64_t capacity) {
-    (void)user;
-    assert_int_equal(rate_out, 24000);
-    assert_int_equal(rate_in, 12000);
-    assert_true(capacity >= 2 * n_in);
-    for (int64_t i = 0; i < 2 * n_in; i++) out[i] = in[i / 2];
-    return 2 * n_in;
-}
-
-static int64_t refuse_rate(void *user, const float *in, int64_t n_in, int32_t rate_in, int32_t rate_out, float *out,
-                           int64_t capacity) {
-    (void)user, (void)in, (void)n_in, (void)rate_in, (void)rate_out, (void)out, (void)capacity;
-    return -1;
-}
-
 static void prepared(void **state) {
     (void)state;
     int64_t n = 30000;
     float *samples = noise(2 * n, 0.01f);
-    reference_source source = {.samples = samples,
-                               .n_frames = n,
-                               .channels = 2,
-                               .sample_rate = 12000,
-                               .target_rms = 0.1f,
-                               .keep_whole = true,
-                               .resample = double_rate};
+    const sound recording = {.samples = samples, .n_frames = n, .channels = 2, .sample_rate = 12000};
     reference_clip clip;
-    assert_int_equal(reference_prepare(&source, &clip, NULL), F5_OK);
-    assert_int_equal(clip.n_samples, 60000);
+    assert_int_equal(reference_prepare(&recording, true, 0.1f, &clip, NULL), F5_OK);
+    assert_int_equal(clip.n_samples, n);
     double sum = 0, mono = 0;
     for (int64_t i = 0; i < n; i++) {
         double m = ((double)samples[2 * i] + (double)samples[2 * i + 1]) / 2;
         mono += m * m;
-        sum += (double)clip.samples[2 * i] * (double)clip.samples[2 * i];
-        assert_true(fabs((double)clip.samples[2 * i] - m * 0.1 / (double)clip.rms) < 1e-5);
+        sum += (double)clip.samples[i] * (double)clip.samples[i];
+        assert_true(fabs((double)clip.samples[i] - m * 0.1 / (double)clip.rms) < 1e-5);
     }
     assert_true(fabs((double)clip.rms - sqrt(mono / (double)n)) < 1e-7);
     assert_true(fabs(sqrt(sum / (double)n) - 0.1) < 1e-5); /* raised to the target */
     free(clip.samples);
 
-    source.target_rms = 0.001f; /* loud enough already: left alone */
-    assert_int_equal(reference_prepare(&source, &clip, NULL), F5_OK);
+    /* loud enough already: left alone */
+    assert_int_equal(reference_prepare(&recording, true, 0.001f, &clip, NULL), F5_OK);
     assert_true(fabsf(clip.samples[0] - (samples[0] + samples[1]) / 2) < 1e-9f);
     free(clip.samples);
     free(samples);
 }
 
-static void check_refused(reference_source source, const char *reason) {
+static void check_refused(const sound *recording, bool keep_whole, const char *reason) {
     reference_clip clip = {.samples = (float *)1};
     f5_error error = {0};
-    assert_int_not_equal(reference_prepare(&source, &clip, &error), F5_OK);
+    assert_int_not_equal(reference_prepare(recording, keep_whole, 0.1f, &clip, &error), F5_OK);
     assert_null(clip.samples);
     if (!strstr(error.message, reason)) fail_msg("'%s' does not say '%s'", error.message, reason);
 }
 
+/* Limits of the parameters are f5_voice_open's: tests/test_host.py. */
 static void references_refused(void **state) {
     (void)state;
     int64_t n = 24000;
-    float *samples = noise(8 * n, 0.3f), *silent = calloc((size_t)n, sizeof *silent);
-    reference_source good = {.samples = samples,
-                             .n_frames = n,
-                             .channels = 1,
-                             .sample_rate = 24000,
-                             .target_rms = 0.1f},
-                     bad;
+    float *samples = noise(n, 0.3f), *silent = calloc((size_t)n, sizeof *silent);
+    const sound good = {.samples = samples, .n_frames = n, .channels = 1, .sample_rate = 24000};
     reference_clip clip;
-    assert_int_equal(reference_prepare(&good, &clip, NULL), F5_OK);
+    assert_int_equal(reference_prepare(&good, false, 0.1f, &clip, NULL), F5_OK);
     free(clip.samples);
-    const struct {
-        int32_t channels, rate;
-        int64_t n_frames;
-        float target_rms;
-        const char *reason;
-    } cases[] = {{0, 24000, 24000, 0.1f, "0 channels"},     {9, 24000, 24000, 0.1f, "9 channels"},
-                 {1, 0, 24000, 0.1f, "0 samples a second"}, {1, 192001, 24000, 0.1f, "192001"},
-                 {1, 24000, 0, 0.1f, "no samples"},         {1, 24000, -5, 0.1f, "no samples"},
-                 {1, 24000, INT64_MAX, 0.1f, "s long"},     {1, 24000, 24000, 0, "target_rms"},
-                 {1, 24000, 24000, NAN, "target_rms"},      {1, 24000, 24000, 2, "target_rms"},
-                 {1, 24000, 2000, 0.1f, "too short"},       {1, 16000, 16000, 0.1f, "resample"}};
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        bad = good;
-        bad.channels = cases[i].channels;
-        bad.sample_rate = cases[i].rate;
-        bad.n_frames = cases[i].n_frames;
-        bad.target_rms = cases[i].target_rms;
-        check_refused(bad, cases[i].reason);
-    }
+    sound bad = good;
+    bad.n_frames = 2000;
+    check_refused(&bad, false, "too short");
     bad = good;
     bad.samples = silent;
-    check_refused(bad, "silent");
-    bad.keep_whole = true;
-    check_refused(bad, "silent");
-    bad = good;
-    bad.sample_rate = 16000;
-    bad.resample = refuse_rate;
-    check_refused(bad, "resample function");
+    check_refused(&bad, false, "silent");
+    check_refused(&bad, true, "silent");
     float kept = samples[777];
     const float values[] = {NAN, INFINITY, -INFINITY};
     for (int i = 0; i < 3; i++) {
         samples[777] = values[i];
-        check_refused(good, "sample 777 is not a finite number");
+        check_refused(&good, false, "sample 777 is not a finite number");
     }
+    samples[777] = 2000;
+    check_refused(&good, false, "sample 777 is 2000; full scale is 1");
     samples[777] = kept;
     free(samples);
     free(silent);
@@ -286,8 +307,7 @@ static void random_cuts(void **state) {
             int64_t from = random_below(&rng, (int32_t)n), to = from + random_below(&rng, (int32_t)(n - from));
             memset(samples + from * channels, 0, (size_t)((to - from) * channels) * sizeof *samples);
         }
-        reference_source source = {
-            .samples = samples, .n_frames = n, .channels = channels, .sample_rate = rate, .target_rms = 0.1f};
+        const sound source = {.samples = samples, .n_frames = n, .channels = channels, .sample_rate = rate};
         float *out;
         int64_t frames;
         assert_int_equal(reference_cut(&source, &out, &frames, NULL), F5_OK);
@@ -358,6 +378,8 @@ int main(void) {
         cmocka_unit_test(chunks),
         cmocka_unit_test(random_texts),
         cmocka_unit_test(random_splits),
+        cmocka_unit_test(pieces),
+        cmocka_unit_test(most_tokens),
         cmocka_unit_test(levels),
         cmocka_unit_test(prepared),
         cmocka_unit_test(references_refused),

@@ -25,16 +25,14 @@ from compare_tokenizer import F5Error, upstream_function  # noqa: E402
 from signals import bursts  # noqa: E402
 
 
-class Source(ctypes.Structure):
+class Sound(ctypes.Structure):
     _fields_ = [("samples", ctypes.POINTER(ctypes.c_float)), ("n_frames", ctypes.c_int64), ("channels", ctypes.c_int32),
-                ("sample_rate", ctypes.c_int32), ("target_rms", ctypes.c_float), ("keep_whole", ctypes.c_bool),
-                ("resample", ctypes.c_void_p), ("resample_user", ctypes.c_void_p)]
+                ("sample_rate", ctypes.c_int32)]
 
 
 def ours(lib, samples, rate):
     data = np.ascontiguousarray(samples / np.float32(32768), np.float32)
-    source = Source(data.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(samples), samples.shape[1], rate, 0.1, False)
-    source.resample = 1  # not called by reference_cut, but wanted for other rates
+    source = Sound(data.ctypes.data_as(ctypes.POINTER(ctypes.c_float)), len(samples), samples.shape[1], rate)
     out, frames, error = ctypes.POINTER(ctypes.c_float)(), ctypes.c_int64(), F5Error()
     if lib.reference_cut(ctypes.byref(source), ctypes.byref(out), ctypes.byref(frames), ctypes.byref(error)):
         raise RuntimeError(error.message.decode())

@@ -23,13 +23,23 @@ class F5Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
 
 
+class Chunk(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("spoken_bytes", ctypes.c_size_t)]
+
+
+class Sentence(ctypes.Structure):
+    _fields_ = [("text", ctypes.c_void_p), ("bytes", ctypes.c_size_t), ("space", ctypes.c_bool)]
+
+
 class Ours:
     def __init__(self, path):
         self.lib = ctypes.CDLL(path)
         size = ctypes.c_size_t
         self.lib.tokenizer_split.argtypes = [ctypes.c_int, ctypes.c_char_p, size, TOKEN_FN, ctypes.c_void_p, ctypes.POINTER(F5Error)]
-        self.lib.chunk_next.argtypes = [ctypes.c_char_p, size, ctypes.POINTER(size), ctypes.c_int64, ctypes.c_char_p,
-                                        ctypes.POINTER(size), ctypes.POINTER(F5Error)]
+        self.lib.chunk_next.argtypes = [ctypes.c_void_p, size, ctypes.POINTER(size), ctypes.c_int64,
+                                        ctypes.POINTER(Chunk), ctypes.POINTER(F5Error)]
+        self.lib.chunk_read.argtypes = [ctypes.POINTER(Chunk), ctypes.POINTER(size), ctypes.POINTER(Sentence)]
+        self.lib.chunk_read.restype = ctypes.c_bool
 
     def tokens(self, text):
         """List of tokens, or None where the text needs the dictionary."""
@@ -43,14 +53,17 @@ class Ours:
         return out
 
     def chunks(self, text, max_bytes):
-        out, data, at, n, error = [], text.encode(), ctypes.c_size_t(0), ctypes.c_size_t(0), F5Error()
-        buffer = ctypes.create_string_buffer(len(data) + 1)
+        out, data, at, chunk, error = [], text.encode(), ctypes.c_size_t(0), Chunk(), F5Error()
+        held = ctypes.create_string_buffer(data)
         while True:
-            if self.lib.chunk_next(data, len(data), at, max_bytes, buffer, n, error):
+            if self.lib.chunk_next(ctypes.addressof(held), len(data), at, max_bytes, chunk, error):
                 raise RuntimeError(error.message.decode())
-            if n.value == 0:
+            if chunk.bytes == 0:
                 return out
-            out.append(buffer.raw[: n.value].decode())
+            spoken, read, sentence = b"", ctypes.c_size_t(0), Sentence()
+            while self.lib.chunk_read(chunk, read, sentence):
+                spoken += ctypes.string_at(sentence.text, sentence.bytes) + b" " * sentence.space
+            out.append(spoken.decode())
 
 
 def upstream_function(path, name, namespace):

@@ -1,0 +1,77 @@
+/* convert.c — f5_convert: the caller's struct, checked, handed to the converter. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/api/f5tts.h"
+#include "host/api/params.h"
+#include "kernels/dtype.h"
+#include "runtime/models/models.h"
+#include "weights/convert/convert.h"
+
+#define MAX_SETTINGS 65536
+
+/* The caller's settings as the converter has them; the caller frees *list. They point to the same strings. */
+static f5_status read_settings(settings *to, setting **list, const f5_setting *from, int32_t n, const char *path,
+                               f5_error *error) {
+    if (!path) return f5_fail(error, F5_E_ARGUMENT, "config_path or vocoder_config_path is NULL: name the file");
+    if (n < 0 || n > MAX_SETTINGS || (n > 0 && !from))
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %d settings, or NULL: must be 0 to %d", path, n, MAX_SETTINGS);
+    *list = calloc((size_t)n + 1, sizeof **list);
+    if (!*list) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
+    for (int32_t i = 0; i < n; i++) {
+        if (!from[i].path) return f5_fail(error, F5_E_ARGUMENT, "%s: setting %d has no path", path, i);
+        (*list)[i] = (setting){.path = from[i].path, .value = from[i].value, .quoted = from[i].quoted != 0};
+    }
+    *to = (settings){.item = *list, .count = n, .file = path};
+    return F5_OK;
+}
+
+static f5_status read_type(f5_dtype *type, const char *name, const char *field, f5_error *error) {
+    if (name && dtype_from_name(type, name)) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s is %.40s: known are fp32, fp16 and bf16", field, name ? name : "NULL");
+}
+
+static f5_status check_paths(const f5_convert_params *p, f5_error *error) {
+    const char *missing = !p->checkpoint_path ? "checkpoint_path"
+                          : !p->vocoder_path  ? "vocoder_path"
+                          : !p->output_path   ? "output_path"
+                                              : NULL;
+    return missing ? f5_fail(error, F5_E_ARGUMENT, "f5_convert_params.%s is NULL: name the file", missing) : F5_OK;
+}
+
+static f5_status convert(const f5_convert_params *p, convert_options *o, setting *list[2], convert_summary *made,
+                         f5_error *error) {
+    F5_TRY(check_paths(p, error));
+    F5_TRY(read_type(&o->types.matrices, p->matrices, "matrices", error));
+    F5_TRY(read_type(&o->types.vocoder, p->vocoder_matrices, "vocoder_matrices", error));
+    F5_TRY(read_settings(&o->config, &list[0], p->config, p->n_config, p->config_path, error));
+    F5_TRY(read_settings(&o->vocos_config, &list[1], p->vocoder_config, p->n_vocoder_config, p->vocoder_config_path,
+                         error));
+    return convert_run(o, made, error);
+}
+
+f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error) {
+    f5_convert_params p;
+    f5_convert_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_convert_params", error));
+    f5_convert_summary s = {0};
+    if (summary) F5_TRY(params_write(summary, &s, sizeof s, "f5_convert_summary", error)); /* refused before the work */
+    convert_options options = {.parts = &models_catalogue,
+                               .checkpoint_path = p.checkpoint_path,
+                               .vocab_path = p.vocab_path,
+                               .vocos_path = p.vocoder_path,
+                               .output_path = p.output_path,
+                               .name = p.name,
+                               .progress = p.progress,
+                               .progress_user = p.progress_user};
+    setting *list[2] = {NULL};
+    convert_summary made;
+    f5_status status = convert(&p, &options, list, &made, error);
+    free(list[0]);
+    free(list[1]);
+    if (status != F5_OK || !summary) return status;
+    s = (f5_convert_summary){.tensors = made.tensors, .parameters = made.parameters, .bytes = (int64_t)made.bytes};
+    memcpy(s.checkpoint_types, made.checkpoint_types, sizeof s.checkpoint_types);
+    memcpy(s.vocoder_types, made.vocos_types, sizeof s.vocoder_types);
+    return params_write(summary, &s, sizeof s, "f5_convert_summary", error);
+}

@@ -1,0 +1,140 @@
+/* voice.c — a recording becomes a voice: checked, cut to upstream's length, brought to the model's rate, made a mel. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/api/calls.h"
+#include "host/api/params.h"
+#include "host/audio/reference.h"
+#include "host/text/chunk.h"
+#include "host/text/duration.h"
+#include "host/text/tokenizer.h"
+
+/* Can this transcript be spoken at all? */
+static f5_status check_tokens(const f5_engine *e, const char *transcript, size_t bytes, f5_error *error) {
+    const model *m = engine_model(e->core);
+    int32_t n;
+    f5_error why = {0};
+    f5_status status = tokenizer_run(m->config.tokenizer, &m->vocab, transcript, bytes, NULL, 0, &n, &why);
+    return status == F5_OK ? F5_OK : f5_fail(error, status, "transcript: %.480s", why.message);
+}
+
+/* Checks the transcript and keeps it with upstream's ending. */
+static f5_status voice_text(f5_voice *v, const char *transcript, f5_error *error) {
+    size_t bytes = transcript ? strlen(transcript) : 0;
+    if (!transcript || chunk_is_blank(transcript, bytes))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "no transcript: give the words of the recording; transcription is not built in");
+    if (bytes > (size_t)v->engine->max_text_bytes)
+        return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
+                       v->engine->max_text_bytes);
+    F5_TRY(check_tokens(v->engine, transcript, bytes, error));
+    v->text = malloc(bytes + DURATION_ENDING_BYTES);
+    if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
+    v->text_bytes = duration_end_transcript(transcript, bytes, v->text);
+    return F5_OK;
+}
+
+/* ---- the recording */
+
+static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
+    if (p->channels < 1 || p->channels > F5_MAX_CHANNELS)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d channels; 1 to %d are possible", p->channels,
+                       F5_MAX_CHANNELS);
+    if (p->sample_rate < F5_MIN_SAMPLE_RATE || p->sample_rate > F5_MAX_SAMPLE_RATE)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d samples a second; %d to %d are possible",
+                       p->sample_rate, F5_MIN_SAMPLE_RATE, F5_MAX_SAMPLE_RATE);
+    if (!p->samples || p->n_frames <= 0) return f5_fail(error, F5_E_ARGUMENT, "the recording holds no samples");
+    if (p->n_frames > (int64_t)F5_MAX_RECORDING_SECONDS * p->sample_rate)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording is %.0f s long; at most %d s are possible",
+                       (double)p->n_frames / p->sample_rate, F5_MAX_RECORDING_SECONDS);
+    if (!(p->target_rms > 0) || p->target_rms > 1)
+        return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1", (double)p->target_rms);
+    if (p->sample_rate != F5_SAMPLE_RATE && !p->resample)
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "the recording has %d samples a second, the model %d: give a resample function", p->sample_rate,
+                       F5_SAMPLE_RATE);
+    return F5_OK;
+}
+
+/* The clip at the model's rate, by the caller's function. */
+static f5_status resample(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+    int64_t wanted = (clip->n_samples * F5_SAMPLE_RATE + p->sample_rate - 1) / p->sample_rate, slack = 16;
+    float *out = calloc((size_t)(wanted + slack), sizeof *out);
+    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
+    int64_t got = p->resample(p->resample_user, clip->samples, clip->n_samples, p->sample_rate, F5_SAMPLE_RATE, out,
+                              wanted + slack);
+    if (got < wanted - slack || got > wanted + slack) {
+        free(out);
+        return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
+                       (long long)got, (long long)clip->n_samples, p->sample_rate, (long long)wanted);
+    }
+    free(clip->samples);
+    clip->samples = out;
+    clip->n_samples = wanted;
+    return F5_OK;
+}
+
+static f5_status voice_clip(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+    F5_TRY(check_recording(p, error));
+    const sound recording = {
+        .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
+    F5_TRY(reference_prepare(&recording, p->keep_whole != 0, p->target_rms, clip, error));
+    return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : resample(p, clip, error);
+}
+
+static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *error) {
+    int64_t frames = clip->n_samples / F5_HOP + 1;
+    int32_t max_frames = engine_limits(v->engine->core)->max_frames;
+    if (frames >= max_frames)
+        return f5_fail(error, F5_E_MEMORY,
+                       "the reference takes %lld of the %d frames given at open as max_frames, which leaves none for "
+                       "speech: use a shorter recording or a larger max_frames",
+                       (long long)frames, max_frames);
+    v->mel_frames = (int32_t)frames;
+    v->ref_frames = (int32_t)frames - 1;
+    v->n_samples = clip->n_samples;
+    v->rms = clip->rms;
+    v->mel = malloc((size_t)frames * F5_MEL_BANDS * sizeof *v->mel);
+    if (!v->mel) return f5_fail(error, F5_E_MEMORY, "no memory for a mel of %lld frames", (long long)frames);
+    api_call call = {.kind = CALL_MEL, .samples = clip->samples, .n_samples = clip->n_samples, .mel = v->mel};
+    F5_TRY(call_serve(v->engine, &call, error));
+    call_release(v->engine, &call);
+    return F5_OK;
+}
+
+/* ---- the voice */
+
+f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
+    if (!e || !opened) return f5_fail(error, F5_E_ARGUMENT, "f5_voice_open: engine or voice is NULL");
+    *opened = NULL;
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_voice_params", error));
+    f5_voice *v = calloc(1, sizeof *v);
+    if (!v) return f5_fail(error, F5_E_MEMORY, "no memory for a voice");
+    v->engine = e;
+    v->target_rms = p.target_rms;
+    reference_clip clip = {0};
+    f5_status status = voice_text(v, p.transcript, error);
+    if (status == F5_OK) status = voice_clip(&p, &clip, error);
+    if (status == F5_OK) status = voice_mel(v, &clip, error);
+    free(clip.samples);
+    if (status != F5_OK) {
+        f5_voice_close(v);
+        return status;
+    }
+    *opened = v;
+    return F5_OK;
+}
+
+void f5_voice_close(f5_voice *v) {
+    if (!v) return;
+    free(v->mel);
+    free(v->text);
+    free(v);
+}
+
+double f5_voice_seconds(const f5_voice *v) {
+    return v ? (double)v->n_samples / F5_SAMPLE_RATE : 0;
+}

@@ -1,0 +1,109 @@
+"""What f5_speak does with its text: read once, on the caller's thread; its tokens are then the caller's own, however many
+they are."""
+import ctypes
+
+import numpy as np
+import pytest
+
+import cbind
+import crowd
+import f5lib
+import stage
+
+TRANSCRIPT = "What was said before."
+ON_STACK = 4096  # LONG_TEXT_TOKENS of host/api/long_text.h
+SETTINGS = dict(nfe=1, cfg=0.0)
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return (0.2 * np.random.default_rng(1).standard_normal(24000)).astype(np.float32)
+
+
+def words(rng, n):
+    """n bytes of little words in brackets, where tokens are more than bytes, with no place where a text is cut."""
+    return "".join(rng.choice(["ab(", "c d", "ef)", "g1]", " hi"], n // 3)).ljust(n, "x").replace(" ", "x", 1)
+
+
+def speech(e, voice, text, **settings):
+    (sound, mel), = e.speak(voice, text, sample=SETTINGS, **settings)[0]
+    return mel, sound
+
+
+def by_hand(e, samples, transcript, text, seed):
+    """The same by the model level: `transcript` as upstream ends it."""
+    cond = e.mel(samples)
+    tokens = e.tokenize(transcript + text, 1 << 15)
+    frames = len(cond) - 1 + int((len(cond) - 1) / len(transcript) * len(text))
+    mel, = e.sample([dict(cond=cond, tokens=tokens, frames=frames, seed=seed)], **SETTINGS)
+    mel = mel[len(cond) - 1:]
+    return len(tokens), (mel, e.vocode(mel))
+
+
+def same(a, b):
+    return all(cbind.same_bits(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_text_that_changes_while_its_call_waits(zoo, rng, samples):
+    """Its owner writes over it as soon as the call waits; what is spoken is what stood there when it was asked for."""
+    text = b"And now this is said."
+    with f5lib.Engine(zoo["tiny"].path, max_frames=256) as e, e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        wanted, other = speech(e, voice, text, seed=3), speech(e, voice, text[::-1], seed=3)
+        assert not same(wanted, other)
+        buffer = ctypes.create_string_buffer(text)
+        with crowd.held(e, stage.make_request(rng, zoo["tiny"], 20, 5, 6)) as queue:
+            later = queue(lambda: speech(e, voice, buffer, seed=3))
+            for fill in (text[::-1], b"\xff" * len(text), b"x" * len(text)):
+                ctypes.memmove(buffer, fill, len(text))
+        assert same(later.result(), wanted)
+        assert buffer.value == b"x" * len(text)
+
+
+# a byte can be 1.5 tokens: 2731 bytes of transcript and text are sure to fit on the stack, 2732 are not
+@pytest.mark.parametrize("bytes_in_all, max_frames", [(2731, 8192), (2732, 8192), (5000, 8192), (3300, ON_STACK)])
+def test_tokens_by_the_thousand(zoo, rng, samples, bytes_in_all, max_frames):
+    transcript = words(rng, 1000)
+    text = words(rng, bytes_in_all - 1003)
+    with f5lib.Engine(zoo["tiny"].path, max_frames=max_frames, max_batch=2) as e, \
+            e.voice(samples, transcript, keep_whole=1) as voice:
+        n_tokens, wanted = by_hand(e, samples, transcript + ".  ", text, 11)
+        assert n_tokens > 1.1 * bytes_in_all
+        assert same(speech(e, voice, text, seed=11), wanted)
+
+
+def test_more_tokens_than_frames(zoo, rng, samples):
+    for max_frames in (512, ON_STACK, ON_STACK + 8):
+        with f5lib.Engine(zoo["tiny"].path, max_frames=max_frames, max_text_bytes=1 << 16) as e, \
+                e.voice(samples, words(rng, 3 * max_frames), keep_whole=1) as voice:
+            message = crowd.refused("F5_E_MEMORY", lambda: speech(e, voice, words(rng, 2 * max_frames)))
+            assert f"max_frames given at open is {max_frames}" in message
+
+
+def test_a_crowd_of_long_texts(zoo, rng, samples):
+    """There is one place for a text that is too long for the stack: they come one after the other, short ones between
+    them, and each is what it is alone."""
+    long, short = [words(rng, 3400) for _ in range(4)], [f"Number {i} is short." for i in range(4)]
+    with f5lib.Engine(zoo["tiny"].path, max_frames=5000, batch_frames=5000, max_batch=8) as e, \
+            e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        wanted = [speech(e, voice, text, seed=i, fix_duration=1.5) for i, text in enumerate(long + short)]
+        got = crowd.together(*[lambda i=i, text=text: speech(e, voice, text, seed=i, fix_duration=1.5)
+                               for i, text in enumerate(long + short)])
+        assert all(same(g, w) for g, w in zip(got, wanted))
+
+
+def test_a_long_text_from_a_callback(zoo, rng, samples):
+    """It would wait for the place of its own thread's call, or for a call that waits for that place: refused at once,
+    from every kind of callback, also while another long text waits."""
+    text = words(rng, 3400)
+    with f5lib.Engine(zoo["tiny"].path, max_frames=5000) as e, e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        wanted, refusals, waiting = speech(e, voice, text, seed=1, fix_duration=1.5), [], []
+
+        def again(*_):
+            waiting.append(crowd.Later(lambda: speech(e, voice, text, seed=1, fix_duration=1.5)))
+            crowd.wait_until(lambda: e.info()["waiting"] > 0 or len(waiting) > 1, "another long text")
+            refusals.append(crowd.refused("F5_E_ARGUMENT", lambda: speech(e, voice, text)))
+
+        e.sample([stage.make_request(rng, zoo["tiny"], 20, 5, 6)], nfe=1, progress=again)
+        assert same(speech(e, voice, text, seed=1, fix_duration=1.5, heard=again), wanted)
+        assert len(refusals) == 2 and all("a callback calls the engine it comes from" in r for r in refusals)
+        assert all(same(later.result(), wanted) for later in waiting)
