@@ -10,6 +10,7 @@
 #include "kernels/mel.h"
 #include "runtime/devices/device.h"
 #include "runtime/devices/upload.h"
+#include "runtime/plan_report.h"
 #include "runtime/mel.h"
 #include "runtime/models/models.h"
 #include "runtime/models/vocoder.h"
@@ -38,6 +39,7 @@ struct engine {
     void *device_memory; /* tables and modulations */
     void *host_memory;   /* time grid and staging */
     void *arena_memory;
+    void *trace_memory; /* a trace's staging, where the host cannot read the device's memory */
     char dead[256]; /* why the device is lost for good; empty: it is not */
 };
 
@@ -97,7 +99,7 @@ static f5_status plan_synth(const engine *e, const batch_size *size, const synth
 }
 
 /* The most that any call within the limits can take. */
-static f5_status measure_arena(const engine *e, size_t *bytes) {
+static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_output) {
     const engine_options *l = &e->limits;
     arena a;
     ops_plan plan;
@@ -114,6 +116,21 @@ static f5_status measure_arena(const engine *e, size_t *bytes) {
     float unused;
     F5_TRY(mel_run(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
     *bytes = a.high_water;
+    *largest_output = plan.largest_output > e->largest.samples ? plan.largest_output : e->largest.samples;
+    return F5_OK;
+}
+
+/* Puts a trace between the engine and its device's ops. */
+static f5_status start_trace(engine *e, int64_t largest_output, f5_error *error) {
+    ops_trace_staging staging = {0};
+    if (!e->device->host_memory) {
+        const size_t bytes = (size_t)largest_output * sizeof(float);
+        F5_TRY(e->device->alloc_host(e->device, 2 * bytes, "staging of the trace", &e->trace_memory, error));
+        staging = (ops_trace_staging){
+            .elements = largest_output, .raw = e->trace_memory, .widened = (float *)e->trace_memory + largest_output};
+    }
+    ops_trace_init(&e->trace, e->device->ops, &staging, e->limits.trace, e->limits.trace_user);
+    e->ops = &e->trace.ops;
     return F5_OK;
 }
 
@@ -144,13 +161,6 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
     backbone_of(&e->model.config)->widths(&e->model.config, &needs.dim, &needs.out);
     F5_TRY(device_open(choice, &needs, &e->device, error));
     e->ops = e->device->ops;
-    if (e->limits.trace) {
-        if (!e->device->host_memory)
-            return f5_fail(error, F5_E_UNSUPPORTED,
-                           "trace is offered by the cpu only: open the engine with device 'cpu'");
-        ops_trace_init(&e->trace, e->device->ops, NULL, e->limits.trace, e->limits.trace_user);
-        e->ops = &e->trace.ops;
-    }
     if (e->device->host_memory) {
         e->weight_bytes = e->model.weight_bytes;
         return F5_OK;
@@ -199,6 +209,7 @@ static f5_status allocate(engine *e, f5_error *error) {
     take_rows(e, &on_device);
     take_staging(e, &on_host);
     size_t device_bytes = on_device.used, host_bytes = on_host.used, arena_bytes = 0;
+    int64_t largest_output = 0;
     F5_TRY(d->alloc(d, device_bytes, "the time grid", &e->device_memory, error));
     F5_TRY(d->alloc_host(d, host_bytes, "staging", &e->host_memory, error));
     arena_init(&on_device, e->device_memory, device_bytes);
@@ -206,10 +217,11 @@ static f5_status allocate(engine *e, f5_error *error) {
     take_tables(e, &on_device);
     take_rows(e, &on_device);
     take_staging(e, &on_host);
-    if (on_device.overflow || on_host.overflow || measure_arena(e, &arena_bytes) != F5_OK)
+    if (on_device.overflow || on_host.overflow || measure_arena(e, &arena_bytes, &largest_output) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: the limits exceed what can be addressed");
     F5_TRY(d->alloc(d, arena_bytes, "working memory", &e->arena_memory, error));
     arena_init(&e->arena, e->arena_memory, arena_bytes);
+    if (e->limits.trace) F5_TRY(start_trace(e, largest_output, error));
     return fill_tables(e, error);
 }
 
@@ -268,6 +280,7 @@ void engine_close(engine *e) {
         if (e->device_memory) d->release(d, e->device_memory);
         if (e->device_weights) d->release(d, e->device_weights);
         if (e->host_memory) d->release_host(d, e->host_memory);
+        if (e->trace_memory) d->release_host(d, e->trace_memory);
         d->close(d);
     }
     model_twin_free(&e->placed);
@@ -411,8 +424,9 @@ f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_er
     return report(e, vocode_run(&c, &size, &e->host, jobs), error);
 }
 
-f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
-                      f5_error *error) {
+/* A batch of so many frames in so many sequences, all of which are spoken; before it is rounded to a bucket. */
+static f5_status planned_size(int32_t frames, int32_t sequences, const synth_solver *solver, batch_size *size,
+                              f5_error *error) {
     if (frames < 1 || frames > REQUEST_MAX_FRAMES || sequences < 1 || sequences > frames ||
         sequences > REQUEST_MAX_BATCH)
         return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to %d",
@@ -420,11 +434,18 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     if (solver->nfe < 1 || solver_evaluations(solver) > TIME_GRID_MAX_EVALUATIONS)
         return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
                        TIME_GRID_MAX_EVALUATIONS / (solver->midpoint ? 2 : 1));
-    batch_size size = {.sequences = sequences,
-                       .branches = solver_branches(solver),
-                       .frames = frames,
-                       .slice_frames = frames,
-                       .samples = (int64_t)MEL_HOP * frames};
+    *size = (batch_size){.sequences = sequences,
+                         .branches = solver_branches(solver),
+                         .frames = frames,
+                         .slice_frames = frames,
+                         .samples = (int64_t)MEL_HOP * frames};
+    return F5_OK;
+}
+
+f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
+                      f5_error *error) {
+    batch_size size;
+    F5_TRY(planned_size(frames, sequences, solver, &size, error));
     batch_round(&e->model.config, &size, &e->bucket);
     arena a;
     ops_plan plan;
@@ -433,5 +454,22 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};
+    return F5_OK;
+}
+
+f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, const char *as,
+                          f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
+    cuda_arch arch;
+    batch_size size;
+    F5_TRY(planned_size(frames, sequences, solver, &size, error));
+    F5_TRY(plan_report_arch(&arch, as, e->device->arch, error));
+    batch_round(&e->model.config, &size, &(batch_bucket){.rows = arch.bucket_rows, .slots = e->limits.max_batch});
+    arena a;
+    ops_plan plan;
+    arena_init_plan(&a);
+    ops_plan_init(&plan, (f5_precision){.operands = operands}, size.sequences * size.branches);
+    ops_plan_report(&plan, &arch, fn, user);
+    if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
+        return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     return F5_OK;
 }
