@@ -117,10 +117,12 @@ def wall_us(call):
             times.append(1e6 * (time.perf_counter() - started))
         return statistics.median(times[2:])
 
+    threads = torch.get_num_threads()
     torch.set_num_threads(os.cpu_count() or 1)
     a, b = torch.randn(2, 1024, 1024).unbind()
     x, y = torch.randn(2, 1 << 24).unbind()
     rate, bandwidth = 2.0 * 1024 ** 3 / median(lambda: torch.mm(a, b), 5), 8 * x.numel() / median(lambda: y.copy_(x), 5)
+    torch.set_num_threads(threads)
     fields = call.fields(call.output())
     return median(lambda: call.device.run(call.op.name, **fields), REPEATS), rate, bandwidth
 

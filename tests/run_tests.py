@@ -24,10 +24,10 @@ TESTS = ROOT / "tests"
 
 # name: what pytest is given, the longest first. A test file that no part names is in "the rest".
 PYTEST = {
+    "voice": ["tests/voice"],
     "stages": ["tests/stages"],
     "CUDA, compiled": ["tests/test_compile_cuda.py"],
     "hostile": ["tests/hostile"],
-    "voice": ["tests/voice"],
     "conversion": ["tests/test_convert.py", "tests/test_convert_full_size.py"],
     "ops": ["tests/ops"],
     "bench": ["tests/test_bench.py"],
@@ -85,7 +85,7 @@ def parts():
                            "--junitxml=REPORT", *paths])
 
     found = [pytest(name, paths) for name, paths in PYTEST.items()]
-    found.insert(4, pytest("the rest", rest()))
+    found.insert(5, pytest("the rest", rest()))
     for name, (variable, arguments) in CTEST.items():
         if os.environ.get(variable):
             found.append(Part(name, ["ctest", "--test-dir", os.environ[variable], "--output-on-failure", "--no-tests=error",
