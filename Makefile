@@ -16,7 +16,7 @@ PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-de
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \
-                 libflite1 pocketsphinx pocketsphinx-en-us
+                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git
 
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.
@@ -27,8 +27,11 @@ DEMO_ARCH  ?=
 DEMO_MODEL := $(DEMO_ARCH:%=out/%.f5)
 PREFIX     ?= /usr/local
 
-.PHONY: demo test test-c test-python build build-asan build-tsan install gpu-test bench clean format demo-packages \
-        test-packages
+# For all builds, as -DF5_WERROR=ON, which CI says.
+CMAKE_FLAGS ?=
+
+.PHONY: demo test test-c test-python lint build build-asan build-tsan install gpu-test sanitize profile bench clean \
+        format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
@@ -42,7 +45,11 @@ out/%.f5: weights/random_checkpoint.py | build
 	    --vocab out/$*/vocab.txt --vocos-config out/$*/vocos/config.yaml --vocos out/$*/vocos/pytorch_model.bin \
 	    --output $@
 
-test: test-packages build build-asan build-tsan test-c test-python
+BUILDS = F5_BUILD=$(CURDIR)/$(BUILD) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) F5_TSAN_BUILD=$(CURDIR)/$(TSAN)
+
+# Parts of it: tests/run_tests.py --help. Or by hand, one after the other: make test-c test-python.
+test: test-packages build build-asan build-tsan
+	$(BUILDS) $(PYTHON) tests/run_tests.py
 
 test-c:
 	ctest --test-dir $(BUILD) --output-on-failure
@@ -50,19 +57,22 @@ test-c:
 	ctest --test-dir $(TSAN) --output-on-failure -R test_scheduler
 
 test-python:
-	F5_BUILD=$(CURDIR)/$(BUILD) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) F5_TSAN_BUILD=$(CURDIR)/$(TSAN) \
-	    $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
+	$(BUILDS) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
+
+# What a program can check of this tree's rules: includes, layout, lengths, words. `make test` checks them too.
+lint:
+	$(PYTHON) tests/house.py
 
 build:
-	@cmake --preset release -Wno-dev > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@cmake --preset release $(CMAKE_FLAGS) -Wno-dev > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
 	@cmake --build --preset release
 
 build-asan:
-	@cmake --preset asan -Wno-dev > $(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
+	@cmake --preset asan $(CMAKE_FLAGS) -Wno-dev > $(ASAN).log 2>&1 || { cat $(ASAN).log; exit 1; }
 	@cmake --build --preset asan
 
 build-tsan:
-	@cmake --preset tsan -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
+	@cmake --preset tsan $(CMAKE_FLAGS) -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@cmake --build --preset tsan
 
 install: build
@@ -72,36 +82,16 @@ install: build
 gpu-test:
 	PYTHON="$(PYTHON)" bash tests/gpu/run.sh
 
+# After make gpu-test has built: compute-sanitizer over a short synthesis and every 100th test of the ops.
+sanitize:
+	PYTHON="$(PYTHON)" bash tests/gpu/sanitize.sh
+
+# One op under Nsight Compute, into out/OP.ncu-rep: make profile OP=linear SHAPE=1024,3072 LENGTHS=938,938
+profile:
+	@test -n "$(OP)" || { $(PYTHON) bench/try.py; echo "make profile OP=one of these [SHAPE=...] [LENGTHS=...]"; exit 1; }
+	@command -v ncu > /dev/null || { echo "ncu, NVIDIA Nsight Compute, is not here: it comes with the CUDA toolkit"; exit 1; }
+	@mkdir -p out
+	F5_TEST_LIBRARY=$$(tests/gpu/build_ops.sh) ncu --set full --import-source yes -f -o out/$(OP) \
+	    $(PYTHON) bench/try.py $(OP) --check $(SHAPE:%=--shape %) $(LENGTHS:%=--lengths %)
+
 # Repeats the README's measurements here: on the GPU, or one evaluation on the CPU if there is none.
-# More of it: bench/f5bench.py --help
-bench: build
-	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/f5bench.py
-
-# Installs missing packages with apt; on other systems prints what is needed and continues.
-define install_packages
-	@if command -v dpkg-query > /dev/null; then \
-	    missing=""; \
-	    for p in $(1); do \
-	        dpkg-query -W -f '$${Status}' $$p 2> /dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; \
-	    done; \
-	    if [ -n "$$missing" ]; then \
-	        echo "installing:$$missing"; \
-	        { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
-	            --no-install-recommends $$missing > /dev/null; } || { echo "could not install:$$missing"; exit 1; }; \
-	    fi; \
-	else \
-	    echo "not a Debian system; this needs the equivalents of: $(1)"; \
-	fi
-endef
-
-demo-packages:
-	$(call install_packages,$(PACKAGES) $(if $(DEMO_ARCH),$(DEMO_PACKAGES)))
-
-test-packages:
-	$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))
-
-format:
-	clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
-
-clean:
-	rm -rf $(BUILD) $(ASAN) $(TSAN) $(BUILD).log $(ASAN).log $(TSAN).log out

@@ -9,7 +9,7 @@ Nothing named: e2e, or cpu where there is no GPU.
     stages    what each stage of a request takes                                            numpy
     sweep     time against length and batch, for bench/plot.py                              numpy
     load      1 to 32 requests at a time, through the public API                            numpy
-    kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN                    PyTorch
+    kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN; --op, --list      PyTorch
     profile   one request kernel by kernel, and what lies idle between them                 PyTorch
     power     the energy of a request, and whether the card's power limit slows it          numpy
     cpu       one evaluation on the CPU beside PyTorch (bench/cpu_eval.py)                  PyTorch
@@ -131,6 +131,8 @@ def options():
                    help="of PyTorch in e2e; none given: f5tts alone")
     p.add_argument("--peer-sizes", nargs="*", choices=workload.SIZES, default=list(workload.SIZES),
                    help="sizes at which e2e runs PyTorch too (default: all)")
+    p.add_argument("--op", metavar="REGEX", help="kernels: only rows that this matches, as 'qkv|attention'")
+    p.add_argument("--list", action="store_true", help="kernels: show the rows and measure nothing; needs no GPU")
     p.add_argument("--compile-mode", default="default", help="mode of torch.compile (default: %(default)s)")
     p.add_argument("--upstream", action="store_true", help="e2e: upstream's own package too, see upstream_peer.py")
     p.add_argument("--arch", choices=random_checkpoint.ARCHS, default="F5TTS_v1_Base")
@@ -173,6 +175,13 @@ def load(bench):
 
 def choose(parser, args):
     """The commands to run: those named, or of all those that can be run here; the others are told."""
+    if args.list:
+        if args.commands != ["kernels"]:
+            parser.error("--list is for kernels alone")
+        if torch_lack("cpu"):
+            sys.exit(f"kernels: {torch_lack('cpu')}")
+        args.device = "cpu"
+        return ["kernels"]
     named = args.commands or ["e2e"]
     for name in named:
         if name == "cpu":

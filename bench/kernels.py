@@ -1,6 +1,9 @@
 """bench/kernels.py — every op at the sizes of S, M and L beside what this machine can do and what its libraries take.
 
-    f5bench.py kernels [--sizes M] [--precision bf16]
+    f5bench.py kernels [--sizes M] [--precision bf16] [--op 'qkv|attention'] [--list]
+
+The ops and their inputs are those of tests/ops.py: what is timed is what was proved. --op takes an expression that is
+looked for in the rows' names; --list shows the rows and their work, and measures nothing.
 
 The ceilings come first, in the same run: large matrix products and a large copy on the device, through PyTorch.
 Then each op, as the model calls it: the median of 25 replays of a CUDA graph of 24 calls, by events, on random data;
@@ -18,27 +21,25 @@ portable        our path for GPUs before Hopper, on this GPU
 
 A block of the DiT, two norms, four products and attention, is the sum of its rows.
 """
+import re
 import statistics
 import sys
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 
 import torch
 import torch.nn.functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from workload import REF_FRAMES, ROOT, SIZES
-from shapes import block_products  # found by workload
 
 sys.path.insert(0, str(ROOT / "tests" / "gpu"))
-import cbind  # noqa: E402
 import cublaslt  # noqa: E402
 import kernel_rows  # noqa: E402
-import small_ops  # noqa: E402
-from gpubind import DTYPES, NAMES, Gpu, Pack, generator  # noqa: E402
-from small_ops import Call  # noqa: E402
+import ops  # noqa: E402  found by workload
+from gpubind import NAMES, Gpu  # noqa: E402
+from op_base import Call, Draw, Model  # noqa: E402
 
-CALLS, REPLAYS, PROPOSALS, POSITIONS = 24, 25, 6, 4096
+CALLS, REPLAYS, PROPOSALS = 24, 25, 6
 
 
 @dataclass
@@ -132,7 +133,7 @@ def copy_rate():
     return 2 * x.numel() * 4 / statistics.median(compare({"copy": [lambda i: y.copy_(x)]}, 1)["copy"])
 
 
-# ---- the ops
+# ---- the ops, beside what libraries make of their inputs
 
 
 def sets_for(bytes_):
@@ -141,96 +142,26 @@ def sets_for(bytes_):
     return max(3, min(CALLS, -(-2 * l2 // int(bytes_))))
 
 
-def size_of(*tensors):
-    return sum(t.numel() * t.element_size() for t in tensors if t is not None)
-
-
-def rope_table(positions):
-    i = torch.arange(32, dtype=torch.float64)
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
-
-
-def attention(gpu, frames, dtype, heads, rope_heads):
-    pack, rope, rows = Pack([frames, frames]), rope_table(POSITIONS), 2 * frames
-    moved = 4 * rows * heads * 64 * (4 if dtype == torch.float32 else 2)
-    sets = sets_for(moved)
-    qkv = [torch.randn(rows, 3, heads, 64, device="cuda").to(dtype) for _ in range(sets)]
-    y = [torch.empty(rows, heads, 64, device="cuda", dtype=dtype) for _ in range(sets)]
-    parts = [q.view(2, frames, 3, heads, 64).permute(2, 0, 3, 1, 4) for q in qkv]
-
-    def ours(i):
-        gpu.run("attention", pack=pack, heads=heads, rope_heads=rope_heads, max_position=POSITIONS, qkv=qkv[i],
-                rope=rope, y=y[i], type=dtype)
+def attention_rivals(_, timed, calls):
+    """cuDNN's attention, which leaves RoPE out."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel  # of PyTorch 2
+    lengths, op = timed.lengths, timed.op
+    parts = [c.rows["qkv"].view(len(lengths), lengths[0], 3, op.heads, 64).permute(2, 0, 3, 1, 4) for c in calls]
 
     def cudnn(i):
         with sdpa_kernel(SDPBackend.CUDNN_ATTENTION):
             return F.scaled_dot_product_attention(*parts[i])
 
-    return Case("attention, RoPE within" if rope_heads else "attention", sets, 4.0 * 64 * frames * frames * heads * 2,
-                moved, dtype, ours, {f"cuDNN {'bare' if rope_heads else 'same'}": [cudnn]})
+    return {f"cuDNN {'bare' if op.rope_heads else 'same'}": [cudnn]}
 
 
-@dataclass
-class Product:
-    """A linear of the model as it calls it."""
-    name: str
-    width_in: int
-    width_out: int
-    epilogue: str = "NONE"
-    dtype: torch.dtype = torch.float32
-    y_f32: bool = True
-    gate: bool = False
-    bias: bool = True
-    searched: bool = False  # against cuBLASLt's best, not only its first choice
-
-
-def products_of(config, dtype):
-    """[(lengths of the sequences from frames, Product)]: every matrix product of a request."""
-    dim, text, vocos, ff = config["dim"], config["text_dim"], config["vocos_dim"], config["vocos_ff_dim"]
-
-    def both(frames):
-        return [frames, frames]
-
-    def heard(frames):
-        return [frames - REF_FRAMES]
-
-    block = [(both, Product(n, a, b, e, dtype, e == "RESIDUAL", e == "RESIDUAL", searched=True))
-             for n, a, b, e in block_products(dim)]
-    return block + [
-        (both, Product("input", 100, dim, "RESIDUAL", bias=False)),
-        (both, Product("velocity", dim, 100, dtype=dtype)),
-        (both, Product("text pw1", text, 2 * text, "GELU_ERF", dtype, False)),
-        (both, Product("text pw2", 2 * text, text, "RESIDUAL", dtype)),
-        (both, Product("condition text", text, dim, "RESIDUAL", bias=False)),
-        (lambda frames: [32], Product("modulation, 32 steps", dim, (6 * config["depth"] + 2) * dim, dtype=dtype)),
-        (heard, Product("Vocos pw1", vocos, ff, "GELU_ERF")),
-        (heard, Product("Vocos pw2", ff, vocos, "RESIDUAL", gate=True)),
-        (heard, Product("Vocos head", vocos, 1026))]
-
-
-def linear(gpu, library, lengths, p):
-    rows, residual, pack = sum(lengths), p.epilogue == "RESIDUAL", Pack(lengths)
-    bias, gate = torch.randn(p.width_out, device="cuda"), torch.randn(p.width_out, device="cuda")
-    rounded = bias.to(p.dtype)
-    rope = dict(rope=rope_table(POSITIONS), rope_heads=p.width_out // 192, max_position=POSITIONS)
-
-    def draw():
-        x = torch.randn(rows, p.width_in, device="cuda").to(p.dtype)
-        w = (torch.randn(p.width_out, p.width_in, device="cuda") * p.width_in ** -0.5).to(p.dtype)
-        return x, w, torch.zeros(rows, p.width_out, device="cuda", dtype=torch.float32 if p.y_f32 else p.dtype)
-
-    first = draw()
-    moved = size_of(*first, bias, first[2] if residual else None)
-    drawn = [first] + [draw() for _ in range(sets_for(moved) - 1)]
-    plain = [torch.empty(rows, p.width_out, device="cuda", dtype=p.dtype) for _ in drawn]
-
-    def ours(i):
-        x, w, y = drawn[i]
-        gpu.run("linear", pack=pack, out=p.width_out, x=x, w=w, bias=bias if p.bias else None,
-                bias_as_type=rounded if p.bias else None, gate=gate if p.gate else None,
-                addend=y if residual else None, y=y, epilogue=getattr(cbind, f"LINEAR_{p.epilogue}"), type=p.dtype,
-                y_f32=p.y_f32, **{"in": p.width_in}, **(rope if p.epilogue == "ROPE" else {}))
+def linear_rivals(library, timed, calls):
+    """PyTorch's product with its bias, and the algorithms that cuBLASLt proposes, with as much of the epilogue as it has."""
+    op, dtype, residual = timed.op, calls[0].dtype, timed.op.epilogue == "RESIDUAL"
+    bias, y_f32 = calls[0].shared.get("bias"), op.y_f32 or calls[0].dtype == torch.float32
+    rounded = (torch.zeros(op.width, device="cuda") if bias is None else bias).to(dtype)
+    drawn = [(c.rows["x"], c.shared["w"], c.output().a.zero_()) for c in calls]
+    plain = [torch.empty(len(x), op.width, device="cuda", dtype=dtype) for x, *_ in drawn]
 
     def proposed(results, offset, **what):
         """The library's algorithms, each as a call(i)."""
@@ -239,110 +170,67 @@ def linear(gpu, library, lengths, p):
         found = [library.proposals(x, w, offset, y, PROPOSALS, **what) for (x, w, _), y in zip(drawn, results)]
         return [lambda i, a=a: found[i][a]() for a in range(min(len(f) for f in found))]
 
-    rivals = {"cuBLASLt bare": [lambda i: F.linear(drawn[i][0], drawn[i][1], rounded)]}
-    if p.searched:
-        rivals["cuBLASLt bare"] += proposed(plain, rounded)
-    if p.epilogue == "NONE" and p.y_f32 == (p.dtype == torch.float32):
-        rivals = {"cuBLASLt same": rivals["cuBLASLt bare"]}
-    elif residual or p.epilogue == "NONE":
-        rivals["cuBLASLt same"] = proposed([y for *_, y in drawn], bias if p.bias else None, add=residual)
-    elif p.epilogue == "GELU_TANH":
+    bare = [lambda i: F.linear(drawn[i][0], drawn[i][1], rounded)]
+    if timed.searched:
+        bare += proposed(plain, rounded)
+    if op.epilogue == "NONE" and y_f32 == (dtype == torch.float32):
+        return {"cuBLASLt same": bare}
+    rivals = {"cuBLASLt bare": bare}
+    if residual or op.epilogue == "NONE":
+        rivals["cuBLASLt same"] = proposed([y for *_, y in drawn], bias, add=residual)
+    elif op.epilogue == "GELU_TANH":
         rivals["cuBLASLt same"] = proposed(plain, rounded, gelu=True)
-    return Case(f"{p.name} {p.epilogue.lower()}", len(drawn), 2.0 * rows * p.width_in * p.width_out, moved, p.dtype,
-                ours, rivals)
+    return rivals
 
 
-def small(op, lengths, dtype, flop=0.0):
-    """An op of tests/gpu/small_ops.py on random inputs, as the tests run it."""
-    made = generator(1, op.label)
-
-    def draw():
-        call = Call(op, dtype, Pack(lengths), *op.draw(made, lengths, dtype))
-        return call, call.output()
-
-    first = draw()
-    used = [t[:max(lengths)] if name == "positions" else t for name, t in first[0].shared.items()]
-    moved = size_of(first[1].a, *first[0].rows.values(), *used)
-    drawn = [first] + [draw() for _ in range(sets_for(moved) - 1)]
-    case = Case(op.label, len(drawn), flop, moved, dtype, None)
-    return case, drawn
-
-
-def conv_pos(frames, dtype, op):
-    dim = op.width
-    case, drawn = small(op, [frames, frames], dtype, 2.0 * 2 * frames * dim * (dim // 16) * 31)
-    kernels = [c.shared["w"].permute(1, 2, 0).contiguous() for c, _ in drawn]
-    bias = [c.shared["bias"].to(dtype) for c, _ in drawn]
-    across = [c.rows["x"].view(2, frames, dim).transpose(1, 2) for c, _ in drawn]  # channels last, as the rows lie
+def conv_pos_rivals(_, timed, calls):
+    """cuDNN's convolution and bias, of rows as they lie or turned beforehand."""
+    n, frames, dim = len(timed.lengths), timed.lengths[0], timed.op.width
+    kernels = [c.shared["w"].permute(1, 2, 0).contiguous() for c in calls]
+    bias = [c.shared["bias"].to(c.dtype) for c in calls]
+    across = [c.rows["x"].view(n, frames, dim).transpose(1, 2) for c in calls]  # channels last, as the rows lie
     apart = [a.contiguous() for a in across]
     flat = [a[:, :, None] for a in across]  # the same memory as images of one row, which other kernels serve
     images = [k[:, :, None].contiguous(memory_format=torch.channels_last) for k in kernels]
-    case.rivals["cuDNN bare"] = [lambda i, x=x: F.conv1d(x[i], kernels[i], bias[i], padding=15, groups=16)
-                                 for x in (apart, across)]
-    case.rivals["cuDNN bare"].append(lambda i: F.conv2d(flat[i], images[i], bias[i], padding=(0, 15), groups=16))
-    return case, drawn
+    found = [lambda i, x=x: F.conv1d(x[i], kernels[i], bias[i], padding=15, groups=16) for x in (apart, across)]
+    return {"cuDNN bare": [*found, lambda i: F.conv2d(flat[i], images[i], bias[i], padding=(0, 15), groups=16)]}
 
 
-def guide(gpu, frames):
-    pack, dim, rows = Pack([frames, frames]), 100, 2 * frames
-    keep = (torch.arange(rows, device="cuda") < 469).to(torch.uint8)
-    moved = 4 * rows // 2 * dim * 4  # x, both velocities, x again
-    drawn = [torch.randn(3, rows, dim, device="cuda").unbind() for _ in range(sets_for(moved))]
-
-    def ours(i):
-        x, v, kept = drawn[i]
-        gpu.run("guide", pack=pack, dim=dim, branches=2, cfg=2.0, dt=0.03, x=x, v=v, keep=keep, kept=kept, y=x)
-    return Case("guide", len(drawn), 0.0, moved, torch.float32, ours)
+RIVALS = {"attention": attention_rivals, "linear": linear_rivals, "conv_pos": conv_pos_rivals}
 
 
-def cast(gpu, frames, dtype, dim):
-    n = 2 * frames * dim
-    drawn = [(torch.randn(n, device="cuda"), torch.empty(n, device="cuda", dtype=dtype))
-             for _ in range(sets_for(n * 6))]
-    return Case("cast", len(drawn), 0.0, size_of(*drawn[0]), dtype,
-                lambda i: gpu.run("cast", n=n, x=drawn[i][0], y=drawn[i][1], type=dtype))
+def case_of(gpu, library, timed, dtype):
+    """A row of ops.py's cases_bench on random inputs, laid out as the tests lay them out."""
+    dtype = dtype if timed.operands and dtype in timed.op.types else torch.float32
+    draw = Draw(1, timed.title, device=gpu.kind)
+
+    def made():
+        call = Call(gpu, timed.op, dtype, timed.op.draw(draw, timed.lengths, dtype))
+        y = call.output()
+        y.a.zero_()  # it may be an input too, and NaN would be kinder to the power limit than numbers are
+        return call, call.fields(y)
+
+    first = made()
+    moved = first[0].bytes()
+    drawn = [first] + [made() for _ in range(sets_for(moved) - 1)]
+    rivals = RIVALS.get(timed.op.name, lambda *_: {})(library, timed, [call for call, _ in drawn])
+    return Case(timed.title, len(drawn), timed.op.flop(timed.lengths), moved, dtype,
+                lambda i: gpu.run(timed.op.name, **drawn[i][1]), rivals)
 
 
-def timestep(gpu, dtype):
-    t, y = torch.rand(32, device="cuda"), torch.empty(32, 256, device="cuda", dtype=dtype)
-    return Case("timestep 32", 1, 0.0, size_of(t, y), dtype, lambda i: gpu.run("timestep", n=32, t=t, y=y, type=dtype))
+def timed_ops(config, frames, wanted=None):
+    """[Timed] of one request, every op of the list: those whose title, or op, matches the expression `wanted`."""
+    found = [timed for name in ops.names() for timed in ops.class_of(name).cases_bench(Model(config, frames, REF_FRAMES))]
+    return [t for t in found if not wanted or re.search(wanted, t.title) or re.fullmatch(wanted, t.op.name)]
 
 
-def mel(gpu, seconds=5):
-    n = 24000 * seconds
-    drawn = [(torch.randn(n, device="cuda"), torch.empty(n // 256 + 1, 100, device="cuda")) for _ in range(CALLS)]
-    bank = torch.rand(513, 100, device="cuda")
-    return Case(f"mel {seconds} s", CALLS, 0.0, size_of(*drawn[0], bank), torch.float32,
-                lambda i: gpu.run("mel", n_samples=n, samples=drawn[i][0], bank=bank, y=drawn[i][1]))
-
-
-def cases(gpu, library, frames, dtype, config):
-    """All ops of one request, the heavy ones first, each as a function that makes its Case."""
-    dim, text, vocos, single = config["dim"], config["text_dim"], config["vocos_dim"], torch.float32
-    heads, both, heard = config["heads"], [frames, frames], [frames - REF_FRAMES]
-
-    def run_small(make):
-        case, drawn = make()
-        case.ours = lambda i: drawn[i][0].run(gpu, drawn[i][1])
-        return case
-
-    makers = [partial(attention, gpu, frames, dtype, heads, 0), partial(attention, gpu, frames, dtype, heads, heads)]
-    makers += [partial(linear, gpu, library, lengths(frames), p) for lengths, p in products_of(config, dtype)]
-    makers += [partial(run_small, make) for make in (
-        lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, False, False)),
-        lambda: conv_pos(frames, dtype, small_ops.conv_pos(dim, True, True)),
-        lambda: small(small_ops.norm(dim, True), both, dtype),
-        lambda: small(small_ops.norm(vocos, False), heard, single),
-        lambda: small(small_ops.embed(text), both, single),
-        lambda: small(small_ops.dwconv_norm(text), both, dtype),
-        lambda: small(small_ops.dwconv_norm(vocos), heard, single),
-        lambda: small(small_ops.grn(2 * text), both, dtype),
-        lambda: small(small_ops.text_mask(text), both, single),
-        lambda: small(small_ops.noise(100), both, single),
-        lambda: small(small_ops.conv1d(100, vocos, 7), heard, single, 2.0 * heard[0] * vocos * 700),
-        lambda: small(small_ops.istft("center"), heard, single))]
-    return makers + [partial(guide, gpu, frames), partial(cast, gpu, frames, dtype, dim), partial(timestep, gpu, dtype),
-                     partial(mel, gpu)]
+def print_list(config, sizes, dtype, wanted):
+    """--list: the rows that would be measured, with their work; needs no GPU."""
+    for size in sizes:
+        for timed in timed_ops(config, SIZES[size], wanted):
+            kind = dtype if timed.operands and dtype in timed.op.types else torch.float32
+            print(f"{size}  {timed.title:<28} {timed.op.name:<12} {NAMES[kind]}  lengths {timed.lengths}  "
+                  f"{timed.op.flop(timed.lengths) / 1e9:9.3f} GFLOP")
 
 
 # ---- the table
@@ -376,7 +264,9 @@ def cublaslt_here():
 
 def run(bench):
     dtype = {v: k for k, v in NAMES.items()}[bench.precision]
-    assert dtype in DTYPES
+    if bench.args.list:
+        print_list(bench.config, bench.sizes(), dtype, bench.args.op)
+        return
     gpu, library, report = Gpu(), cublaslt_here(), bench.report
     rates, bandwidth = {kind: product_rate(kind) for kind in {dtype, torch.float32}}, copy_rate()
     report.table("Ceilings", ["what", "figure", "unit"],
@@ -394,8 +284,8 @@ def run(bench):
                                dict(op=28, µs=6, **{"10th … 90th": 15, "GB/s": 6, "library, less work": 15,
                                                     "library, same work": 15}))
         rows = []
-        for make in cases(gpu, library, SIZES[size], dtype, bench.config):
-            case = make()
+        for timed in timed_ops(bench.config, SIZES[size], bench.args.op):
+            case = case_of(gpu, library, timed, dtype)
             if case.dtype != dtype:
                 case.op += " " + NAMES[case.dtype]
             row = measure(gpu, case, rates, bandwidth)

@@ -291,12 +291,6 @@ def pointer(array):
     return array.ctypes.data
 
 
-def rope_table(positions):
-    out = poison((positions, 32, 2))
-    function("rope_table_fill", None, ctypes.c_void_p, ctypes.c_int32)(pointer(out), positions)
-    return out
-
-
 def _field_value(struct, field, ctype, pointee, value):
     if ctype is not ctypes.c_void_p:
         return value

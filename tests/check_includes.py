@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """check_includes.py — the direction of every include of ours: written from the root, and only downwards.
 
-Every folder is a room on a floor. A file may include from its own room and from the rooms that MAY names for it; so the
-arrows between rooms make no circle, and who reads a room knows what it can depend on. Prints each breach, exits 1 on any.
+ROOMS lists the rooms from the ground up. A file belongs to the first room whose pattern it fits, a room may include from
+the rooms that it names, all of them below it: the graph of rooms has no circle, which `circle` proves from the table, and
+who reads a room knows what it can depend on. Prints each breach, exits 1 on any.
 """
+import fnmatch
 import re
 import subprocess
 import sys
@@ -11,64 +13,92 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# What every room may know: status codes, the error record, number types.
-PLAIN = {"kernels/f5_status.h", "kernels/error.h", "kernels/dtype.h", "kernels/half.h"}
-
-# A room is the longest of these that begins a file's folder. Its value: other rooms whose headers it may include, or
-# single headers of such a room.
-MAY = {
-    "kernels": {"kernels/cpu", "kernels/cuda", "kernels/cuda/common", "kernels/cuda/plan", "kernels/cuda/sm80",
-                "kernels/cuda/sm90"},
-    "kernels/cpu": set(),
-    "kernels/cuda": {"kernels", "kernels/cuda/common"},
-    "kernels/cuda/common": {"kernels", "kernels/cpu", "kernels/cuda", "kernels/cuda/sm80"},
-    "kernels/cuda/plan": {"kernels", "kernels/cuda"},
-    "kernels/cuda/sm80": {"kernels", "kernels/cuda", "kernels/cuda/common", "kernels/cuda/plan"},
-    "kernels/cuda/sm90": {"kernels", "kernels/cuda", "kernels/cuda/common", "kernels/cuda/plan", "kernels/cuda/sm80"},
-    "weights": set(),
-    "weights/convert": {"weights"},
-    "runtime": {"kernels", "kernels/cuda", "kernels/cuda/plan", "weights", "runtime/ops", "runtime/devices", "runtime/models", "runtime/solver"},
-    "runtime/ops": {"kernels", "kernels/cuda/plan", "runtime"},
-    "runtime/devices": {"kernels", "kernels/cuda", "weights", "runtime", "runtime/ops"},
-    "runtime/models": {"kernels", "weights", "runtime", "runtime/ops", "runtime/solver"},
-    "runtime/solver": {"kernels", "weights", "runtime", "runtime/ops", "runtime/models"},
-    # the tokenizer's kinds, the vocabulary and UTF-8: no handle, nothing of the API
-    "host/text": {"weights/config.h", "weights/vocab.h", "weights/utf8.h"},
-    "host/audio": set(),
-    "host/api": {"kernels", "weights", "weights/convert", "runtime", "runtime/models", "host/text",
-                 "host/audio"},
-    # clients: what they know of the engine is its public header
-    "host/files": {"host/api/f5tts.h"},
-    "host/program": {"host/api/f5tts.h", "host/files"},
-    "tests": None,  # tests see everything
-    "bench": None,
-}
+# (room, the files in it, the rooms that it may include from), the lowest first. Every room may include from "plain".
+ROOMS = [
+    ("plain", ["kernels/f5_status.h", "kernels/error.[ch]", "kernels/dtype.[ch]", "kernels/half.h"], []),
+    # ops: contracts, references, kernels
+    ("contracts", ["kernels/*.h"], []),
+    ("kernels/cpu", ["kernels/cpu/*"], ["contracts"]),
+    ("references", ["kernels/*.c"], ["contracts", "kernels/cpu"]),
+    ("kernels/cuda", ["kernels/cuda/*.h"], ["contracts"]),
+    ("kernels/cuda/plan", ["kernels/cuda/plan/*"], ["contracts", "kernels/cuda"]),
+    ("ptx", ["kernels/cuda/sm80/ptx.cuh"], []),
+    ("kernels/cuda/common", ["kernels/cuda/common/*"], ["contracts", "kernels/cpu", "kernels/cuda", "ptx"]),
+    ("kernels/cuda/sm80", ["kernels/cuda/sm80/*"],
+     ["contracts", "kernels/cuda", "kernels/cuda/plan", "ptx", "kernels/cuda/common"]),
+    ("kernels/cuda/sm90", ["kernels/cuda/sm90/*"],
+     ["contracts", "kernels/cuda", "kernels/cuda/plan", "ptx", "kernels/cuda/common"]),
+    ("device context", ["kernels/cuda/*.cu", "kernels/cuda/*.c"], ["contracts", "kernels/cuda", "kernels/cuda/plan",
+                                                                   "kernels/cuda/common"]),
+    ("launches", ["kernels/*.cu"], ["contracts", "kernels/cuda", "kernels/cuda/plan", "ptx", "kernels/cuda/common",
+                                    "kernels/cuda/sm80", "kernels/cuda/sm90"]),
+    # model files
+    ("upstream's names", ["weights/convert/upstream.h", "weights/convert/settings.h"], ["weights"]),
+    ("weights/convert", ["weights/convert/*"], ["weights", "upstream's names"]),
+    ("weights", ["weights/*"], []),
+    # the runtime
+    ("runtime base", ["runtime/arena.[ch]", "runtime/clock.h", "runtime/request.h", "runtime/solver/solver.[ch]"], []),
+    ("runtime/ops", ["runtime/ops/*"], ["contracts", "kernels/cpu", "kernels/cuda/plan", "runtime base"]),
+    ("runtime/models", ["runtime/models/*"],
+     ["contracts", "weights", "upstream's names", "runtime base", "runtime/ops"]),
+    ("runtime/solver", ["runtime/solver/*"], ["contracts", "weights", "runtime base", "runtime/ops", "runtime/models"]),
+    ("runtime/devices", ["runtime/devices/*"],
+     ["contracts", "kernels/cpu", "kernels/cuda", "kernels/cuda/plan", "weights", "runtime base", "runtime/ops"]),
+    ("runtime", ["runtime/*"], ["contracts", "kernels/cuda", "kernels/cuda/plan", "weights", "runtime base", "runtime/ops",
+                                "runtime/models", "runtime/solver", "runtime/devices"]),
+    # the host: the program knows the engine by the public header alone
+    ("f5tts.h", ["host/api/f5tts.h"], []),
+    ("host/text", ["host/text/*"], ["weights"]),
+    ("host/audio", ["host/audio/*"], []),
+    ("host/api", ["host/api/*"],
+     ["f5tts.h", "contracts", "weights", "weights/convert", "runtime base", "runtime/models", "runtime", "host/text",
+      "host/audio"]),
+    ("host/files", ["host/files/*"], ["f5tts.h"]),
+    ("host/server", ["host/server/*"], ["f5tts.h"]),
+    ("host/program", ["host/program/*"], ["f5tts.h", "host/files", "host/server"]),
+    ("tests", ["tests/*", "bench/*"], None),  # see everything
+]
+MAY = {room: may for room, _, may in ROOMS}
 
 
 def room_of(path):
-    folder = str(Path(path).parent)
-    while folder not in MAY and "/" in folder:
-        folder = folder.rsplit("/", 1)[0]
-    return folder
+    """The first room whose pattern the path fits; a pattern's * does not cross a slash unless it is the pattern's end."""
+    for room, patterns, _ in ROOMS:
+        for pattern in patterns:
+            deep = pattern.endswith("/*") and path.startswith(pattern[:-1])
+            if deep or fnmatch.fnmatch(path, pattern) and path.count("/") == pattern.count("/"):
+                return room
+    return None
 
 
-def breaches(files):
+def circle(rooms=None):
+    """Rooms that include each other in a circle, [] where none do: rooms are taken away that name none of the rest."""
+    left = {room: set(may or ()) - {room} for room, _, may in (rooms or ROOMS)}
+    while True:
+        done = {room for room, may in left.items() if not may & left.keys()}
+        if not done:
+            return sorted(left)
+        left = {room: may for room, may in left.items() if room not in done}
+
+
+def breaches(files, root=ROOT):
+    """"path:line: what is wrong" of every include of these files that goes sideways or up."""
+    if circle():
+        yield f"tests/check_includes.py:1: its rooms include each other: {', '.join(circle())}"
     known = set(files)
     for path in files:
         room = room_of(path)
-        if room not in MAY:
-            yield f"{path}: lies in no room that check_includes.py knows"
+        if room is None:
+            yield f"{path}:1: lies in no room that tests/check_includes.py knows"
             continue
-        for number, line in enumerate((ROOT / path).read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate((root / path).read_text(encoding="utf-8").splitlines(), 1):
             match = re.match(r'\s*#\s*include\s*"([^"]+)"', line)
             if not match:
                 continue
             included = match.group(1)
             if included not in known:
                 yield f"{path}:{number}: \"{included}\" is not a path from the root to a file of ours"
-            elif included in PLAIN or MAY[room] is None or room_of(included) == room:
-                continue
-            elif room_of(included) not in MAY[room] and included not in MAY[room]:
+            elif MAY[room] is not None and room_of(included) not in (room, "plain", *MAY[room]):
                 yield f"{path}:{number}: {room} may not include from {room_of(included)} ({included})"
 
 

@@ -1,9 +1,10 @@
-"""packed.py — what the tests of packed ops have in common: the lengths they try, and the laws every op obeys."""
+"""packed.py — what the tests of the references have in common: lengths of packs, bad packs, threads, refusals."""
 import contextlib
 import ctypes
 
 import numpy as np
 import pytest
+import torch
 
 import cbind
 
@@ -16,10 +17,6 @@ def name(lengths, tail):
     return "+".join(map(str, lengths)) + f" tail {tail}"
 
 
-def lengths_param():
-    return pytest.mark.parametrize("lengths,tail", LENGTHS, ids=[name(*case).replace(" ", "-") for case in LENGTHS])
-
-
 def rows_input(rng, pack, width, scale=1.0):
     """Normal numbers in the live rows, NaN in the tail: a result that reads the tail shows it."""
     x = cbind.normal(rng, (pack.rows, width), scale)
@@ -27,21 +24,18 @@ def rows_input(rng, pack, width, scale=1.0):
     return x
 
 
-def by_sequence(pack, reference, *arrays):
-    """reference(each sequence's own rows of the arrays), laid out as the live rows of the pack."""
-    parts = [np.asarray(reference(*(a[begin:end] for a in arrays))) for begin, end in pack.spans if end > begin]
-    return np.concatenate(parts)
+def truth_of_pack(op, pack, shared=None, **rows):
+    """truth of each sequence of the pack, laid out as its live rows."""
+    return np.concatenate([truth(op, shared, **{f: v[begin:end] for f, v in rows.items()})
+                           for begin, end in pack.spans if end > begin])
 
 
-def alone_is_packed(lengths, tail, compute, *arrays):
-    """compute(pack, slots, *arrays) -> output rows. Each sequence alone must give the bits it gives in the pack.
+def truth(op, shared=None, **rows):
+    """What op (tests/ops.py) gives in double for one sequence's rows; arrays in, an array out. A row of None is absent."""
+    def tensors(fields):
+        return {f: torch.from_numpy(v) if isinstance(v, np.ndarray) else v for f, v in fields.items() if v is not None}
 
-    slots: which slots of the pack are computed, for what a caller keeps per slot."""
-    pack = cbind.make_pack(lengths, tail)
-    together = compute(pack, range(len(lengths)), *arrays)
-    for slot, (begin, end) in enumerate(pack.spans):
-        alone = compute(cbind.make_pack([end - begin]), [slot], *(cbind.copy(a[begin:end]) for a in arrays))
-        assert cbind.same_bits(alone[:end - begin], together[begin:end]), f"slot {slot} of {lengths} depends on its pack"
+    return op.truth(tensors(rows), {}, tensors(shared or {})).numpy()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,9 @@
 """bench/: what can be held without a GPU. Times are not looked at: that the program runs, and what it makes of figures."""
 import csv
+import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -17,11 +19,14 @@ sys.path.append(str(BENCH))
 import f5lib  # noqa: E402
 import kernel_profile  # noqa: E402
 import kernel_rows  # noqa: E402
+import op_base  # noqa: E402
+import ops  # noqa: E402
 import power  # noqa: E402
 import random_checkpoint  # noqa: E402  found by workload
 import shapes  # noqa: E402
 import workload  # noqa: E402
 from report import Report  # noqa: E402
+from seeds import SEED  # noqa: E402
 
 
 def trace_of(kernels):
@@ -300,6 +305,60 @@ def test_many_clients(tmp_path):
 def test_what_is_missing_is_said_in_a_sentence(prelude, arguments, words):
     run = f5bench(prelude, *arguments)
     assert run.returncode and words in run.stderr and "Traceback" not in run.stderr, run.stderr
+
+
+def test_the_rows_of_kernels_can_be_listed_and_chosen():
+    run = f5bench("", "kernels", "--list", "--sizes", "S", "--op", "qkv|attention")
+    assert run.returncode == 0, run.stderr
+    rows = [line for line in run.stdout.splitlines() if line.startswith("S ")]
+    assert [" ".join(row.split()[1:3]) for row in rows] == ["qkv rope", "attention attention", "attention, RoPE"]
+    whole = importlib.import_module("kernels").timed_ops({**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["demo"]}, 938)
+    assert {timed.op.name for timed in whole} == set(ops.names()), "an op is not timed"
+
+
+@pytest.mark.parametrize("name", ops.names())
+def test_what_is_timed_gives_what_is_proved(name):
+    """Every row of bench/kernels.py, in little: as it is laid out there, run by the reference, against the truth."""
+    config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["tiny"]}
+    for timed in ops.class_of(name).cases_bench(op_base.Model(config, 40, 11)):
+        draw, lengths = op_base.Draw(SEED, timed.title), [min(n, 20000) for n in timed.lengths]
+        call = op_base.Call(op_base.Reference(), timed.op, op_base.F32[0], timed.op.draw(draw, lengths))
+        assert call.bytes() > 0 and timed.op.flop(lengths) >= 0
+        y = call.output()
+        y.a.zero_()
+        for sequence in call.inputs.sequences if "addend" in timed.op.aliases else ():
+            sequence["addend"] = y.a.new_zeros(1)
+        fields = call.fields(y)
+        call.device.run(name, **fields)
+        got = fields["y"][:call.starts[-1]] if timed.op.aliases.get("y") else call.live(y)
+        op_base.check(name, f"bench: {timed.title}", got, timed.op.expected(call.inputs), max(timed.op.bar("cpu", None), 6e-8))
+
+
+def test_one_op_can_be_tried(capsys):
+    trial = importlib.import_module("try")
+
+    def tried(*arguments):
+        return trial.main(list(arguments)), capsys.readouterr().out
+
+    code, listed = tried()
+    assert code == 0 and [line.split()[0] for line in listed.splitlines()] == ops.names()
+    code, said = tried("linear", "--shape", "72,192,ROPE,rope_heads=1", "--lengths", "31,2", "--tail", "3", "--device", "cpu")
+    assert code == 0 and ": right" in said and "floor" in said, said
+    code, said = tried("guide", "--device", "cpu", "--check")
+    assert code == 0 and ": right" in said and "floor" not in said
+    for wrong, words in ((["nope"], "no op 'nope'"), (["norm", "--shape", "x=1"], "made of (dim"),
+                         (["grn", "--type", "fp16", "--device", "cpu"], "has no fp16 on cpu")):
+        with pytest.raises(SystemExit, match=re.escape(words)):
+            trial.main(wrong)
+
+
+def test_a_wrong_op_is_not_called_right(capsys, monkeypatch):
+    trial = importlib.import_module("try")
+    op = ops.Norm(8)
+    call = op_base.Call(op_base.Reference(), op, op_base.F32[0], op.draw(op_base.Draw(SEED, "wrong"), [5]))
+    assert trial.check(call)
+    monkeypatch.setitem(op.scalars, "one_plus_scale", True)
+    assert not trial.check(call) and "WRONG" in capsys.readouterr().out
 
 
 def test_unknown_command_is_refused():

@@ -6,18 +6,13 @@
 A tensor's type is held against the pointer's; outputs are poisoned with NaN and guarded on both sides.
 """
 import ctypes
-import zlib
 from types import SimpleNamespace
 
 import torch
 
 import cbind
+from op_base import BARS, DTYPES, NAMES, Draw, check, rel_l2, same_bits  # noqa: F401  what GPU tests take from here
 
-DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # f5_dtype
-NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-# Relative L2 against fp64 on the same rounded inputs: sums in F32 (a few 1e-7, more where a logarithm enlarges them); one
-# rounding of a result to 11 or 8 bits is 3e-4 or 2e-3, and attention rounds keys, weights and result.
-BARS = {torch.float32: 1e-5, torch.float16: 2e-3, torch.bfloat16: 1.5e-2}
 POINTEES = {"float": torch.float32, "int32_t": torch.int32, "int64_t": torch.int64, "uint8_t": torch.uint8,
             "uint64_t": torch.int64, "double": torch.float64}
 WORKSPACE_BYTES = 256 << 20
@@ -69,7 +64,8 @@ class Output:
 
 
 class Gpu:
-    """A cuda_context on torch's current stream."""
+    """A cuda_context on torch's current stream; to op_base.Call a device."""
+    kind, suffix, pack, output = "cuda", "cuda", Pack, Output
 
     def __init__(self, workspace_bytes=WORKSPACE_BYTES):
         torch.cuda.init()
@@ -137,40 +133,7 @@ class Gpu:
 
 def generator(seed, *salt):
     """A torch generator on the device, for this test alone."""
-    made = torch.Generator(device="cuda")
-    made.manual_seed(zlib.crc32(repr((seed,) + salt).encode()))
-    return made
-
-
-def rope_table(positions):
-    """(cos, sin) of position * 10000^(-2i/64), angles in double: what rope_table_fill promises."""
-    i = torch.arange(32, dtype=torch.float64)
-    angles = torch.arange(positions, dtype=torch.float64)[:, None] * 10000.0 ** (-2 * i / 64)
-    return torch.stack([angles.cos(), angles.sin()], dim=-1).float().cuda().contiguous()
-
-
-def rel_l2(got, want):
-    """||got - want|| / ||want|| in double. NaN or infinity on either side is a failure, never a number."""
-    got, want = got.double(), want.double()
-    assert got.shape == want.shape, f"shapes differ: {tuple(got.shape)} and {tuple(want.shape)}"
-    assert bool(torch.isfinite(want).all()), "the truth holds NaN or infinity"
-    bad = int((~torch.isfinite(got)).sum())
-    assert bad == 0, f"{bad} of {got.numel()} elements are NaN or infinite"
-    return float((got - want).norm() / want.norm().clamp_min(1e-300))
-
-
-def check(op, what, got, want, bar):
-    """Asserts rel_l2 <= bar and keeps the figure for the table that tests/conftest.py prints."""
-    value = rel_l2(got, want)
-    cbind.RESULTS.append((op, what, value, bar))
-    assert value <= bar, f"{op} {what}: rel L2 {value:.3g} > {bar:.3g}"
-    return value
-
-
-def same_bits(a, b):
-    """Bit equality, NaNs included."""
-    return a.shape == b.shape and a.dtype == b.dtype and torch.equal(a.contiguous().view(torch.uint8),
-                                                                     b.contiguous().view(torch.uint8))
+    return Draw(seed, *salt, device="cuda").made
 
 
 def capture(work):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # compute-sanitizer's four tools, side by side, over a short synthesis and every n-th op test; after tests/gpu/run.sh has
-# built. Usage: F5_BUILD=folder tests/gpu/sanitize.sh [n, default 40]; prints a line for each and fails on any error or after
+# built. Usage: F5_BUILD=folder tests/gpu/sanitize.sh [n, default 100]; prints a line for each and fails on any error or after
 # F5_SANITIZE_SECONDS (280) of one of them.
 set -uo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
-export F5_BUILD=${F5_BUILD:-$root/build-gpu} F5_GPU_SAMPLE=${1:-40} F5_TEST_SEED=1 PYTORCH_NO_CUDA_MEMORY_CACHING=1
+export F5_BUILD=${F5_BUILD:-$root/build-gpu} F5_GPU_SAMPLE=${1:-100} F5_TEST_SEED=1 PYTORCH_NO_CUDA_MEMORY_CACHING=1
 cd "$root"
 logs=$(mktemp -d)
 ops() { # the tests of these ops
@@ -30,8 +30,8 @@ for tool in memcheck racecheck initcheck synccheck; do
     # racecheck has failed by itself within linear's tests: by op, it says what it can
     case $tool in
         initcheck) ;;
-        racecheck) for op in attention linear small_ops; do check "$tool $op" $tool "$(ops $op)" & done ;;
-        *) check "$tool ops" $tool "$(ops attention linear small_ops)" & ;;
+        racecheck) for op in attention linear ops one_op; do check "$tool $op" $tool "$(ops $op)" & done ;;
+        *) check "$tool ops" $tool "$(ops attention linear ops one_op)" & ;;
     esac
 done
 wait

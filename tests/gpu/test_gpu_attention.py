@@ -1,10 +1,11 @@
-"""attention_cuda against fp64 PyTorch: every type, both instruction paths, packs of 1 to 141 sequences,
-poisoned tails."""
+"""attention_cuda beyond test_gpu_ops.py: packs of 1 to 141 sequences that tiles divide in every way, scores that peak,
+rise and leap, refusals; every type, both instruction paths."""
 import pytest
 import torch
 
 import cbind
-from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, rope_table, same_bits
+from gpubind import BARS, NAMES, Output, Pack, capture, check, generator, same_bits
+from ops import Attention, rope_table
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 MAX_POSITION = 4096
@@ -32,19 +33,11 @@ CASES = [
 def truth(qkv, spans, rope_heads, rope, q_norm, k_norm):
     """[rows,heads,64] in fp64; rows of no sequence stay NaN."""
     out = torch.full_like(qkv[:, 0], float("nan"), dtype=torch.float64)
-
-    def ready(u, weight):
-        if weight is not None:
-            u = u * weight.double() / (u.square().mean(-1, keepdim=True) + 1e-6).sqrt()
-        a, b = u[..., 0::2], u[..., 1::2]
-        cos, sin = (t.double()[: u.shape[0], None] for t in (rope[..., 0], rope[..., 1]))
-        turned = torch.stack([a * cos - b * sin, b * cos + a * sin], dim=-1).flatten(-2)
-        return torch.cat([turned[:, :rope_heads], u[:, rope_heads:]], dim=1)
-
+    op = Attention(qkv.shape[2], rope_heads)
     for begin, end in spans:
-        q, k, v = qkv[begin:end].double().unbind(1)
-        q, k, v = (t.transpose(0, 1) for t in (ready(q, q_norm), ready(k, k_norm), v))
-        out[begin:end] = (torch.softmax(q @ k.transpose(1, 2) / 8, dim=-1) @ v).transpose(0, 1)
+        if end > begin:
+            rows = op.truth({"qkv": qkv[begin:end]}, {}, dict(rope=rope, q_norm=q_norm, k_norm=k_norm))
+            out[begin:end] = rows.view(end - begin, -1, 64)
     return out
 
 
@@ -56,7 +49,7 @@ class Problem:
         shape = (self.pack.rows, 3, heads, 64)
         self.qkv = torch.randn(shape, generator=made, device="cuda").to(dtype)
         self.qkv[self.pack.live:] = float("nan")  # what is in the tail must reach nothing
-        self.rope = rope_table(MAX_POSITION)
+        self.rope = rope_table(MAX_POSITION, "cuda")
         norms = [1 + 0.2 * torch.randn(64, generator=made, device="cuda") for _ in range(2)]
         self.q_norm, self.k_norm = norms if normed else (None, None)
 
@@ -202,7 +195,7 @@ def test_bad_shapes_are_refused(gpu):
     for heads, rope_heads in ((0, 0), (2, 3), (2, -1)):
         assert gpu.call("attention", pack=pack, heads=heads, rope_heads=rope_heads, type=torch.float32) == 2
     good = dict(pack=pack, heads=2, rope_heads=2, max_position=4, qkv=torch.zeros(4, 3, 2, 64, device="cuda"),
-                rope=rope_table(4), y=Output(4, 2, 64), type=torch.float32)
+                rope=rope_table(4, "cuda"), y=Output(4, 2, 64), type=torch.float32)
     beside = torch.zeros(1024, device="cuda").data_ptr() + 4
     for status, change in ((cbind.F5_E_SHAPE, {"max_position": 0}), (cbind.F5_E_SHAPE, {"max_position": -1}),
                            (cbind.F5_E_ARGUMENT, {"qkv": None}), (cbind.F5_E_ARGUMENT, {"y": None}),

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 import cbind
-from gpubind import NAMES, Pack, capture, generator, rope_table, same_bits
+from gpubind import NAMES, Pack, capture, generator, same_bits
+from ops import rope_table
 
 D, FF, MEL, HEADS, BLOCKS, STEPS = 1024, 2048, 100, 16, 2, 3
 
@@ -32,7 +33,7 @@ class Chain:
         self.w_qkv, self.w_out, self.w_velocity = matrix(3 * D, D), matrix(D, D), matrix(MEL, D)
         self.w_ff1, self.w_ff2 = matrix(FF, D), matrix(D, FF)
         self.scale, self.shift, self.gate, self.bias = (normal(D, scale=0.2) for _ in range(4))
-        self.rope, self.norms = rope_table(max(lengths)), [1 + normal(64, scale=0.2) for _ in range(2)]
+        self.rope, self.norms = rope_table(max(lengths), "cuda"), [1 + normal(64, scale=0.2) for _ in range(2)]
         self.x, self.v, self.h = (torch.zeros(rows, n, device="cuda") for n in (MEL, MEL, D))
         self.attended, self.qkv = (torch.zeros(rows, n, dtype=dtype, device="cuda") for n in (D, 3 * D))
         # where dit_buffers_take has them

@@ -1,13 +1,12 @@
-"""linear_cuda against fp64 PyTorch: every type and epilogue, the shapes of Small, Base and Vocos, odd row counts; by our
-own kernels (Hopper's, split F32, few outputs) and by cuBLASLt."""
-import math
-
+"""linear_cuda beyond test_gpu_ops.py: the shapes of Small, Base and Vocos without a pack, every type and epilogue, odd row
+counts; by our own kernels (Hopper's, split F32, few outputs) and by cuBLASLt."""
 import pytest
 import torch
 
 import cbind
+from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, same_bits
+from ops import Linear, rope_table, rotate
 from shapes import block_products
-from gpubind import BARS, NAMES, Gpu, Output, Pack, capture, check, generator, rope_table, same_bits
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
@@ -15,8 +14,8 @@ TYPES = [torch.float32, torch.float16, torch.bfloat16]
 BLOCKS = [(a, b) for dim in (1024, 768) for _, a, b, _ in block_products(dim)]
 SHAPES = BLOCKS + [(712, 1024), (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512),
                    (72, 40), (24, 7)]
-HOPPER_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the last column
-EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
+SM90_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the last column
+EPILOGUES = Linear.EPILOGUES
 
 
 def among_nan(tensor):
@@ -24,21 +23,6 @@ def among_nan(tensor):
     whole = torch.full((tensor.shape[0] + 256, tensor.shape[1]), float("nan"), dtype=tensor.dtype, device="cuda")
     whole[128:128 + tensor.shape[0]] = tensor
     return whole[128:128 + tensor.shape[0]]
-
-
-def truth(x, w, bias, epilogue, gate, addend):
-    a = x.double() @ w.double().T
-    if bias is not None:
-        a = a + bias.double()
-    if epilogue == "SILU":
-        return a * torch.sigmoid(a)
-    if epilogue == "GELU_TANH":
-        return a / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
-    if epilogue == "GELU_ERF":
-        return a / 2 * (1 + torch.erf(a / math.sqrt(2)))
-    if epilogue == "RESIDUAL":
-        return addend.double() + (a if gate is None else gate.double() * a)
-    return a
 
 
 class Problem:
@@ -73,7 +57,8 @@ class Problem:
         return y.check()
 
     def truth(self, epilogue, bias=True, gate=True):
-        return truth(self.x, self.w, self.bias if bias else None, epilogue, self.gate if gate else None, self.addend)
+        shared = dict(w=self.w, bias=self.bias if bias else None, gate=self.gate if gate else None)
+        return Linear(self.width_in, self.width_out, epilogue).truth(dict(x=self.x, addend=self.addend), {}, shared)
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
@@ -163,10 +148,7 @@ def test_graph_replay_and_repetition(gpu, path, seed, dtype):
 def rope_truth(problem, spans, heads, rope_heads, rope):
     a = problem.truth("NONE").view(problem.rows, 3, heads, 64).clone()
     for begin, end in spans:
-        even, odd = a[begin:end, :2, :rope_heads, 0::2].clone(), a[begin:end, :2, :rope_heads, 1::2].clone()
-        cos, sin = (rope[:end - begin, None, None, :, i].double() for i in (0, 1))
-        a[begin:end, :2, :rope_heads, 0::2] = even * cos - odd * sin
-        a[begin:end, :2, :rope_heads, 1::2] = odd * cos + even * sin
+        a[begin:end, :2, :rope_heads] = rotate(a[begin:end, :2, :rope_heads], rope)
     return a.view(problem.rows, -1)
 
 
@@ -174,7 +156,7 @@ def rope_truth(problem, spans, heads, rope_heads, rope):
 @pytest.mark.parametrize("heads,rope_heads", [(16, 16), (16, 1), (12, 12), (12, 1), (4, 4), (1, 1), (3, 0)])
 def test_rope(gpu, path, seed, heads, rope_heads, dtype):
     """Packs, a single sequence of full tiles, tails of NaN; a row's bits do not depend on its company."""
-    rope = rope_table(2200)
+    rope = rope_table(2200, "cuda")
     alone, weights = {}, Problem(seed, 1, 64 * heads, 192 * heads, dtype, "rope")
     for lengths, tail in (([1], 0), ([65], 0), ([2062], 0), ([65, 0, 300, 1, 2062], 9), ([938, 65, 938], 4)):
         pack = Pack(lengths, tail)
@@ -202,7 +184,7 @@ def test_rope(gpu, path, seed, heads, rope_heads, dtype):
 def test_one_graph_rotates_any_composition(gpu, path, seed, dtype):
     """Positions come from the pack as it is when the graph runs; empty slots, and more slots than sequences."""
     heads, rope_heads, rows = 4, 3, 1100
-    rope = rope_table(rows)
+    rope = rope_table(rows, "cuda")
     problem, pack = Problem(seed, rows, 64 * heads, 192 * heads, dtype, "rope graph"), Pack([900], 0, 40, rows)
     y = Output(rows, 192 * heads, dtype=dtype)
 
@@ -241,7 +223,7 @@ def test_few_outputs(gpu, seed, shape, dtype):
                   problem.truth("NONE", bias), BARS[torch.float32])
 
 
-# ---- F32 operands, each as two for the matrix units
+# ---- F32 operands, each as two for the tensor cores
 
 @pytest.mark.parametrize("shape", [(512, 1536), (1536, 512), (512, 1026), (100, 512), (4, 2), (36, 66)],
                          ids=lambda s: f"{s[0]}to{s[1]}")
@@ -316,7 +298,7 @@ def test_rounded_copy_of_any_product(gpu, path, seed, dtype):
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
-@pytest.mark.parametrize("shape", HOPPER_SHAPES, ids=lambda s: f"{s[0]}to{s[1]}")
+@pytest.mark.parametrize("shape", SM90_SHAPES, ids=lambda s: f"{s[0]}to{s[1]}")
 def test_tiles_at_their_edges(gpu, path, seed, shape, dtype):
     """Row counts around a tile's and a warpgroup's; what lies beside x and w is NaN and must not be read into y."""
     for rows in (1, 2, 31, 63, 65, 127, 128, 129, 157, 700):

@@ -1,14 +1,21 @@
-"""attention against PyTorch: heads of Small and Base, some or none rotated, q/k norm, hard softmax, alone and packed."""
+"""attention beyond test_every_op.py: edges of tiles, hard softmax, NaN in one head, and the table of its angles."""
+import ctypes
+
 import numpy as np
 import pytest
 
 import packed
-from cbind import F5_F16, Guarded, check, copy, make_pack, poison, rope_table, run
-from reference import ops
+from cbind import F5_F16, Guarded, check, copy, function, make_pack, pointer, poison, run
+from ops import Attention
+from ops import rope_table as truth_of_table
 
-BAR = 2e-6  # scores of size 3 are rounded to 2e-7 before exp, and weights to half of that; sums over 64 keys at a time
+BAR, MAX_POSITION = Attention.bar_ref, 400
 
-MAX_POSITION = 400
+
+def rope_table(positions):
+    out = poison((positions, 32, 2))
+    function("rope_table_fill", None, ctypes.c_void_p, ctypes.c_int32)(pointer(out), positions)
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +44,8 @@ def compute(pack, qkv, rope, rope_heads, y=None, **norms):
 def held_to_torch(what, pack, qkv, rope, rope_heads, bar=BAR, **norms):
     y = Guarded((pack.rows, qkv.shape[2], 64))
     compute(pack, qkv, rope, rope_heads, y, **norms)
-    want = packed.by_sequence(pack, lambda rows: ops.attention(rows, rope, rope_heads, **norms), qkv)
-    check("attention", what, y.check()[:pack.live], want, bar)
-
-
-@packed.lengths_param()
-@pytest.mark.parametrize("heads,rope_heads,normed", [(16, 16, False), (12, 12, True), (16, 1, False), (12, 0, False),
-                                                     (3, 2, True), (1, 1, False)])
-def test_matches_torch(rng, rope, lengths, tail, heads, rope_heads, normed):
-    pack = make_pack(lengths, tail)
-    what = f"{packed.name(lengths, tail)} heads {heads} rotated {rope_heads}" + (" q/k norm" if normed else "")
-    held_to_torch(what, pack, qkv_of(rng, pack, heads), rope, rope_heads, **weights(rng, normed))
+    want = packed.truth_of_pack(Attention(qkv.shape[2], rope_heads), pack, dict(rope=rope, **norms), qkv=qkv)
+    check("attention", what, y.check()[:pack.live].reshape(want.shape), want, bar)
 
 
 @pytest.mark.parametrize("rows", [63, 64, 65, 95, 96, 97, 193, 400])
@@ -79,14 +77,6 @@ def test_rising_scores(rope):
     held_to_torch("rising scores", make_pack([300]), copy(qkv), rope, 0)
 
 
-def test_alone_is_packed_on_any_threads(rng, rope):
-    lengths, tail = [0, 200, 1, 31, 0, 2, 157], 3
-    pack, norms = make_pack(lengths, tail), weights(rng, True)
-    qkv = qkv_of(rng, pack, 3)
-    packed.alone_is_packed(lengths, tail, lambda some, _, rows: compute(some, rows, rope, 2, **norms), qkv)
-    packed.threads_do_not_matter(lambda: compute(pack, qkv, rope, 2, **norms)[:pack.live])
-
-
 def test_nan_stays_in_its_sequence_and_head(rng, rope):
     pack = make_pack([70, 20])
     qkv = qkv_of(rng, pack, 2)
@@ -96,10 +86,9 @@ def test_nan_stays_in_its_sequence_and_head(rng, rope):
 
 
 def test_rope_table(rope):
-    """Rounded once from double: nowhere more than half a unit in the last place of 1."""
-    assert np.abs(rope - ops.rope_table(MAX_POSITION)).max() <= 2.0 ** -25
-    far = rope_table(65536)
-    assert np.abs(far[-9:] - ops.rope_table(65536)[-9:]).max() <= 2.0 ** -25
+    """Rounded once from double."""
+    for table in (rope, rope_table(65536)):
+        assert np.array_equal(table[-400:], truth_of_table(len(table))[-400:].numpy())
 
 
 def test_rejects(rng, rope):

@@ -1,13 +1,12 @@
-"""text_rows against indexing in PyTorch: nothing is computed, so equality is exact."""
+"""text_rows beyond test_every_op.py: shares of text from none to all, in place, by hand, NaN."""
 import numpy as np
 import pytest
 
 import packed
 from cbind import TEXT_ROWS_MASK, TEXT_ROWS_UPSAMPLE, Guarded, copy, make_pack, normal, poison, run
-from reference import ops_small
+from ops import TextRows
 
-REFERENCE = {TEXT_ROWS_MASK: ops_small.text_mask, TEXT_ROWS_UPSAMPLE: ops_small.text_upsample}
-BOTH = pytest.mark.parametrize("mode", REFERENCE, ids=["mask", "upsample"])
+BOTH = pytest.mark.parametrize("mode", [TEXT_ROWS_MASK, TEXT_ROWS_UPSAMPLE], ids=["mask", "upsample"])
 
 
 def keep_rows(rng, pack, share):
@@ -16,34 +15,20 @@ def keep_rows(rng, pack, share):
     return keep
 
 
-@packed.lengths_param()
-@pytest.mark.parametrize("dim,share", [(512, 0.3), (100, 0.7), (768, 0.02), (33, 1.0), (1, 0.0)])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 1.0])
 @BOTH
-def test_matches_torch(rng, lengths, tail, dim, share, mode):
-    pack = make_pack(lengths, tail)
-    keep, x, y = keep_rows(rng, pack, share), packed.rows_input(rng, pack, dim), Guarded((pack.rows, dim))
-    run("text_rows", pack=pack, dim=dim, mode=mode, keep=keep, x=x, y=y)
-    assert np.array_equal(y.check()[:pack.live], packed.by_sequence(pack, REFERENCE[mode], x, keep))
-
-
-@BOTH
-def test_alone_is_packed_on_any_threads(rng, mode):
+def test_any_share_of_text(rng, mode, share):
     pack = make_pack(*packed.MIXED)
-    keep, x = keep_rows(rng, pack, 0.4), packed.rows_input(rng, pack, 5)
-
-    def compute(some, _, rows, kept):
-        y = poison(rows.shape)
-        run("text_rows", pack=some, dim=5, mode=mode, keep=kept, x=rows, y=y)
-        return y
-
-    packed.alone_is_packed(*packed.MIXED, compute, x, keep)
-    packed.threads_do_not_matter(lambda: compute(pack, None, x, keep)[:pack.live])
+    keep, x, y = keep_rows(rng, pack, share), packed.rows_input(rng, pack, 100), Guarded((pack.rows, 100))
+    run("text_rows", pack=pack, dim=100, mode=mode, keep=keep, x=x, y=y)
+    want = packed.truth_of_pack(TextRows(100, "mask" if mode == TEXT_ROWS_MASK else "upsample"), pack, x=x, keep=keep)
+    assert np.array_equal(y.check()[:pack.live], want)
 
 
 def test_mask_in_place(rng):
     pack = make_pack([9, 0, 4], 1)
     keep, x = keep_rows(rng, pack, 0.5), normal(rng, (14, 7))
-    want = ops_small.text_mask(x[:13], keep[:13])
+    want = packed.truth(TextRows(7), x=x[:13], keep=keep[:13])
     run("text_rows", pack=pack, dim=7, mode=TEXT_ROWS_MASK, keep=keep, x=x, y=x)
     assert np.array_equal(x[:13], want)
 

@@ -1,0 +1,229 @@
+"""op_products.py — the ops of products: linear, attention and the two convolutions (ops.py says how to read a class)."""
+import math
+
+import torch
+import torch.nn.functional as F
+
+import cbind
+from op_base import ALL, Op, Timed
+from shapes import block_products
+
+
+def rope_table(positions, device="cpu"):
+    """[positions,32,2]: cos and sin of position * 10000^(-2i/64), angles in double, as rope_table_fill promises."""
+    angle = torch.arange(positions).double()[:, None] * 10000.0 ** (-2 * torch.arange(32).double() / 64)[None, :]
+    return torch.stack([angle.cos(), angle.sin()], dim=-1).float().to(device).contiguous()
+
+
+def rotate(u, rope):
+    """u [N,...,64], one sequence: pairs (2i, 2i+1) turned by the angle of their row."""
+    u = u.double()
+    cosine, sine = (rope[:len(u), :, i].double().view(len(u), *[1] * (u.dim() - 2), 32) for i in (0, 1))
+    a, b = u[..., 0::2], u[..., 1::2]
+    return torch.stack([a * cosine - b * sine, b * cosine + a * sine], dim=-1).flatten(-2)
+
+
+class Linear(Op):
+    """bias_as_type: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills."""
+    name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_as_type"), True
+    lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
+    EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
+
+    def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
+                 bias_as_type=False, in_place=False):
+        rope = epilogue == "ROPE"
+        label = f"{width_in} to {width_out} {epilogue.lower()}" + (f" {rope_heads} heads" if rope else "")
+        super().__init__(label + " to F32" * y_f32 + " gate" * gate, width_out, out=width_out,
+                         epilogue=getattr(cbind, f"LINEAR_{epilogue}"), **{"in": width_in})
+        self.width_in, self.epilogue, self.bias, self.gate, self.y_f32 = width_in, epilogue, bias, gate, y_f32
+        self.bias_as_type, self.in_place, self.rope_heads = bias_as_type, in_place, rope_heads
+        self.aliases = {"addend": "y"} if in_place else {}
+        if rope:
+            self.scalars["rope_heads"] = rope_heads
+
+    def draw_rows(self, draw, n):
+        rows = {"x": draw.normal(n, self.width_in)}
+        if self.epilogue == "RESIDUAL" and not self.in_place:
+            rows["addend"] = draw.normal(n, self.width)
+        return rows
+
+    def draw_shared(self, draw, longest):
+        shared = {"w": draw.normal(self.width, self.width_in, scale=self.width_in ** -0.5)}
+        if self.bias:
+            shared["bias"] = draw.normal(self.width, scale=0.5)
+            if self.bias_as_type:
+                shared["bias_as_type"] = shared["bias"].clone()
+        if self.gate:
+            shared["gate"] = draw.normal(self.width)
+        if self.epilogue == "ROPE":
+            shared.update(rope=rope_table(longest, draw.device), max_position=longest)
+        return shared
+
+    def truth(self, rows, _, w):
+        a = rows["x"].double() @ w["w"].double().T
+        if w.get("bias") is not None:
+            a = a + w["bias"].double()
+        if self.epilogue == "SILU":
+            return a * torch.sigmoid(a)
+        if self.epilogue == "GELU_TANH":
+            return a / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
+        if self.epilogue == "GELU_ERF":
+            return a / 2 * (1 + torch.erf(a / math.sqrt(2)))
+        if self.epilogue == "RESIDUAL":
+            return rows["addend"].double() + (a if w.get("gate") is None else w["gate"].double() * a)
+        if self.epilogue == "ROPE":
+            a = a.view(len(a), 3, self.width // 192, 64).clone()
+            a[:, :2, :self.rope_heads] = rotate(a[:, :2, :self.rope_heads], w["rope"])
+            return a.flatten(1)
+        return a
+
+    def flop(self, lengths):
+        return 2.0 * sum(lengths) * self.width_in * self.width
+
+    def read_of_shared(self, lengths, shared):
+        return [shared[f] for f in ("w", "bias", "gate") if f in shared]
+
+    @classmethod
+    def cases_test(cls):
+        return [*(cls(1024, 200, epilogue, gate=epilogue == "RESIDUAL") for epilogue in cls.EPILOGUES),
+                cls(300, 530, "RESIDUAL", bias=False, y_f32=True), cls(300, 530, "GELU_ERF"), cls(24, 33, bias=False),
+                cls(100, 512, "RESIDUAL", bias=False), cls(768, 100, y_f32=True), cls(256, 768, "ROPE", rope_heads=4),
+                cls(72, 3072, "ROPE", rope_heads=16), cls(72, 192, "ROPE", rope_heads=1),
+                cls(768, 2304, "ROPE", rope_heads=1), cls(72, 576, "ROPE", rope_heads=0)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        c = m.config
+        dim, text, vocos, ff = c["dim"], c["text_dim"], c["vocos_dim"], c["vocos_ff_dim"]
+
+        def case(title, lengths, width_in, width_out, epilogue="NONE", operands=True, searched=False, **more):
+            residual = epilogue == "RESIDUAL"
+            more.setdefault("y_f32", residual or epilogue == "NONE")
+            op = cls(width_in, width_out, epilogue, in_place=residual, bias_as_type=more.get("bias", True),
+                     rope_heads=width_out // 192 if epilogue == "ROPE" else 0, **more)
+            return Timed(f"{title} {epilogue.lower()}", op, lengths, operands, searched)
+
+        block = [case(name, m.both, a, b, e, searched=True, gate=e == "RESIDUAL") for name, a, b, e in block_products(dim)]
+        return block + [
+            case("input", m.both, 100, dim, "RESIDUAL", False, bias=False),
+            case("velocity", m.both, dim, 100),
+            case("text pw1", m.both, text, 2 * text, "GELU_ERF"), case("text pw2", m.both, 2 * text, text, "RESIDUAL"),
+            case("condition text", m.both, text, dim, "RESIDUAL", False, bias=False),
+            case("modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim),
+            case("Vocos pw1", m.heard, vocos, ff, "GELU_ERF", False),
+            case("Vocos pw2", m.heard, ff, vocos, "RESIDUAL", False, gate=True),
+            case("Vocos head", m.heard, vocos, 1026, operands=False)]
+
+
+class Attention(Op):
+    name, types, typed, by_arch = "attention", ALL, ("qkv",), True
+    # scores of size 3 are rounded to 2e-7 before exp, and weights to half of that; sums over 64 keys at a time
+    bar_ref = 2e-6
+    lengths_alone = ([0, 200, 1, 31, 0, 2, 157], 3)
+
+    def __init__(self, heads, rope_heads=0, normed=False):
+        super().__init__(f"{heads} heads, {rope_heads} rotated{', q/k norm' * normed}", 64 * heads, heads=heads,
+                         rope_heads=rope_heads)
+        self.heads, self.rope_heads, self.normed = heads, rope_heads, normed
+
+    def draw_rows(self, draw, n):
+        return {"qkv": draw.normal(n, 3, self.heads, 64)}
+
+    def draw_shared(self, draw, longest):
+        norms = {f: draw.normal(64, scale=0.2, mean=1.0) for f in ("q_norm", "k_norm")} if self.normed else {}
+        return {"rope": rope_table(longest, draw.device), "max_position": longest, **norms}
+
+    def truth(self, rows, _, w):
+        def ready(u, norm):
+            if norm is not None:
+                u = u * norm.double() / (u.square().mean(-1, keepdim=True) + 1e-6).sqrt()
+            return torch.cat([rotate(u[:, :self.rope_heads], w["rope"]), u[:, self.rope_heads:]], dim=1)
+
+        q, k, v = rows["qkv"].double().unbind(1)
+        q, k, v = (t.transpose(0, 1) for t in (ready(q, w.get("q_norm")), ready(k, w.get("k_norm")), v))
+        return (torch.softmax(q @ k.transpose(1, 2) / 8, dim=-1) @ v).transpose(0, 1).flatten(1)
+
+    def flop(self, lengths):
+        return 4.0 * 64 * self.heads * sum(n * n for n in lengths)
+
+    def read_of_shared(self, lengths, shared):
+        norms = [shared[f] for f in ("q_norm", "k_norm") if f in shared]
+        return norms + ([shared["rope"][:max(lengths)]] if self.rope_heads else [])
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(16, 16), cls(12, 12, True), cls(16, 1), cls(12, 0), cls(3, 2, True), cls(1, 1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        heads = m.config["heads"]
+        return [Timed("attention", cls(heads), m.both), Timed("attention, RoPE within", cls(heads, heads), m.both)]
+
+
+class Conv1d(Op):
+    name = "conv1d"
+    lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
+
+    def __init__(self, width_in, width_out, taps, bias=True):
+        super().__init__(f"{width_in} to {width_out} taps {taps}", width_out, out=width_out, taps=taps, **{"in": width_in})
+        self.width_in, self.taps, self.bias = width_in, taps, bias
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n, self.width_in)}
+
+    def draw_shared(self, draw, longest):
+        bias = {"bias": draw.normal(self.width)} if self.bias else {}
+        return {"w": draw.normal(self.taps, self.width, self.width_in, scale=(self.taps * self.width_in) ** -0.5), **bias}
+
+    def truth(self, rows, _, w):
+        kernel, bias = w["w"].double().permute(1, 2, 0), w["bias"].double() if self.bias else None
+        return F.conv1d(rows["x"].double().T[None], kernel, bias, padding=self.taps // 2)[0].T
+
+    def flop(self, lengths):
+        return 2.0 * sum(lengths) * self.width * self.width_in * self.taps
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(100, 512, 7), cls(768, 96, 3), cls(1024, 40, 1), cls(13, 130, 15), cls(1, 1, 5), cls(64, 192, 3),
+                cls(33, 50, 15, bias=False), cls(100, 512, 7, bias=False), cls(70, 150, 7)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        op = cls(100, m.config["vocos_dim"], 7)
+        return [Timed(op.label, op, m.heard, False)]
+
+
+class ConvPos(Op):
+    name, types, typed, by_arch = "conv_pos", ALL, ("x", "w"), True
+    lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
+
+    def __init__(self, dim, y_f32=False, residual=False):
+        super().__init__(f"{dim}{' to F32' * y_f32}{' residual' * residual}", dim, dim=dim)
+        self.y_f32, self.residual = y_f32, residual
+
+    def draw_rows(self, draw, n):
+        return {f: draw.normal(n, self.width) for f in ("x", "residual")[:1 + self.residual]}
+
+    def draw_shared(self, draw, longest):
+        group = self.width // 16
+        return {"w": draw.normal(31, self.width, group, scale=1.5 * (31 * group) ** -0.5),
+                "bias": draw.normal(self.width, scale=0.5)}
+
+    def truth(self, rows, _, w):
+        kernel = w["w"].double().permute(1, 2, 0)  # [dim, dim / 16, 31]
+        c = F.conv1d(rows["x"].double().T[None], kernel, w["bias"].double(), padding=15, groups=16)[0].T
+        y = c * torch.tanh(F.softplus(c))
+        return y + rows["residual"].double() if self.residual else y
+
+    def flop(self, lengths):
+        return 2.0 * sum(lengths) * self.width * (self.width // 16) * 31
+
+    @classmethod
+    def cases_test(cls):
+        return [*(cls(dim, both, both) for dim in (1024, 768, 256, 512, 48, 16) for both in (False, True)),
+                cls(160, False, True), cls(1280, True, False)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        ops = [cls(m.config["dim"]), cls(m.config["dim"], True, True)]
+        return [Timed(op.label, op, m.both) for op in ops]

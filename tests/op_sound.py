@@ -1,0 +1,181 @@
+"""op_sound.py — the ops with a sine in them: timestep, noise, mel and istft (ops.py says how to read a class)."""
+import math
+
+import numpy as np
+import torch
+
+import cbind
+from op_base import ALL, Op, Timed
+
+RECORDINGS = [([n], 0) for n in (513, 514, 767, 768, 1024, 4001, 24000)]  # samples
+
+
+class Timestep(Op):
+    name, types, count, bar_ref = "timestep", ALL, "n", 1e-7  # the rounding of sin and cos
+
+    def __init__(self):
+        super().__init__("", 256)
+
+    def draw_rows(self, draw, n):
+        t = draw.uniform(n)
+        t[n - 1:] = 1.0  # the last, where there is one
+        return {"t": t}
+
+    def truth(self, rows, _, w):
+        """Angles in F32, as upstream has them, from correctly rounded frequencies."""
+        exponent = np.arange(128, dtype=np.float32) * -np.float32(np.log(10000) / 127)
+        frequency = np.exp(exponent.astype(np.float64)).astype(np.float32)
+        angle = ((np.float32(1000) * rows["t"].cpu().numpy())[:, None] * frequency).astype(np.float64)
+        return torch.from_numpy(np.concatenate([np.sin(angle), np.cos(angle)], axis=1))
+
+    @classmethod
+    def cases_test(cls):
+        return [cls()]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("timestep 32", cls(), [32])]
+
+
+def philox(seed, blocks):
+    """Ten rounds for blocks 0 .. blocks-1, from the paper's constants; uint64 arrays of 32-bit words."""
+    low, shift = np.uint64(0xFFFFFFFF), np.uint64(32)
+    block = np.arange(blocks, dtype=np.uint64)
+    a, b, c, d = block & low, block >> shift, np.zeros_like(block), np.zeros_like(block)
+    k, m = np.uint64(seed % 2 ** 32), np.uint64(seed // 2 ** 32)
+    for _ in range(10):
+        p, q = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
+        a, b, c, d = (q >> shift) ^ b ^ k, q & low, (p >> shift) ^ d ^ m, p & low
+        k, m = (k + np.uint64(0x9E3779B9)) & low, (m + np.uint64(0xBB67AE85)) & low
+    return a, b, c, d
+
+
+class Noise(Op):
+    name, bar_cuda = "noise", 1e-6
+
+    def __init__(self, dim):
+        super().__init__(f"{dim}", dim, dim=dim)
+
+    def draw_slots(self, draw, n_seq):
+        return {"seeds": draw.integers(-2 ** 63, 2 ** 63 - 1, n_seq, torch.int64)}
+
+    def draw_rows(self, draw, n):
+        return {}
+
+    def expected(self, inputs):
+        parts = [self.normals(int(seed), n) for seed, n in zip(inputs.slots["seeds"], inputs.lengths)]
+        return torch.cat(parts)
+
+    def normals(self, seed, n):
+        """The contract of kernels/noise.h: [n,dim] from one seed."""
+        count = n * self.width
+        words = [v >> np.uint64(8) for v in philox(seed % 2 ** 64, -(-count // 4))]
+        y = np.empty((len(words[0]), 4))
+        for i in (0, 2):
+            r = np.sqrt(-2 * np.log((words[i] + np.uint64(1)) / 2.0 ** 24))
+            angle = 2 * math.pi * (words[i + 1] / 2.0 ** 24)
+            y[:, i], y[:, i + 1] = r * np.cos(angle), r * np.sin(angle)
+        return torch.from_numpy(y.ravel()[:count].reshape(-1, self.width))
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim) for dim in (100, 80, 33, 3, 1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("noise 100", cls(100), m.both, False)]
+
+
+def mel_bank(dtype=torch.float32):
+    """[513,100]: 102 corners evenly spaced in mel = 2595 log10(1 + Hz/700) from 0 to 12 kHz. Upstream's is F32."""
+    top = 2595.0 * math.log10(1.0 + 12000.0 / 700.0)
+    corners = 700.0 * (10.0 ** (torch.linspace(0.0, top, 102, dtype=dtype) / 2595.0) - 1.0)
+    hz = torch.linspace(0, 12000, 513, dtype=dtype)
+    width = corners[1:] - corners[:-1]
+    distance = corners[None, :] - hz[:, None]
+    falling, rising = distance[:, 2:] / width[1:], -distance[:, :-2] / width[:-1]
+    return torch.minimum(falling, rising).clamp(min=0)
+
+
+class Mel(Op):
+    # F32 throughout: an error of 1e-7 of a frame's loudest bin, which the logarithm enlarges in its quiet bands
+    name, count, single, bar_ref = "mel", "n_samples", True, 2e-6
+    lengths_test = RECORDINGS
+
+    def __init__(self, signal="noise"):
+        super().__init__(signal, 100)
+        self.signal = signal
+
+    def draw_rows(self, draw, n):
+        if self.signal == "noise":
+            return {"samples": draw.normal(n, scale=0.1)}
+        t = torch.arange(n, device=draw.device, dtype=torch.float64) / 24000  # a chirp whose second half is near the floor
+        samples = (0.3 * torch.sin(2 * math.pi * (200 + 900 * t) * t)).float() + draw.normal(n, scale=0.05)
+        samples[n // 2:] *= 1e-4
+        return {"samples": samples}
+
+    def draw_shared(self, draw, longest):
+        return {"bank": mel_bank(torch.float64).float().to(draw.device).contiguous()}
+
+    def outputs(self, n):
+        return n // 256 + 1
+
+    def truth(self, rows, _, w, dtype=torch.float64):
+        samples = rows["samples"].cpu().to(dtype)
+        spectrum = torch.stft(samples, 1024, 256, 1024, torch.hann_window(1024, dtype=dtype), center=True,
+                              pad_mode="reflect", return_complex=True)
+        return (spectrum.abs().T @ w["bank"].cpu().to(dtype)).clamp(min=1e-5).log()
+
+    @classmethod
+    def cases_test(cls):
+        return [cls("noise"), cls("chirp")]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("mel 5 s", cls(), [24000 * 5], False)]
+
+
+class Istft(Op):
+    name, starts = "istft", "sample_offsets"
+
+    def __init__(self, padding="center", loudness=2.0):
+        super().__init__(padding + f" loudness {loudness:g}" * (loudness != 2), 1,
+                         padding=getattr(cbind, f"ISTFT_{padding.upper()}"))
+        self.padding, self.loudness = padding, loudness
+
+    def draw_rows(self, draw, n):
+        """Log magnitudes falling with frequency, some above the clip at 100; phases of several turns."""
+        h = draw.normal(n, 1026, scale=2.0)
+        h[:, :513] += self.loudness - torch.linspace(0, 4, 513, device=draw.device)
+        h[:, 513:] *= 5
+        return {"h": h}
+
+    def draw_shared(self, draw, longest):
+        return {"window": torch.hann_window(1024, dtype=torch.float64).float().to(draw.device)}
+
+    def scratch(self, pack):
+        return {"scratch": (max(1, pack.rows), 1024)}
+
+    def outputs(self, n):
+        return 256 * (max(n, 1) - 1 if self.padding == "center" else n)
+
+    def truth(self, rows, _, w):
+        """CENTER by torch.istft, which wants two frames; SAME, which it cannot trim, by overlap-add."""
+        h, window = rows["h"].cpu().double(), torch.hann_window(1024, dtype=torch.float64)
+        spectrum = torch.polar(h[:, :513].exp().clip(max=1e2), h[:, 513:]).T
+        if self.padding == "center":
+            return torch.istft(spectrum, 1024, 256, 1024, window, center=True) if len(h) > 1 else torch.zeros(0)
+        frames = torch.fft.irfft(spectrum, 1024, dim=0).T * window
+        total, envelope = torch.zeros(2, 256 * (len(h) - 1) + 1024, dtype=torch.float64)
+        for n, frame in enumerate(frames):
+            total[256 * n:256 * n + 1024] += frame
+            envelope[256 * n:256 * n + 1024] += window ** 2
+        return (total / envelope.clamp(min=1e-300))[384:-384]
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(padding, loudness) for padding in ("center", "same") for loudness in (0.0, 2.0, 4.0)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("istft center", cls(), m.heard, False)]

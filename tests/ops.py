@@ -1,0 +1,279 @@
+"""ops.py — every op once, for tests/ops, tests/gpu and bench/: how to draw its inputs, and what it gives, in double.
+
+To add an op: kernels/NAME.h, .c and .cu, a line of kernels/op_list.h, and a class here, which says (op_base.py has the
+rest) what a row, a slot and the weights are; `truth`, PyTorch in double from the formula of the header, one sequence at
+a time; the instances that are tested, and those that are timed. An op of op_list.h without a class fails by name.
+"""
+import re
+
+import torch
+import torch.nn.functional as F
+
+import cbind
+from op_base import ALL, Op, Timed
+from op_products import Attention, Conv1d, ConvPos, Linear, rope_table, rotate  # noqa: F401  classes beside the list's
+from op_sound import Istft, Mel, Noise, Timestep, mel_bank, philox  # noqa: F401
+
+
+def names():
+    """Of kernels/op_list.h."""
+    return re.findall(r"^    X\((\w+)\)", (cbind.KERNELS / "op_list.h").read_text(encoding="utf-8"), flags=re.M)
+
+
+def classes():
+    """{name: class}"""
+    return {c.name: c for c in Op.__subclasses__()}
+
+
+def class_of(name):
+    assert name in classes(), f"op '{name}' of kernels/op_list.h has no class in tests/ops.py"
+    return classes()[name]
+
+
+def cases_test(**only):
+    """Instances of every op, those that lack a class left out: tests/ops/test_op_list.py names them."""
+    return [op for name in names() if name in classes() for op in classes()[name].cases_test()
+            if all(getattr(op, key) == value for key, value in only.items())]
+
+
+# ---- what several ops share
+
+def layer_norm(x, scale, shift):
+    """The variance is written out: F.layer_norm would be held to its own rounding."""
+    n = (x - x.mean(dim=-1, keepdim=True)) / torch.sqrt(x.var(dim=-1, unbiased=False, keepdim=True) + 1e-6)
+    return n * scale.double() + shift.double()
+
+
+def masked(x, keep):
+    return torch.where(keep[:, None] != 0, x.double(), torch.zeros((), dtype=torch.float64, device=x.device))
+
+
+# ---- norms
+
+class Norm(Op):
+    name, types, count = "norm", ALL, "rows"
+
+    def __init__(self, dim, one_plus=False):
+        super().__init__(f"{dim}{' one plus' * one_plus}", dim, dim=dim, one_plus_scale=one_plus)
+        self.one_plus = one_plus
+
+    def draw_rows(self, draw, n):
+        """Rows of unequal size, a little off zero."""
+        return {"x": draw.normal(n, self.width, mean=0.25) * torch.exp(draw.normal(n, 1, scale=2.0))}
+
+    def draw_shared(self, draw, longest):
+        return {"scale": draw.normal(self.width), "shift": draw.normal(self.width)}
+
+    def truth(self, rows, _, w):
+        return layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim, one_plus) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for one_plus in (True, False)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        ops = [(cls(m.config["dim"], True), m.both, True), (cls(m.config["vocos_dim"]), m.heard, False)]
+        return [Timed(op.label, op, lengths, operands) for op, lengths, operands in ops]
+
+
+class DwconvNorm(Op):
+    name, types = "dwconv_norm", ALL
+
+    def __init__(self, dim):
+        super().__init__(f"{dim}", dim, dim=dim)
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n, self.width)}
+
+    def draw_shared(self, draw, longest):
+        return {"w": draw.normal(7, self.width, scale=0.4), **{f: draw.normal(self.width) for f in ("bias", "scale", "shift")}}
+
+    def truth(self, rows, _, w):
+        kernel = w["w"].double().T[:, None]
+        c = F.conv1d(rows["x"].double().T[None], kernel, w["bias"].double(), padding=3, groups=self.width)[0].T
+        return layer_norm(c, w["scale"], w["shift"])
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim) for dim in (512, 256, 1024, 768, 128, 100, 33, 17, 1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        ops = [(cls(m.config["text_dim"]), m.both, True), (cls(m.config["vocos_dim"]), m.heard, False)]
+        return [Timed(op.label, op, lengths, operands) for op, lengths, operands in ops]
+
+
+class Grn(Op):
+    name, types, typed = "grn", ALL, ("x",)
+
+    def __init__(self, dim):
+        super().__init__(f"{dim}", dim, dim=dim)
+
+    def draw_rows(self, draw, n):
+        """Channels of unequal energy: the factor then matters."""
+        return {"x": draw.normal(n, self.width) * torch.exp(draw.normal(1, self.width))}
+
+    def draw_shared(self, draw, longest):
+        return {"gamma": draw.normal(self.width), "beta": draw.normal(self.width)}
+
+    def scratch(self, pack):
+        return {"scratch": (max(1, pack.n_seq), self.width)}
+
+    def truth(self, rows, _, w):
+        x = rows["x"].double()
+        g = x.norm(dim=0)
+        return w["gamma"].double() * x * (g / (g.mean() + 1e-6)) + w["beta"].double() + x
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim) for dim in (1024, 512, 200, 65, 17)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        op = cls(2 * m.config["text_dim"])
+        return [Timed(op.label, op, m.both)]
+
+
+# ---- text
+
+class Embed(Op):
+    name, bar_ref, rounded_once, bar_cuda = "embed", 0.0, True, 1e-6  # one addition
+
+    def __init__(self, dim, positions=True, keep=True, table_rows=300):
+        super().__init__(f"{dim}{' positions' * positions}{' keep' * keep}", dim, dim=dim, table_rows=table_rows)
+        self.positions, self.keep, self.table_rows = positions, keep, table_rows
+
+    def draw_rows(self, draw, n):
+        ids = draw.integers(0, self.table_rows, n)
+        if n:
+            ids[0], ids[-1] = 0, self.table_rows - 1
+        return {"ids": ids, **({"keep": draw.keep(n)} if self.keep else {})}
+
+    def draw_shared(self, draw, longest):
+        positions = {"positions": draw.normal(longest, self.width), "max_position": longest} if self.positions else {}
+        return {"table": draw.normal(self.table_rows, self.width), **positions}
+
+    def truth(self, rows, _, w):
+        y = w["table"].double()[rows["ids"].long()]
+        if self.positions:
+            y = y + w["positions"].double()[:len(y)]
+        return masked(y, rows["keep"]) if self.keep else y
+
+    def read_of_shared(self, lengths, shared):
+        return [shared["table"]] + ([shared["positions"][:max(lengths)]] if self.positions else [])
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim, p, k, rows) for dim, rows in ((512, 37), (768, 300), (100, 37), (30, 300), (2, 1))
+                for p in (True, False) for k in (True, False)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        op = cls(m.config["text_dim"])
+        return [Timed(op.label, op, m.both, False)]
+
+
+class TextRows(Op):
+    name, bar_ref, bar_cuda = "text_rows", 0.0, 0.0  # nothing is computed
+
+    def __init__(self, dim, mode="mask"):
+        super().__init__(f"{mode} {dim}", dim, dim=dim, mode=getattr(cbind, f"TEXT_ROWS_{mode.upper()}"))
+        self.mode = mode
+
+    def draw_rows(self, draw, n):
+        return {"keep": draw.keep(n), "x": draw.normal(n, self.width)}
+
+    def truth(self, rows, _, w):
+        if self.mode == "mask":
+            return masked(rows["x"], rows["keep"])
+        frames, kept = len(rows["x"]), rows["x"].double()[rows["keep"] != 0]
+        n = len(kept)
+        if n == 0:
+            return torch.zeros_like(rows["x"]).double()
+        repeats = torch.full((n,), frames // n, device=kept.device)
+        repeats[n - frames % n:] += 1
+        return kept.repeat_interleave(repeats, dim=0)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim, mode) for mode in ("mask", "upsample") for dim in (512, 768, 100, 33, 30, 1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        op = cls(m.config["text_dim"])
+        return [Timed(op.label, op, m.both, False)]
+
+
+# ---- the ODE
+
+class Cast(Op):
+    name, types, count, bar_ref = "cast", ALL, "n", 0.0  # in F32, all that the reference has, a copy
+
+    def __init__(self):
+        super().__init__("", 1)
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n) * 10.0 ** draw.normal(n)}
+
+    def truth(self, rows, _, w):
+        return rows["x"].double()
+
+    @classmethod
+    def cases_test(cls):
+        return [cls()]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("cast", cls(), [2 * m.frames * m.config["dim"]])]
+
+
+class Guide(Op):
+    """The sequences once, or once for each branch: x is the same in both, keep and kept are read in the first alone."""
+    name, bar_cuda = "guide", 1e-6  # four roundings an element
+    lengths_alone = ([0, 31, 0, 1, 157, 2], 5)
+
+    def __init__(self, dim, branches=2, keep=True, in_place=False):
+        super().__init__(f"{dim} branches {branches}{' keep' * keep}", dim, dim=dim, branches=branches)
+        self.branches, self.keep, self.aliases = branches, keep, {"y": "x"} if in_place else {}
+
+    def draw_rows(self, draw, n):
+        rows = {f: draw.normal(n, self.width) for f in ("x", "v", "null")[:1 + self.branches]}
+        if self.keep:
+            rows.update(keep=draw.keep(n), kept=draw.normal(n, self.width))
+        return rows
+
+    def draw_shared(self, draw, longest):
+        cfg = draw.number(0.5, 4) if self.branches == 2 else float("nan")
+        return {"cfg": cfg, "dt": draw.number(0.01, 0.2)}
+
+    def slot_lengths(self, lengths):
+        return list(lengths) * self.branches
+
+    def slot_rows(self, sequences, i):
+        rows = dict(sequences[i % len(sequences)])
+        null = rows.pop("null", None)
+        if i >= len(sequences):
+            rows["v"] = null
+            if self.keep:
+                rows.update(keep=torch.ones_like(rows["keep"]), kept=torch.full_like(rows["kept"], float("nan")))
+        return rows
+
+    def truth(self, rows, _, w):
+        d = rows["v"].double()
+        if self.branches == 2:
+            d = d + (d - rows["null"].double()) * w["cfg"]
+        y = rows["x"].double() + w["dt"] * d
+        return torch.where(rows["keep"][:, None] != 0, rows["kept"].double(), y) if self.keep else y
+
+    def bytes(self, call):
+        """The state, the velocities of all branches, the state again."""
+        return 4 * sum(call.inputs.lengths) * self.width * (2 + self.branches)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim, branches, keep) for dim in (100, 80, 33, 25) for branches in (1, 2) for keep in (True, False)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("guide", cls(100, in_place=True), [m.frames], False)]

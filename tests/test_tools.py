@@ -1,0 +1,73 @@
+"""The tools beside the tests: run_tests.py fails when a part does, same_bits.py sees one bit, mutate.py plants what it says."""
+import os
+import sys
+
+import numpy as np
+import pytest
+
+import mutate
+import run_tests
+import same_bits
+
+
+def part_of(tmp_path, text):
+    file = tmp_path / "test_it.py"
+    file.write_text(text)
+    part = run_tests.Part("it", [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=REPORT", file])
+    part.run(tmp_path, dict(os.environ))
+    return part
+
+
+@pytest.mark.parametrize("text, counts, failed", [
+    ("def test_a(): pass\ndef test_b(): pass", (2, 0, 0), False),
+    ("import pytest\ndef test_a(): pass\ndef test_b(): pytest.skip('no')", (1, 0, 1), False),
+    ("def test_a(): pass\ndef test_b(): assert 0", (1, 1, 0), True),
+    ("import pytest\n@pytest.fixture\ndef f(): assert 0\ndef test_a(f): pass", (0, 1, 0), True),
+    ("import nothing_of_this_name", (0, 1, 0), True), ("", (0, 1, 0), True)])
+def test_a_part_is_counted(tmp_path, text, counts, failed):
+    part = part_of(tmp_path, text)
+    assert tuple(part.counts.values()) == counts and part.failed == failed and part.line().endswith("FAILED") == failed
+
+
+def test_every_test_file_is_in_one_part():
+    named = [path for part in run_tests.parts() for path in part.command if path.startswith("tests/")]
+    files = []
+    for path in named:
+        found = run_tests.ROOT / path
+        files += [found] if found.is_file() else sorted(found.rglob("test_*.py"))
+    assert sorted(files) == sorted(run_tests.TESTS.rglob("test_*.py")) and len(set(files)) == len(files)
+
+
+def test_one_bit_is_seen(tmp_path, capsys):
+    a = {"case/mel 0": np.linspace(0, 1, 7, dtype=np.float32), "model v1/sha256": np.arange(4, dtype=np.uint8)}
+    b = {**a, "case/mel 0": a["case/mel 0"].copy()}
+    b["case/mel 0"].view(np.uint32)[3] ^= 1
+    for name, arrays in (("a", a), ("b", b), ("c", {"case/mel 0": a["case/mel 0"]}), ("none", {})):
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+
+    def compared(x, y):
+        return same_bits.compare(tmp_path / f"{x}.npz", tmp_path / f"{y}.npz"), capsys.readouterr().out
+
+    assert compared("a", "a") == (0, "equal: 1 requests, 2 arrays\n")
+    code, said = compared("a", "b")
+    assert code == 1 and "case/mel 0: 1 of 7 differ" in said
+    assert compared("a", "c")[0] == 1 and compared("none", "none")[0] == 1
+
+
+def test_a_fault_is_planted_once_or_not_at_all(tmp_path):
+    tree = mutate.Copy.__new__(mutate.Copy)
+    tree.folder = tmp_path
+    (tmp_path / "a.c").write_text("x = 1;\ny = 1;\n")
+    assert mutate.plant(tree, "a.c", "x = 1", "x = 2") == ("x = 1;\ny = 1;\n", "")
+    assert (tmp_path / "a.c").read_text() == "x = 2;\ny = 1;\n"
+    assert mutate.plant(tree, "a.c", "= 7", "= 2")[0] is None and mutate.plant(tree, "a.c", ";", ",")[0] is None
+    assert (tmp_path / "a.c").read_text() == "x = 2;\ny = 1;\n"
+
+
+def test_the_parts_next_to_a_fault_come_first():
+    order = mutate.parts_for("kernels/norm.c", mutate.ROOT)
+    assert order[0] == ["tests/ops"] and ["tests/stages"] in order[:2]
+    tried = {name for part in order for name in part}
+    for path in run_tests.TESTS.rglob("test_*.py"):
+        path = str(path.relative_to(run_tests.ROOT))
+        assert path.startswith(mutate.NOT_RUN) or any(path.startswith(name) for name in tried), f"{path} is never tried"
