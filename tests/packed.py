@@ -1,7 +1,4 @@
 """packed.py — what the tests of packed ops have in common: the lengths they try, and the laws every op obeys."""
-import contextlib
-import ctypes
-
 import numpy as np
 import pytest
 
@@ -44,30 +41,14 @@ def alone_is_packed(lengths, tail, compute, *arrays):
         assert cbind.same_bits(alone[:end - begin], together[begin:end]), f"slot {slot} of {lengths} depends on its pack"
 
 
-@contextlib.contextmanager
-def threads(count):
-    """The op library's OpenMP runs with this many threads."""
-    library = cbind.library()
-    try:
-        ask, tell = library.omp_get_max_threads, library.omp_set_num_threads
-    except AttributeError:
-        pytest.skip("the library was built without OpenMP")
-    ask.restype, tell.argtypes, tell.restype = ctypes.c_int, [ctypes.c_int], None
-    before = ask()
-    tell(count)
-    try:
-        yield
-    finally:
-        tell(before)
-
-
 def threads_do_not_matter(compute):
-    """compute() -> array, the same bits on 1, 2 and 3 threads."""
-    with threads(1):
-        one = compute()
-    for count in (2, 3):
-        with threads(count):
-            assert cbind.same_bits(one, compute()), f"{count} threads give another result than one"
+    """compute() -> array, the same bits on 1, 2 and 3 threads, in each instruction set that this CPU has."""
+    for isa in cbind.isas():
+        with cbind.context(1, isa):
+            one = compute()
+        for count in (2, 3):
+            with cbind.context(count, isa):
+                assert cbind.same_bits(one, compute()), f"{isa}: {count} threads give another result than one"
 
 
 def rejects(op, good, cases):

@@ -14,6 +14,7 @@ typedef struct device device;
 struct device {
     ops *ops;
     char name[256];
+    const char *path; /* the code it runs: on the CPU the instruction set, "avx2" */
     f5_dtype precision;
     bool host_memory;     /* device pointers can be read by the host */
     int32_t bucket_rows;  /* rows of a branch are rounded up to a multiple of this; 1: not at all */
@@ -39,27 +40,32 @@ struct device {
 
 /* How large the device's own scratch must be. */
 typedef struct {
-    int64_t rows;  /* most rows of a pack, all branches */
-    int64_t dim;   /* widest activation */
-    int64_t out;   /* widest product */
-    bool eager;    /* launch op by op instead of replaying graphs */
-    bool portable; /* leave code paths alone that only one GPU architecture has */
+    int64_t rows;    /* most rows of a pack, all branches */
+    int64_t dim;     /* widest activation */
+    int64_t out;     /* widest product */
+    bool eager;      /* launch op by op instead of replaying graphs */
+    bool portable;   /* leave code paths alone that only one GPU architecture has */
+    int32_t threads; /* CPU: at most so many; 0: one for each CPU that the calling thread may run on */
 } device_needs;
+
+#define DEVICE_SET_BYTES 16
 
 typedef struct {
     bool cuda;
     int32_t ordinal;
     f5_dtype precision;
+    char cpu_set[DEVICE_SET_BYTES]; /* instruction set asked for; empty: the best that the CPU has */
 } device_choice;
 
-/* Reads "auto", "cpu", "cuda", "cuda:N" and "fp32", "fp16", "bf16" or NULL (the device's best). auto takes a GPU when
- * this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE, F5_E_UNSUPPORTED. */
+/* Reads "auto", "cpu", "cpu:avx2", "cuda", "cuda:N" and "fp32", "fp16", "bf16" or NULL (the device's best). auto takes
+ * a GPU when this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE,
+ * F5_E_UNSUPPORTED. */
 f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error);
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 
 /* Backends: device_cpu.c always; device_cuda.c where the build has CUDA. */
-f5_status device_cpu_open(device **d, f5_error *error);
+f5_status device_cpu_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 bool device_cuda_usable(void); /* is there a device 0, and of an architecture we support? */
 

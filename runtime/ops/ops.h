@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/cpu/context.h"
 #include "kernels/dtype.h"
 #include "kernels/op_list.h"
 #include "runtime/request.h"
@@ -50,7 +51,13 @@ static inline void ops_at(ops *o, const char *stage, int32_t index) {
 /* "dit.3.qkv" into text. */
 void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
 
-void ops_ref_init(ops *o);
+typedef struct {
+    ops ops; /* first: the model sees only this */
+    cpu_context context;
+} ops_ref;
+
+/* The table alone: the context is opened and closed by whoever owns it. */
+void ops_ref_init(ops_ref *r);
 
 typedef struct {
     ops ops;           /* first: the model sees only this */
