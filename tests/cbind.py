@@ -386,12 +386,17 @@ def isas():
     return found
 
 
-def call(op, **fields):
-    """Runs the reference of an op on NAME_args{fields}: its status. A field that is a Python word: **{"in": 3}."""
+def current():
+    """The context at hand."""
     if not _contexts:
         _contexts.append(Context())
+    return _contexts[-1]
+
+
+def call(op, **fields):
+    """Runs the reference of an op on NAME_args{fields}: its status. A field that is a Python word: **{"in": 3}."""
     filled = args(op, fields)
-    return _contexts[-1].op(op)(ctypes.addressof(_contexts[-1].struct), ctypes.addressof(filled))
+    return current().op(op)(ctypes.addressof(current().struct), ctypes.addressof(filled))
 
 
 def run(op, **fields):
@@ -399,7 +404,7 @@ def run(op, **fields):
     status = call(op, **fields)
     if status != 0:
         names = {v: k for k, v in headers().constants.items() if k.startswith("F5_E_")}
-        raise AssertionError(f"{op}_ref: {names.get(status, status)}")
+        raise AssertionError(f"{op} on {current().isa}: {names.get(status, status)}")
 
 
 # ---- comparison

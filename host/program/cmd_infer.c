@@ -166,6 +166,7 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
     p.device = r->o->device;
     p.precision = r->o->precision;
     p.max_frames = r->o->max_frames;
+    p.threads = r->o->threads;
     p.max_batch = 1;
     p.max_evaluations = r->o->nfe_step * (r->o->midpoint ? 2 : 1);
     p.max_text_bytes = MAX_TEXT_BYTES;

@@ -83,7 +83,10 @@ static void tile_step(gemm_scratch *s, int32_t rows, int32_t cols, int32_t depth
     memset(s->lines, 0, sizeof s->lines);
     for (int32_t j = 0; j < cols; j += SIMD_COLS)
         fill_panel(cols - j, depth, w + (size_t)j * ldw, ldw, s->lines, s->panels[j / SIMD_COLS]);
-    for (int32_t j = 0; j < GEMM_COLS; j++) s->gains[j] = gain && j < cols ? gain[j] : 1.0f;
+    if (gain) {
+        memset(s->gains, 0, sizeof s->gains);
+        memcpy(s->gains, gain, (size_t)cols * sizeof *gain);
+    }
 
     for (int32_t r = 0; r < rows; r += SIMD_ROWS) {
         const int32_t height = rows - r < SIMD_ROWS ? rows - r : SIMD_ROWS;

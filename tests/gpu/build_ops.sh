@@ -15,8 +15,8 @@ flags="$flags -Xcompiler -fPIC,-Wall,-Wextra,-fno-exceptions,-fno-rtti"
 
 # every source at once; a file that fails to compile fails the script
 ls "$root"/kernels/*.cu "$root"/kernels/cuda/*.cu | xargs -P "$(nproc)" -I{} sh -c 'nvcc '"$flags"' -c {} -o '"$out"'/$(basename {}).o' >&2
-# the C references, which the small ops are held against (plain C matrix product, no OpenBLAS)
-ls "$root"/kernels/*.c "$root"/kernels/cpu/*.c | xargs -P "$(nproc)" -I{} sh -c 'gcc -std=gnu11 -O3 -march=native -fopenmp -fno-math-errno \
+# the C references, which the small ops are held against, for this machine's instruction set alone
+ls "$root"/kernels/*.c "$root"/kernels/cpu/*.c | xargs -P "$(nproc)" -I{} sh -c 'gcc -std=gnu11 -O3 -march=native -fno-math-errno \
     -fno-trapping-math -fPIC -I'"$root"' -c {} -o '"$out"'/$(basename {}).o' >&2
-nvcc -shared -cudart static "$out"/*.o -o "$out/libf5ops.so" -lcublasLt -Xcompiler -fopenmp
+nvcc -shared -cudart static "$out"/*.o -o "$out/libf5ops.so" -lcublasLt
 echo "$out/libf5ops.so"
