@@ -16,7 +16,7 @@ PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-de
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \
-                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git
+                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user
 
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.
@@ -35,7 +35,7 @@ CMAKE_FLAGS ?=
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
-	OMP_WAIT_POLICY=passive $(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) \
+	$(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) \
 	    --gen_text "$(DEMO_TEXT)" --nfe_step $(DEMO_NFE) --seed 1 --output_dir out --output_file demo.wav --spectrogram out/demo.png
 
 out/%.f5: weights/random_checkpoint.py | build

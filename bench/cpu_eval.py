@@ -6,8 +6,8 @@
 Ours is the time of one Euler step of f5_sample, from one progress callback to the next; PyTorch runs inside the
 callback, so that the two alternate A B A B on the same threads. Both compute the same velocity, which is checked.
 PyTorch's evaluation takes the two branches as one batch, as upstream does, text features beforehand. Upstream computes
-the AdaLN modulations in every evaluation, ours once per time grid; their share is printed. On a machine that others
-use too, set OMP_WAIT_POLICY=passive: waiting threads that spin take the cores that both sides are timed on.
+the AdaLN modulations in every evaluation, ours once per time grid; their share is printed. Set OMP_WAIT_POLICY=passive:
+PyTorch's threads that spin while they wait take the cores that both sides are timed on.
 """
 import argparse
 import os
@@ -101,7 +101,7 @@ def check_same(m, request, peer):
     return error
 
 
-def alternate(m, request, peer, rounds):
+def alternate(m, request, peer, rounds, threads):
     """[seconds of ours], [seconds of PyTorch], [of which modulations]; the first of each warms up and is dropped."""
     ours, theirs, modulations = [], [], []
     x, t = torch.from_numpy(request["noise"]), torch.tensor(0.5)
@@ -121,7 +121,7 @@ def alternate(m, request, peer, rounds):
         modulations.append(time.perf_counter() - start)
         resumed = time.perf_counter()
 
-    with f5lib.Engine(m.path, max_frames=request["frames"]) as e:
+    with f5lib.Engine(m.path, max_frames=request["frames"], threads=threads) as e:
         e.sample([request], nfe=rounds + 2, epss=False, progress=between_steps)
     return ours[1:], theirs[1:-1], modulations[1:-1]
 
@@ -133,7 +133,7 @@ def main():
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--threads", type=int, default=os.cpu_count())
     options = options.parse_args()
-    torch.set_num_threads(options.threads)  # also the OpenMP threads of the library, which runs on this thread
+    torch.set_num_threads(options.threads)
     rng = np.random.default_rng(1)
     with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         m = models.make_model(Path(folder), dict(arch=options.arch), seed=1)
@@ -143,7 +143,7 @@ def main():
             flop = e.plan(n, nfe=2)["flop"] - e.plan(n, nfe=1)["flop"]
         peer = TorchPeer(m, request)
         error = check_same(m, request, peer)
-        ours, theirs, modulations = alternate(m, request, peer, options.rounds)
+        ours, theirs, modulations = alternate(m, request, peer, options.rounds, options.threads)
     print(f"{options.arch}, N {n}, two branches, {options.threads} threads, float32, torch {torch.__version__}; "
           f"velocities agree to {error:.1e}")
     for i, (a, b) in enumerate(zip(ours, theirs)):

@@ -1,18 +1,19 @@
 /* attention.c — the plain reference: blocks of queries walk over tiles of keys with a running softmax.
  *
  * Everything is kept with queries along the lanes of a vector: scores as s[key][query], the result as
- * o[channel][query]. Then both products are the same inner loop (cpu_simd.h), maximum and sum need no reduction across
+ * o[channel][query]. Then both products are the same inner loop (cpu/simd.h), maximum and sum need no reduction across
  * lanes, and a query's result does not depend on which others share its block. A key tile is normalised and rotated
- * once for each block of queries, which costs about a tenth of the block's products. No heap: five tiles on the stack,
- * 105 KB in all. */
+ * once for each block of queries, which costs about a tenth of the block's products. The five tiles that a thread holds
+ * take 105 KB of its scratch memory. */
 #include "kernels/attention.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "kernels/cpu/blocks.h"
+#include "kernels/cpu/context.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/simd.h"
-#include "kernels/op_list.h"
 #include "kernels/pack_check.h"
 
 #define QK_NORM_EPS 1e-6f
@@ -29,6 +30,18 @@ typedef struct {
     float sum[QUERIES];     /* of p so far */
     float rescale[QUERIES]; /* e^(old highest - new highest) */
 } query_block;
+
+typedef struct {
+    query_block block;
+    float k[KEYS][HEAD], v[KEYS][HEAD]; /* the keys at hand */
+    float s[KEYS][QUERIES];             /* scores, then p */
+} attention_scratch;
+_Static_assert(sizeof(attention_scratch) <= CPU_SCRATCH_BYTES, "attention needs more scratch memory");
+
+typedef struct {
+    const attention_args *a;
+    int32_t blocks; /* of queries, all sequences */
+} attention_job;
 
 /* One head of one row of q or k: RMSNorm where there is a weight, then RoPE where there is a row of the table. */
 static void prepare(const float *restrict u, const float *restrict weight, const float *restrict rope,
@@ -85,8 +98,9 @@ static void softmax(query_block *b, float s[KEYS][QUERIES], int32_t keys, int32_
 
 /* Adds `keys` keys from `row` on to the block. width: queries in it, rounded up to whole vectors. */
 static void add_keys(const attention_args *a, int32_t begin, int32_t row, int32_t keys, int32_t head, int32_t width,
-                     query_block *b) {
-    float k[KEYS][HEAD], v[KEYS][HEAD], s[KEYS][QUERIES];
+                     attention_scratch *scratch) {
+    query_block *b = &scratch->block;
+    float(*k)[HEAD] = scratch->k, (*v)[HEAD] = scratch->v, (*s)[QUERIES] = scratch->s;
     for (int32_t i = 0; i < keys; i++) {
         prepare(head_of(a, row + i, 1, head), a->k_norm, rope_of(a, row + i - begin, head), k[i]);
         memcpy(v[i], head_of(a, row + i, 2, head), sizeof v[i]); /* rows of qkv would all fall into one cache set */
@@ -108,17 +122,26 @@ static void add_keys(const attention_args *a, int32_t begin, int32_t row, int32_
         }
 }
 
-static void attend(const attention_args *a, int32_t begin, int32_t end, int32_t row, int32_t n, int32_t head) {
-    query_block b;
-    const int32_t width = (n + SIMD_COLS - 1) / SIMD_COLS * SIMD_COLS;
-    load_queries(a, begin, row, n, head, &b);
-    for (int32_t k = begin; k < end; k += KEYS) add_keys(a, begin, k, end - k < KEYS ? end - k : KEYS, head, width, &b);
+/* One head of a block of queries, over all keys of its sequence. */
+static void attend(const attention_args *a, row_block q, int32_t head, attention_scratch *scratch) {
+    query_block *b = &scratch->block;
+    const int32_t width = (q.rows + SIMD_COLS - 1) / SIMD_COLS * SIMD_COLS;
+    load_queries(a, q.begin, q.row, q.rows, head, b);
+    for (int32_t k = q.begin; k < q.end; k += KEYS)
+        add_keys(a, q.begin, k, q.end - k < KEYS ? q.end - k : KEYS, head, width, scratch);
 
-    for (int32_t i = 0; i < n; i++) {
-        float *y = (float *)a->y + ((size_t)(row + i) * (size_t)a->heads + (size_t)head) * HEAD;
-        const float scale = 1.0f / b.sum[i];
-        for (int d = 0; d < HEAD; d++) y[d] = b.o[d][i] * scale;
+    for (int32_t i = 0; i < q.rows; i++) {
+        float *y = (float *)a->y + ((size_t)(q.row + i) * (size_t)a->heads + (size_t)head) * HEAD;
+        const float scale = 1.0f / b->sum[i];
+        for (int d = 0; d < HEAD; d++) y[d] = b->o[d][i] * scale;
     }
+}
+
+/* Neighbours have the same head, so they read the same keys. */
+static void attend_all(const void *user, int32_t begin, int32_t end, void *scratch) {
+    const attention_job *job = user;
+    for (int32_t i = begin; i < end; i++)
+        attend(job->a, block_at(job->a->pack, QUERIES, SIMD_COLS, i % job->blocks), i / job->blocks, scratch);
 }
 
 static f5_status check(const attention_args *a) {
@@ -133,26 +156,16 @@ static f5_status check(const attention_args *a) {
     return F5_OK;
 }
 
-f5_status attention_ref(const attention_args *a) {
-    const f5_status status = check(a);
-    if (status != F5_OK) return status;
-
-    const f5_pack *pack = a->pack;
-#pragma omp parallel
-    for (int32_t s = 0; s < pack->n_seq; s++) {
-        const int32_t begin = pack->offsets[s], end = pack->offsets[s + 1];
-#pragma omp for collapse(2) schedule(dynamic) nowait
-        for (int32_t head = 0; head < a->heads; head++)
-            for (int32_t row = begin; row < end; row += QUERIES)
-                attend(a, begin, end, row, end - row < QUERIES ? end - row : QUERIES, head);
-    }
+f5_status attention_ref(cpu_context *c, const attention_args *a) {
+    F5_TRY(check(a));
+    attention_job job = {.a = a, .blocks = block_count(a->pack, QUERIES, SIMD_COLS)};
+    cpu_parallel(c, job.blocks * a->heads, 1, attend_all, &job);
     return F5_OK;
 }
 
 void rope_table_fill(float *rope, int32_t positions) {
     double frequency[HEAD / 2];
     for (int i = 0; i < HEAD / 2; i++) frequency[i] = pow(10000.0, -2.0 * i / HEAD);
-#pragma omp parallel for schedule(static)
     for (int32_t p = 0; p < positions; p++)
         for (int i = 0; i < HEAD / 2; i++) {
             float *pair = rope + ((size_t)p * (HEAD / 2) + (size_t)i) * 2;

@@ -35,8 +35,6 @@ typedef struct attention_args {
     f5_dtype type;
 } attention_args;
 
-f5_status attention_ref(const attention_args *a);
-
 /* Fills rope [positions,32,2] with (cos, sin), angles in double, rounded once. */
 void rope_table_fill(float *rope, int32_t positions);
 

@@ -1,9 +1,12 @@
+/* cast.c — the plain reference: F32 is the CPU's operand type, so the cast is a copy. */
 #include "kernels/cast.h"
-#include "kernels/op_list.h"
 
 #include <string.h>
 
-f5_status cast_ref(const cast_args *a) {
+#include "kernels/op_list.h"
+
+f5_status cast_ref(cpu_context *c, const cast_args *a) {
+    (void)c;
     if (a->n < 0) return F5_E_SHAPE;
     if (a->n > 0 && (!a->x || !a->y)) return F5_E_ARGUMENT;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;

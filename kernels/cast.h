@@ -18,8 +18,6 @@ typedef struct cast_args {
     f5_dtype type;
 } cast_args;
 
-f5_status cast_ref(const cast_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -23,8 +23,6 @@ typedef struct conv1d_args {
     float *y;          /* [rows,out] */
 } conv1d_args;
 
-f5_status conv1d_ref(const conv1d_args *a);
-
 #ifdef __cplusplus
 }
 #endif

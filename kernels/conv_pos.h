@@ -35,8 +35,6 @@ typedef struct conv_pos_args {
     bool y_f32;
 } conv_pos_args;
 
-f5_status conv_pos_ref(const conv_pos_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
+#include "kernels/cpu/context.h"
 #include "kernels/norm.h"
-#include "kernels/op_list.h"
 #include "kernels/pack_check.h"
 
 /* c[d] = bias[d] + sum_k w[k,d] x[n+k-3,d]. Taps outside [begin,end) are skipped: what lies there is not ours. */
@@ -20,33 +20,34 @@ static void convolve_row(const dwconv_norm_args *a, int32_t row, int32_t begin, 
     }
 }
 
-f5_status dwconv_norm_ref(const dwconv_norm_args *a) {
+static void convolve_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const dwconv_norm_args *a = user;
+    for (int32_t row = begin; row < end; row++) {
+        const int32_t s = a->pack->seq_of_row[row];
+        convolve_row(a, row, a->pack->offsets[s], a->pack->offsets[s + 1],
+                     (float *)a->y + (size_t)row * (size_t)a->dim);
+    }
+}
+
+f5_status dwconv_norm_ref(cpu_context *c, const dwconv_norm_args *a) {
     if (!a || !a->x || !a->w || !a->bias || !a->scale || !a->shift || !a->y || a->y == (const void *)a->x)
         return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (a->dim < 1) return F5_E_SHAPE;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 
-    const f5_pack *pack = a->pack;
-    const int32_t live = pack_live(pack);
-    float *y = a->y;
-
-#pragma omp parallel for schedule(static)
-    for (int32_t row = 0; row < live; row++) {
-        const int32_t s = pack->seq_of_row[row];
-        convolve_row(a, row, pack->offsets[s], pack->offsets[s + 1], y + (size_t)row * (size_t)a->dim);
-    }
-
-    return norm_ref(&(norm_args){
-        .rows = live,
-        .dim = a->dim,
-        .x = y,
-        .scale = a->scale,
-        .shift = a->shift,
-        .y = y,
-        .one_plus_scale = false,
-        .type = F5_F32,
-    });
+    cpu_parallel(c, pack_live(a->pack), cpu_grain((int64_t)DWCONV_TAPS * a->dim), convolve_rows, a);
+    return norm_ref(c, &(norm_args){
+                           .rows = pack_live(a->pack),
+                           .dim = a->dim,
+                           .x = a->y,
+                           .scale = a->scale,
+                           .shift = a->shift,
+                           .y = a->y,
+                           .one_plus_scale = false,
+                           .type = F5_F32,
+                       });
 }
 
 op_output dwconv_norm_output(const dwconv_norm_args *a) {

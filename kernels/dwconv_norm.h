@@ -30,8 +30,6 @@ typedef struct dwconv_norm_args {
     f5_dtype type;
 } dwconv_norm_args;
 
-f5_status dwconv_norm_ref(const dwconv_norm_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,11 +1,11 @@
-/* embed.c — the plain reference, and the position table both devices read. */
+/* embed.c — the plain reference: a row is copied from the table and its position added. Also the position table, which
+ * both devices read. */
 #include "kernels/embed.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "kernels/error.h"
-#include "kernels/op_list.h"
+#include "kernels/cpu/context.h"
 #include "kernels/pack_check.h"
 
 static f5_status check(const embed_args *a) {
@@ -22,14 +22,12 @@ static f5_status check(const embed_args *a) {
     return F5_OK;
 }
 
-f5_status embed_ref(const embed_args *a) {
-    F5_TRY(check(a));
+static void embed_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const embed_args *a = user;
     const f5_pack *pack = a->pack;
-    const int32_t live = pack_live(pack);
     const size_t dim = (size_t)a->dim;
-
-#pragma omp parallel for schedule(static)
-    for (int32_t row = 0; row < live; row++) {
+    for (int32_t row = begin; row < end; row++) {
         float *y = a->y + (size_t)row * dim;
         if (a->keep && !a->keep[row]) {
             memset(y, 0, dim * sizeof *y);
@@ -41,6 +39,11 @@ f5_status embed_ref(const embed_args *a) {
         const float *position = a->positions + (size_t)p * dim;
         for (size_t d = 0; d < dim; d++) y[d] += position[d];
     }
+}
+
+f5_status embed_ref(cpu_context *c, const embed_args *a) {
+    F5_TRY(check(a));
+    cpu_parallel(c, pack_live(a->pack), cpu_grain(a->dim), embed_rows, a);
     return F5_OK;
 }
 
@@ -48,7 +51,6 @@ f5_status embed_ref(const embed_args *a) {
  * angle by up to 5e-4, and the trained model has seen the rounded ones. */
 void position_table_fill(float *positions, int32_t rows, int32_t dim) {
     const int32_t half = dim / 2;
-#pragma omp parallel for schedule(static)
     for (int32_t j = 0; j < half; j++) {
         const float power = (float)pow(10000.0, (double)((float)(2 * j) / (float)dim)); /* correctly rounded */
         const float frequency = 1.0f / power;

@@ -28,8 +28,6 @@ typedef struct embed_args {
     float *y;               /* [rows,dim] */
 } embed_args;
 
-f5_status embed_ref(const embed_args *a);
-
 /* Fills positions [rows,dim]. The frequency and the angle are each rounded to F32, as upstream's are, from a correctly
  * rounded power (PyTorch's own is an ulp off in one column of 256: 4e-5 of a table of 8192 rows). */
 void position_table_fill(float *positions, int32_t rows, int32_t dim);

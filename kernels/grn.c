@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "kernels/op_list.h"
+#include "kernels/cpu/context.h"
 #include "kernels/pack_check.h"
 
 #define GRN_EPS 1e-6
@@ -29,34 +29,41 @@ static void divide_by_mean(float *g, int32_t dim) {
     for (int32_t c = 0; c < dim; c++) g[c] /= divisor;
 }
 
-f5_status grn_ref(const grn_args *a) {
+/* Blocks of channels, sequence by sequence. */
+static void norms(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const grn_args *a = user;
+    const int32_t dim = a->dim, blocks = (dim + GRN_BLOCK - 1) / GRN_BLOCK;
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t s = i / blocks, first = i % blocks * GRN_BLOCK;
+        channel_norms(a->x, a->pack->offsets[s], a->pack->offsets[s + 1], dim, first,
+                      dim - first < GRN_BLOCK ? dim - first : GRN_BLOCK, a->scratch + (size_t)s * (size_t)dim);
+    }
+}
+
+static void scale_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const grn_args *a = user;
+    const size_t dim = (size_t)a->dim;
+    for (int32_t row = begin; row < end; row++) {
+        const float *nx = a->scratch + (size_t)a->pack->seq_of_row[row] * dim;
+        const float *xr = (const float *)a->x + (size_t)row * dim;
+        float *yr = (float *)a->y + (size_t)row * dim;
+        for (size_t c = 0; c < dim; c++) yr[c] = a->gamma[c] * (xr[c] * nx[c]) + a->beta[c] + xr[c];
+    }
+}
+
+f5_status grn_ref(cpu_context *c, const grn_args *a) {
     if (!a || !a->x || !a->gamma || !a->beta || !a->scratch || !a->y) return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (a->dim < 1) return F5_E_SHAPE;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 
     const f5_pack *pack = a->pack;
-    const int32_t dim = a->dim, n_seq = pack->n_seq, live = pack_live(pack);
-    const float *x = a->x;
-    float *y = a->y;
-
-#pragma omp parallel for collapse(2) schedule(static)
-    for (int32_t s = 0; s < n_seq; s++)
-        for (int32_t first = 0; first < dim; first += GRN_BLOCK) {
-            const int32_t count = dim - first < GRN_BLOCK ? dim - first : GRN_BLOCK;
-            channel_norms(x, pack->offsets[s], pack->offsets[s + 1], dim, first, count,
-                          a->scratch + (size_t)s * (size_t)dim);
-        }
-
-    for (int32_t s = 0; s < n_seq; s++) divide_by_mean(a->scratch + (size_t)s * (size_t)dim, dim);
-
-#pragma omp parallel for schedule(static)
-    for (int32_t row = 0; row < live; row++) {
-        const float *nx = a->scratch + (size_t)pack->seq_of_row[row] * (size_t)dim;
-        const float *xr = x + (size_t)row * (size_t)dim;
-        float *yr = y + (size_t)row * (size_t)dim;
-        for (int32_t c = 0; c < dim; c++) yr[c] = a->gamma[c] * (xr[c] * nx[c]) + a->beta[c] + xr[c];
-    }
+    const int32_t dim = a->dim, blocks = (dim + GRN_BLOCK - 1) / GRN_BLOCK;
+    cpu_parallel(c, pack->n_seq * blocks, cpu_grain((int64_t)GRN_BLOCK * pack_longest(pack)), norms, a);
+    for (int32_t s = 0; s < pack->n_seq; s++) divide_by_mean(a->scratch + (size_t)s * (size_t)dim, dim);
+    cpu_parallel(c, pack_live(pack), cpu_grain(dim), scale_rows, a);
     return F5_OK;
 }
 

@@ -28,8 +28,6 @@ typedef struct grn_args {
     f5_dtype type;
 } grn_args;
 
-f5_status grn_ref(const grn_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,9 +1,9 @@
-/* guide.c — the plain reference. */
+/* guide.c — the plain reference: guidance, the Euler step and the rows that are kept, in one sweep over the state. */
 #include "kernels/guide.h"
 
 #include <string.h>
 
-#include "kernels/op_list.h"
+#include "kernels/cpu/context.h"
 #include "kernels/pack_check.h"
 
 /* One row of the new state. v_null is NULL when there is but one branch. y may be x. */
@@ -15,17 +15,11 @@ static void step_row(const guide_args *a, const float *x, const float *v, const 
     }
 }
 
-f5_status guide_ref(const guide_args *a) {
-    if (!a || !a->x || !a->v || !a->y || (a->keep && !a->kept)) return F5_E_ARGUMENT;
-    if (a->branches != 1 && a->branches != 2) return F5_E_ARGUMENT;
-    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
-    if (a->dim < 1 || pack_live(a->pack) % a->branches != 0) return F5_E_SHAPE;
-
-    const int32_t half = pack_live(a->pack) / a->branches;
-    const size_t dim = (size_t)a->dim, to_null = (size_t)half * dim;
-
-#pragma omp parallel for schedule(static)
-    for (int32_t row = 0; row < half; row++) {
+static void guide_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const guide_args *a = user;
+    const size_t dim = (size_t)a->dim, to_null = (size_t)(pack_live(a->pack) / a->branches) * dim;
+    for (int32_t row = begin; row < end; row++) {
         const size_t at = (size_t)row * dim;
         if (a->keep && a->keep[row])
             memcpy(a->y + at, a->kept + at, dim * sizeof *a->y);
@@ -33,6 +27,15 @@ f5_status guide_ref(const guide_args *a) {
             step_row(a, a->x + at, a->v + at, a->branches == 2 ? a->v + at + to_null : NULL, a->y + at);
         if (a->branches == 2) memcpy(a->y + at + to_null, a->y + at, dim * sizeof *a->y);
     }
+}
+
+f5_status guide_ref(cpu_context *c, const guide_args *a) {
+    if (!a || !a->x || !a->v || !a->y || (a->keep && !a->kept)) return F5_E_ARGUMENT;
+    if (a->branches != 1 && a->branches != 2) return F5_E_ARGUMENT;
+    if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
+    if (a->dim < 1 || pack_live(a->pack) % a->branches != 0) return F5_E_SHAPE;
+
+    cpu_parallel(c, pack_live(a->pack) / a->branches, cpu_grain(a->dim), guide_rows, a);
     return F5_OK;
 }
 

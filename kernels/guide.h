@@ -31,8 +31,6 @@ typedef struct guide_args {
     float *y;            /* [rows,dim] */
 } guide_args;
 
-f5_status guide_ref(const guide_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -33,8 +33,6 @@ typedef struct istft_args {
     float *y;                      /* [sample_offsets[n_seq]] */
 } istft_args;
 
-f5_status istft_ref(const istft_args *a);
-
 void hann_window_fill(float *window); /* [1024] periodic Hann */
 
 #ifdef __cplusplus

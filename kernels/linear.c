@@ -1,19 +1,27 @@
 /* linear.c — the plain reference: y is cut into tiles, a tile is one product by one thread, and the epilogue runs over
- * it while it is still in cache. Rows are independent of each other (cpu_gemm.h), so sequences need not be told apart.
+ * it while it is still in cache. Rows are independent of each other (cpu/gemm.h), so sequences need not be told apart.
  */
 #include "kernels/linear.h"
 
 #include <string.h>
 
 #include "kernels/attention.h"
+#include "kernels/cpu/blocks.h"
+#include "kernels/cpu/context.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/math.h"
-#include "kernels/op_list.h"
 #include "kernels/pack_check.h"
 
 /* The higher a tile, the less of its time goes to rearranging w; the lower, the more threads find work. */
 enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS };
 _Static_assert(TILE_COLS % ATTENTION_HEAD == 0, "a tile has whole heads");
+_Static_assert(sizeof(gemm_scratch) <= CPU_SCRATCH_BYTES, "linear needs more scratch memory");
+
+typedef struct {
+    const linear_args *a;
+    int32_t rows;
+    int32_t height, blocks; /* of a tile; of tiles one below the other */
+} linear_job;
 
 /* y += bias, then the activation. */
 static void activate_row(linear_epilogue epilogue, int32_t n, const float *bias, float *restrict y) {
@@ -44,7 +52,7 @@ static void rotate_row(const linear_args *a, int32_t col, int32_t n, const float
 }
 
 /* Rows [row, row + rows) and columns [col, col + cols) of y. */
-static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols) {
+static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols, gemm_scratch *scratch) {
     const size_t in = (size_t)a->in, out = (size_t)a->out, at = (size_t)row * out + (size_t)col;
     const float *x = (const float *)a->x + (size_t)row * in, *w = (const float *)a->w + (size_t)col * in;
     const float *bias = a->bias ? a->bias + col : NULL;
@@ -54,15 +62,26 @@ static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, i
         const float *addend = a->addend + at, *gate = a->gate ? a->gate + col : NULL;
         for (int32_t r = 0; r < rows; r++)
             begin_residual_row(cols, addend + (size_t)r * out, gate, bias, y + (size_t)r * out);
-        gemm_tile(rows, cols, a->in, x, in, w, in, gate, true, y, out);
+        gemm_tile(scratch, rows, cols, a->in, x, in, w, in, gate, true, y, out);
         return;
     }
-    gemm_tile(rows, cols, a->in, x, in, w, in, NULL, false, y, out);
+    gemm_tile(scratch, rows, cols, a->in, x, in, w, in, NULL, false, y, out);
     for (int32_t r = 0; r < rows; r++) {
         activate_row(a->epilogue, cols, bias, y + (size_t)r * out);
         if (a->epilogue == LINEAR_ROPE)
             rotate_row(a, col, cols, a->rope + (size_t)pack_position(a->pack, row + r) * ATTENTION_HEAD,
                        y + (size_t)r * out);
+    }
+}
+
+/* Tiles are numbered down the rows first: neighbours share their columns of w. */
+static void tiles(const void *user, int32_t begin, int32_t end, void *scratch) {
+    const linear_job *job = user;
+    const int32_t out = job->a->out;
+    for (int32_t i = begin; i < end; i++) {
+        const int32_t row = i % job->blocks * job->height, col = i / job->blocks * TILE_COLS;
+        tile(job->a, row, job->rows - row < job->height ? job->rows - row : job->height, col,
+             out - col < TILE_COLS ? out - col : TILE_COLS, scratch);
     }
 }
 
@@ -83,16 +102,12 @@ static f5_status check(const linear_args *a) {
     return F5_OK;
 }
 
-f5_status linear_ref(const linear_args *a) {
-    const f5_status status = check(a);
-    if (status != F5_OK) return status;
-
-    const int32_t rows = a->pack ? pack_live(a->pack) : a->rows, out = a->out;
-    const int32_t height = gemm_block_rows(rows, TILE_ROWS);
-#pragma omp parallel for collapse(2) schedule(dynamic)
-    for (int32_t col = 0; col < out; col += TILE_COLS)
-        for (int32_t row = 0; row < rows; row += height)
-            tile(a, row, rows - row < height ? rows - row : height, col, out - col < TILE_COLS ? out - col : TILE_COLS);
+f5_status linear_ref(cpu_context *c, const linear_args *a) {
+    F5_TRY(check(a));
+    const int32_t rows = a->pack ? pack_live(a->pack) : a->rows;
+    const int32_t height = block_height(rows, TILE_ROWS, SIMD_ROWS);
+    linear_job job = {.a = a, .rows = rows, .height = height, .blocks = (rows + height - 1) / height};
+    cpu_parallel(c, job.blocks * ((a->out + TILE_COLS - 1) / TILE_COLS), 1, tiles, &job);
     return F5_OK;
 }
 

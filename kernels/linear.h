@@ -66,8 +66,6 @@ typedef struct linear_args {
     bool y_f32;
 } linear_args;
 
-f5_status linear_ref(const linear_args *a);
-
 #ifdef __cplusplus
 }
 #endif

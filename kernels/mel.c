@@ -4,14 +4,26 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "kernels/cpu/context.h"
 #include "kernels/cpu/fft.h"
 #include "kernels/istft.h" /* the same window */
-#include "kernels/op_list.h"
 
 _Static_assert(MEL_FFT == FFT_POINTS && MEL_BINS == FFT_BINS, "mel and the FFT disagree about the transform");
 
 #define MEL_FLOOR 1e-5f
 #define MEL_TOP_HZ 12000.0
+
+typedef struct {
+    const mel_args *a;
+    fft_table table;
+    float window[MEL_FFT];
+} mel_job;
+
+typedef struct {
+    float x[MEL_FFT], re[MEL_BINS], im[MEL_BINS];
+    fft_scratch fft;
+} mel_scratch;
+_Static_assert(sizeof(mel_scratch) <= CPU_SCRATCH_BYTES, "mel needs more scratch memory");
 
 /* Sample i of the clip mirrored about its first and its last sample, neither repeated. */
 static float reflected(const float *samples, int64_t n, int64_t i) {
@@ -20,11 +32,12 @@ static float reflected(const float *samples, int64_t n, int64_t i) {
     return samples[i];
 }
 
-static void mel_frame(const mel_args *a, const fft_table *table, const float *window, int64_t frame, float *y) {
-    float x[MEL_FFT], re[MEL_BINS], im[MEL_BINS];
+static void mel_frame(const mel_job *job, int64_t frame, mel_scratch *scratch, float *y) {
+    const mel_args *a = job->a;
+    float *x = scratch->x, *re = scratch->re, *im = scratch->im;
     const int64_t first = frame * MEL_HOP - MEL_FFT / 2;
-    for (int i = 0; i < MEL_FFT; i++) x[i] = window[i] * reflected(a->samples, a->n_samples, first + i);
-    fft_real(table, x, re, im);
+    for (int i = 0; i < MEL_FFT; i++) x[i] = job->window[i] * reflected(a->samples, a->n_samples, first + i);
+    fft_real(&job->table, &scratch->fft, x, re, im);
 
     float band[MEL_BANDS] = {0};
     for (int k = 0; k < MEL_BINS; k++) {
@@ -35,18 +48,19 @@ static void mel_frame(const mel_args *a, const fft_table *table, const float *wi
     for (int m = 0; m < MEL_BANDS; m++) y[m] = logf(band[m] < MEL_FLOOR ? MEL_FLOOR : band[m]); /* NaN stays */
 }
 
-f5_status mel_ref(const mel_args *a) {
+static void mel_frames(const void *user, int32_t begin, int32_t end, void *scratch) {
+    const mel_job *job = user;
+    for (int64_t n = begin; n < end; n++) mel_frame(job, n, scratch, job->a->y + (size_t)n * MEL_BANDS);
+}
+
+f5_status mel_ref(cpu_context *c, const mel_args *a) {
     if (!a || !a->samples || !a->bank || !a->y) return F5_E_ARGUMENT;
     if (a->n_samples <= MEL_FFT / 2) return F5_E_SHAPE;
 
-    fft_table table;
-    float window[MEL_FFT];
-    fft_table_fill(&table);
-    hann_window_fill(window);
-
-    const int64_t frames = a->n_samples / MEL_HOP + 1;
-#pragma omp parallel for schedule(static)
-    for (int64_t n = 0; n < frames; n++) mel_frame(a, &table, window, n, a->y + (size_t)n * MEL_BANDS);
+    mel_job job = {.a = a};
+    fft_table_fill(&job.table);
+    hann_window_fill(job.window);
+    cpu_parallel(c, a->n_samples / MEL_HOP + 1, 1, mel_frames, &job);
     return F5_OK;
 }
 

@@ -28,8 +28,6 @@ typedef struct mel_args {
     float *y;             /* [n_samples/256+1, 100] */
 } mel_args;
 
-f5_status mel_ref(const mel_args *a);
-
 /* Fills bank [513,100]: triangles on the HTK scale, as torchaudio.functional.melscale_fbanks(norm=None) but in double:
  * torchaudio's F32 corners put its bank 7e-6 (relative L2) off. */
 void mel_bank_fill(float *bank);

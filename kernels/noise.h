@@ -30,8 +30,6 @@ typedef struct noise_args {
     float *y;              /* [rows,dim] */
 } noise_args;
 
-f5_status noise_ref(const noise_args *a);
-
 /* The generator itself, ten rounds, apart so that it can be held against the published answers. */
 void philox4x32_10(const uint32_t counter[4], const uint32_t key[2], uint32_t words[4]);
 

@@ -1,9 +1,11 @@
 /* norm.c — the plain reference. A row is read three times from the first cache: mean, variance about it, result. */
 #include "kernels/norm.h"
-#include "kernels/op_list.h"
 
 #include <math.h>
 #include <stddef.h>
+
+#include "kernels/cpu/context.h"
+#include "kernels/cpu/simd.h"
 
 #define NORM_EPS 1e-6f
 
@@ -37,21 +39,24 @@ static void norm_row(const norm_args *a, const float *x, float *y) {
     const float rstd = 1.0f / sqrtf(variance + NORM_EPS);
     const float one = a->one_plus_scale ? 1.0f : 0.0f;
     const float *scale = a->scale, *shift = a->shift;
-#pragma omp simd
+    SIMD_LOOP
     for (int32_t i = 0; i < a->dim; i++) y[i] = (x[i] - mean) * rstd * (one + scale[i]) + shift[i];
 }
 
-f5_status norm_ref(const norm_args *a) {
+static void norm_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const norm_args *a = user;
+    for (int32_t row = begin; row < end; row++) {
+        const size_t at = (size_t)row * (size_t)a->dim;
+        norm_row(a, a->x + at, (float *)a->y + at);
+    }
+}
+
+f5_status norm_ref(cpu_context *c, const norm_args *a) {
     if (!a || !a->x || !a->scale || !a->shift || !a->y) return F5_E_ARGUMENT;
     if (a->rows < 0 || a->dim < 1) return F5_E_SHAPE;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
-
-    float *y = a->y;
-#pragma omp parallel for schedule(static)
-    for (int32_t row = 0; row < a->rows; row++) {
-        const size_t at = (size_t)row * (size_t)a->dim;
-        norm_row(a, a->x + at, y + at);
-    }
+    cpu_parallel(c, a->rows, cpu_grain(a->dim), norm_rows, a);
     return F5_OK;
 }
 

@@ -27,8 +27,6 @@ typedef struct norm_args {
     f5_dtype type; /* of y */
 } norm_args;
 
-f5_status norm_ref(const norm_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -27,12 +27,14 @@ extern "C" {
     X(mel)                                                                                                             \
     X(istft)
 
+typedef struct cpu_context cpu_context; /* kernels/cpu/context.h */
+
 /* What NAME.c defines: the reference, what a call writes, its arithmetic and its bytes. Arithmetic that grows with a
  * width squared or a length squared is counted, multiply-adds twice; the rest is bytes, not FLOP, and counts as 0.
  * Bytes are those of every tensor that is read or written, each once, the tail of the pack included. */
 #define OP_DECLARE(name)                                                                                               \
     typedef struct name##_args name##_args;                                                                            \
-    f5_status name##_ref(const name##_args *a);                                                                        \
+    f5_status name##_ref(cpu_context *c, const name##_args *a);                                                        \
     op_output name##_output(const name##_args *a);                                                                     \
     double name##_flop(const name##_args *a, op_lengths lengths);                                                      \
     double name##_bytes(const name##_args *a);

@@ -1,9 +1,9 @@
-/* text_rows.c — the plain reference. */
+/* text_rows.c — the plain reference: rows are zeroed one by one, or the kept rows of a sequence spread over it. */
 #include "kernels/text_rows.h"
 
 #include <string.h>
 
-#include "kernels/op_list.h"
+#include "kernels/cpu/context.h"
 #include "kernels/pack_check.h"
 
 static void mask_row(const text_rows_args *a, int32_t row) {
@@ -33,22 +33,28 @@ static void upsample_sequence(const text_rows_args *a, int32_t begin, int32_t en
     }
 }
 
-f5_status text_rows_ref(const text_rows_args *a) {
+static void mask_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    for (int32_t row = begin; row < end; row++) mask_row(user, row);
+}
+
+static void upsample_sequences(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const text_rows_args *a = user;
+    for (int32_t s = begin; s < end; s++) upsample_sequence(a, a->pack->offsets[s], a->pack->offsets[s + 1]);
+}
+
+f5_status text_rows_ref(cpu_context *c, const text_rows_args *a) {
     if (!a || !a->keep || !a->x || !a->y) return F5_E_ARGUMENT;
     if (a->mode != TEXT_ROWS_MASK && a->mode != TEXT_ROWS_UPSAMPLE) return F5_E_ARGUMENT;
     if (a->mode == TEXT_ROWS_UPSAMPLE && a->x == a->y) return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (a->dim < 1) return F5_E_SHAPE;
 
-    const f5_pack *pack = a->pack;
-    if (a->mode == TEXT_ROWS_MASK) {
-        const int32_t live = pack_live(pack);
-#pragma omp parallel for schedule(static)
-        for (int32_t row = 0; row < live; row++) mask_row(a, row);
-    } else {
-#pragma omp parallel for schedule(dynamic)
-        for (int32_t s = 0; s < pack->n_seq; s++) upsample_sequence(a, pack->offsets[s], pack->offsets[s + 1]);
-    }
+    if (a->mode == TEXT_ROWS_MASK)
+        cpu_parallel(c, pack_live(a->pack), cpu_grain(a->dim), mask_rows, a);
+    else
+        cpu_parallel(c, a->pack->n_seq, 1, upsample_sequences, a);
     return F5_OK;
 }
 

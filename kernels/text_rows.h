@@ -25,8 +25,6 @@ typedef struct text_rows_args {
     float *y;            /* [rows,dim] */
 } text_rows_args;
 
-f5_status text_rows_ref(const text_rows_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -1,11 +1,13 @@
 /* timestep.c — the plain reference: every product rounded to F32, in upstream's order. */
 #include "kernels/timestep.h"
-#include "kernels/op_list.h"
 
 #include <math.h>
 #include <stddef.h>
 
-f5_status timestep_ref(const timestep_args *a) {
+#include "kernels/op_list.h"
+
+f5_status timestep_ref(cpu_context *c, const timestep_args *a) {
+    (void)c;
     if (!a || !a->t || !a->y || a->n < 0) return F5_E_ARGUMENT;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 

@@ -24,8 +24,6 @@ typedef struct timestep_args {
     f5_dtype type;
 } timestep_args;
 
-f5_status timestep_ref(const timestep_args *a);
-
 #ifdef __cplusplus
 }
 #endif

@@ -143,6 +143,9 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     if (l->batch_frames < 0)
         return f5_fail(error, F5_E_ARGUMENT, "batch_frames is %d: 0 leaves it to the device, 1 packs no calls",
                        l->batch_frames);
+    if (l->threads < 0)
+        return f5_fail(error, F5_E_ARGUMENT, "threads is %d: 0 takes every CPU, 1 the calling thread alone",
+                       l->threads);
     if (l->max_evaluations < 1 || l->max_evaluations > TIME_GRID_MAX_EVALUATIONS)
         return f5_fail(error, F5_E_ARGUMENT, "max_evaluations is %d: must be 1 to %d", l->max_evaluations,
                        TIME_GRID_MAX_EVALUATIONS);
@@ -156,8 +159,10 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
     const char *path = e->limits.model_path;
     F5_TRY(choice->cuda ? model_open_as_stored(&e->model, &models_catalogue, path, error)
                         : model_open(&e->model, &models_catalogue, path, error));
-    device_needs needs = {
-        .rows = 2 * (int64_t)(e->limits.max_frames + 64), .eager = e->limits.eager, .portable = e->limits.portable};
+    device_needs needs = {.rows = 2 * (int64_t)(e->limits.max_frames + 64),
+                          .eager = e->limits.eager,
+                          .portable = e->limits.portable,
+                          .threads = e->limits.threads};
     backbone_of(&e->model.config)->widths(&e->model.config, &needs.dim, &needs.out);
     F5_TRY(device_open(choice, &needs, &e->device, error));
     e->ops = e->device->ops;

@@ -26,6 +26,7 @@ typedef struct {
     bool poison;                /* working memory is filled with NaN before every call */
     const int32_t *warm_frames; /* [n_warm] sizes run once at open, in the default solver; read during open only */
     int32_t n_warm;
+    int32_t threads; /* CPU: the calling one included; 0: one for each CPU */
 } engine_options;
 
 typedef struct {

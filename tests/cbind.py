@@ -2,12 +2,14 @@
 
     status = call("linear", pack=make_pack([3, 0, 5], tail=2), out=8, x=x, w=w, y=y.a, **{"in": 16})
 
-`call` builds NAME_args (fields not given are zero, as with C's designated initialisers) and runs NAME_ref.
+`call` builds NAME_args (fields not given are zero, as with C's designated initialisers) and runs the reference of NAME
+in the context at hand: every thread and the best instruction set of this CPU, unless `with context(...)` says otherwise.
 A struct that this small parser does not understand is a CHeaderError when it is used, and tests/ops/test_cbind.py
 holds every size and offset against the C compiler's.
 
 Environment: F5_BUILD, the build folder (default: build/ beside kernels/); F5_TEST_LIBRARY, the library itself.
 """
+import contextlib
 import ctypes
 import functools
 import os
@@ -326,11 +328,69 @@ def args(op, fields):
     return out
 
 
+@functools.lru_cache(maxsize=None)
+def ops():
+    """The names in OPS_LIST, in order."""
+    return re.findall(r"^    X\((\w+)\)", (KERNELS / "op_list.h").read_text(encoding="utf-8"), flags=re.M)
+
+
+class Context:
+    """A cpu_context. threads 0: all; isa None: the best that this CPU has."""
+
+    def __init__(self, threads=0, isa=None):
+        self.struct, error = headers().struct("cpu_context")(), headers().struct("f5_error")()
+        opened = function("cpu_context_open", ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p,
+                          ctypes.c_void_p)
+        status = opened(ctypes.addressof(self.struct), threads, isa.encode() if isa else None,
+                        ctypes.addressof(error))
+        if status != 0:
+            raise LookupError(error.message.decode())
+        self.isa = ctypes.string_at(self.struct.set).decode()
+
+    def op(self, name):
+        """The reference of an op as this context runs it."""
+        table = (ctypes.c_void_p * len(ops())).from_address(self.struct.ops)
+        return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)(table[ops().index(name)])
+
+    def close(self):
+        function("cpu_context_close", None, ctypes.c_void_p)(ctypes.addressof(self.struct))
+
+
+_contexts = []  # the one at hand is last; the first is opened when first needed
+
+
+@contextlib.contextmanager
+def context(threads=0, isa=None):
+    """Ops run in a context of their own. LookupError: this build or this CPU has no such instruction set."""
+    opened = Context(threads, isa)
+    _contexts.append(opened)
+    try:
+        yield opened
+    finally:
+        _contexts.remove(opened)
+        opened.close()
+
+
+def isas():
+    """The instruction sets of this build that this CPU has, the best first."""
+    found = []
+    for isa in ("avx512", "avx2", "sse2", "neon", "plain"):
+        with contextlib.suppress(LookupError), context(1, isa):
+            found.append(isa)
+    return found
+
+
+def current():
+    """The context at hand."""
+    if not _contexts:
+        _contexts.append(Context())
+    return _contexts[-1]
+
+
 def call(op, **fields):
-    """Runs NAME_ref on NAME_args{fields} and returns its status. A field that is a Python word: **{"in": 3}."""
-    found = function(f"{op}_ref", ctypes.c_int, ctypes.c_void_p)
+    """Runs the reference of an op on NAME_args{fields}: its status. A field that is a Python word: **{"in": 3}."""
     filled = args(op, fields)
-    return found(ctypes.addressof(filled))
+    return current().op(op)(ctypes.addressof(current().struct), ctypes.addressof(filled))
 
 
 def run(op, **fields):
@@ -338,7 +398,7 @@ def run(op, **fields):
     status = call(op, **fields)
     if status != 0:
         names = {v: k for k, v in headers().constants.items() if k.startswith("F5_E_")}
-        raise AssertionError(f"{op}_ref: {names.get(status, status)}")
+        raise AssertionError(f"{op} on {current().isa}: {names.get(status, status)}")
 
 
 # ---- comparison

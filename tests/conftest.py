@@ -4,8 +4,8 @@ import sys
 import zlib
 from pathlib import Path
 
-# OpenMP threads that wait should sleep, not spin: on a busy machine spinning made these tests five times slower. libgomp
-# reads this when it is loaded, so it stands before numpy.
+# PyTorch's OpenMP threads that wait should sleep, not spin: on a busy machine spinning made these tests five times
+# slower. libgomp reads this when it is loaded, so it stands before numpy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import numpy as np

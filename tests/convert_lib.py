@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "weights"))
 import random_checkpoint as rc  # noqa: E402
 
 SANITIZER = dict(ASAN_OPTIONS="detect_leaks=1:exitcode=99:abort_on_error=0:allocator_may_return_null=1",
-                 UBSAN_OPTIONS="print_stacktrace=1:exitcode=99", OMP_NUM_THREADS="1")
+                 UBSAN_OPTIONS="print_stacktrace=1:exitcode=99")
 
 
 def program(sanitized=False):

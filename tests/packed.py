@@ -1,7 +1,4 @@
 """packed.py — what the tests of the references have in common: lengths of packs, bad packs, threads, refusals."""
-import contextlib
-import ctypes
-
 import numpy as np
 import pytest
 import torch
@@ -38,30 +35,14 @@ def truth(op, shared=None, **rows):
     return op.truth(tensors(rows), {}, tensors(shared or {})).numpy()
 
 
-@contextlib.contextmanager
-def threads(count):
-    """The op library's OpenMP runs with this many threads."""
-    library = cbind.library()
-    try:
-        ask, tell = library.omp_get_max_threads, library.omp_set_num_threads
-    except AttributeError:
-        pytest.skip("the library was built without OpenMP")
-    ask.restype, tell.argtypes, tell.restype = ctypes.c_int, [ctypes.c_int], None
-    before = ask()
-    tell(count)
-    try:
-        yield
-    finally:
-        tell(before)
-
-
 def threads_do_not_matter(compute):
-    """compute() -> array, the same bits on 1, 2 and 3 threads."""
-    with threads(1):
+    """compute() -> array, the same bits on 1, 2 and 3 threads of the instruction set at hand."""
+    isa = cbind.current().isa
+    with cbind.context(1, isa):
         one = compute()
     for count in (2, 3):
-        with threads(count):
-            assert cbind.same_bits(one, compute()), f"{count} threads give another result than one"
+        with cbind.context(count, isa):
+            assert cbind.same_bits(one, compute()), f"{isa}: {count} threads give another result than one"
 
 
 def rejects(op, good, cases):

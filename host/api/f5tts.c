@@ -65,7 +65,8 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .portable = p.portable != 0,
                               .poison = p.poison != 0,
                               .warm_frames = p.warm_frames,
-                              .n_warm = p.n_warm};
+                              .n_warm = p.n_warm,
+                              .threads = p.threads};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK) status = calls_init(e, error);

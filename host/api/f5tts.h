@@ -26,8 +26,10 @@
  *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none; `resample` runs before the turn and may make any).
  *   While an audio callback runs, its samples hold part of the engine's memory, and when that is full others wait for
  *   it: copy and return.
- *   The CPU backend takes up to 700 KB of the calling thread's stack. A call on a GPU engine makes that GPU the calling
- *   thread's current CUDA device and clears its last CUDA error.
+ *   The CPU backend computes on the calling thread and on threads of the engine's own, which sleep between calls and
+ *   block all signals. A call takes up to 64 KB of the calling thread's stack. In a child made by fork an engine that
+ *   was idle works on, with the calling thread alone.
+ *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
  *   f5_open, f5_voice_open, f5_describe and f5_convert allocate; no other call of this library does. On a GPU the
  * driver takes memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs
@@ -72,7 +74,8 @@ const char *f5_version(void); /* "0.1.0" */
 typedef struct {
     size_t size;
     const char *model_path;  /* a .f5 file made by `f5tts convert` */
-    const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1" */
+    const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1";
+                              "cpu:sse2", "cpu:avx2", "cpu:avx512": one instruction set instead of the CPU's best */
     const char *precision;   /* "fp32", "fp16", "bf16"; NULL: what the device does best (cpu: fp32) */
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
@@ -90,6 +93,9 @@ typedef struct {
     int32_t batch_frames; /* waiting calls are packed into a batch of up to so many frames: more of them gives more
                              speech a second, but all of a batch are done when its last one is. 0 (default): where more
                              company hardly gains on this device (f5_get_info tells); 1: each call runs by itself */
+    int32_t threads; /* CPU: threads that compute, the calling one included; the rest are made at open and joined at
+                        close. 0 (default): one for each CPU that the thread which opens may run on. If the system
+                        refuses some, there are fewer. The number changes no bit of a result */
 } f5_open_params;
 
 F5_STRUCT_INIT(f5_open_params)

@@ -24,7 +24,7 @@ typedef struct {
     const char *voice, *ref_audio, *ref_text, *gen_text, *gen_file;
     const char *output_dir, *output_file, *save_mel, *spectrogram, *init_noise;
     float target_rms, cfg_strength, sway_sampling_coef, speed, fix_duration;
-    int32_t nfe_step, max_frames;
+    int32_t nfe_step, max_frames, threads;
     uint64_t seed;
     bool seed_given, uniform_steps, midpoint, keep_whole, float_wav, quiet;
 } infer_options;
@@ -165,6 +165,7 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
     p.device = r->o->device;
     p.precision = r->o->precision;
     p.max_frames = r->o->max_frames;
+    p.threads = r->o->threads;
     p.max_batch = 1;
     p.max_evaluations = r->o->nfe_step * (r->o->midpoint ? 2 : 1);
     p.max_text_bytes = MAX_TEXT_BYTES;
@@ -339,6 +340,8 @@ int cmd_infer(int argc, char **argv) {
         {"device", NULL, CLI_STRING, &o.device, .argument = "NAME", .help = "auto (default), cpu, cuda, cuda:N"},
         {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE",
          .help = "fp32, fp16, bf16; default: best of the device"},
+        {"threads", NULL, CLI_INT, &o.threads, .min = 1, .max = 1024, .argument = "N",
+         .help = "threads that compute on the cpu; default: one for each CPU"},
         {"max_frames", NULL, CLI_INT, &o.max_frames, .min = 16, .max = 65536, .argument = "N",
          .help = "working memory: longest reference and speech, 93.75 a second; default 4096"},
         {"uniform_steps", NULL, CLI_FLAG, &o.uniform_steps,

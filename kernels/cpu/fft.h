@@ -7,7 +7,7 @@
  * Two neighbouring real samples make one complex one, so the work is a complex transform of 512 points: nine radix-2
  * passes (Stockham: each writes its output in order, so nothing is bit-reversed), then one sweep that untangles the
  * even and odd halves. F32; relative L2 error about 2e-7.
- * The table is 4 KB, filled by the caller on its own stack (about 10 us) and read-only from then on. */
+ * The table takes about 10 us to fill and is read-only from then on. */
 #ifndef F5_FFT_H
 #define F5_FFT_H
 
@@ -19,12 +19,21 @@ typedef struct {
     float sine[FFT_POINTS / 2];   /* sin(2 pi k / 1024) */
 } fft_table;
 
+/* What a transform computes in. */
+typedef struct {
+    float re[FFT_POINTS / 2], im[FFT_POINTS / 2];
+} fft_signal;
+
+typedef struct {
+    fft_signal z, other;
+} fft_scratch;
+
 void fft_table_fill(fft_table *table);
 
 /* x [1024] -> re, im [513] */
-void fft_real(const fft_table *table, const float *x, float *re, float *im);
+void fft_real(const fft_table *table, fft_scratch *scratch, const float *x, float *re, float *im);
 
 /* re, im [513] -> x [1024] */
-void fft_real_inverse(const fft_table *table, const float *re, const float *im, float *x);
+void fft_real_inverse(const fft_table *table, fft_scratch *scratch, const float *re, const float *im, float *x);
 
 #endif

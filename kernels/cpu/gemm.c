@@ -1,12 +1,11 @@
-/* cpu_gemm.c — w is rearranged into panels whose rows are vectors, a few rows of x are copied side by side, and the
- * block in cpu_simd.h multiplies the two. Panels stay in the second cache while all rows of the tile pass over them.
+/* gemm.c — w is rearranged into panels whose rows are vectors, a few rows of x are copied side by side, and the
+ * block in simd.h multiplies the two. Panels stay in the second cache while all rows of the tile pass over them.
  * depth is walked in steps, so a sum is a sum of partial sums of DEPTH terms, which also keeps its error low. */
 #include "kernels/cpu/gemm.h"
 
 #include <string.h>
 
-/* The odd distance between copied rows keeps eight of them out of one set of the first cache. */
-enum { DEPTH = 256, PANELS = GEMM_COLS / SIMD_COLS, ROW = DEPTH + 16 };
+enum { DEPTH = GEMM_DEPTH, ROW = GEMM_ROW };
 
 #if defined(__GNUC__) && !defined(__clang__)
 /* panel[k][j] = lines[j][k] for a square of vectors: each pass swaps what lies `step` rows and lanes off the diagonal.
@@ -46,9 +45,10 @@ static inline void copy_line(float *line, const float *w, const float *later, in
         for (int32_t k = 0; k < depth; k += 16) __builtin_prefetch(later + k);
 }
 
-/* panel[k][j] = w[j][k] for k < depth and j < cols, the columns left in the tile; those beyond are zero. */
-static void fill_panel(int32_t cols, int32_t depth, const float *w, size_t ldw, float panel[DEPTH][SIMD_COLS]) {
-    float lines[SIMD_LANES][ROW] = {{0}};
+/* panel[k][j] = w[j][k] for k < depth and j < cols, the columns left in the tile; those beyond are zero. `lines` beyond
+ * depth are zero from the start. */
+static void fill_panel(int32_t cols, int32_t depth, const float *w, size_t ldw, float lines[SIMD_LANES][ROW],
+                       float panel[DEPTH][SIMD_COLS]) {
     for (int32_t j = 0; j < SIMD_COLS; j += SIMD_LANES) {
         for (int32_t i = 0; i < SIMD_LANES; i++) {
             const float *row = w + (size_t)(j + i) * ldw;
@@ -77,12 +77,16 @@ static void store_part(const simd_block *sum, int32_t rows, int32_t cols, bool k
 }
 
 /* One step of depth for a tile at most GEMM_COLS wide. */
-static void tile_step(int32_t rows, int32_t cols, int32_t depth, const float *x, size_t ldx, const float *w, size_t ldw,
-                      const float *gain, bool keep, float *y, size_t ldy) {
-    float panels[PANELS][DEPTH][SIMD_COLS], few[SIMD_ROWS][ROW], gains[GEMM_COLS];
+static void tile_step(gemm_scratch *s, int32_t rows, int32_t cols, int32_t depth, const float *x, size_t ldx,
+                      const float *w, size_t ldw, const float *gain, bool keep, float *y, size_t ldy) {
+    float(*few)[ROW] = s->few;
+    memset(s->lines, 0, sizeof s->lines);
     for (int32_t j = 0; j < cols; j += SIMD_COLS)
-        fill_panel(cols - j, depth, w + (size_t)j * ldw, ldw, panels[j / SIMD_COLS]);
-    for (int32_t j = 0; j < GEMM_COLS; j++) gains[j] = gain && j < cols ? gain[j] : 1.0f;
+        fill_panel(cols - j, depth, w + (size_t)j * ldw, ldw, s->lines, s->panels[j / SIMD_COLS]);
+    if (gain) {
+        memset(s->gains, 0, sizeof s->gains);
+        memcpy(s->gains, gain, (size_t)cols * sizeof *gain);
+    }
 
     for (int32_t r = 0; r < rows; r += SIMD_ROWS) {
         const int32_t height = rows - r < SIMD_ROWS ? rows - r : SIMD_ROWS;
@@ -94,8 +98,8 @@ static void tile_step(int32_t rows, int32_t cols, int32_t depth, const float *x,
             const int32_t width = cols - j < SIMD_COLS ? cols - j : SIMD_COLS;
             float *c = y + (size_t)r * ldy + (size_t)j;
             simd_block sum;
-            simd_multiply(&sum, depth, few[0], ROW, 1, panels[j / SIMD_COLS][0], SIMD_COLS);
-            if (gain) scale(&sum, gains + j);
+            simd_multiply(&sum, depth, few[0], ROW, 1, s->panels[j / SIMD_COLS][0], SIMD_COLS);
+            if (gain) scale(&sum, s->gains + j);
             if (height < SIMD_ROWS || width < SIMD_COLS)
                 store_part(&sum, height, width, keep, c, ldy);
             else if (keep)
@@ -106,10 +110,11 @@ static void tile_step(int32_t rows, int32_t cols, int32_t depth, const float *x,
     }
 }
 
-void gemm_tile(int32_t rows, int32_t cols, int32_t depth, const float *x, size_t ldx, const float *w, size_t ldw,
-               const float *gain, bool keep, float *y, size_t ldy) {
+void gemm_tile(gemm_scratch *scratch, int32_t rows, int32_t cols, int32_t depth, const float *x, size_t ldx,
+               const float *w, size_t ldw, const float *gain, bool keep, float *y, size_t ldy) {
     for (int32_t j = 0; j < cols; j += GEMM_COLS)
         for (int32_t k = 0; k < depth; k += DEPTH)
-            tile_step(rows, cols - j < GEMM_COLS ? cols - j : GEMM_COLS, depth - k < DEPTH ? depth - k : DEPTH, x + k,
-                      ldx, w + (size_t)j * ldw + (size_t)k, ldw, gain ? gain + j : NULL, keep || k > 0, y + j, ldy);
+            tile_step(scratch, rows, cols - j < GEMM_COLS ? cols - j : GEMM_COLS, depth - k < DEPTH ? depth - k : DEPTH,
+                      x + k, ldx, w + (size_t)j * ldw + (size_t)k, ldw, gain ? gain + j : NULL, keep || k > 0, y + j,
+                      ldy);
 }

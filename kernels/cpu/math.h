@@ -1,4 +1,4 @@
-/* cpu_math.h — the functions inside the CPU references' loops: exp and what is made of it.
+/* math.h — the functions inside the CPU references' loops: exp and what is made of it.
  *
  * Written so that a loop over an array vectorises without -ffast-math: no branches, no calls, no tables. NaN comes out
  * of every one as NaN (comparisons are phrased so that a NaN takes the side it came from), infinities where the limit
@@ -83,7 +83,7 @@ static inline float cpu_mish(float x) {
     return x * (w / (w + 2.0f));
 }
 
-/* RoPE: each pair (2i, 2i+1) of y [n] turns by the angle of which angles [n] has (cos, sin). n is even. */
+/* RoPE: each pair (y[2i], y[2i+1]) is rotated by the angle whose (cos, sin) is angles[2i], angles[2i+1]. n is even. */
 static inline void cpu_rotate(int32_t n, const float *restrict angles, float *restrict y) {
     for (int32_t i = 0; i < n; i += 2) {
         const float a = y[i], b = y[i + 1], c = angles[i], s = angles[i + 1];

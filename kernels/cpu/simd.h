@@ -1,4 +1,4 @@
-/* cpu_simd.h — the one inner loop of matrix work on the CPU: a small block of a product, held in registers.
+/* simd.h — the one inner loop of matrix work on the CPU: a small block of a product, held in registers.
  *
  * Vectors are the compiler's own (GCC and Clang vector types), so one text serves every instruction set. */
 #ifndef F5_CPU_SIMD_H
@@ -21,6 +21,14 @@ enum { SIMD_LANES = 4, SIMD_ROWS = 4, SIMD_VECTORS = 2 };
 typedef float simd_float __attribute__((vector_size(16), aligned(4), may_alias));
 typedef int simd_int __attribute__((vector_size(16)));
 #endif
+
+/* Before a loop whose output may be one of its inputs, element by element: nothing else stands against vectors. */
+#if defined(__clang__)
+#define SIMD_LOOP _Pragma("clang loop vectorize(assume_safety)")
+#else
+#define SIMD_LOOP _Pragma("GCC ivdep")
+#endif
+
 enum { SIMD_COLS = SIMD_VECTORS * SIMD_LANES };
 
 typedef struct {

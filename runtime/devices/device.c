@@ -40,6 +40,8 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
             return f5_fail(error, F5_E_ARGUMENT, "device '%s': after 'cuda:' comes a number, as in 'cuda:1'", name);
         choice->cuda = true;
         choice->ordinal = (int32_t)ordinal;
+    } else if (strncmp(name, "cpu:", 4) == 0 && name[4] != '\0' && strlen(name + 4) < DEVICE_SET_BYTES) {
+        strcpy(choice->cpu_set, name + 4);
     } else if (strcmp(name, "cpu") != 0) {
         return f5_fail(error, F5_E_ARGUMENT, "device '%s' is unknown: use 'auto', 'cpu', 'cuda' or 'cuda:N'", name);
     }
@@ -48,5 +50,5 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
     *d = NULL;
-    return choice->cuda ? device_cuda_open(choice, needs, d, error) : device_cpu_open(d, error);
+    return choice->cuda ? device_cuda_open(choice, needs, d, error) : device_cpu_open(choice, needs, d, error);
 }

@@ -15,7 +15,7 @@ typedef struct device device;
 struct device {
     ops *ops;
     char name[256];
-    const char *path;      /* which kernels run: "sm90", "sm80"; on the CPU its own */
+    const char *path;      /* which kernels run: "sm90", "sm80"; on the CPU the instruction set, "avx2" */
     const cuda_arch *arch; /* of a GPU, in use; NULL on the CPU */
     f5_dtype precision;
     bool host_memory;     /* device pointers can be read by the host */
@@ -42,27 +42,32 @@ struct device {
 
 /* How large the device's own scratch must be. */
 typedef struct {
-    int64_t rows;  /* most rows of a pack, all branches */
-    int64_t dim;   /* widest activation */
-    int64_t out;   /* widest product */
-    bool eager;    /* launch op by op instead of replaying graphs */
-    bool portable; /* do not use architecture-specific code paths (for testing the portable ones) */
+    int64_t rows;    /* most rows of a pack, all branches */
+    int64_t dim;     /* widest activation */
+    int64_t out;     /* widest product */
+    bool eager;      /* launch op by op instead of replaying graphs */
+    bool portable;   /* do not use architecture-specific code paths (for testing the portable ones) */
+    int32_t threads; /* CPU: at most so many; 0: one for each CPU that the calling thread may run on */
 } device_needs;
+
+#define DEVICE_SET_BYTES 16
 
 typedef struct {
     bool cuda;
     int32_t ordinal;
     f5_dtype precision;
+    char cpu_set[DEVICE_SET_BYTES]; /* instruction set asked for; empty: the best that the CPU has */
 } device_choice;
 
-/* Reads "auto", "cpu", "cuda", "cuda:N" and "fp32", "fp16", "bf16" or NULL (the device's best). auto takes a GPU when
- * this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE, F5_E_UNSUPPORTED. */
+/* Reads "auto", "cpu", "cpu:avx2", "cuda", "cuda:N" and "fp32", "fp16", "bf16" or NULL (the device's best). auto takes
+ * a GPU when this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE,
+ * F5_E_UNSUPPORTED. */
 f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error);
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 
 /* Backends: device_cpu.c always; device_cuda.c where the build has CUDA. */
-f5_status device_cpu_open(device **d, f5_error *error);
+f5_status device_cpu_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 f5_status device_cuda_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 bool device_cuda_usable(void); /* is there a device 0, and of an architecture we support? */
 

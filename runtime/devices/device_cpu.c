@@ -1,4 +1,4 @@
-/* device_cpu.c — the plain C references on host memory. */
+/* device_cpu.c — the plain C references on host memory, with threads and scratch memory of the engine's own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 typedef struct {
     device device; /* first */
-    ops ops;
+    ops_ref ref;
 } device_cpu;
 
 static f5_status cpu_enter(device *d) {
@@ -53,15 +53,23 @@ static const char *cpu_failure(const device *d) {
 }
 
 static void cpu_close(device *d) {
+    cpu_context_close(&((device_cpu *)d)->ref.context);
     free(d);
 }
 
-f5_status device_cpu_open(device **d, f5_error *error) {
+f5_status device_cpu_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {
     device_cpu *c = calloc(1, sizeof *c);
     if (!c) return f5_fail(error, F5_E_MEMORY, "no memory for a device");
-    ops_ref_init(&c->ops);
-    c->device = (device){.ops = &c->ops,
-                         .path = "cpu",
+    const char *set = choice->cpu_set[0] ? choice->cpu_set : NULL;
+    f5_status status = cpu_context_open(&c->ref.context, needs->threads, set, error);
+    if (status != F5_OK) {
+        free(c);
+        return status;
+    }
+    ops_ref_init(&c->ref);
+    c->device = (device){.ops = &c->ref.ops,
+                         .path = c->ref.context.set,
+                         .bytes = (int64_t)pool_bytes(c->ref.context.pool),
                          .precision = F5_F32,
                          .host_memory = true,
                          .bucket_rows = 1,

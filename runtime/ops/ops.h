@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "kernels/cpu/context.h"
 #include "kernels/cuda/plan/plan.h"
 #include "kernels/dtype.h"
 #include "kernels/op_list.h"
@@ -51,7 +52,13 @@ static inline void ops_at(ops *o, const char *stage, int32_t index) {
 /* "dit.3.qkv" into text. */
 void ops_call_name(const ops *o, const char *label, char *text, size_t bytes);
 
-void ops_ref_init(ops *o);
+typedef struct {
+    ops ops; /* first: the model sees only this */
+    cpu_context context;
+} ops_ref;
+
+/* The table alone: the context is opened and closed by whoever owns it. */
+void ops_ref_init(ops_ref *r);
 
 /* One call as a plan sees it: how a GPU of a given architecture would run it. */
 typedef struct {

@@ -14,7 +14,8 @@ void ops_call_name(const ops *o, const char *label, char *text, size_t bytes) {
 
 #define DEFINE_REF(name)                                                                                               \
     static f5_status name##_on_cpu(ops *o, const char *label, const name##_args *a) {                                  \
-        f5_status status = name##_ref(a);                                                                              \
+        cpu_context *c = &((ops_ref *)o)->context;                                                                     \
+        f5_status status = c->ops->name(c, a);                                                                         \
         if (status != F5_OK) ops_call_name(o, label, o->failure, sizeof o->failure);                                   \
         return status;                                                                                                 \
     }
@@ -36,8 +37,8 @@ static f5_status finish_on_cpu(ops *o) {
     return F5_OK;
 }
 
-void ops_ref_init(ops *o) {
-    *o = (ops){
+void ops_ref_init(ops_ref *r) {
+    r->ops = (ops){
 #define ENTRY(name) .name = name##_on_cpu,
         OPS_LIST(ENTRY)
 #undef ENTRY

@@ -34,7 +34,7 @@ def program(request):
 
     def run(*args):
         return subprocess.run([str(path), *map(str, args)], capture_output=True, timeout=60,
-                              env={**os.environ, **SANITIZERS, "OMP_NUM_THREADS": "1"})
+                              env={**os.environ, **SANITIZERS})
     return run
 
 

@@ -1,0 +1,90 @@
+/* test_pool.c — every item of a loop is done once, whatever threads there are; results written by one loop are seen by
+ * the next. Under the thread sanitizer this is also the proof that the pool's waiting is understood. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "kernels/cpu/pool.h"
+
+enum { MAX_ITEMS = 4000 };
+
+typedef struct {
+    int32_t *in, *out;
+} job;
+
+/* out = in + 1; plain memory, so a loop that is left too early is a race. */
+static void add_one(const void *user, int32_t begin, int32_t end, void *scratch) {
+    const job *j = user;
+    memset(scratch, begin & 0xff, 64);
+    for (int32_t i = begin; i < end; i++) j->out[i] = j->in[i] + 1;
+}
+
+static void check_loops(cpu_pool *p, int loops) {
+    int32_t *a = calloc(MAX_ITEMS, sizeof *a), *b = calloc(MAX_ITEMS, sizeof *b);
+    for (int i = 0; i < loops; i++) {
+        const int32_t items = rand() % MAX_ITEMS + (i % 7 == 0 ? 0 : 1), grain = 1 + rand() % (i % 3 ? 9 : 700);
+        const job forth = {a, b}, back = {b, a};
+        for (int32_t k = 0; k < MAX_ITEMS; k++) a[k] = k, b[k] = -1;
+        pool_run(p, items, grain, add_one, &forth);
+        pool_run(p, items, grain, add_one, &back);
+        for (int32_t k = 0; k < MAX_ITEMS; k++)
+            if (a[k] != (k < items ? k + 2 : k)) fail_msg("item %d of %d by %d: %d", k, items, grain, a[k]);
+        if (i % 50 == 0) nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL); /* the threads fall asleep */
+    }
+    free(a);
+    free(b);
+}
+
+static void test_every_item_once(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 5; threads++) {
+        cpu_pool *p = pool_open(threads, 64);
+        assert_non_null(p);
+        assert_int_equal(pool_threads(p), threads);
+        check_loops(p, 400);
+        pool_close(p);
+    }
+    pool_close(NULL);
+}
+
+static void test_child_works_alone(void **state) {
+    (void)state;
+    cpu_pool *p = pool_open(3, 64);
+    assert_non_null(p);
+    check_loops(p, 3);
+    const pid_t child = fork();
+    if (child == 0) {
+        if (pool_threads(p) != 1) _exit(1);
+        check_loops(p, 10);
+        pool_close(p);
+        _exit(0);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(pool_threads(p), 3);
+    check_loops(p, 3);
+    pool_close(p);
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    assert_true(pool_cpus() >= 1 && pool_cpus() <= POOL_MAX_THREADS);
+    cpu_pool *p = pool_open(-3, 1);
+    assert_non_null(p);
+    assert_int_equal(pool_threads(p), 1);
+    pool_close(p);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_item_once), cmocka_unit_test(test_child_works_alone),
+                                       cmocka_unit_test(test_limits)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
