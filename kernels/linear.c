@@ -54,9 +54,9 @@ static void rotate_row(const linear_args *a, int32_t col, int32_t n, const float
 /* Rows [row, row + rows) and columns [col, col + cols) of y. */
 static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, int32_t cols, gemm_scratch *scratch) {
     const size_t in = (size_t)a->in, out = (size_t)a->out, at = (size_t)row * out + (size_t)col;
-    const float *x = (const float *)a->x + (size_t)row * in, *w = (const float *)a->w + (size_t)col * in;
+    const float *x = (const float *)a->x.data + (size_t)row * in, *w = (const float *)a->w.data + (size_t)col * in;
     const float *bias = a->bias ? a->bias + col : NULL;
-    float *y = (float *)a->y + at;
+    float *y = (float *)a->y.data + at;
 
     if (a->epilogue == LINEAR_RESIDUAL) {
         const float *addend = a->addend + at, *gate = a->gate ? a->gate + col : NULL;
@@ -86,10 +86,10 @@ static void tiles(const void *user, int32_t begin, int32_t end, void *scratch) {
 }
 
 static f5_status check(const linear_args *a) {
-    if (!a || !a->x || !a->w || !a->y) return F5_E_ARGUMENT;
+    if (!a || !a->x.data || !a->w.data || !a->y.data) return F5_E_ARGUMENT;
     if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_RESIDUAL && !a->addend) return F5_E_ARGUMENT;
-    if (((uintptr_t)a->x | (uintptr_t)a->w | (uintptr_t)a->y) % 16 != 0) return F5_E_ARGUMENT;
+    if (((uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->y.data) % 16 != 0) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_ROPE && (!a->rope || (uintptr_t)a->rope % 16 != 0)) return F5_E_ARGUMENT;
     if (a->pack && pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if ((!a->pack && a->rows < 0) || a->in < 1 || a->out < 1) return F5_E_SHAPE;
@@ -98,7 +98,7 @@ static f5_status check(const linear_args *a) {
             return F5_E_SHAPE;
         if ((a->pack ? pack_longest(a->pack) : a->rows) > a->max_position) return F5_E_SHAPE;
     }
-    if (a->type != F5_F32 || a->y_rounded) return F5_E_UNSUPPORTED;
+    if (a->x.type != F5_F32 || a->w.type != F5_F32 || a->y.type != F5_F32 || a->also.data) return F5_E_UNSUPPORTED;
     return F5_OK;
 }
 
@@ -112,8 +112,7 @@ f5_status linear_ref(cpu_context *c, const linear_args *a) {
 }
 
 op_output linear_output(const linear_args *a) {
-    return (op_output){
-        .data = a->y, .type = a->y_f32 ? F5_F32 : a->type, .pack = a->pack, .rows = a->rows, .cols = a->out};
+    return (op_output){.data = a->y.data, .type = a->y.type, .pack = a->pack, .rows = a->rows, .cols = a->out};
 }
 
 double linear_flop(const linear_args *a, op_lengths lengths) {
@@ -122,8 +121,8 @@ double linear_flop(const linear_args *a, op_lengths lengths) {
 }
 
 double linear_bytes(const linear_args *a) {
-    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->type);
-    const double y = a->y_f32 ? 4 : operand, rounded = a->y_rounded ? f5_dtype_bytes(a->rounded_type) : 0;
+    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->w.type);
+    const double y = f5_dtype_bytes(a->y.type), rounded = a->also.data ? f5_dtype_bytes(a->also.type) : 0;
     const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL));
     return operand * in * (rows + out) + rows * out * (y + rounded + (a->addend ? 4 : 0)) + vectors;
 }

@@ -23,14 +23,14 @@ namespace {
 
 f5_status run_short_rows(cuda_context *c, const linear_args *a, int32_t rows) {
     linear_short_rows::args s = {};
-    s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.addend = a->addend;
-    s.y = static_cast<float *>(a->y), s.rounded = a->y_rounded, s.rows = rows, s.in = a->in, s.out = a->out;
-    return for_dtype(c, "linear", a->y_rounded ? a->rounded_type : F5_F32,
+    s.x = static_cast<const float *>(a->x.data), s.w = static_cast<const float *>(a->w.data), s.addend = a->addend;
+    s.y = static_cast<float *>(a->y.data), s.rounded = a->also.data, s.rows = rows, s.in = a->in, s.out = a->out;
+    return for_dtype(c, "linear", a->also.data ? a->also.type : F5_F32,
                      [&](auto zero) { return linear_short_rows::run<decltype(zero)>(c, s); });
 }
 
 f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
-    return for_dtype(c, "linear", a->type, [&](auto zero) -> f5_status {
+    return for_dtype(c, "linear", a->x.type, [&](auto zero) -> f5_status {
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
             if (a->epilogue == LINEAR_RESIDUAL) return linear_sm90::run<T, LINEAR_RESIDUAL>(c, a, rows);
@@ -44,16 +44,17 @@ f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
 
 f5_status run_split_f32(cuda_context *c, const linear_args *a, int32_t rows) {
     linear_split_f32::args s = {};
-    s.x = static_cast<const float *>(a->x), s.w = static_cast<const float *>(a->w), s.bias = a->bias;
-    s.gate = a->gate, s.addend = a->addend, s.y = static_cast<float *>(a->y);
+    s.x = static_cast<const float *>(a->x.data), s.w = static_cast<const float *>(a->w.data), s.bias = a->bias;
+    s.gate = a->gate, s.addend = a->addend, s.y = static_cast<float *>(a->y.data);
     s.rows = rows, s.in = a->in, s.out = a->out;
     F5_TRY(linear_split_f32::run(c, a->epilogue, s));
     return a->epilogue == LINEAR_ROPE ? rotate_launch(c, a, rows) : F5_OK;
 }
 
 f5_status run_few_outputs(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_few_outputs::args n = {a->x, a->w, a->bias, static_cast<float *>(a->y), rows, a->in, a->out};
-    return a->type == F5_F16 ? linear_few_outputs::run<__half>(c, n) : linear_few_outputs::run<__nv_bfloat16>(c, n);
+    const linear_few_outputs::args n = {a->x.data, a->w.data, a->bias, static_cast<float *>(a->y.data),
+                                        rows,      a->in,     a->out};
+    return a->x.type == F5_F16 ? linear_few_outputs::run<__half>(c, n) : linear_few_outputs::run<__nv_bfloat16>(c, n);
 }
 
 /* ---- cuBLASLt */
@@ -70,7 +71,7 @@ int32_t rows_to_plan(const cuda_context *c, const linear_args *a, int32_t rows) 
 f5_status multiply_whole(cuda_context *c, const linear_args *a, blas_product p) {
     const void *bias = a->bias;
     if (a->bias && !p.f32_out) {
-        bias = a->bias_as_type;
+        bias = a->bias_rounded;
         if (!bias) {
             if ((size_t)a->out * 2 > c->row_bytes)
                 return f5_fail(&c->error, F5_E_MEMORY, "linear: workspace too small for a bias of %d", a->out);
@@ -80,7 +81,7 @@ f5_status multiply_whole(cuda_context *c, const linear_args *a, blas_product p) 
     }
     p.add = a->epilogue == LINEAR_RESIDUAL;
     p.gelu = a->epilogue == LINEAR_GELU_TANH;
-    return blas_multiply(c, p, a->x, a->w, bias, a->addend, a->y);
+    return blas_multiply(c, p, a->x.data, a->w.data, bias, a->addend, a->y.data);
 }
 
 /* A plain F32 product, then finish_rows; in chunks of rows where the scratch does not hold them all. */
@@ -95,14 +96,14 @@ f5_status multiply_then_finish(cuda_context *c, const linear_args *a, blas_produ
     for (int32_t row = 0; row < rows; row += p.rows) {
         p.rows = (size_t)(rows - row) < fit ? rows - row : (int32_t)fit;
         const size_t first = (size_t)row * a->out;
-        char *y = static_cast<char *>(a->y) + first * f5_dtype_bytes(y_f32 ? F5_F32 : a->type);
+        char *y = static_cast<char *>(a->y.data) + first * f5_dtype_bytes(a->y.type);
         float *made = reinterpret_cast<float *>(in_y ? y : static_cast<char *>(c->row_scratch));
-        const char *x = static_cast<const char *>(a->x) + (size_t)row * a->in * f5_dtype_bytes(a->type);
-        F5_TRY(blas_multiply(c, p, x, a->w, nullptr, nullptr, made));
+        const char *x = static_cast<const char *>(a->x.data) + (size_t)row * a->in * f5_dtype_bytes(a->x.type);
+        F5_TRY(blas_multiply(c, p, x, a->w.data, nullptr, nullptr, made));
         finish_args f = {};
         f.product = made, f.bias = a->bias, f.gate = a->gate, f.out = a->out;
         f.addend = a->addend ? a->addend + first : nullptr;
-        F5_TRY(for_dtype(c, "linear", y_f32 ? F5_F32 : a->type, [&](auto zero) {
+        F5_TRY(for_dtype(c, "linear", a->y.type, [&](auto zero) {
             using T = decltype(zero);
             return for_epilogue(a->epilogue, [&](auto one) { return finish_launch<T, one.value>(c, f, p.rows, y); });
         }));
@@ -113,7 +114,7 @@ f5_status multiply_then_finish(cuda_context *c, const linear_args *a, blas_produ
 f5_status run_cublaslt(cuda_context *c, const linear_args *a, int32_t rows) {
     const bool y_f32 = linear_y_is_f32(a);
     blas_product p = {};
-    p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->type, p.f32_out = y_f32;
+    p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->x.type, p.f32_out = y_f32;
     p.plan_rows = rows_to_plan(c, a, rows);
     if (a->epilogue == LINEAR_ROPE) {
         F5_TRY(multiply_whole(c, a, p));
@@ -141,15 +142,19 @@ f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool
         return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
     if (rope && (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192))
         return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
-    if (a->y_rounded && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: y_rounded is of an F32 y");
+    if (a->w.type != a->x.type || (a->y.type != a->x.type && (!y_f32 || rope)))
+        return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: x is %s, w %s, y %s", dtype(a->x.type)->name,
+                       dtype(a->w.type)->name, dtype(a->y.type)->name);
+    if (a->also.data && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: also is of an F32 y");
     if (rows == 0) return F5_OK;
     if (rope && (a->pack ? 1 : rows) > a->max_position)
         return f5_fail(&c->error, F5_E_SHAPE, "linear: %d rows, angles for %d", rows, a->max_position);
-    if (!a->x || !a->w || !a->y || (residual && !a->addend) || (rope && !a->rope))
+    if (!a->x.data || !a->w.data || !a->y.data || (residual && !a->addend) || (rope && !a->rope))
         return f5_fail(&c->error, F5_E_ARGUMENT, "linear: a pointer is NULL");
     const uintptr_t angles = rope ? (uintptr_t)a->rope : 0;
-    if (((uintptr_t)a->x | (uintptr_t)a->w | (uintptr_t)a->y | (uintptr_t)a->y_rounded | angles) % 16 != 0)
-        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x, w, y, y_rounded or rope is not 16-byte aligned");
+    if (((uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->y.data | (uintptr_t)a->also.data | angles) % 16 !=
+        0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x, w, y, also or rope is not 16-byte aligned");
     return F5_OK;
 }
 
@@ -161,7 +166,7 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     if (rows == 0) return F5_OK;
     const int path = linear_path_of(&c->arch, a);
     F5_TRY(run[path](c, a, rows));
-    if (!a->y_rounded || path == LINEAR_SHORT_ROWS) return F5_OK; // that kernel writes both
-    const cast_args cast = {int64_t{rows} * a->out, static_cast<const float *>(a->y), a->y_rounded, a->rounded_type};
+    if (!a->also.data || path == LINEAR_SHORT_ROWS) return F5_OK; // that kernel writes both
+    const cast_args cast = {int64_t{rows} * a->out, static_cast<const float *>(a->y.data), a->also.data, a->also.type};
     return cast_cuda(c, &cast);
 }

@@ -14,15 +14,14 @@
  * ROPE rotates pairs (2i, 2i+1) of heads < rope_heads of the first two thirds (q, k) by the row's position in its
  * sequence, as attention.h says; that op is then given rope_heads = 0.
  *
- * Types: x and w are `type`; bias, gate, addend, rope are F32; y is F32 if y_f32, else `type` (ROPE: always `type`).
- * y_rounded: where y is F32, y once more in rounded_type, for the op that reads it as an operand.
- * The reference takes F32 only and no y_rounded (else F5_E_UNSUPPORTED).
- * x, w, y, y_rounded, rope 16-byte aligned; rows >= 0, in and out >= 1.
- * bias_as_type is the bias already rounded to `type`. cuBLASLt needs it when y is 16-bit; if it is NULL, every call
- * rounds it again. The reference does not read it. Rows of y that belong to no sequence are left as they
- * were or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own
- * row of x and, for ROPE, its position, whatever the number of threads). pack NULL: all rows are one sequence. ROPE:
- * every sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out / 192, else F5_E_SHAPE. */
+ * Types: x and w have one type. y is F32 or has that type; with ROPE it has that type. bias, gate, addend and rope are
+ * F32. also: where y is F32, y once more in another type, for the op that reads it as an operand. bias_rounded: the
+ * bias rounded to the type of w. cuBLASLt needs it where y is 16-bit; if NULL, every such call rounds the bias again.
+ * The reference does not read it. It takes F32 only and no `also` (else F5_E_UNSUPPORTED). Pointers of x, w, y, also
+ * and rope are 16-byte aligned; rows >= 0, in and out >= 1. Rows of y that belong to no sequence are left as they were
+ * or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own row
+ * of x and, for ROPE, its position, whatever the number of threads). pack NULL: all rows are one sequence. ROPE: every
+ * sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out / 192, else F5_E_SHAPE. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
@@ -49,21 +48,18 @@ typedef struct linear_args {
     const f5_pack *pack;      /* how rows divide into sequences, or NULL */
     int32_t rows;             /* read only when pack is NULL */
     int32_t in, out;          /* widths */
-    const void *x;            /* [rows,in] type */
-    const void *w;            /* [out,in] type */
+    f5_matrix x;              /* [rows,in] */
+    f5_matrix w;              /* [out,in], the type of x */
     const float *bias;        /* [out] or NULL */
+    const void *bias_rounded; /* [out] the type of w, or NULL */
     const float *gate;        /* [out] or NULL (RESIDUAL) */
     const float *addend;      /* [rows,out] (RESIDUAL) */
     const float *rope;        /* [max_position,32,2] (cos, sin), see rope_table_fill (ROPE) */
     int32_t rope_heads;       /* heads 0 .. rope_heads-1 are rotated (ROPE) */
     int32_t max_position;     /* rows of the rope table (ROPE) */
-    void *y;                  /* [rows,out] F32 if y_f32, else type */
-    void *y_rounded;          /* [rows,out] rounded_type or NULL */
-    f5_dtype rounded_type;    /* of y_rounded */
-    const void *bias_as_type; /* [out] type or NULL */
+    f5_rows y;                /* [rows,out] F32 or the type of x */
+    f5_rows also;             /* [rows,out] data NULL: not wanted */
     linear_epilogue epilogue;
-    f5_dtype type; /* of x and w */
-    bool y_f32;
 } linear_args;
 
 #ifdef __cplusplus

@@ -313,6 +313,18 @@ def _field_value(struct, field, ctype, pointee, value):
     return pointer(value)
 
 
+def typed_structs():
+    """The structs of data with its number type: f5_matrix and f5_rows."""
+    return {headers().struct("f5_matrix"), headers().struct("f5_rows")}
+
+
+def typed(value):
+    """(data, F5_F32 or another type): of an array its own type, unless the value is such a pair already."""
+    if isinstance(value, tuple):
+        return value
+    return value, headers().constants["F5_F32"]
+
+
 def args(op, fields):
     """NAME_args filled from the fields; keeps what they point to alive."""
     name = f"{op}_args"
@@ -323,7 +335,11 @@ def args(op, fields):
         raise TypeError(f"{name} has no field {', '.join(unknown)}")
     out = struct()
     for field, value in fields.items():
-        setattr(out, field, _field_value(name, field, types[field], pointees.get(field), value))
+        if types[field] in typed_structs():
+            value, kind = typed(value)
+            setattr(out, field, types[field](data=_field_value(name, field, ctypes.c_void_p, "float", value), type=kind))
+        else:
+            setattr(out, field, _field_value(name, field, types[field], pointees.get(field), value))
     out.keep_alive = SimpleNamespace(**fields)
     return out
 

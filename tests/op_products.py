@@ -24,19 +24,19 @@ def rotate(u, rope):
 
 
 class Linear(Op):
-    """bias_as_type: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills."""
-    name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_as_type"), True
+    """bias_rounded: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills."""
+    name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_rounded"), True
     lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
     EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
-                 bias_as_type=False, in_place=False):
+                 bias_rounded=False, in_place=False):
         rope = epilogue == "ROPE"
         label = f"{width_in} to {width_out} {epilogue.lower()}" + (f" {rope_heads} heads" if rope else "")
         super().__init__(label + " to F32" * y_f32 + " gate" * gate, width_out, out=width_out,
                          epilogue=getattr(cbind, f"LINEAR_{epilogue}"), **{"in": width_in})
         self.width_in, self.epilogue, self.bias, self.gate, self.y_f32 = width_in, epilogue, bias, gate, y_f32
-        self.bias_as_type, self.in_place, self.rope_heads = bias_as_type, in_place, rope_heads
+        self.bias_rounded, self.in_place, self.rope_heads = bias_rounded, in_place, rope_heads
         self.aliases = {"addend": "y"} if in_place else {}
         if rope:
             self.scalars["rope_heads"] = rope_heads
@@ -51,8 +51,8 @@ class Linear(Op):
         shared = {"w": draw.normal(self.width, self.width_in, scale=self.width_in ** -0.5)}
         if self.bias:
             shared["bias"] = draw.normal(self.width, scale=0.5)
-            if self.bias_as_type:
-                shared["bias_as_type"] = shared["bias"].clone()
+            if self.bias_rounded:
+                shared["bias_rounded"] = shared["bias"].clone()
         if self.gate:
             shared["gate"] = draw.normal(self.width)
         if self.epilogue == "ROPE":
@@ -99,7 +99,7 @@ class Linear(Op):
         def case(title, lengths, width_in, width_out, epilogue="NONE", operands=True, searched=False, **more):
             residual = epilogue == "RESIDUAL"
             more.setdefault("y_f32", residual or epilogue == "NONE")
-            op = cls(width_in, width_out, epilogue, in_place=residual, bias_as_type=more.get("bias", True),
+            op = cls(width_in, width_out, epilogue, in_place=residual, bias_rounded=more.get("bias", True),
                      rope_heads=width_out // 192 if epilogue == "ROPE" else 0, **more)
             return Timed(f"{title} {epilogue.lower()}", op, lengths, operands, searched)
 

@@ -13,8 +13,7 @@
 #include "host/api/f5tts.h"
 #include "host/files/output_file.h"
 
-/* ---- truncation: libsndfile reads what is left of a cut file without a word ----------------------------------------
- */
+/* ---- truncation: libsndfile reads what is left of a cut file without a word -------------------------------------- */
 
 static uint32_t word_at(const unsigned char *p, bool big_endian) {
     return big_endian ? (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3]
@@ -41,8 +40,7 @@ static int64_t missing_sound_bytes(int fd, int64_t file_bytes) {
     return 0;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static f5_status open_regular(int *fd, int64_t *bytes, const char *path, f5_error *error) {
     struct stat info;
@@ -123,8 +121,7 @@ void audio_free(audio_file *a) {
     *a = (audio_file){0};
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 f5_status audio_write(const char *path, const float *samples, int64_t n, int32_t sample_rate, bool as_float,
                       f5_error *error) {

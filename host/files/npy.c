@@ -14,8 +14,7 @@
 
 #define MAX_HEADER_BYTES 4096
 
-/* ---- header: {'descr': '<f4', 'fortran_order': False, 'shape': (N, 100), } ------------------------------------------
- */
+/* ---- header: {'descr': '<f4', 'fortran_order': False, 'shape': (N, 100), } --------------------------------------- */
 
 typedef struct {
     const char *at, *end;
@@ -80,8 +79,7 @@ static const char *parse_header(const char *text, size_t bytes, int64_t *rows, i
     return have_type && have_order && have_shape ? NULL : "the header lacks descr, fortran_order or shape";
 }
 
-/* ---- reading ------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static f5_status read_array(FILE *f, const char *path, int32_t cols, float **data, int32_t *rows, f5_error *error) {
     unsigned char head[12];
@@ -144,8 +142,7 @@ f5_status npy_read(const char *path, int32_t cols, float **data, int32_t *rows, 
     return status;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------
- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 f5_status npy_write(const char *path, const float *data, int32_t rows, int32_t cols, f5_error *error) {
     /* magic, version, length, text: 128 bytes in all, the last a newline, so that the numbers are aligned to 64 */

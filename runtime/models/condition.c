@@ -13,19 +13,17 @@ f5_status condition_project(const stage_context *c, const f5_pack *pack, const i
                      &(linear_args){.pack = pack,
                                     .in = MEL_BANDS,
                                     .out = dim,
-                                    .x = cond,
-                                    .w = w->cond,
+                                    .x = {cond, F5_F32},
+                                    .w = {w->cond, F5_F32},
                                     .bias = w->bias,
-                                    .y = y,
-                                    .y_f32 = true}));
+                                    .y = {y, F5_F32}}));
     return o->linear(o, "text",
                      &(linear_args){.pack = pack,
                                     .in = text_dim,
                                     .out = dim,
-                                    .x = text,
-                                    .w = w->text,
+                                    .x = {text, F5_F32},
+                                    .w = {w->text, F5_F32},
                                     .addend = y,
-                                    .y = y,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .y_f32 = true});
+                                    .y = {y, F5_F32},
+                                    .epilogue = LINEAR_RESIDUAL});
 }

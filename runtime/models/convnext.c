@@ -24,12 +24,11 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
                      &(linear_args){.pack = pack,
                                     .in = b->dim,
                                     .out = b->hidden_dim,
-                                    .x = b->normed,
-                                    .w = w->pw1.w.data,
+                                    .x = {b->normed, b->type},
+                                    .w = w->pw1.w,
                                     .bias = w->pw1.b,
-                                    .y = b->hidden,
-                                    .epilogue = LINEAR_GELU_ERF,
-                                    .type = b->type}));
+                                    .y = {b->hidden, b->type},
+                                    .epilogue = LINEAR_GELU_ERF}));
     if (w->grn_gamma) {
         F5_TRY(o->grn(o, "grn",
                       &(grn_args){.pack = pack,
@@ -45,13 +44,11 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
                      &(linear_args){.pack = pack,
                                     .in = b->hidden_dim,
                                     .out = b->dim,
-                                    .x = b->hidden,
-                                    .w = w->pw2.w.data,
+                                    .x = {b->hidden, b->type},
+                                    .w = w->pw2.w,
                                     .bias = w->pw2.b,
                                     .gate = w->layer_scale,
                                     .addend = x,
-                                    .y = x,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .type = b->type,
-                                    .y_f32 = true});
+                                    .y = {x, F5_F32},
+                                    .epilogue = LINEAR_RESIDUAL});
 }

@@ -1,5 +1,5 @@
-/* dit.c — F5's backbone, the DiT (runtime/MODEL.md §2.3–2.5): its settings, its tensors, and one evaluation of the velocity, all
- * branches and sequences packed.
+/* dit.c — F5's backbone, the DiT (runtime/MODEL.md §2.3–2.5): its settings, its tensors, and one evaluation of the
+ * velocity, all branches and sequences packed.
  *
  *   x -> input projection (+ base) -> conv position embedding -> depth x block -> (long skip) -> exit norm -> velocity
  *   block: AdaLN, QKV with RoPE, attention, out + gate + residual, AdaLN, FF1 + GELU, FF2 + gate + residual */
@@ -99,24 +99,12 @@ static f5_status check(const model_config *config, const char *where, f5_error *
 }
 
 static void read_upstream(upstream *from, model_config *config) {
-    static const char *const names[] = {"dim",
-                                        "depth",
-                                        "heads",
-                                        "dim_head",
-                                        "ff_mult",
-                                        "mel_dim",
-                                        "text_dim",
-                                        "text_mask_padding",
-                                        "text_embedding_average_upsampling",
-                                        "qk_norm",
-                                        "conv_layers",
-                                        "pe_attn_head",
-                                        "long_skip_connection",
-                                        "dropout",
-                                        "attn_backend",
-                                        "attn_mask_enabled",
-                                        "checkpoint_activations",
-                                        NULL};
+    /* clang-format off */
+    static const char *const names[] = {
+        "dim", "depth", "heads", "dim_head", "ff_mult", "mel_dim", "text_dim", "text_mask_padding",
+        "text_embedding_average_upsampling", "qk_norm", "conv_layers", "pe_attn_head", "long_skip_connection", "dropout",
+        "attn_backend", "attn_mask_enabled", "checkpoint_activations", NULL};
+    /* clang-format on */
     dit_config *d = (dit_config *)(void *)config->settings[PART_BACKBONE].bytes;
     upstream_require_known(from, "model.arch.", names);
     upstream_text(from, "model.arch.dim", NULL); /* the one that has no default */
@@ -250,6 +238,20 @@ static int64_t row_width(const model_config *config) {
     return dimension(config, MODULE);
 }
 
+/* y [n,out] = epilogue(x [n,in] w^T + bias), a row an evaluation. */
+static f5_status time_product(const stage_context *c, const char *label, int32_t n, int32_t in, int64_t out,
+                              const void *x, const linear_weights *w, linear_epilogue epilogue, f5_rows y) {
+    linear_args a = {.rows = n,
+                     .in = in,
+                     .out = (int32_t)out,
+                     .x = {x, c->ops->precision.operands},
+                     .w = w->w,
+                     .bias = w->b,
+                     .y = y,
+                     .epilogue = epilogue};
+    return c->ops->linear(c->ops, label, &a);
+}
+
 /* All evaluations are rows of one batch: time MLP, SiLU, then one product for every modulation of the model. */
 static f5_status fill_rows(const stage_context *c, const float *times, int32_t n, float *rows) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
@@ -257,46 +259,19 @@ static f5_status fill_rows(const stage_context *c, const float *times, int32_t n
     f5_dtype type = o->precision.operands;
     int32_t dim = dit_config_of(c)->dim;
     void *features = arena_take(c->arena, (size_t)n * TIMESTEP_DIM, f5_dtype_bytes(type));
-    void *hidden = arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type));
-    void *embedded = arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type));
+    f5_rows hidden = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
+    f5_rows embedded = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
     if (c->arena->overflow) return F5_E_MEMORY;
     ops_at(o, "schedule", -1);
     F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = times, .y = features, .type = type}));
-    F5_TRY(o->linear(o, "time1",
-                     &(linear_args){.rows = n,
-                                    .in = TIMESTEP_DIM,
-                                    .out = dim,
-                                    .x = features,
-                                    .w = w->time1.w.data,
-                                    .bias = w->time1.b,
-                                    .y = hidden,
-                                    .epilogue = LINEAR_SILU,
-                                    .type = type}));
+    F5_TRY(time_product(c, "time1", n, TIMESTEP_DIM, dim, features, &w->time1, LINEAR_SILU, hidden));
     /* SiLU twice: inside the MLP, and again because every modulation is Linear(SiLU(c)) */
-    F5_TRY(o->linear(o, "time2",
-                     &(linear_args){.rows = n,
-                                    .in = dim,
-                                    .out = dim,
-                                    .x = hidden,
-                                    .w = w->time2.w.data,
-                                    .bias = w->time2.b,
-                                    .y = embedded,
-                                    .epilogue = LINEAR_SILU,
-                                    .type = type}));
-    return o->linear(o, "modulation",
-                     &(linear_args){.rows = n,
-                                    .in = dim,
-                                    .out = (int32_t)row_width(&c->model->config),
-                                    .x = embedded,
-                                    .w = w->modulation.w.data,
-                                    .bias = w->modulation.b,
-                                    .y = rows,
-                                    .type = type,
-                                    .y_f32 = true});
+    F5_TRY(time_product(c, "time2", n, dim, dim, hidden.data, &w->time2, LINEAR_SILU, embedded));
+    return time_product(c, "modulation", n, dim, row_width(&c->model->config), embedded.data, &w->modulation,
+                        LINEAR_NONE, (f5_rows){rows, F5_F32});
 }
 
-/* ---- what stays the same over the ODE ------------------------------------------------------------------------------
- */
+/* ---- what stays the same over the ODE ---------------------------------------------------------------------------- */
 
 static bool take_buffers(const stage_context *c, dit_state *b) {
     const dit_config *config = dit_config_of(c);
@@ -328,34 +303,32 @@ static f5_status begin(const stage_context *c, const backbone_input *in, void *s
     return take_buffers(c, b) ? F5_OK : F5_E_MEMORY;
 }
 
-/* ---- one evaluation ------------------------------------------------------------------------------------------------
- */
+/* ---- one evaluation ---------------------------------------------------------------------------------------------- */
 
 static f5_status input_embed(const stage_context *c, const dit_state *b, const float *x) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
     ops *o = c->ops;
     int32_t dim = dit_config_of(c)->dim;
-    void *operand = o->precision.operands == o->precision.residual ? b->h : b->normed_m; /* h for the conv */
+    f5_dtype type = o->precision.operands;
+    bool rounded = type != o->precision.residual; /* then the convolution reads a copy of h */
     F5_TRY(o->linear(o, "input",
                      &(linear_args){.pack = b->pack,
                                     .in = MEL_BANDS,
                                     .out = dim,
-                                    .x = x,
-                                    .w = w->input.x,
+                                    .x = {x, F5_F32},
+                                    .w = {w->input.x, F5_F32},
                                     .addend = b->base,
-                                    .y = b->h,
-                                    .y_rounded = operand == b->h ? NULL : operand,
-                                    .rounded_type = o->precision.operands,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .y_f32 = true}));
+                                    .y = {b->h, F5_F32},
+                                    .also = {rounded ? b->normed_m : NULL, type},
+                                    .epilogue = LINEAR_RESIDUAL}));
     F5_TRY(o->conv_pos(o, "conv_pos0",
                        &(conv_pos_args){.pack = b->pack,
                                         .dim = dim,
-                                        .x = operand,
+                                        .x = rounded ? b->normed_m : b->h,
                                         .w = w->conv_pos_w[0].data,
                                         .bias = w->conv_pos_b[0],
                                         .y = b->attended,
-                                        .type = o->precision.operands}));
+                                        .type = type}));
     return o->conv_pos(o, "conv_pos1",
                        &(conv_pos_args){.pack = b->pack,
                                         .dim = dim,
@@ -364,7 +337,7 @@ static f5_status input_embed(const stage_context *c, const dit_state *b, const f
                                         .bias = w->conv_pos_b[1],
                                         .residual = b->h,
                                         .y = b->h,
-                                        .type = o->precision.operands,
+                                        .type = type,
                                         .y_f32 = true});
 }
 
@@ -390,15 +363,13 @@ static f5_status gated_residual(const stage_context *c, const dit_state *b, cons
     linear_args a = {.pack = b->pack,
                      .in = in,
                      .out = dit_config_of(c)->dim,
-                     .x = x,
-                     .w = w->w.data,
+                     .x = {x, o->precision.operands},
+                     .w = w->w,
                      .bias = w->b,
                      .gate = gate,
                      .addend = b->h,
-                     .y = b->h,
-                     .epilogue = LINEAR_RESIDUAL,
-                     .type = o->precision.operands,
-                     .y_f32 = true};
+                     .y = {b->h, F5_F32},
+                     .epilogue = LINEAR_RESIDUAL};
     return o->linear(o, label, &a);
 }
 
@@ -417,16 +388,15 @@ static f5_status dit_block(const stage_context *c, const dit_state *b, const dit
                      &(linear_args){.pack = b->pack,
                                     .in = dim,
                                     .out = 3 * inner,
-                                    .x = b->normed_a,
-                                    .w = w->qkv.w.data,
+                                    .x = {b->normed_a, o->precision.operands},
+                                    .w = w->qkv.w,
                                     .bias = w->qkv.b,
-                                    .bias_as_type = w->qkv.b_rounded,
+                                    .bias_rounded = w->qkv.b_rounded,
                                     .rope = c->tables->backbone[ROPE],
                                     .rope_heads = rope_heads,
                                     .max_position = c->tables->max_frames,
-                                    .y = b->qkv,
-                                    .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE,
-                                    .type = o->precision.operands}));
+                                    .y = {b->qkv, o->precision.operands},
+                                    .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE}));
     F5_TRY(o->attention(o, "attention",
                         &(attention_args){.pack = b->pack,
                                           .heads = config->heads,
@@ -445,13 +415,12 @@ static f5_status dit_block(const stage_context *c, const dit_state *b, const dit
                      &(linear_args){.pack = b->pack,
                                     .in = dim,
                                     .out = config->ff_dim,
-                                    .x = b->normed_m,
-                                    .w = w->ff1.w.data,
+                                    .x = {b->normed_m, o->precision.operands},
+                                    .w = w->ff1.w,
                                     .bias = w->ff1.b,
-                                    .bias_as_type = w->ff1.b_rounded,
-                                    .y = b->hidden,
-                                    .epilogue = LINEAR_GELU_TANH,
-                                    .type = o->precision.operands}));
+                                    .bias_rounded = w->ff1.b_rounded,
+                                    .y = {b->hidden, o->precision.operands},
+                                    .epilogue = LINEAR_GELU_TANH}));
     return gated_residual(c, b, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
 }
 
@@ -461,28 +430,16 @@ static f5_status long_skip(const stage_context *c, const dit_state *b) {
     ops *o = c->ops;
     int32_t dim = dit_config_of(c)->dim;
     int64_t n = (int64_t)b->pack->rows * dim;
-    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = o->precision.operands}));
-    F5_TRY(o->linear(o, "long_skip_x",
-                     &(linear_args){.pack = b->pack,
-                                    .in = dim,
-                                    .out = dim,
-                                    .x = b->normed_m,
-                                    .w = w->long_skip_x.data,
-                                    .y = b->h,
-                                    .type = o->precision.operands,
-                                    .y_f32 = true}));
-    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = o->precision.operands}));
-    return o->linear(o, "long_skip_x0",
-                     &(linear_args){.pack = b->pack,
-                                    .in = dim,
-                                    .out = dim,
-                                    .x = b->normed_m,
-                                    .w = w->long_skip_x0.data,
-                                    .addend = b->h,
-                                    .y = b->h,
-                                    .epilogue = LINEAR_RESIDUAL,
-                                    .type = o->precision.operands,
-                                    .y_f32 = true});
+    f5_dtype type = o->precision.operands;
+    linear_args product = {
+        .pack = b->pack, .in = dim, .out = dim, .x = {b->normed_m, type}, .w = w->long_skip_x, .y = {b->h, F5_F32}};
+    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = type}));
+    F5_TRY(o->linear(o, "long_skip_x", &product));
+    F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = type}));
+    product.w = w->long_skip_x0;
+    product.addend = b->h;
+    product.epilogue = LINEAR_RESIDUAL;
+    return o->linear(o, "long_skip_x0", &product);
 }
 
 static f5_status velocity(const stage_context *c, const void *state, const float *x, const float *row, float *v) {
@@ -506,16 +463,13 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                      &(linear_args){.pack = b->pack,
                                     .in = config->dim,
                                     .out = MEL_BANDS,
-                                    .x = b->normed_a,
-                                    .w = w->proj_out.w.data,
+                                    .x = {b->normed_a, o->precision.operands},
+                                    .w = w->proj_out.w,
                                     .bias = w->proj_out.b,
-                                    .y = v,
-                                    .type = o->precision.operands,
-                                    .y_f32 = true});
+                                    .y = {v, F5_F32}});
 }
 
-/* ---- the backbone --------------------------------------------------------------------------------------------------
- */
+/* ---- the backbone ------------------------------------------------------------------------------------------------ */
 
 static void widths(const model_config *config, int64_t *activation, int64_t *product) {
     const dit_config *d = settings_of(config);

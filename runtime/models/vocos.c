@@ -167,8 +167,7 @@ static f5_status mel(const stage_context *c, const float *samples, int64_t n, fl
                   &(mel_args){.n_samples = n, .samples = samples, .bank = c->tables->vocoder[MEL_BANK], .y = y});
 }
 
-/* ---- the vocoder ---------------------------------------------------------------------------------------------------
- */
+/* ---- the vocoder ------------------------------------------------------------------------------------------------- */
 
 static int64_t samples_of(const model_config *config, int32_t frames) {
     if (frames <= 0) return 0;
@@ -222,11 +221,10 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
                      &(linear_args){.pack = pack,
                                     .in = config->dim,
                                     .out = 2 * ISTFT_BINS,
-                                    .x = normed,
-                                    .w = w->head.w.data,
+                                    .x = {normed, F5_F32},
+                                    .w = w->head.w,
                                     .bias = w->head.b,
-                                    .y = head,
-                                    .y_f32 = true}));
+                                    .y = {head, F5_F32}}));
     F5_TRY(o->istft(o, "samples",
                     &(istft_args){.pack = pack,
                                   .padding = config->same_padding ? ISTFT_SAME : ISTFT_CENTER,

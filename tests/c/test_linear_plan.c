@@ -76,11 +76,16 @@ static void every_way_is_taken(void **state) {
     (void)state;
     static const float aligned[4] __attribute__((aligned(16))) = {0};
     const f5_pack pack = {.rows = 2816, .n_seq = 2};
-    const linear_args blocks = {.pack = &pack, .in = 1024, .out = 3072, .type = F5_F16, .epilogue = LINEAR_ROPE};
-    const linear_args vocos = {.pack = &pack, .in = 512, .out = 1536, .type = F5_F32, .epilogue = LINEAR_GELU_ERF};
-    const linear_args velocity = {.pack = &pack, .in = 1024, .out = 100, .type = F5_BF16, .y_f32 = true};
-    const linear_args input = {
-        .pack = &pack, .in = 100, .out = 1024, .addend = aligned, .y_f32 = true, .epilogue = LINEAR_RESIDUAL};
+    const linear_args blocks = {.pack = &pack,
+                                .in = 1024,
+                                .out = 3072,
+                                .x = {NULL, F5_F16},
+                                .w = {NULL, F5_F16},
+                                .y = {NULL, F5_F16},
+                                .epilogue = LINEAR_ROPE};
+    const linear_args vocos = {.pack = &pack, .in = 512, .out = 1536, .epilogue = LINEAR_GELU_ERF};
+    const linear_args velocity = {.pack = &pack, .in = 1024, .out = 100, .x = {NULL, F5_BF16}, .w = {NULL, F5_BF16}};
+    const linear_args input = {.pack = &pack, .in = 100, .out = 1024, .addend = aligned, .epilogue = LINEAR_RESIDUAL};
     linear_args odd = blocks, gate = blocks, askew = blocks;
     odd.in = 1000;
     gate.epilogue = LINEAR_SILU;
@@ -115,13 +120,15 @@ static void rows_do_not_choose(void **state) {
     cuda_arch h200;
     assert_true(arch_of_card(&h200, "h200"));
     for (int i = 0; i < 20000; i++) {
+        const f5_dtype type = (f5_dtype)random_below(&random, 3);
         f5_pack one = {.rows = 1, .n_seq = 1}, many = {.rows = 1 + random_below(&random, 100000), .n_seq = 1};
         linear_args a = {.pack = &one,
                          .in = 4 * (1 + random_below(&random, 300)),
                          .out = 2 * (1 + random_below(&random, 600)),
-                         .type = (f5_dtype)random_below(&random, 3),
-                         .epilogue = (linear_epilogue)random_below(&random, 6),
-                         .y_f32 = random_below(&random, 2)};
+                         .x = {NULL, type},
+                         .w = {NULL, type},
+                         .y = {NULL, random_below(&random, 2) ? F5_F32 : type},
+                         .epilogue = (linear_epilogue)random_below(&random, 6)};
         const int path = linear_path_of(&h200, &a);
         a.pack = &many;
         assert_in_range(path, 0, LINEAR_PATHS - 1);

@@ -63,8 +63,14 @@ static void reports_what_an_h200_does(void **state) {
     ops_plan_report(&plan, &h200, see, &s);
     ops_at(&plan.ops, "dit", 3);
 
-    const linear_args qkv = {
-        .pack = &pack, .in = 1024, .out = 3072, .type = F5_F16, .epilogue = LINEAR_ROPE, .max_position = 4096};
+    const linear_args qkv = {.pack = &pack,
+                             .in = 1024,
+                             .out = 3072,
+                             .x = {NULL, F5_F16},
+                             .w = {NULL, F5_F16},
+                             .y = {NULL, F5_F16},
+                             .epilogue = LINEAR_ROPE,
+                             .max_position = 4096};
     assert_int_equal(plan.ops.linear(&plan.ops, "qkv", &qkv), F5_OK);
     assert_string_equal(s.label, "dit.3.qkv");
     assert_string_equal(s.last.op, "linear");

@@ -446,8 +446,7 @@ static void check_as_stored(const fixture *f, manifest_types types) {
     model_close(&m);
 }
 
-/* ---- format versions ----------------------------------------------------------------------------------------------
- */
+/* ---- format versions --------------------------------------------------------------------------------------------- */
 
 static f5_status read_text(model_config *c, int version, const char *text, f5_error *error) {
     return model_config_read(c, &models_catalogue, version, text, strlen(text), "test", error);

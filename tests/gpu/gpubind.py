@@ -118,7 +118,9 @@ class Gpu:
                 want = POINTEES.get(pointees[field])
                 if want is not None and value.dtype != want:
                     raise TypeError(f"{name}.{field} is a {pointees[field]} *, the tensor is {value.dtype}")
-                value = value.data_ptr()
+                kind, value = DTYPES.get(value.dtype), value.data_ptr()
+            if types[field] in cbind.typed_structs():
+                value = types[field](data=value, type=kind) if value else types[field]()
             setattr(filled, field, value)
         filled.keep_alive = SimpleNamespace(**fields)
         self.context.stream = torch.cuda.current_stream().cuda_stream

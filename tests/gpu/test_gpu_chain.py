@@ -49,18 +49,18 @@ class Chain:
 
         norm(self.normed_a)
         table = dict(rope=self.rope, max_position=len(self.rope))
-        run("linear", x=self.normed_a, w=self.w_qkv, y=self.qkv, type=self.dtype, out=3 * D, rope_heads=HEADS, **table,
+        run("linear", x=self.normed_a, w=self.w_qkv, y=self.qkv, out=3 * D, rope_heads=HEADS, **table,
             epilogue=cbind.LINEAR_ROPE if rotate_first else cbind.LINEAR_NONE, **{"in": D})
         norms = {} if rotate_first else dict(zip(("q_norm", "k_norm"), self.norms))
         run("attention", heads=HEADS, rope_heads=0 if rotate_first else HEADS, qkv=self.qkv, y=self.attended,
             type=self.dtype, **table, **norms)
         run("linear", x=self.attended, w=self.w_out, y=self.h, addend=self.h, gate=self.gate, bias=self.bias, out=D,
-            y_f32=True, epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": D})
+            epilogue=cbind.LINEAR_RESIDUAL, **{"in": D})
         norm(self.normed_m)
         run("linear", x=self.normed_m, w=self.w_ff1, y=self.hidden, out=FF, epilogue=cbind.LINEAR_GELU_TANH,
-            type=self.dtype, **{"in": D})
-        run("linear", x=self.hidden, w=self.w_ff2, y=self.h, addend=self.h, gate=self.gate, out=D, y_f32=True,
-            epilogue=cbind.LINEAR_RESIDUAL, type=self.dtype, **{"in": FF})
+            **{"in": D})
+        run("linear", x=self.hidden, w=self.w_ff2, y=self.h, addend=self.h, gate=self.gate, out=D,
+            epilogue=cbind.LINEAR_RESIDUAL, **{"in": FF})
 
     def __call__(self, gpu, after=lambda: None):
         """The state after some steps, live rows; after() is called behind every op."""
@@ -70,15 +70,15 @@ class Chain:
         self.x.copy_(self.start)
         after()
         for step in range(STEPS):
-            run("linear", x=self.x, w=self.w_input, addend=self.base, y=self.h, y_rounded=self.normed_m, y_f32=True,
-                rounded_type=self.dtype, out=D, epilogue=cbind.LINEAR_RESIDUAL, type=torch.float32, **{"in": MEL})
+            run("linear", x=self.x, w=self.w_input, addend=self.base, y=self.h, also=self.normed_m,
+                out=D, epilogue=cbind.LINEAR_RESIDUAL, **{"in": MEL})
             run("conv_pos", dim=D, x=self.normed_m, w=self.w_conv[0], bias=self.bias, y=self.attended, type=self.dtype)
             run("conv_pos", dim=D, x=self.attended, w=self.w_conv[1], bias=self.bias, residual=self.h, y=self.h,
                 type=self.dtype, y_f32=True)
             for i in range(BLOCKS):
                 self.block(run, rotate_first=i == 0)
             run("cast", n=self.h.numel(), x=self.h, y=self.normed_a, type=self.dtype)
-            run("linear", x=self.normed_a, w=self.w_velocity, y=self.v, y_f32=True, out=MEL, type=self.dtype, **{"in": D})
+            run("linear", x=self.normed_a, w=self.w_velocity, y=self.v, out=MEL, **{"in": D})
             run("guide", dim=MEL, branches=2, cfg=2.0, dt=0.1, x=self.x, v=self.v, y=self.x)
         return self.x[:self.pack.live]
 

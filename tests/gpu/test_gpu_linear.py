@@ -44,8 +44,8 @@ class Problem:
         gpu.run("linear", out=self.width_out, x=self.x, w=self.w, bias=self.bias if bias else None,
                 gate=self.gate if gate and residual else None,
                 addend=(self.addend if addend is None else addend) if residual else None, y=y,
-                bias_as_type=self.bias.to(self.dtype) if rounded else None,
-                epilogue=getattr(cbind, f"LINEAR_{epilogue}"), type=self.dtype, y_f32=y_f32, **fields)
+                bias_rounded=self.bias.to(self.dtype) if rounded else None,
+                epilogue=getattr(cbind, f"LINEAR_{epilogue}"), **fields)
 
     def run(self, gpu, epilogue, y_f32=False, in_place=False, **options):
         """Into a fresh poisoned output, checked for writes beyond it."""
@@ -264,8 +264,8 @@ def test_short_rows(gpu, seed, shape, rounded):
             if in_place:
                 y.a.copy_(problem.addend)
             gpu.run("linear", pack=pack, out=shape[1], x=problem.x, w=problem.w, y=y,
-                    addend=y if in_place else problem.addend, epilogue=cbind.LINEAR_RESIDUAL, type=torch.float32,
-                    y_f32=True, y_rounded=copy if rounded else None, rounded_type=rounded or torch.float32,
+                    addend=y if in_place else problem.addend, epilogue=cbind.LINEAR_RESIDUAL,
+                    also=copy if rounded else None,
                     **{"in": shape[0]})
             check("linear", f"short {rows} x {shape[0]} -> {shape[1]}", y.check(), want, BARS[torch.float32])
             if rounded:
@@ -286,15 +286,15 @@ def test_short_rows_do_not_depend_on_the_bucket(gpu, seed):
 
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
 def test_rounded_copy_of_any_product(gpu, path, seed, dtype):
-    """y_rounded on the paths that have no kernel for it; refused where y is not F32."""
+    """also on the paths that have no kernel for it; refused where y is not F32."""
     problem = Problem(seed, 157, 256, 512, dtype, "rounded")
     y, copy = Output(157, 512), Output(157, 512, dtype=dtype)
     fields = dict(rows=157, out=512, x=problem.x, w=problem.w, addend=problem.addend, epilogue=cbind.LINEAR_RESIDUAL,
-                  type=dtype, y_rounded=copy, rounded_type=dtype, **{"in": 256})
-    gpu.run("linear", y=y, y_f32=True, **fields)
+                  also=copy, **{"in": 256})
+    gpu.run("linear", y=y, **fields)
     check("linear", f"{NAMES[dtype]} {path} and rounded", y.check(), problem.truth("RESIDUAL", False, False), BARS[dtype])
     assert same_bits(copy.check(), y.a.to(dtype))
-    assert gpu.call("linear", y=Output(157, 512, dtype=dtype), y_f32=False, **fields) == cbind.F5_E_UNSUPPORTED
+    assert gpu.call("linear", y=Output(157, 512, dtype=dtype), **fields) == cbind.F5_E_UNSUPPORTED
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)

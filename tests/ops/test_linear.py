@@ -30,7 +30,7 @@ class Problem:
     def fields(self, x, y, epilogue, **changes):
         residual = epilogue == "RESIDUAL"
         return {"in": self.width_in, "out": self.width_out, "x": x, "w": self.w, "bias": self.bias, "y": y,
-                "gate": self.gate if residual else None, "addend": self.addend if residual else None, "y_f32": True,
+                "gate": self.gate if residual else None, "addend": self.addend if residual else None,
                 "epilogue": getattr(cbind, f"LINEAR_{epilogue}"), **changes}
 
     def want(self, x, epilogue, bias=True, gate=True):
@@ -121,7 +121,8 @@ def test_rejects(rng):
     good = {"pack": make_pack([1, 4], 1), **p.fields(x, poison((6, 8)), "RESIDUAL")}
     packed.rejects("linear", good, [
         ("F5_E_SHAPE", {"in": 0}), ("F5_E_SHAPE", {"out": 0}), ("F5_E_SHAPE", {"in": -4}),
-        ("F5_E_SHAPE", {"pack": None, "rows": -1}), ("F5_E_UNSUPPORTED", {"type": F5_F16}),
-        ("F5_E_UNSUPPORTED", {"y_rounded": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
+        ("F5_E_SHAPE", {"pack": None, "rows": -1}), ("F5_E_UNSUPPORTED", {"x": (x, F5_F16)}), ("F5_E_UNSUPPORTED", {"w": (p.w, F5_F16)}),
+        ("F5_E_UNSUPPORTED", {"y": (poison((6, 8)), F5_F16)}),
+        ("F5_E_UNSUPPORTED", {"also": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
         ("F5_E_ARGUMENT", {"x": x.ctypes.data + 4}), ("F5_E_ARGUMENT", {"w": p.w.ctypes.data + 8}),
         *packed.nothing("x", "w", "y", "addend"), *packed.bad_packs(6)[1:]])  # linear alone may go without a pack

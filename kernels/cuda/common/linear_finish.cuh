@@ -64,7 +64,7 @@ f5_status finish_launch(cuda_context *c, finish_args f, int32_t rows, void *y) {
     return cuda_launched(c, "linear");
 }
 
-/* A bias in the type of y, as cuBLASLt wants it: one small kernel that a caller saves by giving bias_as_type. */
+/* A bias in the type of y, as cuBLASLt wants it: one small kernel that a caller saves by giving bias_rounded. */
 template <typename T> __global__ void bias_round(const float *bias, T *rounded, int n) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i < n) rounded[i] = from_float<T>(bias[i]);
@@ -108,9 +108,9 @@ f5_status rotate_launch(cuda_context *c, const linear_args *a, int32_t rows) {
     r.rope = a->rope, r.rows = rows, r.heads = a->out / 192, r.rope_heads = a->rope_heads;
     if (a->pack) r.offsets = a->pack->offsets, r.seq_of_row = a->pack->seq_of_row;
     const int64_t blocks = ceil_div<int64_t>(int64_t{rows} * 2 * a->rope_heads * 8, 256);
-    return for_dtype(c, "linear", a->type, [&](auto zero) {
+    return for_dtype(c, "linear", a->x.type, [&](auto zero) {
         using T = decltype(zero);
-        rotate_rows<<<(unsigned int)blocks, 256, 0, c->stream>>>(r, static_cast<T *>(a->y));
+        rotate_rows<<<(unsigned int)blocks, 256, 0, c->stream>>>(r, static_cast<T *>(a->y.data));
         return cuda_launched(c, "linear");
     });
 }

@@ -23,9 +23,9 @@ static void set_tile(op_plan_line *line, int64_t rows, int64_t columns) {
 
 static bool serves_short_rows(const cuda_arch *arch, const linear_args *a) {
     (void)arch;
-    return a->type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
+    return a->x.type == F5_F32 && a->epilogue == LINEAR_RESIDUAL && !a->bias && !a->gate &&
            a->in <= LINEAR_SHORT_MAX_IN && a->in % 4 == 0 && a->out % 4 == 0 && aligned(a->addend, NULL, NULL, 16) &&
-           (!a->y_rounded || a->rounded_type != F5_F32);
+           (!a->also.data || a->also.type != F5_F32);
 }
 
 static void describe_short_rows(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
@@ -40,9 +40,9 @@ static void describe_short_rows(const cuda_arch *arch, const linear_args *a, op_
 /* ---- sm90 */
 
 static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
-    if (arch->code < ARCH_SM90A || a->type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
+    if (arch->code < ARCH_SM90A || a->x.type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16)) return false;
-    if (a->y_f32) return a->epilogue == LINEAR_RESIDUAL;
+    if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
     return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
 }
 
@@ -78,7 +78,7 @@ static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_l
 /* ---- split f32 */
 
 static bool serves_split_f32(const cuda_arch *arch, const linear_args *a) {
-    return arch->split_f32 && a->type == F5_F32 && a->in % 4 == 0 && a->out % 2 == 0 &&
+    return arch->split_f32 && a->x.type == F5_F32 && a->in % 4 == 0 && a->out % 2 == 0 &&
            aligned(a->addend, NULL, NULL, 8);
 }
 
@@ -95,7 +95,7 @@ static void describe_split_f32(const cuda_arch *arch, const linear_args *a, op_p
 
 static bool serves_few_outputs(const cuda_arch *arch, const linear_args *a) {
     (void)arch;
-    return (a->type == F5_F16 || a->type == F5_BF16) && a->y_f32 && a->epilogue == LINEAR_NONE &&
+    return (a->x.type == F5_F16 || a->x.type == F5_BF16) && a->y.type == F5_F32 && a->epilogue == LINEAR_NONE &&
            a->in % LINEAR_FEW_IN_MULTIPLE == 0 && a->out <= LINEAR_FEW_MAX_OUT;
 }
 
@@ -115,7 +115,7 @@ static bool serves_all(const cuda_arch *arch, const linear_args *a) {
 }
 
 static void describe_cublaslt(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
-    line->rate = a->type == F5_F32 ? arch->rate_f32 : arch->rate_16bit;
+    line->rate = a->x.type == F5_F32 ? arch->rate_f32 : arch->rate_16bit;
 }
 
 /* ---- the dispatch */
@@ -137,7 +137,7 @@ int linear_path_of(const cuda_arch *arch, const linear_args *a) {
 void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {
     const linear_args *a = args;
     (void)lengths;
-    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d %s", rows_of(a), a->in, a->out, dtype(a->type)->name);
+    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d %s", rows_of(a), a->in, a->out, dtype(a->x.type)->name);
     if (rows_of(a) < 1) return;
     const linear_path *path = &linear_paths[linear_path_of(arch, a)];
     line->path = path->name;

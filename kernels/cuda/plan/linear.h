@@ -45,7 +45,7 @@ int linear_path_of(const cuda_arch *arch, const linear_args *a);
 
 /* y is F32: where y_f32 says so, and of F32 operands. */
 static inline bool linear_y_is_f32(const linear_args *a) {
-    return a->type == F5_F32 || (a->y_f32 && a->epilogue != LINEAR_ROPE);
+    return a->y.type == F5_F32;
 }
 
 /* ---- sm90 */

@@ -435,8 +435,8 @@ static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_
     const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
     const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
     const cuuint32_t addend_box[3] = {16, kRows, 1};
-    return tensor_map_encode(c, &maps->x, a->type, 2, a->x, x_size, &row_bytes, x_box) &&
-           tensor_map_encode(c, &maps->w, a->type, 5, a->w, w_size, w_stride, w_box) &&
+    return tensor_map_encode(c, &maps->x, a->x.type, 2, a->x.data, x_size, &row_bytes, x_box) &&
+           tensor_map_encode(c, &maps->w, a->x.type, 5, a->w.data, w_size, w_stride, w_box) &&
            (a->epilogue != LINEAR_RESIDUAL ||
             tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
 }
@@ -458,7 +458,7 @@ template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, c
         return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
                        a->in);
     tile_args d = {};
-    d.bias = a->bias, d.gate = a->gate, d.y = a->y;
+    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
     d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
     if (epilogue == LINEAR_ROPE) {
         d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
