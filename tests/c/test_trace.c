@@ -147,16 +147,19 @@ static void outputs_come_through_staging(void **state) {
 /* Where device memory is host memory outputs are read in place. */
 static void outputs_are_read_in_place(void **state) {
     (void)state;
-    ops ref;
+    ops_ref ref;
+    f5_error error;
+    assert_int_equal(cpu_context_open(&ref.context, 1, NULL, &error), F5_OK);
     ops_ref_init(&ref);
     seen s = {0};
     ops_trace t;
-    ops_trace_init(&t, &ref, NULL, see, &s);
+    ops_trace_init(&t, &ref.ops, NULL, see, &s);
     float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, y[8];
     assert_int_equal(t.ops.cast(&t.ops, "skip", &(cast_args){.n = 8, .x = x, .y = y, .type = F5_F32}), F5_OK);
     assert_int_equal(s.calls, 1);
     assert_ptr_equal(s.where, y);
     for (int i = 0; i < 8; i++) assert_true(s.data[i] == x[i]);
+    cpu_context_close(&ref.context);
 }
 
 int main(void) {
