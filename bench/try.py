@@ -155,7 +155,7 @@ def options():
     p.add_argument("--type", choices=TYPES, help="default: fp16 on a GPU where the op has it, else fp32")
     p.add_argument("--check", action="store_true")
     p.add_argument("--time", action="store_true")
-    p.add_argument("--path", choices=PATHS, help="instruction path (default: the device's best)")
+    p.add_argument("--path", choices=("sm80", "sm90"), help="instruction path (default: the device's best)")
     p.add_argument("--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--seed", type=int, default=int(time.time()))
     return p

@@ -4,8 +4,6 @@ To add an op: kernels/NAME.h, .c and .cu, a line of kernels/op_list.h, and a cla
 rest) what a row, a slot and the weights are; `truth`, PyTorch in double from the formula of the header, one sequence at
 a time; the instances that are tested, and those that are timed. An op of op_list.h without a class fails by name.
 """
-import re
-
 import torch
 import torch.nn.functional as F
 
@@ -15,9 +13,7 @@ from op_products import Attention, Conv1d, ConvPos, Linear, rope_table, rotate  
 from op_sound import Istft, Mel, Noise, Timestep, mel_bank, philox  # noqa: F401
 
 
-def names():
-    """Of kernels/op_list.h."""
-    return re.findall(r"^    X\((\w+)\)", (cbind.KERNELS / "op_list.h").read_text(encoding="utf-8"), flags=re.M)
+names = cbind.ops  # of kernels/op_list.h
 
 
 def classes():

@@ -147,8 +147,8 @@ static void outputs_come_through_staging(void **state) {
 /* Where device memory is host memory outputs are read in place. */
 static void outputs_are_read_in_place(void **state) {
     (void)state;
-    f5_error error;
     ops_ref ref;
+    f5_error error;
     assert_int_equal(cpu_context_open(&ref.context, 1, NULL, &error), F5_OK);
     ops_ref_init(&ref);
     seen s = {0};
@@ -159,6 +159,7 @@ static void outputs_are_read_in_place(void **state) {
     assert_int_equal(s.calls, 1);
     assert_ptr_equal(s.where, y);
     for (int i = 0; i < 8; i++) assert_true(s.data[i] == x[i]);
+    cpu_context_close(&ref.context);
 }
 
 int main(void) {
