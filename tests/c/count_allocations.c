@@ -190,12 +190,12 @@ static void run_round(client *c) {
 
 static void *run_client(void *user) {
     client *c = user;
-    run_round(c);                 /* what the system and OpenMP take for a new thread is not of interest */
+    run_round(c);                 /* what the system takes for a new thread is not of interest */
     pthread_barrier_wait(&begin); /* ready */
     pthread_barrier_wait(&begin); /* counted from here */
     for (int32_t i = 0; i < c->rounds; i++) run_round(c);
     pthread_barrier_wait(&end); /* done */
-    pthread_barrier_wait(&end); /* no longer counted: the end of a thread, and of its OpenMP threads, allocates too */
+    pthread_barrier_wait(&end); /* no longer counted: the end of a thread allocates too */
     return NULL;
 }
 
