@@ -1,3 +1,4 @@
+/* error.c — writes the message of a failure, and names the status codes. */
 #include "kernels/error.h"
 
 #include <stdarg.h>

@@ -14,7 +14,7 @@ static constexpr int kHops = kFrames - 2 * kHalo;
 static constexpr int kThreads = kFrames * FFT_THREADS;
 static constexpr int kWindow = FFT_POINTS, kHop = kWindow / 4;
 static constexpr int kSharedBytes = (FFT_POINTS + kFrames * FFT_WORK) * (int)sizeof(float2);
-static constexpr float kMostMagnitude = 100.0f;
+static constexpr float kMaxMagnitude = 100.0f;
 static_assert(ISTFT_BINS == FFT_BINS && FFT_WORK >= FFT_BINS && 2 * FFT_WORK >= kWindow,
               "a frame's work area holds all");
 static_assert(kSharedBytes <= 99 * 1024 && kThreads <= 1024, "fits every device since sm_80");
@@ -24,7 +24,7 @@ static __device__ __forceinline__ void transform(const float *h, const float *wi
                                                  const float2 *twiddles, int j) {
     if (h) {
         for (int k = j; k < ISTFT_BINS; k += FFT_THREADS) {
-            const float e = expf(h[k]), magnitude = e > kMostMagnitude ? kMostMagnitude : e; /* NaN stays */
+            const float e = expf(h[k]), magnitude = e > kMaxMagnitude ? kMaxMagnitude : e; /* NaN stays */
             float sine, cosine;
             sincosf(h[ISTFT_BINS + k], &sine, &cosine);
             const bool real = k == 0 || k == ISTFT_BINS - 1;

@@ -101,8 +101,7 @@ static void fill_tail(const batch_size *size, const batch_arrays *h) {
 }
 
 /* Pack k of the backbone's own. */
-static void fill_own(const backbone *b, int k, const batch_size *size, const synth_job *jobs,
-                     const batch_arrays *h) {
+static void fill_own(const backbone *b, int k, const batch_size *size, const synth_job *jobs, const batch_arrays *h) {
     int32_t row = 0, live = size->branches * size->sequences;
     for (int32_t slot = 0; slot < live; slot++) {
         const synth_job *job = &jobs[slot % size->sequences];

@@ -10,10 +10,10 @@
 #include "kernels/mel.h"
 #include "runtime/devices/device.h"
 #include "runtime/devices/upload.h"
-#include "runtime/plan_report.h"
 #include "runtime/mel.h"
 #include "runtime/models/models.h"
 #include "runtime/models/vocoder.h"
+#include "runtime/plan_report.h"
 #include "runtime/request_check.h"
 #include "runtime/synth.h"
 #include "runtime/vocode.h"
@@ -40,7 +40,7 @@ struct engine {
     void *host_memory;   /* time grid and staging */
     void *arena_memory;
     void *trace_memory; /* a trace's staging, where the host cannot read the device's memory */
-    char dead[256]; /* why the device is lost for good; empty: it is not */
+    char dead[256];     /* why the device is lost for good; empty: it is not */
 };
 
 /* The tables of a part: taken from the arena into `placed`. */
@@ -462,8 +462,8 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     return F5_OK;
 }
 
-f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, const char *as,
-                          f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
+f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
+                          const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
     cuda_arch arch;
     batch_size size;
     F5_TRY(planned_size(frames, sequences, solver, &size, error));

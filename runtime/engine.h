@@ -74,9 +74,9 @@ f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_er
 f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
                       f5_error *error);
 
-/* Every op call of a request, in order, as a GPU runs it: as "h200" a card that need not be here, NULL the engine's own.
- * operands: the number type of its products. Errors: those of engine_plan, and plan_report.h's. */
-f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, const char *as,
-                          f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error);
+/* Every op call of a request, in order, as a GPU runs it: as "h200" a card that need not be here, NULL the engine's
+ * own. operands: the number type of its products. Errors: those of engine_plan, and plan_report.h's. */
+f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
+                          const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error);
 
 #endif

@@ -123,18 +123,9 @@ static void read_upstream(upstream *from, model_config *config) {
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-enum {
-    D = -1,
-    F = -2,
-    I = -3, /* heads * 64, the attention's inner width */
-    T = -4,
-    I3 = -5,
-    D2 = -6,
-    D6 = -7,
-    GROUP = -8,  /* D / 16, a group of conv_pos */
-    INPUT = -9,  /* 100 + 100 + T, the width that upstream's input projection reads */
-    MODULE = -10 /* (6 depth + 2) D */
-};
+/* I: heads * 64, the attention's inner width. GROUP: D / 16, a group of conv_pos. INPUT: 100 + 100 + T, the width that
+ * upstream's input projection reads. MODULE: (6 depth + 2) D. */
+enum { D = -1, F = -2, I = -3, T = -4, I3 = -5, D2 = -6, D6 = -7, GROUP = -8, INPUT = -9, MODULE = -10 };
 enum { MELS = MEL_BANDS, MELS2 = 2 * MEL_BANDS, HEAD = ATTENTION_HEAD };
 enum { BLOCKS = 1, NORMED_BLOCKS, IF_LONG_SKIP }; /* what lines repeat by */
 
