@@ -189,7 +189,7 @@ def run(args):
         path = model_file(f5file, args.models, name)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         found[f"model {name}/sha256"] = np.frombuffer(bytes.fromhex(digest), np.uint8)
-        with f5lib.Engine(path, args.device, args.precision, max_frames=1024, max_batch=4) as engine:
+        with f5lib.Engine(path, args.device, args.precision, max_frames=2048, max_batch=4) as engine:
             found.update(answers(engine, name))
     cases = sorted({key.split("/")[0] for key in found if not key.startswith("model ")})
     for case in cases:

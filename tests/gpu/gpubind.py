@@ -1,7 +1,7 @@
 """gpubind.py — the CUDA ops as Python sees them: cbind's structs, filled with the addresses of torch tensors.
 
     gpu = Gpu()
-    gpu.run("linear", pack=Pack([300, 0, 41], tail=7), out=8, x=x, w=w, y=y, type=torch.float16, **{"in": 16})
+    gpu.run("linear", pack=Pack([300, 0, 41], tail=7), out=8, x=x, w=w, y=y, **{"in": 16})
 
 A tensor's type is held against the pointer's; outputs are poisoned with NaN and guarded on both sides.
 """
@@ -115,7 +115,7 @@ class Gpu:
             elif isinstance(value, torch.Tensor):
                 if not value.is_cuda or not value.is_contiguous():
                     raise TypeError(f"{name}.{field}: not a contiguous tensor of the device")
-                want = POINTEES.get(pointees[field])
+                want = POINTEES.get(pointees.get(field))
                 if want is not None and value.dtype != want:
                     raise TypeError(f"{name}.{field} is a {pointees[field]} *, the tensor is {value.dtype}")
                 kind, value = DTYPES.get(value.dtype), value.data_ptr()

@@ -11,14 +11,12 @@ ops() { # the tests of these ops
     echo "-m pytest -q -p no:cacheprovider $(printf 'tests/gpu/test_gpu_%s.py ' "$@")"
 }
 
-# racecheck looks at shared memory, which no argument of ours can spoil, and reports cuBLAS's own kernels (nvjet) for what
-# they do on purpose; they and PyTorch's are left out, which is most of its time as well. The other tools see all.
-theirs="nvjet|cutlass|cublas|gemm|gemv|splitK|xmma|cudnn|2at6native|3cub"
-
+# racecheck runs without a kernel filter. With one (--kernel-name, --kernel-name-exclude) the kernels left out run
+# uninstrumented, and the tool of CUDA 13.0 fails on cuBLASLt's nvjet kernels among them: "The Sanitizer failed to handle a
+# hardware exception", which the program sees as an illegal memory access. One product of PyTorch alone shows it:
+#   compute-sanitizer --tool racecheck --kernel-name kernel_substring=zzz python3 -c "import torch; ...linear in fp16..."
 check() { # name, tool, what
-    local filter=()
-    [ "$2" = racecheck ] && filter=(--kernel-name-exclude "regex=$theirs")
-    timeout -s KILL "${F5_SANITIZE_SECONDS:-280}" compute-sanitizer --tool "$2" "${filter[@]}" --error-exitcode 9 \
+    timeout -s KILL "${F5_SANITIZE_SECONDS:-280}" compute-sanitizer --tool "$2" --error-exitcode 9 \
         ${PYTHON:-python3} $3 > "$logs/$1" 2>&1
     echo $? > "$logs/$1.rc"
 }
@@ -26,8 +24,7 @@ for tool in memcheck racecheck initcheck synccheck; do
     small=
     [ $tool = racecheck ] && small=--small
     check "$tool synthesis" $tool "tests/gpu/short_synth.py $small" &
-    # initcheck cannot see what torch's allocator hands out uninitialised, and its kernels are not ours to judge;
-    # racecheck has failed by itself within linear's tests: by op, it says what it can
+    # initcheck cannot see what torch's allocator hands out uninitialised, and its kernels are not ours to judge
     case $tool in
         initcheck) ;;
         racecheck) for op in attention linear ops one_op; do check "$tool $op" $tool "$(ops $op)" & done ;;

@@ -104,13 +104,14 @@ class Vocoder:
 
     def __call__(self, gpu, after=lambda: None):
         def run(op, **fields):
-            gpu.run(op, pack=self.pack, type=torch.float32, **fields)
+            gpu.run(op, pack=self.pack, **fields)
             after()
         bias, scale, shift, gate = self.vectors
         self.x.copy_(self.start)
         after()
         for _ in range(STEPS):
-            run("dwconv_norm", dim=self.WIDTH, x=self.x, w=self.w_conv, bias=bias, scale=scale, shift=shift, y=self.normed)
+            run("dwconv_norm", dim=self.WIDTH, x=self.x, w=self.w_conv, bias=bias, scale=scale, shift=shift, y=self.normed,
+                type=torch.float32)
             run("linear", x=self.normed, w=self.w1, y=self.hidden, out=self.INNER, epilogue=cbind.LINEAR_GELU_ERF,
                 **{"in": self.WIDTH})
             run("linear", x=self.hidden, w=self.w2, y=self.x, addend=self.x, gate=gate, bias=bias, out=self.WIDTH,

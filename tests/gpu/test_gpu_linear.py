@@ -170,7 +170,7 @@ def test_rope(gpu, path, seed, heads, rope_heads, dtype):
             problem.x[pack.live:] = float("nan")
         y = Output(pack.rows, 192 * heads, dtype=dtype)
         gpu.run("linear", pack=pack, out=192 * heads, x=problem.x, w=problem.w, bias=problem.bias, rope=rope,
-                rope_heads=rope_heads, max_position=2200, y=y, epilogue=cbind.LINEAR_ROPE, type=dtype,
+                rope_heads=rope_heads, max_position=2200, y=y, epilogue=cbind.LINEAR_ROPE,
                 **{"in": 64 * heads})
         live = y.check()[:pack.live] if not tail else y.a[:pack.live]
         want = rope_truth(problem, zip(ends, ends[1:]), heads, rope_heads, rope)[:pack.live]
@@ -190,7 +190,7 @@ def test_one_graph_rotates_any_composition(gpu, path, seed, dtype):
 
     def launch():
         gpu.run("linear", pack=pack, out=192 * heads, x=problem.x, w=problem.w, bias=problem.bias, rope=rope,
-                rope_heads=rope_heads, max_position=rows, y=y, epilogue=cbind.LINEAR_ROPE, type=dtype,
+                rope_heads=rope_heads, max_position=rows, y=y, epilogue=cbind.LINEAR_ROPE,
                 **{"in": 64 * heads})
 
     graph = capture(launch)
@@ -353,8 +353,8 @@ def test_plans_are_made_once(gpu, seed):
 
 def test_bad_shapes_are_refused(gpu):
     for rows, width_in, width_out in ((-1, 8, 8), (1, 0, 8), (1, 8, 0)):
-        assert gpu.call("linear", rows=rows, out=width_out, type=torch.float32, **{"in": width_in}) == 2
-    assert gpu.call("linear", rows=0, out=8, type=torch.float32, **{"in": 8}) == 0
+        assert gpu.call("linear", rows=rows, out=width_out, **{"in": width_in}) == 2
+    assert gpu.call("linear", rows=0, out=8, **{"in": 8}) == 0
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
@@ -362,7 +362,7 @@ def test_what_is_missing_or_crooked_is_refused(gpu, path, seed, dtype):
     problem = Problem(seed, 4, 64, 192, dtype, "refused")
     rope = torch.ones(5, 32, 2, device="cuda")
     good = dict(rows=4, out=192, x=problem.x, w=problem.w, y=Output(4, 192, dtype=dtype), rope=rope, rope_heads=1,
-                max_position=4, epilogue=cbind.LINEAR_ROPE, type=dtype, **{"in": 64})
+                max_position=4, epilogue=cbind.LINEAR_ROPE, **{"in": 64})
     shape, argument = cbind.F5_E_SHAPE, cbind.F5_E_ARGUMENT
     for status, change in (
             (argument, {"x": None}), (argument, {"w": None}), (argument, {"y": None}), (argument, {"rope": None}),
