@@ -106,6 +106,9 @@ class Gpu:
         for field, value in fields.items():
             if field not in types:
                 raise TypeError(f"{name} has no field {field}")
+            kind = None
+            if isinstance(value, tuple):  # an address, or None, and the type of what would lie there
+                value, kind = value[0], DTYPES[value[1]]
             if isinstance(value, Output):
                 value = value.a
             if isinstance(value, Pack):
@@ -120,7 +123,7 @@ class Gpu:
                     raise TypeError(f"{name}.{field} is a {pointees[field]} *, the tensor is {value.dtype}")
                 kind, value = DTYPES.get(value.dtype), value.data_ptr()
             if types[field] in cbind.typed_structs():
-                value = types[field](data=value, type=kind) if value else types[field]()
+                value = types[field]() if kind is None else types[field](data=value, type=kind)
             setattr(filled, field, value)
         filled.keep_alive = SimpleNamespace(**fields)
         self.context.stream = torch.cuda.current_stream().cuda_stream

@@ -365,8 +365,9 @@ def test_what_is_missing_or_crooked_is_refused(gpu, path, seed, dtype):
                 max_position=4, epilogue=cbind.LINEAR_ROPE, **{"in": 64})
     shape, argument = cbind.F5_E_SHAPE, cbind.F5_E_ARGUMENT
     for status, change in (
-            (argument, {"x": None}), (argument, {"w": None}), (argument, {"y": None}), (argument, {"rope": None}),
-            (argument, {"rope": rope.data_ptr() + 4}), (argument, {"x": problem.x.data_ptr() + 4}),
+            (argument, {"x": (None, dtype)}), (argument, {"w": (None, dtype)}), (argument, {"y": (None, dtype)}),
+            (argument, {"rope": None}),
+            (argument, {"rope": rope.data_ptr() + 4}), (argument, {"x": (problem.x.data_ptr() + 4, dtype)}),
             (argument, {"epilogue": -1}), (argument, {"epilogue": 6}), (argument, {"epilogue": cbind.LINEAR_RESIDUAL}),
             (shape, {"rope_heads": 2}), (shape, {"rope_heads": -1}), (shape, {"out": 128}), (shape, {"max_position": 3}),
             (shape, {"max_position": 0, "pack": Pack([2, 1], 1)})):
