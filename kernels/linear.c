@@ -121,7 +121,8 @@ double linear_flop(const linear_args *a, op_lengths lengths) {
 }
 
 double linear_bytes(const linear_args *a) {
-    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->w.type);
+    /* w is counted in the type of x, which it has in calls that run; under a plan it may have another, the CPU's */
+    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->x.type);
     const double y = f5_dtype_bytes(a->y.type), rounded = a->also.data ? f5_dtype_bytes(a->also.type) : 0;
     const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL));
     return operand * in * (rows + out) + rows * out * (y + rounded + (a->addend ? 4 : 0)) + vectors;

@@ -302,6 +302,9 @@ const engine_options *engine_limits(const engine *e) {
 const char *engine_device_name(const engine *e) {
     return e->device->name;
 }
+const char *engine_path(const engine *e) {
+    return e->device->path;
+}
 f5_dtype engine_precision(const engine *e) {
     return e->device->precision;
 }

@@ -41,6 +41,7 @@ void engine_close(engine *e);
 const model *engine_model(const engine *e);
 const engine_options *engine_limits(const engine *e); /* as settled at open */
 const char *engine_device_name(const engine *e);
+const char *engine_path(const engine *e); /* the kernels in use: "sm90", "avx2" */
 f5_dtype engine_precision(const engine *e);
 int64_t engine_arena_bytes(const engine *e);
 int64_t engine_weight_bytes(const engine *e); /* as the device holds them */

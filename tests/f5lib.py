@@ -4,7 +4,7 @@
         mel, = e.sample([dict(cond=cond, tokens=tokens, frames=300, seed=7)], nfe=7)
         samples = e.vocode(mel)
 
-Structs are read from the header, never written down twice; only the four callback types stand here. A call that fails
+Structs are read from the header, never written down twice; only the five callback types stand here. A call that fails
 raises f5lib.Error with the library's message. Outputs are NaN before each call.
 Environment: F5_BUILD, the build folder (default: build/ in the root); F5_LIBRARY, the library itself.
 """
@@ -25,6 +25,7 @@ TRACE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p
 PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
 RESAMPLE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_float), ctypes.c_int64,
                             ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_float), ctypes.c_int64)
+PLAN_OP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 MEL_BANDS = 100
 
@@ -69,6 +70,7 @@ def library():
         "f5_close": (None, pointer),
         "f5_get_info": (ctypes.c_int, pointer, pointer, pointer),
         "f5_plan": (ctypes.c_int, pointer, i32, i32, i32, pointer, pointer),
+        "f5_plan_ops": (ctypes.c_int, pointer, pointer, pointer),
         "f5_mel_frames": (i64, i64),
         "f5_mel": (ctypes.c_int, pointer, pointer, i64, pointer, pointer),
         "f5_sample_frames": (i64, i32, i32, i64),
@@ -286,6 +288,22 @@ class Engine:
         out = struct("f5_plan_info")
         self._call("f5_plan", frames, sequences, nfe, ctypes.addressof(out))
         return read_struct(out)
+
+    def plan_ops(self, frames, sequences=1, card=None, precision=None, sample=None):
+        """Every op call of a synthesis on that card, as dicts. sample: fields of f5_sample_params."""
+        keep, calls, op_struct = _Keep(), [], header().struct("f5_plan_op")
+
+        def op(address):
+            call = op_struct.from_address(address)
+            assert call.size == ctypes.sizeof(op_struct)
+            calls.append(read_struct(call))
+
+        solver = struct("f5_sample_params", **(sample or {}))
+        params = struct("f5_plan_ops_params", frames=frames, sequences=sequences, precision=keep.text(precision),
+                        sample=ctypes.addressof(solver), op=keep.callback(PLAN_OP, self._guard(op)))
+        setattr(params, "as", keep.text(card))
+        self._call("f5_plan_ops", ctypes.addressof(params))
+        return calls
 
     def mel(self, samples):
         """samples [n] -> [n // 256 + 1, 100]."""

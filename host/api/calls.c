@@ -1,4 +1,5 @@
-/* calls.c — see calls.h: what the scheduler asks of the API, and what a call asks of the scheduler. */
+/* calls.c — between the API and the scheduler: which calls may share a batch, how a batch is run on its leader's
+ * thread, and how a call waits for its turn. */
 #include "host/api/calls.h"
 
 #include <string.h>

@@ -118,7 +118,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .batch_frames = l->batch_frames,
                         .waiting = counts.waiting,
                         .vocoder = c->part[PART_VOCODER]->kind,
-                        .path = engine_device_name(e->core)};
+                        .path = engine_path(e->core)};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 
@@ -134,4 +134,52 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
     return params_write(info, &i, sizeof i, "f5_plan_info", error);
+}
+
+/* ---- op by op */
+
+typedef struct {
+    void (*op)(void *user, const f5_plan_op *op);
+    void *user;
+} op_listener;
+
+static void tell(void *user, const ops_plan_call *call) {
+    const op_listener *l = user;
+    const f5_plan_op op = {.size = sizeof op,
+                           .label = call->label,
+                           .op = call->op,
+                           .shape = call->line.shape,
+                           .path = call->line.path,
+                           .tile = call->line.tile,
+                           .stages = call->line.stages,
+                           .evaluation = call->evaluation,
+                           .waves = call->line.waves,
+                           .flop = call->flop,
+                           .bytes = call->bytes,
+                           .floor_us = call->floor_us};
+    l->op(l->user, &op);
+}
+
+/* A named card computes in fp16 by default, as f5_open has it on a GPU. */
+static f5_status planned_operands(const f5_engine *e, const f5_plan_ops_params *p, f5_dtype *operands,
+                                  f5_error *error) {
+    *operands = p->as ? F5_F16 : engine_precision(e->core);
+    if (!p->precision || dtype_from_name(operands, p->precision)) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", p->precision);
+}
+
+f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_error *error) {
+    if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
+    f5_plan_ops_params p;
+    f5_plan_ops_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_plan_ops_params", error));
+    if (!p.op) return f5_fail(error, F5_E_ARGUMENT, "f5_plan_ops: op is NULL: pass what is called with every op call");
+    synth_solver solver;
+    f5_dtype operands;
+    f5_sample_params defaults;
+    f5_sample_params_init(&defaults);
+    F5_TRY(solver_read(&solver, p.sample ? p.sample : &defaults, error));
+    F5_TRY(planned_operands(e, &p, &operands, error));
+    op_listener listener = {.op = p.op, .user = p.op_user};
+    return engine_plan_ops(e->core, p.frames, p.sequences, &solver, p.as, operands, tell, &listener, error);
 }

@@ -23,9 +23,9 @@
  *   f5_close must not be called, nor a voice closed, while a call that uses them has not returned.
  *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
  *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
- *   F5_E_ARGUMENT (f5_get_info, f5_plan and f5_tokenize need none; `resample` runs before the turn and may make any).
- *   While an audio callback runs, its samples hold part of the engine's memory, and when that is full others wait for
- *   it: copy and return.
+ *   F5_E_ARGUMENT (f5_get_info, f5_plan, f5_plan_ops and f5_tokenize need none; `resample` runs before the turn and may
+ *   make any). While an audio callback runs, its samples hold part of the engine's memory, and when that is full others
+ *   wait for it: copy and return.
  *   The CPU backend computes on the calling thread and on threads of the engine's own, which sleep between calls and
  *   block all signals. A call takes up to 64 KB of the calling thread's stack. In a child made by fork an engine that
  *   was idle works on, with the calling thread alone.
@@ -142,7 +142,8 @@ f5_status f5_plan(const f5_engine *engine, int32_t frames, int32_t sequences, in
 
 /* ---- model level ------------------------------------------------------------------------------------------------- */
 
-/* Frames of the mel spectrogram of n_samples samples: n_samples / 256 + 1. */
+/* Frames of the mel spectrogram of n_samples samples: n_samples / 256 + 1, as Vocos counts them. It sizes the output of
+ * f5_mel, for which no engine need be open; every model that f5_open takes so far has this count. */
 int64_t f5_mel_frames(int64_t n_samples);
 
 /* samples [n_samples] at 24 kHz -> mel [f5_mel_frames(n_samples),100]. At least 513 samples. */
@@ -198,6 +199,42 @@ f5_status f5_vocode(f5_engine *engine, const f5_vocode_request *requests, int32_
 /* Text -> token ids of the model's tokenizer and vocabulary. Writes at most `capacity` ids, sets *n_tokens. */
 f5_status f5_tokenize(const f5_engine *engine, const char *text, int32_t *tokens, int32_t capacity, int32_t *n_tokens,
                       f5_error *error);
+
+/* ---- plans, op by op --------------------------------------------------------------------------------------------- */
+
+/* One op call of a synthesis, as a GPU runs it. Its strings live during the callback only. */
+typedef struct {
+    size_t size;        /* as the library knows the struct */
+    const char *label;  /* "dit.3.qkv" */
+    const char *op;     /* "linear" */
+    const char *shape;  /* "2816x1024 -> 3072 fp16" */
+    const char *path;   /* which of the op's kernels: "sm90", "cuBLASLt"; "cuda" where there is only one */
+    const char *tile;   /* "128x256"; "": no tiles, or a library chooses them */
+    int32_t stages;     /* of the ring in shared memory; 0: none, or not known */
+    int32_t evaluation; /* of the velocity, from 1; 0: before the first or after the last */
+    double waves;       /* tiles that the busiest multiprocessor takes; 0: no tiles */
+    double flop;        /* multiply-adds counted twice */
+    double bytes;       /* of every tensor read or written, each once */
+    double floor_us;    /* the larger of flop and bytes at the card's rates; 0: these are not known */
+} f5_plan_op;
+F5_STRUCT_INIT(f5_plan_op)
+
+typedef struct {
+    size_t size;
+    int32_t frames;                 /* of all sequences, references included */
+    int32_t sequences;              /* default 1 */
+    const f5_sample_params *sample; /* nfe, cfg, midpoint; NULL: defaults */
+    const char *as;                 /* a card by name, "h200", which need not be here; NULL: the engine's own GPU */
+    const char *precision;          /* of the operands: "fp32", "fp16", "bf16"; NULL: fp16 for a card by name, otherwise
+                                       the engine's own */
+    void (*op)(void *user, const f5_plan_op *op); /* called with every op call, in order */
+    void *op_user;
+} f5_plan_ops_params;
+F5_STRUCT_INIT(f5_plan_ops_params)
+
+/* Every op call of one whole synthesis, for a card by name or the engine's own GPU: nothing is run or allocated. A card
+ * that is not known is refused with the names of those that are. */
+f5_status f5_plan_ops(const f5_engine *engine, const f5_plan_ops_params *params, f5_error *error);
 
 /* ---- speech level ------------------------------------------------------------------------------------------------ */
 

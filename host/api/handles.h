@@ -30,8 +30,8 @@ struct f5_engine {
 struct f5_voice {
     f5_engine *engine;
     float *mel;         /* [mel_frames,100] of the reference */
-    int32_t mel_frames; /* ref_frames + 1 */
-    int32_t ref_frames; /* samples / 256 */
+    int32_t mel_frames; /* as the vocoder's mel counts them */
+    int32_t ref_frames; /* samples / F5_HOP: where the generated frames begin, as upstream counts */
     int64_t n_samples;  /* of the reference as used */
     float rms;          /* measured, before raising */
     float target_rms;

@@ -1,4 +1,4 @@
-/* long_text.c — see long_text.h: a ticket lock whose holder has the memory. */
+/* long_text.c — a ticket lock whose holder has the memory: texts are served in the order in which they come. */
 #include "host/api/long_text.h"
 
 #include <stdlib.h>

@@ -23,6 +23,8 @@ DEFAULTS(f5_open_params, .device = "auto", .max_frames = 4096, .max_batch = 8, .
          .max_text_bytes = 16384)
 DEFAULTS(f5_engine_info, .size = 0)
 DEFAULTS(f5_plan_info, .size = 0)
+DEFAULTS(f5_plan_op, .size = 0)
+DEFAULTS(f5_plan_ops_params, .sequences = 1)
 DEFAULTS(f5_sample_params, SOLVER_DEFAULTS)
 DEFAULTS(f5_sample_request, .size = 0)
 DEFAULTS(f5_vocode_request, .size = 0)

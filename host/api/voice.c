@@ -84,7 +84,7 @@ static f5_status voice_clip(const f5_voice_params *p, reference_clip *clip, f5_e
 }
 
 static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *error) {
-    int64_t frames = clip->n_samples / F5_HOP + 1;
+    int64_t frames = engine_mel_frames(v->engine->core, clip->n_samples);
     int32_t max_frames = engine_limits(v->engine->core)->max_frames;
     if (frames >= max_frames)
         return f5_fail(error, F5_E_MEMORY,
@@ -92,7 +92,7 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
                        "speech: use a shorter recording or a larger max_frames",
                        (long long)frames, max_frames);
     v->mel_frames = (int32_t)frames;
-    v->ref_frames = (int32_t)frames - 1;
+    v->ref_frames = (int32_t)(clip->n_samples / F5_HOP);
     v->n_samples = clip->n_samples;
     v->rms = clip->rms;
     v->mel = malloc((size_t)frames * F5_MEL_BANDS * sizeof *v->mel);

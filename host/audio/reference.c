@@ -1,4 +1,5 @@
-/* reference.c — see reference.h. */
+/* reference.c — upstream's preparation of a recording, step by step: pieces between silences are joined up to 12 s,
+ * silent edges are trimmed, the channels are averaged, and a quiet recording is raised. */
 #include "host/audio/reference.h"
 
 #include <math.h>

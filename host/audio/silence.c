@@ -1,4 +1,5 @@
-/* silence.c — see silence.h. */
+/* silence.c — pydub's silence detection in one pass: a window slides over the recording, and the sum of its squared
+ * 16-bit samples is kept up to date at its edges. */
 #include "host/audio/silence.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-/* audio_file.c — see audio_file.h. */
+/* audio_file.c — libsndfile reads and writes the samples; what it lets pass is checked here: truncated files, sizes
+ * beyond the limits, samples that are not finite. */
 #include "host/files/audio_file.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-/* mel_png.c — see mel_png.h. Colours: D. A. Green's cubehelix (Bull. Astr. Soc. India 39, 289, 2011): luminance rises
- * evenly while the hue turns, so that the picture keeps its order in grey too. */
+/* mel_png.c — draws one or two pixel columns a frame and four pixel rows a band in memory; libpng writes them. Colours:
+ * D. A. Green's cubehelix (Bull. Astr. Soc. India 39, 289, 2011): luminance rises evenly while the hue turns, so that
+ * the picture keeps its order in grey too. */
 #include "host/files/mel_png.h"
 
 #include <math.h>

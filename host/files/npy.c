@@ -1,4 +1,5 @@
-/* npy.c — see npy.h. The format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
+/* npy.c — the header is a Python literal of three keys, read by a small parser of just these; the numbers follow it as
+ * they lie in memory. The format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html */
 #include "host/files/npy.h"
 
 #include <errno.h>

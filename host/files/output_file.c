@@ -1,4 +1,4 @@
-/* output_file.c — see output_file.h. */
+/* output_file.c — files that appear whole or not at all, by a temporary file in the same folder and one rename. */
 #include "host/files/output_file.h"
 
 #include <errno.h>

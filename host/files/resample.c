@@ -1,4 +1,4 @@
-/* resample.c — see resample.h. */
+/* resample.c — a mono signal through the SoX resampler in one call, on the calling thread alone. */
 #include "host/files/resample.h"
 
 #include <soxr.h>

@@ -1,4 +1,4 @@
-/* yaml_tree.c — see yaml_tree.h: a stack of levels follows libyaml's events. */
+/* yaml_tree.c — a stack of open mappings and lists follows libyaml's events and gives every node its path. */
 #include "host/files/yaml_tree.h"
 
 #include <errno.h>

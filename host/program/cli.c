@@ -1,4 +1,5 @@
-/* cli.c — see cli.h. */
+/* cli.c — one parser for all subcommands, driven by their option tables, and what they print alike: help, complaints,
+ * JSON strings, progress. */
 #include "host/program/cli.h"
 
 #include <errno.h>
@@ -240,6 +241,12 @@ void cli_print_escaped(const char *text, size_t bytes, size_t limit) {
         printed += length;
         at += taken ? taken : 1;
     }
+}
+
+void cli_print_json_string(const char *text, size_t bytes) {
+    putchar('"');
+    cli_print_escaped(text, bytes, SIZE_MAX);
+    putchar('"');
 }
 
 /* ---- progress ---------------------------------------------------------------------------------------------------- */

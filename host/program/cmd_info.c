@@ -5,6 +5,7 @@
 
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
+#include "host/program/plan_table.h"
 
 /* What is told of a file. */
 typedef struct {
@@ -14,10 +15,17 @@ typedef struct {
 } description;
 
 typedef struct {
-    bool json, tensors, plan;
+    bool json, tensors, plan, ops, all;
     int32_t frames, sequences, nfe;
-    const char *device;
+    const char *device, *as, *precision;
 } info_options;
+
+/* What running it would take. The names of an engine's info live as long as the engine, so that none is kept. */
+typedef struct {
+    int64_t weight_bytes;
+    f5_plan_info cost;
+    plan_table ops; /* empty where they are not asked for */
+} info_plan;
 
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
@@ -71,8 +79,21 @@ static f5_model_token token_at(const description *d, int32_t id) {
 
 /* ---- what running it would take ---------------------------------------------------------------------------------- */
 
-static f5_status open_plan(const char *path, const info_options *o, f5_engine_info *info, f5_plan_info *plan,
-                           f5_error *error) {
+static f5_status plan_ops(const f5_engine *engine, const info_options *o, plan_table *table, f5_error *error) {
+    f5_sample_params sample;
+    f5_plan_ops_params wanted;
+    f5_sample_params_init(&sample);
+    f5_plan_ops_params_init(&wanted);
+    sample.nfe = o->nfe;
+    wanted.frames = o->frames;
+    wanted.sequences = o->sequences;
+    wanted.sample = &sample;
+    wanted.as = o->as;
+    wanted.precision = o->precision;
+    return plan_table_make(table, engine, &wanted, error);
+}
+
+static f5_status open_plan(const char *path, const info_options *o, info_plan *plan, f5_error *error) {
     f5_open_params params;
     f5_open_params_init(&params);
     params.model_path = path;
@@ -82,26 +103,35 @@ static f5_status open_plan(const char *path, const info_options *o, f5_engine_in
     params.max_evaluations = o->nfe;
     f5_engine *engine;
     F5_TRY(f5_open(&params, &engine, error));
-    f5_status status = f5_get_info(engine, info, error);
-    if (status == F5_OK) status = f5_plan(engine, o->frames, o->sequences, o->nfe, plan, error);
+    f5_engine_info info;
+    f5_engine_info_init(&info);
+    f5_plan_info_init(&plan->cost);
+    f5_status status = f5_get_info(engine, &info, error);
+    if (status == F5_OK) status = f5_plan(engine, o->frames, o->sequences, o->nfe, &plan->cost, error);
+    if (status == F5_OK && o->ops) status = plan_ops(engine, o, &plan->ops, error);
+    plan->weight_bytes = info.weight_bytes;
     f5_close(engine);
     return status;
 }
 
-/* info->device points into the closed engine, so that it is not shown. */
-static void print_plan(const info_options *o, const f5_engine_info *info, const f5_plan_info *plan, bool json) {
-    if (json) {
+static void print_plan(const info_options *o, const info_plan *plan) {
+    const f5_plan_info *cost = &plan->cost;
+    if (o->json) {
         printf(",\"plan\":{\"frames\":%d,\"sequences\":%d,\"nfe\":%d,\"op_calls\":%lld,\"flop\":%.0f,"
-               "\"arena_bytes\":%lld,\"weight_bytes\":%lld}",
-               (int)o->frames, (int)o->sequences, (int)o->nfe, (long long)plan->op_calls, plan->flop,
-               (long long)plan->arena_bytes, (long long)info->weight_bytes);
+               "\"arena_bytes\":%lld,\"weight_bytes\":%lld",
+               (int)o->frames, (int)o->sequences, (int)o->nfe, (long long)cost->op_calls, cost->flop,
+               (long long)cost->arena_bytes, (long long)plan->weight_bytes);
+        if (o->ops) printf(",\"ops\":");
+        if (o->ops) plan_table_print_json(&plan->ops);
+        putchar('}');
         return;
     }
     printf("plan            %d frames (%.1f s) in %d sequence%s, %d steps\n", (int)o->frames,
            o->frames * (double)F5_HOP / F5_SAMPLE_RATE, (int)o->sequences, o->sequences == 1 ? "" : "s", (int)o->nfe);
-    printf("  work          %.2f TFLOP in %lld op calls\n", plan->flop * 1e-12, (long long)plan->op_calls);
-    printf("  memory        %.1f MB of weights, %.1f MB of working memory\n", (double)info->weight_bytes * 1e-6,
-           (double)plan->arena_bytes * 1e-6);
+    printf("  work          %.2f TFLOP in %lld op calls\n", cost->flop * 1e-12, (long long)cost->op_calls);
+    printf("  memory        %.1f MB of weights, %.1f MB of working memory\n", (double)plan->weight_bytes * 1e-6,
+           (double)cost->arena_bytes * 1e-6);
+    if (o->ops) plan_table_print(&plan->ops, o->all);
 }
 
 /* ---- as text ----------------------------------------------------------------------------------------------------- */
@@ -161,14 +191,8 @@ static void print_tensors(const description *d) {
 
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 
-static void print_json_string(const char *text, size_t bytes) {
-    putchar('"');
-    cli_print_escaped(text, bytes, SIZE_MAX);
-    putchar('"');
-}
-
 static void print_json_text(const char *text) {
-    print_json_string(text, strlen(text));
+    cli_print_json_string(text, strlen(text));
 }
 
 /* The settings of a part, "part.name", stand together: they are an object of their own. */
@@ -183,7 +207,7 @@ static void print_json_config(const description *d) {
         if (!same && length) putchar('}');
         putchar(i ? ',' : '{');
         if (!same && prefix) {
-            print_json_string(s.name, prefix);
+            cli_print_json_string(s.name, prefix);
             printf(":{");
         }
         group = s.name, length = prefix;
@@ -214,7 +238,7 @@ static void print_json(const description *d, bool tensors) {
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);
         if (i) putchar(',');
-        print_json_string(t.text, (size_t)t.bytes);
+        cli_print_json_string(t.text, (size_t)t.bytes);
     }
     printf("],");
     print_json_size("total", info->tensors, info->parameters, info->bytes);
@@ -236,16 +260,14 @@ static void print_json(const description *d, bool tensors) {
 }
 
 static f5_status show(const description *d, const info_options *o, f5_error *error) {
-    f5_engine_info info;
-    f5_plan_info plan;
-    f5_engine_info_init(&info);
-    f5_plan_info_init(&plan);
-    if (o->plan) F5_TRY(open_plan(d->path, o, &info, &plan, error)); /* before any output: it may fail */
+    info_plan plan = {0};
+    if (o->plan) F5_TRY(open_plan(d->path, o, &plan, error)); /* before any output: it may fail */
     if (o->json)
         print_json(d, o->tensors);
     else
         print_text(d);
-    if (o->plan) print_plan(o, &info, &plan, o->json);
+    if (o->plan) print_plan(o, &plan);
+    plan_table_free(&plan.ops);
     if (o->json)
         printf("}\n");
     else if (o->tensors)
@@ -268,6 +290,14 @@ int cmd_info(int argc, char **argv) {
         {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N",
          .help = "Euler steps of the plan; default 32"},
         {"device", NULL, CLI_STRING, &o.device, .argument = "NAME", .help = "of the plan; default auto"},
+        {"ops", NULL, CLI_FLAG, &o.ops,
+         .help = "with --plan: every op call as a GPU runs it: path, tile, stages, waves, floor"},
+        {"as", NULL, CLI_STRING, &o.as, .argument = "CARD",
+         .help = "with --ops: as that card, which need not be here: h200; default: this GPU"},
+        {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE",
+         .help = "with --ops: of the operands, fp32, fp16 or bf16; default fp16"},
+        {"all", NULL, CLI_FLAG, &o.all,
+         .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};
     const cli_command command = {.program = "f5tts info",
                                  .usage = "FILE.f5 [options]",
@@ -279,6 +309,9 @@ int cmd_info(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (n_paths != 1) return cli_usage_error(&command, "name one .f5 file");
+    if (o.ops && !o.plan) return cli_usage_error(&command, "--ops belongs to a plan: add --plan");
+    if ((o.as || o.precision || o.all) && !o.ops)
+        return cli_usage_error(&command, "--as, --precision and --all belong to a plan's ops: add --plan --ops");
     description d;
     f5_error error = {0};
     f5_status status = describe(&d, path, &error);

@@ -1,5 +1,5 @@
-/* shipped.c — see shipped.h. The build defines F5_VOICES_FROM_PROGRAM, relative to the program's folder, and
- * F5_VOICES_INSTALLED. */
+/* shipped.c — looks for shipped files beside the program's own file, then where they were to be installed. The build
+ * defines both places: F5_VOICES_FROM_PROGRAM, relative to the program's folder, and F5_VOICES_INSTALLED. */
 #include "host/program/shipped.h"
 
 #include <limits.h>

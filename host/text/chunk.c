@@ -1,4 +1,5 @@
-/* chunk.c — see chunk.h. */
+/* chunk.c — sentences are found by one scan of the text and packed greedily; a chunk is a range of the text, and
+ * reading it finds its sentences again. */
 #include "host/text/chunk.h"
 
 #include <string.h>

@@ -1,4 +1,4 @@
-/* duration.c — see duration.h. */
+/* duration.c — how long speech will be: as many frames for a byte as the reference takes, in upstream's arithmetic. */
 #include "host/text/duration.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* tokenizer.c — see tokenizer.h. Segments are those of rjieba 0.2.2 (jieba-rs 0.11; the method is jieba's,
- * github.com/fxsjy/jieba) restricted to text without Chinese characters:
+/* tokenizer.c — one scan cuts a text into segments and these into tokens, which point into the text: nothing is copied.
+ * Segments are those of rjieba 0.2.2 (jieba-rs 0.11; the method is jieba's, github.com/fxsjy/jieba) restricted to text
+ * without Chinese characters:
  *   a run of ASCII letters, digits and + # & . _ % - is searched for the dictionary's words; what lies between them is
  *   cut by [a-zA-Z0-9]+([._-][a-zA-Z0-9]+)*%? with everything unmatched in between as one segment; outside of runs
  *   every character is a segment of its own, but CR LF are one.

@@ -37,10 +37,11 @@ struct ops {
     f5_status (*finish)(ops *o); /* waits until all results are there */
 
     f5_precision precision;
-    bool deferred;     /* ops run later than they are called; finish waits for them */
-    const char *stage; /* set by the model as it goes */
-    int32_t index;     /* block within the stage, or -1 */
-    char failure[96];  /* name of the op call that failed */
+    bool deferred;      /* ops run later than they are called; finish waits for them */
+    const char *stage;  /* set by the model as it goes */
+    int32_t index;      /* block within the stage, or -1 */
+    int32_t evaluation; /* of the velocity, from 1; 0: outside the ODE's steps. Reports of a plan read it */
+    char failure[96];   /* name of the op call that failed */
     int64_t graphs_captured;
 };
 
@@ -62,9 +63,10 @@ void ops_ref_init(ops_ref *r);
 
 /* One call as a plan sees it: how a GPU of a given architecture would run it. */
 typedef struct {
-    const char *label; /* "dit.3.qkv"; during the callback only */
-    const char *op;    /* "linear" */
-    op_plan_line line; /* shape, path, tile, stages, waves */
+    const char *label;  /* "dit.3.qkv"; during the callback only */
+    const char *op;     /* "linear" */
+    int32_t evaluation; /* of the velocity, from 1; 0: outside the ODE's steps */
+    op_plan_line line;  /* shape, path, tile, stages, waves */
     double flop, bytes;
     double floor_us; /* the larger of flop / line.rate and bytes / bandwidth; 0: the rates are not known */
 } ops_plan_call;

@@ -17,7 +17,7 @@ static void report(ops_plan *p, const char *op, const char *label, const void *a
                    double flop, double bytes) {
     char name[96];
     ops_call_name(&p->ops, label, name, sizeof name);
-    ops_plan_call call = {.label = name, .op = op, .flop = flop, .bytes = bytes};
+    ops_plan_call call = {.label = name, .op = op, .evaluation = p->ops.evaluation, .flop = flop, .bytes = bytes};
     plan_describe(p->arch, op, args, output, (op_lengths){p->sequences}, &call.line);
     call.floor_us = floor_us(p->arch, &call);
     p->report(p->user, &call);

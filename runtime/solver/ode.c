@@ -9,6 +9,7 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
     ops *o = c->ops;
     size_t numbers = (size_t)a->input.pack->rows * MEL_BANDS, mark = arena_mark(c->arena);
     _Alignas(16) unsigned char state[BACKBONE_STATE_BYTES];
+    o->evaluation = 0;
     F5_TRY(b->begin(c, &a->input, state));
     float *v = arena_take(c->arena, numbers, sizeof(float));
     float *x_mid = solver->midpoint ? arena_take(c->arena, numbers, sizeof(float)) : NULL;
@@ -25,6 +26,7 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
     for (int32_t i = 0; i < solver->nfe; i++) {
         float dt = g->t[i + 1] - g->t[i];
         const float *row = g->rows + (int64_t)(solver->midpoint ? 2 * i : i) * g->width;
+        o->evaluation++;
         F5_TRY(b->velocity(c, state, a->x, row, v));
         if (solver->midpoint) {
             guide_args half = step;
@@ -32,6 +34,7 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
             half.y = x_mid;
             ops_at(o, "ode", i);
             F5_TRY(o->guide(o, "half_step", &half));
+            o->evaluation++;
             F5_TRY(b->velocity(c, state, x_mid, row + g->width, v));
         }
         step.dt = dt;
@@ -40,6 +43,7 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
         F5_TRY(o->guide(o, "step", &step));
         if (solver->progress && solver->progress(solver->progress_user, i + 1, solver->nfe)) return F5_E_CANCELLED;
     }
+    o->evaluation = 0;
     arena_release(c->arena, mark);
     return F5_OK;
 }

@@ -33,6 +33,21 @@ def test_graphs_are_eager_launches(weights, rng, precision, portable):
         assert mel.tobytes() == eager[i % 2].tobytes(), f"call {i // 2}, request {i % 2}"
 
 
+def test_a_machine_without_the_gpu_plans_the_same(weights):
+    """Op by op; and f5_engine_info names the path that the plan has."""
+    limits, size = dict(max_frames=512, max_batch=2), dict(frames=448, sequences=2)
+    for portable in (1, 0):
+        with f5lib.Engine(weights.paths[BASE], "cuda", "fp16", portable=portable, **limits) as e:
+            own, info = e.plan_ops(**size), e.info()
+        paths = {c["path"] for c in own} & {"sm80", "sm90"}
+        assert info["path"] in paths and not (portable and "sm90" in paths), (info["path"], paths)
+    card = next((c for c in ("a100", "h100", "h200", "b200") if c in info["device"].lower()), None)
+    if not card or "MIG" in info["device"]:
+        pytest.skip(f"the table of cards has no {info['device']}")
+    with f5lib.Engine(weights.paths[BASE], "cpu", **limits) as e:
+        assert e.plan_ops(card=card, **size) == own
+
+
 @pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16"])
 def test_company_changes_nothing(weights, rng, precision):
     """A request alone and in batches of 2, 7 and 32 of mixed lengths, so in buckets of several sizes."""

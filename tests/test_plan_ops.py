@@ -1,0 +1,197 @@
+"""Plans op by op: f5_plan_ops and `f5tts info --plan --ops` say how a card runs each call, on a machine without it."""
+import json
+import re
+
+import pytest
+
+import convert_lib
+import f5file
+import f5lib
+
+CARDS = ("a100", "l4", "rtx4090", "h100", "h200", "b200")
+H200 = dict(rate=790e12, bandwidth=4.25e12)  # kernels/cuda/arch.c
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory, seed):
+    """F5TTS_v1_Base with two blocks instead of 22, and a small vocoder."""
+    path = tmp_path_factory.mktemp("base") / "base.f5"
+    f5file.write_model(path, "F5TTS_v1_Base", seed=seed, dtype="fp16", depth=2, vocos_dim=64, vocos_ff_dim=96,
+                       vocos_layers=3)
+    return path
+
+
+@pytest.fixture(scope="module")
+def engine(base):
+    with f5lib.Engine(base, max_frames=64, max_batch=4) as e:
+        yield e
+
+
+def refused(engine, status, *words, **what):
+    with pytest.raises(f5lib.Error) as failure:
+        engine.plan_ops(**{"frames": 128, **what})
+    assert failure.value.status == status
+    for word in words:
+        assert word in failure.value.message, failure.value.message
+
+
+def info(*arguments):
+    return convert_lib.run("info", *arguments, "--device=cpu")
+
+
+# ---- the library
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_sums_are_those_of_the_plan(engine, rng, precision):
+    """On the CPU rows are not rounded up to a bucket: sizes that a GPU would not round either have the same sums."""
+    for card in CARDS:
+        frames, sequences, nfe = 64 * int(rng.integers(1, 40)), int(rng.integers(1, 5)), int(rng.integers(1, 9))
+        calls = engine.plan_ops(frames, sequences, card, precision, dict(nfe=nfe))
+        plan = engine.plan(frames, sequences, nfe)
+        assert len(calls) == plan["op_calls"] > 0
+        assert sum(c["flop"] for c in calls) == plan["flop"] > 0, (card, frames, sequences, nfe)
+
+
+def test_rows_of_a_gpu_are_rounded_up(engine):
+    calls, plan = engine.plan_ops(65, card="h200", sample=dict(nfe=2)), engine.plan(65, nfe=2)
+    assert len(calls) == plan["op_calls"] and sum(c["flop"] for c in calls) > 1.5 * plan["flop"]
+    assert [c["shape"] for c in calls if c["label"] == "dit.0.norm_a"] == ["256x1024 fp16"] * 2
+
+
+@pytest.mark.parametrize("midpoint", [0, 1])
+def test_evaluations_are_numbered(engine, rng, midpoint):
+    nfe = int(rng.integers(2, 9))
+    calls = engine.plan_ops(128, card="h200", sample=dict(nfe=nfe, midpoint=midpoint))
+    numbers, last = [c["evaluation"] for c in calls], nfe * (1 + midpoint)
+    first, end = numbers.index(1), len(numbers) - numbers[::-1].index(last)
+    assert set(numbers[:first]) == set(numbers[end:]) == {0}
+    assert numbers[first:end] == sorted(numbers[first:end]) and set(numbers[first:end]) == set(range(1, last + 1))
+    stages = [{c["label"].split(".")[0] for c in part} for part in (calls[:first], calls[first:end], calls[end:])]
+    assert stages == [{"schedule", "noise", "text", "condition"}, {"dit", "ode"}, {"vocos"}]
+    work = [[(c["op"], c["shape"], c["path"], c["flop"]) for c in calls if c["evaluation"] == k]
+            for k in range(1, last + 1)]
+    assert all(w == work[0] for w in work)
+    assert sum(c["op"] == "guide" for c in calls) == last
+
+
+def test_no_guidance_is_half_the_rows(engine):
+    both, one = (next(c for c in engine.plan_ops(1024, card="h200", sample=dict(cfg=cfg)) if c["label"] == "dit.0.ff1")
+                 for cfg in (2.0, 0.0))
+    assert both["flop"] == 2 * one["flop"] and (both["shape"], one["shape"]) == (
+        "2048x1024 -> 2048 fp16", "1024x1024 -> 2048 fp16")
+
+
+def test_a_call_by_hand(engine):
+    """The product of q, k and v in a request of two branches of 1406 frames."""
+    def qkv(**what):
+        calls = engine.plan_ops(1406, sample=dict(nfe=1), **what)
+        return next(c for c in calls if c["label"] == "dit.1.qkv")
+
+    call, flop, numbers = qkv(card="h200"), 2.0 * 2816 * 1024 * 3072, 2816 * 1024 + 1024 * 3072 + 2816 * 3072
+    bias = 4.0 * 3072
+    assert call == dict(label="dit.1.qkv", op="linear", shape="2816x1024 -> 3072 fp16", path="sm90", tile="128x256",
+                        stages=4, evaluation=1, waves=2.0, flop=flop, bytes=2.0 * numbers + bias,
+                        floor_us=pytest.approx(1e6 * flop / H200["rate"]))
+    assert qkv(card="h200", precision="bf16")["shape"] == "2816x1024 -> 3072 bf16"
+    full = qkv(card="h200", precision="fp32")
+    assert full["shape"] == "2816x1024 -> 3072 fp32" and full["bytes"] == 4.0 * numbers + bias
+    older = qkv(card="a100")
+    assert older["path"] != "sm90" and older["floor_us"] == pytest.approx(1e6 * flop / 312e12)
+    norm = next(c for c in engine.plan_ops(1406, card="h200") if c["label"] == "dit.1.norm_a")
+    assert norm["floor_us"] == pytest.approx(1e6 * norm["bytes"] / H200["bandwidth"]) and norm["tile"] == ""
+
+
+def test_refusals(engine):
+    refused(engine, "F5_E_ARGUMENT", "'h300'", *CARDS, card="h300")
+    refused(engine, "F5_E_ARGUMENT", "''", card="")
+    refused(engine, "F5_E_UNSUPPORTED", "name a card", *CARDS)
+    refused(engine, "F5_E_ARGUMENT", "'fp8'", "bf16", card="h200", precision="fp8")
+    refused(engine, "F5_E_ARGUMENT", "nfe is 0", card="h200", sample=dict(nfe=0))
+    refused(engine, "F5_E_ARGUMENT", "0 frames", card="h200", frames=0)
+    refused(engine, "F5_E_ARGUMENT", "sequences", card="h200", sequences=0)
+    params = f5lib.struct("f5_plan_ops_params", frames=64)
+    with pytest.raises(f5lib.Error, match="op is NULL"):
+        f5lib.call("f5_plan_ops", engine.handle, f5lib.ctypes.addressof(params))
+    with pytest.raises(f5lib.Error, match="engine is NULL"):
+        f5lib.call("f5_plan_ops", None, f5lib.ctypes.addressof(params))
+
+
+def test_a_plan_leaves_the_engine_as_it_was(model):
+    request = dict(cond=f5lib.np.zeros((10, 100), "f4"), tokens=[1, 2, 3], frames=40, seed=3)
+    with f5lib.Engine(model, max_frames=64) as e:
+        before, = e.sample([request], nfe=3)
+        e.plan_ops(4096, card="h200", sample=dict(nfe=5))
+        after, = e.sample([request], nfe=3)
+        assert before.tobytes() == after.tobytes() and e.info()["calls"] == 2
+
+
+def test_the_path_in_use(model):
+    """f5_engine_info.path is the kernels', not the device's name."""
+    sets = f5lib.cbind.isas()
+    for name in sets:
+        with f5lib.Engine(model, device=f"cpu:{name}", max_frames=64) as e:
+            assert (e.info()["device"], e.info()["path"]) == ("cpu", name)
+    with f5lib.Engine(model, max_frames=64) as e:
+        assert e.info()["path"] == sets[0]
+
+
+# ---- the program
+
+def test_json_has_every_call(base, engine):
+    told = json.loads(info(base, "--plan", "--ops", "--as=h200", "--frames=640", "--nfe=7", "--json").stdout)["plan"]
+    ops, calls = told["ops"], engine.plan_ops(640, card="h200", sample=dict(nfe=7))
+    assert (ops["as"], ops["precision"], ops["evaluations"]) == ("h200", None, 7)
+    assert len(ops["calls"]) == len(calls) == told["op_calls"]
+    for shown, call in zip(ops["calls"], calls):
+        exact = ("label", "op", "shape", "path", "tile", "stages", "evaluation", "flop", "bytes")
+        assert {k: shown[k] for k in exact} == {k: call[k] for k in exact}
+        assert shown["floor_us"] == pytest.approx(call["floor_us"], rel=1e-5) and set(shown) == set(call)
+        assert shown["waves"] == pytest.approx(call["waves"], rel=1e-5)
+    for name, part in (("synthesis", calls), ("evaluation", [c for c in calls if c["evaluation"] == 1])):
+        assert ops[name] == dict(calls=len(part), flop=sum(c["flop"] for c in part),
+                                 bytes=sum(c["bytes"] for c in part),
+                                 floor_us=pytest.approx(sum(c["floor_us"] for c in part), rel=1e-5))
+    assert ops["synthesis"]["flop"] == told["flop"]
+
+
+def table(text):
+    """The lines below the column heads."""
+    lines = text.splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.split()[:1] == ["label"]) + 1:]
+
+
+def test_the_table_has_a_block_once(base, engine):
+    lines = table(info(base, "--plan", "--ops", "--as=h200", "--frames=1406", "--nfe=5").stdout)
+    heads = [line for line in lines if not line.startswith("  ")]
+    assert heads[:3] == ["before the steps", "each of 5 evaluations", "after the steps"]
+    qkv = [line for line in lines if ".qkv" in line]
+    assert len(qkv) == 1 and re.fullmatch(
+        r"  dit\.\*\.qkv +x2 +linear +2816x1024 -> 3072 fp16 +sm90 +128x256 +4 +2\.00 +17\.717 +29\.372 +22\.4", qkv[0])
+    calls = engine.plan_ops(1406, card="h200", sample=dict(nfe=5))
+    shown = [c for c in calls if c["evaluation"] < 2]
+    times = [re.match(r"  \S+ +(?:x(\d+) )?", line) for line in lines if line.startswith("  ")]
+    assert sum(int(m[1] or 1) for m in times) == len(shown) > len(times)
+    for line, part in zip(lines[-2:], ([c for c in calls if c["evaluation"] == 1], calls)):
+        sums = (sum(c[k] for c in part) * scale for k, scale in (("flop", 1e-9), ("bytes", 1e-6), ("floor_us", 1)))
+        name, n, word, *numbers = line.split(maxsplit=2)[1:2] + line.split()[2:]
+        assert (int(n), word) == (len(part), "calls") and name in ("evaluation", "synthesis")
+        assert [float(x) for x in numbers] == pytest.approx(list(sums), abs=0.051)
+
+
+def test_all_shows_every_call(base, engine):
+    lines = table(info(base, "--plan", "--ops", "--as=l4", "--frames=128", "--nfe=3", "--all", "--precision=bf16").stdout)
+    labels = [line.split()[0] for line in lines if line.startswith("  ")]
+    assert labels == [c["label"] for c in engine.plan_ops(128, card="l4", precision="bf16", sample=dict(nfe=3))]
+    assert [line for line in lines if line.startswith("evaluation ")] == [f"evaluation {k} of 3" for k in (1, 2, 3)]
+
+
+def test_the_program_refuses(base):
+    result = info(base, "--plan", "--ops", "--as=h300")
+    assert result.returncode == 1 and result.stdout == "" and "'h300'" in result.stderr
+    assert all(card in result.stderr for card in CARDS)
+    result = info(base, "--plan", "--ops")
+    assert result.returncode == 1 and result.stdout == "" and "name a card" in result.stderr
+    assert info(base, "--ops").returncode == 2 and "--plan" in info(base, "--ops").stderr
+    for option in ("--as=h200", "--all", "--precision=fp16"):
+        result = info(base, "--plan", option)
+        assert result.returncode == 2 and "--ops" in result.stderr
