@@ -1,4 +1,5 @@
-/* test_batch.c — how sequences lie in a batch: the frames' pack, a backbone's own packs, and the inert tails. */
+/* test_batch.c — how sequences lie in a batch: the frames' pack and what each of its rows holds, a backbone's own
+ * packs, the vocoder's slices, and the inert tails. A CPU has no tails: only here are they seen without a GPU. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include "kernels/pack_check.h"
 #include "runtime/batch.h"
 #include "runtime/models/models.h"
+#include "runtime/models/vocoder.h"
 #include "tests/c/seed.h"
 
 /* Pack 0 has a row more than the frames, pack 1 a row a token. */
@@ -24,6 +26,17 @@ static int64_t pack_rows(int k, int64_t rows, int32_t slots) {
 }
 
 static const backbone with_packs = {.n_packs = 2, .pack_length = pack_length, .pack_rows = pack_rows};
+
+/* Host arrays of a batch over memory that is full of ones. The caller frees what is returned. */
+static void *take(const batch_size *size, batch_arrays *arrays) {
+    const size_t bytes = 1 << 20;
+    void *memory = aligned_alloc(ARENA_ALIGN, bytes);
+    arena a;
+    memset(memory, 0xff, bytes);
+    arena_init(&a, memory, bytes);
+    assert_true(batch_take(&a, size, arrays));
+    return memory;
+}
 
 static void check_own(const f5_pack *own, int k, const batch_size *size, const synth_job *jobs) {
     assert_int_equal(pack_check(own), F5_OK);
@@ -58,13 +71,8 @@ static void a_backbone_has_packs_of_its_own(void **state) {
         batch_round(&config, &size, &bucket);
         assert_int_equal(size.n_own, 2);
 
-        size_t bytes = 1 << 20;
-        void *memory = aligned_alloc(ARENA_ALIGN, bytes);
-        arena a;
         batch_arrays arrays;
-        memset(memory, 0xff, bytes);
-        arena_init(&a, memory, bytes);
-        assert_true(batch_take(&a, &size, &arrays));
+        void *memory = take(&size, &arrays);
         batch_fill(&config, &size, jobs, &arrays);
 
         f5_pack pack = batch_pack(&size, &arrays), own[BACKBONE_MAX_PACKS];
@@ -76,7 +84,137 @@ static void a_backbone_has_packs_of_its_own(void **state) {
     }
 }
 
+/* ---- what the rows hold */
+
+enum { MAX_JOBS = 4, MAX_LENGTH = 60, TOKENS = 64 };
+
+typedef struct {
+    int32_t tokens[TOKENS];
+    uint8_t edit_mask[MAX_LENGTH];
+    float cond[MAX_LENGTH * MEL_BANDS], samples[1];
+} job_arrays;
+
+static void random_jobs(uint64_t *random, synth_job jobs[MAX_JOBS], job_arrays arrays[MAX_JOBS]) {
+    for (int32_t i = 0; i < MAX_JOBS; i++) {
+        job_arrays *a = &arrays[i];
+        synth_job *j = &jobs[i];
+        for (int k = 0; k < TOKENS; k++) a->tokens[k] = random_below(random, 1000);
+        for (int k = 0; k < MAX_LENGTH; k++) a->edit_mask[k] = (uint8_t)random_below(random, 2);
+        for (int k = 0; k < MAX_LENGTH * MEL_BANDS; k++) a->cond[k] = 1 + (float)random_below(random, 1000);
+        *j = (synth_job){.tokens = a->tokens, .cond = a->cond, .frames = 2 + random_below(random, MAX_LENGTH - 2)};
+        j->n_tokens = random_below(random, j->frames + 1);
+        j->cond_frames = random_below(random, j->frames + 1);
+        j->edit_mask = random_below(random, 2) ? a->edit_mask : NULL;
+        j->seed = random_next(random);
+        j->samples = random_below(random, 3) ? a->samples : NULL;
+        j->vocode_from = random_below(random, j->frames);
+    }
+}
+
+/* Row `row` of the pack, which is frame f of a job in one of the branches. */
+static void check_row(const batch_arrays *h, int32_t row, const synth_job *job, int32_t f, bool null_branch) {
+    const bool text = f < job->n_tokens;
+    const bool keep = !null_branch && f < job->cond_frames && (!job->edit_mask || job->edit_mask[f]);
+    assert_int_equal(h->ids[row], text && !null_branch ? job->tokens[f] + 1 : 0);
+    assert_int_equal(h->text_keep[row], text);
+    assert_int_equal(h->keep[row], keep);
+    for (int32_t i = 0; i < MEL_BANDS; i++)
+        assert_true(h->cond[row * MEL_BANDS + i] == (keep ? job->cond[f * MEL_BANDS + i] : 0));
+}
+
+static void check_tail(const batch_arrays *h, int32_t live, int32_t rows) {
+    for (int32_t row = live; row < rows; row++) {
+        assert_int_equal(h->seq_of_row[row], -1);
+        assert_int_equal(h->ids[row], 0);
+        assert_int_equal(h->text_keep[row], 0);
+        assert_int_equal(h->keep[row], 0);
+        for (int32_t i = 0; i < MEL_BANDS; i++) assert_true(h->cond[row * MEL_BANDS + i] == 0);
+    }
+}
+
+/* The vocoder's pack of slices that are so long: in order, then nothing. */
+static void check_slices(const model_config *config, const batch_size *size, const batch_arrays *h,
+                         const int32_t *length) {
+    int32_t row = 0;
+    int64_t samples = 0;
+    for (int32_t s = 0; s < size->slice_slots; s++) {
+        const int32_t n = s < size->sequences ? length[s] : 0;
+        assert_int_equal(h->slice_offsets[s], row);
+        assert_int_equal(h->sample_offsets[s], samples);
+        for (int32_t f = 0; f < n; f++) assert_int_equal(h->slice_seq_of_row[row++], s);
+        samples += vocoder_of(config)->samples(config, n);
+    }
+    assert_int_equal(row, size->slice_frames);
+    assert_int_equal(samples, size->samples);
+    assert_int_equal(h->slice_offsets[size->slice_slots], row);
+    assert_int_equal(h->sample_offsets[size->slice_slots], samples);
+    for (; row < size->slice_rows; row++) assert_int_equal(h->slice_seq_of_row[row], -1);
+}
+
+/* The null branch has the text's mask and nothing else of it: no token, no reference, nothing kept. */
+static void every_row_holds_what_it_should(void **state) {
+    (void)state;
+    static job_arrays arrays[MAX_JOBS];
+    uint64_t random = random_seed();
+    f5_error error;
+    model_config config = {0};
+    assert_int_equal(model_config_parts(&config, &models_catalogue, "DiT", "Vocos", "test", &error), F5_OK);
+    for (int round = 0; round < 50; round++) {
+        synth_job jobs[MAX_JOBS];
+        random_jobs(&random, jobs, arrays);
+        const int32_t n = 1 + random_below(&random, MAX_JOBS);
+        const synth_solver solver = {SOLVER_DEFAULTS};
+        batch_size size = batch_measure(&config, &solver, jobs, n);
+        const batch_bucket bucket = {.rows = round % 3 ? 16 : 1, .slots = round % 3 ? 6 : 1};
+        batch_round(&config, &size, &bucket);
+        assert_int_equal(size.branches, 2);
+        batch_arrays h;
+        void *memory = take(&size, &h);
+        batch_fill(&config, &size, jobs, &h);
+
+        int32_t row = 0, length[MAX_JOBS];
+        for (int32_t slot = 0; slot < size.slots; slot++) {
+            const synth_job *job = &jobs[slot % n];
+            assert_int_equal(h.offsets[slot], row);
+            assert_true(h.seeds[slot] == (slot < 2 * n ? job->seed : 0));
+            for (int32_t f = 0; slot < 2 * n && f < job->frames; f++, row++) {
+                assert_int_equal(h.seq_of_row[row], slot);
+                check_row(&h, row, job, f, slot >= n);
+            }
+        }
+        assert_int_equal(h.offsets[size.slots], row);
+        check_tail(&h, row, size.rows);
+        for (int32_t i = 0; i < n; i++) length[i] = jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0;
+        check_slices(&config, &size, &h, length);
+        free(memory);
+    }
+}
+
+/* The vocoder alone, where the pack of the frames is empty. */
+static void mels_lie_one_after_another(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    f5_error error;
+    model_config config = {0};
+    assert_int_equal(model_config_parts(&config, &models_catalogue, "DiT", "Vocos", "test", &error), F5_OK);
+    for (int round = 0; round < 50; round++) {
+        vocode_job jobs[MAX_JOBS];
+        int32_t length[MAX_JOBS], n = 1 + random_below(&random, MAX_JOBS);
+        for (int32_t i = 0; i < n; i++) jobs[i] = (vocode_job){.frames = length[i] = 1 + random_below(&random, 60)};
+        batch_size size = vocode_measure(&config, jobs, n);
+        const batch_bucket bucket = {.rows = round % 3 ? 16 : 1, .slots = round % 3 ? 6 : 1};
+        batch_round(&config, &size, &bucket);
+        batch_arrays h;
+        void *memory = take(&size, &h);
+        vocode_fill(&config, &size, jobs, &h);
+        check_slices(&config, &size, &h, length);
+        free(memory);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_backbone_has_packs_of_its_own)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_backbone_has_packs_of_its_own),
+                                       cmocka_unit_test(every_row_holds_what_it_should),
+                                       cmocka_unit_test(mels_lie_one_after_another)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "kernels/dtype.h"
 #include "kernels/half.h"
 #include "tests/c/seed.h"
 
@@ -105,12 +106,36 @@ static void test_edges(void **state) {
     assert_int_equal(bfloat_from_float(0x1.03p0f), 0x3f82);
 }
 
+/* Every type takes its greatest number, and names the first that it cannot hold, each on its own. */
+static void test_narrowing(void **state) {
+    (void)state;
+    static const struct {
+        f5_dtype type;
+        float most, over; /* over: the smallest that rounds to infinity */
+    } limits[] = {{F5_F32, 0x1.fffffep127f, INFINITY}, {F5_F16, 65504, 65520}, {F5_BF16, 0x1.fep127f, 0x1.ffp127f}};
+    for (size_t k = 0; k < sizeof limits / sizeof *limits; k++) {
+        const dtype_info *type = dtype(limits[k].type);
+        const float most = limits[k].most, bad[] = {limits[k].over, -limits[k].over, NAN, INFINITY};
+        float numbers[4] = {most, -most, nextafterf(limits[k].over, 0), 0x1p-30f}, held[4], back[4];
+        assert_int_equal(type->narrow(held, numbers, 4), -1);
+        type->widen(back, held, 4);
+        assert_true(back[0] == most && back[1] == -most && back[2] == most && back[3] >= 0);
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+            numbers[1] = numbers[3] = bad[i];
+            assert_int_equal(type->narrow(held, numbers, 4), 1);
+            numbers[1] = most;
+            assert_int_equal(type->narrow(held, numbers, 4), 3);
+        }
+    }
+}
+
 int main(void) {
     uint64_t random = random_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_prestate(test_half, &random),
         cmocka_unit_test_prestate(test_bfloat, &random),
         cmocka_unit_test(test_edges),
+        cmocka_unit_test(test_narrowing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

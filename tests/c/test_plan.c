@@ -1,10 +1,11 @@
-/* test_plan.c — what the plan table counts of a pack whose slots are not all live, as on a GPU, and what it reports of
- * calls as a GPU would run them. */
+/* test_plan.c — what the plan table counts of a pack whose slots are not all live, as on a GPU, what it reports of
+ * calls as a GPU would run them, and the keys by which a GPU finds a graph that it recorded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,7 +14,9 @@
 #include "kernels/conv_pos.h"
 #include "kernels/linear.h"
 #include "kernels/norm.h"
+#include "runtime/models/models.h"
 #include "runtime/ops/ops.h"
+#include "runtime/synth.h"
 #include "tests/c/seed.h"
 
 static void attention_counts_live_sequences(void **state) {
@@ -95,6 +98,7 @@ static void reports_what_an_h200_does(void **state) {
     assert_string_equal(s.last.line.path, "sm90");
     assert_string_equal(s.last.line.tile, "176x64");
     assert_int_equal(s.last.line.shared_bytes, 1024 + 4 * 8192 + 8 * 207 * 16);
+    assert_true(s.last.line.waves == 2); /* 8 tiles a sequence and group, 16 groups: 256 tiles */
 
     const norm_args norm = {.rows = 2816, .dim = 1024, .type = F5_F16};
     assert_int_equal(plan.ops.norm(&plan.ops, "norm_a", &norm), F5_OK);
@@ -104,6 +108,24 @@ static void reports_what_an_h200_does(void **state) {
     assert_int_equal(s.calls, 4);
     assert_int_equal(plan.calls, 4);
     assert_int_equal(plan.largest_output, 2816 * 3072);
+}
+
+/* RoPE's tiles hold whole heads; the same product without it takes the narrower ones, which are cheaper. */
+static void reports_whole_heads(void **state) {
+    (void)state;
+    const f5_pack pack = {.rows = 2812, .n_seq = 2};
+    cuda_arch h200;
+    assert_true(arch_of_card(&h200, "h200"));
+    ops_plan plan;
+    seen s = {0};
+    ops_plan_init(&plan, (f5_precision){.operands = F5_F16}, 2);
+    ops_plan_report(&plan, &h200, see, &s);
+    linear_args a = {.pack = &pack, .in = 1024, .out = 1024, .x = {NULL, F5_F16}, .y = {NULL, F5_F16}};
+    assert_int_equal(plan.ops.linear(&plan.ops, "product", &a), F5_OK);
+    assert_string_equal(s.last.line.tile, "128x176");
+    a.epilogue = LINEAR_ROPE;
+    assert_int_equal(plan.ops.linear(&plan.ops, "product", &a), F5_OK);
+    assert_string_equal(s.last.line.tile, "128x192");
 }
 
 /* Where sequences do not fill whole waves of tiles, attention splits them. */
@@ -156,9 +178,89 @@ static void knows_its_cards(void **state) {
     assert_false(other.split_f32);
 }
 
+/* ---- keys of graphs */
+
+typedef struct {
+    ops_plan plan; /* first */
+    uint8_t key[OPS_GRAPH_KEY_BYTES];
+} recorder;
+
+static f5_status record_key(ops *o, const uint8_t *key, ops_body body, void *user) {
+    (void)body, (void)user;
+    memcpy(((recorder *)o)->key, key, OPS_GRAPH_KEY_BYTES);
+    return F5_OK;
+}
+
+/* The key under which a synthesis of this size is looked for. */
+static void find_key(const model *m, const synth_solver *solver, const batch_size *size, recorder *r) {
+    arena a;
+    float t[65], times[64];
+    time_grid grid = {.max_evaluations = 64, .t = t, .times = times};
+    const stage_tables tables = {.max_frames = 4096};
+    const batch_arrays none = {0};
+    arena_init_plan(&a);
+    ops_plan_init(&r->plan, (f5_precision){.operands = F5_F16}, 2);
+    r->plan.ops.graph = record_key;
+    const stage_context c = {.model = m, .ops = &r->plan.ops, .arena = &a, .tables = &tables};
+    assert_int_equal(synth_run(&c, &grid, solver, size, &none, NULL, NULL), F5_OK);
+}
+
+static int ignored_progress(void *user, int32_t step, int32_t steps) {
+    (void)user, (void)step, (void)steps;
+    return 0;
+}
+
+/* A graph holds addresses, which follow from the bucket, and constants, which follow from the solver: whatever changes
+ * one of them changes the key, and nothing else does. */
+static void a_graph_is_found_by_all_it_depends_on(void **state) {
+    (void)state;
+    f5_error error;
+    model m = {0};
+    assert_int_equal(model_config_parts(&m.config, &models_catalogue, "DiT", "Vocos", "test", &error), F5_OK);
+    for (int p = 0; p < PARTS; p++) m.weights[p] = calloc(1, m.config.part[p]->weights_bytes);
+    const batch_size size = {.sequences = 1, .branches = 2, .frames = 40, .rows = 96, .slots = 8, .slice_slots = 4};
+    const synth_solver solver = {SOLVER_DEFAULTS};
+    enum { OTHERS = 9 };
+    synth_solver other[OTHERS];
+    batch_size bucket[OTHERS];
+    for (int i = 0; i < OTHERS; i++) other[i] = solver, bucket[i] = size;
+    bucket[0].rows = 112;
+    bucket[1].slots = 10;
+    other[2].nfe = 16;
+    other[3].cfg = 3;
+    other[4].sway = 0.5f;
+    other[5].use_sway = false;
+    other[6].use_epss = false;
+    other[7].midpoint = true;
+    other[8].cfg = 0, bucket[8].branches = 1;
+    recorder r[OTHERS + 1], again;
+    for (int i = 0; i < OTHERS; i++) find_key(&m, &other[i], &bucket[i], &r[i]);
+    find_key(&m, &solver, &size, &r[OTHERS]);
+    for (int i = 0; i <= OTHERS; i++)
+        for (int k = 0; k < i; k++)
+            if (memcmp(r[i].key, r[k].key, sizeof again.key) == 0) fail_msg("%d and %d have one key", k, i);
+
+    batch_size fuller = size;
+    fuller.sequences = 2, fuller.frames = 47;
+    find_key(&m, &solver, &fuller, &again);
+    assert_memory_equal(again.key, r[OTHERS].key, sizeof again.key);
+    synth_solver watched = solver;
+    watched.progress = ignored_progress;
+    find_key(&m, &watched, &size, &again);
+    assert_memory_equal(again.key, r[OTHERS].key, sizeof again.key);
+    synth_solver off = other[5];
+    off.sway = 7; /* of no effect */
+    find_key(&m, &off, &size, &again);
+    assert_memory_equal(again.key, r[5].key, sizeof again.key);
+    for (int p = 0; p < PARTS; p++) free(m.weights[p]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attention_counts_live_sequences),
                                        cmocka_unit_test(reports_what_an_h200_does),
-                                       cmocka_unit_test(reports_split_tiles), cmocka_unit_test(knows_its_cards)};
+                                       cmocka_unit_test(reports_whole_heads),
+                                       cmocka_unit_test(reports_split_tiles),
+                                       cmocka_unit_test(knows_its_cards),
+                                       cmocka_unit_test(a_graph_is_found_by_all_it_depends_on)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* test_weights.c — the manifest, format versions, and a small model written and opened again.
  * Files made to be refused are tests/hostile/test_f5_files.py's. */
+#include "runtime/models/layers.h"
 #include "runtime/models/models.h"
 #include "runtime/models/text_encoder.h"
 #include "tests/c/temp_folder.h"
@@ -55,6 +56,7 @@ static void test_manifest(void **state) {
     model_config c = random_config(&f->random);
     manifest_tensor *list;
     int32_t count;
+    int rounded = 0;
     set(&c, PART_BACKBONE, "depth", 2);
     OK(manifest_list(&c, (manifest_types){F5_F16, F5_BF16}, &list, &count, &error));
     for (int32_t i = 0; i < count; i++) {
@@ -72,6 +74,10 @@ static void test_manifest(void **state) {
             assert_true(t->first_column + t->dims[1] <= source.dims[1]);
         assert_true(t->address % sizeof(void *) == 0 && t->address < c.part[t->part]->weights_bytes);
         assert_null(strpbrk(t->name, "%*|"));
+        if (t->rounded) /* the copy of a bias belongs to the weights that the bias is of */
+            assert_int_equal(t->rounded - t->address,
+                             offsetof(linear_weights, b_rounded) - offsetof(linear_weights, b));
+        rounded += t->rounded != 0;
         for (int32_t j = 0; j < i; j++)
             if ((list[j].part == t->part && list[j].address == t->address) || strcmp(list[j].name, t->name) == 0)
                 fail_msg("%s twice", t->name);
@@ -91,6 +97,7 @@ static void test_manifest(void **state) {
         if (i && list[i - 1].bytes % 16) assert_true(t->bytes % 16 != 0); /* file order */
     }
     free(list);
+    assert_int_equal(rounded, 2 * 2); /* of qkv and ff1, a block each */
     assert_true(manifest_ignores(&c, ORIGIN_ACOUSTIC, "initted") &&
                 manifest_ignores(&c, ORIGIN_ACOUSTIC, "mel_spec.x"));
     assert_false(manifest_ignores(&c, ORIGIN_ACOUSTIC, "steps") ||
@@ -288,6 +295,76 @@ static void test_versions(void **state) {
     assert_int_not_equal(read_text(&a, 1, nested, &error), F5_OK);
 }
 
+/* What stands for a field that a file leaves out (FORMAT.md). With another default old files would be other models. */
+static void test_defaults(void **state) {
+    (void)state;
+    static const char least[] = "{\"name\":\"n\",\"tokenizer\":\"char\",\"vocab_size\":9,"
+                                "\"backbone\":{\"kind\":\"DiT\"},\"vocoder\":{\"kind\":\"Vocos\"}}";
+    static const char whole[] =
+        "{\"name\":\"n\",\"tokenizer\":\"char\",\"vocab_size\":9,"
+        "\"backbone\":{\"kind\":\"DiT\",\"dim\":1024,\"depth\":8,\"heads\":8,\"ff_dim\":4096,\"pe_attn_head\":-1,"
+        "\"qk_norm\":false,\"long_skip\":false},"
+        "\"text\":{\"dim\":100,\"blocks\":0,\"mask_padding\":true,\"average_upsampling\":false},"
+        "\"vocoder\":{\"kind\":\"Vocos\",\"dim\":512,\"ff_dim\":1536,\"layers\":8,\"same_padding\":false}}";
+    model_config c;
+    f5_error error = {0};
+    char read[MODEL_CONFIG_TEXT];
+    OK(read_text(&c, 2, least, &error));
+    model_config_write(&c, read);
+    assert_string_equal(read, whole);
+}
+
+/* Each flat name means its own field: numbers that differ, and flags in every way that is allowed. */
+static void test_flat_names(void **state) {
+    (void)state;
+    enum { FLAG = -1, MASK = 1 << 2, UPSAMPLE = 1 << 3, FLAGS = 5 }; /* bits of a round, in the order below */
+    static const struct {
+        const char *flat;
+        int part;
+        const char *name;
+        int32_t value;
+    } fields[] = {
+        {"dim", PART_BACKBONE, "dim", 64},
+        {"depth", PART_BACKBONE, "depth", 3},
+        {"heads", PART_BACKBONE, "heads", 5},
+        {"ff_dim", PART_BACKBONE, "ff_dim", 96},
+        {"pe_attn_head", PART_BACKBONE, "pe_attn_head", 4},
+        {"qk_norm", PART_BACKBONE, "qk_norm", FLAG},
+        {"long_skip", PART_BACKBONE, "long_skip", FLAG},
+        {"text_dim", PART_TEXT, "dim", 34},
+        {"text_blocks", PART_TEXT, "blocks", 2},
+        {"text_mask_padding", PART_TEXT, "mask_padding", FLAG},
+        {"text_average_upsampling", PART_TEXT, "average_upsampling", FLAG},
+        {"vocos_dim", PART_VOCODER, "dim", 50},
+        {"vocos_ff_dim", PART_VOCODER, "ff_dim", 70},
+        {"vocos_layers", PART_VOCODER, "layers", 6},
+        {"vocos_same_padding", PART_VOCODER, "same_padding", FLAG},
+    };
+    enum { FIELDS = sizeof fields / sizeof *fields };
+    for (int round = 0; round < 1 << FLAGS; round++) {
+        if (round & UPSAMPLE && !(round & MASK)) continue; /* refused */
+        char text[1024] = "{\"name\":\"n\",\"tokenizer\":\"char\",\"vocab_size\":9";
+        int32_t expected[FIELDS];
+        for (int i = 0, flags = 0; i < FIELDS; i++) {
+            const size_t used = strlen(text);
+            const bool flag = fields[i].value == FLAG;
+            char number[16];
+            expected[i] = flag ? round >> flags++ & 1 : fields[i].value;
+            snprintf(number, sizeof number, "%d", (int)expected[i]);
+            snprintf(text + used, sizeof text - used, ",\"%s\":%s", fields[i].flat,
+                     !flag         ? number
+                     : expected[i] ? "true"
+                                   : "false");
+        }
+        strcat(text, "}");
+        model_config c;
+        f5_error error = {0};
+        OK(read_text(&c, 1, text, &error));
+        for (int i = 0; i < FIELDS; i++)
+            if (get(&c, fields[i].part, fields[i].name) != expected[i]) fail_msg("%s in %s", fields[i].flat, text);
+    }
+}
+
 static void test_versions_refused(void **state) {
     (void)state;
 #define START "{\"name\":\"n\",\"tokenizer\":\"char\",\"vocab_size\":9,"
@@ -373,6 +450,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_manifest), cmocka_unit_test(test_released_size),
         cmocka_unit_test(test_versions), cmocka_unit_test(test_versions_refused),
+        cmocka_unit_test(test_defaults), cmocka_unit_test(test_flat_names),
         cmocka_unit_test(test_model),    cmocka_unit_test(test_model_damage),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
