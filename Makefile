@@ -95,3 +95,35 @@ profile:
 	    $(PYTHON) bench/try.py $(OP) --check $(SHAPE:%=--shape %) $(LENGTHS:%=--lengths %)
 
 # Repeats the README's measurements here: on the GPU, or one evaluation on the CPU if there is none.
+# More of it: bench/f5bench.py --help
+bench: build
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) bench/f5bench.py
+
+# Installs missing packages with apt; on other systems prints what is needed and continues.
+define install_packages
+	@if command -v dpkg-query > /dev/null; then \
+	    missing=""; \
+	    for p in $(1); do \
+	        dpkg-query -W -f '$${Status}' $$p 2> /dev/null | grep -q '^install ok installed' || missing="$$missing $$p"; \
+	    done; \
+	    if [ -n "$$missing" ]; then \
+	        echo "installing:$$missing"; \
+	        { $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq \
+	            --no-install-recommends $$missing > /dev/null; } || { echo "could not install:$$missing"; exit 1; }; \
+	    fi; \
+	else \
+	    echo "not a Debian system; this needs the equivalents of: $(1)"; \
+	fi
+endef
+
+demo-packages:
+	$(call install_packages,$(PACKAGES) $(if $(DEMO_ARCH),$(DEMO_PACKAGES)))
+
+test-packages:
+	$(call install_packages,$(PACKAGES) $(TEST_PACKAGES))
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h' '*.cu' '*.cuh')
+
+clean:
+	rm -rf $(BUILD) $(ASAN) $(TSAN) $(BUILD).log $(ASAN).log $(TSAN).log out

@@ -111,7 +111,7 @@ def alternate(m, request, peer, rounds, threads):
     def between_steps(step, steps):
         nonlocal resumed
         now = time.perf_counter()
-        if resumed is not None:  # the first step also holds text encoder and schedule
+        if resumed is not None:  # the first step also holds text encoder and time grid
             ours.append(now - resumed)
         start = time.perf_counter()
         peer(x, t)

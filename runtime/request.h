@@ -26,7 +26,7 @@ typedef struct {
 } vocode_job;
 
 typedef struct {
-    double prepare_ms; /* schedule, batch layout, copies, noise */
+    double prepare_ms; /* time grid, batch layout, copies, noise */
     double ode_ms;     /* text encoder, condition and the ODE */
     double vocode_ms;
     double total_ms;

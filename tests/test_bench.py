@@ -368,7 +368,7 @@ def test_unknown_command_is_refused():
 
 @pytest.mark.parametrize("lengths", [[77], [60, 60], [31, 31, 31, 31]])
 def test_the_engine_and_bench_count_the_same_flop(model, lengths):
-    """f5_plan of one step more is an evaluation, as shapes.py has it, and a row of the schedule: time MLP and AdaLN."""
+    """f5_plan of one step more is an evaluation, as shapes.py has it, and a row of the time grid: time MLP and AdaLN."""
     for max_batch in (len(lengths), 16):
         with f5lib.Engine(model, max_frames=200, max_batch=max_batch) as e:
             flop = [e.plan(sum(lengths), len(lengths), nfe)["flop"] for nfe in (1, 2)]

@@ -21,8 +21,8 @@ static bool always(void) {
     return true;
 }
 
-/* The compiler's tests ask the operating system too, whether it keeps the registers. They name what CMakeLists.txt
- * compiles the set with. */
+/* The compiler's tests ask the operating system too, whether it keeps the registers. They name what
+ * cmake/CpuSets.cmake compiles the set with. */
 #ifdef F5_CPU_X86_SETS
 static bool has_avx2(void) {
     __builtin_cpu_init();

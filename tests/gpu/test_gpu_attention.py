@@ -151,7 +151,7 @@ def test_alone_and_packed_are_the_same_bits(gpu, path, seed, dtype):
 @pytest.mark.parametrize("length", [520, 938, 1406])
 def test_a_sequence_alone_of_its_kind_is_the_same_bits(gpu, path, seed, length, dtype):
     """A request's two branches and one of them are launched with blocks of other sizes (plan/attention_sm80.h), and
-    of 132 blocks or so two of 938 divide tiles and one does not (attention_plan.h). Rotated within, and normalised."""
+    of 132 blocks or so two of 938 divide tiles and one does not (plan/attention_sm90.h). Rotated within, and normalised."""
     both = Problem(seed, [length, length], 16, 16, True, 0, None, dtype, "one of two")
     together = both.run(gpu).check()
     for begin, end in both.pack.spans:

@@ -36,7 +36,7 @@ class Chain:
         self.rope, self.norms = rope_table(max(lengths), "cuda"), [1 + normal(64, scale=0.2) for _ in range(2)]
         self.x, self.v, self.h = (torch.zeros(rows, n, device="cuda") for n in (MEL, MEL, D))
         self.attended, self.qkv = (torch.zeros(rows, n, dtype=dtype, device="cuda") for n in (D, 3 * D))
-        # where dit_buffers_take has them
+        # where take_buffers of dit.c has them
         self.normed_a = self.attended
         self.normed_m, self.hidden = (part.view(rows, -1) for part in self.qkv.view(-1).split([rows * D, rows * FF]))
         torch.cuda.synchronize()

@@ -30,7 +30,7 @@ RECIPES = {
     "long skip": dict(V1, depth=2, long_skip=True),
     "upsampled": dict(V1, depth=2, average_upsampling=True),
     "5 heads rotated, ff x4": dict(V1, depth=2, pe_attn_head=5, ff_mult=4),
-    "inner 192 of 1024": dict(V1, depth=2, heads=3),  # heads * 64 need not be the width: dit_buffers_take
+    "inner 192 of 1024": dict(V1, depth=2, heads=3),  # heads * 64 need not be the width: take_buffers of dit.c
     "inner 1280 of 1024": dict(V1, depth=2, heads=20, ff_mult=1, long_skip=True),
     "bare text": dict(V1, depth=2, conv_layers=0, text_dim=100),
     "same padding": dict(arch="tiny", vocos_dim=512, vocos_ff_dim=1536, vocos_layers=8, vocos_padding="same"),

@@ -4,12 +4,13 @@
  * linear_paths is the dispatch: the first way that serves is taken, by shape and types alone, never by the row count,
  * because a row's bits must not depend on it.
  *
- *   way           kernel                          for
- *   short rows    sm80/linear_short_rows.cuh      RESIDUAL of F32 without bias and gate, in <= 104: the model's input
- *   sm90          sm90/linear.cuh                 16-bit x and w, in and out multiples of 64; 16-bit y of NONE,
- * GELU_TANH and ROPE, F32 y of RESIDUAL: the blocks split f32     sm80/linear_split_f32.cuh       F32 x and w, where
- * tensor cores gain by it: Vocos, and fp32 engines few outputs   sm80/linear_few_outputs.cuh     16-bit x and w, F32 y
- * of NONE, out <= 112: the velocity cuBLASLt      cuda/blas.cu, common/linear_finish.cuh    the rest
+ *   way           kernel                       for
+ *   short rows    sm80/linear_short_rows.cuh   RESIDUAL of F32 without bias and gate, in <= 104: the model's input
+ *   sm90          sm90/linear.cuh              16-bit x and w, in and out multiples of 64, the y of a block:
+ *                                              16-bit y of NONE, GELU_TANH and ROPE, F32 y of RESIDUAL
+ *   split f32     sm80/linear_split_f32.cuh    F32 x and w, where tensor cores gain by it: Vocos, and fp32 engines
+ *   few outputs   sm80/linear_few_outputs.cuh  16-bit x and w, F32 y of NONE, out <= 112: the velocity
+ *   cuBLASLt      cuda/blas.cu                 the rest, its epilogue finished by common/linear_finish.cuh
  *
  * The sm90 kernel: a tile is 128 rows by 128, 176, 192 or 256 columns. A launch works in waves, a tile to a
  * multiprocessor, and a wave costs its columns, the last one too, full or not. On 132 multiprocessors, 2812 rows are 22
