@@ -1,8 +1,14 @@
 /* test_pool.c — every item of a loop is done once, whatever threads there are; results written by one loop are seen by
- * the next. Under the thread sanitizer this is also the proof that the pool's waiting is understood. */
+ * the next. Under the thread sanitizer this is also the proof that the pool's waiting is understood.
+ *
+ * The pool is compiled into this file, so that a test can hold a thread back in front of the stores that others see. */
+#define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -11,7 +17,27 @@
 
 #include <cmocka.h>
 
-#include "kernels/cpu/pool.h"
+static atomic_bool hesitates;
+
+static void hesitate(void) {
+    static _Thread_local unsigned turn;
+    if (atomic_load(&hesitates) && ++turn % 3 == 0) nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+}
+
+#undef atomic_store
+#define atomic_store(object, value)                                                                                    \
+    do {                                                                                                               \
+        hesitate();                                                                                                    \
+        atomic_store_explicit(object, value, memory_order_seq_cst);                                                    \
+    } while (0)
+/* the library's own are linked too */
+#define pool_cpus hesitant_pool_cpus
+#define pool_open hesitant_pool_open
+#define pool_close hesitant_pool_close
+#define pool_threads hesitant_pool_threads
+#define pool_bytes hesitant_pool_bytes
+#define pool_run hesitant_pool_run
+#include "kernels/cpu/pool.c"
 
 enum { MAX_ITEMS = 4000 };
 
@@ -54,6 +80,41 @@ static void test_every_item_once(void **state) {
     pool_close(NULL);
 }
 
+typedef struct {
+    int32_t items;
+    atomic_int *times;
+} count_job;
+
+static void count_item(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)scratch;
+    const count_job *j = user;
+    assert_true(begin >= 0 && end <= j->items);
+    for (int32_t i = begin; i < end; i++) atomic_fetch_add_explicit(&j->times[i], 1, memory_order_relaxed);
+}
+
+/* A thread may come so late to a loop that the caller is just describing the next, longer one. */
+static void test_threads_that_come_late(void **state) {
+    (void)state;
+    enum { ITEMS = 64, LOOPS = 2000 };
+    static atomic_int times[ITEMS];
+    atomic_store(&hesitates, true);
+    for (int threads = 2; threads <= 4; threads++) {
+        cpu_pool *p = pool_open(threads, 64);
+        assert_non_null(p);
+        for (int i = 0; i < LOOPS; i++) {
+            const count_job count = {i % 2 ? 2 : 3 + rand() % (ITEMS - 2), times};
+            pool_run(p, count.items, 1, count_item, &count);
+            for (int32_t k = 0; k < ITEMS; k++) {
+                const int done = atomic_exchange(&times[k], 0);
+                if (done != (k < count.items))
+                    fail_msg("loop %d: item %d of %d done %d times", i, k, count.items, done);
+            }
+        }
+        pool_close(p);
+    }
+    atomic_store(&hesitates, false);
+}
+
 static void test_child_works_alone(void **state) {
     (void)state;
     cpu_pool *p = pool_open(3, 64);
@@ -84,7 +145,8 @@ static void test_limits(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_item_once), cmocka_unit_test(test_child_works_alone),
-                                       cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_item_once),
+                                       cmocka_unit_test(test_threads_that_come_late),
+                                       cmocka_unit_test(test_child_works_alone), cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
