@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -135,6 +136,37 @@ static void test_child_works_alone(void **state) {
     pool_close(p);
 }
 
+static void fault(const void *user, int32_t begin, int32_t end, void *scratch) {
+    (void)begin, (void)end, (void)scratch;
+    const pthread_t *caller = user;
+    char *page = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (!pthread_equal(pthread_self(), *caller)) *(volatile char *)page = 1;
+    for (;;) pause();
+}
+
+static void exit_7(int signal) {
+    (void)signal;
+    _exit(7);
+}
+
+/* The caller's handler sees a fault on a thread of the pool. */
+static void test_faults_are_reported(void **state) {
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        alarm(30);
+        signal(SIGSEGV, exit_7);
+        cpu_pool *p = pool_open(2, 64);
+        const pthread_t caller = pthread_self();
+        pool_run(p, 2, 1, fault, &caller);
+        _exit(1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 7);
+}
+
 static void test_limits(void **state) {
     (void)state;
     assert_true(pool_cpus() >= 1 && pool_cpus() <= POOL_MAX_THREADS);
@@ -147,6 +179,7 @@ static void test_limits(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_item_once),
                                        cmocka_unit_test(test_threads_that_come_late),
-                                       cmocka_unit_test(test_child_works_alone), cmocka_unit_test(test_limits)};
+                                       cmocka_unit_test(test_child_works_alone),
+                                       cmocka_unit_test(test_faults_are_reported), cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
