@@ -5,11 +5,13 @@
  * because a row's bits must not depend on it.
  *
  *   way           kernel                          for
- *   short rows    sm80/linear_short_rows.cuh      RESIDUAL of F32 without bias and gate, in <= 104: the model's input
- *   sm90          sm90/linear.cuh                 16-bit x and w, in and out multiples of 64; 16-bit y of NONE,
- * GELU_TANH and ROPE, F32 y of RESIDUAL: the blocks split f32     sm80/linear_split_f32.cuh       F32 x and w, where
- * tensor cores gain by it: Vocos, and fp32 engines few outputs   sm80/linear_few_outputs.cuh     16-bit x and w, F32 y
- * of NONE, out <= 112: the velocity cuBLASLt      cuda/blas.cu, common/linear_finish.cuh    the rest
+ *   short rows    sm80/linear_short_rows.cuh      RESIDUAL of F32, no bias, no gate, in <= 104: the model's input
+ *   sm90          sm90/linear.cuh                 16-bit x and w, in and out multiples of 64, and a 16-bit y of NONE,
+ *                                                 GELU_TANH or ROPE, or an F32 y of RESIDUAL: the blocks
+ *   split f32     sm80/linear_split_f32.cuh       F32 x and w, where tensor cores gain by it: Vocos, fp32 engines
+ *   few outputs   sm80/linear_few_outputs.cuh     16-bit x and w, F32 y of NONE, out <= 112: the velocity
+ *   cuBLASLt      cuda/blas.cu,                   the rest
+ *                 common/linear_finish.cuh
  *
  * The sm90 kernel: a tile is 128 rows by 128, 176, 192 or 256 columns. A launch works in waves, a tile to a
  * multiprocessor, and a wave costs its columns, the last one too, full or not. On 132 multiprocessors, 2812 rows are 22
@@ -42,11 +44,6 @@ extern const linear_path linear_paths[LINEAR_PATHS];
 
 /* The first that serves. */
 int linear_path_of(const cuda_arch *arch, const linear_args *a);
-
-/* y is F32: where y_f32 says so, and of F32 operands. */
-static inline bool linear_y_is_f32(const linear_args *a) {
-    return a->y.type == F5_F32;
-}
 
 /* ---- sm90 */
 
