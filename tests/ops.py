@@ -27,7 +27,7 @@ def class_of(name):
 
 
 def cases_test(**only):
-    """Instances of every op, those that lack a class left out: tests/ops/test_op_list.py names them."""
+    """Instances of every op, those that lack a class left out: tests/ops/test_every_op.py names them."""
     return [op for name in names() if name in classes() for op in classes()[name].cases_test()
             if all(getattr(op, key) == value for key, value in only.items())]
 
