@@ -112,7 +112,7 @@ f5_status multiply_then_finish(cuda_context *c, const linear_args *a, blas_produ
 }
 
 f5_status run_cublaslt(cuda_context *c, const linear_args *a, int32_t rows) {
-    const bool y_f32 = linear_y_is_f32(a);
+    const bool y_f32 = a->y.type == F5_F32;
     blas_product p = {};
     p.rows = rows, p.in = a->in, p.out = a->out, p.type = a->x.type, p.f32_out = y_f32;
     p.plan_rows = rows_to_plan(c, a, rows);
@@ -162,7 +162,7 @@ f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool
 
 extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     const int32_t rows = a->pack ? a->pack->rows : a->rows;
-    F5_TRY(linear_check(c, a, rows, linear_y_is_f32(a)));
+    F5_TRY(linear_check(c, a, rows, a->y.type == F5_F32));
     if (rows == 0) return F5_OK;
     const int path = linear_path_of(&c->arch, a);
     F5_TRY(run[path](c, a, rows));

@@ -29,6 +29,23 @@ def test_a_part_is_counted(tmp_path, text, counts, failed):
     assert tuple(part.counts.values()) == counts and part.failed == failed and part.line().endswith("FAILED") == failed
 
 
+def test_a_part_that_dies_has_failed(tmp_path):
+    cut = "import sys; open(sys.argv[1], 'w').write('<testsuite><testcase name='); sys.exit(int(sys.argv[2]))"
+    killed = "import os; os.kill(os.getpid(), 9)"
+    for words in ([cut, "REPORT", "0"], [cut, "REPORT", "1"], [killed]):
+        part = run_tests.Part("it", [sys.executable, "-c", *words])
+        part.run(tmp_path, dict(os.environ))
+        assert part.failed and "no test ran" in part.output
+        (tmp_path / "it.xml").unlink(missing_ok=True)
+
+
+def test_a_part_that_cannot_start_fails_alone(capsys):
+    lost, never = run_tests.Part("lost", ["/no/such/command"]), run_tests.Part("never", [])
+    good = run_tests.Part("good", [sys.executable, "-c", "open('REPORT', 'w').write('<t><testcase/></t>')"])
+    run_tests.run_all([lost, good], jobs=1)
+    assert lost.failed and not good.failed and never.failed
+
+
 def test_every_test_file_is_in_one_part():
     named = [path for part in run_tests.parts() for path in part.command if path.startswith("tests/")]
     files = []

@@ -1,8 +1,10 @@
-/* pool.c — one word says which loop runs and what of it is claimed; threads wait on two futexes.
+/* pool.c — one word says which loop runs and how much of it is unclaimed; threads wait on two futexes.
  *
- * `ticket` holds the number of the loop and its first unclaimed item. A claim is a compare-and-swap on it: if that
- * succeeds, the loop it names still had unclaimed items, so its description (task, user, items, grain) was still in
- * place when it was read. The next loop is described only when all items of this one are done.
+ * `ticket` holds the number of the loop and the count of its unclaimed items. A claim is a compare-and-swap on it: if
+ * that succeeds, the loop it names still had unclaimed items, so its description (task, user, items, grain) was still
+ * in place when it was read. The next loop is described only when all items of this one are done. A late thread may
+ * read the next description beside this loop's ticket. That does no harm, because the ticket of a loop without
+ * unclaimed items says so by itself: nothing in a description can make it claimable.
  * Waiting is Linux's futex and not a condition variable: a futex has no state that a fork could break. */
 #define _GNU_SOURCE
 #include "kernels/cpu/pool.h"
@@ -33,7 +35,7 @@ typedef struct {
 } pool_thread;
 
 struct cpu_pool {
-    _Atomic uint64_t ticket; /* number of the loop << 32 | first unclaimed item */
+    _Atomic uint64_t ticket; /* number of the loop << 32 | unclaimed items */
     _Atomic(pool_task) task;
     _Atomic(const void *) user;
     _Atomic int32_t items, grain;
@@ -116,15 +118,13 @@ static void wait_for_done(cpu_pool *p, uint32_t items) {
 /* Claims items of the present loop until none is left. */
 static void work(cpu_pool *p, void *scratch) {
     uint64_t ticket = atomic_load(&p->ticket);
-    for (;;) {
+    for (int32_t left; (left = (int32_t)(uint32_t)ticket) > 0;) {
         const pool_task task = atomic_load_explicit(&p->task, memory_order_relaxed);
         const void *user = atomic_load_explicit(&p->user, memory_order_relaxed);
         const int32_t items = atomic_load_explicit(&p->items, memory_order_relaxed);
         const int32_t grain = atomic_load_explicit(&p->grain, memory_order_relaxed);
-        const int32_t begin = (int32_t)(uint32_t)ticket;
-        if (begin >= items) return;
-        const int32_t count = items - begin < grain ? items - begin : grain;
-        if (!atomic_compare_exchange_strong(&p->ticket, &ticket, ticket + (uint32_t)count)) continue;
+        const int32_t begin = items - left, count = left < grain ? left : grain;
+        if (!atomic_compare_exchange_strong(&p->ticket, &ticket, ticket - (uint32_t)count)) continue;
 
         task(user, begin, begin + count, scratch);
         const uint32_t done = atomic_fetch_add(&p->done, (uint32_t)count) + (uint32_t)count;
@@ -163,7 +163,7 @@ void pool_run(cpu_pool *p, int32_t items, int32_t grain, pool_task task, const v
     atomic_store_explicit(&p->grain, grain, memory_order_relaxed);
     atomic_store_explicit(&p->done, 0, memory_order_relaxed);
     const uint32_t number = (uint32_t)(atomic_load(&p->ticket) >> 32) + 1;
-    atomic_store(&p->ticket, (uint64_t)number << 32);
+    atomic_store(&p->ticket, (uint64_t)number << 32 | (uint32_t)items);
     ring_bell(p, number, (items - 1) / grain); /* as many as there are claims beside the caller's first */
     work(p, p->scratch);
     wait_for_done(p, (uint32_t)items);
@@ -184,13 +184,22 @@ int pool_cpus(void) {
     return 1;
 }
 
+/* Signals that a thread brings on itself stay open: if they are blocked, the process dies without the report of a
+ * sanitizer or of the caller's handler. */
+static void signals_to_block(sigset_t *set) {
+    static const int own_fault[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof own_fault / sizeof *own_fault; i++) sigdelset(set, own_fault[i]);
+}
+
 /* Makes threads until there are as many as wanted or the system refuses. */
 static void start_threads(cpu_pool *p, int threads) {
-    sigset_t all, before;
+    sigset_t blocked, before;
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) return;
-    sigfillset(&all);
-    if (pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 && pthread_sigmask(SIG_SETMASK, &all, &before) == 0) {
+    signals_to_block(&blocked);
+    if (pthread_attr_setstacksize(&attributes, STACK_BYTES) == 0 &&
+        pthread_sigmask(SIG_SETMASK, &blocked, &before) == 0) {
         while (p->threads < threads) {
             pool_thread *t = &p->thread[p->threads];
             if (pthread_create(&t->id, &attributes, thread_main, t) != 0) break;

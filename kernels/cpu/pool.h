@@ -7,8 +7,9 @@
  * task's result must not depend on it.
  *
  * Threads are made at open and joined at close. If the system refuses some of them, the pool has fewer, at worst the
- * calling thread alone. A thread that waits spins for SPIN_NS and then sleeps. All signals are blocked in the pool's
- * threads, so a handler of the caller's never runs on their small stacks. A child made by fork has none of its parent's
+ * calling thread alone. A thread that waits spins for SPIN_NS and then sleeps. Signals are blocked in the pool's
+ * threads, so a handler of the caller's does not run on their small stacks; only those that report a fault of the
+ * thread's own (SIGSEGV, SIGBUS and the like) are not. A child made by fork has none of its parent's
  * threads: there pool_run does everything on the calling thread. One thread at a time may call pool_run. */
 #ifndef F5_CPU_POOL_H
 #define F5_CPU_POOL_H
