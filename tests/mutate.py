@@ -93,14 +93,22 @@ def failing_c_test(tree, clean):
     return ""
 
 
+def failed_in(summary):
+    """The tests that pytest's summary names; the names of parameters have spaces in them."""
+    return re.findall(r"^(?:FAILED|ERROR) (tests/[^\s\[]+(?:\[.*?\])?)(?: - .*)?$", summary, flags=re.M)
+
+
 def failing_test(tree, clean, part, seed):
     """The first test of the part that fails with the fault and passes without, or "" """
     done = tree.pytest(part, seed)
     if done.returncode in (0, 5):
         return ""
-    failed = re.findall(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - .*)?$", done.stdout, flags=re.M)
+    failed = failed_in(done.stdout)
     if not failed:
-        return f"{' '.join(part)} (crashed, exit {done.returncode})" if done.returncode < 0 or done.returncode > 128 else ""
+        if done.returncode < 0 or done.returncode > 128:
+            return f"{' '.join(part)} (crashed, exit {done.returncode})"
+        print(f"  {' '.join(part)}: exit {done.returncode}, but names no test: not counted", flush=True)
+        return ""
     again = clean.pytest(failed[:1], seed)
     if again.returncode == 0:
         return failed[0]

@@ -88,3 +88,13 @@ def test_the_parts_next_to_a_fault_come_first():
     for path in run_tests.TESTS.rglob("test_*.py"):
         path = str(path.relative_to(run_tests.ROOT))
         assert path.startswith(mutate.NOT_RUN) or any(path.startswith(name) for name in tried), f"{path} is never tried"
+
+
+def test_every_failed_test_has_its_name():
+    """A name that is not read is a fault that counts as not caught."""
+    names = ["tests/ops/test_a.py::test_b", "tests/stages/test_a.py::test_b[32 steps]", "tests/test_a.py::test_b[x - y[0]]"]
+    for name in names:
+        for line in (f"FAILED {name}", f"FAILED {name} - AssertionError: a [b] - c", f"ERROR {name} - E"):
+            assert mutate.failed_in(f"1 passed\n{line}\n1 failed") == [name]
+    assert mutate.failed_in("\n".join(f"FAILED {n} - x" for n in names)) == names
+    assert mutate.failed_in("FAILED elsewhere\nall is well") == []
