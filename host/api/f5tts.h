@@ -82,11 +82,11 @@ typedef struct {
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (Euler: nfe, midpoint: 2 nfe); default 64 */
     int32_t max_text_bytes;  /* longest text of one f5_speak; default 16384 */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
-                  double milliseconds); /* NULL, or called after every op of the reference backend */
+                  double milliseconds); /* NULL, or called after every op; a GPU then launches op by op */
     void *trace_user;
     int32_t eager;    /* GPU: 1 launches op by op instead of replaying captured graphs; default 0 */
-    int32_t portable; /* GPU: 1 leaves code paths alone that only one architecture has; default 0 */
-    int32_t poison;   /* 1 fills working memory with NaN before every call, to find reads of what nothing wrote */
+    int32_t portable; /* GPU: 1 uses no architecture-specific code paths, to test the portable ones; default 0 */
+    int32_t poison;   /* 1 fills working memory with NaN before every call, to catch reads of uninitialised memory */
     const int32_t *warm_frames; /* [n_warm] sizes of requests that should be fast from the first on: each is run once at
                                    open, with default settings; others are prepared when first met. Default none */
     int32_t n_warm;

@@ -10,7 +10,7 @@ static void print_help(FILE *to) {
           "\n"
           "  infer     speak a text in the voice of a recording\n"
           "  convert   make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder\n"
-          "  info      show what a .f5 file or a device holds\n"
+          "  info      show what a .f5 file holds, and what running it would take\n"
           "  help      show this, or the help of a command: f5tts help infer\n"
           "  --version show the version\n",
           to);

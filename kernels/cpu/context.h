@@ -3,8 +3,8 @@
  * The files of the ops, kernels/cpu/gemm.c and fft.c are compiled once for each instruction set (cmake/CpuSets.cmake),
  * and a context runs those of one set, chosen at open. With one set, a result is the same bits with any number
  * of threads, and on every machine whose libm is the same: expf, logf and sincosf are libm's, and glibc takes versions
- * of its own for CPUs with FMA, which the set sse2 meets on both kinds. Between sets sums are taken in other groups, and
- * only some sets round once for a multiply-add: results differ by a few units in the last place. */
+ * of its own for CPUs with FMA, which the set sse2 meets on both kinds. Between sets sums are taken in other groups,
+ * and only some sets round once for a multiply-add: results differ by a few units in the last place. */
 #ifndef F5_CPU_CONTEXT_H
 #define F5_CPU_CONTEXT_H
 
