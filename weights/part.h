@@ -81,7 +81,7 @@ struct model_part {
                                  file is the type of all */
     const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below */
     int32_t n_fields, n_lines;
-    size_t config_bytes, weights_bytes;
+    size_t weights_bytes;
     const model_part *text; /* of a backbone: the text encoder that it asks for */
     int64_t (*dimension)(const model_config *config, int16_t symbol);
     int32_t (*count)(const model_config *config, int16_t repeat);

@@ -39,9 +39,8 @@ typedef struct {
     int64_t (*row_width)(const model_config *config);
     f5_status (*fill_rows)(const stage_context *c, const float *times, int32_t n, float *rows);
 
-    /* Computes what stays the same over the ODE and takes the working memory of an evaluation from the arena: state, of
-     * state_bytes, is the backbone's own struct of pointers. The arena is released by the caller. */
-    size_t state_bytes;
+    /* Computes what stays the same over the ODE and takes the working memory of an evaluation from the arena: state is
+     * the backbone's own struct of pointers, in BACKBONE_STATE_BYTES. The arena is released by the caller. */
     f5_status (*begin)(const stage_context *c, const backbone_input *in, void *state);
 
     /* Velocity v [R,100] at state x [R,100]; row is one of fill_rows. */

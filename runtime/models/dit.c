@@ -479,7 +479,6 @@ const backbone backbone_dit = {
              PART_FIELDS(fields),
              PART_LINES(lines),
              .ignored = ignored,
-             .config_bytes = sizeof(dit_config),
              .weights_bytes = sizeof(dit_weights),
              .text = &text_encoder_part,
              .dimension = dimension,
@@ -491,7 +490,6 @@ const backbone backbone_dit = {
     .widths = widths,
     .row_width = row_width,
     .fill_rows = fill_rows,
-    .state_bytes = sizeof(dit_state),
     .begin = begin,
     .velocity = velocity,
 };

@@ -84,7 +84,6 @@ const model_part text_encoder_part = {
     .title = "text encoder",
     PART_FIELDS(fields),
     PART_LINES(lines),
-    .config_bytes = sizeof(text_config),
     .weights_bytes = sizeof(text_weights),
     .dimension = dimension,
     .count = count,

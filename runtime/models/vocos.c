@@ -247,7 +247,6 @@ const vocoder vocoder_vocos = {
              PART_FIELDS(fields),
              PART_LINES(lines),
              .ignored = ignored,
-             .config_bytes = sizeof(vocos_config),
              .weights_bytes = sizeof(vocos_weights),
              .dimension = dimension,
              .count = count,
