@@ -8,6 +8,7 @@
 #include "host/text/chunk.h"
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
+#include "runtime/clock.h"
 
 static f5_status check_speak(const f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_error *error) {
     if (v->engine != e) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
@@ -117,12 +118,16 @@ static f5_status serve_on_stack(f5_engine *e, speech *s, api_call *call, f5_erro
     return serve_tokens(e, s, tokens, LONG_TEXT_TOKENS, call, error);
 }
 
-/* A thread inside a call of this engine is refused before it waits, since it would wait for itself. */
+/* A thread inside a call of this engine is refused before it waits, since it would wait for itself. What it waits for
+ * the place is a part of its wait for its batch. */
 static f5_status serve_long(f5_engine *e, speech *s, api_call *call, f5_error *error) {
     F5_TRY(scheduler_refuse_inside(&e->scheduler, error));
+    const double start = clock_ms();
     long_text_enter(&e->long_text);
+    const double waited = clock_ms() - start;
     f5_status status = serve_tokens(e, s, e->long_text.tokens, engine_limits(e->core)->max_frames, call, error);
     long_text_leave(&e->long_text);
+    call->turn.wait_ms += waited;
     return status;
 }
 

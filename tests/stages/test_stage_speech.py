@@ -1,6 +1,7 @@
 """What f5_speak does with its text: read once, on the caller's thread; its tokens are then the caller's own, however many
 they are."""
 import ctypes
+import time
 
 import numpy as np
 import pytest
@@ -89,6 +90,20 @@ def test_a_crowd_of_long_texts(zoo, rng, samples):
         got = crowd.together(*[lambda i=i, text=text: speech(e, voice, text, seed=i, fix_duration=1.5)
                                for i, text in enumerate(long + short)])
         assert all(same(g, w) for g, w in zip(got, wanted))
+
+
+def test_the_wait_of_a_long_text(zoo, rng, samples):
+    """Its wait for the place of long texts counts, though it is not in the queue yet."""
+    text = words(rng, 3400)
+    with f5lib.Engine(zoo["tiny"].path, max_frames=5000) as e, e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        def waited():
+            return e.speak(voice, text, sample=SETTINGS, fix_duration=1.5)[1]["wait_ms"]
+
+        with crowd.held(e, stage.make_request(rng, zoo["tiny"], 20, 5, 6)) as queue:
+            first = queue(waited)
+            second = crowd.Later(waited)
+            time.sleep(0.5)
+        assert first.result() > 400 and second.result() > 400
 
 
 def test_a_long_text_from_a_callback(zoo, rng, samples):
