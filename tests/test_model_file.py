@@ -112,7 +112,8 @@ def test_settings_are_what_counts(made, tmp_path):
     ("config", None, "settings, or NULL"), ("vocoder_config", None, "settings, or NULL"),
     ("n_config", -1, "-1 settings"), ("n_config", 65537, "65537 settings"), ("n_vocoder_config", -2**31, "settings"),
     ("matrices", None, "matrices is NULL"), ("matrices", "int8", "matrices is int8: known are"),
-    ("vocoder_matrices", "", "vocoder_matrices is "), ("name", "", "1 to 63 bytes"), ("name", "n" * 64, "1 to 63 bytes"),
+    ("matrices", "a\nb", "matrices is a?b: known"), ("vocoder_matrices", "", "vocoder_matrices is "),
+    ("name", "", "1 to 63 bytes"), ("name", "n" * 64, "1 to 63 bytes"),
     ("size", 0, "fill the struct with its _init"), ("size", 12, "fill the struct"), ("size", 1 << 20, "fill the struct")])
 def test_hostile_conversions(made, tmp_path, field, value, words):
     given = arguments(made, tmp_path / "a.f5")

@@ -7,6 +7,7 @@
 #include "kernels/dtype.h"
 #include "runtime/models/models.h"
 #include "weights/convert/convert.h"
+#include "weights/convert/quote.h"
 
 #define MAX_SETTINGS 65536
 
@@ -28,7 +29,9 @@ static f5_status read_settings(settings *to, setting **list, const f5_setting *f
 
 static f5_status read_type(f5_dtype *type, const char *name, const char *field, f5_error *error) {
     if (name && dtype_from_name(type, name)) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "%s is %.40s: known are fp32, fp16 and bf16", field, name ? name : "NULL");
+    const char *shown = name ? name : "NULL";
+    return f5_fail(error, F5_E_ARGUMENT, "%s is %s: known are fp32, fp16 and bf16", field,
+                   quote(shown, strlen(shown)).text);
 }
 
 static f5_status check_paths(const f5_convert_params *p, f5_error *error) {
