@@ -36,7 +36,7 @@ struct engine {
     time_grid grid;
     batch_arrays host; /* staging, for the largest batch */
     batch_size largest;
-    void *device_memory; /* tables and modulations */
+    void *device_memory; /* tables and the time grid's rows */
     void *host_memory;   /* time grid and staging */
     void *arena_memory;
     void *trace_memory; /* a trace's staging, where the host cannot read the device's memory */

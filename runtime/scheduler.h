@@ -89,8 +89,7 @@ f5_status scheduler_refuse_inside(scheduler *s, f5_error *error);
 /* For run to call after each step, on the thread it runs on; s is a scheduler. Every call of the batch hears of the
  * step through its progress callback, on its own thread: the leader's at once, the others' as soon as they wake, while
  * the batch goes on. A callback that returns non-zero cancels its own call alone; non-zero is returned when all calls
- * of the batch are cancelled. If a run reports only its final step, its
- * first call here passes that step's number. */
+ * of the batch are cancelled. If a run reports only its final step, its first call here passes that step's number. */
 int scheduler_step(void *s, int32_t step, int32_t steps);
 
 scheduler_counts scheduler_count(scheduler *s);

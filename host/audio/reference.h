@@ -8,10 +8,11 @@
  *   3 mono    mean of the channels
  *   4 level   rms measured; below target_rms the samples are raised to it
  *
- * The result has the recording's rate.  * Levels are pydub's: the integer root mean square of 16-bit samples of all
- * channels together. For 16-bit recordings the result of 1 and 2 is pydub's, sample for sample; other sample types are
- * rounded to 16 bits for measuring only. One deviation: recordings below 11025 Hz, which pydub first raises to 11025 by
- * linear interpolation, keep their rate.
+ * The result has the recording's rate.
+ *
+ * Levels are pydub's: the integer root mean square of 16-bit samples of all channels together. For 16-bit recordings
+ * the result of 1 and 2 is pydub's, sample for sample; other sample types are rounded to 16 bits for measuring only.
+ * One deviation: recordings below 11025 Hz, which pydub first raises to 11025 by linear interpolation, keep their rate.
  */
 #ifndef F5_REFERENCE_H
 #define F5_REFERENCE_H

@@ -15,7 +15,7 @@ typedef struct {
     int64_t min_samples; /* that a mel can be made of */
     f5_status (*mel)(const stage_context *c, const float *samples, int64_t n, float *mel);
 
-    /* Samples made of so many frames; 0 of 0. */
+    /* Samples made of so many frames: at most MEL_HOP each, for which memory is sized at open; 0 of 0. */
     int64_t (*samples)(const model_config *config, int32_t frames);
 
     /* mel [R,100] -> samples, sequence by sequence at sample_offsets [n_seq+1]. */
