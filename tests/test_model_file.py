@@ -179,6 +179,11 @@ def test_a_description(made, tmp_path, dtype):
         mine = e.info()
         assert {k: mine[k] for k in ("name", "backbone", "vocoder", "tokenizer", "parameters")} == \
             {k: info[k] for k in ("name", "backbone", "vocoder", "tokenizer", "parameters")}
+        assert {k: mine[k] for k in ("dim", "depth", "heads", "ff_dim", "vocab_size", "text_dim", "text_blocks", "vocos_dim",
+                                     "vocos_layers")} == \
+            {**{k: settings[f"backbone.{k}"] for k in ("dim", "depth", "heads", "ff_dim")},
+             "vocab_size": settings["vocab_size"], "text_dim": settings["text.dim"], "text_blocks": settings["text.blocks"],
+             "vocos_dim": settings["vocoder.dim"], "vocos_layers": settings["vocoder.layers"]}
         assert mine["path"]
 
 

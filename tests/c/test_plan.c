@@ -255,12 +255,56 @@ static void a_graph_is_found_by_all_it_depends_on(void **state) {
     for (int p = 0; p < PARTS; p++) free(m.weights[p]);
 }
 
+/* ---- memory */
+
+/* The op table's linear, with a look at where its result ends; found by the arena that the stage takes from. */
+static arena *watched;
+static f5_status (*linear_of_plan)(ops *o, const char *label, const linear_args *a);
+
+static f5_status linear_inside(ops *o, const char *label, const linear_args *a) {
+    const size_t rows = (size_t)(a->pack ? a->pack->rows : a->rows);
+    const uintptr_t end = (uintptr_t)a->y.data + rows * (size_t)a->out * f5_dtype_bytes(a->y.type);
+    if (a->y.data && end > (uintptr_t)watched->base + watched->used) fail_msg("%s ends beyond the arena", label);
+    return linear_of_plan(o, label, a);
+}
+
+/* Buffers that share a place are as large as the larger of the two, whichever that is. */
+static void products_end_inside_the_arena(void **state) {
+    (void)state;
+    static const struct { int32_t heads, ff_dim; } shapes[] = {{16, 2048}, {3, 4096}, {20, 64}};
+    f5_error error;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        model m = {0};
+        assert_int_equal(model_config_parts(&m.config, &models_catalogue, "DiT", "Vocos", "test", &error), F5_OK);
+        assert_true(model_config_set(&m.config, PART_BACKBONE, "heads", shapes[i].heads));
+        assert_true(model_config_set(&m.config, PART_BACKBONE, "ff_dim", shapes[i].ff_dim));
+        for (int p = 0; p < PARTS; p++) m.weights[p] = calloc(1, m.config.part[p]->weights_bytes);
+        const batch_size size = {.sequences = 1, .branches = 2, .frames = 40, .rows = 96, .slots = 8, .slice_slots = 4};
+        const synth_solver solver = {SOLVER_DEFAULTS};
+        const stage_tables tables = {.max_frames = 4096};
+        const batch_arrays none = {0};
+        float t[65], times[64];
+        time_grid grid = {.max_evaluations = 64, .t = t, .times = times};
+        arena a;
+        ops_plan plan;
+        arena_init_plan(&a);
+        ops_plan_init(&plan, (f5_precision){.operands = F5_F16}, 2);
+        watched = &a;
+        linear_of_plan = plan.ops.linear;
+        plan.ops.linear = linear_inside;
+        const stage_context c = {.model = &m, .ops = &plan.ops, .arena = &a, .tables = &tables};
+        assert_int_equal(synth_run(&c, &grid, &solver, &size, &none, NULL, NULL), F5_OK);
+        for (int p = 0; p < PARTS; p++) free(m.weights[p]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attention_counts_live_sequences),
                                        cmocka_unit_test(reports_what_an_h200_does),
                                        cmocka_unit_test(reports_whole_heads),
                                        cmocka_unit_test(reports_split_tiles),
                                        cmocka_unit_test(knows_its_cards),
-                                       cmocka_unit_test(a_graph_is_found_by_all_it_depends_on)};
+                                       cmocka_unit_test(a_graph_is_found_by_all_it_depends_on),
+                                       cmocka_unit_test(products_end_inside_the_arena)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

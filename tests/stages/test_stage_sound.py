@@ -53,6 +53,13 @@ def test_mel(zoo, rng, n):
     cbind.check("mel of samples", f"{n} samples", got, reference.mel(torch.from_numpy(samples)).numpy(), stage.MEL_BAR)
 
 
+def test_too_few_samples_for_a_mel(zoo):
+    with f5lib.Engine(zoo["tiny"].path, max_frames=64) as e:
+        for n in (1, 511, 512):  # 513 are enough
+            with pytest.raises(f5lib.Error, match=f"{n} samples are too few for a spectrogram: at least 513"):
+                e.mel(np.zeros(n, np.float32))
+
+
 def test_mel_of_silence(zoo):
     with f5lib.Engine(zoo["tiny"].path, max_frames=64) as e:
         assert np.allclose(e.mel(np.zeros(2048, np.float32)), np.log(1e-5), rtol=1e-6)
