@@ -20,11 +20,11 @@ from pathlib import Path
 
 import stages
 from workload import COND_FRAMES, SIZES, recording
-from shapes import call_flop  # found by workload
+import cbind  # found by workload, as what follows
+from shapes import call_flop
 
 NFE = 8
-OPS = ("cast linear attention norm dwconv_norm grn conv_pos conv1d embed text_rows timestep guide noise mel "
-       "istft").split()
+OPS = cbind.ops()  # of kernels/op_list.h
 # kernels whose names do not begin with their op's
 OP_OF = [(r"prepare_keys", "attention"), (r"finish_rows|rotate_rows|bias_round|nvjet|cublas|gemm|gemv|xmma|cutlass|splitK",
          "linear"), (r"^mem(cpy|set)", "copy")]

@@ -112,19 +112,25 @@ def flat_configuration(nested):
 
 
 def write_f5(path, made, name="random", dtype="fp32", version=2):
-    """Writes `made` as a .f5 file of this format version with its matrices in fp32 or fp16."""
+    """Writes `made`, a DiT's checkpoint, as a .f5 file of this format version."""
+    config = configuration(name, made["config"], len(made["vocab"]))
+    write_tensors(path, pack(made), config, made["vocab"], dtype, version)
+
+
+def write_tensors(path, tensors, config, vocab, dtype="fp32", version=2):
+    """Writes tensors, name -> (array, is a matrix), as a .f5 file of any model with its matrices in fp32 or fp16. config
+    is the nested configuration: version 1 has its parts' settings side by side."""
     narrow = dict(fp32=("F32", np.float32), fp16=("F16", np.float16))[dtype]
     header, offset, arrays = {}, 0, []
-    for key, (array, matrix) in pack(made).items():
+    for key, (array, matrix) in tensors.items():
         kind, numpy_type = narrow if matrix else ("F32", np.float32)
         array = np.ascontiguousarray(array, dtype=numpy_type)
         header[key] = dict(dtype=kind, shape=list(array.shape), data_offsets=[offset, offset + array.nbytes])
         offset += array.nbytes
         arrays.append(array)
-    config = configuration(name, made["config"], len(made["vocab"]))
     metadata = dict(format="f5tts", format_version=str(version),
                     config=json.dumps(config if version == 2 else flat_configuration(config)),
-                    vocab="".join(token + "\n" for token in made["vocab"]))
+                    vocab="".join(token + "\n" for token in vocab))
     text = json.dumps({"__metadata__": metadata, **header}, ensure_ascii=False).encode()
     text += b" " * (-(len(text) + 8) % 64)
     with open(path, "wb") as f:

@@ -74,6 +74,10 @@ class Op:
     single = False        # one sequence is all that a call takes
     by_arch = False       # GPU architectures run different kernels of it
     y_f32 = False         # y is F32 whatever the type
+    flat_output = False   # NAME_output gives y as one row
+    optional = ()         # pointers of a call that may be NULL
+    sizes = ("dim", "in", "out", "taps", "heads", "table_rows")  # scalars that are 1 at least, else F5_E_SHAPE
+    bad_count = "SHAPE"   # what a count of -1 rows is refused as, where rows are a number
     bar_ref = 1e-6        # relative L2 of the reference
     rounded_once = False  # the reference's result is the truth rounded to F32, bit for bit
     bar_cuda = None       # and of the CUDA op: None for BARS of the type
@@ -126,6 +130,10 @@ class Op:
         """What a call reads and writes, each once: rows, weights, outputs, and y again where it is an input too."""
         read = [*call.rows.values(), *call.slots.values(), *self.read_of_shared(call.inputs.lengths, call.shared)]
         return sum(t.numel() * t.element_size() for t in read) + (1 + len(self.aliases)) * call.output_bytes()
+
+    def planned_bytes(self, call):
+        """What NAME_bytes says of a call without a tail; it may leave out what is small."""
+        return self.bytes(call)
 
     @classmethod
     def cases_test(cls):
@@ -292,7 +300,8 @@ class Reference:
         return HostOutput(*shape, dtype=dtype)
 
     @staticmethod
-    def call(op, **fields):
+    def fields(op, **fields):
+        """As cbind takes them."""
         pointees = cbind.headers().pointees[f"{op}_args"]
 
         def host(field, value):
@@ -305,7 +314,10 @@ class Reference:
             array = value.numpy()
             return array.view(np.uint64) if pointees.get(field) == "uint64_t" else array
 
-        return cbind.call(op, **{f: host(f, v) for f, v in fields.items()})
+        return {f: host(f, v) for f, v in fields.items()}
+
+    def call(self, op, **fields):
+        return cbind.call(op, **self.fields(op, **fields))
 
     def run(self, op, **fields):
         status = self.call(op, **fields)

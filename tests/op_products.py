@@ -27,6 +27,7 @@ class Linear(Op):
     """bias_rounded: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills."""
     name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_rounded"), True
     lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
+    optional = ("pack", "bias", "gate")
     EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
@@ -125,6 +126,7 @@ class Attention(Op):
         super().__init__(f"{heads} heads, {rope_heads} rotated{', q/k norm' * normed}", 64 * heads, heads=heads,
                          rope_heads=rope_heads)
         self.heads, self.rope_heads, self.normed = heads, rope_heads, normed
+        self.optional = ("q_norm", "k_norm") + ("rope",) * (rope_heads == 0)
 
     def draw_rows(self, draw, n):
         return {"qkv": draw.normal(n, 3, self.heads, 64)}
@@ -150,6 +152,10 @@ class Attention(Op):
         norms = [shared[f] for f in ("q_norm", "k_norm") if f in shared]
         return norms + ([shared["rope"][:max(lengths)]] if self.rope_heads else [])
 
+    def planned_bytes(self, call):
+        """Of qkv and y alone."""
+        return self.bytes(call) - sum(t.numel() * 4 for t in self.read_of_shared(call.inputs.lengths, call.shared))
+
     @classmethod
     def cases_test(cls):
         return [cls(16, 16), cls(12, 12, True), cls(16, 1), cls(12, 0), cls(3, 2, True), cls(1, 1)]
@@ -161,7 +167,7 @@ class Attention(Op):
 
 
 class Conv1d(Op):
-    name = "conv1d"
+    name, optional = "conv1d", ("bias",)
     lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
 
     def __init__(self, width_in, width_out, taps, bias=True):
@@ -195,6 +201,7 @@ class Conv1d(Op):
 
 class ConvPos(Op):
     name, types, typed, by_arch = "conv_pos", ALL, ("x", "w"), True
+    optional = ("residual",)
     lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
 
     def __init__(self, dim, y_f32=False, residual=False):

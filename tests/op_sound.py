@@ -12,6 +12,7 @@ RECORDINGS = [([n], 0) for n in (513, 514, 767, 768, 1024, 4001, 24000)]  # samp
 
 class Timestep(Op):
     name, types, count, bar_ref = "timestep", ALL, "n", 1e-7  # the rounding of sin and cos
+    bad_count = "ARGUMENT"
 
     def __init__(self):
         super().__init__("", 256)
@@ -59,8 +60,8 @@ class Noise(Op):
     def draw_slots(self, draw, n_seq):
         return {"seeds": draw.integers(-2 ** 63, 2 ** 63 - 1, n_seq, torch.int64)}
 
-    def draw_rows(self, draw, n):
-        return {}
+    def planned_bytes(self, call):
+        return self.bytes(call) - 8 * call.pack.n_seq  # seeds
 
     def expected(self, inputs):
         parts = [self.normals(int(seed), n) for seed, n in zip(inputs.slots["seeds"], inputs.lengths)]
@@ -136,7 +137,7 @@ class Mel(Op):
 
 
 class Istft(Op):
-    name, starts = "istft", "sample_offsets"
+    name, starts, flat_output = "istft", "sample_offsets", True
 
     def __init__(self, padding="center", loudness=2.0):
         super().__init__(padding + f" loudness {loudness:g}" * (loudness != 2), 1,
@@ -155,6 +156,9 @@ class Istft(Op):
 
     def scratch(self, pack):
         return {"scratch": (max(1, pack.rows), 1024)}
+
+    def planned_bytes(self, call):
+        return 4 * call.pack.rows * (1026 + 256)  # h, and a hop of samples for every frame
 
     def outputs(self, n):
         return 256 * (max(n, 1) - 1 if self.padding == "center" else n)

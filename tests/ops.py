@@ -63,6 +63,9 @@ class Norm(Op):
     def truth(self, rows, _, w):
         return layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
 
+    def planned_bytes(self, call):
+        return self.bytes(call) - 8 * self.width  # scale and shift
+
     @classmethod
     def cases_test(cls):
         return [cls(dim, one_plus) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for one_plus in (True, False)]
@@ -139,6 +142,7 @@ class Embed(Op):
     def __init__(self, dim, positions=True, keep=True, table_rows=300):
         super().__init__(f"{dim}{' positions' * positions}{' keep' * keep}", dim, dim=dim, table_rows=table_rows)
         self.positions, self.keep, self.table_rows = positions, keep, table_rows
+        self.optional = ("positions", "keep")
 
     def draw_rows(self, draw, n):
         ids = draw.integers(0, self.table_rows, n)
@@ -159,6 +163,10 @@ class Embed(Op):
     def read_of_shared(self, lengths, shared):
         return [shared["table"]] + ([shared["positions"][:max(lengths)]] if self.positions else [])
 
+    def planned_bytes(self, call):
+        """Ids, and a row of the tables for each row: a plan knows no ids."""
+        return 4 * call.pack.rows * (1 + self.width * (2 + self.positions))
+
     @classmethod
     def cases_test(cls):
         return [cls(dim, p, k, rows) for dim, rows in ((512, 37), (768, 300), (100, 37), (30, 300), (2, 1))
@@ -176,6 +184,9 @@ class TextRows(Op):
     def __init__(self, dim, mode="mask"):
         super().__init__(f"{mode} {dim}", dim, dim=dim, mode=getattr(cbind, f"TEXT_ROWS_{mode.upper()}"))
         self.mode = mode
+
+    def planned_bytes(self, call):
+        return self.bytes(call) - call.pack.rows  # keep
 
     def draw_rows(self, draw, n):
         return {"keep": draw.keep(n), "x": draw.normal(n, self.width)}
@@ -205,6 +216,7 @@ class TextRows(Op):
 
 class Cast(Op):
     name, types, count, bar_ref = "cast", ALL, "n", 0.0  # in F32, all that the reference has, a copy
+    flat_output = True
 
     def __init__(self):
         super().__init__("", 1)
@@ -227,6 +239,7 @@ class Cast(Op):
 class Guide(Op):
     """The sequences once, or once for each branch: x is the same in both, keep and kept are read in the first alone."""
     name, bar_cuda = "guide", 1e-6  # four roundings an element
+    optional = ("keep",)
     lengths_alone = ([0, 31, 0, 1, 157, 2], 5)
 
     def __init__(self, dim, branches=2, keep=True, in_place=False):
@@ -265,6 +278,9 @@ class Guide(Op):
     def bytes(self, call):
         """The state, the velocities of all branches, the state again."""
         return 4 * sum(call.inputs.lengths) * self.width * (2 + self.branches)
+
+    def planned_bytes(self, call):
+        return 12 * call.pack.rows * self.width  # x, v and y of every row, in the null branch too
 
     @classmethod
     def cases_test(cls):

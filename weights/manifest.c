@@ -15,6 +15,10 @@ static int32_t repetitions(const model_config *c, int part, const part_line *lin
     return line->repeat ? c->part[part]->count(c, line->repeat) : 1;
 }
 
+static const char *keys_of(const part_line *line) {
+    return line->keys ? line->keys : line->name;
+}
+
 /* How many sources the '*' of a line stands for. */
 static int32_t starred(const model_config *c, int part, const part_line *line) {
     return line->star ? c->part[part]->count(c, line->star) : 0;
@@ -74,7 +78,7 @@ static manifest_tensor tensor_of(const model_config *c, int part, const part_lin
                          .part = part,
                          .packing = line->packing,
                          .first_column = dimension(c, part, line->first),
-                         .sources = count_sources(line->keys, starred(c, part, line)),
+                         .sources = count_sources(keys_of(line), starred(c, part, line)),
                          .address = line->address + moved,
                          .rounded = line->rounded ? line->rounded + moved : 0,
                          .line = line,
@@ -124,7 +128,7 @@ f5_status manifest_list(const model_config *config, manifest_types types, manife
 void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source) {
     int32_t n_starred = starred(config, t->part, t->line), within = s;
     bool star;
-    const char *pattern = source_pattern(t->line->keys, n_starred, &within, &star);
+    const char *pattern = source_pattern(keys_of(t->line), n_starred, &within, &star);
     *source = (manifest_source){.rank = t->rank, .dims = {t->dims[0], t->dims[1], t->dims[2]}};
     expand(source->key, sizeof source->key, pattern, star ? within : t->index);
     int64_t *dims = source->dims, star_rows = n_starred ? dimension(config, t->part, t->line->star_rows) : 0;

@@ -28,7 +28,7 @@ typedef enum { FIELD_INTEGER, FIELD_FLAG } field_kind;
 /* One number or flag of a part. */
 typedef struct {
     const char *name; /* in the part's object of the configuration */
-    const char *flat; /* in a configuration of format version 1; NULL: the field came later */
+    const char *flat; /* in a configuration of format version 1; NULL: not in version 1 */
     size_t offset;    /* in the part's settings: of an int32_t, or of a bool for a flag */
     field_kind kind;
     int32_t min, max;
@@ -58,7 +58,8 @@ typedef struct {
     int16_t dims[PART_MAX_RANK];
     tensor_class class;
     part_packing packing;
-    const char *keys; /* upstream's; %d: the block; '|' separates stacked sources; one '*' stands for `star` numbers */
+    const char *keys; /* upstream's; %d: the block; '|' separates stacked sources; one '*' stands for `star` numbers;
+                         NULL: the key is `name` */
     size_t address;   /* offset in the part's weights of the pointer to this tensor, of block 0 */
     size_t stride;    /* from block to block */
     size_t rounded; /* PLAIN: offset of a `const void *` to the same values in the operand type of a device with 16-bit
@@ -73,21 +74,22 @@ typedef struct {
 
 typedef struct model_part model_part;
 struct model_part {
-    const char *kind;         /* "DiT": in the configuration, and in upstream's (model.backbone, mel_spec_type) */
-    const char *prefix;       /* what the names of its tensors begin with: "dit." */
-    const char *title;        /* for people: "transformer" */
-    const part_field *fields; /* [n_fields] */
-    const part_line *lines;   /* [n_lines]; the first MATRIX line is of a tensor that every such part has: its type in a
-                                 file is the type of all */
+    const char *kind;   /* "DiT": in the configuration, and in upstream's (model.backbone, mel_spec_type) */
+    const char *prefix; /* what the names of its tensors begin with, "dit.": ends in a dot and is no other part's */
+    const char *title;  /* for people: "transformer" */
+    const part_field *fields;   /* [n_fields] */
+    const part_line *lines;     /* [n_lines]; those of a backbone or vocoder have a MATRIX line, and the first is of a
+                                   tensor that every such part has: its type in a file is the type of all */
     const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below */
     int32_t n_fields, n_lines;
     size_t weights_bytes;
-    const model_part *text; /* of a backbone: the text encoder that it asks for */
+    const model_part *text; /* of a backbone: the text encoder that it asks for, never NULL; of others NULL */
     int64_t (*dimension)(const model_config *config, int16_t symbol);
     int32_t (*count)(const model_config *config, int16_t repeat);
     /* What limits of single fields cannot say; NULL: nothing. F5_E_UNSUPPORTED. */
     f5_status (*check)(const model_config *config, const char *where, f5_error *error);
-    /* Fills the part's settings from upstream's configuration; failures stick to the reader. */
+    /* Fills the part's settings from upstream's configuration; failures stick to the reader. NULL: upstream has no such
+     * part, and a conversion to it is refused. */
     void (*read_upstream)(upstream *from, model_config *config);
 };
 

@@ -6,14 +6,27 @@
 #include "host/api/f5tts.h"
 #include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
+#include "host/program/model_settings.h"
 
-/* A setting as text; "" if the model has none of that name. */
-static const char *setting(const f5_model_file *file, int32_t count, const char *name) {
-    f5_model_setting s;
-    f5_model_setting_init(&s);
-    for (int32_t i = 0; i < count; i++)
-        if (f5_model_file_setting(file, i, &s, NULL) == F5_OK && strcmp(s.name, name) == 0) return s.value;
-    return "";
+/* A part as the summary has it; of a kind whose settings are not known by name here, all that it has. */
+static void print_backbone(const f5_model_file *file, const char *kind) {
+    printf("  %s", kind);
+    if (strcmp(kind, "DiT") == 0)
+        printf("       width %s, %s blocks, %s heads, feed-forward %s", model_setting(file, "backbone.dim"),
+               model_setting(file, "backbone.depth"), model_setting(file, "backbone.heads"),
+               model_setting(file, "backbone.ff_dim"));
+    else
+        model_settings_print(file, "backbone");
+}
+
+static void print_vocoder(const f5_model_file *file, const char *kind) {
+    if (strcmp(kind, "Vocos") == 0) {
+        printf("  vocos     width %s, %s layers", model_setting(file, "vocoder.dim"),
+               model_setting(file, "vocoder.layers"));
+    } else {
+        printf("  %s", kind);
+        model_settings_print(file, "vocoder");
+    }
 }
 
 static f5_status print_summary(const f5_convert_params *p, const f5_convert_summary *s, double seconds,
@@ -23,16 +36,14 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
     f5_model_info_init(&info);
     F5_TRY(f5_describe(p->output_path, &file, error));
     f5_status status = f5_model_file_info(file, &info, error);
-    int32_t n = info.settings;
     if (status == F5_OK) {
         printf("%s: %s\n", p->output_path, info.name);
-        printf("  %-10swidth %s, %s blocks, %s heads, feed-forward %s; from %s\n", info.backbone,
-               setting(file, n, "backbone.dim"), setting(file, n, "backbone.depth"), setting(file, n, "backbone.heads"),
-               setting(file, n, "backbone.ff_dim"), s->checkpoint_types);
-        printf("  text      width %s, %s blocks, %s tokens\n", setting(file, n, "text.dim"),
-               setting(file, n, "text.blocks"), setting(file, n, "vocab_size"));
-        printf("  vocos     width %s, %s layers; from %s\n", setting(file, n, "vocoder.dim"),
-               setting(file, n, "vocoder.layers"), s->vocoder_types);
+        print_backbone(file, info.backbone);
+        printf("; from %s\n", s->checkpoint_types);
+        printf("  text      width %s, %s blocks, %s tokens\n", model_setting(file, "text.dim"),
+               model_setting(file, "text.blocks"), model_setting(file, "vocab_size"));
+        print_vocoder(file, info.vocoder);
+        printf("; from %s\n", s->vocoder_types);
         printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
                (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, p->matrices, p->vocoder_matrices, seconds);
     }

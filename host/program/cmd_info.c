@@ -5,6 +5,7 @@
 
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
+#include "host/program/model_settings.h"
 #include "host/program/plan_table.h"
 
 /* What is told of a file. */
@@ -43,13 +44,8 @@ static f5_model_setting setting_at(const description *d, int32_t i) {
     return s;
 }
 
-/* A setting's value; "" if the model has none of that name. */
 static const char *setting(const description *d, const char *name) {
-    for (int32_t i = 0; i < d->info.settings; i++) {
-        f5_model_setting s = setting_at(d, i);
-        if (strcmp(s.name, name) == 0) return s.value;
-    }
-    return "";
+    return model_setting(d->file, name);
 }
 
 static bool flag(const description *d, const char *name) {
@@ -136,13 +132,9 @@ static void print_plan(const info_options *o, const info_plan *plan) {
 
 /* ---- as text ----------------------------------------------------------------------------------------------------- */
 
-static void print_text(const description *d) {
-    enum { SHOWN = 8, TOKEN_BYTES = 63 };
-    const f5_model_info *info = &d->info;
-    printf("%s: %s\n", d->path, info->name);
-    printf("backbone        %s, width %s, %s blocks, %s heads of 64, feed-forward %s\n", info->backbone,
-           setting(d, "backbone.dim"), setting(d, "backbone.depth"), setting(d, "backbone.heads"),
-           setting(d, "backbone.ff_dim"));
+static void print_dit(const description *d) {
+    printf("backbone        DiT, width %s, %s blocks, %s heads of 64, feed-forward %s\n", setting(d, "backbone.dim"),
+           setting(d, "backbone.depth"), setting(d, "backbone.heads"), setting(d, "backbone.ff_dim"));
     printf("                rotary ");
     if (atoi(setting(d, "backbone.pe_attn_head")) < 0)
         printf("on all heads");
@@ -150,9 +142,36 @@ static void print_text(const description *d) {
         printf("on the first %s of %s heads", setting(d, "backbone.pe_attn_head"), setting(d, "backbone.heads"));
     printf("%s%s\n", flag(d, "backbone.qk_norm") ? ", q/k norm" : "",
            flag(d, "backbone.long_skip") ? ", long skip" : "");
+}
+
+static void print_convnext_text(const description *d) {
     printf("text            width %s, %s ConvNeXt V2 blocks, padding %s%s\n", setting(d, "text.dim"),
            setting(d, "text.blocks"), flag(d, "text.mask_padding") ? "masked" : "not masked",
            flag(d, "text.average_upsampling") ? ", repeated over the frames" : "");
+}
+
+static void print_vocos(const description *d) {
+    printf("vocoder         Vocos, width %s, %s layers, feed-forward %s, padding %s\n", setting(d, "vocoder.dim"),
+           setting(d, "vocoder.layers"), setting(d, "vocoder.ff_dim"),
+           flag(d, "vocoder.same_padding") ? "same" : "center");
+}
+
+/* A part of another kind than those above: its settings as the file has them. */
+static void print_part(const description *d, const char *part, const char *kind) {
+    printf("%-15s %s", part, kind);
+    model_settings_print(d->file, part);
+    putchar('\n');
+}
+
+static void print_text(const description *d) {
+    enum { SHOWN = 8, TOKEN_BYTES = 63 };
+    const f5_model_info *info = &d->info;
+    printf("%s: %s\n", d->path, info->name);
+    if (strcmp(info->backbone, "DiT") == 0)
+        print_dit(d);
+    else
+        print_part(d, "backbone", info->backbone);
+    print_convnext_text(d);
     printf("vocabulary      %s, %s tokens", info->tokenizer, setting(d, "vocab_size"));
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);
@@ -161,9 +180,10 @@ static void print_text(const description *d) {
         putchar('"');
     }
     printf("%s\n", info->tokens > SHOWN ? " ..." : "");
-    printf("vocoder         %s, width %s, %s layers, feed-forward %s, padding %s\n", info->vocoder,
-           setting(d, "vocoder.dim"), setting(d, "vocoder.layers"), setting(d, "vocoder.ff_dim"),
-           flag(d, "vocoder.same_padding") ? "same" : "center");
+    if (strcmp(info->vocoder, "Vocos") == 0)
+        print_vocos(d);
+    else
+        print_part(d, "vocoder", info->vocoder);
     printf("precision       %s, vocoder %s\n", info->precision, info->vocoder_precision);
     printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)info->parameters,
            (double)info->bytes * 1e-6, (int)info->tensors);

@@ -1,4 +1,4 @@
-/* backbone.h — a backbone turns state, time, text and reference into a velocity. One file a backbone, and one line in
+/* backbone.h — a backbone turns state, time, text and reference into a velocity. One file a backbone, and one word in
  * models.c. */
 #ifndef F5_BACKBONE_H
 #define F5_BACKBONE_H
@@ -20,11 +20,12 @@ typedef struct {
 
 typedef struct {
     model_part part;                  /* first */
-    const stage_table *const *tables; /* [n_tables] */
+    const stage_table *const *tables; /* [n_tables]; entry i is c->tables->backbone[i] */
     int32_t n_tables;
 
     /* Packs with other lengths than the frames': rows for time or text beside them. The length of a sequence in pack k,
-     * and the rows that hold `slots` sequences of `rows` frames in all, whatever their tokens (at most one a frame). */
+     * and the rows that hold `slots` sequences of `rows` frames in all, whatever their tokens (at most one a frame).
+     * n_packs 0: none; pack_length and pack_rows may be NULL. */
     int32_t n_packs;
     int32_t (*pack_length)(int k, int32_t frames, int32_t n_tokens);
     int64_t (*pack_rows)(int k, int64_t rows, int32_t slots);
@@ -35,15 +36,18 @@ typedef struct {
     void (*widths)(const model_config *config, int64_t *activation, int64_t *product);
 
     /* What depends on time alone is computed once for all evaluations of a time grid: a row of floats each. times [n]
-     * -> rows [n,row_width]. */
+     * -> rows [n,row_width]. times and rows are device memory. What it takes from the arena is released by the caller.
+     */
     int64_t (*row_width)(const model_config *config);
     f5_status (*fill_rows)(const stage_context *c, const float *times, int32_t n, float *rows);
 
     /* Computes what stays the same over the ODE and takes the working memory of an evaluation from the arena: state is
-     * the backbone's own struct of pointers, in BACKBONE_STATE_BYTES. The arena is released by the caller. */
+     * the backbone's own struct of pointers, in BACKBONE_STATE_BYTES: assert that it fits, and that the settings fit
+     * PART_CONFIG_BYTES. The arena is released by the caller. */
     f5_status (*begin)(const stage_context *c, const backbone_input *in, void *state);
 
-    /* Velocity v [R,100] at state x [R,100]; row is one of fill_rows. */
+    /* Velocity v [R,100] at state x [R,100]; row is one of fill_rows: it changes from call to call and may serve
+     * as a bias, gate, scale or shift. */
     f5_status (*velocity)(const stage_context *c, const void *state, const float *x, const float *row, float *v);
 } backbone;
 

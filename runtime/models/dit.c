@@ -35,8 +35,7 @@ typedef struct {
 } dit_block_weights;
 
 typedef struct {
-    linear_weights time1;       /* [D,256] */
-    linear_weights time2;       /* [D,D] */
+    time_weights time;
     input_weights input;        /* [D,100 + 100 + T] */
     f5_matrix conv_pos_w[2];    /* [31,D,D/16] tap first */
     const float *conv_pos_b[2]; /* [D] */
@@ -175,10 +174,10 @@ static const part_line lines[] = {
     /* .f5 name, dims, class, packing, upstream keys, where in dit_weights */
     {"dit.proj_out.weight",    {MELS, D},  MATRIX, PACK_COPY,    KEY "proj_out.weight", AT(proj_out.w)},
     {"dit.proj_out.bias",      {MELS},     PLAIN,  PACK_COPY,    KEY "proj_out.bias",   AT(proj_out.b)},
-    {"dit.time.0.weight",      {D, TIMESTEP_DIM}, MATRIX, PACK_COPY, KEY "time_embed.time_mlp.0.weight", AT(time1.w)},
-    {"dit.time.0.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.0.bias",   AT(time1.b)},
-    {"dit.time.1.weight",      {D, D},     MATRIX, PACK_COPY,    KEY "time_embed.time_mlp.2.weight", AT(time2.w)},
-    {"dit.time.1.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.2.bias",   AT(time2.b)},
+    {"dit.time.0.weight",      {D, TIMESTEP_DIM}, MATRIX, PACK_COPY, KEY "time_embed.time_mlp.0.weight", AT(time.first.w)},
+    {"dit.time.0.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.0.bias",   AT(time.first.b)},
+    {"dit.time.1.weight",      {D, D},     MATRIX, PACK_COPY,    KEY "time_embed.time_mlp.2.weight", AT(time.second.w)},
+    {"dit.time.1.bias",        {D},        PLAIN,  PACK_COPY,    KEY "time_embed.time_mlp.2.bias",   AT(time.second.b)},
 
     {"dit.input.x.weight",     {D, MELS},  PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.x), .first = 0, .columns = INPUT},
     {"dit.input.cond.weight",  {D, MELS},  PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.cond), .first = MELS, .columns = INPUT},
@@ -211,55 +210,28 @@ static const part_line lines[] = {
 
 static const char *const ignored[] = {"initted", "step", "mel_spec.", "transformer.rotary_embed.", NULL};
 
-/* ---- tables ------------------------------------------------------------------------------------------------------ */
-
-static int64_t rope_elements(const model_config *config, int32_t max_frames) {
-    (void)config;
-    return (int64_t)max_frames * ATTENTION_HEAD;
-}
-
-static void rope_fill(float *to, const model_config *config, int32_t max_frames) {
-    (void)config;
-    rope_table_fill(to, max_frames);
-}
-
 /* ---- time -------------------------------------------------------------------------------------------------------- */
 
 static int64_t row_width(const model_config *config) {
     return dimension(config, MODULE);
 }
 
-/* y [n,out] = epilogue(x [n,in] w^T + bias), a row an evaluation. */
-static f5_status time_product(const stage_context *c, const char *label, int32_t n, int32_t in, int64_t out,
-                              const void *x, const linear_weights *w, linear_epilogue epilogue, f5_rows y) {
-    linear_args a = {.rows = n,
-                     .in = in,
-                     .out = (int32_t)out,
-                     .x = {x, c->ops->precision.operands},
-                     .w = w->w,
-                     .bias = w->b,
-                     .y = y,
-                     .epilogue = epilogue};
-    return c->ops->linear(c->ops, label, &a);
-}
-
-/* All evaluations are rows of one batch: time MLP, SiLU, then one product for every modulation of the model. */
+/* All evaluations are rows of one batch: time MLP, SiLU, then one product for every modulation of the model. SiLU comes
+ * twice: inside the MLP, and behind it because every modulation is Linear(SiLU(c)). */
 static f5_status fill_rows(const stage_context *c, const float *times, int32_t n, float *rows) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
-    ops *o = c->ops;
-    f5_dtype type = o->precision.operands;
+    f5_dtype type = c->ops->precision.operands;
     int32_t dim = dit_config_of(c)->dim;
-    void *features = arena_take(c->arena, (size_t)n * TIMESTEP_DIM, f5_dtype_bytes(type));
-    f5_rows hidden = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
     f5_rows embedded = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
-    if (c->arena->overflow) return F5_E_MEMORY;
-    ops_at(o, "schedule", -1);
-    F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = times, .y = features, .type = type}));
-    F5_TRY(time_product(c, "time1", n, TIMESTEP_DIM, dim, features, &w->time1, LINEAR_SILU, hidden));
-    /* SiLU twice: inside the MLP, and again because every modulation is Linear(SiLU(c)) */
-    F5_TRY(time_product(c, "time2", n, dim, dim, hidden.data, &w->time2, LINEAR_SILU, embedded));
-    return time_product(c, "modulation", n, dim, row_width(&c->model->config), embedded.data, &w->modulation,
-                        LINEAR_NONE, (f5_rows){rows, F5_F32});
+    F5_TRY(time_embed(c, &w->time, dim, times, n, LINEAR_SILU, embedded));
+    return c->ops->linear(c->ops, "modulation",
+                          &(linear_args){.rows = n,
+                                         .in = dim,
+                                         .out = (int32_t)row_width(&c->model->config),
+                                         .x = {embedded.data, type},
+                                         .w = w->modulation.w,
+                                         .bias = w->modulation.b,
+                                         .y = {rows, F5_F32}});
 }
 
 /* ---- what stays the same over the ODE ---------------------------------------------------------------------------- */
@@ -469,7 +441,6 @@ static void widths(const model_config *config, int64_t *activation, int64_t *pro
     *product = 3 * inner > d->ff_dim ? 3 * inner : d->ff_dim;
 }
 
-static const stage_table rope_table = {rope_elements, rope_fill};
 static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = &text_positions_table};
 
 const backbone backbone_dit = {

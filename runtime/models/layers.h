@@ -1,7 +1,8 @@
-/* layers.h — the layers that models share: their weights, and the ConvNeXt block. */
+/* layers.h — the layers that models share: their weights, the ConvNeXt block, the input projection, time, RoPE. */
 #ifndef F5_LAYERS_H
 #define F5_LAYERS_H
 
+#include "kernels/linear.h"
 #include "runtime/models/stage.h"
 
 typedef struct {
@@ -51,5 +52,18 @@ typedef struct {
  * [R,100], text [R,text_dim]. */
 f5_status condition_project(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
                             int32_t text_dim, const float *cond, const float *text, float *y);
+
+/* The time MLP of every F5 model: two products, SiLU between them. */
+typedef struct {
+    linear_weights first;  /* [D,256] */
+    linear_weights second; /* [D,D] */
+} time_weights;
+
+/* y [n,dim] = last(MLP(features of times [n])), features as timestep.h says. Its place in traces is "schedule". */
+f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim, const float *times, int32_t n,
+                     linear_epilogue last, f5_rows y);
+
+/* RoPE's table [max_frames,32,2], for the backbone's list. */
+extern const stage_table rope_table;
 
 #endif

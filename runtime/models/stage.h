@@ -18,7 +18,13 @@ typedef struct {
 } stage_table;
 
 #define STAGE_MAX_TABLES 4 /* of a part */
-#define STAGE_TABLES(list) .tables = (list), .n_tables = (int32_t)(sizeof(list) / sizeof *(list))
+#define STAGE_TABLES(list) .tables = (list), .n_tables = STAGE_TABLE_COUNT(sizeof(list) / sizeof *(list))
+/* n, and an error of the compiler where that is too many */
+#define STAGE_TABLE_COUNT(n)                                                                                           \
+    ((int32_t)((n) + 0 * sizeof(struct {                                                                               \
+                         int few;                                                                                      \
+                         _Static_assert((n) <= STAGE_MAX_TABLES, "more than STAGE_MAX_TABLES tables");                 \
+                     })))
 
 typedef struct {
     int32_t max_frames;                      /* that the engine was opened for: no sequence is longer */

@@ -1,5 +1,5 @@
 /* vocoder.h — a vocoder turns a mel spectrogram into samples, and owns the mel that it was trained on. One file a
- * vocoder, and one line in models.c. */
+ * vocoder, and one word in models.c. */
 #ifndef F5_VOCODER_H
 #define F5_VOCODER_H
 
@@ -7,7 +7,7 @@
 
 typedef struct {
     model_part part;                  /* first */
-    const stage_table *const *tables; /* [n_tables] */
+    const stage_table *const *tables; /* [n_tables]; entry i is c->tables->vocoder[i] */
     int32_t n_tables;
 
     /* The mel of a recording: samples [n] -> mel [mel_frames(n),100]. */

@@ -147,6 +147,16 @@ static void read_mel(upstream *r) {
     upstream_require_int(r, "model.mel_spec.n_fft", 1024, 1024);
 }
 
+static void read_part(upstream *r, const model_part *part, model_config *config) {
+    if (r->status != F5_OK) return;
+    if (part->read_upstream)
+        part->read_upstream(r, config);
+    else
+        r->status = f5_fail(r->error, F5_E_UNSUPPORTED,
+                            "%s: asks for a %s of kind %s, which upstream does not have: it cannot be converted",
+                            r->from->file, part->title, part->kind);
+}
+
 f5_status upstream_read_config(model_config *config, const part_catalogue *parts, const settings *acoustic,
                                const settings *vocoder, f5_error *error) {
     static const char *const backbones[] = {"DiT", "UNetT", "MMDiT", NULL}, *const vocoders[] = {"vocos", "bigvgan",
@@ -157,11 +167,10 @@ f5_status upstream_read_config(model_config *config, const part_catalogue *parts
     F5_TRY(a.status);
     F5_TRY(model_config_parts(config, parts, b->kind, w->kind, acoustic->file, error));
     read_names(&a, config);
-    b->read_upstream(&a, config);
+    read_part(&a, b, config);
     read_mel(&a);
+    read_part(&a, b->text, config);
     F5_TRY(a.status);
-    b->text->read_upstream(&a, config);
-    F5_TRY(a.status);
-    w->read_upstream(&v, config);
+    read_part(&v, w, config);
     return v.status;
 }
