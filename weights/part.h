@@ -74,9 +74,10 @@ typedef struct {
 
 typedef struct model_part model_part;
 struct model_part {
-    const char *kind;   /* "DiT": in the configuration, and in upstream's (model.backbone, mel_spec_type) */
-    const char *prefix; /* what the names of its tensors begin with, "dit.": ends in a dot and is no other part's */
-    const char *title;  /* for people: "transformer" */
+    const char *kind;     /* "DiT": in our configuration */
+    const char *upstream; /* "DiT", "vocos": in upstream's (model.backbone, mel_spec_type); NULL: it has no such part */
+    const char *prefix;   /* what the names of its tensors begin with, "dit.": ends in a dot and is no other part's */
+    const char *title;    /* for people: "transformer" */
     const part_field *fields;   /* [n_fields] */
     const part_line *lines;     /* [n_lines]; those of a backbone or vocoder have a MATRIX line, and the first is of a
                                    tensor that every such part has: its type in a file is the type of all */

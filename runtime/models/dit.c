@@ -445,6 +445,7 @@ static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = 
 
 const backbone backbone_dit = {
     .part = {.kind = "DiT",
+             .upstream = "DiT",
              .prefix = "dit.",
              .title = "transformer",
              PART_FIELDS(fields),

@@ -242,6 +242,7 @@ static const stage_table *const tables[] = {[MEL_BANK] = &bank_table, [WINDOW] =
 
 const vocoder vocoder_vocos = {
     .part = {.kind = "Vocos",
+             .upstream = "vocos",
              .prefix = "vocos.",
              .title = "vocoder",
              PART_FIELDS(fields),

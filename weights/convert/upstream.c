@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "weights/convert/quote.h"
 
@@ -105,9 +104,9 @@ bool upstream_has(upstream *r, const char *key) {
 
 /* ---- which parts ------------------------------------------------------------------------------------------------- */
 
-/* The part whose kind is this word, whatever its case: upstream writes "vocos" where its class is Vocos. */
+/* The part that upstream calls by this word. */
 static const model_part *part_named(const model_part *const *parts, const char *word) {
-    while (*parts && strcasecmp((*parts)->kind, word) != 0) parts++;
+    while (*parts && !((*parts)->upstream && strcmp((*parts)->upstream, word) == 0)) parts++;
     return *parts;
 }
 
@@ -118,7 +117,8 @@ static const model_part *choose_part(upstream *r, const char *key, const char *m
     char kinds[128] = "", what[200];
     for (int i = 0; parts[i]; i++) {
         size_t used = strlen(kinds);
-        snprintf(kinds + used, sizeof kinds - used, "%s%s", i ? ", " : "", parts[i]->kind);
+        if (parts[i]->upstream)
+            snprintf(kinds + used, sizeof kinds - used, "%s%s", used ? ", " : "", parts[i]->upstream);
     }
     if (one_of(word, known))
         snprintf(what, sizeof what, "it is not supported yet, only %s is", kinds);
