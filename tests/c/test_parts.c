@@ -104,6 +104,7 @@ static const part_line own_lines[] = {{.name = "own.blocks.%d.weight", .dims = {
 static void test_without_upstream(void **state) {
     (void)state;
     const model_part own = {.kind = "Own",
+                            .upstream = "Own",
                             .prefix = "own.",
                             .title = "experiment",
                             PART_LINES(own_lines),
