@@ -15,6 +15,9 @@ def problem(device, seed, op, dtype=torch.float32, lengths=(), tail=0, salt=""):
 
 def against_truth(device, seed, op, dtype, lengths, tail):
     """In a pack with poisoned tails, into a poisoned output between guard zones; nothing at all where nothing is live."""
+    numbers = op.outputs(sum(lengths)) * op.width
+    if 0 < numbers < 64:  # the error of a few sums that may cancel says nothing: the same sequences several times
+        lengths = list(lengths) * (64 // numbers + 1)
     call = problem(device, seed, op, dtype, lengths, tail)
     y = call.live(call.run())
     want = op.expected(call.inputs)

@@ -13,9 +13,11 @@ work, rank = Path(sys.argv[1]), int(os.environ["RANK"])
 with open(work / f"starts-{rank}", "a") as f:
     f.write(os.environ["WORLD_SIZE"] + " " + os.environ["CUDA_VISIBLE_DEVICES"] + " " + " ".join(sys.argv[4:]) + "\\n")
 start = len((work / f"starts-{rank}").read_text().splitlines()) - 1
-first = work / "starts-0"
-while not first.exists() or len(first.read_text().splitlines()) <= start:
-    time.sleep(0.01)  # nobody fails before the first process has written down its start
+def starts(of):
+    path = work / f"starts-{of}"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+while min(starts(of) for of in range(int(os.environ["WORLD_SIZE"]))) <= start:
+    time.sleep(0.01)  # nobody fails before every process has written down its start: it would miss a line of the plan
 plan = (work / "plan").read_text().splitlines()[start].split()
 if "strangers" in plan:
     sys.exit("a reason")
