@@ -7,20 +7,7 @@
 #ifndef F5_CPU_MATH_H
 #define F5_CPU_MATH_H
 
-#include <stdint.h>
-#include <string.h>
-
-static inline float float_of_bits(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
-static inline uint32_t bits_of_float(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, sizeof bits);
-    return bits;
-}
+#include "kernels/half.h"
 
 /* e^x, 1 ulp. x = n ln 2 + r, e^x = 2^n p(r); 2^n in two factors so that overflow and underflow round by themselves. */
 static inline float cpu_exp(float x) {
@@ -40,9 +27,9 @@ static inline float cpu_exp(float x) {
     p = p * r + 1.0f;
     p = p * r + 1.0f;
 
-    const int32_t i = (int32_t)(bits_of_float(t) - bits_of_float(round)), half = i >> 1;
-    const float low = float_of_bits((uint32_t)(half + 127) << 23);
-    const float high = float_of_bits((uint32_t)(i - half + 127) << 23);
+    const int32_t i = (int32_t)(half_bits_of_float(t) - half_bits_of_float(round)), half = i >> 1;
+    const float low = half_float_of_bits((uint32_t)(half + 127) << 23);
+    const float high = half_float_of_bits((uint32_t)(i - half + 127) << 23);
     return p * low * high;
 }
 
