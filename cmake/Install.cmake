@@ -1,9 +1,11 @@
 # make install: library with soname, header, find_package(f5tts) and pkg-config.
-# The installed header is one file: the plain types that it includes stand in the place of the include.
-set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS host/api/f5tts.h kernels/f5_status.h)
+# The installed header is one file: what it includes stands in the place of the include.
 file(READ host/api/f5tts.h f5_public_header)
-file(READ kernels/f5_status.h f5_status_header)
-string(REPLACE "#include \"kernels/f5_status.h\"\n" "${f5_status_header}" f5_public_header "${f5_public_header}")
+foreach(included kernels/f5_status.h host/api/f5tts_files.h)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS host/api/f5tts.h ${included})
+    file(READ ${included} f5_included)
+    string(REPLACE "#include \"${included}\"\n" "${f5_included}" f5_public_header "${f5_public_header}")
+endforeach()
 file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/include/f5tts.h CONTENT "${f5_public_header}" @ONLY)
 install(TARGETS f5tts_shared EXPORT f5ttsTargets LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES ${CMAKE_BINARY_DIR}/include/f5tts.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})

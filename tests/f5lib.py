@@ -4,21 +4,18 @@
         mel, = e.sample([dict(cond=cond, tokens=tokens, frames=300, seed=7)], nfe=7)
         samples = e.vocode(mel)
 
-Structs are read from the header, never written down twice; only the five callback types stand here. A call that fails
-raises f5lib.Error with the library's message. Outputs are NaN before each call.
-Environment: F5_BUILD, the build folder (default: build/ in the root); F5_LIBRARY, the library itself.
+Only the callback types stand here; structs and functions are f5abi.py's. A call that fails raises f5lib.Error with the
+library's message. Outputs are NaN before each call.
 """
 import contextlib
 import ctypes
-import functools
 import os
-import re
 import threading
-from pathlib import Path
 
 import numpy as np
 
 import cbind
+from f5abi import Error, call, header, init, library, library_path, struct  # noqa: F401
 
 TRACE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_float),
                          ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
@@ -26,109 +23,9 @@ PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, ctype
 RESAMPLE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_float), ctypes.c_int64,
                             ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_float), ctypes.c_int64)
 PLAN_OP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
-AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)  # and of f5_show_text
+WARNING = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 MEL_BANDS = 100
-
-
-class PublicHeader(cbind.Headers):
-    """host/api/f5tts.h and the status header it includes. Function pointers are read as plain pointers."""
-
-    def __init__(self):
-        self.constants, self.enums, self.structs, self.pointees, self.failed = {}, set(), {}, {}, {}
-        self._texts, self._done = {}, set()
-        for path in (cbind.KERNELS / "f5_status.h", cbind.ROOT / "host/api/f5tts.h"):
-            text = self._strip(path.read_text(encoding="utf-8"))
-            for name in re.findall(r"\btypedef\s+[\w ]+\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", text):
-                text = re.sub(rf"\b{name}\s+(\w+)\s*;", r"void *\1;", text)  # a member of that type
-            text = re.sub(r"\b\w+\s*\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", r"void *\1;", text)
-            self._texts[path.name] = text
-        for name in list(self._texts):
-            self._read(name)
-
-
-@functools.lru_cache(maxsize=None)
-def header():
-    return PublicHeader()
-
-
-def library_path():
-    path = os.environ.get("F5_LIBRARY")
-    return Path(path) if path else Path(os.environ.get("F5_BUILD", cbind.ROOT / "build")) / "lib" / "libf5tts.so"
-
-
-@functools.lru_cache(maxsize=None)
-def library():
-    """libf5tts.so. A missing library is an error, not a skip: no test may pass for want of its subject."""
-    if not library_path().exists():
-        raise FileNotFoundError(f"{library_path()}: build it first (make), or set F5_BUILD or F5_LIBRARY")
-    lib = ctypes.CDLL(str(library_path()))
-    pointer, i32, i64, text = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64, ctypes.c_char_p
-    signatures = {
-        "f5_version": (text,),
-        "f5_status_string": (text, ctypes.c_int),
-        "f5_open": (ctypes.c_int, pointer, pointer, pointer),
-        "f5_close": (None, pointer),
-        "f5_get_info": (ctypes.c_int, pointer, pointer, pointer),
-        "f5_plan": (ctypes.c_int, pointer, i32, i32, i32, pointer, pointer),
-        "f5_plan_ops": (ctypes.c_int, pointer, pointer, pointer),
-        "f5_mel_frames": (i64, i64),
-        "f5_mel": (ctypes.c_int, pointer, pointer, i64, pointer, pointer),
-        "f5_sample_frames": (i64, i32, i32, i64),
-        "f5_sample": (ctypes.c_int, pointer, pointer, pointer, i32, pointer),
-        "f5_vocode_samples": (i64, pointer, i32),
-        "f5_vocode": (ctypes.c_int, pointer, pointer, i32, pointer),
-        "f5_tokenize": (ctypes.c_int, pointer, text, pointer, i32, pointer, pointer),
-        "f5_voice_open": (ctypes.c_int, pointer, pointer, pointer, pointer),
-        "f5_voice_close": (None, pointer),
-        "f5_voice_seconds": (ctypes.c_double, pointer),
-        "f5_speak": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
-        "f5_text_is_blank": (i32, text),
-        "f5_describe": (ctypes.c_int, text, pointer, pointer),
-        "f5_model_file_close": (None, pointer),
-        "f5_model_file_info": (ctypes.c_int, pointer, pointer, pointer),
-        **{f"f5_model_file_{what}": (ctypes.c_int, pointer, i32, pointer, pointer)
-           for what in ("setting", "part", "tensor", "token")},
-        "f5_convert": (ctypes.c_int, pointer, pointer, pointer),
-    }
-    for name, (result, *arguments) in signatures.items():
-        found = getattr(lib, name)
-        found.restype, found.argtypes = result, arguments
-    return lib
-
-
-class Error(Exception):
-    """A call that failed; status is its name, "F5_E_ARGUMENT"."""
-
-    def __init__(self, code, message):
-        names = {v: k for k, v in header().constants.items() if k == "F5_OK" or k.startswith("F5_E_")}
-        self.code, self.status, self.message = code, names.get(code, str(code)), message
-        super().__init__(f"{self.status}: {message}")
-
-
-def call(name, *arguments):
-    """Runs a function that returns f5_status and takes f5_error * last."""
-    error = header().struct("f5_error")()
-    code = getattr(library(), name)(*arguments, ctypes.addressof(error))
-    if code != 0:
-        raise Error(code, error.message.decode())
-
-
-def init(name, address, size):
-    """What a program does whose header knows `size` bytes of the struct."""
-    function = getattr(library(), name + "_init_sized")
-    function.restype, function.argtypes = None, [ctypes.c_void_p, ctypes.c_size_t]
-    function(address, size)
-
-
-def struct(name, /, **fields):
-    """A public struct: filled by its _init function, then by the fields."""
-    out = header().struct(name)()
-    init(name, ctypes.addressof(out), ctypes.sizeof(out))
-    for field, value in fields.items():
-        if field not in dict(out._fields_):
-            raise TypeError(f"{name} has no field {field}")
-        setattr(out, field, value)
-    return out
 
 
 class _Keep:
@@ -370,13 +267,19 @@ class Engine:
         self._call("f5_tokenize", text.encode(), tokens.ctypes.data, capacity, ctypes.addressof(n))
         return tokens[:n.value].copy()
 
+    def _warn(self, keep, params, warned):
+        """Warnings go into the list `warned` as (kind, message)."""
+        if warned is not None:
+            params.warning = keep.callback(WARNING, self._guard(lambda kind, text: warned.append((kind, text.decode()))))
+
     @contextlib.contextmanager
-    def voice(self, samples, transcript, sample_rate=24000, channels=1, resample=None, **settings):
+    def voice(self, samples, transcript, sample_rate=24000, channels=1, resample=None, warned=None, **settings):
         """A reference recording, samples [n*channels] interleaved; gives its handle."""
         keep = _Keep()
         params = struct("f5_voice_params", samples=keep.array(samples, np.float32), n_frames=len(samples) // channels,
                         channels=channels, sample_rate=sample_rate, transcript=keep.text(transcript), **settings)
         params.resample = keep.callback(RESAMPLE, resample)
+        self._warn(keep, params, warned)
         handle = ctypes.c_void_p()
         self._call("f5_voice_open", ctypes.addressof(params), ctypes.addressof(handle))
         try:
@@ -384,27 +287,110 @@ class Engine:
         finally:
             library().f5_voice_close(handle)
 
-    def speak(self, voice, text, sample=None, noise=None, heard=None, **settings):
-        """Text in that voice -> (list of (samples, mel) pieces, statistics). heard(samples, mel) is called with each."""
-        keep, pieces = _Keep(), []
-        piece_struct = header().struct("f5_audio")
+    def _speak_params(self, keep, pieces, text=None, sample=None, noise=None, heard=None, voices=(), warned=None,
+                      lexicon=None, normalize=None, **settings):
+        """f5_speak_params whose pieces are put into the list as dicts. voices: (name, handle, speed or 0)."""
+        piece_struct, mark_struct = header().struct("f5_audio"), header().struct("f5_mark")
+        floats = ctypes.POINTER(ctypes.c_float)
+
+        def copy(address, shape):
+            return np.ctypeslib.as_array(ctypes.cast(address, floats), shape).copy() if shape[0] else np.empty(shape)
 
         def audio(address):
-            piece = piece_struct.from_address(address)
-            floats = ctypes.POINTER(ctypes.c_float)
-            samples = np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy()
-            mel = np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()
-            pieces.append((samples, mel))
-            if heard:
-                heard(samples, mel)
-            return 0
+            a = piece_struct.from_address(address)
+            marks = (mark_struct * a.n_marks).from_address(a.marks) if a.n_marks else ()
+            piece = dict(samples=copy(a.samples, (a.n_samples,)), mel=copy(a.mel, (a.mel_frames, MEL_BANDS)),
+                         index=a.index, chunks=a.chunks, segment=a.segment, voice=a.voice, seconds=a.seconds,
+                         text=ctypes.string_at(a.text, a.text_bytes).decode() if a.text else None,
+                         marks=[dict(start=m.start, end=m.end, text=ctypes.string_at(m.text, m.bytes).decode(), at=m.at)
+                                for m in marks])
+            pieces.append(piece)
+            stop = heard(piece["samples"], piece["mel"]) if heard else None
+            return int(stop is True)
 
-        params = struct("f5_speak_params", text=keep.text(text), **settings)
+        params = struct("f5_speak_params", text=keep.text(text), normalize=keep.text(normalize), lexicon=lexicon,
+                        **settings)
         solver = struct("f5_sample_params", **(sample or {}))
+        keep.held.append(solver)
         params.sample = ctypes.addressof(solver)
         if noise is not None:
             params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        self._warn(keep, params, warned)
+        if voices:
+            array = (header().struct("f5_speak_voice") * len(voices))()
+            for slot, (name, handle, speed) in zip(array, voices):
+                init("f5_speak_voice", ctypes.addressof(slot), ctypes.sizeof(slot))
+                slot.name, slot.voice, slot.speed = keep.text(name), handle.value, speed
+            keep.held.append(array)
+            params.voices, params.n_voices = ctypes.addressof(array), len(voices)
+        return params
+
+    def say(self, voice, text, **settings):
+        """Text in that voice -> (list of all pieces as dicts, statistics). settings: those of f5_speak_params, and
+        sample, its own settings; noise; voices; warned, a list; heard, called with the samples and mel of each piece."""
+        keep, pieces = _Keep(), []
+        params = self._speak_params(keep, pieces, text, **settings)
         stats = struct("f5_speak_stats")
         self._call("f5_speak", voice, ctypes.addressof(params), ctypes.addressof(stats))
         return pieces, read_struct(stats)
+
+    def speak(self, voice, text, **settings):
+        """The same with pieces as (samples, mel)."""
+        pieces, stats = self.say(voice, text, **settings)
+        return [(p["samples"], p["mel"]) for p in pieces], stats
+
+    def show_text(self, voice, text, **settings):
+        """The chunks that say would make of it, as dicts."""
+        keep, said, said_struct = _Keep(), [], header().struct("f5_said")
+
+        def chunk(address):
+            c = said_struct.from_address(address)
+            said.append({**read_struct(c), "text": ctypes.string_at(c.text, c.bytes).decode()})
+            return 0
+
+        params = self._speak_params(keep, [], text, **settings)
+        self._call("f5_show_text", voice, ctypes.addressof(params), keep.callback(AUDIO, self._guard(chunk, 1)), None)
+        return said
+
+    @contextlib.contextmanager
+    def stream(self, voice, **settings):
+        """A text that comes bit by bit; settings as in say. Gives an object with push(bytes), flush() and pieces."""
+        keep, pieces, handle = _Keep(), [], ctypes.c_void_p()
+        params = self._speak_params(keep, pieces, **settings)
+        self._call("f5_stream_open", voice, ctypes.addressof(params), ctypes.addressof(handle))
+        try:
+            yield Stream(self, handle, pieces)
+        finally:
+            library().f5_stream_close(handle)
+
+    @contextlib.contextmanager
+    def lexicon(self, text, where="lexicon"):
+        data, handle = text if isinstance(text, bytes) else text.encode(), ctypes.c_void_p()
+        call("f5_lexicon_open", data, len(data), where.encode(), ctypes.addressof(handle))
+        try:
+            yield handle
+        finally:
+            library().f5_lexicon_close(handle)
+
+
+class Stream:
+    """An open f5_stream. An exception in a callback surfaces from the call that ran it."""
+
+    def __init__(self, engine, handle, pieces):
+        self.engine, self.handle, self.pieces = engine, handle, pieces
+
+    def _call(self, name, *arguments):
+        try:
+            call(name, self.handle, *arguments)
+        finally:
+            failure, self.engine._raised.failure = getattr(self.engine._raised, "failure", None), None
+            if failure:
+                raise failure
+
+    def push(self, text):
+        data = text if isinstance(text, bytes) else text.encode()
+        self._call("f5_stream_push", data, len(data))
+
+    def flush(self):
+        self._call("f5_stream_flush")

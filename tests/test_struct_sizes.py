@@ -18,7 +18,7 @@ def filled(name, size):
 
 
 def test_all_structs_are_found():
-    text = (f5lib.cbind.ROOT / "host/api/f5tts.h").read_text(encoding="utf-8")
+    text = "".join((f5lib.cbind.ROOT / "host/api" / f).read_text(encoding="utf-8") for f in ("f5tts.h", "f5tts_files.h"))
     assert len(STRUCTS) == text.count("    size_t size;") == text.count("\nF5_STRUCT_INIT(") >= 9
 
 

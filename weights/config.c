@@ -19,6 +19,15 @@ static const char *const part_keys[PARTS] = {
 
 static const part_field vocab_size_field = {.name = "vocab_size", .min = 1, .max = 1000000};
 
+/* The object "speech": upstream's rules where a file lacks a field. */
+static const part_field speech_fields[] = {
+    {"short_bytes", NULL, offsetof(model_speech, short_bytes), FIELD_INTEGER, 0, 1000, 10},
+    {"short_speed", NULL, offsetof(model_speech, short_speed), FIELD_INTEGER, 1, 10000, 30},
+    {"slowest", NULL, offsetof(model_speech, slowest), FIELD_INTEGER, 1, 100, 50},
+    {"fastest", NULL, offsetof(model_speech, fastest), FIELD_INTEGER, 100, 10000, 200},
+};
+enum { SPEECH_FIELDS = sizeof speech_fields / sizeof *speech_fields };
+
 const char *tokenizer_name(tokenizer_kind kind) {
     return tokenizers[kind];
 }
@@ -103,6 +112,8 @@ f5_status model_config_parts(model_config *config, const part_catalogue *parts, 
     config->part[PART_TEXT] = b->text;
     config->part[PART_VOCODER] = v;
     memset(config->settings, 0, sizeof config->settings);
+    config->speech = (model_speech){.normalize = "none"};
+    for (int i = 0; i < SPEECH_FIELDS; i++) field_set(&config->speech, &speech_fields[i], speech_fields[i].missing);
     for (int p = 0; p < PARTS; p++)
         for (int32_t i = 0; i < config->part[p]->n_fields; i++)
             field_set(config->settings[p].bytes, &config->part[p]->fields[i], config->part[p]->fields[i].missing);
@@ -125,6 +136,13 @@ static f5_status check_range(const char *part, const part_field *field, int32_t 
                    *part ? "." : "", field->name, (int)value, (int)field->min, (int)field->max);
 }
 
+/* A language is a short word of lower-case letters. */
+static bool normalize_is_plain(const char *name, size_t room) {
+    size_t n = 0;
+    while (n < room && name[n] >= 'a' && name[n] <= 'z') n++;
+    return n >= 2 && n < room && name[n] == '\0';
+}
+
 f5_status model_config_check(const model_config *c, const char *where, f5_error *error) {
     if (!name_is_plain(c))
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: name is not plain UTF-8 text", where);
@@ -139,6 +157,11 @@ f5_status model_config_check(const model_config *c, const char *where, f5_error 
             const part_field *field = &c->part[p]->fields[i];
             F5_TRY(check_range(part_keys[p], field, field_get(config_of(c, p), field), where, error));
         }
+    if (!normalize_is_plain(c->speech.normalize, sizeof c->speech.normalize))
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: speech.normalize is not a language or \"none\"",
+                       where);
+    for (int i = 0; i < SPEECH_FIELDS; i++)
+        F5_TRY(check_range("speech", &speech_fields[i], field_get(&c->speech, &speech_fields[i]), where, error));
     for (int p = 0; p < PARTS; p++)
         if (c->part[p]->check) F5_TRY(c->part[p]->check(c, where, error));
     return F5_OK;
@@ -253,6 +276,28 @@ static f5_status read_part(const reader *r, int part, const json_node *object) {
     return F5_OK;
 }
 
+static f5_status read_speech(const reader *r, const json_node *object) {
+    model_speech *speech = &r->config->speech;
+    if (object->type != JSON_OBJECT)
+        return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: speech is not an object", r->where);
+    for (const json_node *n = json_first(r->json, object); n; n = json_next(r->json, n)) {
+        if (strcmp(n->key, "normalize") == 0) {
+            if (n->type != JSON_STRING || n->text_bytes >= sizeof speech->normalize)
+                return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: speech.normalize is not a language",
+                               r->where);
+            memcpy(speech->normalize, n->text, n->text_bytes + 1);
+            continue;
+        }
+        int i = 0;
+        while (i < SPEECH_FIELDS && strcmp(speech_fields[i].name, n->key) != 0) i++;
+        if (i == SPEECH_FIELDS) return unknown_field(r, "speech", n);
+        int32_t value = 0;
+        F5_TRY(read_number(r, n, FIELD_INTEGER, &value));
+        field_set(speech, &speech_fields[i], value);
+    }
+    return F5_OK;
+}
+
 /* Version 2: an object a part; a field that is absent has its default. */
 static f5_status read_nested(const reader *r, const json_node *root) {
     static const char *const top[] = {"name", "tokenizer", "vocab_size", NULL};
@@ -262,6 +307,10 @@ static f5_status read_nested(const reader *r, const json_node *root) {
     F5_TRY(model_config_parts(r->config, r->parts, backbone, vocoder, r->where, r->error));
     for (const json_node *n = json_first(r->json, root); n; n = json_next(r->json, n)) {
         if (is_one_of(n->key, top)) continue;
+        if (strcmp(n->key, "speech") == 0) {
+            F5_TRY(read_speech(r, n));
+            continue;
+        }
         int part = 0;
         while (part < PARTS && strcmp(n->key, part_keys[part]) != 0) part++;
         if (part == PARTS) return unknown_field(r, "", n);
@@ -307,6 +356,19 @@ static void put(char *text, const char *format, ...) {
     va_end(args);
 }
 
+/* What differs from the defaults: files that ask for nothing open in older versions too. */
+static void write_speech(const model_speech *speech, char *text) {
+    bool begun = strcmp(speech->normalize, "none") != 0;
+    if (begun) put(text, ",\"speech\":{\"normalize\":\"%s\"", speech->normalize);
+    for (int i = 0; i < SPEECH_FIELDS; i++) {
+        int32_t value = field_get(speech, &speech_fields[i]);
+        if (value == speech_fields[i].missing) continue;
+        put(text, "%s\"%s\":%d", begun ? "," : ",\"speech\":{", speech_fields[i].name, (int)value);
+        begun = true;
+    }
+    if (begun) put(text, "}");
+}
+
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]) {
     text[0] = '\0';
     put(text, "{\"name\":\"%s\",\"tokenizer\":\"%s\",\"vocab_size\":%d", config->name,
@@ -326,6 +388,7 @@ void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]
         }
         put(text, "}");
     }
+    write_speech(&config->speech, text);
     put(text, "}");
 }
 

@@ -13,7 +13,16 @@
 
 typedef enum { TOKENIZER_PINYIN, TOKENIZER_CHAR, TOKENIZER_BYTE, TOKENIZER_CUSTOM } tokenizer_kind;
 
+/* What a model asks for when it speaks. Speeds in percent. */
+typedef struct {
+    char normalize[16];       /* a language, or "none" */
+    int32_t short_bytes;      /* texts of fewer bytes */
+    int32_t short_speed;      /* are spoken at this speed */
+    int32_t slowest, fastest; /* speeds that it does well: others are warned of */
+} model_speech;
+
 struct model_config {
+    model_speech speech;
     char name[64];
     tokenizer_kind tokenizer;
     int32_t vocab_size; /* V; the embedding has V+1 rows */

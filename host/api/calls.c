@@ -21,10 +21,11 @@ static f5_status run_synth(f5_engine *e, scheduler_call *const *calls, int32_t n
     for (int32_t i = 0; i < n; i++) {
         const api_call *call = (const api_call *)calls[i];
         memcpy(e->jobs + jobs, call->jobs, (size_t)call->n * sizeof *e->jobs);
-        if (call->turn.store_frames > 0) {
-            size_t at = (size_t)call->turn.store_at;
-            e->jobs[jobs].mel = e->mel + at * F5_MEL_BANDS;
-            e->jobs[jobs].samples = e->samples + at * F5_HOP;
+        size_t at = (size_t)call->turn.store_at;
+        for (int32_t k = jobs; k < jobs + call->n && call->turn.store_frames > 0; k++) {
+            e->jobs[k].mel = e->mel + at * F5_MEL_BANDS;
+            e->jobs[k].samples = e->samples + at * F5_HOP;
+            at += (size_t)e->jobs[k].frames;
         }
         if (call->turn.progress) solver.progress = scheduler_step;
         timed |= call->timed;

@@ -13,7 +13,8 @@ struct api_call {
     int32_t n; /* jobs */
     /* CALL_SYNTH */
     synth_solver solver;
-    const synth_job *jobs; /* [n]; where turn.store_frames are asked for, the one job's results go to that store */
+    const synth_job *jobs; /* [n]; where turn.store_frames are asked for, as many as the jobs have, their results go to
+                              that store, one after another */
     bool timed;            /* wants times, which cost the GPU a pause */
     synth_times times;     /* out: of the whole batch */
     /* CALL_VOCODE */

@@ -8,6 +8,8 @@
 #include "kernels/dtype.h"
 #include "weights/config.h"
 
+#define MAX_SPEAKING 4096
+
 const char *f5_version(void) {
     return F5_VERSION;
 }
@@ -17,7 +19,7 @@ const char *f5_version(void) {
 static void engine_free(f5_engine *e) {
     if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
-    long_text_destroy(&e->long_text);
+    desk_room_destroy(&e->desks);
     free(e->batch);
     free(e->jobs);
     free(e->vocode_jobs);
@@ -33,12 +35,20 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     e->vocode_jobs = calloc(batch, sizeof *e->vocode_jobs);
     if (!e->batch || !e->jobs || !e->vocode_jobs)
         return f5_fail(error, F5_E_MEMORY, "no memory for %d frames: lower max_frames", l->max_frames);
-    if (l->max_frames > LONG_TEXT_TOKENS) F5_TRY(long_text_init(&e->long_text, l->max_frames, error));
+    F5_TRY(desk_room_init(&e->desks, e->max_speaking, l->max_frames, l->max_batch, error));
     F5_TRY(engine_host_alloc(e->core, frames * (F5_MEL_BANDS + F5_HOP) * sizeof(float), "memory for speech", &e->store,
                              error));
     e->mel = e->store;
     e->samples = e->mel + frames * F5_MEL_BANDS;
     return F5_OK;
+}
+
+/* What texts must know of the model. */
+static void engine_text(f5_engine *e) {
+    const model *m = engine_model(e->core);
+    const model_speech *speech = &m->config.speech;
+    e->short_text = (duration_short){.bytes = (size_t)speech->short_bytes, .speed = speech->short_speed / 100.0};
+    fold_alphabet_init(&e->alphabet, m->config.tokenizer, m->config.tokenizer == TOKENIZER_BYTE ? NULL : &m->vocab);
 }
 
 f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *error) {
@@ -49,9 +59,12 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
     F5_TRY(params_read(&p, sizeof p, params, "f5_open_params", error));
     if (p.max_text_bytes < 1 || p.max_text_bytes > 1 << 24)
         return f5_fail(error, F5_E_ARGUMENT, "max_text_bytes is %d: must be 1 to %d", p.max_text_bytes, 1 << 24);
+    if (p.max_speaking < 0 || p.max_speaking > MAX_SPEAKING)
+        return f5_fail(error, F5_E_ARGUMENT, "max_speaking is %d: must be 0 to %d", p.max_speaking, MAX_SPEAKING);
     f5_engine *e = calloc(1, sizeof *e);
     if (!e) return f5_fail(error, F5_E_MEMORY, "no memory for an engine");
     e->max_text_bytes = p.max_text_bytes;
+    e->max_speaking = p.max_speaking ? p.max_speaking : 2 * p.max_batch;
     engine_options options = {.model_path = p.model_path,
                               .device = p.device,
                               .precision = p.precision,
@@ -69,6 +82,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .threads = p.threads};
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = engine_buffers(e, error);
+    if (status == F5_OK) engine_text(e);
     if (status == F5_OK) status = calls_init(e, error);
     if (status != F5_OK) {
         engine_free(e);
@@ -118,7 +132,8 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .batch_frames = l->batch_frames,
                         .waiting = counts.waiting,
                         .vocoder = c->part[PART_VOCODER]->kind,
-                        .path = engine_path(e->core)};
+                        .path = engine_path(e->core),
+                        .normalize = c->speech.normalize};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

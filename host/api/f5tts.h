@@ -31,9 +31,9 @@
  *   was idle works on, with the calling thread alone.
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open, f5_voice_open, f5_describe and f5_convert allocate; no other call of this library does. On a GPU the
- *   driver takes memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open.
- *   Inputs are read during the call only. */
+ *   f5_open, f5_voice_open, f5_lexicon_open, f5_stream_open, f5_describe and f5_convert allocate; no other call of this
+ *   library does. On a GPU the driver takes memory when a size of request is first met, to keep its graph; warm_frames
+ *   moves that to f5_open. Inputs are read during the call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -64,10 +64,21 @@ extern "C" {
 #define F5_MAX_SAMPLE_RATE 192000
 #define F5_MAX_RECORDING_SECONDS 600
 
-typedef struct f5_engine f5_engine; /* a model, its device and all working memory */
-typedef struct f5_voice f5_voice;   /* a reference recording, ready to be cloned */
+typedef struct f5_engine f5_engine;   /* a model, its device and all working memory */
+typedef struct f5_voice f5_voice;     /* a reference recording, ready to be cloned */
+typedef struct f5_lexicon f5_lexicon; /* words and how they are said */
+typedef struct f5_stream f5_stream;   /* a text that comes bit by bit */
 
 const char *f5_version(void); /* "0.1.0" */
+
+/* Something that is no error, but that a listener would notice. The message is one line and lives during the call. */
+typedef enum {
+    F5_WARNING_CHARACTERS = 1, /* the model cannot say them: they are left out */
+    F5_WARNING_VOICE,          /* a tag names no voice */
+    F5_WARNING_RECORDING,      /* the recording and its transcript do not fit each other */
+    F5_WARNING_PACE            /* the speech will be too fast or too slow */
+} f5_warning_kind;
+typedef void (*f5_warning_fn)(void *user, f5_warning_kind kind, const char *message);
 
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 
@@ -80,7 +91,8 @@ typedef struct {
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (Euler: nfe, midpoint: 2 nfe); default 64 */
-    int32_t max_text_bytes;  /* longest text of one f5_speak; default 16384 */
+    int32_t
+        max_text_bytes; /* longest text of one f5_speak, and longest transcript; default 1048576. It takes no memory */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op; a GPU then launches op by op */
     void *trace_user;
@@ -96,6 +108,9 @@ typedef struct {
     int32_t threads; /* CPU: threads that compute, the calling one included; the rest are made at open and joined at
                         close. 0 (default): one for each CPU that the thread which opens may run on. If the system
                         refuses some, there are fewer. The number changes no bit of a result */
+    int32_t max_speaking; /* f5_speak calls that are under way at a time, each with about 0.3 MB of memory; more of them
+                             wait, in the order in which they came. 0 (default): 2 max_batch */
+    const char *languages; /* that `normalize` may name, "en,zh,de"; default "en,zh". The model's own is always there */
 } f5_open_params;
 
 F5_STRUCT_INIT(f5_open_params)
@@ -122,8 +137,9 @@ typedef struct {
     int64_t shared_batches; /* batches of several calls */
     int32_t batch_frames;   /* as settled at open; 1 when a trace was asked for */
     int32_t waiting;        /* calls that wait now */
-    const char *vocoder;    /* "Vocos"; this and the next: until f5_close */
+    const char *vocoder;    /* "Vocos"; this and the next two: until f5_close */
     const char *path;       /* the kernels in use: "sm90", "avx2" */
+    const char *normalize;  /* what the model asks for: "none", "en" */
 } f5_engine_info;
 
 F5_STRUCT_INIT(f5_engine_info)
@@ -253,33 +269,95 @@ typedef struct {
     int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
     f5_resample_fn resample;
     void *resample_user;
+    f5_warning_fn warning; /* NULL, or told where recording and transcript do not fit each other */
+    void *warning_user;
 } f5_voice_params;
 F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
 
-/* A piece of speech, handed to the caller as soon as it exists. */
+/* When something was said, in seconds of the whole output. */
 typedef struct {
-    const float *samples; /* [n_samples] 24 kHz mono */
+    double start, end; /* estimated from its share of the chunk's bytes */
+    const char *text;  /* [bytes] a sentence as it was given, before it was normalised */
+    size_t bytes;
+    int64_t at; /* where it begins in the text given: a byte; -1 with SSML */
+} f5_mark;
+
+/* A piece of the output, handed to the caller as soon as it exists. Put one behind the other, the samples of all pieces
+ * are the output. There is one for each chunk, in order, with the chunk's mel, text and marks; where chunks overlap,
+ * the end of a chunk's samples comes with the next piece. Pieces without a chunk hold silence, or the end of the last
+ * chunk: their mel_frames is 0. */
+typedef struct {
+    const float *samples; /* [n_samples] 24 kHz mono; may be none */
     int64_t n_samples;
-    const float *mel; /* [mel_frames,100] the mel it was made from */
+    const float *mel; /* [mel_frames,100] the mel that the chunk was made from */
     int32_t mel_frames;
-    int32_t index; /* 0, 1, ... */
+    int32_t index;    /* of the chunk: 0, 1, ...; without one, of the chunk before, or -1 */
+    int32_t chunks;   /* of the whole text; 0: not known, as a stream does not know it */
+    int32_t segment;  /* of the chunk: a stretch between tags, 0, 1, ... */
+    int32_t voice;    /* of the chunk: 0 the main voice, i + 1 voices[i] */
+    const char *text; /* [text_bytes] what the chunk says, as it is said */
+    size_t text_bytes;
+    double seconds;       /* where `samples` begin in the output */
+    const f5_mark *marks; /* [n_marks] sentences that end in this chunk */
+    int32_t n_marks;
 } f5_audio;
 typedef int (*f5_audio_fn)(void *user, const f5_audio *audio); /* non-zero cancels */
 
+/* A voice that a text may switch to: [name], or <voice name="name"> in SSML. */
 typedef struct {
     size_t size;
-    const char *text;
-    float speed;        /* default 1 */
-    float fix_duration; /* total seconds, reference included; 0 (default): estimated from the texts */
-    uint64_t seed;
-    const float *noise; /* [noise_frames,100] initial state of the one chunk, or NULL */
+    const char *name; /* letters, digits and _ */
+    const f5_voice *voice;
+    float speed; /* 0 (default): that of f5_speak_params */
+} f5_speak_voice;
+F5_STRUCT_INIT(f5_speak_voice)
+
+/* How long text is cut. No chunk is longer than the reference leaves room for: 22 s with it, at its pace. */
+enum {
+    F5_CHUNKS_UPSTREAM,  /* after any of ; : , . ! ? and as much as fits, as upstream */
+    F5_CHUNKS_SENTENCES, /* where sentences end, and as many as fit */
+    F5_CHUNKS_SENTENCE   /* every sentence by itself */
+};
+
+/* What [name] is where no voice has that name. */
+enum {
+    F5_BRACKETS_MAIN, /* as upstream: a warning, and the main voice goes on */
+    F5_BRACKETS_TEXT, /* text */
+    F5_BRACKETS_DROP  /* nothing: the voice goes on */
+};
+
+#define F5_MAX_CROSS_FADE 2  /* seconds */
+#define F5_MAX_PAUSE 60      /* seconds */
+#define F5_FIRST_UPSTREAM -1 /* first_chunk: a quarter of the limit, then half, as upstream's server */
+
+typedef struct {
+    size_t size;
+    const char *text;   /* [pause 0.5s] or [pause 500ms] is silence of that length */
+    float speed;        /* 0 (default): 1, and for short texts what the model asks for. Any other counts as it is */
+    float fix_duration; /* total seconds, reference included, of a stretch in one voice; 0 (default): estimated */
+    uint64_t seed;      /* chunk 0 has it, the others have seeds made of it */
+    const float *noise; /* [noise_frames,100] initial states of all chunks, one after another, or NULL */
     int32_t noise_frames;
-    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults */
+    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults. Steps are those of one batch of chunks */
     f5_audio_fn audio;              /* required */
     void *audio_user;
+    const f5_speak_voice *voices; /* [n_voices] or NULL */
+    int32_t n_voices;
+    int32_t brackets;      /* F5_BRACKETS_ */
+    int32_t ssml;          /* 1: the text is an SSML document; default 0 */
+    const char *normalize; /* "none", "en", "zh", ...: one of `languages`; NULL (default): what the model asks for */
+    const f5_lexicon *lexicon; /* NULL: none. It needs `normalize` */
+    int32_t chunking;          /* F5_CHUNKS_ */
+    float cross_fade;          /* seconds by which chunks overlap; default 0.15 */
+    float sentence_pause;      /* seconds of silence between sentences: every sentence is a chunk then; default 0 */
+    float paragraph_pause;     /* the same between paragraphs, which no chunk crosses then; default 0 */
+    float first_chunk;     /* seconds, about, of the first chunk, which then comes early; 0 (default): as the others;
+                              F5_FIRST_UPSTREAM */
+    f5_warning_fn warning; /* NULL, or told what a listener would notice, before the work begins */
+    void *warning_user;
 } f5_speak_params;
 F5_STRUCT_INIT(f5_speak_params)
 
@@ -291,112 +369,59 @@ typedef struct {
     double ode_ms;             /* text encoder, condition, all steps */
     double vocos_ms, total_ms; /* these are times of the whole batch */
     double wait_ms;            /* until it began */
-    int32_t batch_sequences;   /* in it; 1: alone */
+    int32_t batch_sequences;   /* in it; 1: alone. Of several batches: the most; times are sums */
+    double first_ms;           /* from the call to its first piece of speech */
 } f5_speak_stats;
 F5_STRUCT_INIT(f5_speak_stats)
 
 /* Nothing but white space, or nothing at all, as f5_speak sees it: 1; else 0. NULL is nothing. */
 int32_t f5_text_is_blank(const char *text);
 
-/* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called; f5_vocode gives
- * what comes. Text must fit in one chunk for now (about 22 s with the reference), Latin script for `pinyin`. */
+/* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called with it;
+ * f5_vocode gives what comes. A text is read to its end before the work begins, so that what is wrong with it is told
+ * at once. */
 f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error);
 
-/* ---- model files ------------------------------------------------------------------------------------------------- */
-
-/* A .f5 file, opened for its description: headers are read and checked, weights are not. The strings of a description
- * live until f5_model_file_close. Any thread may ask. */
-typedef struct f5_model_file f5_model_file;
-f5_status f5_describe(const char *path, f5_model_file **file, f5_error *error);
-void f5_model_file_close(f5_model_file *file); /* NULL is fine */
-
+/* A chunk as f5_speak would say it. */
 typedef struct {
     size_t size;
-    const char *name, *backbone, *vocoder, *tokenizer; /* as in f5_engine_info */
-    const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16" */
-    int32_t format_version;
-    int32_t settings, parts, tensors, tokens; /* how many of each are described below */
-    int64_t parameters, bytes;                /* of all tensors */
-} f5_model_info;
-F5_STRUCT_INIT(f5_model_info)
-f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
+    const char *text; /* [bytes] as it is said */
+    size_t bytes;
+    int32_t index, voice;   /* as in f5_audio */
+    int32_t frames, tokens; /* frames: reference included */
+    double seconds;         /* of its speech */
+    double pause;           /* seconds of silence before it */
+} f5_said;
+F5_STRUCT_INIT(f5_said)
 
-/* A setting of the model: "backbone.dim" is "1024". A setting of no part, as "tokenizer", has no dot. */
-typedef struct {
-    size_t size;
-    const char *name, *value;
-    int32_t is_text; /* 0: a number, true or false */
-} f5_model_setting;
-F5_STRUCT_INIT(f5_model_setting)
-f5_status f5_model_file_setting(const f5_model_file *file, int32_t i, f5_model_setting *setting, f5_error *error);
+/* Reads the text as f5_speak does with these params, and tells each chunk; nothing is spoken, and `audio` may be NULL.
+ * said returns non-zero to cancel. */
+f5_status f5_show_text(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params,
+                       int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error);
 
-/* A part of the model: all tensors whose names begin with its name and a dot. */
-typedef struct {
-    size_t size;
-    const char *name, *title; /* "dit", "transformer" */
-    int32_t tensors;
-    int64_t parameters, bytes;
-} f5_model_part;
-F5_STRUCT_INIT(f5_model_part)
-f5_status f5_model_file_part(const f5_model_file *file, int32_t i, f5_model_part *part, f5_error *error);
+/* ---- text that comes bit by bit, as a language model writes it */
 
-typedef struct {
-    size_t size;
-    const char *name, *type; /* "F32", "F16", "BF16" */
-    int32_t rank;            /* 0 .. 8 */
-    int64_t dims[8];         /* [rank] */
-    int64_t elements, bytes;
-} f5_model_tensor;
-F5_STRUCT_INIT(f5_model_tensor)
-f5_status f5_model_file_tensor(const f5_model_file *file, int32_t i, f5_model_tensor *tensor, f5_error *error);
+/* params as f5_speak has them, but text, fix_duration, noise and ssml, which must not be given. The voices, the lexicon
+ * and what params points to must live until the stream is closed. Allocates. One thread at a time may use a stream. */
+f5_status f5_stream_open(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_stream **stream,
+                         f5_error *error);
+/* Adds text [bytes], which may end inside a word or a character. Chunks whose end is certain are spoken before the call
+ * returns. The output is that of f5_speak of the whole text, bit for bit, however it was cut. After an error the stream
+ * can only be closed. */
+f5_status f5_stream_push(f5_stream *stream, const char *text, size_t bytes, f5_error *error);
+/* Speaks what is left. Text that comes later is a new one: a new paragraph, in the main voice. */
+f5_status f5_stream_flush(f5_stream *stream, f5_error *error);
+void f5_stream_close(f5_stream *stream); /* NULL is fine; what was not spoken is dropped */
 
-typedef struct {
-    size_t size;
-    const char *text; /* [bytes] UTF-8, not terminated */
-    int64_t bytes;
-} f5_model_token;
-F5_STRUCT_INIT(f5_model_token)
-f5_status f5_model_file_token(const f5_model_file *file, int32_t id, f5_model_token *token, f5_error *error);
+/* ---- words and how they are said */
 
-/* A value of a configuration file, which the caller has parsed: the library reads no YAML. This struct never grows. */
-typedef struct {
-    const char *path;  /* "model.arch.dim"; an item of a list is "path[0]" */
-    const char *value; /* of a scalar, as it is written; NULL: a mapping or a list */
-    int32_t quoted;    /* 1: written in quotes or as a block, and so always a text */
-} f5_setting;
+/* Lines of a word, a tab, and how it is said; `#` begins a comment. `where` names the text in messages. Allocates. Any
+ * number of calls may read one lexicon; they must have returned before it is closed. F5_E_FORMAT names the line. */
+f5_status f5_lexicon_open(const char *text, size_t bytes, const char *where, f5_lexicon **lexicon, f5_error *error);
+void f5_lexicon_close(f5_lexicon *lexicon); /* NULL is fine */
 
-/* Upstream's files into one .f5 file. Paths that are named in comments only are upstream's names of these files. */
-typedef struct {
-    size_t size;
-    const f5_setting *config; /* [n_config] of F5TTS_v1_Base.yaml */
-    int32_t n_config;
-    const char *config_path;          /* its name in messages; the output must not overwrite that file */
-    const f5_setting *vocoder_config; /* [n_vocoder_config] of config.yaml of vocos-mel-24khz */
-    int32_t n_vocoder_config;
-    const char *vocoder_config_path;
-    const char *checkpoint_path;  /* .safetensors or .pt */
-    const char *vocoder_path;     /* pytorch_model.bin, or a .safetensors of the same keys */
-    const char *vocab_path;       /* vocab.txt; NULL for the byte tokenizer only */
-    const char *output_path;      /* appears when it is complete */
-    const char *name;             /* of the model; NULL (default): model.name of the configuration */
-    const char *matrices;         /* how matrices are stored: "fp32" (default), "fp16", "bf16" */
-    const char *vocoder_matrices; /* the same of the vocoder's; default "fp32" */
-    int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
-    void *progress_user;
-} f5_convert_params;
-F5_STRUCT_INIT(f5_convert_params)
-
-typedef struct {
-    size_t size;
-    int32_t tensors;
-    int64_t parameters, bytes;                    /* of all tensors written */
-    char checkpoint_types[64], vocoder_types[64]; /* number types met there: "float32" */
-} f5_convert_summary;
-F5_STRUCT_INIT(f5_convert_summary)
-
-/* summary may be NULL. Checkpoints are mapped, and one tensor at a time is in memory. */
-f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error);
+#include "host/api/f5tts_files.h"
 
 #ifdef __cplusplus
 }

@@ -4,16 +4,20 @@
 
 #include <stdatomic.h>
 
+#include "host/api/desk.h"
 #include "host/api/f5tts.h"
-#include "host/api/long_text.h"
+#include "host/text/duration.h"
+#include "host/text/fold.h"
 #include "runtime/engine.h"
 #include "runtime/scheduler.h"
 
 struct f5_engine {
     engine *core;
     scheduler scheduler; /* whose call runs, and with which others */
-    int32_t max_text_bytes;
-    long_text long_text; /* of a text whose tokens do not fit on its caller's stack; unused where max_frames do */
+    int32_t max_text_bytes, max_speaking;
+    desk_room desks;           /* for the texts that are being spoken */
+    duration_short short_text; /* what the model asks for */
+    fold_alphabet alphabet;    /* what it can say */
     /* The store: where speech comes out. The scheduler gives each f5_speak its part, first frame and
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
     int32_t store_frames; /* 2*max_frames */

@@ -20,7 +20,7 @@ static void init(void *to, size_t to_size, const void *defaults, size_t size) {
     }
 
 DEFAULTS(f5_open_params, .device = "auto", .max_frames = 4096, .max_batch = 8, .max_evaluations = 64,
-         .max_text_bytes = 16384)
+         .max_text_bytes = 1 << 20, .languages = "en,zh")
 DEFAULTS(f5_engine_info, .size = 0)
 DEFAULTS(f5_plan_info, .size = 0)
 DEFAULTS(f5_plan_op, .size = 0)
@@ -29,7 +29,9 @@ DEFAULTS(f5_sample_params, SOLVER_DEFAULTS)
 DEFAULTS(f5_sample_request, .size = 0)
 DEFAULTS(f5_vocode_request, .size = 0)
 DEFAULTS(f5_voice_params, .sample_rate = F5_SAMPLE_RATE, .channels = 1, .target_rms = 0.1f)
-DEFAULTS(f5_speak_params, .speed = 1)
+DEFAULTS(f5_speak_params, .cross_fade = 0.15f)
+DEFAULTS(f5_speak_voice, .size = 0)
+DEFAULTS(f5_said, .size = 0)
 DEFAULTS(f5_speak_stats, .size = 0)
 DEFAULTS(f5_model_info, .size = 0)
 DEFAULTS(f5_model_setting, .size = 0)

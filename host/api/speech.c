@@ -1,218 +1,383 @@
-/* speech.c — a text becomes speech in a voice. The text is read once, on its caller's thread: cut into sentences, made
- * tokens, measured. From then on only tokens travel, in the caller's own memory. */
-#include <math.h>
+/* speech.c — a text becomes speech in a voice: what is asked is checked, the text is read and planned. speaking.c
+ * speaks it. */
+#include "host/api/speech.h"
+
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
-#include "host/api/calls.h"
 #include "host/api/params.h"
-#include "host/text/chunk.h"
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
 #include "runtime/clock.h"
 
-static f5_status check_speak(const f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_error *error) {
-    if (v->engine != e) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
-    if (!p->text) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.text is NULL");
-    if (!p->audio) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.audio is NULL: nothing would hear the speech");
-    if (!(p->speed >= 0.01f && p->speed <= 100))
-        return f5_fail(error, F5_E_ARGUMENT, "speed %g: must be 0.01 to 100", (double)p->speed);
-    if (!(p->fix_duration >= 0 && p->fix_duration <= 600))
-        return f5_fail(error, F5_E_ARGUMENT, "fix_duration %g: must be 0 (estimate) to 600 seconds",
-                       (double)p->fix_duration);
+/* ---- what is asked ----------------------------------------------------------------------------------------------- */
+
+static f5_status check_range(const char *name, double value, double least, double most, f5_error *error) {
+    if (value >= least && value <= most) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s %g: must be %g to %g", name, value, least, most);
+}
+
+static f5_status check_choice(const char *name, int32_t value, int32_t most, f5_error *error) {
+    if (value >= 0 && value <= most) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s %d: must be 0 to %d", name, (int)value, (int)most);
+}
+
+static f5_status check_speed(const char *of, float speed, f5_error *error) {
+    if (speed == 0 || (speed >= 0.01f && speed <= 100)) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s %g: must be 0.01 to 100, or 0 for the default", of, (double)speed);
+}
+
+static f5_status check_params(const f5_speak_params *p, bool need_text, f5_error *error) {
+    if (need_text && !p->text) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.text is NULL");
+    F5_TRY(check_speed("speed", p->speed, error));
+    F5_TRY(check_range("fix_duration", (double)p->fix_duration, 0, 600, error));
+    F5_TRY(check_range("cross_fade", (double)p->cross_fade, 0, F5_MAX_CROSS_FADE, error));
+    F5_TRY(check_range("sentence_pause", (double)p->sentence_pause, 0, F5_MAX_PAUSE, error));
+    F5_TRY(check_range("paragraph_pause", (double)p->paragraph_pause, 0, F5_MAX_PAUSE, error));
+    F5_TRY(check_choice("chunking", p->chunking, F5_CHUNKS_SENTENCE, error));
+    F5_TRY(check_choice("brackets", p->brackets, F5_BRACKETS_DROP, error));
+    if (p->first_chunk != F5_FIRST_UPSTREAM) F5_TRY(check_range("first_chunk", (double)p->first_chunk, 0, 60, error));
+    F5_TRY(check_choice("n_voices", p->n_voices, SPEECH_MAX_VOICES, error));
+    if (p->n_voices > 0 && !p->voices)
+        return f5_fail(error, F5_E_ARGUMENT, "voices is NULL, n_voices is %d", p->n_voices);
+    if (p->noise_frames < 0) return f5_fail(error, F5_E_ARGUMENT, "noise_frames is %d", p->noise_frames);
     return F5_OK;
 }
 
-/* What is said in one f5_speak. */
-typedef struct {
-    const f5_voice *voice;
-    const f5_speak_params *params;
-    chunk chunk;      /* of the new text */
-    int32_t n_tokens; /* of the transcript and the new text */
-    int32_t frames;
-} speech;
-
-/* ---- the text */
-
-/* The new text must be one chunk. */
-static f5_status cut_text(const f5_engine *e, speech *s, f5_error *error) {
-    const f5_voice *v = s->voice;
-    const char *text = s->params->text;
-    size_t bytes = strlen(text), at = 0;
-    if (bytes > (size_t)e->max_text_bytes)
-        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
-                       e->max_text_bytes);
-    int64_t max_bytes = duration_max_chunk_bytes(v->text, v->text_bytes, f5_voice_seconds(v), s->params->speed);
-    f5_error why = {0};
-    f5_status status = chunk_next(text, bytes, &at, max_bytes, &s->chunk, &why);
-    if (status != F5_OK) return f5_fail(error, status, "text: %.480s", why.message);
-    if (s->chunk.spoken_bytes == 0) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
-    if (!chunk_is_blank(text + at, bytes - at))
-        return f5_fail(error, F5_E_UNSUPPORTED,
-                       "the text has %zu bytes; with this reference and speed about %lld can be spoken at once, and "
-                       "longer texts are not supported yet: split it between sentences",
-                       bytes, (long long)(max_bytes > 0 ? max_bytes : 0));
+/* Makes voice i one that the reader knows. */
+static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voice *v, float speed, f5_error *error) {
+    if (v->engine != s->engine) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
+    if (speed == 0) speed = s->params.speed;
+    int32_t frames = engine_limits(s->engine->core)->max_frames - v->mel_frames - 1;
+    s->voice[i] = v;
+    s->speed_given[i] = speed != 0;
+    s->seen[i] = (reader_voice){.name = name,
+                                .name_bytes = name ? strlen(name) : 0,
+                                .transcript = v->text,
+                                .transcript_bytes = v->text_bytes,
+                                .seconds = f5_voice_seconds(v),
+                                .speed = speed != 0 ? speed : 1,
+                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames};
     return F5_OK;
 }
 
-/* Tokens of the transcript and, after it, of the new text: sentence by sentence, as upstream joins them. */
-static f5_status tokenize(const f5_engine *e, speech *s, int32_t *tokens, int32_t capacity, f5_error *error) {
-    const model *m = engine_model(e->core);
-    tokenizer t = {.kind = m->config.tokenizer, .v = &m->vocab, .ids = tokens, .capacity = capacity};
-    f5_error why = {0};
-    f5_status status = tokenizer_put(&t, s->voice->text, s->voice->text_bytes, 0, &why);
-    chunk_sentence sentence;
-    for (size_t at = 0; status == F5_OK && chunk_read(&s->chunk, &at, &sentence);) {
-        size_t offset = (size_t)(sentence.text - s->params->text);
-        status = tokenizer_put(&t, sentence.text, sentence.bytes, offset, &why);
-        if (status == F5_OK && sentence.space) status = tokenizer_put(&t, " ", 1, offset, &why);
+static f5_status add_voices(speech *s, f5_error *error) {
+    for (int32_t i = 0; i < s->params.n_voices; i++) {
+        f5_speak_voice v;
+        f5_speak_voice_init(&v);
+        F5_TRY(params_read_at(&v, sizeof v, s->params.voices, i, "f5_speak_voice", error));
+        if (!v.name || !*v.name || !v.voice)
+            return f5_fail(error, F5_E_ARGUMENT, "voice %d has no name, or no voice", (int)i);
+        F5_TRY(check_speed(v.name, v.speed, error));
+        F5_TRY(add_voice(s, i + 1, v.name, v.voice, v.speed, error));
     }
-    s->n_tokens = t.n;
-    return status == F5_OK ? F5_OK : f5_fail(error, status, "text: %.480s", why.message);
-}
-
-/* How long it will be. */
-static f5_status measure(const f5_engine *e, speech *s, f5_error *error) {
-    const f5_voice *v = s->voice;
-    const f5_speak_params *p = s->params;
-    int32_t max_frames = engine_limits(e->core)->max_frames;
-    int64_t requested =
-        duration_requested(v->ref_frames, v->text_bytes, s->chunk.spoken_bytes, p->speed, p->fix_duration);
-    int64_t frames = duration_frames(s->n_tokens, v->mel_frames, requested);
-    if (frames > max_frames)
-        return f5_fail(error, F5_E_MEMORY,
-                       "%lld frames (%.1f s, reference included) are needed, max_frames given at open is %d: shorten "
-                       "the text, or open with a larger max_frames",
-                       (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
-    if (p->noise && p->noise_frames != frames)
-        return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld", p->noise_frames,
-                       (long long)frames);
-    s->frames = (int32_t)frames;
     return F5_OK;
 }
 
-/* ---- the call */
+/* ---- what the reader asks for */
 
-/* Reads the text into tokens [capacity] and has the speech made. What fits in max_frames fits in capacity. */
-static f5_status serve_tokens(f5_engine *e, speech *s, int32_t *tokens, int32_t capacity, api_call *call,
-                              f5_error *error) {
-    F5_TRY(tokenize(e, s, tokens, capacity, error));
-    F5_TRY(measure(e, s, error));
-    const synth_job job = {.cond = s->voice->mel,
-                           .cond_frames = s->voice->mel_frames,
-                           .tokens = tokens,
-                           .n_tokens = s->n_tokens,
-                           .frames = s->frames,
-                           .noise = s->params->noise,
-                           .seed = s->params->seed,
-                           .vocode_from = s->voice->ref_frames};
-    call->n = 1;
-    call->jobs = &job;
-    call->turn.store_frames = s->frames;
-    f5_status status = call_serve(e, call, error);
-    call->jobs = NULL;
-    return status;
+static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t at, text_buffer *out,
+                         f5_error *error) {
+    speech *s = user;
+    s->unknown.offset = at < 0 ? 0 : (size_t)at;
+    return fold_text(&s->engine->alphabet, sentence, bytes, out, s->planning ? &s->unknown : NULL, error);
 }
 
-static f5_status serve_on_stack(f5_engine *e, speech *s, api_call *call, f5_error *error) {
-    int32_t tokens[LONG_TEXT_TOKENS];
-    return serve_tokens(e, s, tokens, LONG_TEXT_TOKENS, call, error);
+static void warn(const speech *s, f5_warning_kind kind, const char *format, ...) F5_PRINTF(3, 4);
+
+static void warn(const speech *s, f5_warning_kind kind, const char *format, ...) {
+    if (!s->params.warning) return;
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    s->params.warning(s->params.warning_user, kind, message);
 }
 
-/* A thread inside a call of this engine is refused before it waits, since it would wait for itself. What it waits for
- * the place is a part of its wait for its batch. */
-static f5_status serve_long(f5_engine *e, speech *s, api_call *call, f5_error *error) {
-    F5_TRY(scheduler_refuse_inside(&e->scheduler, error));
-    const double start = clock_ms();
-    long_text_enter(&e->long_text);
-    const double waited = clock_ms() - start;
-    f5_status status = serve_tokens(e, s, e->long_text.tokens, engine_limits(e->core)->max_frames, call, error);
-    long_text_leave(&e->long_text);
-    call->turn.wait_ms += waited;
-    return status;
+static void unknown_voice(void *user, const char *name, size_t bytes) {
+    speech *s = user;
+    if (!s->planning || s->unknown_voices++ >= 8) return;
+    warn(s, F5_WARNING_VOICE, "the text names a voice '%.*s', which is not one of those given: the main voice is taken",
+         bytes > 128 ? 128 : (int)bytes, name);
 }
 
-/* ---- the result */
-
-/* A reference that was raised gives speech that is lowered by as much. */
-static void undo_level(const f5_voice *v, float *samples, int64_t n) {
-    if (!(v->rms < v->target_rms)) return;
-    for (int64_t i = 0; i < n; i++) samples[i] = samples[i] * v->rms / v->target_rms;
-}
-
-/* Damaged weights, or weights that overflow 16-bit arithmetic, yield NaN or Inf: the result is rejected before it is
- * played or saved. */
-static f5_status check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error) {
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(samples[i]))
-            return f5_fail(
-                error, F5_E_FORMAT,
-                "no speech came of it: sample %lld is not a finite number; the model's weights are damaged%s",
-                (long long)i,
-                engine_precision(e->core) == F5_F32
-                    ? ": convert the model again"
-                    : ": convert the model again; or its numbers are too large for 16 bits: open it in fp32");
-    return F5_OK;
-}
-
-/* Hands the results to their owner. stats may be NULL. */
-static f5_status deliver(f5_engine *e, const speech *s, const api_call *call, f5_speak_stats *stats, f5_error *error) {
-    const f5_voice *v = s->voice;
-    size_t at = (size_t)call->turn.store_at;
-    int32_t made = s->frames - v->ref_frames;
-    int64_t n_samples = engine_vocode_samples(e->core, made);
-    float *samples = e->samples + at * F5_HOP;
-    undo_level(v, samples, n_samples);
-    F5_TRY(check_sound(e, samples, n_samples, error));
-    if (stats)
-        *stats = (f5_speak_stats){.reference_seconds = f5_voice_seconds(v),
-                                  .generated_seconds = (double)n_samples / F5_SAMPLE_RATE,
-                                  .chunks = 1,
-                                  .frames = s->frames,
-                                  .tokens = s->n_tokens,
-                                  .prepare_ms = call->times.prepare_ms,
-                                  .ode_ms = call->times.ode_ms,
-                                  .vocos_ms = call->times.vocode_ms,
-                                  .total_ms = call->times.total_ms,
-                                  .wait_ms = call->turn.wait_ms,
-                                  .batch_sequences = call->turn.batch_sequences};
-    f5_audio audio = {.samples = samples,
-                      .n_samples = n_samples,
-                      .mel = e->mel + (at + (size_t)v->ref_frames) * F5_MEL_BANDS,
-                      .mel_frames = made};
-    if (s->params->audio(s->params->audio_user, &audio) != 0)
-        return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
-    return F5_OK;
-}
-
-static f5_status speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_speak_stats *stats,
+f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,
                        f5_error *error) {
-    speech s = {.voice = v, .params = p};
+    *s = (speech){.engine = e, .call = {.kind = CALL_SYNTH}, .started_ms = clock_ms()};
+    f5_speak_params_init(&s->params);
+    F5_TRY(params_read(&s->params, sizeof s->params, params, "f5_speak_params", error));
+    const f5_speak_params *p = &s->params;
+    F5_TRY(check_params(p, need_text, error));
+    F5_TRY(add_voice(s, 0, NULL, v, 0, error));
+    F5_TRY(add_voices(s, error));
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
-    api_call call = {.kind = CALL_SYNTH, .timed = stats != NULL};
-    F5_TRY(solver_read(&call.solver, p->sample ? p->sample : &defaults, error));
-    F5_TRY(cut_text(e, &s, error));
-    /* what is spoken of a chunk has at most its bytes, even if someone changes the text while it is read */
-    bool is_long = e->long_text.tokens && tokenizer_max_tokens(v->text_bytes + s.chunk.bytes) > LONG_TEXT_TOKENS;
-    F5_TRY(is_long ? serve_long(e, &s, &call, error) : serve_on_stack(e, &s, &call, error));
-    f5_status status = deliver(e, &s, &call, stats, error);
-    call_release(e, &call);
+    F5_TRY(solver_read(&s->call.solver, p->sample ? p->sample : &defaults, error));
+    s->rules = (reader_rules){.voices = s->seen,
+                              .n_voices = 1 + p->n_voices,
+                              .chunking = (reader_chunking)p->chunking,
+                              .brackets = (reader_brackets)p->brackets,
+                              .ssml = p->ssml != 0,
+                              .sentence_pause = duration_as_written(p->sentence_pause),
+                              .paragraph_pause = duration_as_written(p->paragraph_pause),
+                              .first_chunk = (double)p->first_chunk,
+                              .prepare = prepare,
+                              .unknown_voice = unknown_voice,
+                              .user = s};
+    return F5_OK;
+}
+
+void speech_sit_down(speech *s, desk *d) {
+    s->desk = d;
+    s->join = (join){.tail = d->tail, .fade = (int64_t)((double)s->params.cross_fade * F5_SAMPLE_RATE)};
+    speech_rewind(s);
+}
+
+void speech_rewind(speech *s) {
+    reader_begin(&s->reader, &s->rules, &s->desk->text);
+}
+
+/* ---- a chunk ----------------------------------------------------------------------------------------------------- */
+
+/* Tokens of the transcript and, after it, of the chunk: sentence by sentence, as upstream joins them. */
+static f5_status tokenize(const speech *s, const desk_chunk *c, int32_t *tokens, int32_t capacity, int32_t *n,
+                          f5_error *error) {
+    const model *m = engine_model(s->engine->core);
+    const f5_voice *v = s->voice[c->chunk.voice];
+    tokenizer t = {.kind = m->config.tokenizer, .v = &m->vocab, .ids = tokens, .capacity = capacity};
+    f5_status status = tokenizer_put(&t, v->text, v->text_bytes, 0, error);
+    size_t begin = reader_chunk_at(&s->reader, &c->chunk);
+    chunk_sentence sentence;
+    for (size_t at = 0; status == F5_OK && chunk_read(&c->chunk.chunk, &at, &sentence);) {
+        size_t offset = begin + (size_t)(sentence.text - c->chunk.chunk.text);
+        status = tokenizer_put(&t, sentence.text, sentence.bytes, offset, error);
+        if (status == F5_OK && sentence.space) status = tokenizer_put(&t, " ", 1, offset, error);
+    }
+    *n = t.n;
     return status;
 }
+
+/* What fix_duration gives this chunk, in upstream's arithmetic; 0: nothing is fixed. */
+static double fixed_seconds(const speech *s, const reader_chunk *c) {
+    double fixed = (double)s->params.fix_duration;
+    if (!(fixed > 0)) return 0;
+    fixed = duration_as_written(s->params.fix_duration);
+    int32_t chunks = s->desk->segment_chunks[c->segment];
+    if (chunks < 2) return fixed;
+    double reference = (double)s->voice[c->voice]->ref_frames * F5_HOP / F5_SAMPLE_RATE;
+    double shared = fixed - reference + duration_as_written(s->params.cross_fade) * (chunks - 1);
+    return reference + shared * (double)c->chunk.spoken_bytes / s->desk->segment_bytes[c->segment];
+}
+
+f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error) {
+    F5_TRY(tokenize(s, c, tokens, capacity, &c->tokens, error));
+    const f5_voice *v = s->voice[c->chunk.voice];
+    int32_t max_frames = engine_limits(s->engine->core)->max_frames;
+    double fixed = fixed_seconds(s, &c->chunk);
+    const duration_short *rule = s->speed_given[c->chunk.voice] ? NULL : &s->engine->short_text;
+    int64_t requested =
+        duration_requested(v->ref_frames, v->text_bytes, c->chunk.chunk.spoken_bytes, c->chunk.speed, rule, fixed);
+    int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
+    if (frames > max_frames)
+        return f5_fail(error, F5_E_MEMORY,
+                       "chunk %d needs %lld frames (%.1f s, reference included), max_frames given at open is %d: speak "
+                       "faster, use a shorter reference, or open with a larger max_frames",
+                       (int)s->next, (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
+    c->frames = (int32_t)frames;
+    return F5_OK;
+}
+
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+
+/* Adds a chunk to what its segment has. */
+static f5_status count_segment(speech *s, const reader_chunk *c, f5_error *error) {
+    if (!(s->params.fix_duration > 0)) return F5_OK;
+    if (c->segment >= DESK_SEGMENTS)
+        return f5_fail(error, F5_E_UNSUPPORTED, "a text with fix_duration may switch voices or pause %d times at most",
+                       DESK_SEGMENTS - 1);
+    if (c->segment >= s->segment || s->next == 0) {
+        s->desk->segment_bytes[c->segment] = 0;
+        s->desk->segment_chunks[c->segment] = 0;
+        s->segment = c->segment + 1;
+    }
+    s->desk->segment_bytes[c->segment] += (double)c->chunk.spoken_bytes;
+    s->desk->segment_chunks[c->segment]++;
+    return F5_OK;
+}
+
+/* Is this what somebody could say in that time? Told once a text. */
+static void check_pace(speech *s, const desk_chunk *c) {
+    const f5_voice *v = s->voice[c->chunk.voice];
+    size_t bytes = c->chunk.chunk.spoken_bytes;
+    double seconds = (double)(c->frames - v->ref_frames) * F5_HOP / F5_SAMPLE_RATE, pace = (double)bytes / seconds;
+    if (s->pace_told || bytes < s->engine->short_text.bytes) return;
+    if (pace >= DURATION_SLOW_PACE && pace <= DURATION_FAST_PACE) return;
+    s->pace_told = true;
+    warn(
+        s, F5_WARNING_PACE,
+        "chunk %d has %zu bytes for %.2f s of speech, %.1f a second; speech has about 15: it will be %s. The recording "
+        "has %.1f, the speed is %g%s",
+        (int)s->next, bytes, seconds, pace,
+        pace < DURATION_SLOW_PACE ? "drawn out, with sounds that nobody asked for" : "hurried, with words lost",
+        (double)v->text_bytes / f5_voice_seconds(v), (double)c->chunk.speed,
+        s->params.fix_duration > 0 ? ", and fix_duration is given" : "");
+}
+
+/* Speeds that the model does badly. */
+static void check_speeds(speech *s) {
+    const model_speech *well = &engine_model(s->engine->core)->config.speech;
+    for (int32_t i = 0; i <= s->params.n_voices; i++) {
+        double percent = 100 * (double)s->seen[i].speed;
+        if (percent >= well->slowest && percent <= well->fastest) continue;
+        warn(s, F5_WARNING_PACE, "speed %g: this model speaks well from %g to %g", percent / 100, well->slowest / 100.0,
+             well->fastest / 100.0);
+        return;
+    }
+}
+
+typedef struct {
+    int (*said)(void *user, const f5_said *chunk);
+    void *user;
+    int64_t frames;
+} plan;
+
+static f5_status tell_chunk(const speech *s, const plan *p, const desk_chunk *c, f5_error *error) {
+    if (!p->said) return F5_OK;
+    int64_t samples = engine_vocode_samples(s->engine->core, c->frames - s->voice[c->chunk.voice]->ref_frames);
+    const f5_said told = {.size = sizeof told,
+                          .text = c->chunk.chunk.text,
+                          .bytes = c->chunk.chunk.bytes,
+                          .index = s->next,
+                          .voice = c->chunk.voice,
+                          .frames = c->frames,
+                          .tokens = c->tokens,
+                          .seconds = (double)samples / F5_SAMPLE_RATE,
+                          .pause = c->chunk.pause_before};
+    return p->said(p->user, &told) == 0 ? F5_OK : f5_fail(error, F5_E_CANCELLED, "cancelled by the callback");
+}
+
+/* One reading from end to end. counting: only how much each segment has. */
+static f5_status read_through(speech *s, bool counting, plan *p, f5_error *error) {
+    speech_rewind(s);
+    s->next = s->segment = 0;
+    reader_feed(&s->reader, s->params.text, strlen(s->params.text), true);
+    for (;;) {
+        desk_chunk c = {0};
+        reader_outcome outcome;
+        F5_TRY(reader_next(&s->reader, &outcome, &c.chunk, error));
+        if (outcome == READER_END) return F5_OK;
+        if (outcome == READER_CHUNK && counting) {
+            F5_TRY(count_segment(s, &c.chunk, error));
+        } else if (outcome == READER_CHUNK) {
+            F5_TRY(speech_measure(s, &c, s->desk->tokens, 2 * engine_limits(s->engine->core)->max_frames, error));
+            F5_TRY(tell_chunk(s, p, &c, error));
+            p->frames += c.frames;
+            check_pace(s, &c);
+            s->voiced = s->voiced || !fold_is_silent(c.chunk.chunk.text, c.chunk.chunk.bytes);
+        }
+        s->next += outcome == READER_CHUNK;
+        reader_release(&s->reader);
+    }
+}
+
+static f5_status check_fixed(const speech *s, f5_error *error) {
+    if (!(s->params.fix_duration > 0)) return F5_OK;
+    double reference = f5_voice_seconds(s->voice[0]);
+    if ((double)s->params.fix_duration > reference) return F5_OK;
+    return f5_fail(
+        error, F5_E_ARGUMENT,
+        "fix_duration %g: the recording alone has %.2f s, and fix_duration is the length of both: nothing is "
+        "left for speech",
+        (double)s->params.fix_duration, reference);
+}
+
+/* A text of which nothing can be said is an error; characters that are left out are a warning. */
+static f5_status report_characters(speech *s, f5_error *error) {
+    char message[480];
+    fold_report_message(&s->unknown, message, sizeof message);
+    if (s->next > 0 && s->voiced) {
+        if (s->unknown.count > 0) warn(s, F5_WARNING_CHARACTERS, "%s", message);
+        return F5_OK;
+    }
+    if (s->unknown.count > 0) return f5_fail(error, F5_E_ARGUMENT, "nothing of the text can be said: %s", message);
+    return f5_fail(error, F5_E_ARGUMENT,
+                   s->next > 0 ? "the text to speak has no letter, digit or ideograph: nothing of it can be said"
+                               : "the text to speak is empty");
+}
+
+f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error) {
+    plan p = {.said = said, .user = user};
+    f5_error why = {0};
+    F5_TRY(check_fixed(s, error));
+    check_speeds(s);
+    f5_status status = s->params.fix_duration > 0 ? read_through(s, true, &p, &why) : F5_OK;
+    s->planning = true;
+    if (status == F5_OK) status = read_through(s, false, &p, &why);
+    s->planning = false;
+    if (status != F5_OK) return f5_fail(error, status, "text: %.480s", why.message);
+    F5_TRY(report_characters(s, error));
+    if (s->params.noise && s->params.noise_frames != p.frames)
+        return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld",
+                       s->params.noise_frames, (long long)p.frames);
+    s->n_chunks = s->next;
+    return F5_OK;
+}
+
+/* ---- the calls --------------------------------------------------------------------------------------------------- */
 
 int32_t f5_text_is_blank(const char *text) {
     return !text || chunk_is_blank(text, strlen(text));
 }
 
+/* What is wrong with a call before its text is looked at. */
+static f5_status begin_call(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params,
+                            f5_error *error) {
+    F5_TRY(speech_begin(s, e, v, params, true, error));
+    size_t bytes = strlen(s->params.text);
+    if (bytes > (size_t)e->max_text_bytes)
+        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
+                       e->max_text_bytes);
+    return scheduler_refuse_inside(&e->scheduler, error); /* it would wait for its own thread */
+}
+
+static f5_status speak(speech *s, f5_error *error) {
+    F5_TRY(speech_plan(s, NULL, NULL, error));
+    speech_rewind(s);
+    s->next = s->segment = 0;
+    reader_feed(&s->reader, s->params.text, strlen(s->params.text), true);
+    F5_TRY(speech_go_on(s, error));
+    return speech_finish(s, error);
+}
+
 f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error) {
     if (!e || !v) return f5_fail(error, F5_E_ARGUMENT, "f5_speak: engine or voice is NULL");
-    f5_speak_params p;
-    f5_speak_params_init(&p);
-    F5_TRY(params_read(&p, sizeof p, params, "f5_speak_params", error));
-    F5_TRY(check_speak(e, v, &p, error));
-    f5_speak_stats made = {0};
-    if (stats) F5_TRY(params_write(stats, &made, sizeof made, "f5_speak_stats", error)); /* refused before the work */
-    F5_TRY(speak(e, v, &p, stats ? &made : NULL, error));
-    return stats ? params_write(stats, &made, sizeof made, "f5_speak_stats", error) : F5_OK;
+    speech s;
+    F5_TRY(begin_call(&s, e, v, params, error));
+    if (!s.params.audio)
+        return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.audio is NULL: nothing would hear the speech");
+    if (stats) F5_TRY(params_write(stats, &s.stats, sizeof s.stats, "f5_speak_stats", error)); /* refused early */
+    s.call.timed = stats != NULL;
+    double before = clock_ms();
+    desk *d = desk_take(&e->desks);
+    s.stats.wait_ms = clock_ms() - before;
+    speech_sit_down(&s, d);
+    f5_status status = speak(&s, error);
+    desk_leave(&e->desks, d);
+    if (status != F5_OK) return status;
+    return stats ? params_write(stats, &s.stats, sizeof s.stats, "f5_speak_stats", error) : F5_OK;
+}
+
+f5_status f5_show_text(f5_engine *e, const f5_voice *v, const f5_speak_params *params,
+                       int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error) {
+    if (!e || !v || !said) return f5_fail(error, F5_E_ARGUMENT, "f5_show_text: engine, voice or said is NULL");
+    speech s;
+    F5_TRY(begin_call(&s, e, v, params, error));
+    desk *d = desk_take(&e->desks);
+    speech_sit_down(&s, d);
+    f5_status status = speech_plan(&s, said, user, error);
+    desk_leave(&e->desks, d);
+    return status;
 }

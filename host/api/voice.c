@@ -1,5 +1,7 @@
 /* voice.c — a recording becomes a voice: checked, cut to upstream's length, brought to the model's rate, made a mel. */
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,6 +12,33 @@
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
 
+#define CLIPPED_SECONDS 12 /* longer recordings are cut */
+#define CLIPPED_PACE 18    /* bytes a second: faster than most people speak */
+#define SHORT_SECONDS 1
+#define LONG_SECONDS 20
+
+/* A voice that is being opened. */
+typedef struct {
+    f5_engine *engine;
+    const f5_voice_params *params;
+    f5_voice *voice;
+    double recorded_seconds; /* of all that was given */
+} opening;
+
+static void warn(const opening *o, f5_warning_kind kind, const char *format, ...) F5_PRINTF(3, 4);
+
+static void warn(const opening *o, f5_warning_kind kind, const char *format, ...) {
+    if (!o->params->warning) return;
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    o->params->warning(o->params->warning_user, kind, message);
+}
+
+/* ---- the transcript */
+
 /* Can this transcript be spoken at all? */
 static f5_status check_tokens(const f5_engine *e, const char *transcript, size_t bytes, f5_error *error) {
     const model *m = engine_model(e->core);
@@ -19,20 +48,67 @@ static f5_status check_tokens(const f5_engine *e, const char *transcript, size_t
     return status == F5_OK ? F5_OK : f5_fail(error, status, "transcript: %.480s", why.message);
 }
 
-/* Checks the transcript and keeps it with upstream's ending. */
-static f5_status voice_text(f5_voice *v, const char *transcript, f5_error *error) {
+/* What the model can say of the transcript, with upstream's ending. */
+static f5_status keep_text(const opening *o, const char *transcript, size_t bytes, f5_error *error) {
+    f5_voice *v = o->voice;
+    size_t room = fold_max_bytes(bytes);
+    text_buffer out = {.text = malloc(room + DURATION_ENDING_BYTES), .capacity = room};
+    v->text = out.text;
+    if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
+    fold_report unknown = {0};
+    f5_error why = {0};
+    f5_status status = fold_text(&o->engine->alphabet, transcript, bytes, &out, &unknown, &why);
+    if (status != F5_OK) return f5_fail(error, status, "transcript: %.480s", why.message);
+    char message[400];
+    fold_report_message(&unknown, message, sizeof message);
+    if (fold_is_silent(out.text, out.bytes))
+        return f5_fail(error, F5_E_ARGUMENT, "the model can say nothing of the transcript: %s",
+                       unknown.count > 0 ? message : "it has no letter, digit or ideograph");
+    if (unknown.count > 0) warn(o, F5_WARNING_CHARACTERS, "transcript: %s", message);
+    F5_TRY(check_tokens(o->engine, out.text, out.bytes, error));
+    v->text_bytes = duration_end_transcript(out.text, out.bytes, v->text);
+    return F5_OK;
+}
+
+static f5_status voice_text(const opening *o, f5_error *error) {
+    const char *transcript = o->params->transcript;
     size_t bytes = transcript ? strlen(transcript) : 0;
     if (!transcript || chunk_is_blank(transcript, bytes))
         return f5_fail(error, F5_E_ARGUMENT,
                        "no transcript: give the words of the recording; transcription is not built in");
-    if (bytes > (size_t)v->engine->max_text_bytes)
+    if (bytes > (size_t)o->engine->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
-                       v->engine->max_text_bytes);
-    F5_TRY(check_tokens(v->engine, transcript, bytes, error));
-    v->text = malloc(bytes + DURATION_ENDING_BYTES);
-    if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
-    v->text_bytes = duration_end_transcript(transcript, bytes, v->text);
-    return F5_OK;
+                       o->engine->max_text_bytes);
+    return keep_text(o, transcript, bytes, error);
+}
+
+/* Do recording and transcript fit each other? Where words are missing on one side the model hurries, or says words of
+ * the other. */
+static void check_pace(const opening *o) {
+    const f5_voice *v = o->voice;
+    double used = f5_voice_seconds(v), cut = o->recorded_seconds - used, bytes = (double)v->text_bytes;
+    double pace = bytes / used, pace_of_all = bytes / o->recorded_seconds;
+    if (cut > 1 && o->recorded_seconds > CLIPPED_SECONDS && pace > CLIPPED_PACE)
+        warn(
+            o, F5_WARNING_RECORDING,
+            "of the recording's %.1f s %.1f s are used: its transcript has %.1f bytes for each of these, and %.1f for "
+            "each second of the whole. If it is of the whole, cut the recording to at most 12 s, and the transcript to "
+            "what is said in it",
+            o->recorded_seconds, used, pace, pace_of_all);
+    else if (pace > DURATION_FAST_PACE || pace < DURATION_SLOW_PACE)
+        warn(o, F5_WARNING_RECORDING,
+             "the transcript has %zu bytes for %.1f s of recording, %.1f a second; speech has about 15: is it of this "
+             "recording, word for word?",
+             v->text_bytes, used, pace);
+    if (used < SHORT_SECONDS)
+        warn(o, F5_WARNING_RECORDING, "the recording has %.2f s of sound: from less than a second no voice is learned",
+             used);
+    if (used >= LONG_SECONDS)
+        warn(o, F5_WARNING_RECORDING,
+             "the recording has %.1f s, and recording and speech together have 22 s at most: every sentence is spoken "
+             "by "
+             "itself, and badly; use a recording of at most 12 s",
+             used);
 }
 
 /* ---- the recording */
@@ -103,6 +179,10 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
     return F5_OK;
 }
 
+static double recorded_seconds(const f5_voice_params *p) {
+    return p->sample_rate > 0 ? (double)p->n_frames / p->sample_rate : 0;
+}
+
 /* ---- the voice */
 
 f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
@@ -116,9 +196,11 @@ f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **
     v->engine = e;
     v->target_rms = p.target_rms;
     reference_clip clip = {0};
-    f5_status status = voice_text(v, p.transcript, error);
+    const opening o = {.engine = e, .params = &p, .voice = v, .recorded_seconds = recorded_seconds(&p)};
+    f5_status status = voice_text(&o, error);
     if (status == F5_OK) status = voice_clip(&p, &clip, error);
     if (status == F5_OK) status = voice_mel(v, &clip, error);
+    if (status == F5_OK) check_pace(&o);
     free(clip.samples);
     if (status != F5_OK) {
         f5_voice_close(v);

@@ -30,25 +30,41 @@ bool chunk_is_blank(const char *text, size_t bytes) {
     return space_run(text, bytes) == bytes;
 }
 
-/* Finds the sentence at the start of the text: its length, and in *next where the one after it begins. 0: malformed. */
-static size_t find_sentence(const char *text, size_t bytes, size_t *next) {
+/* The piece at the start of the text. */
+typedef struct {
+    size_t bytes; /* with its stop; of a piece that is not whole, what is known of it */
+    size_t next;  /* where the one after it begins, as far as the text goes */
+    bool whole;   /* no text that may follow changes bytes, */
+    bool settled; /* nor next */
+} piece;
+
+/* false: malformed. last: no text follows. */
+static bool find_piece(const char *text, size_t bytes, bool last, piece *p) {
     for (size_t at = 0; at < bytes;) {
         uint32_t c;
         size_t n = utf8_decode(text + at, bytes - at, &c);
-        if (n == 0) return 0;
+        if (n == 0) return false;
         at += n;
         if (is_full_width_stop(c)) {
-            *next = at;
-            return at;
+            *p = (piece){.bytes = at, .next = at, .whole = true, .settled = true};
+            return true;
         }
         size_t spaces = c < 0x80 && c != 0 && strchr(";:,.!?", (int)c) ? space_run(text + at, bytes - at) : 0;
         if (spaces > 0) {
-            *next = at + spaces;
-            return at;
+            *p = (piece){.bytes = at, .next = at + spaces, .whole = true, .settled = last || at + spaces < bytes};
+            return true;
         }
     }
-    *next = bytes;
-    return bytes;
+    *p = (piece){.bytes = bytes, .next = bytes, .whole = last, .settled = last};
+    return true;
+}
+
+size_t chunk_piece(const char *text, size_t bytes, bool last, bool *whole) {
+    piece p;
+    *whole = false;
+    if (!find_piece(text, bytes, last, &p)) return 0;
+    *whole = p.whole;
+    return p.bytes;
 }
 
 /* Strips white space off both ends of a chunk. */
@@ -66,35 +82,44 @@ static void strip(chunk *c) {
 }
 
 bool chunk_read(const chunk *c, size_t *at, chunk_sentence *sentence) {
-    size_t next, length = find_sentence(c->text + *at, c->bytes - *at, &next);
-    if (length == 0) return false;
-    *sentence = (chunk_sentence){.text = c->text + *at, .bytes = length};
-    *at += next;
-    sentence->space = *at < c->bytes && (unsigned char)sentence->text[length - 1] < 0x80;
+    piece p;
+    if (*at >= c->bytes || !find_piece(c->text + *at, c->bytes - *at, true, &p)) return false;
+    *sentence = (chunk_sentence){.text = c->text + *at, .bytes = p.bytes};
+    *at += p.next;
+    sentence->space = *at < c->bytes && (unsigned char)sentence->text[p.bytes - 1] < 0x80;
     return true;
 }
 
-f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, chunk *c, f5_error *error) {
-    size_t held = 0; /* bytes of the sentences taken, each with its space */
-    bool blank = true;
-    *c = (chunk){.text = text + *at};
-    while (*at < bytes) {
-        size_t next, length = find_sentence(text + *at, bytes - *at, &next);
-        if (length == 0)
-            return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu",
-                           *at + utf8_valid_prefix(text + *at, bytes - *at));
-        if (held > 0 && (int64_t)(held + length) > max_bytes) {
-            if (!blank) break;
-            held = 0; /* a chunk of nothing but white space is none */
-        }
-        blank = blank && chunk_is_blank(text + *at, length);
-        c->bytes = (size_t)(text + *at + length - c->text);
-        held += length + ((unsigned char)text[*at + length - 1] < 0x80 ? 1 : 0);
-        *at += next;
-    }
+void chunk_of(const char *text, size_t bytes, chunk *c) {
+    *c = (chunk){.text = text, .bytes = bytes};
     strip(c);
     chunk_sentence sentence;
     for (size_t from = 0; chunk_read(c, &from, &sentence);)
         c->spoken_bytes += sentence.bytes + (sentence.space ? 1 : 0);
+}
+
+f5_status chunk_next(const char *text, size_t bytes, bool last, size_t *at, int64_t max_bytes, chunk *c,
+                     f5_error *error) {
+    size_t held = 0, from = *at, end = from, next = from; /* held: bytes of the pieces taken, each with its space */
+    bool blank = true;
+    *c = (chunk){0};
+    while (next < bytes) {
+        piece p;
+        if (!find_piece(text + next, bytes - next, last, &p))
+            return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu",
+                           next + utf8_valid_prefix(text + next, bytes - next));
+        if (held > 0 && (int64_t)(held + p.bytes) > max_bytes) {
+            if (!blank) break;
+            held = 0; /* a chunk of nothing but white space is none */
+        }
+        if (!p.settled) return F5_OK;
+        blank = blank && chunk_is_blank(text + next, p.bytes);
+        end = next + p.bytes;
+        held += p.bytes + ((unsigned char)text[end - 1] < 0x80 ? 1 : 0);
+        next += p.next;
+    }
+    if (next >= bytes && !last) return F5_OK;
+    *at = next;
+    chunk_of(text + from, end - from, c);
     return F5_OK;
 }

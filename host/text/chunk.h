@@ -20,8 +20,17 @@ typedef struct {
 } chunk;
 
 /* Finds the next chunk of the text and moves *at, 0 at first, past it. text is valid UTF-8 (F5_E_FORMAT otherwise, with
- * the byte's offset); max_bytes may be negative: one sentence a chunk. */
-f5_status chunk_next(const char *text, size_t bytes, size_t *at, int64_t max_bytes, chunk *c, f5_error *error);
+ * the byte's offset); max_bytes may be negative: one sentence a chunk. last: no text follows. Where some does and could
+ * change the chunk, c->text is NULL and *at stays. */
+f5_status chunk_next(const char *text, size_t bytes, bool last, size_t *at, int64_t max_bytes, chunk *c,
+                     f5_error *error);
+
+/* The chunk that this text is, whatever its length. */
+void chunk_of(const char *text, size_t bytes, chunk *c);
+
+/* Bytes of the sentence, in chunk_next's sense, at the start of the text. *whole: no text that may follow changes them;
+ * otherwise it goes on after these bytes. 0: malformed, or nothing is there. */
+size_t chunk_piece(const char *text, size_t bytes, bool last, bool *whole);
 
 typedef struct {
     const char *text;

@@ -10,9 +10,7 @@ static bool ends_with(const char *text, size_t bytes, const char *ending) {
     return bytes >= n && memcmp(text + bytes - n, ending, n) == 0;
 }
 
-/* The decimal of up to four places that a float was written as, if there is one: 0.8f is 0.800000012, but 0.8 was
- * meant, and upstream reckons with that. */
-static double as_written(float value) {
+double duration_as_written(float value) {
     double decimal = nearbyint((double)value * 1e4) / 1e4;
     return (float)decimal == value ? decimal : (double)value;
 }
@@ -30,7 +28,7 @@ size_t duration_end_transcript(const char *text, size_t bytes, char *out) {
 
 int64_t duration_max_chunk_bytes(const char *text, size_t bytes, double reference_seconds, float speed) {
     size_t counted = ends_with(text, bytes, " ") ? bytes - 1 : bytes;
-    double chunk = (double)counted / reference_seconds * (22 - reference_seconds) * as_written(speed);
+    double chunk = (double)counted / reference_seconds * (22 - reference_seconds) * duration_as_written(speed);
     if (!(chunk > -1e9)) return -1000000000;
     return chunk < 1e9 ? (int64_t)chunk : 1000000000;
 }
@@ -41,9 +39,10 @@ static int64_t whole_frames(double frames) {
     return frames < DURATION_MAX_FRAMES ? (int64_t)frames : DURATION_MAX_FRAMES;
 }
 
-int64_t duration_requested(int64_t ref_frames, size_t ref_bytes, size_t gen_bytes, float speed, float fix_duration) {
-    if (fix_duration > 0) return whole_frames(as_written(fix_duration) * 24000 / 256);
-    double local_speed = gen_bytes < DURATION_SHORT_TEXT ? 0.3 : as_written(speed);
+int64_t duration_requested(int64_t ref_frames, size_t ref_bytes, size_t gen_bytes, float speed,
+                           const duration_short *rule, double fixed_seconds) {
+    if (fixed_seconds > 0) return whole_frames(fixed_seconds * 24000 / 256);
+    double local_speed = rule && gen_bytes < rule->bytes ? rule->speed : duration_as_written(speed);
     int64_t spoken = whole_frames((double)ref_frames / (double)ref_bytes * (double)gen_bytes / local_speed);
     return ref_frames > DURATION_MAX_FRAMES - spoken ? DURATION_MAX_FRAMES : ref_frames + spoken;
 }

@@ -45,18 +45,19 @@ static void transcript_endings(void **state) {
 static void durations(void **state) {
     (void)state;
     /* 400 + int(400 / 50 * 25 / 1) */
-    assert_int_equal(duration_requested(400, 50, 25, 1, 0), 600);
+    const duration_short rule = {.bytes = 10, .speed = 0.3};
+    assert_int_equal(duration_requested(400, 50, 25, 1, NULL, 0), 600);
     /* 0.8 means 0.8: int(80 / 0.8) is 100, though (double)0.8f would give 99 */
-    assert_int_equal(duration_requested(80, 80, 80, 0.8f, 0), 180);
-    assert_int_equal(duration_requested(90, 30, 9, 1, 0), 90 + 90);  /* under 10 bytes: 27 / 0.3, speed not heeded */
-    assert_int_equal(duration_requested(90, 30, 10, 2, 0), 90 + 15); /* 10 bytes are not short */
-    assert_int_equal(duration_requested(90, 30, 9, 2, 0), 90 + 90);
-    assert_int_equal(duration_requested(90, 30, 100, 1, 5), 468); /* 5 s */
-    assert_int_equal(duration_requested(90, 30, 100, 1, 600), 56250);
+    assert_int_equal(duration_requested(80, 80, 80, 0.8f, NULL, 0), 180);
+    assert_int_equal(duration_requested(90, 30, 9, 1, &rule, 0), 90 + 90);  /* under 10 bytes: 27 / 0.3 */
+    assert_int_equal(duration_requested(90, 30, 10, 2, &rule, 0), 90 + 15); /* 10 bytes are not short */
+    assert_int_equal(duration_requested(90, 30, 9, 2, NULL, 0), 90 + 13);
+    assert_int_equal(duration_requested(90, 30, 100, 1, &rule, 5), 468); /* 5 s */
+    assert_int_equal(duration_requested(90, 30, 100, 1, NULL, 600), 56250);
     /* nothing overflows */
-    assert_int_equal(duration_requested(INT64_MAX, 1, 1000, 1, 0), DURATION_MAX_FRAMES);
-    assert_int_equal(duration_requested(INT64_MAX, 1, SIZE_MAX, 1e-30f, 0), DURATION_MAX_FRAMES);
-    assert_int_equal(duration_requested(0, 1, SIZE_MAX, 1, 0), 0);
+    assert_int_equal(duration_requested(INT64_MAX, 1, 1000, 1, NULL, 0), DURATION_MAX_FRAMES);
+    assert_int_equal(duration_requested(INT64_MAX, 1, SIZE_MAX, 1e-30f, NULL, 0), DURATION_MAX_FRAMES);
+    assert_int_equal(duration_requested(0, 1, SIZE_MAX, 1, NULL, 0), 0);
     assert_int_equal(duration_frames(10, 20, 15), 21);
     assert_int_equal(duration_frames(20, 10, 15), 21);
     assert_int_equal(duration_frames(1, 1, 15), 15);
@@ -93,7 +94,7 @@ static void check_chunk(const char *text, int64_t most, const char *first, size_
     char out[256];
     size_t at = 0;
     chunk c;
-    assert_int_equal(chunk_next(text, strlen(text), &at, most, &c, NULL), F5_OK);
+    assert_int_equal(chunk_next(text, strlen(text), true, &at, most, &c, NULL), F5_OK);
     size_t n = spoken(&c, out);
     assert_int_equal(n, strlen(first));
     assert_memory_equal(out, first, n);
@@ -113,7 +114,7 @@ static void chunks(void **state) {
     size_t at = 0;
     chunk c;
     f5_error error = {0};
-    assert_int_equal(chunk_next("ab\xff", 3, &at, 10, &c, &error), F5_E_FORMAT);
+    assert_int_equal(chunk_next("ab\xff", 3, true, &at, 10, &c, &error), F5_E_FORMAT);
     assert_string_equal(error.message, "malformed UTF-8 at byte 2");
     assert_true(chunk_is_blank(" \xe3\x80\x80\xc2\xa0", 6));
     assert_false(chunk_is_blank(" .", 2));
@@ -133,7 +134,7 @@ static void random_texts(void **state) {
         int32_t ids[8], tokens;
         tokenizer_run(TOKENIZER_BYTE, NULL, text, n, ids, 8, &tokens, NULL);
         chunk c = {.bytes = 1};
-        for (size_t at = 0; c.bytes > 0 && chunk_next(text, n, &at, random_below(&rng, 12), &c, NULL) == F5_OK;) {
+        for (size_t at = 0; c.bytes > 0 && chunk_next(text, n, true, &at, random_below(&rng, 12), &c, NULL) == F5_OK;) {
             assert_true(c.text >= text && c.text + c.bytes <= text + n);
             spoken(&c, out);
         }

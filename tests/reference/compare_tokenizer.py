@@ -36,7 +36,7 @@ class Ours:
         self.lib = ctypes.CDLL(path)
         size = ctypes.c_size_t
         self.lib.tokenizer_split.argtypes = [ctypes.c_int, ctypes.c_char_p, size, TOKEN_FN, ctypes.c_void_p, ctypes.POINTER(F5Error)]
-        self.lib.chunk_next.argtypes = [ctypes.c_void_p, size, ctypes.POINTER(size), ctypes.c_int64,
+        self.lib.chunk_next.argtypes = [ctypes.c_void_p, size, ctypes.c_bool, ctypes.POINTER(size), ctypes.c_int64,
                                         ctypes.POINTER(Chunk), ctypes.POINTER(F5Error)]
         self.lib.chunk_read.argtypes = [ctypes.POINTER(Chunk), ctypes.POINTER(size), ctypes.POINTER(Sentence)]
         self.lib.chunk_read.restype = ctypes.c_bool
@@ -56,7 +56,7 @@ class Ours:
         out, data, at, chunk, error = [], text.encode(), ctypes.c_size_t(0), Chunk(), F5Error()
         held = ctypes.create_string_buffer(data)
         while True:
-            if self.lib.chunk_next(ctypes.addressof(held), len(data), at, max_bytes, chunk, error):
+            if self.lib.chunk_next(ctypes.addressof(held), len(data), True, at, max_bytes, chunk, error):
                 raise RuntimeError(error.message.decode())
             if chunk.bytes == 0:
                 return out

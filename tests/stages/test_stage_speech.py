@@ -12,7 +12,6 @@ import f5lib
 import stage
 
 TRANSCRIPT = "What was said before."
-ON_STACK = 4096  # LONG_TEXT_TOKENS of host/api/long_text.h
 SETTINGS = dict(nfe=1, cfg=0.0)
 
 
@@ -45,11 +44,11 @@ def same(a, b):
     return all(cbind.same_bits(x, y) for x, y in zip(a, b, strict=True))
 
 
-# a one-byte character and white space end a sentence, one space comes before the next; after 。 there is none, and what
-# the last sentence ended in decides whether a space token comes before the next one's first word
+# a one-byte character and white space end a sentence, one space comes before the next, and what the last sentence ended
+# in decides whether a space token comes before the next one's first word
 @pytest.mark.parametrize("transcript, ended, text, spoken", [
     ("One was said.", "One was said.  ", "Two.  Three\nfour, five;\t six", "Two. Three\nfour, five; six"),
-    ("One was said。", "One was said。", "Two is it。Three。 four.  Five", "Two is it。Three。 four. Five")])
+    ("One was said", "One was said.  ", "Two is it,three. four.  Five", "Two is it,three. four. Five")])
 def test_sentences_are_joined(zoo, rng, samples, transcript, ended, text, spoken):
     with f5lib.Engine(zoo["tiny"].path, max_frames=512) as e, e.voice(samples, transcript, keep_whole=1) as voice:
         assert same(speech(e, voice, text, seed=5), by_hand(e, samples, ended, spoken, 5)[1])
@@ -70,44 +69,40 @@ def test_a_text_that_changes_while_its_call_waits(zoo, rng, samples):
         assert buffer.value == b"x" * len(text)
 
 
-# a byte can be 1.5 tokens: 2731 bytes of transcript and text are sure to fit on the stack, 2732 are not
-@pytest.mark.parametrize("bytes_in_all, max_frames", [(2731, 8192), (2732, 8192), (5000, 8192), (3300, ON_STACK)])
-def test_tokens_by_the_thousand(zoo, rng, samples, bytes_in_all, max_frames):
-    transcript = words(rng, 1000)
-    text = words(rng, bytes_in_all - 1003)
-    with f5lib.Engine(zoo["tiny"].path, max_frames=max_frames, max_batch=2) as e, \
-            e.voice(samples, transcript, keep_whole=1) as voice:
-        n_tokens, wanted = by_hand(e, samples, transcript + ".  ", text, 11)
-        assert n_tokens > 1.1 * bytes_in_all
-        assert same(speech(e, voice, text, seed=11), wanted)
-
-
 def test_more_tokens_than_frames(zoo, rng, samples):
-    for max_frames in (512, ON_STACK, ON_STACK + 8):
-        with f5lib.Engine(zoo["tiny"].path, max_frames=max_frames, max_text_bytes=1 << 16) as e, \
-                e.voice(samples, words(rng, 3 * max_frames), keep_whole=1) as voice:
-            message = crowd.refused("F5_E_MEMORY", lambda: speech(e, voice, words(rng, 2 * max_frames)))
-            assert f"max_frames given at open is {max_frames}" in message
+    """A transcript of more tokens than an engine has frames leaves no room for any text."""
+    with f5lib.Engine(zoo["tiny"].path, max_frames=512) as e, e.voice(samples, words(rng, 1536), keep_whole=1) as voice:
+        message = crowd.refused("F5_E_MEMORY", lambda: speech(e, voice, words(rng, 300)))
+        assert "max_frames given at open is 512" in message
 
 
-def test_a_crowd_of_long_texts(zoo, rng, samples):
-    """There is one place for a text that is too long for the stack: they come one after the other, short ones between
-    them, and each is what it is alone."""
-    long, short = [words(rng, 3400) for _ in range(4)], [f"Number {i} is short." for i in range(4)]
-    with f5lib.Engine(zoo["tiny"].path, max_frames=5000, batch_frames=5000, max_batch=8) as e, \
+def test_chunks_fit_in_the_engine(zoo, rng, samples):
+    """Chunks are cut to what max_frames has room for, where that is less than 22 s."""
+    text = words(rng, 900)
+    for max_frames in (200, 400, 4096):
+        with f5lib.Engine(zoo["tiny"].path, max_frames=max_frames) as e, \
+                e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+            said = e.show_text(voice, text, speed=1)
+            assert all(c["frames"] <= max_frames for c in said) and (len(said) > 1) == (max_frames < 4096)
+            assert "".join(c["text"] for c in said).replace(" ", "") == text.replace(" ", "")
+
+
+def test_a_crowd_at_one_desk(zoo, rng, samples):
+    """Calls that find no desk free wait for one, and each is what it is alone."""
+    texts = [words(rng, 100 + 50 * i) for i in range(6)]
+    with f5lib.Engine(zoo["tiny"].path, max_frames=2000, max_batch=8, max_speaking=1) as e, \
             e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
-        wanted = [speech(e, voice, text, seed=i, fix_duration=1.5) for i, text in enumerate(long + short)]
-        got = crowd.together(*[lambda i=i, text=text: speech(e, voice, text, seed=i, fix_duration=1.5)
-                               for i, text in enumerate(long + short)])
+        wanted = [speech(e, voice, text, seed=i) for i, text in enumerate(texts)]
+        got = crowd.together(*[lambda i=i, text=text: speech(e, voice, text, seed=i) for i, text in enumerate(texts)])
         assert all(same(g, w) for g, w in zip(got, wanted))
 
 
-def test_the_wait_of_a_long_text(zoo, rng, samples):
-    """Its wait for the place of long texts counts, though it is not in the queue yet."""
-    text = words(rng, 3400)
-    with f5lib.Engine(zoo["tiny"].path, max_frames=5000) as e, e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+def test_the_wait_for_a_desk(zoo, rng, samples):
+    """It counts, though the call is not in the queue yet."""
+    with f5lib.Engine(zoo["tiny"].path, max_frames=500, max_speaking=1) as e, \
+            e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
         def waited():
-            return e.speak(voice, text, sample=SETTINGS, fix_duration=1.5)[1]["wait_ms"]
+            return e.speak(voice, "And this too.", sample=SETTINGS)[1]["wait_ms"]
 
         with crowd.held(e, stage.make_request(rng, zoo["tiny"], 20, 5, 6)) as queue:
             first = queue(waited)
@@ -116,19 +111,20 @@ def test_the_wait_of_a_long_text(zoo, rng, samples):
         assert first.result() > 400 and second.result() > 400
 
 
-def test_a_long_text_from_a_callback(zoo, rng, samples):
-    """It would wait for the place of its own thread's call, or for a call that waits for that place: refused at once,
-    from every kind of callback, also while another long text waits."""
-    text = words(rng, 3400)
-    with f5lib.Engine(zoo["tiny"].path, max_frames=5000) as e, e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
-        wanted, refusals, waiting = speech(e, voice, text, seed=1, fix_duration=1.5), [], []
+def test_speech_from_a_callback(zoo, rng, samples):
+    """It would wait for the desk of its own thread's call: refused at once, from every kind of callback, also while
+    another text waits."""
+    text = words(rng, 300)
+    with f5lib.Engine(zoo["tiny"].path, max_frames=2000, max_speaking=1) as e, \
+            e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        wanted, refusals, waiting = speech(e, voice, text, seed=1), [], []
 
         def again(*_):
-            waiting.append(crowd.Later(lambda: speech(e, voice, text, seed=1, fix_duration=1.5)))
-            crowd.wait_until(lambda: e.info()["waiting"] > 0 or len(waiting) > 1, "another long text")
+            waiting.append(crowd.Later(lambda: speech(e, voice, text, seed=1)))
+            crowd.wait_until(lambda: e.info()["waiting"] > 0 or len(waiting) > 1, "another text")
             refusals.append(crowd.refused("F5_E_ARGUMENT", lambda: speech(e, voice, text)))
 
         e.sample([stage.make_request(rng, zoo["tiny"], 20, 5, 6)], nfe=1, progress=again)
-        assert same(speech(e, voice, text, seed=1, fix_duration=1.5, heard=again), wanted)
+        assert same(speech(e, voice, text, seed=1, heard=again), wanted)
         assert len(refusals) == 2 and all("a callback calls the engine it comes from" in r for r in refusals)
         assert all(same(later.result(), wanted) for later in waiting)

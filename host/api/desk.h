@@ -1,0 +1,53 @@
+/* desk.h — the working memory of one f5_speak. An engine has a fixed number of desks; calls that find none free wait,
+ * in the order in which they came. */
+#ifndef F5_DESK_H
+#define F5_DESK_H
+
+#include <pthread.h>
+
+#include "host/api/f5tts.h"
+#include "host/text/reader.h"
+#include "runtime/request.h"
+
+#define DESK_SEGMENTS 64 /* of a text with fix_duration */
+
+/* A chunk that waits to be spoken. */
+typedef struct {
+    reader_chunk chunk;
+    int32_t frames, tokens;
+} desk_chunk;
+
+typedef struct desk desk;
+struct desk {
+    reader_memory text;
+    int32_t *tokens;    /* [2*max_frames] of the chunks that are spoken next, one after another */
+    desk_chunk *chunks; /* [max_batch+1] these chunks */
+    synth_job *jobs;    /* [max_batch] */
+    float *tail;        /* [F5_MAX_CROSS_FADE seconds] */
+    f5_mark marks[READER_SENTENCES];
+    double segment_bytes[DESK_SEGMENTS]; /* of all chunks of a segment */
+    int32_t segment_chunks[DESK_SEGMENTS];
+    desk *next_free;
+};
+
+typedef struct {
+    desk **desks; /* [n] */
+    int32_t n;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t left_one;
+    desk *free;
+    uint64_t arrived, left; /* calls so far: number i may sit down when fewer than n before it are still there */
+} desk_room;
+
+/* A desk by itself, for a stream. F5_E_MEMORY. */
+f5_status desk_make(desk **d, int32_t max_frames, int32_t max_batch, f5_error *error);
+void desk_destroy(desk *d); /* NULL is fine */
+
+f5_status desk_room_init(desk_room *room, int32_t n, int32_t max_frames, int32_t max_batch, f5_error *error);
+void desk_room_destroy(desk_room *room); /* safe on a zeroed one */
+
+/* Waits for a desk; the caller holds nothing meanwhile but its stack. */
+desk *desk_take(desk_room *room);
+void desk_leave(desk_room *room, desk *d);
+
+#endif

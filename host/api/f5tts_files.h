@@ -1,0 +1,99 @@
+/* f5tts_files.h — a part of f5tts.h, which is what to include: model files are made of upstream's checkpoints, and
+ * described. */
+#ifndef F5TTS_FILES_H
+#define F5TTS_FILES_H
+
+/* A .f5 file, opened for its description: headers are read and checked, weights are not. The strings of a description
+ * live until f5_model_file_close. Any thread may ask. */
+typedef struct f5_model_file f5_model_file;
+f5_status f5_describe(const char *path, f5_model_file **file, f5_error *error);
+void f5_model_file_close(f5_model_file *file); /* NULL is fine */
+
+typedef struct {
+    size_t size;
+    const char *name, *backbone, *vocoder, *tokenizer; /* as in f5_engine_info */
+    const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16" */
+    int32_t format_version;
+    int32_t settings, parts, tensors, tokens; /* how many of each are described below */
+    int64_t parameters, bytes;                /* of all tensors */
+} f5_model_info;
+F5_STRUCT_INIT(f5_model_info)
+f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
+
+/* A setting of the model: "backbone.dim" is "1024". A setting of no part, as "tokenizer", has no dot. */
+typedef struct {
+    size_t size;
+    const char *name, *value;
+    int32_t is_text; /* 0: a number, true or false */
+} f5_model_setting;
+F5_STRUCT_INIT(f5_model_setting)
+f5_status f5_model_file_setting(const f5_model_file *file, int32_t i, f5_model_setting *setting, f5_error *error);
+
+/* A part of the model: all tensors whose names begin with its name and a dot. */
+typedef struct {
+    size_t size;
+    const char *name, *title; /* "dit", "transformer" */
+    int32_t tensors;
+    int64_t parameters, bytes;
+} f5_model_part;
+F5_STRUCT_INIT(f5_model_part)
+f5_status f5_model_file_part(const f5_model_file *file, int32_t i, f5_model_part *part, f5_error *error);
+
+typedef struct {
+    size_t size;
+    const char *name, *type; /* "F32", "F16", "BF16" */
+    int32_t rank;            /* 0 .. 8 */
+    int64_t dims[8];         /* [rank] */
+    int64_t elements, bytes;
+} f5_model_tensor;
+F5_STRUCT_INIT(f5_model_tensor)
+f5_status f5_model_file_tensor(const f5_model_file *file, int32_t i, f5_model_tensor *tensor, f5_error *error);
+
+typedef struct {
+    size_t size;
+    const char *text; /* [bytes] UTF-8, not terminated */
+    int64_t bytes;
+} f5_model_token;
+F5_STRUCT_INIT(f5_model_token)
+f5_status f5_model_file_token(const f5_model_file *file, int32_t id, f5_model_token *token, f5_error *error);
+
+/* A value of a configuration file, which the caller has parsed: the library reads no YAML. This struct never grows. */
+typedef struct {
+    const char *path;  /* "model.arch.dim"; an item of a list is "path[0]" */
+    const char *value; /* of a scalar, as it is written; NULL: a mapping or a list */
+    int32_t quoted;    /* 1: written in quotes or as a block, and so always a text */
+} f5_setting;
+
+/* Upstream's files into one .f5 file. Paths that are named in comments only are upstream's names of these files. */
+typedef struct {
+    size_t size;
+    const f5_setting *config; /* [n_config] of F5TTS_v1_Base.yaml */
+    int32_t n_config;
+    const char *config_path;          /* its name in messages; the output must not overwrite that file */
+    const f5_setting *vocoder_config; /* [n_vocoder_config] of config.yaml of vocos-mel-24khz */
+    int32_t n_vocoder_config;
+    const char *vocoder_config_path;
+    const char *checkpoint_path;  /* .safetensors or .pt */
+    const char *vocoder_path;     /* pytorch_model.bin, or a .safetensors of the same keys */
+    const char *vocab_path;       /* vocab.txt; NULL for the byte tokenizer only */
+    const char *output_path;      /* appears when it is complete */
+    const char *name;             /* of the model; NULL (default): model.name of the configuration */
+    const char *matrices;         /* how matrices are stored: "fp32" (default), "fp16", "bf16" */
+    const char *vocoder_matrices; /* the same of the vocoder's; default "fp32" */
+    int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
+    void *progress_user;
+} f5_convert_params;
+F5_STRUCT_INIT(f5_convert_params)
+
+typedef struct {
+    size_t size;
+    int32_t tensors;
+    int64_t parameters, bytes;                    /* of all tensors written */
+    char checkpoint_types[64], vocoder_types[64]; /* number types met there: "float32" */
+} f5_convert_summary;
+F5_STRUCT_INIT(f5_convert_summary)
+
+/* summary may be NULL. Checkpoints are mapped, and one tensor at a time is in memory. */
+f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error);
+
+#endif

@@ -1,0 +1,66 @@
+/* speech.h — a text that is being spoken: what f5_speak, f5_show_text and f5_stream share.
+ *
+ * A speech is planned first where all of its text is known: it is read to its end, so that everything that is wrong
+ * with it is told before the work begins. Then it is read again, and spoken as it is read, some chunks at a time. */
+#ifndef F5_SPEECH_H
+#define F5_SPEECH_H
+
+#include "host/api/calls.h"
+#include "host/api/desk.h"
+#include "host/audio/join.h"
+
+#define SPEECH_MAX_VOICES 64 /* beside the main one */
+
+typedef struct {
+    f5_engine *engine;
+    desk *desk;
+    f5_speak_params params;
+    api_call call; /* kind and solver; the rest is filled for every batch */
+    /* the voices: 0 is the main one */
+    const f5_voice *voice[SPEECH_MAX_VOICES + 1];
+    reader_voice seen[SPEECH_MAX_VOICES + 1];
+    bool speed_given[SPEECH_MAX_VOICES + 1];
+    reader_rules rules;
+    reader reader;
+    int32_t n_chunks; /* of the whole text; 0: not known */
+    bool planning, pace_told;
+    int32_t unknown_voices;
+    fold_report unknown; /* characters */
+    bool voiced;         /* there is something to say */
+    /* where the output stands */
+    int32_t next;   /* chunk */
+    int32_t n_held; /* chunks on the desk that are cut and not spoken yet: 0 or 1 */
+    int32_t segment;
+    int64_t noise_at; /* frames of params.noise that are used up */
+    int64_t out;      /* samples handed over */
+    join join;
+    bool after_pause;
+    const float *joined; /* what the last chunk adds to the output, */
+    int64_t n_joined;
+    double started_ms;
+    f5_speak_stats stats;
+} speech;
+
+/* Reads params and prepares everything but the desk. need_text: params.text is required. */
+f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,
+                       f5_error *error);
+
+/* Gives the speech its desk, which is the caller's, and begins at the start of the text. */
+void speech_sit_down(speech *s, desk *d);
+
+/* Starts the reading again. */
+void speech_rewind(speech *s);
+
+/* Reads all of params.text: n_chunks, and what is wrong with it. said may be NULL. */
+f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error);
+
+/* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
+f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error);
+
+/* Speaks the chunks that the reader has, until more text is needed or the text ends. */
+f5_status speech_go_on(speech *s, f5_error *error);
+
+/* Hands over what is held back of the output. */
+f5_status speech_finish(speech *s, f5_error *error);
+
+#endif
