@@ -18,6 +18,7 @@ static void engine_free(f5_engine *e) {
     if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
     long_text_destroy(&e->long_text);
+    chinese_destroy(&e->chinese);
     free(e->batch);
     free(e->jobs);
     free(e->vocode_jobs);
@@ -68,6 +69,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .n_warm = p.n_warm,
                               .threads = p.threads};
     f5_status status = engine_open(&e->core, &options, error);
+    if (status == F5_OK) status = chinese_init(&e->chinese, engine_model(e->core), e->max_text_bytes, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK) status = calls_init(e, error);
     if (status != F5_OK) {

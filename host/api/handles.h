@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "host/api/chinese.h"
 #include "host/api/f5tts.h"
 #include "host/api/long_text.h"
 #include "runtime/engine.h"
@@ -13,6 +14,7 @@ struct f5_engine {
     engine *core;
     scheduler scheduler; /* whose call runs, and with which others */
     int32_t max_text_bytes;
+    chinese chinese;     /* for chinese_begin, wherever text becomes tokens */
     long_text long_text; /* of a text whose tokens do not fit on its caller's stack; unused where max_frames do */
     /* The store: where speech comes out. The scheduler gives each f5_speak its part, first frame and
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */

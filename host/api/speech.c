@@ -55,9 +55,10 @@ static f5_status cut_text(const f5_engine *e, speech *s, f5_error *error) {
 }
 
 /* Tokens of the transcript and, after it, of the new text: sentence by sentence, as upstream joins them. */
-static f5_status tokenize(const f5_engine *e, speech *s, int32_t *tokens, int32_t capacity, f5_error *error) {
-    const model *m = engine_model(e->core);
-    tokenizer t = {.kind = m->config.tokenizer, .v = &m->vocab, .ids = tokens, .capacity = capacity};
+static f5_status tokenize(f5_engine *e, speech *s, int32_t *tokens, int32_t capacity, f5_error *error) {
+    tokenizer t = chinese_begin(&e->chinese, engine_model(e->core));
+    t.ids = tokens;
+    t.capacity = capacity;
     f5_error why = {0};
     f5_status status = tokenizer_put(&t, s->voice->text, s->voice->text_bytes, 0, &why);
     chunk_sentence sentence;
@@ -66,6 +67,7 @@ static f5_status tokenize(const f5_engine *e, speech *s, int32_t *tokens, int32_
         status = tokenizer_put(&t, sentence.text, sentence.bytes, offset, &why);
         if (status == F5_OK && sentence.space) status = tokenizer_put(&t, " ", 1, offset, &why);
     }
+    chinese_end(&e->chinese);
     s->n_tokens = t.n;
     return status == F5_OK ? F5_OK : f5_fail(error, status, "text: %.480s", why.message);
 }

@@ -54,7 +54,8 @@ static size_t entry_bytes(int number) {
 static f5_status read_sections(reader *r, const char *data, size_t bytes) {
     uint32_t head[2];
     if ((uintptr_t)data % 8 != 0) return bad(r, "it does not lie at a multiple of 8 bytes");
-    if (bytes < HEAD_BYTES + 16 * SECTIONS || memcmp(data, MAGIC, 8) != 0) return bad(r, "it does not begin like one");
+    if (bytes % 64 != 0 || bytes < HEAD_BYTES + 16 * SECTIONS || memcmp(data, MAGIC, 8) != 0)
+        return bad(r, "it does not begin like one, or is cut off");
     memcpy(head, data + 8, sizeof head);
     if (head[0] != VERSION || head[1] != SECTIONS) return bad(r, "its version is another one");
     for (int i = 0; i < SECTIONS; i++) {

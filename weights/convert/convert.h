@@ -21,11 +21,14 @@ typedef struct {
     manifest_types types;                                         /* how matrices are stored */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
+    const char *pinyin_path; /* tables for Chinese, for models that spell it; NULL: without */
+    f5_status (*pinyin_check)(const void *data, size_t bytes, const char *where, f5_error *error); /* of their reader;
+                                                                                     data lies as malloc places it */
 } convert_options;
 
 typedef struct {
     model_config config;
-    int32_t tensors;
+    int32_t tensors; /* the tables among them */
     int64_t parameters;
     size_t bytes;              /* of the tensors */
     char checkpoint_types[64]; /* number types met in the checkpoint: "float32" */
