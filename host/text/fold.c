@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "host/text/character.h"
 #include "host/text/fold_tables.h"
 #include "weights/utf8.h"
 
@@ -11,52 +12,8 @@
 
 #define ZERO_WIDTH_JOINER 0x200D
 
-/* ---- kinds of characters ----------------------------------------------------------------------------------------- */
-
-/* Index of the last of the sorted code points that is not above `code`, -1 if its plane has none. */
-static int find(const uint16_t *planes, const uint16_t *codes, uint32_t code) {
-    if (code >> 16 >= FOLD_PLANES) return -1;
-    int low = planes[code >> 16], high = planes[(code >> 16) + 1];
-    int start = low;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if (codes[middle] <= (code & 0xFFFF))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low > start ? low - 1 : -1;
-}
-
-static bool within(uint32_t code, uint32_t first, uint32_t last) {
-    return code >= first && code <= last;
-}
-
-static bool is_mark(uint32_t code) {
-    int i = code < 0x300 ? -1 : find(fold_mark_planes, fold_mark_first, code);
-    return i >= 0 && (code & 0xFFFF) <= fold_mark_last[i];
-}
-
-static bool is_digit(uint32_t code) {
-    return within(code, '0', '9');
-}
-
-/* Letters, digits, ideographs and their marks. */
-static bool is_word(uint32_t code) {
-    if (code < 0x80) return is_digit(code) || within(code | 0x20, 'a', 'z');
-    if (code >= 0x20000) return code < 0x40000;
-    int i = find(fold_word_planes, fold_word_first, code);
-    return i >= 0 && (code & 0xFFFF) <= fold_word_last[i];
-}
-
-/* A word's character in a script that puts spaces between words. */
-static bool is_spaced_word(uint32_t code) {
-    if (code < 0x80) return is_word(code);
-    bool unspaced = within(code, 0x0E00, 0x0EFF) || within(code, 0x1000, 0x109F) || within(code, 0x1780, 0x17FF) ||
-                    within(code, 0x2E80, 0xA4CF) || within(code, 0xF900, 0xFAFF) || within(code, 0xFF66, 0xFF9F) ||
-                    code >= 0x1B000;
-    return !unspaced && is_word(code);
-}
+/* ---- kinds of characters ------------------------------------------------------------------------------------------
+ */
 
 static bool is_stop(uint32_t code) {
     return code != 0 && code < 0x80 && strchr(".,!?;:", (int)code) != NULL;
@@ -66,77 +23,8 @@ static bool is_closer(uint32_t code) {
     return code == '"' || code == '\'' || code == ')' || code == ']';
 }
 
-static bool is_white(uint32_t code) {
-    return code == ' ' || within(code, '\t', '\r') || code == 0x85 || code == 0xA0 || code == 0x1680 ||
-           within(code, 0x2000, 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
-           code == 0x3000;
-}
-
-/* Controls that are no white space, Unicode's Default_Ignorable_Code_Point, and marks of annotations. */
-static bool is_invisible(uint32_t code) {
-    if (code < 0xA0) return (code < 0x20 || code >= 0x7F) && !is_white(code);
-    if (code < 0x2000)
-        return code == 0xAD || code == 0x34F || code == 0x61C || within(code, 0x115F, 0x1160) ||
-               within(code, 0x17B4, 0x17B5) || within(code, 0x180B, 0x180F);
-    return within(code, 0x200B, 0x200F) || within(code, 0x202A, 0x202E) || within(code, 0x2060, 0x206F) ||
-           code == 0x3164 || within(code, 0xFE00, 0xFE0F) || code == 0xFEFF || code == 0xFFA0 ||
-           within(code, 0xFFF0, 0xFFFB) || within(code, 0x1BCA0, 0x1BCA3) || within(code, 0x1D173, 0x1D17A) ||
-           within(code, 0xE0000, 0xE0FFF);
-}
-
 static bool is_flag_letter(uint32_t code) {
-    return within(code, 0x1F1E6, 0x1F1FF);
-}
-
-/* The letter in the other case, `code` itself if there is none. */
-static uint32_t other_case(uint32_t code) {
-    int i = find(fold_case_planes, fold_case_first, code);
-    uint32_t low = code & 0xFFFF;
-    if (i < 0 || low > fold_case_last[i]) return code;
-    if (fold_case_delta[i] != 0) return (code & ~0xFFFFu) | ((low + fold_case_delta[i]) & 0xFFFF);
-    return (low - fold_case_first[i]) % 2 == 0 ? code + 1 : code - 1;
-}
-
-/* ---- composition ------------------------------------------------------------------------------------------------- */
-
-enum { SYLLABLE = 0xAC00, LEAD = 0x1100, VOWEL = 0x1161, TAIL = 0x11A7, LEADS = 19, VOWELS = 21, TAILS = 28 };
-
-/* The base and the mark of an entry that has a composition. */
-static uint32_t parts_of(int entry, uint32_t *mark) {
-    const char *text = (const char *)fold_text_pool + fold_entry_text[entry];
-    size_t bytes = strlen(text);
-    uint32_t base = 0;
-    size_t n = utf8_decode(text, bytes, &base);
-    utf8_decode(text + n, bytes - n, mark);
-    return base;
-}
-
-/* The one character that base and mark are, 0 if there is none. */
-static uint32_t compose(uint32_t base, uint32_t mark) {
-    if (within(base, LEAD, LEAD + LEADS - 1) && within(mark, VOWEL, VOWEL + VOWELS - 1))
-        return SYLLABLE + ((base - LEAD) * VOWELS + mark - VOWEL) * TAILS;
-    if (within(base, SYLLABLE, SYLLABLE + LEADS * VOWELS * TAILS - 1) && (base - SYLLABLE) % TAILS == 0 &&
-        within(mark, TAIL + 1, TAIL + TAILS - 1))
-        return base + mark - TAIL;
-    for (int low = 0, high = fold_compositions; low < high;) {
-        int middle = (low + high) / 2;
-        uint32_t b, m = 0;
-        b = parts_of(fold_composed[middle], &m);
-        if (b == base && m == mark) return fold_entry_code[fold_composed[middle]];
-        if (b < base || (b == base && m < mark))
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return 0;
-}
-
-/* The base of a composed character and its mark; 0 if it is none. */
-static uint32_t take_apart(uint32_t code, uint32_t *mark) {
-    int entry = code > 0xFFFF ? -1 : find(fold_entry_planes, fold_entry_code, code);
-    if (entry < 0 || fold_entry_code[entry] != code) return 0;
-    uint32_t base = parts_of(entry, mark);
-    return compose(base, *mark) == code ? base : 0;
+    return character_within(code, 0x1F1E6, 0x1F1FF);
 }
 
 /* ---- what can be said -------------------------------------------------------------------------------------------- */
@@ -154,17 +42,18 @@ static void look_up(void *user, const char *token, size_t bytes) {
 static bool ask_tokenizer(const fold_alphabet *a, uint32_t code) {
     char text[4];
     token_search search = {.v = a->v, .known = true};
-    if (is_white(code) && code < ' ' && vocab_find(a->v, " ", 1) == 0 && code != '\v' && code != '\f') return true;
+    if (character_is_white(code) && code < ' ' && vocab_find(a->v, " ", 1) == 0 && code != '\v' && code != '\f')
+        return true;
     f5_status status = tokenizer_split(a->kind, text, utf8_encode(text, code), look_up, &search, NULL);
     /* without tables: signs among the Chinese characters, of which some fold to Latin letters, are not waited for */
-    if (status == F5_E_UNSUPPORTED) return !within(code, 0x3200, 0x33FF) || vocab_find(a->v, text, 3) >= 0;
+    if (status == F5_E_UNSUPPORTED) return !character_within(code, 0x3200, 0x33FF) || vocab_find(a->v, text, 3) >= 0;
     return status == F5_OK && search.known;
 }
 
 void fold_alphabet_init(fold_alphabet *a, tokenizer_kind kind, const vocab *v) {
     *a = (fold_alphabet){.kind = kind, .v = v};
     for (uint32_t code = 0; code < 0x10000; code++) {
-        bool surrogate = within(code, 0xD800, 0xDFFF);
+        bool surrogate = character_within(code, 0xD800, 0xDFFF);
         if (kind == TOKENIZER_BYTE || (!surrogate && ask_tokenizer(a, code)))
             a->below_10000[code / 8] |= (uint8_t)(1u << code % 8);
     }
@@ -177,23 +66,27 @@ bool fold_can_say(const fold_alphabet *a, uint32_t code) {
 
 /* What fold_compat leaves as it is. */
 static bool stays(uint32_t code) {
-    if (code < 0x7F) return code >= ' ' || is_white(code);
-    if (is_invisible(code) || is_white(code)) return false;
-    if (within(code, 0x2000, 0x2BFF)) {
-        bool quote_or_dash = within(code, 0x2010, 0x2015) || within(code, 0x2018, 0x201F) || code == 0x2212;
-        bool letter = code == 0x2102 || within(code, 0x210A, 0x210E) || within(code, 0x2110, 0x2113) ||
-                      code == 0x2115 || within(code, 0x2119, 0x211D) || code == 0x2124 || code == 0x2128 ||
-                      code == 0x212A || within(code, 0x212C, 0x212D) || within(code, 0x212F, 0x2131) ||
-                      within(code, 0x2133, 0x2134) || code == 0x2139 || within(code, 0x2145, 0x2149);
-        bool numbered = within(code, 0x2160, 0x217F) || within(code, 0x2460, 0x24FF) || within(code, 0x2776, 0x2793);
+    if (code < 0x7F) return code >= ' ' || character_is_white(code);
+    if (character_is_invisible(code) || character_is_white(code)) return false;
+    if (character_within(code, 0x2000, 0x2BFF)) {
+        bool quote_or_dash =
+            character_within(code, 0x2010, 0x2015) || character_within(code, 0x2018, 0x201F) || code == 0x2212;
+        bool letter =
+            code == 0x2102 || character_within(code, 0x210A, 0x210E) || character_within(code, 0x2110, 0x2113) ||
+            code == 0x2115 || character_within(code, 0x2119, 0x211D) || code == 0x2124 || code == 0x2128 ||
+            code == 0x212A || character_within(code, 0x212C, 0x212D) || character_within(code, 0x212F, 0x2131) ||
+            character_within(code, 0x2133, 0x2134) || code == 0x2139 || character_within(code, 0x2145, 0x2149);
+        bool numbered = character_within(code, 0x2160, 0x217F) || character_within(code, 0x2460, 0x24FF) ||
+                        character_within(code, 0x2776, 0x2793);
         return !quote_or_dash && !letter && !numbered && code != 0x20E3;
     }
-    if (within(code, 0xFB00, 0xFB06) || code == 0xFE58 || code == 0xFE63) return false;
-    if (within(code, 0xFF01, 0xFF5E)) { /* of full-width punctuation, signs that are read out */
+    if (character_within(code, 0xFB00, 0xFB06) || code == 0xFE58 || code == 0xFE63) return false;
+    if (character_within(code, 0xFF01, 0xFF5E)) { /* of full-width punctuation, signs that are read out */
         uint32_t ascii = code - 0xFF01 + '!';
-        return !is_word(ascii) && strchr("#$%&*+-/<=>@", (int)ascii) == NULL;
+        return !character_is_word(ascii) && strchr("#$%&*+-/<=>@", (int)ascii) == NULL;
     }
-    return !within(code, 0x1D400, 0x1D7FF) && !within(code, 0x1F100, 0x1F149) && !within(code, 0x1FBF0, 0x1FBF9);
+    return !character_within(code, 0x1D400, 0x1D7FF) && !character_within(code, 0x1F100, 0x1F149) &&
+           !character_within(code, 0x1FBF0, 0x1FBF9);
 }
 
 /* ---- writing ----------------------------------------------------------------------------------------------------- */
@@ -236,8 +129,8 @@ static void space_now(folder *f) {
 static bool inside_number(const folder *f, uint32_t code) {
     const char *text = f->out->text;
     size_t at = f->out->bytes;
-    return is_digit(code) && at >= f->begin + 2 && (f->last == '.' || f->last == ',' || f->last == ':') &&
-           is_digit((uint8_t)text[at - 2]);
+    return character_is_digit(code) && at >= f->begin + 2 && (f->last == '.' || f->last == ',' || f->last == ':') &&
+           character_is_digit((uint8_t)text[at - 2]);
 }
 
 static void emit(folder *f, uint32_t code) {
@@ -248,14 +141,14 @@ static void emit(folder *f, uint32_t code) {
         return;
     }
     if (f->dropped && f->last == ' ' && (is_stop(code) || code == ')')) f->out->bytes = f->last_at;
-    if (f->gap != GAP_NONE && is_spaced_word(code) && !inside_number(f, code)) space_now(f);
+    if (f->gap != GAP_NONE && character_is_spaced(code) && !inside_number(f, code)) space_now(f);
     if (f->gap != GAP_STOP || !is_closer(code)) f->gap = GAP_NONE;
     f->dropped = false;
     append(f, code);
 }
 
 static void leave_gap(folder *f) {
-    if (is_spaced_word(f->last))
+    if (character_is_spaced(f->last))
         f->gap = GAP_WORDS;
     else if (is_stop(f->last))
         f->gap = GAP_STOP;
@@ -263,10 +156,10 @@ static void leave_gap(folder *f) {
 
 static void obey_sign(folder *f, uint32_t sign, bool raised) {
     if (sign == FOLD_SPACE && f->last != 0 && f->last != ' ')
-        f->gap = is_spaced_word(f->last) ? GAP_WORDS : GAP_STOP;
-    else if (sign == FOLD_BEFORE && (is_spaced_word(f->last) || f->gap == GAP_STOP))
+        f->gap = character_is_spaced(f->last) ? GAP_WORDS : GAP_STOP;
+    else if (sign == FOLD_BEFORE && (character_is_spaced(f->last) || f->gap == GAP_STOP))
         space_now(f);
-    else if ((sign == FOLD_NUMBER || (sign == FOLD_RAISED && !raised)) && is_digit(f->last))
+    else if ((sign == FOLD_NUMBER || (sign == FOLD_RAISED && !raised)) && character_is_digit(f->last))
         space_now(f);
 }
 
@@ -282,13 +175,14 @@ static bool replace_last(folder *f, uint32_t code) {
 /* A mark that cannot be said joins the letter before it, if the two are a character that can. */
 static void add_mark(folder *f, uint32_t mark) {
     if (f->composed == 0 || f->out->full) return;
-    uint32_t all = compose(f->composed, mark);
+    uint32_t all = character_compose(f->composed, mark);
     if (all != 0) f->composed = all;
-    if (replace_last(f, all) || replace_last(f, compose(f->last, mark))) return;
-    uint32_t other = 0, base = take_apart(f->last, &other); /* marks may come in an order that Unicode would change */
+    if (replace_last(f, all) || replace_last(f, character_compose(f->last, mark))) return;
+    uint32_t other = 0,
+             base = character_take_apart(f->last, &other); /* marks may come in an order that Unicode would change */
     if (base != 0) {
-        uint32_t first = compose(base, mark);
-        if (first != 0) replace_last(f, compose(first, other));
+        uint32_t first = character_compose(base, mark);
+        if (first != 0) replace_last(f, character_compose(first, other));
     }
 }
 
@@ -308,7 +202,7 @@ static bool put_alternative(folder *f, const char *text, size_t bytes, int depth
             continue;
         }
         if (!put_character(f, code, depth + 1)) return false;
-        letters += !is_mark(code);
+        letters += !character_is_mark(code);
     }
     f->raised = bytes > 0 && text[0] == FOLD_RAISED;
     if (letters > 1) f->composed = 0;
@@ -333,12 +227,13 @@ static bool put_first_alternative(folder *f, const char *text, int depth) {
 }
 
 static bool put_syllable(folder *f, uint32_t code) {
-    uint32_t n = code - SYLLABLE, lead = LEAD + n / (VOWELS * TAILS), vowel = VOWEL + n / TAILS % VOWELS;
-    uint32_t tail = TAIL + n % TAILS;
-    if (!can_say(f, lead) || !can_say(f, vowel) || (tail != TAIL && !can_say(f, tail))) return false;
+    uint32_t n = code - HANGUL_SYLLABLE, lead = HANGUL_LEAD + n / (HANGUL_VOWELS * HANGUL_TAILS),
+             vowel = HANGUL_VOWEL + n / HANGUL_TAILS % HANGUL_VOWELS;
+    uint32_t tail = HANGUL_TAIL + n % HANGUL_TAILS;
+    if (!can_say(f, lead) || !can_say(f, vowel) || (tail != HANGUL_TAIL && !can_say(f, tail))) return false;
     emit(f, lead);
     emit(f, vowel);
-    if (tail != TAIL) emit(f, tail);
+    if (tail != HANGUL_TAIL) emit(f, tail);
     return true;
 }
 
@@ -349,21 +244,21 @@ static bool put_character(folder *f, uint32_t code, int depth) {
         emit(f, code);
         return true;
     }
-    if (is_invisible(code)) return true;
-    if (is_mark(code)) {
+    if (character_is_invisible(code)) return true;
+    if (character_is_mark(code)) {
         add_mark(f, code);
         return true;
     }
-    uint32_t other = other_case(code);
+    uint32_t other = character_other_case(code);
     if (other != code && can_say(f, other)) {
         emit(f, other);
         return true;
     }
-    if (within(code, SYLLABLE, SYLLABLE + LEADS * VOWELS * TAILS - 1)) return put_syllable(f, code);
-    int i = find(fold_run_planes, fold_run_first, code);
+    if (character_within(code, HANGUL_SYLLABLE, HANGUL_SYLLABLE + HANGUL_SYLLABLES - 1)) return put_syllable(f, code);
+    int i = character_find(fold_run_planes, fold_run_first, code);
     if (i >= 0 && (code & 0xFFFF) - fold_run_first[i] <= fold_run_more[i])
         return put_character(f, fold_run_target[i] + ((code & 0xFFFF) - fold_run_first[i]), depth + 1);
-    i = find(fold_entry_planes, fold_entry_code, code);
+    i = character_find(fold_entry_planes, fold_entry_code, code);
     if (i < 0 || fold_entry_code[i] != (code & 0xFFFF)) return false;
     return put_first_alternative(f, (const char *)fold_text_pool + fold_entry_text[i], depth);
 }
@@ -377,8 +272,8 @@ typedef struct {
 } emoji;
 
 static void report_unknown(fold_report *report, emoji *e, uint32_t code, size_t at) {
-    bool part = e->code != 0 &&
-                (e->joined || within(code, 0x1F3FB, 0x1F3FF) || (is_flag_letter(e->code) && is_flag_letter(code)));
+    bool part = e->code != 0 && (e->joined || character_within(code, 0x1F3FB, 0x1F3FF) ||
+                                 (is_flag_letter(e->code) && is_flag_letter(code)));
     e->code = part && is_flag_letter(code) ? ZERO_WIDTH_JOINER : code; /* a flag has two letters, not three */
     e->joined = false;
     if (part || !report) return;
@@ -396,7 +291,7 @@ static bool is_wide_point(const folder *f, uint32_t code, uint32_t previous, con
     uint32_t next = 0;
     if (f->alphabet || (code != 0xFF0C && code != 0xFF0E && code != 0xFF1A) || utf8_decode(rest, bytes, &next) == 0)
         return false;
-    return is_digit(previous) && (is_digit(next) || within(next, 0xFF10, 0xFF19));
+    return character_is_digit(previous) && (character_is_digit(next) || character_within(next, 0xFF10, 0xFF19));
 }
 
 /* Copies what can be said from text[at] on; returns where it ends. */
@@ -422,14 +317,14 @@ static size_t copy_sayable(folder *f, const char *text, size_t bytes, size_t at)
 static uint32_t spelled_syllable(const char *text, size_t *bytes) {
     uint32_t code = 0, next = 0;
     size_t used = utf8_decode(text, *bytes, &code);
-    if (!within(code, LEAD, LEAD + LEADS - 1)) return 0;
+    if (!character_within(code, HANGUL_LEAD, HANGUL_LEAD + HANGUL_LEADS - 1)) return 0;
     for (size_t n; (n = utf8_decode(text + used, *bytes - used, &next)) > 0; used += n) {
-        uint32_t more = compose(code, next);
+        uint32_t more = character_compose(code, next);
         if (more == 0) break;
         code = more;
     }
     *bytes = used;
-    return code >= SYLLABLE ? code : 0;
+    return code >= HANGUL_SYLLABLE ? code : 0;
 }
 
 static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, text_buffer *out, fold_report *report,
@@ -444,7 +339,7 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
             size_t end = copy_sayable(&f, text, bytes, at);
             if (end > at) e = (emoji){0};
             at = end;
-            if (at == bytes) break;
+            if (at == bytes || out->full) break;
         }
         size_t n = utf8_decode(text + at, bytes - at, &code), hangul = bytes - at;
         if (n == 0) break; /* someone changes the text while it is read */
@@ -457,7 +352,7 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
         } else if (put_character(&f, code, 0)) {
             if (code == ZERO_WIDTH_JOINER)
                 e.joined = true;
-            else if (!is_invisible(code) && !is_mark(code))
+            else if (!character_is_invisible(code) && !character_is_mark(code))
                 e = (emoji){0};
         } else {
             f = before;
@@ -468,11 +363,11 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
         }
         at += n;
     }
-    if (f.dropped && f.last == ' ' && !is_white(code)) out->bytes = f.last_at;
     if (report) report->offset += bytes;
     if (out->full)
         return f5_fail(error, F5_E_MEMORY, "a text of %zu bytes does not fit into the %zu bytes set aside for it",
                        bytes, out->capacity);
+    if (f.dropped && f.last == ' ' && !character_is_white(code)) out->bytes = f.last_at;
     return F5_OK;
 }
 
@@ -488,6 +383,6 @@ f5_status fold_compat(const char *text, size_t bytes, text_buffer *out, f5_error
 bool fold_is_silent(const char *text, size_t bytes) {
     uint32_t code = 0;
     for (size_t at = 0, n; (n = utf8_decode(text + at, bytes - at, &code)) > 0; at += n)
-        if (is_word(code) && !is_mark(code)) return false;
+        if (character_is_word(code) && !character_is_mark(code)) return false;
     return true;
 }

@@ -4,15 +4,16 @@
  * in. Any other one becomes, in this order of choice:
  *   composed     a letter and the marks after it are one character where the model can say that one;
  *   other case   a letter whose case the vocabulary lacks;
- *   folded       what Unicode decomposes it to, or a table by hand (weights/text/make_fold.py): full-width,
- * mathematical and circled letters, ligatures, accents, typographic quotes, dashes, spaces, stops of other scripts. The
- * first alternative is taken of which every character can be said; dropped      what nobody hears: invisible
- * characters, controls, marks left over, bullets, brackets and quotes that the vocabulary lacks. An invisible character
- * leaves no gap, so a word that it cut is whole again; unknown      dropped and reported: emoji, letters of other
- * scripts, signs. Where an unknown character or a bullet stood between two words without a space, a space comes in its
- * place, except beside scripts that are written without spaces. Spaces around it become one, and none is left before a
- * stop. A text is a sentence or any other whole: nothing is remembered from one call to the next. Nothing is allocated,
- * and a function of this file may run on any number of threads at once, each with its own buffers. */
+ *   folded       what Unicode decomposes it to, or a table by hand (weights/text/make_fold.py): full-width letters,
+ *                mathematical and circled ones, ligatures, accents, typographic quotes, dashes, spaces, stops of other
+ *                scripts. The first alternative is taken of which every character can be said;
+ *   dropped      what makes no sound: invisible characters, controls, marks left over, bullets, and the brackets,
+ * quotes and stops that the vocabulary lacks. An invisible character leaves no gap: a word it cut is whole again;
+ *   unknown      dropped and reported: emoji, letters of other scripts, signs.
+ * Where an unknown character or a bullet stood between two words without a space, a space comes in its place, except
+ * beside scripts that are written without spaces. Spaces around it become one, and none is left before a stop.
+ * A text is a sentence or any other whole: nothing is remembered from one call to the next. Nothing is allocated, and
+ * a function of this file may run on any number of threads at once, each with its own buffers. */
 #ifndef F5_FOLD_H
 #define F5_FOLD_H
 
