@@ -188,6 +188,13 @@ static void add_mark(folder *f, uint32_t mark) {
 
 /* ---- alternatives ------------------------------------------------------------------------------------------------ */
 
+/* The one character that Unicode gives as another form of it, `code` itself if there is none. */
+static uint32_t plain_form(uint32_t code) {
+    int i = character_find(fold_run_planes, fold_run_first, code);
+    uint32_t further = i < 0 ? 0 : (code & 0xFFFF) - fold_run_first[i];
+    return i < 0 || further > fold_run_more[i] ? code : fold_run_target[i] + further;
+}
+
 static bool put_character(folder *f, uint32_t code, int depth);
 
 /* One alternative, up to FOLD_OR or the end. */
@@ -245,22 +252,20 @@ static bool put_character(folder *f, uint32_t code, int depth) {
         return true;
     }
     if (character_is_invisible(code)) return true;
-    if (character_is_mark(code)) {
-        add_mark(f, code);
-        return true;
-    }
     uint32_t other = character_other_case(code);
     if (other != code && can_say(f, other)) {
         emit(f, other);
         return true;
     }
     if (character_within(code, HANGUL_SYLLABLE, HANGUL_SYLLABLE + HANGUL_SYLLABLES - 1)) return put_syllable(f, code);
-    int i = character_find(fold_run_planes, fold_run_first, code);
-    if (i >= 0 && (code & 0xFFFF) - fold_run_first[i] <= fold_run_more[i])
-        return put_character(f, fold_run_target[i] + ((code & 0xFFFF) - fold_run_first[i]), depth + 1);
-    i = character_find(fold_entry_planes, fold_entry_code, code);
-    if (i < 0 || fold_entry_code[i] != (code & 0xFFFF)) return false;
-    return put_first_alternative(f, (const char *)fold_text_pool + fold_entry_text[i], depth);
+    uint32_t plain = plain_form(code);
+    if (plain != code) return put_character(f, plain, depth + 1);
+    int i = character_find(fold_entry_planes, fold_entry_code, code);
+    if (i >= 0 && fold_entry_code[i] == (code & 0xFFFF))
+        return put_first_alternative(f, (const char *)fold_text_pool + fold_entry_text[i], depth);
+    if (!character_is_mark(code)) return false;
+    add_mark(f, code);
+    return true;
 }
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
@@ -313,18 +318,21 @@ static size_t copy_sayable(folder *f, const char *text, size_t bytes, size_t at)
     return at;
 }
 
-/* The syllable that the letters of Hangul at text[0] spell, its bytes in *bytes; 0 if they spell none. */
-static uint32_t spelled_syllable(const char *text, size_t *bytes) {
-    uint32_t code = 0, next = 0;
-    size_t used = utf8_decode(text, *bytes, &code);
-    if (!character_within(code, HANGUL_LEAD, HANGUL_LEAD + HANGUL_LEADS - 1)) return 0;
-    for (size_t n; (n = utf8_decode(text + used, *bytes - used, &next)) > 0; used += n) {
-        uint32_t more = character_compose(code, next);
-        if (more == 0) break;
-        code = more;
+/* What the character at text[0] and the marks or letters of Hangul after it compose to, its bytes in *bytes, if that
+ * can be said or is a syllable; else 0. Asked where the first one alone cannot be said. */
+static uint32_t composed_ahead(const folder *f, const char *text, size_t *bytes) {
+    uint32_t code = 0, next = 0, found = 0;
+    size_t all = *bytes, used = utf8_decode(text, all, &code);
+    code = plain_form(code);
+    for (size_t n; (n = utf8_decode(text + used, all - used, &next)) > 0;) {
+        code = character_compose(code, plain_form(next));
+        if (code == 0) break;
+        used += n;
+        if (!can_say(f, code) && !can_say(f, character_other_case(code)) && code < HANGUL_SYLLABLE) continue;
+        found = code;
+        *bytes = used;
     }
-    *bytes = used;
-    return code >= HANGUL_SYLLABLE ? code : 0;
+    return found;
 }
 
 static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, text_buffer *out, fold_report *report,
@@ -341,14 +349,15 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
             at = end;
             if (at == bytes || out->full) break;
         }
-        size_t n = utf8_decode(text + at, bytes - at, &code), hangul = bytes - at;
+        size_t n = utf8_decode(text + at, bytes - at, &code), together = bytes - at;
         if (n == 0) break; /* someone changes the text while it is read */
-        uint32_t syllable = can_say(&f, code) ? 0 : spelled_syllable(text + at, &hangul);
+        uint32_t ahead = can_say(&f, code) ? 0 : composed_ahead(&f, text + at, &together);
         folder before = f;
         if (is_wide_point(&f, code, f.last, text + at + n, bytes - at - n)) {
             append(&f, code - 0xFF01 + '!');
-        } else if (syllable != 0 && put_character(&f, syllable, 0)) {
-            n = hangul;
+        } else if (ahead != 0 && put_character(&f, ahead, 0)) {
+            n = together;
+            e = (emoji){0};
         } else if (put_character(&f, code, 0)) {
             if (code == ZERO_WIDTH_JOINER)
                 e.joined = true;
