@@ -30,20 +30,23 @@ static bool is_flag_letter(uint32_t code) {
 /* ---- what can be said -------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const vocab *v;
+    const fold_alphabet *a;
     bool known;
 } token_search;
 
 static void look_up(void *user, const char *token, size_t bytes) {
     token_search *search = user;
-    if (vocab_find(search->v, token, bytes) < 0) search->known = false;
+    if (vocab_find(search->a->v, token, bytes) >= 0) return;
+    int32_t id = 0, n; /* the tokenizer knows a replacement: any id but 0 tells that it found one */
+    f5_status status = tokenizer_run(search->a->kind, search->a->v, token, bytes, &id, 1, &n, NULL);
+    if (status != F5_OK || n != 1 || id == 0) search->known = false;
 }
 
 static bool ask_tokenizer(const fold_alphabet *a, uint32_t code) {
     char text[4];
-    token_search search = {.v = a->v, .known = true};
-    if (character_is_white(code) && code < ' ' && vocab_find(a->v, " ", 1) == 0 && code != '\v' && code != '\f')
-        return true;
+    token_search search = {.a = a, .known = true};
+    bool line = code == '\t' || code == '\n' || code == '\r';
+    if (line && vocab_find(a->v, " ", 1) == 0) return true;
     f5_status status = tokenizer_split(a->kind, text, utf8_encode(text, code), look_up, &search, NULL);
     /* without tables: signs among the Chinese characters, of which some fold to Latin letters, are not waited for */
     if (status == F5_E_UNSUPPORTED) return !character_within(code, 0x3200, 0x33FF) || vocab_find(a->v, text, 3) >= 0;
