@@ -37,9 +37,13 @@ typedef struct {
 static void look_up(void *user, const char *token, size_t bytes) {
     token_search *search = user;
     if (vocab_find(search->a->v, token, bytes) >= 0) return;
-    int32_t id = 0, n; /* the tokenizer knows a replacement: any id but 0 tells that it found one */
+    int32_t id = 0, n = 0; /* `char` may have a replacement for signs: any id but 0 tells that it was found */
+    uint32_t code = 0;
+    utf8_decode(token, bytes, &code);
+    search->known = false;
+    if (search->a->kind != TOKENIZER_CHAR || character_is_word(code)) return;
     f5_status status = tokenizer_run(search->a->kind, search->a->v, token, bytes, &id, 1, &n, NULL);
-    if (status != F5_OK || n != 1 || id == 0) search->known = false;
+    search->known = status == F5_OK && n == 1 && id != 0;
 }
 
 static bool ask_tokenizer(const fold_alphabet *a, uint32_t code) {
