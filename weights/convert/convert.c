@@ -14,6 +14,7 @@
 #include "weights/convert/upstream.h"
 #include "weights/manifest.h"
 #include "weights/match.h"
+#include "weights/utf8.h"
 
 #define VOCAB_FILE_MAX_BYTES (16 << 20)
 #define PINYIN_FILE_MAX_BYTES (64 << 20)
@@ -40,6 +41,37 @@ static f5_status out_of_memory(const conversion *c) {
     return f5_fail(c->error, F5_E_MEMORY, "%s: out of memory", c->options->output_path);
 }
 
+/* A token that is spoken: one letter of any script, or pinyin with its tone. */
+static bool is_spoken(const char *token, size_t length) {
+    uint32_t code = 0;
+    size_t n = utf8_decode(token, length, &code);
+    if (n == 0) return false;
+    if (n == length && code >= 0x80)
+        return code >= 0xC0 && code != 0xD7 && code != 0xF7 && code != 0xFEFF && !(code >= 0x2000 && code < 0x2C00) &&
+               !(code >= 0x3000 && code < 0x3040) && !(code >= 0xFE00 && code < 0xFE70) &&
+               !(code >= 0x1F000 && code < 0x20000);
+    size_t letters = 0;
+    while (letters < length && ((token[letters] | 0x20) >= 'a' && (token[letters] | 0x20) <= 'z')) letters++;
+    bool tone = letters + 1 == length && token[letters] >= '1' && token[letters] <= '5';
+    return letters > 0 && ((letters == 1 && length == 1) || tone);
+}
+
+/* A vocabulary without letters is a file of another form, "token TAB id" or JSON: every text would be noise. */
+static f5_status check_letters(const vocab *v, const char *path, f5_error *error) {
+    bool tab = false;
+    char shown[3][84] = {"", "", ""};
+    for (int32_t i = 0; i < v->size; i++) {
+        if (is_spoken(v->token[i], v->length[i])) return F5_OK;
+        tab |= memchr(v->token[i], '\t', v->length[i]) != NULL;
+        if (i < 3) memcpy(shown[i], quote(v->token[i], v->length[i]).text, sizeof shown[i]);
+    }
+    return f5_fail(error, F5_E_FORMAT,
+                   "%s: no line is a letter, so that no text could be said; its first lines are '%.40s', '%.40s', "
+                   "'%.40s'; a vocab.txt holds one token a line and nothing else, its id is the number of its line%s",
+                   path, shown[0], shown[1], shown[2],
+                   tab ? ": take what stands before the tab (cut -f1), in the order of the ids" : "");
+}
+
 static f5_status read_vocab(conversion *c) {
     const char *path = c->options->vocab_path;
     if (c->config.tokenizer == TOKENIZER_BYTE) {
@@ -56,7 +88,7 @@ static f5_status read_vocab(conversion *c) {
     free(text);
     F5_TRY(status);
     c->config.vocab_size = c->vocab.size;
-    return F5_OK;
+    return check_letters(&c->vocab, path, c->error);
 }
 
 static f5_status read_pinyin(conversion *c) {
