@@ -1,8 +1,11 @@
 """Chinese text: tokens against upstream's recorded ones, pieces against the whole, tables inside model files."""
+import concurrent.futures
 import ctypes
 import json
 import os
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -162,6 +165,31 @@ def test_an_engine_spells(made, model, table, tmp_path):
     with f5lib.Engine(without, max_frames=64, device="cpu") as e:
         with pytest.raises(f5lib.Error, match="tables that this model does not carry: '你'.*convert the model again"):
             e.tokenize(text)
+
+
+def test_threads_share_the_scratch(model, golden):
+    texts = list(golden)[:200]
+    with f5lib.Engine(model, max_frames=64, device="cpu") as e:
+        wanted = [ids(e, text) for text in texts]
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for got in pool.map(lambda _: [ids(e, text) for text in texts], range(8)):
+                assert got == wanted
+
+
+def test_the_program_without_its_tables(made, tmp_path):
+    """It says where it looked and what to give, and makes the model all the same."""
+    program = Path(convert_lib.program())
+    for folder in ("bin", "lib"):
+        (tmp_path / folder).mkdir()
+    alone = shutil.copy(program, tmp_path / "bin")
+    shutil.copy(program.parent.parent / "lib/libf5tts.so.0", tmp_path / "lib")  # where the program looks for it
+    if Path("/usr/local/share/f5tts/text/pinyin.bin").exists():
+        pytest.skip("f5tts is installed in /usr/local: the program finds its tables")
+    result = subprocess.run([alone, *map(str, convert_lib.convert_args(made, tmp_path / "a.f5", pinyin=None))],
+                            capture_output=True, text=True, env={**os.environ, **convert_lib.SANITIZER})
+    assert result.returncode == 0 and (tmp_path / "a.f5").exists(), result.stderr
+    for words in ("no tables for Chinese", "pinyin.bin", f"{tmp_path}/bin/../share/f5tts/text", "give --pinyin FILE"):
+        assert words in result.stderr, result.stderr
 
 
 def test_other_tokenizers_carry_none(tmp_path):
