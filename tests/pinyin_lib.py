@@ -8,6 +8,10 @@ TOKEN_FN = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_siz
 size_t, i32, pointer = ctypes.c_size_t, ctypes.c_int32, ctypes.c_void_p
 
 
+class Run(ctypes.Structure):
+    _fields_ = [("bytes", size_t), ("characters", size_t), ("chinese", size_t)]
+
+
 class F5Error(ctypes.Structure):
     _fields_ = [("status", ctypes.c_int), ("message", ctypes.c_char * 512)]
 
@@ -20,6 +24,8 @@ class CTokenizer(ctypes.Structure):
 def prepare(lib):
     lib.pinyin_table_open.argtypes = [pointer, pointer, size_t, ctypes.c_char_p, pointer]
     lib.tokenizer_put_tokens.argtypes = [pointer, ctypes.c_char_p, size_t, size_t, TOKEN_FN, pointer, pointer]
+    lib.segment_find_run.argtypes, lib.segment_find_run.restype = [ctypes.c_char_p, size_t], Run
+    lib.segment_chinese.argtypes = [pointer, ctypes.c_char_p, Run, pointer, TOKEN_FN, pointer]
     lib.tokenizer_put.argtypes = [pointer, ctypes.c_char_p, size_t, size_t, pointer]
     return lib
 
@@ -57,6 +63,15 @@ class Table:
         self.out.clear()
         status = self.lib.tokenizer_put_tokens(ctypes.byref(t), data, len(data), 0, self.emit, None, ctypes.byref(error))
         return status, [token.decode() for token in self.out], error.message.decode()
+
+    def segments(self, text):
+        """Of a text that is one run."""
+        data = text.encode()
+        run = self.lib.segment_find_run(data, len(data))
+        assert (run.bytes, run.characters) == (len(data), len(text)) and 16 * (len(text) + 1) <= self.scratch_bytes
+        self.out.clear()
+        self.lib.segment_chinese(self.struct, data, run, self.scratch, self.emit, None)
+        return [segment.decode() for segment in self.out]
 
     def tokens(self, text):
         status, tokens, message = self.split(text)

@@ -63,7 +63,9 @@ static char *find_pinyin(f5_convert_params *p, bool quiet) {
     else if (!p->pinyin_path && shipped_file(SHIPPED_TEXT, SHIPPED_PINYIN, "", &path, &why) == F5_OK)
         p->pinyin_path = path;
     else if (!p->pinyin_path && !quiet)
-        fprintf(stderr, "f5tts convert: the model will refuse Chinese text: %s: give --pinyin FILE\n", why.message);
+        fprintf(stderr,
+                "f5tts convert: no tables for Chinese, which a pinyin model would carry: %s: give --pinyin FILE\n",
+                why.message);
     return path;
 }
 

@@ -187,12 +187,12 @@ static void add_mark(folder *f, uint32_t mark) {
     uint32_t all = character_compose(f->composed, mark);
     if (all != 0) f->composed = all;
     if (replace_last(f, all) || replace_last(f, character_compose(f->last, mark))) return;
-    uint32_t other = 0,
-             base = character_take_apart(f->last, &other); /* marks may come in an order that Unicode would change */
-    if (base != 0) {
-        uint32_t first = character_compose(base, mark);
-        if (first != 0) replace_last(f, character_compose(first, other));
-    }
+    /* marks may come in an order that Unicode would change */
+    uint32_t other = 0, base = character_take_apart(f->composed, &other);
+    uint32_t first = base ? character_compose(base, mark) : 0;
+    all = first ? character_compose(first, other) : 0;
+    if (all != 0) f->composed = all;
+    replace_last(f, all);
 }
 
 /* ---- alternatives ------------------------------------------------------------------------------------------------ */
@@ -356,7 +356,7 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
             size_t end = copy_sayable(&f, text, bytes, at);
             if (end > at) e = (emoji){0};
             at = end;
-            if (at == bytes || out->full) break;
+            if (at == bytes) break;
         }
         size_t n = utf8_decode(text + at, bytes - at, &code), together = bytes - at;
         if (n == 0) break; /* someone changes the text while it is read */

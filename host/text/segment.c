@@ -164,9 +164,9 @@ static double emission(const pinyin_table *t, uint32_t code, int state) {
     return millionths ? millionths / 1e6 : NEVER;
 }
 
-/* The likeliest states of the characters [from,to). A state has two states before it; of equal ones the second. */
+/* The likeliest states of the characters [from,to). A state has two before it; of equal ones the later is taken. */
 static void find_states(cutter *c, size_t from, size_t to) {
-    static const uint8_t before[PINYIN_STATES][2] = {{END, SINGLE}, {BEGIN, MIDDLE}, {MIDDLE, BEGIN}, {SINGLE, END}};
+    static const uint8_t before[PINYIN_STATES][2] = {{END, SINGLE}, {BEGIN, MIDDLE}, {BEGIN, MIDDLE}, {END, SINGLE}};
     const pinyin_table *t = c->table;
     const double *chain = t->chain + PINYIN_STATES;
     double score[PINYIN_STATES], next[PINYIN_STATES];

@@ -69,8 +69,8 @@ static f5_status refuse_chinese(const char *character, size_t bytes, size_t offs
     uint32_t c = 0;
     size_t n = utf8_decode(character, bytes, &c);
     return f5_fail(error, F5_E_UNSUPPORTED,
-                   "'%.*s' (U+%04X) at byte %zu: this model carries no tables for Chinese; convert it again with "
-                   "f5tts convert, which puts them in (--pinyin FILE)",
+                   "Chinese text needs tables that this model does not carry: '%.*s' (U+%04X) at byte %zu; convert "
+                   "the model again: f5tts convert puts them in",
                    (int)n, character, (unsigned)c, offset);
 }
 

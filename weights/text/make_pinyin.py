@@ -5,7 +5,8 @@
     python3 weights/text/make_pinyin.py SITE weights/text/pinyin.bin
 
 Only data files are read, no code of the packages runs. The same packages give the same bytes. The format is described
-in weights/text/README.md; host/text/pinyin_table.c reads it."""
+in weights/text/README.md; host/text/pinyin_table.c reads it. With --only TEXT it has just what that file's text needs,
+as the small table of the tests has (tests/data/pinyin_small.bin, of pinyin_small.txt)."""
 import argparse
 import ast
 import json
@@ -106,12 +107,9 @@ class Syllables:
         return self.number[self.text(syllable).encode()]
 
 
-def reading_pages(characters, syllables):
+def reading_pages(spelled, characters, syllables):
     """Pages of 256 characters: 0 is not spelled, 1 has no reading, 2 + n has syllable n. Page 0 is empty."""
-    value = {c: 1 for first, last in SPELLED for c in range(first, last + 1)}
-    for c, reading in characters.items():
-        if c in value:
-            value[c] = 2 + syllables[reading]
+    value = {c: 2 + syllables[characters[c]] if c in characters else 1 for c in spelled}
     pages, page_of = [[0] * 256], [0] * (max(value) // 256 + 1)
     for number in range(len(page_of)):
         page = [value.get(number * 256 + i, 0) for i in range(256)]
@@ -180,7 +178,7 @@ def read_literal(path):
     return next(ast.literal_eval(n.value) for n in tree.body if isinstance(n, ast.Assign))
 
 
-def read_hmm(site):
+def read_hmm(site, only):
     folder = site / "jieba/finalseg"
     start, transition, emission = (read_literal(folder / f"prob_{x}.py") for x in ("start", "trans", "emit"))
     none = start["E"]
@@ -189,7 +187,7 @@ def read_hmm(site):
     for c in range(HMM_FIRST, HMM_LAST + 1):
         # rjieba has six decimals of them: millionths, which are exact
         row = [round(float(f"{emission[s][chr(c)]:.6f}") * 1e6) if chr(c) in emission[s] else 0 for s in STATES]
-        if any(row):
+        if any(row) and (not only or chr(c) in only):
             row_of[c - HMM_FIRST] = len(rows)
             rows.append(row)
     return chain, row_of, [v for row in rows for v in row]
@@ -203,12 +201,18 @@ def read_readings(site):
             {phrase: sandhi(phrase, [parse_syllable(r[0]) for r in readings]) for phrase, readings in phrases.items()})
 
 
-def make(site):
+def make(site, only=None):
     words, log_frequency = read_words(site)
-    chain, emission_row, emission = read_hmm(site)
+    chain, emission_row, emission = read_hmm(site, only)
     characters, phrases = read_readings(site)
+    spelled = {c for first, last in SPELLED for c in range(first, last + 1)}
+    if only:
+        words = {w: v for w, v in words.items() if w in only}
+        phrases = {p: v for p, v in phrases.items() if p[:2] in only}
+        spelled = {c for c in spelled if chr(c) in only}
+    characters = {c: v for c, v in characters.items() if c in spelled}
     syllables = Syllables(list(characters.values()) + [s for p in phrases.values() for s in p])
-    page_of, readings = reading_pages(characters, syllables)
+    page_of, readings = reading_pages(spelled, characters, syllables)
     # in the order in which a trie has them: by length, then by text
     in_order = sorted(phrases, key=lambda p: (len(p), p))
     longest = len(in_order[-1])
@@ -255,10 +259,12 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("site", type=Path, help="folder that holds the packages")
     p.add_argument("output")
+    p.add_argument("--only", type=Path, metavar="TEXT",
+                   help="a text file: words and characters that it does not have are left out")
     args = p.parse_args()
     for package in PACKAGES:
         check_version(args.site, package)
-    sections = make(args.site)
+    sections = make(args.site, args.only.read_text(encoding="utf-8") if args.only else None)
     print(f"{args.output}: {write(args.output, sections)} bytes")
 
 
