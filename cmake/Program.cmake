@@ -20,26 +20,28 @@ if(F5_PROGRAM_FOUND)
     list(REMOVE_DUPLICATES f5_rpath)
     set_target_properties(f5tts PROPERTIES INSTALL_RPATH "${f5_rpath}" BUILD_WITH_INSTALL_RPATH ON)
     install(TARGETS f5tts RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-    # the shipped voice lies as far from the program in the build folder as where it is installed
-    file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices)
+    # what is shipped lies as far from the program in the build folder as where it is installed
+    file(RELATIVE_PATH f5_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_DATADIR}/f5tts)
     cmake_path(ABSOLUTE_PATH f5_from_program BASE_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY} NORMALIZE
                OUTPUT_VARIABLE f5_beside_program)
     cmake_path(IS_PREFIX CMAKE_BINARY_DIR ${f5_beside_program} NORMALIZE f5_beside_is_ours)
     if(f5_beside_is_ours)
-        cmake_path(GET f5_beside_program PARENT_PATH f5_beside_program_parent)
-        file(MAKE_DIRECTORY ${f5_beside_program_parent})
-        # a relative link: source and build may be moved together, or be seen under another name in a container
-        file(REAL_PATH ${f5_beside_program_parent} f5_link_from)
-        file(REAL_PATH ${CMAKE_SOURCE_DIR}/weights/voices f5_link_to)
-        file(RELATIVE_PATH f5_link_to ${f5_link_from} ${f5_link_to})
-        file(CREATE_LINK ${f5_link_to} ${f5_beside_program} SYMBOLIC)
+        file(MAKE_DIRECTORY ${f5_beside_program})
+        # relative links: source and build may be moved together, or be seen under another name in a container
+        file(REAL_PATH ${f5_beside_program} f5_link_from)
+        foreach(folder voices text)
+            file(REAL_PATH ${CMAKE_SOURCE_DIR}/weights/${folder} f5_link_to)
+            file(RELATIVE_PATH f5_link_to ${f5_link_from} ${f5_link_to})
+            file(CREATE_LINK ${f5_link_to} ${f5_beside_program}/${folder} SYMBOLIC)
+        endforeach()
     else()
-        message(STATUS "shipped voice: found by the installed program only (its folder would lie outside of the build)")
+        message(STATUS "shipped files: found by the installed program only (their folder would lie outside of the build)")
     endif()
-    target_compile_definitions(f5tts PRIVATE F5_VOICES_FROM_PROGRAM="${f5_from_program}"
-                               F5_VOICES_INSTALLED="${CMAKE_INSTALL_FULL_DATADIR}/f5tts/voices")
+    target_compile_definitions(f5tts PRIVATE F5_SHIPPED_FROM_PROGRAM="${f5_from_program}"
+                               F5_SHIPPED_INSTALLED="${CMAKE_INSTALL_FULL_DATADIR}/f5tts")
     install(DIRECTORY weights/voices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/voices
             FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
+    install(FILES weights/text/pinyin.bin weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
 else()
     message(STATUS "program f5tts: not built (needs libsndfile1-dev libsoxr-dev libyaml-dev libpng-dev)")
 endif()

@@ -34,9 +34,11 @@ def run(*args, sanitized=False, timeout=120):
 
 
 def convert_args(made, output, dtype="fp32", **other):
-    """other: config, checkpoint, vocab, vocos_config or vocos in place of made's; None leaves the option out."""
+    """other: config, checkpoint, vocab, vocos_config or vocos in place of made's, pinyin in place of none; None leaves
+    the option out."""
     files = dict(config=made["yaml"], checkpoint=made["checkpoint"], vocab=made["vocab_path"],
-                 vocos_config=made["vocos_config"], vocos=made["vocos_path"], output=output, dtype=dtype)
+                 vocos_config=made["vocos_config"], vocos=made["vocos_path"], output=output, dtype=dtype,
+                 pinyin="none")
     files.update(other)
     return ["convert"] + [f"--{k.replace('_', '-')}={v}" for k, v in files.items() if v is not None]
 
@@ -54,7 +56,7 @@ def converted(made, output, **other):
 
 def read_f5(path):
     """(metadata, {name: array}); bfloat16 comes as uint16 bits."""
-    types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+    types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "U8": np.uint8}
     raw = Path(path).read_bytes()
     size = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8:8 + size])

@@ -111,17 +111,20 @@ def flat_configuration(nested):
     return flat
 
 
-def write_f5(path, made, name="random", dtype="fp32", version=2):
-    """Writes `made`, a DiT's checkpoint, as a .f5 file of this format version."""
+def write_f5(path, made, name="random", dtype="fp32", version=2, pinyin=b""):
+    """Writes `made`, a DiT's checkpoint, as a .f5 file of this format version, with these tables for Chinese."""
     config = configuration(name, made["config"], len(made["vocab"]))
-    write_tensors(path, pack(made), config, made["vocab"], dtype, version)
+    write_tensors(path, pack(made), config, made["vocab"], dtype, version, pinyin)
 
 
-def write_tensors(path, tensors, config, vocab, dtype="fp32", version=2):
+def write_tensors(path, tensors, config, vocab, dtype="fp32", version=2, pinyin=b""):
     """Writes tensors, name -> (array, is a matrix), as a .f5 file of any model with its matrices in fp32 or fp16. config
     is the nested configuration: version 1 has its parts' settings side by side."""
     narrow = dict(fp32=("F32", np.float32), fp16=("F16", np.float16))[dtype]
     header, offset, arrays = {}, 0, []
+    if pinyin:
+        header["pinyin"] = dict(dtype="U8", shape=[len(pinyin)], data_offsets=[0, len(pinyin)])
+        offset, arrays = len(pinyin), [np.frombuffer(pinyin, np.uint8)]
     for key, (array, matrix) in tensors.items():
         kind, numpy_type = narrow if matrix else ("F32", np.float32)
         array = np.ascontiguousarray(array, dtype=numpy_type)

@@ -40,7 +40,7 @@ def test_agrees_with_the_converter(tmp_path, overrides, dtype):
                           "--vocab", made["vocab_path"], "--vocos-config", made["vocos_config"], "--vocos",
                           made["vocos_path"], "--dtype", dtype, "--output", converted], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    f5file.write_f5(written, made, name="tiny", dtype=dtype)
+    f5file.write_f5(written, made, name="tiny", dtype=dtype, pinyin=(cbind.ROOT / "weights/text/pinyin.bin").read_bytes())
     (metadata, tensors), (expected_metadata, expected) = read_f5(written), read_f5(converted)
     assert set(tensors) == set(expected)
     for key in tensors:

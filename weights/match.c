@@ -38,12 +38,24 @@ static f5_status check_tensor(const matcher *m, const manifest_tensor *expected,
     return F5_OK;
 }
 
+/* A model that spells Chinese may carry the tables for it. What is in them is for their reader to check. */
+static f5_status find_pinyin(const matcher *m, const model_config *config, tensor_match *match) {
+    if (config->tokenizer != TOKENIZER_PINYIN && config->tokenizer != TOKENIZER_CUSTOM) return F5_OK;
+    const safetensors_tensor *t = safetensors_find(m->file, MATCH_PINYIN);
+    if (t && (t->dtype != ST_U8 || t->rank != 1))
+        return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is %s of rank %d, U8 of rank 1 expected", m->where,
+                       MATCH_PINYIN, safetensors_dtype_name(t->dtype), (int)t->rank);
+    match->pinyin = t;
+    return F5_OK;
+}
+
 /* Every tensor expected is there; if the file has more, one of them is not in the list. */
 static f5_status check_unknown(const matcher *m, const tensor_match *match) {
-    if (m->file->count == match->count) return F5_OK;
+    if (m->file->count == match->count + (match->pinyin != NULL)) return F5_OK;
     bool *known = calloc((size_t)m->file->count, sizeof *known);
     if (!known) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);
     for (int32_t i = 0; i < match->count; i++) known[match->found[i] - m->file->tensors] = true;
+    if (match->pinyin) known[match->pinyin - m->file->tensors] = true;
     int32_t stranger = 0;
     while (known[stranger]) stranger++;
     free(known);
@@ -63,6 +75,7 @@ static f5_status match_all(const matcher *m, const model_config *config, tensor_
         match->found[i] = safetensors_find(m->file, match->list[i].name);
         F5_TRY(check_tensor(m, &match->list[i], match->found[i]));
     }
+    F5_TRY(find_pinyin(m, config, match));
     return check_unknown(m, match);
 }
 

@@ -85,6 +85,9 @@ static f5_status place_tensors(const loader *l, model *m) {
     size_t total = 0;
     for (int32_t i = 0; i < match->count; i++)
         if (!in_place(m, &match->list[i], match->found[i])) total += round_up(held_bytes(m, &match->list[i]));
+    const safetensors_tensor *pinyin = match->pinyin;
+    const bool moved = pinyin && (uintptr_t)pinyin->data % WIDENED_ALIGNMENT != 0;
+    if (moved) total += round_up(pinyin->bytes);
     if (total) {
         m->widened = aligned_alloc(WIDENED_ALIGNMENT, total);
         if (!m->widened)
@@ -105,6 +108,10 @@ static f5_status place_tensors(const loader *l, model *m) {
         model_place(m, t, place, model_held_type(m->held, t));
         m->parameters += t->elements;
         m->weight_bytes += held_bytes(m, t);
+    }
+    if (pinyin) {
+        m->pinyin = moved ? memcpy(free_place, pinyin->data, pinyin->bytes) : pinyin->data;
+        m->pinyin_bytes = pinyin->bytes;
     }
     return F5_OK;
 }

@@ -19,7 +19,9 @@ typedef struct {
     void *weights[PARTS];      /* each part's own struct of pointers */
     int64_t parameters;        /* elements in the file */
     size_t weight_bytes;       /* held in memory: mapped or widened */
-    void *mapping;             /* the file; private */
+    const void *pinyin;        /* the tables for Chinese at a multiple of 64 bytes, unread; NULL: none */
+    size_t pinyin_bytes;
+    void *mapping; /* the file; private */
     size_t mapping_bytes;
     void *widened; /* one allocation for what could not be used in place; private */
 } model;

@@ -4,6 +4,7 @@
 
 #include "host/api/f5tts.h"
 #include "host/api/params.h"
+#include "host/text/pinyin_table.h"
 #include "kernels/dtype.h"
 #include "runtime/models/models.h"
 #include "weights/convert/convert.h"
@@ -42,6 +43,11 @@ static f5_status check_paths(const f5_convert_params *p, f5_error *error) {
     return missing ? f5_fail(error, F5_E_ARGUMENT, "f5_convert_params.%s is NULL: name the file", missing) : F5_OK;
 }
 
+static f5_status check_pinyin(const void *data, size_t bytes, const char *where, f5_error *error) {
+    pinyin_table table;
+    return pinyin_table_open(&table, data, bytes, where, error);
+}
+
 static f5_status convert(const f5_convert_params *p, convert_options *o, setting *list[2], convert_summary *made,
                          f5_error *error) {
     F5_TRY(check_paths(p, error));
@@ -65,8 +71,12 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
                                .vocos_path = p.vocoder_path,
                                .output_path = p.output_path,
                                .name = p.name,
+                               .normalize = p.normalize,
+                               .short_speed = p.short_speed,
                                .progress = p.progress,
-                               .progress_user = p.progress_user};
+                               .progress_user = p.progress_user,
+                               .pinyin_path = p.pinyin_path,
+                               .pinyin_check = check_pinyin};
     setting *list[2] = {NULL};
     convert_summary made;
     f5_status status = convert(&p, &options, list, &made, error);

@@ -36,10 +36,10 @@ struct f5_model_file {
     json_document document; /* what model_config_write writes */
     setting settings[MAX_SETTINGS];
     int32_t n_settings;
-    int64_t parameters, bytes;
+    int64_t parameters, bytes, pinyin_bytes;
 };
 
-/* Every tensor that match_tensors let pass belongs to a part. */
+/* Every tensor that match_tensors let pass belongs to a part, but for the tables for Chinese. */
 static void count_tensors(f5_model_file *f) {
     for (int k = 0; k < PARTS; k++) {
         const char *prefix = f->config.part[k]->prefix;
@@ -88,6 +88,8 @@ static f5_status read_file(f5_model_file *f, const char *path, f5_error *error) 
     tensor_match match;
     F5_TRY(match_tensors(&match, &f->config, &f->file, path, error));
     f->types = match.types;
+    f->pinyin_bytes = match.pinyin ? (int64_t)match.pinyin->bytes : 0;
+    f->bytes = f->pinyin_bytes;
     match_free(&match);
     count_tensors(f);
     return list_settings(f, path, error);
@@ -132,7 +134,8 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .tensors = f->file.count,
                        .tokens = f->vocab.size,
                        .parameters = f->parameters,
-                       .bytes = f->bytes};
+                       .bytes = f->bytes,
+                       .pinyin_bytes = f->pinyin_bytes};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
 }
 

@@ -20,6 +20,7 @@ static void engine_free(f5_engine *e) {
     if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
     desk_room_destroy(&e->desks);
+    chinese_destroy(&e->chinese);
     free(e->batch);
     free(e->jobs);
     free(e->vocode_jobs);
@@ -48,7 +49,8 @@ static void engine_text(f5_engine *e) {
     const model *m = engine_model(e->core);
     const model_speech *speech = &m->config.speech;
     e->short_text = (duration_short){.bytes = (size_t)speech->short_bytes, .speed = speech->short_speed / 100.0};
-    fold_alphabet_init(&e->alphabet, m->config.tokenizer, m->config.tokenizer == TOKENIZER_BYTE ? NULL : &m->vocab);
+    fold_alphabet_init(&e->alphabet, m->config.tokenizer, m->config.tokenizer == TOKENIZER_BYTE ? NULL : &m->vocab,
+                       e->chinese.scratch ? &e->chinese.table : NULL);
 }
 
 f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *error) {
@@ -81,6 +83,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .n_warm = p.n_warm,
                               .threads = p.threads};
     f5_status status = engine_open(&e->core, &options, error);
+    if (status == F5_OK) status = chinese_init(&e->chinese, engine_model(e->core), e->max_text_bytes, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK) engine_text(e);
     if (status == F5_OK) status = calls_init(e, error);

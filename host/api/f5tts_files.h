@@ -15,7 +15,8 @@ typedef struct {
     const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16" */
     int32_t format_version;
     int32_t settings, parts, tensors, tokens; /* how many of each are described below */
-    int64_t parameters, bytes;                /* of all tensors */
+    int64_t parameters, bytes;                /* of all tensors; the tables for Chinese are bytes alone */
+    int64_t pinyin_bytes;                     /* of these; 0: Chinese text is refused by pinyin and custom */
 } f5_model_info;
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
@@ -82,6 +83,11 @@ typedef struct {
     const char *vocoder_matrices; /* the same of the vocoder's; default "fp32" */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
+    const char *pinyin_path; /* the tables for Chinese text, pinyin.bin: they go into models with the pinyin or custom
+                                tokenizer and are not looked at for others. NULL (default): without, such a model
+                                refuses Chinese */
+    const char *normalize;   /* what the model asks for when it speaks: "en"; NULL (default): nothing */
+    float short_speed;       /* the speed of texts of fewer than 10 bytes; 0 (default): 0.3, as upstream */
 } f5_convert_params;
 F5_STRUCT_INIT(f5_convert_params)
 

@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "host/api/chinese.h"
 #include "host/api/desk.h"
 #include "host/api/f5tts.h"
 #include "host/text/duration.h"
@@ -18,6 +19,7 @@ struct f5_engine {
     desk_room desks;           /* for the texts that are being spoken */
     duration_short short_text; /* what the model asks for */
     fold_alphabet alphabet;    /* what it can say */
+    chinese chinese;           /* for chinese_begin, wherever text becomes tokens */
     /* The store: where speech comes out. The scheduler gives each f5_speak its part, first frame and
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
     int32_t store_frames; /* 2*max_frames */

@@ -90,6 +90,12 @@ f5_status f5_tokenize(const f5_engine *e, const char *text, int32_t *tokens, int
     if (!e || !text || !n_tokens || (capacity > 0 && !tokens))
         return f5_fail(error, F5_E_ARGUMENT, "f5_tokenize: engine, text, tokens or n_tokens is NULL");
     if (capacity < 0) return f5_fail(error, F5_E_ARGUMENT, "f5_tokenize: capacity %d is negative", capacity);
-    const model *m = engine_model(e->core);
-    return tokenizer_run(m->config.tokenizer, &m->vocab, text, strlen(text), tokens, capacity, n_tokens, error);
+    chinese *c = (chinese *)&e->chinese; /* its lock changes, nothing that is seen */
+    tokenizer t = chinese_begin(c, engine_model(e->core));
+    t.ids = tokens;
+    t.capacity = capacity;
+    f5_status status = tokenizer_put(&t, text, strlen(text), 0, error);
+    chinese_end(c);
+    *n_tokens = t.n;
+    return status;
 }

@@ -144,9 +144,10 @@ void speech_rewind(speech *s) {
 /* Tokens of the transcript and, after it, of the chunk: sentence by sentence, as upstream joins them. */
 static f5_status tokenize(const speech *s, const desk_chunk *c, int32_t *tokens, int32_t capacity, int32_t *n,
                           f5_error *error) {
-    const model *m = engine_model(s->engine->core);
     const f5_voice *v = s->voice[c->chunk.voice];
-    tokenizer t = {.kind = m->config.tokenizer, .v = &m->vocab, .ids = tokens, .capacity = capacity};
+    tokenizer t = chinese_begin(&s->engine->chinese, engine_model(s->engine->core));
+    t.ids = tokens;
+    t.capacity = capacity;
     f5_status status = tokenizer_put(&t, v->text, v->text_bytes, 0, error);
     size_t begin = reader_chunk_at(&s->reader, &c->chunk);
     chunk_sentence sentence;
@@ -155,6 +156,7 @@ static f5_status tokenize(const speech *s, const desk_chunk *c, int32_t *tokens,
         status = tokenizer_put(&t, sentence.text, sentence.bytes, offset, error);
         if (status == F5_OK && sentence.space) status = tokenizer_put(&t, " ", 1, offset, error);
     }
+    chinese_end(&s->engine->chinese);
     *n = t.n;
     return status;
 }

@@ -40,11 +40,11 @@ static void warn(const opening *o, f5_warning_kind kind, const char *format, ...
 /* ---- the transcript */
 
 /* Can this transcript be spoken at all? */
-static f5_status check_tokens(const f5_engine *e, const char *transcript, size_t bytes, f5_error *error) {
-    const model *m = engine_model(e->core);
-    int32_t n;
+static f5_status check_tokens(f5_engine *e, const char *transcript, size_t bytes, f5_error *error) {
     f5_error why = {0};
-    f5_status status = tokenizer_run(m->config.tokenizer, &m->vocab, transcript, bytes, NULL, 0, &n, &why);
+    tokenizer t = chinese_begin(&e->chinese, engine_model(e->core));
+    f5_status status = tokenizer_put(&t, transcript, bytes, 0, &why);
+    chinese_end(&e->chinese);
     return status == F5_OK ? F5_OK : f5_fail(error, status, "transcript: %.480s", why.message);
 }
 

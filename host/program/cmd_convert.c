@@ -1,12 +1,14 @@
 /* cmd_convert.c — `f5tts convert`: upstream's files into one .f5. */
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "host/api/f5tts.h"
 #include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
 #include "host/program/model_settings.h"
+#include "host/program/shipped.h"
 
 /* A part as the summary has it; of a kind whose settings are not known by name here, all that it has. */
 static void print_backbone(const f5_model_file *file, const char *kind) {
@@ -40,8 +42,9 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
         printf("%s: %s\n", p->output_path, info.name);
         print_backbone(file, info.backbone);
         printf("; from %s\n", s->checkpoint_types);
-        printf("  text      width %s, %s blocks, %s tokens\n", model_setting(file, "text.dim"),
-               model_setting(file, "text.blocks"), model_setting(file, "vocab_size"));
+        printf("  text      width %s, %s blocks, %s tokens%s\n", model_setting(file, "text.dim"),
+               model_setting(file, "text.blocks"), model_setting(file, "vocab_size"),
+               info.pinyin_bytes ? ", tables for Chinese" : "");
         print_vocoder(file, info.vocoder);
         printf("; from %s\n", s->vocoder_types);
         printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
@@ -49,6 +52,21 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
     }
     f5_model_file_close(file);
     return status;
+}
+
+/* The tables that are asked for, or those that come with the program. Without any the model is made all the same. */
+static char *find_pinyin(f5_convert_params *p, bool quiet) {
+    char *path = NULL;
+    f5_error why = {0};
+    if (p->pinyin_path && strcmp(p->pinyin_path, "none") == 0)
+        p->pinyin_path = NULL;
+    else if (!p->pinyin_path && shipped_file(SHIPPED_TEXT, SHIPPED_PINYIN, "", &path, &why) == F5_OK)
+        p->pinyin_path = path;
+    else if (!p->pinyin_path && !quiet)
+        fprintf(stderr,
+                "f5tts convert: no tables for Chinese, which a pinyin model would carry: %s: give --pinyin FILE\n",
+                why.message);
+    return path;
 }
 
 static f5_status convert(f5_convert_params *p, f5_convert_summary *summary, f5_error *error) {
@@ -83,6 +101,8 @@ int cmd_convert(int argc, char **argv) {
          .help = "config.yaml of vocos-mel-24khz"},
         {"vocos", NULL, CLI_STRING, &p.vocoder_path, .argument = "FILE",
          .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors"},
+        {"pinyin", NULL, CLI_STRING, &p.pinyin_path, .argument = "FILE",
+         .help = "the tables for Chinese text that a pinyin model carries; default: the shipped ones; none: without"},
         {"output", "o", CLI_STRING, &p.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
         {"dtype", NULL, CLI_STRING, &p.matrices, .argument = "TYPE",
          .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest stays fp32"},
@@ -121,7 +141,9 @@ int cmd_convert(int argc, char **argv) {
         p.progress_user = &progress;
     }
     double started = cli_seconds();
+    char *pinyin = find_pinyin(&p, quiet);
     f5_status status = convert(&p, &summary, &error);
+    free(pinyin);
     cli_progress_end(&progress);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
     if (!quiet && print_summary(&p, &summary, cli_seconds() - started, &error) != F5_OK)

@@ -71,15 +71,15 @@ static f5_status take_shipped(infer_run *r, f5_error *error) {
     r->model = o->model, r->ref_audio = o->ref_audio, r->ref_text = o->ref_text;
     f5_error why = {0};
     if (!r->model) {
-        f5_status status = shipped_file(SHIPPED_MODEL, "", &r->shipped_model, &why);
+        f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", &r->shipped_model, &why);
         if (status != F5_OK)
             return f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
         r->model = r->shipped_model;
     }
     if (r->ref_audio) return F5_OK;
     char *words = NULL;
-    f5_status status = shipped_file(o->voice, ".wav", &r->shipped_audio, &why);
-    if (status == F5_OK) status = shipped_file(o->voice, ".txt", &words, &why);
+    f5_status status = shipped_file(SHIPPED_VOICES, o->voice, ".wav", &r->shipped_audio, &why);
+    if (status == F5_OK) status = shipped_file(SHIPPED_VOICES, o->voice, ".txt", &words, &why);
     if (status == F5_OK)
         status = read_text_file(words, &r->shipped_text, error);
     else

@@ -180,6 +180,10 @@ static void print_text(const description *d) {
         putchar('"');
     }
     printf("%s\n", info->tokens > SHOWN ? " ..." : "");
+    if (info->pinyin_bytes)
+        printf("Chinese         spelled by tables of %.1f MB\n", (double)info->pinyin_bytes * 1e-6);
+    else if (strcmp(info->tokenizer, "pinyin") == 0 || strcmp(info->tokenizer, "custom") == 0)
+        printf("Chinese         refused: the file carries no tables for it\n");
     if (strcmp(info->vocoder, "Vocos") == 0)
         print_vocos(d);
     else
@@ -260,7 +264,7 @@ static void print_json(const description *d, bool tensors) {
         if (i) putchar(',');
         cli_print_json_string(t.text, (size_t)t.bytes);
     }
-    printf("],");
+    printf("],\"pinyin_bytes\":%lld,", (long long)info->pinyin_bytes);
     print_json_size("total", info->tensors, info->parameters, info->bytes);
     printf(",\"parts\":{");
     for (int32_t i = 0; i < info->parts; i++) {

@@ -1,5 +1,5 @@
 /* shipped.c — looks for shipped files beside the program's own file, then where they were to be installed. The build
- * defines both places: F5_VOICES_FROM_PROGRAM, relative to the program's folder, and F5_VOICES_INSTALLED. */
+ * defines both places: F5_SHIPPED_FROM_PROGRAM, relative to the program's folder, and F5_SHIPPED_INSTALLED. */
 #include "host/program/shipped.h"
 
 #include <limits.h>
@@ -16,11 +16,11 @@ static void program_folder(char folder[PATH_MAX]) {
     folder[slash ? slash + 1 - folder : 0] = '\0';
 }
 
-f5_status shipped_file(const char *stem, const char *ending, char **path, f5_error *error) {
+f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error) {
     char program[PATH_MAX], place[2][2 * PATH_MAX];
     program_folder(program);
-    snprintf(place[0], sizeof place[0], "%s%s/%s%s", program, F5_VOICES_FROM_PROGRAM, stem, ending);
-    snprintf(place[1], sizeof place[1], "%s/%s%s", F5_VOICES_INSTALLED, stem, ending);
+    snprintf(place[0], sizeof place[0], "%s%s/%s/%s%s", program, F5_SHIPPED_FROM_PROGRAM, folder, stem, ending);
+    snprintf(place[1], sizeof place[1], "%s/%s/%s%s", F5_SHIPPED_INSTALLED, folder, stem, ending);
     for (int i = *program ? 0 : 1; i < 2; i++) {
         if (access(place[i], F_OK) != 0) continue;
         *path = realpath(place[i], NULL);

@@ -30,28 +30,37 @@ static bool is_flag_letter(uint32_t code) {
 /* ---- what can be said -------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    const vocab *v;
+    const fold_alphabet *a;
     bool known;
 } token_search;
 
 static void look_up(void *user, const char *token, size_t bytes) {
     token_search *search = user;
-    if (vocab_find(search->v, token, bytes) < 0) search->known = false;
+    if (vocab_find(search->a->v, token, bytes) >= 0) return;
+    int32_t id = 0, n = 0; /* `char` may have a replacement for signs: any id but 0 tells that it was found */
+    uint32_t code = 0;
+    utf8_decode(token, bytes, &code);
+    search->known = false;
+    if (search->a->kind != TOKENIZER_CHAR || character_is_word(code)) return;
+    f5_status status = tokenizer_run(search->a->kind, search->a->v, token, bytes, &id, 1, &n, NULL);
+    search->known = status == F5_OK && n == 1 && id != 0;
 }
 
 static bool ask_tokenizer(const fold_alphabet *a, uint32_t code) {
     char text[4];
-    token_search search = {.v = a->v, .known = true};
-    if (character_is_white(code) && code < ' ' && vocab_find(a->v, " ", 1) == 0 && code != '\v' && code != '\f')
-        return true;
-    f5_status status = tokenizer_split(a->kind, text, utf8_encode(text, code), look_up, &search, NULL);
+    token_search search = {.a = a, .known = true};
+    bool line = code == '\t' || code == '\n' || code == '\r';
+    if (line && vocab_find(a->v, " ", 1) == 0) return true;
+    uint64_t scratch[(TOKENIZER_SCRATCH_BYTES(1) + 7) / 8];
+    tokenizer t = {.kind = a->kind, .pinyin = a->pinyin, .scratch = scratch, .scratch_bytes = sizeof scratch};
+    f5_status status = tokenizer_put_tokens(&t, text, utf8_encode(text, code), 0, look_up, &search, NULL);
     /* without tables: signs among the Chinese characters, of which some fold to Latin letters, are not waited for */
     if (status == F5_E_UNSUPPORTED) return !character_within(code, 0x3200, 0x33FF) || vocab_find(a->v, text, 3) >= 0;
     return status == F5_OK && search.known;
 }
 
-void fold_alphabet_init(fold_alphabet *a, tokenizer_kind kind, const vocab *v) {
-    *a = (fold_alphabet){.kind = kind, .v = v};
+void fold_alphabet_init(fold_alphabet *a, tokenizer_kind kind, const vocab *v, const pinyin_table *pinyin) {
+    *a = (fold_alphabet){.kind = kind, .v = v, .pinyin = pinyin};
     for (uint32_t code = 0; code < 0x10000; code++) {
         bool surrogate = character_within(code, 0xD800, 0xDFFF);
         if (kind == TOKENIZER_BYTE || (!surrogate && ask_tokenizer(a, code)))
@@ -178,15 +187,22 @@ static void add_mark(folder *f, uint32_t mark) {
     uint32_t all = character_compose(f->composed, mark);
     if (all != 0) f->composed = all;
     if (replace_last(f, all) || replace_last(f, character_compose(f->last, mark))) return;
-    uint32_t other = 0,
-             base = character_take_apart(f->last, &other); /* marks may come in an order that Unicode would change */
-    if (base != 0) {
-        uint32_t first = character_compose(base, mark);
-        if (first != 0) replace_last(f, character_compose(first, other));
-    }
+    /* marks may come in an order that Unicode would change */
+    uint32_t other = 0, base = character_take_apart(f->composed, &other);
+    uint32_t first = base ? character_compose(base, mark) : 0;
+    all = first ? character_compose(first, other) : 0;
+    if (all != 0) f->composed = all;
+    replace_last(f, all);
 }
 
 /* ---- alternatives ------------------------------------------------------------------------------------------------ */
+
+/* The one character that Unicode gives as another form of it, `code` itself if there is none. */
+static uint32_t plain_form(uint32_t code) {
+    int i = character_find(fold_run_planes, fold_run_first, code);
+    uint32_t further = i < 0 ? 0 : (code & 0xFFFF) - fold_run_first[i];
+    return i < 0 || further > fold_run_more[i] ? code : fold_run_target[i] + further;
+}
 
 static bool put_character(folder *f, uint32_t code, int depth);
 
@@ -245,22 +261,20 @@ static bool put_character(folder *f, uint32_t code, int depth) {
         return true;
     }
     if (character_is_invisible(code)) return true;
-    if (character_is_mark(code)) {
-        add_mark(f, code);
-        return true;
-    }
     uint32_t other = character_other_case(code);
     if (other != code && can_say(f, other)) {
         emit(f, other);
         return true;
     }
     if (character_within(code, HANGUL_SYLLABLE, HANGUL_SYLLABLE + HANGUL_SYLLABLES - 1)) return put_syllable(f, code);
-    int i = character_find(fold_run_planes, fold_run_first, code);
-    if (i >= 0 && (code & 0xFFFF) - fold_run_first[i] <= fold_run_more[i])
-        return put_character(f, fold_run_target[i] + ((code & 0xFFFF) - fold_run_first[i]), depth + 1);
-    i = character_find(fold_entry_planes, fold_entry_code, code);
-    if (i < 0 || fold_entry_code[i] != (code & 0xFFFF)) return false;
-    return put_first_alternative(f, (const char *)fold_text_pool + fold_entry_text[i], depth);
+    uint32_t plain = plain_form(code);
+    if (plain != code) return put_character(f, plain, depth + 1);
+    int i = character_find(fold_entry_planes, fold_entry_code, code);
+    if (i >= 0 && fold_entry_code[i] == (code & 0xFFFF))
+        return put_first_alternative(f, (const char *)fold_text_pool + fold_entry_text[i], depth);
+    if (!character_is_mark(code)) return false;
+    add_mark(f, code);
+    return true;
 }
 
 /* ---- the text ---------------------------------------------------------------------------------------------------- */
@@ -313,18 +327,21 @@ static size_t copy_sayable(folder *f, const char *text, size_t bytes, size_t at)
     return at;
 }
 
-/* The syllable that the letters of Hangul at text[0] spell, its bytes in *bytes; 0 if they spell none. */
-static uint32_t spelled_syllable(const char *text, size_t *bytes) {
-    uint32_t code = 0, next = 0;
-    size_t used = utf8_decode(text, *bytes, &code);
-    if (!character_within(code, HANGUL_LEAD, HANGUL_LEAD + HANGUL_LEADS - 1)) return 0;
-    for (size_t n; (n = utf8_decode(text + used, *bytes - used, &next)) > 0; used += n) {
-        uint32_t more = character_compose(code, next);
-        if (more == 0) break;
-        code = more;
+/* What the character at text[0] and the marks or letters of Hangul after it compose to, its bytes in *bytes, if that
+ * can be said or is a syllable; else 0. Asked where the first one alone cannot be said. */
+static uint32_t composed_ahead(const folder *f, const char *text, size_t *bytes) {
+    uint32_t code = 0, next = 0, found = 0;
+    size_t all = *bytes, used = utf8_decode(text, all, &code);
+    code = plain_form(code);
+    for (size_t n; (n = utf8_decode(text + used, all - used, &next)) > 0;) {
+        code = character_compose(code, plain_form(next));
+        if (code == 0) break;
+        used += n;
+        if (!can_say(f, code) && !can_say(f, character_other_case(code)) && code < HANGUL_SYLLABLE) continue;
+        found = code;
+        *bytes = used;
     }
-    *bytes = used;
-    return code >= HANGUL_SYLLABLE ? code : 0;
+    return found;
 }
 
 static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, text_buffer *out, fold_report *report,
@@ -339,16 +356,17 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
             size_t end = copy_sayable(&f, text, bytes, at);
             if (end > at) e = (emoji){0};
             at = end;
-            if (at == bytes || out->full) break;
+            if (at == bytes) break;
         }
-        size_t n = utf8_decode(text + at, bytes - at, &code), hangul = bytes - at;
+        size_t n = utf8_decode(text + at, bytes - at, &code), together = bytes - at;
         if (n == 0) break; /* someone changes the text while it is read */
-        uint32_t syllable = can_say(&f, code) ? 0 : spelled_syllable(text + at, &hangul);
+        uint32_t ahead = can_say(&f, code) ? 0 : composed_ahead(&f, text + at, &together);
         folder before = f;
         if (is_wide_point(&f, code, f.last, text + at + n, bytes - at - n)) {
             append(&f, code - 0xFF01 + '!');
-        } else if (syllable != 0 && put_character(&f, syllable, 0)) {
-            n = hangul;
+        } else if (ahead != 0 && put_character(&f, ahead, 0)) {
+            n = together;
+            e = (emoji){0};
         } else if (put_character(&f, code, 0)) {
             if (code == ZERO_WIDTH_JOINER)
                 e.joined = true;

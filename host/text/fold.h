@@ -24,13 +24,14 @@
 typedef struct {
     tokenizer_kind kind;
     const vocab *v;                   /* NULL for `byte`; must outlive this */
+    const pinyin_table *pinyin;       /* for Chinese text; NULL: none. Must outlive this */
     uint8_t below_10000[0x10000 / 8]; /* a bit each character below U+10000 */
 } fold_alphabet;
 
 /* Asks the tokenizer: a character can be said if all its tokens are in the vocabulary. `byte` says everything. Chinese
  * characters that the tokenizer refuses for want of tables count too: its own error is clearer. Tab and line ends count
  * where token 0 is the space, since unknown tokens take that one. A few milliseconds. */
-void fold_alphabet_init(fold_alphabet *a, tokenizer_kind kind, const vocab *v);
+void fold_alphabet_init(fold_alphabet *a, tokenizer_kind kind, const vocab *v, const pinyin_table *pinyin);
 bool fold_can_say(const fold_alphabet *a, uint32_t code);
 
 #define FOLD_REPORTED 16 /* distinct characters that a report tells apart */

@@ -134,7 +134,7 @@ static void test_laws_of_random_texts(void **state) {
     static fold_alphabet a;
     for (int i = 0; i < 50; i++) {
         vocab v = random_vocab(random);
-        fold_alphabet_init(&a, i % 2 ? TOKENIZER_PINYIN : TOKENIZER_CHAR, &v);
+        fold_alphabet_init(&a, i % 2 ? TOKENIZER_PINYIN : TOKENIZER_CHAR, &v, NULL);
         char sayable[4 * 30];
         size_t bytes = 0, said = 0;
         for (int k = 0; k < 400; k++) {
@@ -157,7 +157,7 @@ static void test_every_code_point(void **state) {
     (void)state;
     static fold_alphabet a;
     vocab v = ascii_vocab();
-    fold_alphabet_init(&a, TOKENIZER_CHAR, &v);
+    fold_alphabet_init(&a, TOKENIZER_CHAR, &v, NULL);
     for (uint32_t code = 0; code < 0x110000; code++) {
         if (code >= 0xD800 && code <= 0xDFFF) continue;
         char text[6];
@@ -175,7 +175,7 @@ static void test_every_code_point(void **state) {
 static void test_bytes_say_everything(void **state) {
     uint64_t *random = *state;
     static fold_alphabet a;
-    fold_alphabet_init(&a, TOKENIZER_BYTE, NULL);
+    fold_alphabet_init(&a, TOKENIZER_BYTE, NULL, NULL);
     for (int k = 0; k < 200; k++) {
         char text[4 * 40];
         size_t bytes = random_text(random, text, 40);
@@ -190,7 +190,7 @@ static void test_malformed(void **state) {
     static const char *const bad[] = {"\x80",         "\xc0\x80",         "\xc3", "\xe2\x82",
                                       "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff"};
     vocab v = ascii_vocab();
-    fold_alphabet_init(&a, TOKENIZER_CHAR, &v);
+    fold_alphabet_init(&a, TOKENIZER_CHAR, &v, NULL);
     for (int k = 0; k < 20; k++) {
         char text[4 * 20 + 4];
         size_t bytes = 0;
@@ -219,7 +219,7 @@ static void test_full_buffers(void **state) {
     uint64_t *random = *state;
     static fold_alphabet a;
     vocab v = ascii_vocab();
-    fold_alphabet_init(&a, TOKENIZER_CHAR, &v);
+    fold_alphabet_init(&a, TOKENIZER_CHAR, &v, NULL);
     for (int k = 0; k < 300; k++) {
         char text[4 * 20];
         size_t bytes = random_text(random, text, 20);
@@ -244,7 +244,7 @@ static void test_messages_at_every_size(void **state) {
     uint64_t *random = *state;
     static fold_alphabet a;
     vocab v = ascii_vocab();
-    fold_alphabet_init(&a, TOKENIZER_CHAR, &v);
+    fold_alphabet_init(&a, TOKENIZER_CHAR, &v, NULL);
     for (int k = 0; k < 40; k++) {
         char text[4 * 60];
         f5_error error = {0};

@@ -61,7 +61,7 @@ def make_model(folder, recipe, seed):
     path = folder / "model.f5"
     run = subprocess.run([program(), "convert", "--quiet", "--config", made["yaml"], "--checkpoint", made["checkpoint"],
                           "--vocab", made["vocab_path"], "--vocos-config", made["vocos_config"],
-                          "--vocos", made["vocos_path"], "--output", path], capture_output=True, text=True)
+                          "--vocos", made["vocos_path"], "--pinyin", "none", "--output", path], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     for key in ("checkpoint", "vocos_path"):
         os.unlink(made[key])

@@ -13,9 +13,11 @@
 #include "weights/convert/source.h"
 #include "weights/convert/upstream.h"
 #include "weights/manifest.h"
+#include "weights/match.h"
 #include "weights/utf8.h"
 
 #define VOCAB_FILE_MAX_BYTES (16 << 20)
+#define PINYIN_FILE_MAX_BYTES (64 << 20)
 #define BYTE_TOKENIZER_TOKENS 256
 
 /* Everything a conversion holds; convert_close frees it whatever state it is in. */
@@ -28,6 +30,8 @@ typedef struct {
     manifest_tensor *list;  /* [count] */
     int32_t count;
     float *values, *packed; /* [largest source tensor] */
+    char *pinyin;           /* tables for Chinese, or NULL */
+    size_t pinyin_bytes;
     safetensors_writer *writer;
 } conversion;
 
@@ -87,10 +91,36 @@ static f5_status read_vocab(conversion *c) {
     return check_letters(&c->vocab, path, c->error);
 }
 
+static f5_status read_pinyin(conversion *c) {
+    const convert_options *o = c->options;
+    const bool spells = c->config.tokenizer == TOKENIZER_PINYIN || c->config.tokenizer == TOKENIZER_CUSTOM;
+    if (!o->pinyin_path || !spells) return F5_OK;
+    F5_TRY(read_file(o->pinyin_path, PINYIN_FILE_MAX_BYTES, &c->pinyin, &c->pinyin_bytes, c->error));
+    return o->pinyin_check(c->pinyin, c->pinyin_bytes, o->pinyin_path, c->error);
+}
+
+/* What the configuration of upstream's has no word for. */
+static f5_status read_speech(conversion *c) {
+    const convert_options *o = c->options;
+    model_speech *speech = &c->config.speech;
+    if (o->normalize) {
+        if (strlen(o->normalize) >= sizeof speech->normalize)
+            return f5_fail(c->error, F5_E_ARGUMENT, "normalize '%s': a language is a short word, as \"en\"",
+                           quote(o->normalize, strlen(o->normalize)).text);
+        strcpy(speech->normalize, o->normalize);
+    }
+    if (o->short_speed != 0 && !(o->short_speed >= 0.01f && o->short_speed <= 100))
+        return f5_fail(c->error, F5_E_ARGUMENT, "short_speed %g: must be 0.01 to 100", (double)o->short_speed);
+    if (o->short_speed != 0) speech->short_speed = (int32_t)lroundf(100 * o->short_speed);
+    return F5_OK;
+}
+
 static f5_status read_config(conversion *c) {
     const convert_options *o = c->options;
     F5_TRY(upstream_read_config(&c->config, o->parts, &o->config, &o->vocos_config, c->error));
+    F5_TRY(read_speech(c));
     F5_TRY(read_vocab(c));
+    F5_TRY(read_pinyin(c));
     F5_TRY(model_config_check(&c->config, o->config.file, c->error));
     if (!o->name) return F5_OK;
     if (!*o->name || strlen(o->name) >= sizeof c->config.name)
@@ -301,6 +331,9 @@ static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
 static f5_status begin_file(conversion *c) {
     F5_TRY(safetensors_writer_open(&c->writer, c->options->output_path, c->error));
     F5_TRY(model_metadata_write(c->writer, &c->config, &c->vocab, c->error));
+    /* its size is a multiple of 64 bytes, so all others stay aligned behind it */
+    const int64_t pinyin_bytes = (int64_t)c->pinyin_bytes;
+    if (c->pinyin) F5_TRY(safetensors_writer_declare(c->writer, MATCH_PINYIN, ST_U8, 1, &pinyin_bytes, c->error));
     for (int32_t i = 0; i < c->count; i++) {
         const manifest_tensor *t = &c->list[i];
         F5_TRY(
@@ -312,6 +345,7 @@ static f5_status begin_file(conversion *c) {
 static f5_status write_file(conversion *c) {
     const convert_options *o = c->options;
     F5_TRY(begin_file(c));
+    if (c->pinyin) F5_TRY(safetensors_writer_data(c->writer, c->pinyin, c->pinyin_bytes, c->error));
     for (int32_t i = 0; i < c->count; i++) {
         F5_TRY(write_tensor(c, &c->list[i]));
         if (o->progress && o->progress(o->progress_user, i + 1, c->count))
@@ -322,7 +356,8 @@ static f5_status write_file(conversion *c) {
 
 /* The finished file takes the output's name: it must not be that of a file being read. */
 static f5_status check_output(const convert_options *o, f5_error *error) {
-    const char *inputs[] = {o->config.file, o->checkpoint_path, o->vocab_path, o->vocos_config.file, o->vocos_path};
+    const char *inputs[] = {o->config.file,       o->checkpoint_path, o->vocab_path,
+                            o->vocos_config.file, o->vocos_path,      o->pinyin_path};
     struct stat out, in;
     if (stat(o->output_path, &out) != 0) return F5_OK;
     if (!S_ISREG(out.st_mode)) return f5_fail(error, F5_E_IO, "%s: exists and is not a regular file", o->output_path);
@@ -345,7 +380,8 @@ static void list_types(const source *s, char text[64]) {
 }
 
 static void summarise(const conversion *c, convert_summary *summary) {
-    *summary = (convert_summary){.config = c->config, .tensors = c->count};
+    *summary =
+        (convert_summary){.config = c->config, .tensors = c->count + (c->pinyin != NULL), .bytes = c->pinyin_bytes};
     for (int32_t i = 0; i < c->count; i++) {
         summary->parameters += c->list[i].elements;
         summary->bytes += c->list[i].bytes;
@@ -359,6 +395,7 @@ static void convert_close(conversion *c) {
     source_close(&c->origin[ORIGIN_ACOUSTIC]);
     source_close(&c->origin[ORIGIN_VOCODER]);
     vocab_free(&c->vocab);
+    free(c->pinyin);
     free(c->list);
     free(c->values);
     free(c->packed);

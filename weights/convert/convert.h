@@ -17,15 +17,20 @@ typedef struct {
     settings vocos_config;       /* config.yaml likewise */
     const char *vocos_path;      /* pytorch_model.bin, or a .safetensors of the same keys */
     const char *output_path;
-    const char *name;                                             /* NULL: model.name of the YAML */
-    manifest_types types;                                         /* how matrices are stored */
+    const char *name;      /* NULL: model.name of the YAML */
+    const char *normalize; /* the model's speech.normalize; NULL: nothing */
+    float short_speed;     /* its speech.short_speed, 1 being unchanged; 0: as upstream */
+    manifest_types types;  /* how matrices are stored */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
+    const char *pinyin_path; /* tables for Chinese, for models that spell it; NULL: without */
+    f5_status (*pinyin_check)(const void *data, size_t bytes, const char *where, f5_error *error); /* of their reader;
+                                                                                     data lies as malloc places it */
 } convert_options;
 
 typedef struct {
     model_config config;
-    int32_t tensors;
+    int32_t tensors; /* the tables among them */
     int64_t parameters;
     size_t bytes;              /* of the tensors */
     char checkpoint_types[64]; /* number types met in the checkpoint: "float32" */
