@@ -24,6 +24,10 @@ const char *spellout_set_name(const spellout *s, int set) {
     return set >= 0 && set < s->n_sets ? s->sets[set].name : NULL;
 }
 
+char spellout_decimal_point(const spellout *s) {
+    return s->source.decimal_point;
+}
+
 /* Without soft hyphens, U+00AD. */
 static void write_text(writer *w, const char *text, size_t bytes) {
     size_t start = 0;

@@ -34,6 +34,8 @@ void spellout_close(spellout *s); /* NULL does nothing */
 int spellout_set(const spellout *s, const char *name);
 const char *spellout_set_name(const spellout *s, int set); /* NULL past the last one */
 
+char spellout_decimal_point(const spellout *s); /* '.' or ',' */
+
 /* Appends the number as that set says it. false: nothing was written, the set has no words for such a number. When the
  * buffer does not hold it the buffer is `full`. */
 bool spellout_write(const spellout *s, int set, spellout_number number, text_buffer *out);
