@@ -20,10 +20,11 @@ typedef struct {
 typedef struct desk desk;
 struct desk {
     reader_memory text;
-    int32_t *tokens;    /* [2*max_frames] of the chunks that are spoken next, one after another */
-    desk_chunk *chunks; /* [max_batch+1] these chunks */
-    synth_job *jobs;    /* [max_batch] */
-    float *tail;        /* [F5_MAX_CROSS_FADE seconds] */
+    char normal[READER_SENTENCE_BYTES]; /* a sentence between normalising and folding */
+    int32_t *tokens;                    /* [2*max_frames] of the chunks that are spoken next, one after another */
+    desk_chunk *chunks;                 /* [max_batch+1] these chunks */
+    synth_job *jobs;                    /* [max_batch] */
+    float *tail;                        /* [F5_MAX_CROSS_FADE seconds] */
     f5_mark marks[READER_SENTENCES];
     double segment_bytes[DESK_SEGMENTS]; /* of all chunks of a segment */
     int32_t segment_chunks[DESK_SEGMENTS];

@@ -271,6 +271,7 @@ typedef struct {
     void *resample_user;
     f5_warning_fn warning; /* NULL, or told where recording and transcript do not fit each other */
     void *warning_user;
+    const char *normalize; /* of the transcript, as in f5_speak_params */
 } f5_voice_params;
 F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);

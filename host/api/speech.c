@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/api/lexicon.h"
 #include "host/api/params.h"
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
@@ -75,13 +76,33 @@ static f5_status add_voices(speech *s, f5_error *error) {
     return F5_OK;
 }
 
+const char *speech_language(const f5_engine *e, const char *normalize) {
+    const char *language = normalize ? normalize : engine_model(e->core)->config.speech.normalize;
+    return strcmp(language, "none") == 0 ? NULL : language;
+}
+
 /* ---- what the reader asks for */
 
 static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t at, text_buffer *out,
                          f5_error *error) {
     speech *s = user;
+    if (s->language) {
+        text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
+        F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes,
+                              &normal, error));
+        sentence = normal.text;
+        bytes = normal.bytes;
+    }
     s->unknown.offset = at < 0 ? 0 : (size_t)at;
     return fold_text(&s->engine->alphabet, sentence, bytes, out, s->planning ? &s->unknown : NULL, error);
+}
+
+static f5_status say_as(void *user, const char *interpret_as, const char *format, const char *detail, const char *text,
+                        size_t bytes, text_buffer *out, f5_error *error) {
+    (void)detail; /* SSML leaves its meaning open */
+    speech *s = user;
+    return normalize_say_as(s->engine->normalizer, s->language ? s->language : "en", interpret_as, strlen(interpret_as),
+                            format, strlen(format), text, bytes, out, error);
 }
 
 static void warn(const speech *s, f5_warning_kind kind, const char *format, ...) F5_PRINTF(3, 4);
@@ -110,6 +131,9 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
     F5_TRY(params_read(&s->params, sizeof s->params, params, "f5_speak_params", error));
     const f5_speak_params *p = &s->params;
     F5_TRY(check_params(p, need_text, error));
+    s->language = speech_language(e, p->normalize);
+    if (p->lexicon && !s->language)
+        return f5_fail(error, F5_E_ARGUMENT, "a lexicon is read where text is normalised: give normalize a language");
     F5_TRY(add_voice(s, 0, NULL, v, 0, error));
     F5_TRY(add_voices(s, error));
     f5_sample_params defaults;
@@ -124,6 +148,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
                               .paragraph_pause = duration_as_written(p->paragraph_pause),
                               .first_chunk = (double)p->first_chunk,
                               .prepare = prepare,
+                              .say_as = say_as,
                               .unknown_voice = unknown_voice,
                               .user = s};
     return F5_OK;

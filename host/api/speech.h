@@ -21,6 +21,7 @@ typedef struct {
     reader_voice seen[SPEECH_MAX_VOICES + 1];
     bool speed_given[SPEECH_MAX_VOICES + 1];
     reader_rules rules;
+    const char *language; /* that the text is normalised in; NULL: it is not */
     reader reader;
     int32_t n_chunks; /* of the whole text; 0: not known */
     bool planning, pace_told;
@@ -40,6 +41,9 @@ typedef struct {
     double started_ms;
     f5_speak_stats stats;
 } speech;
+
+/* The language that `normalize` of a public struct means; NULL: none. */
+const char *speech_language(const f5_engine *e, const char *normalize);
 
 /* Reads params and prepares everything but the desk. need_text: params.text is required. */
 f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,

@@ -8,10 +8,13 @@
 #include "host/api/calls.h"
 #include "host/api/params.h"
 #include "host/api/recording.h"
+#include "host/api/speech.h"
 #include "host/audio/reference.h"
 #include "host/text/chunk.h"
 #include "host/text/duration.h"
+#include "host/text/sentence.h"
 #include "host/text/tokenizer.h"
+#include "weights/utf8.h"
 
 #define CLIPPED_SECONDS 12 /* longer recordings are cut */
 #define CLIPPED_PACE 18    /* bytes a second: faster than most people speak */
@@ -71,6 +74,19 @@ static f5_status keep_text(const opening *o, const char *transcript, size_t byte
     return F5_OK;
 }
 
+static f5_status normalize_sentences(const opening *o, const char *language, const char *text, size_t bytes,
+                                     text_buffer *out, f5_error *error) {
+    sentence_span span;
+    size_t valid = utf8_valid_prefix(text, bytes);
+    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", valid);
+    for (size_t at = 0; at < bytes && sentence_next(text + at, bytes - at, true, &span) && span.next > 0;
+         at += span.next) {
+        F5_TRY(normalize_text(o->engine->normalizer, language, NULL, text + at, span.bytes, out, error));
+        text_put(out, text + at + span.bytes, span.next - span.bytes);
+    }
+    return F5_OK;
+}
+
 static f5_status voice_text(const opening *o, f5_error *error) {
     const char *transcript = o->params->transcript;
     size_t bytes = transcript ? strlen(transcript) : 0;
@@ -80,7 +96,19 @@ static f5_status voice_text(const opening *o, f5_error *error) {
     if (bytes > (size_t)o->engine->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
                        o->engine->max_text_bytes);
-    return keep_text(o, transcript, bytes, error);
+    const char *language = speech_language(o->engine, o->params->normalize);
+    if (!language) return keep_text(o, transcript, bytes, error);
+    size_t room = bytes * NORMALIZE_GROWTH + NORMALIZE_EXTRA;
+    text_buffer normal = {.text = malloc(room), .capacity = room};
+    if (!normal.text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
+    f5_error why = {0};
+    f5_status status = normalize_sentences(o, language, transcript, bytes, &normal, &why);
+    if (status != F5_OK)
+        f5_fail(error, status, "transcript: %.480s", why.message);
+    else
+        status = keep_text(o, normal.text, normal.bytes, error);
+    free(normal.text);
+    return status;
 }
 
 /* Do recording and transcript fit each other? Where words are missing on one side the model hurries, or says words of
