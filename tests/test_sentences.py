@@ -6,7 +6,7 @@ from pathlib import Path
 import cbind
 
 TABLE = Path(__file__).parent / "data" / "sentences.txt"
-MAX, WAIT = 2048, 2 * 2048 + 64
+MAX, WAIT = 2048, 2 * 2048 + 128
 size_t, pointer = ctypes.c_size_t, ctypes.c_void_p
 
 
