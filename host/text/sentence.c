@@ -62,6 +62,21 @@ static bool spaced_dot(growing_text *t, size_t at) {
     return !char_is_word(c);
 }
 
+/* The bytes of a closing quote at `at` that elsewhere opens („Ja.“, »Ja.«) or stands apart (« Oui. »), 0 for none: no
+ * letter follows it. */
+static size_t foreign_quote(growing_text *t, size_t at) {
+    uint32_t c, after;
+    size_t n = growing_peek(t, at, &c);
+    if (char_is_space(c)) {
+        n += growing_peek(t, at + n, &c);
+        if (c != 0xBB) return 0;
+    } else if (c != 0x201C && c != 0x2018 && c != 0xAB && c != 0x2039) {
+        return 0;
+    }
+    growing_peek(t, at + n, &after);
+    return char_is_word(after) || mark_opens(after) ? 0 : n;
+}
+
 static stop read_stop(growing_text *t, size_t at) {
     stop s = {.start = at, .end = at};
     for (uint32_t c;;) {
@@ -78,7 +93,8 @@ static stop read_stop(growing_text *t, size_t at) {
         } else if (mark_closes(c)) {
             s.closed = true; /* marks may go on after it: "(Really?)." */
         } else {
-            size_t mark = footnote(t, s.end);
+            size_t quote = foreign_quote(t, s.end), mark = quote > 0 ? quote : footnote(t, s.end);
+            s.closed = s.closed || quote > 0;
             if (mark == 0 || s.end + mark > SENTENCE_MAX_BYTES) return s;
             n = mark;
         }
