@@ -53,6 +53,7 @@ static const ssml_case ssml_good[] = {
     /* voice */
     {SPEAK("a<voice name='Bob'>b</voice>c"), "a{V Bob}b{V }c"},
     {SPEAK("<voice name='A'>a <voice name='B'>b</voice> c</voice>"), "{V A}a{V B} b{V A} c{V }"},
+    {SPEAK("<voice name='A'><p>a<voice name='B'>b</voice>c</p></voice>"), "{V A}a{V B}b{V A}c{P}{V }"},
     {SPEAK("<voice name='A &amp; &#x42;'>a<voice name='C'/>b</voice>"), "{V A & B}a{V C}{V A & B}b{V }"},
     {SPEAK("<voice name=\"\xE5\x90\x8D\xE5\x89\x8D\"><p>a</p><p>b</p></voice>"),
      "{V \xE5\x90\x8D\xE5\x89\x8D}a{P}b{P}{V }"},
