@@ -296,8 +296,8 @@ class Engine:
             library().f5_voice_close(handle)
 
     def _speak_params(self, keep, pieces, text=None, sample=None, noise=None, heard=None, voices=(), warned=None,
-                      lexicon=None, normalize=None, **settings):
-        """f5_speak_params whose pieces are put into the list as dicts. voices: (name, handle, speed or 0)."""
+                      lexicon=None, normalize=None, keep_pieces=True, **settings):
+        """f5_speak_params whose pieces are put into the list as dicts, if they are to be kept. voices: (name, handle, speed or 0)."""
         piece_struct, mark_struct = header().struct("f5_audio"), header().struct("f5_mark")
         floats = ctypes.POINTER(ctypes.c_float)
 
@@ -312,7 +312,8 @@ class Engine:
                          text=ctypes.string_at(a.text, a.text_bytes).decode() if a.text else None,
                          marks=[dict(start=m.start, end=m.end, text=ctypes.string_at(m.text, m.bytes).decode(), at=m.at)
                                 for m in marks])
-            pieces.append(piece)
+            if keep_pieces:
+                pieces.append(piece)
             stop = heard(piece["samples"], piece["mel"]) if heard else None
             return int(stop is True)
 
