@@ -1,0 +1,175 @@
+"""speech_cases.py — texts, voices and settings on which whole outputs are compared with upstream's (NumPy only).
+
+A case is a dict, made from its number alone:
+    model     "latin" or "chinese", see MODELS
+    voices    name -> dict(seed, seconds, level, transcript, and optionally rate, speed); the first is "main"
+    text      with [name] tags where there are several voices
+    cli       upstream's side is its whole command line (recordings are cut, segments joined), else infer_process
+    settings  speed, cross_fade_duration, fix_duration (0: none), target_rms, nfe, cfg, remove_silence
+RandomState's stream is frozen by NumPy, so that a number means the same case everywhere.
+"""
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parent.parent / "weights"))
+import random_checkpoint  # noqa: E402
+
+MODELS = {
+    "latin": dict(seed=11, dim=64, depth=2, heads=1, conv_layers=1, text_dim=32),
+    "chinese": dict(seed=12, dim=128, depth=2, heads=2, conv_layers=1, text_dim=48, text_mask_padding=False,
+                    pe_attn_head=1),
+}
+SETTINGS = dict(speed=1.0, cross_fade_duration=0.15, fix_duration=0.0, target_rms=0.1, nfe=2, cfg=2.0,
+                remove_silence=False)
+WORDS = ("the harbour lay still at dawn and nobody spoke we waited over four hours here twenty-two boats "
+         "gulls hungry it costs more co-op e.g. Mr. O'Neil said wait... what -- left 10:30 a.m. on v2.0.1 café naïve "
+         "don't stop Anna's AT&T C++ 3.14 50% a I").split()
+CHINESE = ("今天天气很好 我们去公园散步 银行行长说不行 一个人走了很长的路 你好 老虎和狮子 重庆的重量 不是不可以 一点一滴 音乐快乐 "
+           "AI模型 用GPU跑 第3章 苹果iPhone手机 展览馆里有很多老古董 雨 他还没还书").split()
+LATIN_STOPS = [".", ".", "!", "?", ",", ";", ":", "...", "?!"]
+CHINESE_STOPS = list("。，！？；：") + ["、", "…", ". "]
+SPACES = [" ", " ", " ", "  ", "\n", "\r\n", "\n\n", "\t", "\u3000"]
+
+
+def checkpoint(folder, name, vocab):
+    """Upstream's files of that model (random_checkpoint.make_checkpoint); vocab: a vocab.txt, for the Chinese model."""
+    return random_checkpoint.make_checkpoint(folder, arch="tiny", vocab=vocab if name == "chinese" else None,
+                                             **MODELS[name])
+
+
+def pick(rng, items):
+    return items[rng.randint(len(items))]
+
+
+# ---- recordings
+
+def recording(seed, seconds, level, rate=24000, **_):
+    """Noise with the rhythm of syllables, int16 [n]; its rms is `level` of full scale. Never silent for 0.2 s."""
+    rng = np.random.RandomState(seed)
+    n = int(seconds * rate)
+    time = np.arange(n) / rate
+    wave = np.convolve(rng.standard_normal(n + 8), np.hanning(9), "valid")
+    wave *= 0.25 + np.sin(2 * np.pi * (2.1 + rng.rand()) * time + rng.rand()) ** 2
+    wave += 0.6 * np.sin(2 * np.pi * (110 + 90 * rng.rand()) * time)
+    wave *= level / np.sqrt((wave ** 2).mean())
+    return np.clip(np.rint(wave * 32768), -32768, 32767).astype(np.int16)
+
+
+def noise(case_number, chunk, frames):
+    """The initial state of one chunk, float32 [frames,100]; chunks are counted over all segments."""
+    return np.random.RandomState([case_number, chunk]).standard_normal((frames, 100)).astype(np.float32)
+
+
+# ---- texts
+
+def latin_sentence(rng, bytes_wanted):
+    words = [pick(rng, WORDS)]
+    while sum(len(w.encode()) + 1 for w in words) < bytes_wanted:
+        words.append(pick(rng, WORDS))
+    between = [pick(rng, [" "] * 14 + ["\n", "  ", ", ", " “", "” ", "’"]) for _ in words]
+    return "".join(w + b for w, b in zip(words, between[1:] + [""])) + pick(rng, LATIN_STOPS)
+
+
+def chinese_sentence(rng, bytes_wanted):
+    parts = [pick(rng, CHINESE)]
+    while len("".join(parts).encode()) < bytes_wanted:
+        parts.append(pick(rng, CHINESE))
+    return "".join(parts) + pick(rng, CHINESE_STOPS)
+
+
+def text_of(rng, chinese, bytes_wanted, sentence_bytes):
+    """Sentences of all lengths up to sentence_bytes; of a Chinese text one in five is Latin."""
+    text = ""
+    while len(text.encode()) < bytes_wanted:
+        eastern = chinese and rng.randint(5) > 0
+        text += (chinese_sentence if eastern else latin_sentence)(rng, 3 + rng.randint(max(4, sentence_bytes)))
+        text += pick(rng, SPACES) if not eastern or rng.randint(6) == 0 else ""
+    return text
+
+
+# ---- cases
+
+def voice_of(rng, seconds, chinese, pace=14.0):
+    """pace: bytes of the transcript a second."""
+    level = pick(rng, [0.25, 0.15, 0.08, 0.03])
+    transcript = text_of(rng, chinese, max(4, int(seconds * pace)), 40).strip()
+    return dict(seed=int(rng.randint(1 << 30)), seconds=seconds, level=level, transcript=transcript + pick(
+        rng, [". ", ".", "", "。"]))
+
+
+def chunk_bytes(voice, speed):
+    """About how much one chunk holds."""
+    return max(1, len(voice["transcript"].encode()) / voice["seconds"] * (22 - voice["seconds"]) * speed)
+
+
+SHAPES = [  # (chunks wanted, seconds of the reference, other settings)
+    (1, 2.0, {}), (1, 3.3, dict(speed=0.5)), (1, 4.0, dict(speed=2.0)), (1, 2.5, dict(fix_duration=6.1)),
+    (1, 1.4, dict(fix_duration=1.2)), (2, 12.3, {}), (2, 15.0, dict(cross_fade_duration=0.0)),
+    (2, 17.0, dict(cross_fade_duration=0.5, speed=0.8)), (3, 18.0, dict(speed=1.3)), (3, 16.0, dict(fix_duration=23.7)),
+    (4, 19.0, dict(cross_fade_duration=0.5)), (4, 18.5, dict(fix_duration=24.0, cross_fade_duration=0.0)),
+    (5, 19.5, dict(cross_fade_duration=4.0)), (5, 18.0, dict(fix_duration=22.5, cross_fade_duration=1.7)),
+    (6, 20.5, dict(cross_fade_duration=1.0)), (6, 20.0, dict(speed=0.7)), (7, 20.4, dict(fix_duration=19.0)),
+    (8, 21.0, dict(cross_fade_duration=2.5, speed=1.6)), (9, 20.8, {}), (4, 22.6, dict(cross_fade_duration=0.29)),
+    (3, 21.5, dict(cross_fade_duration=0.00004)), (3, 21.2, dict(cross_fade_duration=0.00005)), (2, 20.0, dict(nfe=4)),
+    (1, 0.9, dict(short=True)), (2, 21.0, dict(short=True, speed=2.0)), (5, 21.7, dict(short=True)),
+]
+
+
+def plain_case(number, shape, chinese):
+    rng = np.random.RandomState([7, number])
+    chunks, seconds, settings = shape
+    settings = dict(settings)
+    short = settings.pop("short", False)
+    voice = voice_of(rng, seconds, chinese, pace=pick(rng, [9.0, 14.0]))
+    room = chunk_bytes(voice, settings.get("speed", 1))
+    if short:  # chunks below ten bytes
+        text = "Hi! " if chunks == 1 else text_of(rng, chinese, 9 * chunks, 8)
+    else:
+        room = max(room, 12)  # a reference over 22 s leaves no room: every sentence is a chunk
+        text = text_of(rng, chinese, min(room * (chunks - 0.4), 1500), int(min(room, 120)))
+    settings.setdefault("cfg", pick(rng, [2.0, 0.0]))
+    return dict(number=number, model="chinese" if chinese else "latin", voices=dict(main=voice), text=text, cli=False,
+                settings={**SETTINGS, **settings})
+
+
+CLI_TAGS = ["town", "main", "country", "nobody", "主", "voz_ñ", "1"]
+
+
+def cli_case(number, chinese):
+    """Two or three voices below 12 s, cut as upstream cuts them; a voice may be quiet enough to count as silence."""
+    rng = np.random.RandomState([8, number])
+    names = ["main", "town", "country", "主"][:2 + rng.randint(3)]
+    voices = {}
+    for name in names:
+        voices[name] = voice_of(rng, pick(rng, [1.2, 2.5, 5.0, 9.0]), chinese and rng.randint(3) > 0)
+        if name != "main" and rng.randint(2):
+            voices[name]["speed"] = pick(rng, [0.5, 0.8, 1.5, 2.0])
+    text, tags = "", 2 + rng.randint(4)
+    for i in range(tags):
+        if i > 0 or rng.randint(2):
+            text += f"[{pick(rng, CLI_TAGS)}]" + pick(rng, ["", " ", "\n"])
+        text += text_of(rng, chinese, 4 + rng.randint(90), 60) + pick(rng, ["", "\n", "[a b] "])
+    settings = dict(speed=pick(rng, [1.0, 1.0, 0.5, 1.7]), cross_fade_duration=pick(rng, [0.15, 0.5, 0.0]),
+                    cfg=pick(rng, [2.0, 0.0]), remove_silence=bool(rng.randint(2)))
+    if rng.randint(4) == 0:
+        settings["fix_duration"] = 12.5
+    if settings["remove_silence"]:  # the quiet voice's speech falls below -50 dBFS
+        settings["target_rms"] = 1.0
+        voices[names[-1]]["level"] = 0.012
+    return dict(number=number, model="chinese" if chinese else "latin", voices=voices, text=text, cli=True,
+                settings={**SETTINGS, **settings})
+
+
+def cases():
+    made = []
+    for chinese in (False, True):
+        for shape in SHAPES:
+            made.append(plain_case(len(made), shape, chinese))
+    rate = plain_case(len(made), (3, 17.0, {}), False)  # max_chars counts the file's own seconds
+    rate["voices"]["main"]["rate"] = 16000
+    made.append(rate)
+    for i in range(20):
+        made.append(cli_case(len(made), i % 2 == 1))
+    return made

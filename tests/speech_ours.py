@@ -1,0 +1,41 @@
+"""speech_ours.py — a case of speech_cases.py spoken by f5_speak."""
+import ctypes
+
+import numpy as np
+
+import f5lib
+
+
+def resample(pointer, n_in, rate_in, rate_out, out, capacity):
+    """torchaudio's default, for f5_voice_params.resample."""
+    import torch
+    import torchaudio
+
+    source = torch.from_numpy(np.ctypeslib.as_array(pointer, (n_in,)).copy())[None]
+    result = torchaudio.transforms.Resample(rate_in, rate_out)(source)[0].numpy()[:capacity]
+    ctypes.memmove(out, np.ascontiguousarray(result).ctypes.data, 4 * len(result))
+    return len(result)
+
+
+def voice(engine, description, recording, target_rms, keep_whole):
+    samples, rate = recording
+    function = None if rate == 24000 else lambda user, *rest: resample(*rest)
+    return engine.voice(samples.astype(np.float32) / 32768, description["transcript"], rate, target_rms=target_rms,
+                        keep_whole=int(keep_whole), resample=function)
+
+
+def plain(engine, case, recordings, noise):
+    """(wave float64, mel) of a case that has one voice."""
+    s, one = case["settings"], case["voices"]["main"]
+    with voice(engine, one, recordings["main"], s["target_rms"], True) as handle:
+        pieces, _ = engine.speak(handle, case["text"], sample=dict(nfe=s["nfe"], cfg=s["cfg"]), speed=s["speed"],
+                                 fix_duration=s["fix_duration"], noise=np.concatenate(noise))
+    return (np.concatenate([p[0] for p in pieces]).astype(np.float64), np.concatenate([p[1] for p in pieces]))
+
+
+def tagged(engine, case, recordings, noise):
+    raise NotImplementedError
+
+
+def remove_silence(samples):
+    raise NotImplementedError
