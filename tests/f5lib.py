@@ -123,6 +123,14 @@ def convert(config, vocoder_config, progress=None, summary=None, **fields):
     return read_struct(out)
 
 
+def remove_silence(samples):
+    """Speech without its long silence, float32."""
+    samples, n = np.ascontiguousarray(samples, np.float32), ctypes.c_int64(-1)
+    out = np.full(len(samples) + header().constants["F5_SILENCE_ROUNDING"], np.nan, np.float32)
+    call("f5_remove_silence", samples.ctypes.data, len(samples), out.ctypes.data, ctypes.addressof(n))
+    return out[:n.value].copy()
+
+
 class Engine:
     """An open model. trace: called as trace(op, label, array [rows,cols], milliseconds); the array is valid inside it
     only. An exception in a callback surfaces when the call that ran it returns."""
@@ -372,6 +380,35 @@ class Engine:
             yield handle
         finally:
             library().f5_lexicon_close(handle)
+
+    def edit(self, samples, text, edits, sample=None, noise=None, sample_rate=24000, channels=1, resample=None,
+             **settings):
+        """A recording with edits [(start, end, duration)] made -> (samples, mel, statistics)."""
+        keep, pieces = _Keep(), []
+        piece_struct, floats = header().struct("f5_audio"), ctypes.POINTER(ctypes.c_float)
+
+        def audio(address):
+            piece = piece_struct.from_address(address)
+            pieces.append((np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy(),
+                           np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()))
+            return 0
+
+        spans = (header().struct("f5_edit_span") * max(1, len(edits)))()
+        for slot, span in zip(spans, edits):
+            slot.start, slot.end, slot.duration = span
+        solver = struct("f5_sample_params", **(sample or {}))
+        params = struct("f5_edit_params", samples=keep.array(samples, np.float32), n_frames=len(samples) // channels,
+                        channels=channels, sample_rate=sample_rate, text=keep.text(text), n_edits=len(edits),
+                        edits=ctypes.addressof(spans), sample=ctypes.addressof(solver), **settings)
+        params.resample = keep.callback(RESAMPLE, resample)
+        params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        if noise is not None:
+            params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
+        stats = struct("f5_speak_stats")
+        self._call("f5_edit", ctypes.addressof(params), ctypes.addressof(stats))
+        (made, mel), = pieces
+        return made, mel, read_struct(stats)
+
 
 
 class Stream:

@@ -38,4 +38,13 @@ def tagged(engine, case, recordings, noise):
 
 
 def remove_silence(samples):
-    raise NotImplementedError
+    """int16 -> int16"""
+    return np.rint(f5lib.remove_silence(samples / np.float32(32768)) * 32768).astype(np.int16)
+
+
+def edit(engine, case, recording, noise):
+    """(wave, mel) of an edit; noise of the frames made."""
+    samples, s = recording[0].astype(np.float32) / 32768, case["settings"]
+    wave, mel, _ = engine.edit(samples, case["text"], case["edits"], sample=dict(nfe=s["nfe"], cfg=s["cfg"]),
+                               noise=noise, target_rms=s["target_rms"])
+    return wave, mel

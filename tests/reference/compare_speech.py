@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import traceback
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,7 @@ import torch  # noqa: E402
 
 import convert_lib  # noqa: E402
 import f5lib  # noqa: E402
+import signals  # noqa: E402
 import speech_cases  # noqa: E402
 import speech_ours  # noqa: E402
 import upstream_speech  # noqa: E402
@@ -48,6 +50,17 @@ class Comparison:
             self.models[name] = self.upstream.model(made)
             self.engines[name] = f5lib.Engine(folder / f"{name}.f5", max_frames=4096)
 
+    @staticmethod
+    def far_inside(case, mine, wave):
+        """Of the edited stretches without their cross-fades: the rest is the recording's, where upstream vocodes all."""
+        at, read, worst = 0, 0, 0.0
+        for start, end, duration in case["edits"]:
+            from_, to, made = (round(x * 24000 / 256) for x in (start, end, duration or end - start))
+            at += from_ - read
+            inside = slice(256 * at + 400, 256 * (at + made) - 400)
+            worst, at, read = max(worst, far(mine[inside], wave[inside])), at + made, to
+        return worst
+
     def run(self, case):
         """(distance, chunks, what else is to say)"""
         recordings = {name: (speech_cases.recording(**v), v.get("rate", 24000)) for name, v in case["voices"].items()}
@@ -57,6 +70,10 @@ class Comparison:
         def draw(chunk, frames):
             return speech_cases.noise(case["number"], chunk, frames)
 
+        if "edits" in case:
+            wave, mel, frames = self.upstream.edit(case, model, recordings, draw)
+            mine, my_mel = speech_ours.edit(engine, case, recordings["main"], draw(0, frames[0]))
+            return max(far(my_mel, mel), self.far_inside(case, mine, wave)), 1, f"{len(mine)} samples"
         if case["cli"]:
             wave, frames, saved = self.upstream.command_line(case, model, recordings, draw)
             noise = [draw(i, n) for i, n in enumerate(frames)]
@@ -73,9 +90,25 @@ class Comparison:
         return max(far(mine, wave), far(my_mel, mel)), len(frames), f"{len(wave)} samples"
 
 
+def compare_silence(upstream, folder, count, golden):
+    """Bursts of noise and near-silence: what pydub leaves of them, and f5_remove_silence. Signals that differ."""
+    bad = 0
+    for seed in range(count):
+        samples = signals.bursts(seed)[1][:, 0]
+        path = folder / "bursts.wav"
+        upstream_speech.write_wave(path, samples, 24000)
+        upstream.infer.remove_silence_for_generated_wav(str(path))
+        theirs, _ = upstream_speech.read_wave(path)
+        theirs = np.rint(theirs[0].numpy() * 32768).astype("<i2")
+        bad += not np.array_equal(speech_ours.remove_silence(samples), theirs)
+        golden.append(dict(seed=seed, samples=len(theirs), crc32=zlib.crc32(theirs.tobytes())))
+    print(f"remove_silence: {count - bad} of {count} signals equal, {sum(g['samples'] == 0 for g in golden)} silent")
+    return bad
+
+
 def describe(case):
     changed = {k: v for k, v in case["settings"].items() if v != speech_cases.SETTINGS[k]}
-    return " ".join([case["model"], "command line," if case["cli"] else "infer_process,",
+    return " ".join([case["model"], "edit," if "edits" in case else "command line," if case["cli"] else "infer_process,",
                      ", ".join(f"{v['seconds']:g} s" for v in case["voices"].values()),
                      f"{len(case['text'].encode())} bytes"] + [f"{k} {v}" for k, v in changed.items()])
 
@@ -88,9 +121,11 @@ def main():
     p.add_argument("--golden", help="write the golden file of tests/test_speech.py here")
     options = p.parse_args()
     torch.set_num_threads(options.threads)
-    worst, bad, chunks, start = (0.0, "none"), 0, 0, time.time()
+    worst, bad, chunks, silence, start = (0.0, "none"), 0, 0, [], time.time()
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         comparison = Comparison(Path(folder))
+        if not options.numbers:
+            bad += compare_silence(comparison.upstream, comparison.folder, 200, silence)
         cases = [c for c in speech_cases.cases() if not options.numbers or c["number"] in options.numbers]
         for case in cases:
             try:

@@ -4,14 +4,17 @@ For compare_speech.py; needs upstream's packages on the path (README.md). Nothin
 imports and these runs do not need is a stand-in, its sound files are read by the standard library, its pool of threads
 has one thread, so that chunks take their noise in order.
 """
+import ast
 import contextlib
 import io
+import json
 import runpy
 import sys
 import types
 import wave
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -68,6 +71,7 @@ class Upstream:
 
         self.infer, self.pretrained = infer, vocos.pretrained
         infer.torchaudio = types.SimpleNamespace(load=read_wave, transforms=infer.torchaudio.transforms)
+        self.edit_source = Path(infer.__file__).parent / "speech_edit.py"
         infer.ThreadPoolExecutor = lambda: ThreadPoolExecutor(max_workers=1)
 
     def model(self, made):
@@ -150,26 +154,60 @@ class Upstream:
                 mel_spec_type="vocos"))))
         import soundfile
 
-        keep, write = (self.infer.load_model, self.infer.load_vocoder, sys.argv), soundfile.write
-        self.infer.load_model, self.infer.load_vocoder = lambda *_, **__: model[0], lambda *_, **__: model[1]
-        soundfile.write = lambda file, data, rate, **k: (written.append(np.array(data, np.float64)),
-                                                         write(file, data, rate, **k))
-        sys.argv = ["infer_cli", "-c", str(folder / "case.toml"), "-m", "F5TTS_v1_Base", "-p", "unused.safetensors",
-                    "--device", "cpu"]
-        try:
-            with self.noise(draw) as frames, contextlib.redirect_stdout(io.StringIO()), \
-                    contextlib.redirect_stderr(io.StringIO()):
-                runpy.run_module("f5_tts.infer.infer_cli", run_name="__main__")
-        finally:
-            self.infer.load_model, self.infer.load_vocoder, sys.argv = keep
-            soundfile.write = write
+        write, arguments = soundfile.write, ["infer_cli", "-c", str(folder / "case.toml"), "-m", "F5TTS_v1_Base", "-p",
+                                             "unused.safetensors", "--device", "cpu"]
+
+        def keep(file, data, rate):
+            written.append(np.array(data, np.float64))
+            write(file, data, rate)
+
+        with contextlib.ExitStack() as stack:
+            for owner, name, value in ((self.infer, "load_model", lambda *_, **__: model[0]),
+                                       (self.infer, "load_vocoder", lambda *_, **__: model[1]),
+                                       (soundfile, "write", keep), (sys, "argv", arguments)):
+                stack.enter_context(mock.patch.object(owner, name, value))
+            frames = stack.enter_context(self.noise(draw))
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+            runpy.run_module("f5_tts.infer.infer_cli", run_name="__main__")
         with wave.open(str(folder / "out.wav"), "rb") as w:
             saved = np.frombuffer(w.readframes(w.getnframes()), "<i2"), w.getframerate()
         return written[-1], frames, saved
 
+    def edit(self, case, model, recordings, draw):
+        """speech_edit.py with other values in its settings -> (wave, mel [frames,100], frames)."""
+        folder, s, tree = recordings["folder"], case["settings"], ast.parse(self.edit_source.read_text("utf-8"))
+        write_wave(folder / "main.wav", *recordings["main"])
+        values = dict(audio_to_edit=str(folder / "main.wav"), target_text=case["text"], output_dir=str(folder),
+                      parts_to_edit=[[start, end] for start, end, _ in case["edits"]], seed=None, device="cpu",
+                      fix_duration=[d if d else end - start for start, end, d in case["edits"]], nfe_step=s["nfe"],
+                      cfg_strength=s["cfg"], target_rms=s["target_rms"])
+        for node in tree.body:
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) in values:
+                node.value = ast.parse(repr(values[node.targets[0].id]), mode="eval").body
+        mel_spec = types.SimpleNamespace(mel_spec_type="vocos", target_sample_rate=24000, n_mel_channels=100,
+                                         hop_length=256, win_length=1024, n_fft=1024)
+        config = types.SimpleNamespace(datasets=types.SimpleNamespace(name=""), model=types.SimpleNamespace(
+            tokenizer="pinyin", backbone="DiT", arch={}, mel_spec=mel_spec))
+        sys.modules["omegaconf"].OmegaConf = types.SimpleNamespace(load=lambda _: config)
+        sys.modules["hydra.utils"].get_class = lambda _: lambda **__: model[0].transformer
+        import f5_tts.model.utils as utils
+        import torchaudio
+
+        with contextlib.ExitStack() as stack:
+            for owner, name, value in (
+                    (self.infer, "load_checkpoint", lambda *_, **__: model[0]),
+                    (self.infer, "load_vocoder", lambda *_, **__: model[1]),
+                    (self.infer, "save_spectrogram", lambda *_: None), (utils, "get_tokenizer", lambda *_: (None, 1)),
+                    (torchaudio, "load", read_wave), (torchaudio, "save", lambda *_: None)):
+                stack.enter_context(mock.patch.object(owner, name, value, create=True))
+            frames = stack.enter_context(self.noise(draw))
+            stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+            namespace = {"__name__": "speech_edit"}
+            exec(compile(ast.fix_missing_locations(tree), str(self.edit_source), "exec"), namespace)
+        return namespace["generated_wave"][0].double().numpy(), namespace["generated"][0].numpy(), frames
+
 
 def quoted(text):
     """A basic string of TOML."""
-    import json
-
     return json.dumps(text, ensure_ascii=False)
