@@ -12,7 +12,8 @@
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
 
-/* Recording frames [from,to) give way to made new ones. */
+/* Recording frames [from,to) give way to made new ones. A time inside the recording is a frame of it or, at the very
+ * end, the one behind the last. */
 typedef struct {
     int64_t from, to, made;
 } frame_edit;
@@ -110,11 +111,9 @@ static f5_status read_spans(edit *e, f5_error *error) {
     for (int32_t i = 0; i < p->n_edits; i++) {
         const f5_edit_span s = p->edits[i];
         F5_TRY(check_span(p->edits, i, (double)n / F5_SAMPLE_RATE, error));
-        frame_edit f = {.from = frame_of(s.start),
-                        .to = frame_of(s.end),
-                        .made = frame_of(s.duration > 0 ? s.duration : s.end - s.start)};
-        if (f.to > e->recorded_frames) f.to = e->recorded_frames;
-        if (f.from > f.to) f.from = f.to;
+        const frame_edit f = {.from = frame_of(s.start),
+                              .to = frame_of(s.end),
+                              .made = frame_of(s.duration > 0 ? s.duration : s.end - s.start)};
         e->frames[i] = f;
         e->samples[i] = (splice_edit){
             .from = sample_of(s.start, f.from, n), .to = sample_of(s.end, f.to, n), .made = f.made * F5_HOP};
