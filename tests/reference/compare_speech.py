@@ -8,6 +8,7 @@ case of tests/speech_cases.py with the relative L2 distance of the whole wave; w
 must be equal sample for sample. Above the bar the script exits 1.
 """
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -41,14 +42,21 @@ def far(mine, theirs):
 class Comparison:
     def __init__(self, folder):
         self.folder, self.upstream = folder, upstream_speech.Upstream()
-        vocab = Path(self.upstream.infer.__file__).parent / "examples" / "vocab.txt"
-        self.models, self.engines = {}, {}
+        emilia = Path(self.upstream.infer.__file__).parent / "examples" / "vocab.txt"
+        self.models, self.engines, self.golden = {}, {}, {}
         for name in speech_cases.MODELS:
-            made = speech_cases.checkpoint(folder / name, name, vocab)
+            made = speech_cases.checkpoint(folder / name, name, emilia)
             result = convert_lib.convert(made, folder / f"{name}.f5")
             assert result.returncode == 0, result.stderr
             self.models[name] = self.upstream.model(made)
             self.engines[name] = f5lib.Engine(folder / f"{name}.f5", max_frames=4096)
+
+    def keep(self, case, wave, frames, written):
+        """For the golden file: the wave's samples in part, its length, and the length of what was written."""
+        if case["number"] in speech_cases.GOLDEN:
+            self.golden[f"{case['number']}.wave"] = speech_cases.spaced(wave)
+            self.golden[f"{case['number']}.samples"] = np.array([len(wave), written])
+            self.golden[f"{case['number']}.frames"] = np.array(frames)
 
     @staticmethod
     def far_inside(case, mine, wave):
@@ -78,6 +86,7 @@ class Comparison:
             wave, frames, saved = self.upstream.command_line(case, model, recordings, draw)
             noise = [draw(i, n) for i, n in enumerate(frames)]
             mine, _ = speech_ours.tagged(engine, case, recordings, noise)
+            self.keep(case, wave, frames, len(saved[0]))
             distance = far(mine, wave)
             if not case["settings"]["remove_silence"]:
                 return distance, len(frames), f"{len(wave)} samples"
@@ -86,6 +95,7 @@ class Comparison:
             return (distance if same else float("inf"), len(frames),
                     f"{len(wave)} samples, {len(saved[0])} without silence" + ("" if same else f", not {len(kept)}"))
         wave, mel, frames = self.upstream.process(case, model, recordings, draw)
+        self.keep(case, wave, frames, len(wave))
         mine, my_mel = speech_ours.plain(engine, case, recordings, [draw(i, n) for i, n in enumerate(frames)])
         return max(far(mine, wave), far(my_mel, mel)), len(frames), f"{len(wave)} samples"
 
@@ -118,7 +128,7 @@ def main():
     p.add_argument("numbers", nargs="*", type=int, help="cases; default: all")
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--traceback", action="store_true", help="of cases that fail")
-    p.add_argument("--golden", help="write the golden file of tests/test_speech.py here")
+    p.add_argument("--golden", type=Path, metavar="DIR", help="write tests/test_speech_golden.py's files here")
     options = p.parse_args()
     torch.set_num_threads(options.threads)
     worst, bad, chunks, silence, start = (0.0, "none"), 0, 0, [], time.time()
@@ -139,6 +149,10 @@ def main():
             worst = max(worst, (distance, f"case {case['number']}"))
             print(f"{distance:9.2e}  {'ok ' if distance <= BAR else 'BAD'}  {case['number']:3} {made:2} chunks: "
                   f"{describe(case)}; {more}", flush=True)
+        if options.golden:
+            np.savez_compressed(options.golden / "speech_golden.npz", **comparison.golden)
+            text = json.dumps({"pydub": "0.25.1", "cases": silence[:48]})
+            (options.golden / "silence_golden.json").write_text(text + "\n")
     print(f"{len(cases)} cases of {chunks} chunks in {time.time() - start:.0f} s, {bad} bad; "
           f"worst {worst[0]:.2e} ({worst[1]}), bar {BAR:.0e}")
     return int(bad > 0)
