@@ -354,7 +354,8 @@ class Engine:
 
         def chunk(address):
             c = said_struct.from_address(address)
-            said.append({**read_struct(c), "text": ctypes.string_at(c.text, c.bytes).decode()})
+            said.append({**{name: getattr(c, name) for name, _ in c._fields_[1:]},  # its text ends where bytes says
+                         "text": ctypes.string_at(c.text, c.bytes).decode()})
             return 0
 
         params = self._speak_params(keep, [], text, **settings)
