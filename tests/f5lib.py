@@ -383,7 +383,7 @@ class Engine:
             library().f5_lexicon_close(handle)
 
     def edit(self, samples, text, edits, sample=None, noise=None, sample_rate=24000, channels=1, resample=None,
-             **settings):
+             warned=None, heard=None, **settings):
         """A recording with edits [(start, end, duration)] made -> (samples, mel, statistics)."""
         keep, pieces = _Keep(), []
         piece_struct, floats = header().struct("f5_audio"), ctypes.POINTER(ctypes.c_float)
@@ -392,6 +392,8 @@ class Engine:
             piece = piece_struct.from_address(address)
             pieces.append((np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy(),
                            np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()))
+            if heard:
+                heard()
             return 0
 
         spans = (header().struct("f5_edit_span") * max(1, len(edits)))()
@@ -403,6 +405,7 @@ class Engine:
                         edits=ctypes.addressof(spans), sample=ctypes.addressof(solver), **settings)
         params.resample = keep.callback(RESAMPLE, resample)
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        self._warn(keep, params, warned)
         if noise is not None:
             params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
         stats = struct("f5_speak_stats")
