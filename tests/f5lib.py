@@ -355,7 +355,8 @@ class Engine:
 
         def chunk(address):
             c = said_struct.from_address(address)
-            said.append({**read_struct(c), "text": ctypes.string_at(c.text, c.bytes).decode()})
+            said.append({**{name: getattr(c, name) for name, _ in c._fields_[1:]},  # its text ends where bytes says
+                         "text": ctypes.string_at(c.text, c.bytes).decode()})
             return 0
 
         params = self._speak_params(keep, [], text, **settings)
@@ -383,7 +384,7 @@ class Engine:
             library().f5_lexicon_close(handle)
 
     def edit(self, samples, text, edits, sample=None, noise=None, sample_rate=24000, channels=1, resample=None,
-             **settings):
+             warned=None, heard=None, **settings):
         """A recording with edits [(start, end, duration)] made -> (samples, mel, statistics)."""
         keep, pieces = _Keep(), []
         piece_struct, floats = header().struct("f5_audio"), ctypes.POINTER(ctypes.c_float)
@@ -392,6 +393,8 @@ class Engine:
             piece = piece_struct.from_address(address)
             pieces.append((np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy(),
                            np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()))
+            if heard:
+                heard()
             return 0
 
         spans = (header().struct("f5_edit_span") * max(1, len(edits)))()
@@ -403,6 +406,7 @@ class Engine:
                         edits=ctypes.addressof(spans), sample=ctypes.addressof(solver), **settings)
         params.resample = keep.callback(RESAMPLE, resample)
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        self._warn(keep, params, warned)
         if noise is not None:
             params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
         stats = struct("f5_speak_stats")

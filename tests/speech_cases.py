@@ -100,18 +100,20 @@ def noise(case_number, chunk, frames):
 def latin_sentence(rng, bytes_wanted, whole):
     """whole: no stop is inside it."""
     known = [w for w in WORDS if not (whole and w.endswith("."))]
-    words = [pick(rng, known)]
-    while sum(len(w.encode()) + 1 for w in words) < bytes_wanted:
-        words.append(pick(rng, known))
-    between = [pick(rng, [" "] * 14 + ["\n", "  ", " " if whole else ", ", " “", "” ", "’"]) for _ in words]
-    return "".join(w + b for w, b in zip(words, between[1:] + [""])) + pick(rng, LATIN_STOPS)
+    text = pick(rng, known)
+    while len(text.encode()) < bytes_wanted:
+        text += pick(rng, [" "] * 14 + ["\n", "  ", " " if whole else ", ", " “", "” ", "’"]) + pick(rng, known)
+    return text + pick(rng, LATIN_STOPS)
 
 
 def chinese_sentence(rng, bytes_wanted, _):
-    parts = [pick(rng, CHINESE)]
-    while len("".join(parts).encode()) < bytes_wanted:
-        parts.append(pick(rng, CHINESE))
-    return "".join(parts) + pick(rng, CHINESE_STOPS)
+    text = pick(rng, CHINESE)
+    while len(text.encode()) < bytes_wanted:
+        text += pick(rng, CHINESE)
+    return text + pick(rng, CHINESE_STOPS)
+
+
+LAST_WORD = 36  # bytes by which a sentence may be longer than was wanted
 
 
 def text_of(rng, chinese, bytes_wanted, sentence_bytes, least=3):
@@ -143,14 +145,14 @@ def chunk_bytes(voice, speed):
 
 SHAPES = [  # (chunks wanted, seconds of the reference, other settings)
     (1, 2.0, {}), (1, 3.3, dict(speed=0.5)), (1, 4.0, dict(speed=2.0)), (1, 2.5, dict(fix_duration=6.1)),
-    (1, 1.4, dict(fix_duration=1.2)), (2, 12.3, {}), (2, 15.0, dict(cross_fade_duration=0.0)),
+    (1, 1.4, dict(fix_duration=1.7)), (2, 12.3, {}), (2, 15.0, dict(cross_fade_duration=0.0)),
     (2, 17.0, dict(cross_fade_duration=0.5, speed=0.8)), (3, 18.0, dict(speed=1.3)), (3, 16.0, dict(fix_duration=23.7)),
     (4, 19.0, dict(cross_fade_duration=0.5)), (4, 18.5, dict(fix_duration=24.0, cross_fade_duration=0.0)),
     (5, 19.5, dict(cross_fade_duration=2.0)), (5, 18.0, dict(fix_duration=22.5, cross_fade_duration=1.7)),
-    (6, 20.5, dict(cross_fade_duration=1.0)), (6, 20.0, dict(speed=0.7)), (7, 20.4, dict(fix_duration=19.0)),
+    (6, 20.5, dict(cross_fade_duration=1.0)), (6, 20.0, dict(speed=0.7)), (7, 20.4, dict(fix_duration=21.3)),
     (8, 21.0, dict(cross_fade_duration=1.9, speed=1.6)), (9, 20.8, {}), (4, 22.6, dict(cross_fade_duration=0.29)),
-    (3, 21.5, dict(cross_fade_duration=0.00004)), (3, 21.2, dict(cross_fade_duration=0.00005)), (2, 20.0, dict(nfe=4)),
-    (1, 0.9, dict(short=True)), (2, 21.0, dict(short=True, speed=0.3)), (5, 21.7, dict(short=True)),
+    (3, 20.2, dict(cross_fade_duration=0.00004)), (3, 20.0, dict(cross_fade_duration=0.00005)), (2, 20.0, dict(nfe=4)),
+    (1, 0.9, dict(short=True)), (2, 17.0, dict(short=True, speed=0.3)), (5, 19.5, dict(short=True)),
 ]
 
 
@@ -159,14 +161,16 @@ def plain_case(number, shape, chinese):
     chunks, seconds, settings = shape
     settings = dict(settings)
     short = settings.pop("short", False)
-    voice = voice_of(rng, seconds, chinese, pace=pick(rng, [9.0, 14.0]))
+    # no sentence is longer than a chunk may be: upstream would speak it whole, we cut it between words
+    least = 3 if settings.get("speed", 1) == 1 else LONG_ENOUGH
+    needed = (least + LAST_WORD + 12) / settings.get("speed", 1) / (22 - seconds) if seconds < 22 else 0
+    voice = voice_of(rng, seconds, chinese, pace=max(needed, pick(rng, [9.0, 14.0])))
     room = chunk_bytes(voice, settings.get("speed", 1))
     if short:  # chunks below ten bytes
-        text = "Hi! " if chunks == 1 else text_of(rng, chinese, 9 * chunks, 8)
+        text = "Hi! " if chunks == 1 else text_of(rng, chinese, chunks * room / 2, int(room - LAST_WORD)) + " Hi!"
     else:
-        room = max(room, 12)  # a reference over 22 s leaves no room: every sentence is a chunk
-        least = 3 if settings.get("speed", 1) == 1 else LONG_ENOUGH
-        text = text_of(rng, chinese, min(room * (chunks - 0.4), 1500), int(min(room, 120)), least)
+        room = max(room, 60)  # a reference over 22 s leaves no room: every sentence is a chunk
+        text = text_of(rng, chinese, min(room * (chunks - 0.5), 1500), int(min(room - LAST_WORD, 120)), least)
     settings.setdefault("cfg", pick(rng, [2.0, 0.0]))
     return dict(number=number, model="chinese" if chinese else "latin", voices=dict(main=voice), text=text, cli=False,
                 settings={**SETTINGS, **settings})

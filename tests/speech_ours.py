@@ -25,37 +25,28 @@ def voice(engine, description, recording, target_rms, keep_whole):
                         keep_whole=int(keep_whole), resample=function)
 
 
-def settings_of(case, keep):
-    """The fields of f5_speak_params. A speed of 1 is upstream's default, which short chunks do not have: 0 here."""
+def speak(engine, voice, case, noise, voices=()):
+    """(wave float64, mel) of all pieces. A speed of 1 is upstream's default, which short chunks do not have: 0 here."""
     s = case["settings"]
-    return dict(sample=dict(nfe=s["nfe"], cfg=s["cfg"]), speed=0 if s["speed"] == 1 else s["speed"],
-                cross_fade=s["cross_fade_duration"], fix_duration=s["fix_duration"], normalize=keep.text("none"))
-
-
-def speak(engine, voice, case, noise, keep, **more):
-    """(wave float64, mel) of all pieces."""
-    pieces, _ = engine.speak(voice, case["text"], noise=np.concatenate(noise), **settings_of(case, keep), **more)
+    pieces, _ = engine.speak(voice, case["text"], noise=np.concatenate(noise), sample=dict(nfe=s["nfe"], cfg=s["cfg"]),
+                             speed=0 if s["speed"] == 1 else s["speed"], cross_fade=s["cross_fade_duration"],
+                             fix_duration=s["fix_duration"], normalize="none", voices=voices)
     return np.concatenate([p[0] for p in pieces]).astype(np.float64), np.concatenate([p[1] for p in pieces])
 
 
 def plain(engine, case, recordings, noise):
     """(wave, mel) of a case that has one voice."""
     with voice(engine, case["voices"]["main"], recordings["main"], case["settings"]["target_rms"], True) as handle:
-        return speak(engine, handle, case, noise, f5lib._Keep())
+        return speak(engine, handle, case, noise)
 
 
 def tagged(engine, case, recordings, noise):
     """(wave, mel) of a case whose text has tags."""
-    keep, others = f5lib._Keep(), [name for name in case["voices"] if name != "main"]
-    array = (f5lib.header().struct("f5_speak_voice") * max(1, len(others)))()
     with contextlib.ExitStack() as stack:
         handles = {name: stack.enter_context(voice(engine, v, recordings[name], case["settings"]["target_rms"], False))
                    for name, v in case["voices"].items()}
-        for slot, name in zip(array, others):
-            filled = f5lib.struct("f5_speak_voice", name=keep.text(name), voice=handles[name].value,
-                                  speed=case["voices"][name].get("speed", 0))
-            ctypes.memmove(ctypes.addressof(slot), ctypes.addressof(filled), ctypes.sizeof(filled))
-        return speak(engine, handles["main"], case, noise, keep, voices=ctypes.addressof(array), n_voices=len(others))
+        others = [(name, handles[name], v.get("speed", 0)) for name, v in case["voices"].items() if name != "main"]
+        return speak(engine, handles["main"], case, noise, others)
 
 
 def remove_silence(samples):

@@ -136,6 +136,28 @@ def test_channels_and_rates(engine, recording):
     assert np.array_equal(doubled, engine.edit(recording, TEXT, EDITS["one"], sample=dict(nfe=NFE))[0])
 
 
+def test_the_text_is_folded(engine, recording):
+    """As a transcript is: what the model cannot say is left out, with a warning."""
+    settings, warned = dict(edits=EDITS["one"], sample=dict(nfe=NFE)), []
+    plain = engine.edit(recording, "Some words of a recording.", warned=warned, **settings)[0]
+    assert not warned
+    assert np.array_equal(engine.edit(recording, "Some words ⓞf a rec\u00adording.", warned=warned, **settings)[0], plain)
+    assert not warned
+    assert np.array_equal(engine.edit(recording, "Some words of a recording. 🎉", warned=warned, **settings)[0], plain)
+    (kind, message), = warned
+    assert kind == f5lib.header().constants["F5_WARNING_CHARACTERS"] and "U+1F389" in message
+
+
+def test_a_cancelled_edit(engine, recording):
+    with pytest.raises(KeyboardInterrupt):
+        engine.edit(recording, TEXT, EDITS["one"], sample=dict(nfe=NFE), heard=interrupt)
+    engine.edit(recording, TEXT, EDITS["one"], sample=dict(nfe=NFE))
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
 BAD = {
     "no edits": (dict(edits=[]), "0 edits: must be 1 to 256"),
     "too many": (dict(edits=[(0.5, 1.0, 0)] * 257), "257 edits"),
@@ -153,6 +175,7 @@ BAD = {
     "inserting nothing": (dict(edits=[(0.5, 0.5, 0)]), "at least 0.05 s are needed; an insertion needs a duration"),
     "nothing is kept": (dict(edits=[(0, 2.105, 0)]), "the edits leave 0.000 s of the recording"),
     "blank": (dict(text=" \n"), "the text of the edit is empty"),
+    "unsayable": (dict(text="🎉 🎉"), "the model can say nothing of the text: .*U.1F389"),
     "no text": (dict(text=None), "the text of the edit is empty"),
     "malformed": (dict(text=b"Some \xff"), "text: malformed UTF-8 at byte 5"),
     "too fast": (dict(text="word " * 50), "the text has 250 tokens, the edited recording 198 frames"),

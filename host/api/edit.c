@@ -30,7 +30,9 @@ typedef struct {
     float *cond;             /* [edited_frames,100] kept frames and, between them, zeros */
     uint8_t *keep;           /* [edited_frames] */
     int64_t edited_frames;   /* as upstream counts them; one more is made */
-    int32_t *tokens;         /* [n_tokens] */
+    char *text;              /* [text_bytes] as the model says it */
+    size_t text_bytes;
+    int32_t *tokens; /* [n_tokens] */
     int32_t n_tokens, frames_made;
     float *mel, *generated, *out;
     int64_t out_samples;
@@ -43,6 +45,7 @@ static void edit_free(edit *e) {
     free(e->recorded);
     free(e->cond);
     free(e->keep);
+    free(e->text);
     free(e->tokens);
     free(e->mel);
     free(e->generated);
@@ -128,12 +131,36 @@ static f5_status read_spans(edit *e, f5_error *error) {
     return F5_OK;
 }
 
-/* The text's tokens into e->tokens [n_tokens]; before that has memory, their number alone. */
+/* What the model can say of the text. */
 static f5_status read_text(edit *e, f5_error *error) {
-    const model *m = engine_model(e->engine->core);
+    const f5_edit_params *p = e->params;
+    const size_t bytes = strlen(p->text);
+    text_buffer out = {.capacity = fold_max_bytes(bytes)};
+    fold_report unknown = {0};
     f5_error why = {0};
-    f5_status status = tokenizer_run(m->config.tokenizer, &m->vocab, e->params->text, strlen(e->params->text),
-                                     e->tokens, e->tokens ? e->n_tokens : 0, &e->n_tokens, &why);
+    char message[400];
+    F5_TRY(get((void **)&e->text, (int64_t)out.capacity, 1, error));
+    out.text = e->text;
+    f5_status status = fold_text(&e->engine->alphabet, p->text, bytes, &out, &unknown, &why);
+    if (status != F5_OK) return f5_fail(error, status, "text: %.480s", why.message);
+    fold_report_message(&unknown, message, sizeof message);
+    if (fold_is_silent(out.text, out.bytes))
+        return f5_fail(error, F5_E_ARGUMENT, "the model can say nothing of the text: %s",
+                       unknown.count > 0 ? message : "it has no letter, digit or ideograph");
+    if (unknown.count > 0 && p->warning) p->warning(p->warning_user, F5_WARNING_CHARACTERS, message);
+    e->text_bytes = out.bytes;
+    return F5_OK;
+}
+
+/* The text's tokens into e->tokens [n_tokens]; before that has memory, their number alone. */
+static f5_status tokenize(edit *e, f5_error *error) {
+    f5_error why = {0};
+    tokenizer t = chinese_begin(&e->engine->chinese, engine_model(e->engine->core));
+    t.ids = e->tokens;
+    t.capacity = e->tokens ? e->n_tokens : 0;
+    f5_status status = tokenizer_put(&t, e->text, e->text_bytes, 0, &why);
+    chinese_end(&e->engine->chinese);
+    e->n_tokens = t.n;
     return status == F5_OK ? F5_OK : f5_fail(error, status, "text: %.480s", why.message);
 }
 
@@ -221,7 +248,7 @@ static f5_status measure(edit *e, f5_error *error) {
 static f5_status generate(edit *e, api_call *call, f5_error *error) {
     const int64_t n = engine_vocode_samples(e->engine->core, e->frames_made);
     F5_TRY(get((void **)&e->tokens, e->n_tokens, sizeof *e->tokens, error));
-    F5_TRY(read_text(e, error));
+    F5_TRY(tokenize(e, error));
     F5_TRY(get((void **)&e->mel, (int64_t)e->frames_made * F5_MEL_BANDS, sizeof *e->mel, error));
     F5_TRY(get((void **)&e->generated, n, sizeof *e->generated, error));
     F5_TRY(get((void **)&e->out, e->out_samples, sizeof *e->out, error));
@@ -268,8 +295,13 @@ static f5_status deliver(const edit *e, const api_call *call, f5_speak_stats *st
                                   .total_ms = call->times.total_ms,
                                   .wait_ms = call->turn.wait_ms,
                                   .batch_sequences = call->turn.batch_sequences};
-    const f5_audio audio = {
-        .samples = e->out, .n_samples = e->out_samples, .mel = e->mel, .mel_frames = e->frames_made};
+    const f5_audio audio = {.samples = e->out,
+                            .n_samples = e->out_samples,
+                            .mel = e->mel,
+                            .mel_frames = e->frames_made,
+                            .chunks = 1,
+                            .text = e->text,
+                            .text_bytes = e->text_bytes};
     if (e->params->audio(e->params->audio_user, &audio) != 0)
         return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
     return F5_OK;
@@ -283,6 +315,7 @@ static f5_status run(edit *e, f5_speak_stats *stats, f5_error *error) {
     F5_TRY(solver_read(&call.solver, p->sample ? p->sample : &defaults, error));
     F5_TRY(check_params(e->engine, p, error));
     F5_TRY(read_text(e, error));
+    F5_TRY(tokenize(e, error));
     F5_TRY(read_recording(e, error));
     F5_TRY(get((void **)&e->frames, p->n_edits, sizeof *e->frames, error));
     F5_TRY(get((void **)&e->samples, p->n_edits, sizeof *e->samples, error));

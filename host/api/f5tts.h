@@ -451,7 +451,7 @@ typedef struct {
     f5_resample_fn resample;
     void *resample_user;
     float target_rms;          /* as in f5_voice_params */
-    const char *text;          /* all that the edited recording shall say, kept words included */
+    const char *text;          /* all that the edited recording shall say, kept words included; it is not normalised */
     const f5_edit_span *edits; /* [n_edits] in order, without overlap */
     int32_t n_edits;           /* 1 .. F5_MAX_EDITS */
     uint64_t seed;
@@ -460,6 +460,8 @@ typedef struct {
     const f5_sample_params *sample; /* NULL: defaults */
     f5_audio_fn audio;              /* required; called once */
     void *audio_user;
+    f5_warning_fn warning; /* NULL, or told of characters that the model cannot say */
+    void *warning_user;
 } f5_edit_params;
 F5_STRUCT_INIT(f5_edit_params)
 

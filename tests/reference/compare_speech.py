@@ -36,6 +36,7 @@ BAR = 1e-5
 def far(mine, theirs):
     if len(mine) != len(theirs):
         return float("inf")
+    theirs = theirs.astype(np.float64)
     return float(np.linalg.norm(mine - theirs) / np.linalg.norm(theirs))
 
 

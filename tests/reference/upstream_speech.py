@@ -54,9 +54,9 @@ def write_wave(path, samples, rate):
 
 
 def sixteen_bits(wave):
-    """As soundfile writes floats to 16-bit WAV: libsndfile clips at 32 bits and drops the lower half."""
-    return (np.clip(np.rint(np.asarray(wave, np.float64) * 0x7FFFFFFF), -2**31, 2**31 - 1).astype(np.int64)
-            >> 16).astype(np.int16)
+    """As soundfile writes floats or doubles to 16-bit WAV: libsndfile clips at 32 bits and drops the lower half."""
+    scaled = np.rint(wave * wave.dtype.type(0x7FFFFFFF)).astype(np.float64)
+    return (np.clip(scaled, -2**31, 2**31 - 1).astype(np.int64) >> 16).astype(np.int16)
 
 
 class Upstream:
@@ -134,7 +134,7 @@ class Upstream:
         return np.asarray(out, np.float64), mel.T, frames
 
     def command_line(self, case, model, recordings, draw):
-        """`f5-tts_infer-cli -c case.toml` -> (wave before it is written, frames of each chunk, the file: int16, rate)."""
+        """`f5-tts_infer-cli -c case.toml` -> (wave before it is written, float or double, frames of each chunk, the file: int16, rate)."""
         s, folder, written = case["settings"], recordings["folder"], []
         names = {"remove_silence": s["remove_silence"], "target_rms": s["target_rms"], "nfe_step": s["nfe"],
                  "cross_fade_duration": s["cross_fade_duration"], "cfg_strength": s["cfg"], "speed": s["speed"]}
@@ -158,7 +158,7 @@ class Upstream:
                                              "unused.safetensors", "--device", "cpu"]
 
         def keep(file, data, rate):
-            written.append(np.array(data, np.float64))
+            written.append(np.array(data))
             write(file, data, rate)
 
         with contextlib.ExitStack() as stack:
