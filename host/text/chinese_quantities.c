@@ -100,7 +100,8 @@ size_t chinese_money(reading *r) {
         chinese_say_number(r, at, n);
         if (scale > 0) text_put(r->out, r->text + end, scale);
         chinese_say(r, currencies[i].said);
-        return end + scale - r->at;
+        end += scale;
+        return end + (reads(r, end, currencies[i].said) ? strlen(currencies[i].said) : 0) - r->at;
     }
     return 0;
 }
@@ -223,7 +224,8 @@ size_t chinese_phone(reading *r) {
            total = digits;
     if (digits == 0 || is_ascii_letter(before(r))) return 0;
     size_t groups = 1;
-    while ((peek(r, end) == '-' || (peek(r, end) == ' ' && (plus || total >= 3))) && count_digits(r, end + 1) >= 3) {
+    while (groups < 6 && (peek(r, end) == '-' || (peek(r, end) == ' ' && (plus || total >= 3))) &&
+           count_digits(r, end + 1) >= 3) {
         size_t more = count_digits(r, end + 1);
         total += more;
         end += 1 + more;
@@ -250,7 +252,11 @@ size_t chinese_name(reading *r) {
     bool point = peek(r, end) == '.' && is_digit(peek(r, end + 1)),
          comma = peek(r, end) == ',' && count_digits(r, end + 1) == 3;
     if (digits == 0 || comma) return 0;
-    bool code = (digits > 1 && peek(r, r->at) == '0' && !point) || digits > 16 ||
+    static const char *const codes[] = {"编号", "代码", "房号", "密码", "验证码", "邮编"};
+    bool named = false;
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) named |= follows(r, codes[i]) && digits >= 3 && !point;
+    named |= digits == 2 && peek(r, r->at + 1) == '0' && reads(r, end, "后") && !reads(r, end, "后来"); /* 80后 */
+    bool code = named || (digits > 1 && peek(r, r->at) == '0' && !point) || digits > 16 ||
                 (is_ascii_letter(before(r)) && digits > 2) ||
                 (digits >= 3 && digits <= 4 && READS_ANY(r, end, places) > 0);
     if (code) {
@@ -287,7 +293,7 @@ size_t chinese_between_numbers(reading *r) {
     size_t space = peek(r, r->at) == ' ', at = r->at + space;
     size_t range = chinese_range_mark(r, at);
     if (range > 0 && chinese_parse_number(r, at + range + space).bytes > 0) {
-        bool minus = memchr(r->text, '=', r->bytes) != NULL;
+        bool minus = r->equation;
         chinese_say(r, minus ? "减" : "到");
         return space + range + space;
     }

@@ -17,9 +17,9 @@ typedef struct {
 english_number english_parse_number(const reading *r, size_t at);
 void english_say_number(reading *r, size_t at, english_number n);
 bool english_is_one(english_number n);
-/* The number at r->at may be one of several things ("a 5 km run"): whether it stands before a noun like an adjective.
- */
-bool english_is_adjective(const reading *r, size_t after);
+/* Whether an amount from r->at to `after` stands before a noun like an adjective: "a 5 km run", "the $2 million deal"
+ * (scaled). Its unit is singular then. */
+bool english_is_adjective(const reading *r, size_t after, bool scaled);
 /* Whether the word at `at` looks like a noun of the plural. */
 bool english_is_plural_noun(const reading *r, size_t at);
 /* k, M, bn ... and "million" behind money: bytes, and the word. */
@@ -68,11 +68,13 @@ size_t english_letters_and_digits(reading *r); /* MP3 */
 /* english_capitals.c */
 size_t english_capitals(reading *r);
 void english_say_letters(reading *r, const char *letters, size_t bytes); /* "F B I" */
+bool english_is_pronounceable(const char *word, size_t bytes);           /* in capitals */
 /* Whether the word in capitals is said letter by letter. */
 bool english_is_spelled(const char *word, size_t bytes);
 
 /* english_symbols.c */
 size_t english_symbol(reading *r);
+size_t english_power(reading *r);                /* ^2 */
 size_t english_markdown_start(const reading *r); /* bytes of "## ", "* ", "> " that a sentence begins with */
 
 #endif

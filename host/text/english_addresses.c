@@ -137,6 +137,18 @@ static const char *symbol_name(char c) {
     }
 }
 
+/* A short name that nobody can pronounce, or an acronym. */
+static bool is_unspeakable(const char *text, size_t bytes) {
+    char capitals[6];
+    if (bytes < 2 || bytes > sizeof capitals) return false;
+    bool all = true;
+    for (size_t i = 0; i < bytes; i++) {
+        capitals[i] = to_capital(text[i]);
+        all &= is_capital(text[i]);
+    }
+    return all ? english_is_spelled(capitals, bytes) : !english_is_pronounceable(capitals, bytes);
+}
+
 /* Letters and digits of an address, one run at a time. ending: the last part of a name or domain. */
 static void say_run(reading *r, size_t at, size_t bytes, bool ending) {
     for (size_t end = at + bytes; at < end;) {
@@ -150,8 +162,7 @@ static void say_run(reading *r, size_t at, size_t bytes, bool ending) {
             else
                 say_digits(r, at, n);
         } else if ((n == 3 && memcmp(text, "www", 3) == 0) || n == 1 ||
-                   (ending && n <= 4 && !IN_SMALL(spoken, r, at, n)) ||
-                   (n > 1 && is_capital(text[0]) && is_capital(text[1]) && english_is_spelled(text, n))) {
+                   (ending && n <= 4 && !IN_SMALL(spoken, r, at, n)) || is_unspeakable(text, n)) {
             english_say_letters(r, text, n);
         } else {
             char small[64];
@@ -194,7 +205,7 @@ static void say_address(reading *r, size_t at, size_t end) {
 /* Bytes of the token at `at`, without punctuation that ends a sentence or closes a bracket. */
 static size_t token_bytes(const reading *r, size_t at) {
     size_t n = 0;
-    while (is_address_byte(peek(r, at + n)) && n < 2000) n++;
+    while (is_address_byte(peek(r, at + n)) && n < 400) n++;
     while (n > 0 && strchr(".,;:!?)]'*_", r->text[at + n - 1])) n--;
     return n;
 }
@@ -248,7 +259,9 @@ size_t english_version(reading *r) {
     size_t at = r->at + 1, first = count_digits(r, at);
     bool dotted = peek(r, at + first) == '.' && is_digit(peek(r, at + first + 1));
     if (is_ascii_letter(peek(r, at + first)) || (!dotted && (peek(r, r->at) == 'V' || first > 2))) return 0;
-    say(r, "version");
+    const char *word;
+    size_t n = word_before(r, r->at, &word);
+    if (n != 7 || !reads_any_case(r, (size_t)(word - r->text), "version")) say(r, "version");
     for (;;) {
         size_t digits = count_digits(r, at);
         if (digits > 4)
@@ -282,7 +295,15 @@ static size_t say_camel(reading *r, size_t at) {
         } else if (is_capital(c) && is_capital(peek(r, at + 1))) {
             while (is_capital(peek(r, at + n)) && !is_small(peek(r, at + n + 1))) n++;
             if (n == 0) n = 1;
-            english_say_letters(r, r->text + at, n);
+            if (n == 1 || english_is_spelled(r->text + at, n)) {
+                english_say_letters(r, r->text + at, n);
+            } else {
+                say_bytes(r, r->text + at, 1);
+                for (size_t i = 1; i < n; i++) {
+                    char small[2] = {to_small(r->text[at + i])};
+                    say_on(r, small);
+                }
+            }
         } else if (is_ascii_letter(c)) {
             n = 1;
             while (is_small(peek(r, at + n))) n++;

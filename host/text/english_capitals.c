@@ -10,16 +10,16 @@
 
 /* Words of two and three letters that people stress by capitals. */
 static const char *const common[] = {
-    "ALL", "AM",  "AN",  "AND", "ANY", "ARE", "AS",  "ASK", "AT",  "ATE", "BAD", "BAG", "BE",  "BED", "BIG",
-    "BIT", "BOX", "BOY", "BUS", "BUT", "BUY", "BY",  "BYE", "CAN", "CAR", "CAT", "CUT", "DAD", "DAY", "DID",
-    "DIE", "DO",  "DOG", "DRY", "DUE", "EAR", "EAT", "EGG", "END", "EYE", "FAR", "FAT", "FEW", "FIX", "FLY",
-    "FOR", "FUN", "GET", "GO",  "GOD", "GOT", "GUN", "GUY", "HAD", "HAS", "HAT", "HE",  "HER", "HEY", "HIM",
-    "HIS", "HIT", "HOT", "HOW", "ICE", "IF",  "ILL", "IN",  "IS",  "JOB", "JOY", "KEY", "KID", "LAW", "LAY",
-    "LEG", "LET", "LIE", "LOT", "LOW", "MAD", "MAN", "MAY", "ME",  "MEN", "MOM", "MY",  "NEW", "NO",  "NOR",
-    "NOT", "NOW", "ODD", "OF",  "OFF", "OH",  "OIL", "OLD", "ON",  "ONE", "OR",  "OUR", "OUT", "OWN", "PAY",
-    "PUT", "RAN", "RED", "RUN", "SAD", "SAT", "SAW", "SAY", "SEA", "SEE", "SET", "SHE", "SIT", "SIX", "SKY",
-    "SO",  "SON", "SUN", "TAX", "TEA", "TEN", "THE", "TO",  "TOO", "TOP", "TRY", "TWO", "UP",  "USE", "WAR",
-    "WAS", "WAY", "WE",  "WET", "WHO", "WHY", "WIN", "WON", "YES", "YET", "YOU",
+    "AHA", "ALL", "AN",  "AND", "ANY", "ARE", "AS",  "ASK", "AT",  "ATE", "AW",  "BAD", "BAG",  "BE",  "BED", "BIG",
+    "BIT", "BOO", "BOX", "BOY", "BUS", "BUT", "BUY", "BY",  "BYE", "CAN", "CAR", "CAT", "CUT",  "DAD", "DAY", "DID",
+    "DIE", "DO",  "DOG", "DRY", "DUE", "EAR", "EAT", "EGG", "EH",  "END", "EYE", "FAR", "FAT",  "FEW", "FIX", "FLY",
+    "FOR", "FUN", "GET", "GO",  "GOD", "GOT", "GUN", "GUY", "HA",  "HAD", "HAS", "HAT", "HE",   "HER", "HEY", "HI",
+    "HIM", "HIS", "HIT", "HMM", "HOT", "HOW", "HUH", "ICE", "IF",  "ILL", "IN",  "IS",  "JOB",  "JOY", "KEY", "KID",
+    "LAW", "LAY", "LEG", "LET", "LIE", "LOT", "LOW", "MAD", "MAN", "MAY", "ME",  "MEN", "MOM",  "MY",  "NAH", "NEW",
+    "NO",  "NOR", "NOT", "NOW", "ODD", "OF",  "OFF", "OH",  "OIL", "OLD", "ON",  "ONE", "OOPS", "OR",  "OUR", "OUT",
+    "OWN", "PAY", "PUT", "RAN", "RED", "RUN", "SAD", "SAT", "SAW", "SAY", "SEA", "SEE", "SET",  "SHE", "SIT", "SIX",
+    "SKY", "SO",  "SON", "SUN", "TAX", "TEA", "TEN", "THE", "TO",  "TOO", "TOP", "TRY", "TWO",  "UGH", "UM",  "UP",
+    "USE", "WAR", "WAS", "WAY", "WE",  "WET", "WHO", "WHY", "WIN", "WON", "WOW", "YAY", "YEP",  "YES", "YET", "YOU",
 };
 /* Said letter by letter though they could be pronounced, or though the sentence is in capitals. */
 static const char *const spelled[] = {
@@ -62,22 +62,21 @@ static const char *const beginnings[] = {
     "SPH", "SPL", "SPR", "SQ", "SQU", "ST", "STR", "SW",  "TH", "THR", "TR", "TW", "WH", "WR",
 };
 static const char *const ends[] = {
-    "BS",  "BT",  "CH",  "CK",   "CKS",  "CT",  "CTS", "DGE", "DS",   "DTH",   "FF",  "FFS", "FT",  "FTH",
-    "FTS", "GGS", "GH",  "GHT",  "GHTS", "GN",  "GS",  "KS",  "LD",   "LDS",   "LF",  "LK",  "LKS", "LL",
-    "LLS", "LM",  "LMS", "LP",   "LPS",  "LS",  "LT",  "LTH", "LTS",  "LVES",  "MB",  "MBS", "MP",  "MPS",
-    "MPT", "MS",  "NC",  "NCH",  "ND",   "NDS", "NG",  "NGS", "NGTH", "NGTHS", "NK",  "NKS", "NN",  "NS",
-    "NSE", "NT",  "NTH", "NTHS", "NTS",  "PH",  "PHS", "PS",  "PT",   "PTH",   "PTS", "RB",  "RBS", "RCH",
-    "RD",  "RDS", "RF",  "RG",   "RGS",  "RK",  "RKS", "RL",  "RLD",  "RLDS",  "RLS", "RM",  "RMS", "RMTH",
-    "RN",  "RNS", "RP",  "RPS",  "RR",   "RS",  "RSH", "RST", "RT",   "RTH",   "RTS", "RVE", "SC",  "SH",
-    "SK",  "SKS", "SM",  "SMS",  "SP",   "SS",  "ST",  "STS", "TCH",  "TH",    "THS", "TS",  "TT",  "WD",
-    "WDS", "WK",  "WKS", "WL",   "WLS",  "WN",  "WNS", "WS",  "WTH",  "XT",    "XTH", "XTS", "ZZ",
-};
+    "BS",   "BT",  "CH",  "CK",  "CKS",  "CS",   "CT",  "CTS", "DGE", "DS",   "DTH",   "FF",  "FFS", "FT",
+    "FTH",  "FTS", "GGS", "GH",  "GHT",  "GHTS", "GN",  "GS",  "KS",  "LD",   "LDS",   "LF",  "LK",  "LKS",
+    "LL",   "LLS", "LM",  "LMS", "LP",   "LPS",  "LS",  "LT",  "LTH", "LTS",  "LVES",  "MB",  "MBS", "MP",
+    "MPS",  "MPT", "MS",  "NC",  "NCH",  "ND",   "NDS", "NG",  "NGS", "NGTH", "NGTHS", "NK",  "NKS", "NN",
+    "NS",   "NSE", "NT",  "NTH", "NTHS", "NTS",  "PH",  "PHS", "PS",  "PT",   "PTH",   "PTS", "RB",  "RBS",
+    "RCH",  "RD",  "RDS", "RF",  "RG",   "RGS",  "RK",  "RKS", "RL",  "RLD",  "RLDS",  "RLS", "RM",  "RMS",
+    "RMTH", "RN",  "RNS", "RP",  "RPS",  "RR",   "RS",  "RSH", "RST", "RT",   "RTH",   "RTS", "RVE", "SC",
+    "SH",   "SK",  "SKS", "SM",  "SMS",  "SP",   "SS",  "ST",  "STS", "TCH",  "TH",    "THS", "TS",  "TT",
+    "WD",   "WDS", "WK",  "WKS", "WL",   "WLS",  "WN",  "WNS", "WS",  "WTH",  "XT",    "XTH", "XTS", "ZZ"};
 
 static bool is_vowel(char c) {
     return c && strchr("AEIOUY", c);
 }
 
-static bool is_pronounceable(const char *word, size_t bytes) {
+bool english_is_pronounceable(const char *word, size_t bytes) {
     size_t first = 0, last = bytes, run = 0;
     while (first < bytes && !is_vowel(word[first])) first++;
     if (first == bytes) return false;
@@ -104,7 +103,7 @@ bool english_is_spelled(const char *word, size_t bytes) {
     if (find_word(word, bytes)) return false;
     if (IN_LIST(spelled, word, bytes)) return true;
     if (bytes <= 3) return !IN_LIST(common, word, bytes);
-    return !is_pronounceable(word, bytes);
+    return !english_is_pronounceable(word, bytes);
 }
 
 void english_say_letters(reading *r, const char *letters, size_t bytes) {
@@ -112,6 +111,12 @@ void english_say_letters(reading *r, const char *letters, size_t bytes) {
         char letter = to_capital(letters[i]);
         say_bytes(r, &letter, 1);
     }
+}
+
+/* DR. SMITH: the dot goes with it. */
+static bool takes_dot(const char *word, size_t bytes) {
+    static const char *const dotted[] = {"DR", "ETC", "MR", "MRS", "VS"};
+    return IN_LIST(dotted, word, bytes);
 }
 
 static size_t count_capitals(const reading *r, size_t at) {
@@ -199,10 +204,14 @@ size_t english_capitals(reading *r) {
         say_small(r, at, bytes, first || bytes == 1);
         return bytes + say_suffix(r, at + bytes, suffix);
     }
+    if (bytes <= 3 && (peek(r, at + bytes) == '&' || before(r) == '&')) { /* AT&T */
+        english_say_letters(r, word, bytes);
+        return bytes;
+    }
     const char *said = find_word(word, bytes);
     bool shouts = (r->shouting || neighbours_shout(r, at, bytes)) && !plural;
     bool letters = shouts ? (IN_LIST(spelled, word, bytes) && bytes > 2 && !IN_LIST(common, word, bytes)) ||
-                                !is_pronounceable(word, bytes)
+                                !english_is_pronounceable(word, bytes)
                           : english_is_spelled(word, bytes);
     if (said && !(shouts && IN_LIST(common, word, bytes))) {
         say(r, said);
@@ -215,6 +224,8 @@ size_t english_capitals(reading *r) {
     } else {
         say_small(r, at, bytes, first);
     }
+    bool abbreviation =
+        said && peek(r, at + bytes) == '.' && !ends_sentence(r, at + bytes + 1) && takes_dot(word, bytes);
     if (plural) say_on(r, "s");
-    return bytes + plural + say_suffix(r, at + bytes, suffix);
+    return bytes + plural + abbreviation + say_suffix(r, at + bytes, suffix);
 }

@@ -207,6 +207,13 @@ size_t english_time(reading *r) {
     }
     size_t n = parse_half(r, after, &half);
     if (n == 0 && is_word(peek(r, after)) && peek(r, after) != '\xe2') return 0;
+    if (hour % 24 == 0 && n == 0 && !seconds) { /* 0:30 */
+        say(r, minute == 0 ? "midnight" : "twelve");
+        if (minute > 0 && minute < 10) say(r, "oh");
+        if (minute > 0) say_cardinal(r, minute);
+        if (minute > 0) say(r, "A M");
+        return after - r->at;
+    }
     say_cardinal(r, hour);
     if (minute == 0 && n == 0 && !seconds)
         say(r, hour >= 1 && hour <= 12 && hour_digits - (peek(r, r->at) == '0') > 0 ? "o'clock" : "hundred");

@@ -40,10 +40,19 @@ void english_say_number(reading *r, size_t at, english_number n) {
     }
 }
 
-bool english_is_adjective(const reading *r, size_t after) {
+bool english_is_adjective(const reading *r, size_t after, bool scaled) {
+    static const char *const determiners[] = {"that", "the", "this"};
     const char *word;
     size_t n = word_before(r, r->at, &word);
+    char small[32];
+    for (size_t i = 0; i < n; i++) small[i] = to_small(word[i]);
     bool article = (n == 1 && to_small(word[0]) == 'a') || (n == 2 && to_small(word[0]) == 'a' && word[1] == 'n');
+    article |= scaled && IN_LIST(determiners, small, n);
+    static const char *const no_nouns[] = {"a",    "and", "are",  "as", "at",   "by",    "for",  "from",
+                                           "had",  "has", "have", "he", "in",   "into",  "is",   "it",
+                                           "more", "my",  "of",   "on", "or",   "she",   "that", "the",
+                                           "they", "to",  "was",  "we", "were", "which", "with", "you"};
+    if (IN_LIST(no_nouns, r->text + after + 1, count_letters(r, after + 1))) return false;
     return article && (peek(r, after) == ' ' || peek(r, after) == '-') && is_small(peek(r, after + 1));
 }
 
@@ -121,11 +130,26 @@ size_t english_long_digits(reading *r) {
     size_t n = word_before(r, r->at, &word);
     char small[32];
     for (size_t i = 0; i < n; i++) small[i] = to_small(word[i]);
-    if (count_digits(r, r->at) == 3 && !is_word(peek(r, r->at + 3)) && IN_LIST(calls, small, n)) {
+    static const char *const codes[] = {"code", "extension", "id", "password", "pin", "text", "zip"};
+    size_t digits = count_digits(r, r->at);
+    if (digits >= 4 && IN_LIST(codes, small, n)) {
+        say_digits(r, r->at, digits);
+        return digits;
+    }
+    if (count_digits(r, r->at) != 3 || is_word(peek(r, r->at + 3)) || n == 0) return 0;
+    if (IN_LIST(calls, small, n)) {
         say_digits(r, r->at, 3);
         return 3;
     }
-    return 0;
+    static const char *const places[] = {"airbus",     "boeing", "channel", "flight", "highway",
+                                         "interstate", "room",   "route",   "suite"};
+    if (!IN_LIST(places, small, n) || peek(r, r->at) == '0') return 0;
+    uint64_t rest = value_of(r, r->at + 1, 2);
+    say_digits(r, r->at, 1);
+    if (rest == 0) say(r, "hundred");
+    if (rest > 0 && rest < 10) say(r, "oh");
+    if (rest > 0) say_cardinal(r, rest);
+    return 3;
 }
 
 static void say_fraction(reading *r, uint64_t numerator, uint64_t denominator, bool mixed) {
@@ -149,7 +173,7 @@ static size_t parse_fraction(const reading *r, size_t at, uint64_t *numerator, u
     size_t bytes = n + 1 + m;
     if (n == 0 || n > 3 || m == 0 || m > 3 || peek(r, at) == '0' || peek(r, at + n + 1) == '0') return 0;
     char next = peek(r, at + bytes);
-    if ((is_word(next) && next != '\xe2' && next != '\xc2') || next == '/') return 0;
+    if (is_word(next) || next == '/') return 0;
     *numerator = value_of(r, at, n);
     *denominator = value_of(r, at + n + 1, m);
     return bytes;
@@ -177,6 +201,13 @@ static size_t parse_any_fraction(const reading *r, size_t at, uint64_t *numerato
 size_t english_fraction(reading *r) {
     uint64_t numerator, denominator;
     size_t bytes = parse_any_fraction(r, r->at, &numerator, &denominator);
+    static const char *const dated[] = {"Due", "On", "Since", "Until", "due", "on", "since", "until"};
+    const char *word;
+    size_t n = word_before(r, r->at, &word);
+    if (bytes > 2 && IN_LIST(dated, word, n) && numerator <= 12 && denominator <= 31 && is_digit(peek(r, r->at))) {
+        english_say_date(r, 0, (unsigned)numerator, (unsigned)denominator); /* on 3/4 */
+        return bytes;
+    }
     if (bytes > 0) {
         if (denominator >= 2 && (numerator < denominator || denominator <= 4) && denominator <= 100) {
             say_fraction(r, numerator, denominator, false);
@@ -221,6 +252,10 @@ size_t english_decade(reading *r) {
                    : reads(r, r->at, "\xe2\x80\x99") || reads(r, r->at, "\xe2\x80\x98") ? 3
                                                                                         : 0;
     size_t at = r->at + quote, digits = count_digits(r, at), end = at + digits;
+    if (quote > 0 && digits == 2 && !is_word(peek(r, end)) && peek(r, end) != '\'' && !is_word(before(r))) { /* '99 */
+        say_cardinal(r, value_of(r, at, 2));
+        return end - r->at;
+    }
     if (peek(r, end) == '\'') end++;
     if (!(digits == 2 || (digits == 4 && quote == 0)) || peek(r, at + digits - 1) != '0') return 0;
     if (peek(r, end) != 's' || is_word(peek(r, end + 1))) return 0;
@@ -241,10 +276,14 @@ size_t english_decade(reading *r) {
 }
 
 size_t english_year(reading *r) {
-    if (!english_year_like(r, r->at)) return 0;
-    size_t after = r->at + 4;
+    static const char *const prepositions[] = {"about", "after", "before", "by",   "circa", "from",
+                                               "in",    "of",    "since",  "till", "until", "year"};
+    const char *word;
+    size_t n = word_before(r, r->at, &word), after = r->at + 4;
+    bool early = count_digits(r, r->at) == 4 && reads(r, r->at, "10") && n > 0 && IN_LIST(prepositions, word, n);
+    if (!early && !english_year_like(r, r->at)) return 0;
     if (is_word(peek(r, after)) || (peek(r, after) == '.' && is_digit(peek(r, after + 1)))) return 0;
-    if (peek(r, after) == ' ' && english_is_plural_noun(r, after + 1)) return 0;
+    if (peek(r, after) == ' ' && before(r) != '-' && english_is_plural_noun(r, after + 1)) return 0;
     say_year(r, value_of(r, r->at, 4));
     return 4;
 }
@@ -258,10 +297,6 @@ size_t english_cardinal(reading *r) {
 
 /* ---- what may stand between a number and the next one */
 
-static bool has_equals(const reading *r) {
-    return memchr(r->text, '=', r->bytes) != NULL;
-}
-
 static bool starts_amount(const reading *r, size_t at) {
     return is_digit(peek(r, at)) || peek(r, at) == '$' || reads(r, at, "\xc2\xa3") || reads(r, at, "\xe2\x82\xac") ||
            (peek(r, at) == '.' && is_digit(peek(r, at + 1)));
@@ -273,14 +308,14 @@ size_t english_between_numbers(reading *r) {
     while (peek(r, at) == ' ' && space == 0) at++, space++;
     size_t dash = peek(r, at) == '-' ? 1 : reads(r, at, "\xe2\x80\x93") ? 3 : reads(r, at, "\xe2\x88\x92") ? 3 : 0;
     if (dash > 0 && starts_amount(r, at + dash + space) && (space == 0 || peek(r, at + dash) == ' ')) {
-        say(r, has_equals(r) || reads(r, at, "\xe2\x88\x92") ? "minus" : "to");
+        say(r, r->equation || reads(r, at, "\xe2\x88\x92") ? "minus" : "to");
         return at + dash + space - r->at;
     }
     size_t times = peek(r, at) == 'x' || peek(r, at) == 'X' || peek(r, at) == '*' ? 1
                    : reads(r, at, "\xc3\x97")                                     ? 2
                                                                                   : 0;
     if (times > 0 && is_digit(peek(r, at + times + space)) && (space == 0 || peek(r, at + times) == ' ')) {
-        bool product = peek(r, at) == '*' || has_equals(r) || (space && times == 2);
+        bool product = peek(r, at) == '*' || r->equation || (space && times == 2);
         say(r, product ? "times" : "by");
         return at + times + space - r->at;
     }
@@ -294,22 +329,12 @@ size_t english_between_numbers(reading *r) {
         return 1 + unit;
     }
     if (space == 0 && peek(r, at) == '/' && is_digit(peek(r, at + 1))) {
-        say(r, has_equals(r) ? "divided by" : "over");
+        say(r, r->equation ? "divided by" : "over");
         return 1;
     }
     if (space == 1 && peek(r, at) == '/' && peek(r, at + 1) == ' ' && is_digit(peek(r, at + 2))) {
         say(r, "divided by");
         return 3;
-    }
-    if (space == 0 && peek(r, at) == '^' && is_digit(peek(r, at + 1))) {
-        bool plain = !is_digit(peek(r, at + 2));
-        if (plain && peek(r, at + 1) == '2')
-            say(r, "squared");
-        else if (plain && peek(r, at + 1) == '3')
-            say(r, "cubed");
-        else
-            say(r, "to the power of");
-        return plain && (peek(r, at + 1) == '2' || peek(r, at + 1) == '3') ? 2 : 1;
     }
     return 0;
 }

@@ -5,7 +5,7 @@
 
 /* ---- units */
 
-enum { ATTACHED = 1, NEVER_ONE = 2 }; /* said only where nothing stands between the number and it; has no singular */
+enum { ATTACHED = 1 }; /* a unit only where nothing stands between the number and it */
 
 static const struct {
     const char *written, *one, *many;
@@ -37,6 +37,7 @@ static const struct {
     {"ft", "foot", "feet", 0},
     {"yd", "yard", "yards", 0},
     {"in", "inch", "inches", ATTACHED},
+    {"in.", "inch", "inches", 0},
     {"kg", "kilogram", "kilograms", 0},
     {"mg", "milligram", "milligrams", 0},
     {"\xc2\xb5g", "microgram", "micrograms", 0},
@@ -74,9 +75,9 @@ static const struct {
     {"GW", "gigawatt", "gigawatts", 0},
     {"MW", "megawatt", "megawatts", 0},
     {"kW", "kilowatt", "kilowatts", 0},
-    {"W", "watt", "watts", ATTACHED},
+    {"W", "watt", "watts", 0},
     {"kV", "kilovolt", "kilovolts", 0},
-    {"V", "volt", "volts", ATTACHED},
+    {"V", "volt", "volts", 0},
     {"mA", "milliamp", "milliamps", 0},
     {"mAh", "milliamp hour", "milliamp hours", 0},
     {"dB", "decibel", "decibels", 0},
@@ -144,9 +145,11 @@ size_t english_unit(reading *r, size_t at, bool one, bool attached) {
     say(r, one ? units[best].one : units[best].many);
     /* the dot of "5 ft." is the unit's own, unless the sentence ends there */
     size_t end = at + best_bytes;
+    if (units[best].written[best_bytes - 1] == '.') return best_bytes - ends_sentence(r, end);
     bool dotted =
         is_ascii_letter(units[best].written[best_bytes - 1]) && peek(r, end) == '.' && !ends_sentence(r, end + 1);
-    if (dotted && (is_small(peek(r, end + 2)) || strchr(",;:)", peek(r, end + 1)))) return best_bytes + 1;
+    if (dotted && (is_small(peek(r, end + 2)) || is_digit(peek(r, end + 2)) || strchr(",;:)", peek(r, end + 1))))
+        return best_bytes + 1;
     return best_bytes;
 }
 
@@ -196,7 +199,7 @@ static size_t say_amount(reading *r, const currency *c, size_t at) {
         english_say_number(r, at, n);
         say(r, scale);
         end += scaled;
-        bool adjective = english_is_adjective(r, end);
+        bool adjective = english_is_adjective(r, end, true);
         say(r, adjective ? c->one : c->many);
     } else if (n.decimals == 2 && c->cent[0]) {
         uint64_t cents = value_of(r, at + n.bytes - 2, 2);
@@ -213,7 +216,7 @@ static size_t say_amount(reading *r, const currency *c, size_t at) {
         }
     } else {
         english_say_number(r, at, n);
-        say(r, english_is_one(n) || english_is_adjective(r, end) ? c->one : c->many);
+        say(r, english_is_one(n) || english_is_adjective(r, end, true) ? c->one : c->many);
     }
     if (peek(r, end) == '+') {
         say(r, "plus");
@@ -297,7 +300,7 @@ size_t english_quantity(reading *r) {
     size_t unit_bytes = english_unit(r, end + space, true, space == 0);
     if (unit_bytes > 0) {
         size_t after = end + space + unit_bytes;
-        bool one = english_is_one(n) || hyphen || english_is_adjective(r, after);
+        bool one = english_is_one(n) || hyphen || english_is_adjective(r, after, false);
         *r->out = before_number;
         r->said = said;
         english_say_number(r, r->at, n);
@@ -309,8 +312,25 @@ size_t english_quantity(reading *r) {
     return 0;
 }
 
-/* 5'11", 5' 11", 6'2. */
+/* Whether a quote closes what one before it opened. */
+static bool is_closing(const reading *r, size_t at) {
+    bool open = false;
+    for (size_t i = at > 500 ? at - 500 : 0; i < at; i++) /* but for apostrophes */
+        open ^= r->text[i] == r->text[at] && !(i > 0 && is_word(r->text[i - 1]) && is_word(r->text[i + 1]));
+    return open;
+}
+
+/* 5'11", 5' 11", 6'2, 12", 5'. */
 size_t english_height(reading *r) {
+    english_number n = english_parse_number(r, r->at);
+    char single = peek(r, r->at + n.bytes);
+    if (n.bytes > 0 && (single == '"' || single == '\'') && !is_word(peek(r, r->at + n.bytes + 1)) &&
+        !is_closing(r, r->at + n.bytes)) {
+        english_say_number(r, r->at, n);
+        bool one = english_is_one(n) || english_is_adjective(r, r->at + n.bytes + 1, false);
+        say(r, single == '"' ? (one ? "inch" : "inches") : (one ? "foot" : "feet"));
+        return n.bytes + 1;
+    }
     size_t feet = count_digits(r, r->at), at = r->at + feet;
     size_t mark = peek(r, at) == '\'' ? 1 : reads(r, at, "\xe2\x80\x99") || reads(r, at, "\xe2\x80\xb2") ? 3 : 0;
     if (feet == 0 || feet > 2 || mark == 0) return 0;

@@ -26,7 +26,6 @@ static const struct {
     {"^", ""},
     {"\xc2\xa7", "section"},
     {"\xc2\xb6", "paragraph"},
-    {"\xc2\xa9", "copyright"},
     {"\xc2\xae", ""},
     {"\xe2\x84\xa2", ""},
     {"\xc2\xb1", "plus or minus"},
@@ -66,26 +65,33 @@ size_t english_markdown_start(const reading *r) {
 static size_t drawn(const reading *r) {
     char c = peek(r, r->at);
     size_t n = 1;
+    if (!c || !strchr("=_~#+<>|\\@%-", c)) return 0;
     while (peek(r, r->at + n) == c) n++;
-    return n >= 3 && strchr("=_~#+<>|\\@%", c) ? n : 0;
+    if (n < 3 || (c == '-' && n == 3)) return 0;
+    return before(r) == ' ' && peek(r, r->at + n) == ' ' ? n + 1 : n;
+}
+
+enum { LINK_BYTES = 400 }; /* the longest half of a link that is looked for */
+
+/* The offset of a byte within LINK_BYTES from `at` on; SIZE_MAX if there is none. */
+static size_t find_byte(const reading *r, size_t at, char c) {
+    size_t bytes = at < r->bytes ? r->bytes - at : 0;
+    const char *found = bytes > 0 ? memchr(r->text + at, c, bytes < LINK_BYTES ? bytes : LINK_BYTES) : NULL;
+    return found ? (size_t)(found - r->text) : SIZE_MAX;
 }
 
 /* [words](address): the words are copied, the rest is passed over. */
 static size_t link(reading *r) {
     if (peek(r, r->at) == '[') {
-        size_t close = r->at + 1;
-        while (close < r->bytes && close - r->at < 500 && r->text[close] != ']' && r->text[close] != '[') close++;
-        return peek(r, close) == ']' && peek(r, close + 1) == '(' && !is_digit(peek(r, close + 2)) &&
-                       memchr(r->text + close, ')', r->bytes - close)
-                   ? 1
-                   : 0;
+        size_t close = find_byte(r, r->at, ']');
+        bool address = close != SIZE_MAX && peek(r, close + 1) == '(' && find_byte(r, close, ')') != SIZE_MAX;
+        return address && !is_digit(peek(r, close + 2)) ? 1 : 0;
     }
     if (!reads(r, r->at, "](")) return 0;
-    const char *close = memchr(r->text + r->at, ')', r->bytes - r->at);
-    const char *open = r->at > 0 ? memchr(r->text, '[', r->at) : NULL;
-    return close && open && !memchr(r->text + r->at, ' ', (size_t)(close - r->text) - r->at)
-               ? (size_t)(close + 1 - r->text) - r->at
-               : 0;
+    size_t close = find_byte(r, r->at, ')'), space = find_byte(r, r->at, ' ');
+    size_t from = r->at > LINK_BYTES ? r->at - LINK_BYTES : 0;
+    size_t open = find_byte(r, from, '[');
+    return close != SIZE_MAX && close < space && open < r->at ? close + 1 - r->at : 0;
 }
 
 /* <b>, </i>, <br/> */
@@ -142,6 +148,23 @@ static size_t underscore(reading *r) {
     return 1;
 }
 
+size_t english_power(reading *r) {
+    if (peek(r, r->at) != '^' || !is_word(before(r)) || !is_word(peek(r, r->at + 1))) return 0;
+    bool alone = !is_word(peek(r, r->at + 2)), two = peek(r, r->at + 1) == '2', three = peek(r, r->at + 1) == '3';
+    say(r, alone && two ? "squared" : alone && three ? "cubed" : "to the power of");
+    return alone && (two || three) ? 2 : 1;
+}
+
+static size_t copyright(reading *r) {
+    const char *word;
+    size_t n = word_before(r, r->at, &word), bytes = reads(r, r->at, "\xc2\xa9") ? 2 : 0;
+    if (bytes == 0) return 0;
+    if (n == 9 && reads_any_case(r, (size_t)(word - r->text), "copyright"))
+        return bytes + (peek(r, r->at + bytes) == ' ');
+    say(r, "copyright");
+    return bytes;
+}
+
 static size_t tilde(reading *r) {
     if (peek(r, r->at + 1) == '~') return 2;
     if (is_digit(peek(r, r->at + 1)) || peek(r, r->at + 1) == '$') say(r, "about");
@@ -151,7 +174,7 @@ static size_t tilde(reading *r) {
 size_t english_symbol(reading *r) {
     size_t n = drawn(r);
     if (n > 0) return n;
-    if ((n = link(r)) > 0 || (n = tag(r)) > 0) return n;
+    if ((n = link(r)) > 0 || (n = tag(r)) > 0 || (n = english_power(r)) > 0 || (n = copyright(r)) > 0) return n;
     switch (peek(r, r->at)) {
     case '*':
         return star(r);
@@ -192,7 +215,7 @@ size_t english_symbol(reading *r) {
             n = strlen(symbols[i].written);
             if (symbols[i].said[0]) say(r, symbols[i].said);
             /* a silent mark between spaces takes one of them along */
-            else if (before(r) == ' ' && peek(r, r->at + n) == ' ')
+            else if ((before(r) == ' ' || r->at == 0) && peek(r, r->at + n) == ' ')
                 n++;
             return n;
         }

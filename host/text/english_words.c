@@ -83,6 +83,7 @@ static const struct {
     {"govt", "government", ANYWHERE},
     {"incl", "including", ANYWHERE},
     {"max", "maximum", ANYWHERE},
+    {"min", "minimum", ANYWHERE},
     {"misc", "miscellaneous", ANYWHERE},
     {"no", "number", BEFORE_NUMBER},
     {"p", "page", BEFORE_NUMBER},
@@ -101,13 +102,41 @@ static const struct {
     {"w/", "with", WITHOUT_DOT},
 };
 
+/* The value of a Roman numeral below 90; 0 if the letters are none. */
+static unsigned roman_value(const char *text, size_t bytes) {
+    static const char *const tens[] = {"LXXX",
+                                       "LXX",
+                                       "LX",
+                                       "L",
+                                       "XL",
+                                       "XX"
+                                       "X",
+                                       "XX",
+                                       "X",
+                                       ""};
+    static const char *const ones[] = {"VIII", "VII", "VI", "IV", "IX", "V", "III", "II", "I", ""};
+    static const unsigned one_values[] = {8, 7, 6, 4, 9, 5, 3, 2, 1, 0};
+    for (unsigned t = 0; t < 9; t++)
+        for (unsigned o = 0; o < 10; o++) {
+            size_t n = strlen(tens[t]), m = strlen(ones[o]);
+            if (n + m == bytes && memcmp(text, tens[t], n) == 0 && memcmp(text + n, ones[o], m) == 0)
+                return 10 * (8 - t) + one_values[o];
+        }
+    return 0;
+}
+
+static bool is_roman(const reading *r, size_t at) {
+    size_t n = count_letters(r, at);
+    return n > 0 && n <= 8 && !is_word(peek(r, at + n)) && roman_value(r->text + at, n) > 0;
+}
+
 static bool stands_right(const reading *r, int where, size_t after) {
     size_t next = after;
     while (peek(r, next) == ' ') next++;
     bool name = next > after && is_capital(peek(r, next)) && (is_small(peek(r, next + 1)) || peek(r, next + 1) == '.');
     switch (where) {
     case BEFORE_NUMBER:
-        return is_digit(peek(r, next)) || peek(r, next) == '#';
+        return is_digit(peek(r, next)) || peek(r, next) == '#' || is_roman(r, next);
     case BEFORE_NAME:
         return name;
     case NOT_BEFORE_NAME:
@@ -155,12 +184,17 @@ size_t english_initials(reading *r) {
         if (reads(r, r->at, fixed[i].written)) {
             size_t n = strlen(fixed[i].written);
             bool dot = fixed[i].written[n - 1] == '.';
-            if (!dot && is_word(peek(r, r->at + n)) && peek(r, r->at + n) != 's') continue;
+            if (!dot && is_word(peek(r, r->at + n)) && !reads_word(r, r->at + n, "s")) continue;
             say(r, fixed[i].said);
+            if (!dot && peek(r, r->at + n) == 's') {
+                say_on(r, "s");
+                n++;
+            }
             return n - (dot && ends_sentence(r, r->at + n));
         }
     size_t letters = 0;
-    while (is_ascii_letter(peek(r, r->at + 2 * letters)) && peek(r, r->at + 2 * letters + 1) == '.') letters++;
+    while (letters < 16 && is_ascii_letter(peek(r, r->at + 2 * letters)) && peek(r, r->at + 2 * letters + 1) == '.')
+        letters++;
     size_t end = r->at + 2 * letters;
     bool open =
         letters >= 1 && is_ascii_letter(peek(r, end)) && !is_word(peek(r, end + 1)); /* U.S without a last dot */
@@ -183,30 +217,18 @@ static const char *const numbered[] = {
     "Level", "Part",     "Phase",   "Scene",   "Section", "Stage",   "Step",    "Table",   "Title",  "Type",  "Unit",
     "Vol",   "Volume",   "War",     "chapter", "part",    "phase",   "section", "type",    "volume"};
 
-/* The value of I V X letters written as a numeral is; 0 if they are not. */
-static unsigned roman_value(const char *text, size_t bytes) {
-    static const char *const tens[] = {"XXX", "XX", "X", ""};
-    static const char *const ones[] = {"VIII", "VII", "VI", "IV", "IX", "V", "III", "II", "I", ""};
-    static const unsigned one_values[] = {8, 7, 6, 4, 9, 5, 3, 2, 1, 0};
-    for (unsigned t = 0; t < 4; t++)
-        for (unsigned o = 0; o < 10; o++) {
-            size_t n = strlen(tens[t]), m = strlen(ones[o]);
-            if (n + m == bytes && memcmp(text, tens[t], n) == 0 && memcmp(text + n, ones[o], m) == 0)
-                return 10 * (3 - t) + one_values[o];
-        }
-    return 0;
-}
-
 size_t english_roman(reading *r) {
     size_t bytes = count_letters(r, r->at);
-    if (bytes > 6 || is_word(peek(r, r->at + bytes)) || !strchr("IVX", peek(r, r->at))) return 0;
+    if (bytes == 0 || bytes > 8 || is_word(peek(r, r->at + bytes)) || !strchr("IVXL", peek(r, r->at))) return 0;
     unsigned value = roman_value(r->text + r->at, bytes);
     if (value == 0) return 0;
     const char *word;
     size_t n = word_before(r, r->at, &word);
+    if (n == 0 && r->at > 2 && reads(r, r->at - 2, ". ")) n = word_before(r, r->at - 2, &word); /* Vol. IV */
     if (n == 0 || r->at == n || !(peek(r, r->at - 1) == ' ')) return 0;
     bool ruler = IN_LIST(rulers, word, n), thing = IN_LIST(numbered, word, n);
-    if (bytes == 1 && word[0] != 0) {
+    if (memchr(r->text + r->at, 'L', bytes) && !thing) return 0; /* size XL */
+    if (bytes == 1) {
         /* "Elizabeth I and", "Chapter I": not "Mary I think" */
         bool verb =
             value == 1 && peek(r, r->at + 1) == ' ' && is_small(peek(r, r->at + 2)) &&

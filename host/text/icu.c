@@ -144,8 +144,8 @@ f5_status icu_read(const char *language, icu_rules *rules, f5_error *error) {
 f5_status icu_read(const char *language, icu_rules *rules, f5_error *error) {
     *rules = (icu_rules){0};
     return f5_fail(error, F5_E_UNSUPPORTED,
-                   "spelling of numbers in '%s' needs ICU, which this library was built without: install libicu72 and "
-                   "libicu-dev, and build again",
+                   "spelling of numbers in '%s' needs ICU, which this library was built without: install "
+                   "libicu-dev and build the library again",
                    language);
 }
 

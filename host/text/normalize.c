@@ -4,8 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/text/fold.h"
 #include "host/text/normalize_languages.h"
 #include "kernels/error.h"
+#include "weights/utf8.h"
+
+#ifdef F5_ICU_VERSION
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+#define INSTALL_ICU "install libicu" TEXT_OF(F5_ICU_VERSION)
+#else
+#define INSTALL_ICU "install libicu-dev and build the library again"
+#endif
 
 enum { MAX_LANGUAGES = 32, CODE_BYTES = 16 };
 
@@ -139,21 +149,21 @@ static f5_status begin(const normalizer *n, const char *code, const char *text, 
         return f5_fail(error, F5_E_ARGUMENT, "no normalisation of '%.40s' was opened: there are %s, and none", code,
                        names);
     }
-    *r =
-        (reading){.language = l, .text = text, .bytes = bytes, .number_end = SIZE_MAX, .out = out, .start = out->bytes};
+    *r = (reading){.language = l,
+                   .text = text,
+                   .bytes = bytes,
+                   .number_end = SIZE_MAX,
+                   .out = out,
+                   .start = out->bytes,
+                   .equation = bytes > 0 && memchr(text, '=', bytes) != NULL};
     return F5_OK;
 }
 
 static f5_status finish(const reading *r, f5_error *error) {
     if (r->no_icu)
         return f5_fail(error, F5_E_UNSUPPORTED,
-                       "the text has a number, and spelling it needs ICU, which %s: or write it in words, or normalise "
-                       "none: '%.*s'",
-#ifdef F5_ICU_VERSION
-                       "was not found: install libicu72",
-#else
-                       "this library was built without: install libicu72 and libicu-dev, build again",
-#endif
+                       "the text has a number, and to spell it needs ICU: " INSTALL_ICU
+                       ", or write it in words, or normalise none: '%.*s'",
                        (int)(r->bytes < 80 ? r->bytes : 80), r->text);
     if (r->out->full)
         return f5_fail(error, F5_E_MEMORY,
@@ -162,18 +172,52 @@ static f5_status finish(const reading *r, f5_error *error) {
     return F5_OK;
 }
 
+/* Whether a text has full-width, circled or mathematical letters and digits, U+FF01 .. FF5E, 2460 .. 249F, 1D400 ..
+ * 1D7FF, between which nothing here would know a number. */
+static bool has_compatibility_forms(const char *text, size_t bytes) {
+    bool wide = false;
+    for (size_t i = 0; i + 2 < bytes && !wide; i++) {
+        const uint8_t *u = (const uint8_t *)text + i;
+        uint32_t code = 0;
+        if (u[0] < 0xe2) continue;
+        if (utf8_decode(text + i, bytes - i, &code) == 0) continue;
+        wide = ((code >= 0xff10 && code <= 0xff19) || (code >= 0xff21 && code <= 0xff3a) ||
+                (code >= 0xff41 && code <= 0xff5a) || (code >= 0x2460 && code <= 0x249f) ||
+                (code >= 0x1d400 && code <= 0x1d7ff));
+    }
+    return wide;
+}
+
+static f5_status read_sentence(reading *r, const lexicon *words, f5_error *error) {
+    r->words = words;
+    if (strcmp(r->language->code, "en") == 0)
+        normalize_english(r);
+    else if (strcmp(r->language->code, "zh") == 0)
+        normalize_chinese(r);
+    else
+        normalize_numbers_only(r);
+    return finish(r, error);
+}
+
 f5_status normalize_text(const normalizer *n, const char *code, const lexicon *words, const char *text, size_t bytes,
                          text_buffer *out, f5_error *error) {
     reading r;
-    F5_TRY(begin(n, code, text, bytes, out, &r, error));
-    r.words = words;
-    if (strcmp(r.language->code, "en") == 0)
-        normalize_english(&r);
-    else if (strcmp(r.language->code, "zh") == 0)
-        normalize_chinese(&r);
-    else
-        normalize_numbers_only(&r);
-    return finish(&r, error);
+    size_t capacity = out->capacity, room = 2 * bytes;
+    if (has_compatibility_forms(text, bytes)) {
+        /* the plain forms lie at the end of the buffer while the words grow from its beginning */
+        text_buffer folded = {.text = out->text + capacity - room, .capacity = room};
+        if (room > capacity - out->bytes)
+            out->full = true;
+        else if (fold_compat(text, bytes, &folded, NULL) == F5_OK) {
+            text = folded.text;
+            bytes = folded.bytes;
+            out->capacity -= room;
+        }
+    }
+    f5_status status = begin(n, code, text, bytes, out, &r, error);
+    if (status == F5_OK) status = read_sentence(&r, words, error);
+    out->capacity = capacity;
+    return status;
 }
 
 f5_status normalize_say_as(const normalizer *n, const char *code, const char *interpret_as, size_t interpret_bytes,

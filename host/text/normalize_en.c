@@ -7,13 +7,21 @@
 
 /* The first rule that fits is taken: what is longer or rarer stands before what is shorter. */
 static const reading_rule at_digit[] = {
-    english_numeric_date, english_phone,  english_long_digits,        english_address,  english_time,
-    english_fraction,     english_height, english_day_month,          english_quantity, english_ordinal,
-    english_decade,       english_year,   english_letters_and_digits, english_cardinal};
-static const reading_rule at_letter[] = {
-    english_address, english_money,      english_money_code,         english_month,
-    english_weekday, english_version,    english_initials,           english_abbreviation,
-    english_roman,   english_unit_alone, english_letters_and_digits, english_capitals};
+    english_numeric_date, english_phone,  english_long_digits,        english_address, english_time,
+    english_fraction,     english_height, english_day_month,          english_decade,  english_quantity,
+    english_ordinal,      english_year,   english_letters_and_digits, english_cardinal};
+static const reading_rule at_letter[] = {english_initials,
+                                         english_address,
+                                         english_money,
+                                         english_money_code,
+                                         english_month,
+                                         english_weekday,
+                                         english_version,
+                                         english_abbreviation,
+                                         english_roman,
+                                         english_unit_alone,
+                                         english_letters_and_digits,
+                                         english_capitals};
 /* These say a number, english_symbol does not. */
 static const reading_rule at_amount[] = {english_phone, english_money, english_decade, english_fraction,
                                          english_cardinal};
@@ -117,10 +125,11 @@ static bool say_date(reading *r, const char *format) {
     if (!format[0]) return SAY_BY(r, dates) && r->at == r->bytes;
     unsigned parts[3] = {0}; /* year, month, day */
     size_t at = 0;
+    bool compact = format[1] && count_digits(r, 0) == r->bytes; /* 20241231 */
     for (const char *f = format; *f; f++) {
         while (at < r->bytes && !is_digit(peek(r, at))) at++;
         size_t digits = count_digits(r, at);
-        size_t take = f[1] && digits > 4 ? (*f == 'y' ? 4 : 2) : digits; /* 20241231 */
+        size_t take = compact ? (*f == 'y' ? 4 : 2) : digits;
         if (!strchr("ymd", *f) || take == 0 || take > 4) return false;
         parts[*f == 'y' ? 0 : *f == 'm' ? 1 : 2] = (unsigned)value_of(r, at, take);
         at += take;

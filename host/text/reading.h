@@ -27,6 +27,7 @@ typedef struct {
     size_t start;  /* of this sentence in out */
     bool said;     /* the last thing in out are words that were not copied: a letter needs a space before it */
     bool shouting; /* the sentence has capitals only */
+    bool equation; /* it has an = */
     bool no_icu;   /* a number came, and there is nothing to spell it */
 } reading;
 
@@ -39,8 +40,11 @@ static inline char peek(const reading *r, size_t at) {
     return at < r->bytes ? r->text[at] : 0;
 }
 
+/* The first byte of the character before the place; 0 at the beginning. */
 static inline char before(const reading *r) {
-    return r->at > 0 ? r->text[r->at - 1] : 0;
+    size_t at = r->at;
+    while (at > 0 && r->at - at < 4 && ((uint8_t)r->text[at - 1] & 0xc0) == 0x80) at--;
+    return at > 0 ? r->text[at - 1] : 0;
 }
 
 static inline bool is_digit(char c) {
@@ -59,9 +63,10 @@ static inline bool is_ascii_letter(char c) {
     return is_capital(c) || is_small(c);
 }
 
-/* A byte of a word; those of other scripts count. */
+/* The first byte of a letter or digit; other scripts count, but not what begins with C2 or E2: signs and punctuation.
+ */
 static inline bool is_word(char c) {
-    return is_ascii_letter(c) || is_digit(c) || (c & 0x80);
+    return is_ascii_letter(c) || is_digit(c) || ((c & 0x80) && c != '\xc2' && c != '\xe2');
 }
 
 static inline char to_small(char c) {
