@@ -131,7 +131,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
 
 void speech_sit_down(speech *s, desk *d) {
     s->desk = d;
-    s->join = (join){.tail = d->tail, .fade = (int64_t)((double)s->params.cross_fade * F5_SAMPLE_RATE)};
+    s->join = (join){.tail = d->tail, .fade = (int64_t)(duration_as_written(s->params.cross_fade) * F5_SAMPLE_RATE)};
     speech_rewind(s);
 }
 
