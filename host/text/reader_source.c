@@ -209,7 +209,7 @@ static f5_status fill_plain(reader *r, reader_fill_outcome *outcome, f5_error *e
         F5_TRY(add_sentence(r, text, &span, r->text_at + (int64_t)r->at, paragraph, !cut_off, error));
         r->at += span.next;
         /* what ends the segment is read with its last sentence: what speaks that knows that a pause follows */
-        if (!cut_off && !(last && span.next == left)) return F5_OK;
+        if (pending || (!cut_off && !(last && span.next == left))) return F5_OK;
     } else if (text_only && !last) {
         *outcome = READER_NO_TEXT;
         return F5_OK;
@@ -339,6 +339,7 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
     s->open = true;
     /* what ends the segment is read with its last sentence: what speaks that knows that a pause follows */
     for (bool added = false;;) {
+        if (added && (s->slice_bytes > 0 || s->run.bytes > s->run_at)) return F5_OK;
         if (s->slice_bytes > 0) take_slice(s);
         sentence_span span;
         size_t left = s->run.bytes - s->run_at;
@@ -359,7 +360,6 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
             if (r->segment_ended) return F5_OK;
             if (r->prepared.bytes > 0) text_put(&r->prepared, " ", 1); /* </s><s> has no white space */
         } else if (s->slice_bytes > 0) {
-            if (added) return F5_OK;
             if (s->in_say_as)
                 return f5_fail(error, F5_E_MEMORY, "say-as: its content is longer than a sentence may be");
         } else {
