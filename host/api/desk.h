@@ -28,7 +28,8 @@ struct desk {
     f5_mark marks[READER_SENTENCES];
     double segment_bytes[DESK_SEGMENTS]; /* of all chunks of a segment */
     int32_t segment_chunks[DESK_SEGMENTS];
-    desk *next_free;
+    desk *next;       /* free, or taken too */
+    pthread_t thread; /* that took it */
 };
 
 typedef struct {
@@ -36,7 +37,7 @@ typedef struct {
     int32_t n;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t left_one;
-    desk *free;
+    desk *free, *taken;
     uint64_t arrived, left; /* calls so far: number i may sit down when fewer than n before it are still there */
 } desk_room;
 
@@ -46,6 +47,13 @@ void desk_destroy(desk *d); /* NULL is fine */
 
 f5_status desk_room_init(desk_room *room, int32_t n, int32_t max_frames, int32_t max_batch, f5_error *error);
 void desk_room_destroy(desk_room *room); /* safe on a zeroed one */
+
+/* Did the calling thread take a desk that it has not left? Then it is in a callback. */
+bool desk_room_has_me(desk_room *room);
+
+/* The calling thread works at a stream's desk, until it rises. */
+void desk_sit(desk_room *room, desk *d);
+void desk_rise(desk_room *room, desk *d);
 
 /* Waits for a desk; the caller holds nothing meanwhile but its stack. */
 desk *desk_take(desk_room *room);

@@ -409,7 +409,7 @@ f5_status f5_stream_open(f5_engine *engine, const f5_voice *voice, const f5_spea
                          f5_error *error);
 /* Adds text [bytes], which may end inside a word or a character. Chunks whose end is certain are spoken before the call
  * returns. The output is that of f5_speak of the whole text, bit for bit, however it was cut. After an error the stream
- * can only be closed. */
+ * can only be closed, and none of its callbacks may close it. */
 f5_status f5_stream_push(f5_stream *stream, const char *text, size_t bytes, f5_error *error);
 /* Speaks what is left. Text that comes later is a new one: a new paragraph, in the main voice. */
 f5_status f5_stream_flush(f5_stream *stream, f5_error *error);

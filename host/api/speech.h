@@ -24,7 +24,8 @@ typedef struct {
     const char *language; /* that the text is normalised in; NULL: it is not */
     reader reader;
     int32_t n_chunks; /* of the whole text; 0: not known */
-    bool planning, pace_told;
+    bool planning; /* warnings are told: in the first reading, or in the only one */
+    bool pace_told;
     int32_t unknown_voices;
     fold_report unknown; /* characters */
     bool voiced;         /* there is something to say */
@@ -57,6 +58,9 @@ void speech_rewind(speech *s);
 
 /* Reads all of params.text: n_chunks, and what is wrong with it. said may be NULL. */
 f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error);
+
+/* Tells of the characters that were left out so far. */
+void speech_warn_characters(speech *s);
 
 /* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
 f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error);

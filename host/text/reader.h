@@ -129,6 +129,7 @@ typedef struct {
     size_t cut;                 /* what chunks have taken of the prepared text */
     int32_t n_sentences, first; /* in memory; the first that no chunk has taken whole */
     bool in_flight;             /* chunks point into memory */
+    bool crowded;               /* no more text fits in: the next chunk ends where the text ends */
     int32_t chunks;             /* so far */
     size_t region[2];           /* upstream's short first chunks: ends of what is cut into halves, into quarters */
 } reader;

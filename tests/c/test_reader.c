@@ -315,7 +315,7 @@ static reading whole, fed; /* too large for a stack */
 
 static void test_random_texts(void **state) {
     uint64_t *random = *state;
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 150; i++) {
         bag text = {0};
         random_text(random, &text);
         random_rules(random, &whole);
@@ -349,7 +349,7 @@ static void test_random_texts(void **state) {
 /* Any bytes: an error or a reading, and no sooner with other feeding. */
 static void test_random_bytes(void **state) {
     uint64_t *random = *state;
-    for (int i = 0; i < 1500; i++) {
+    for (int i = 0; i < 300; i++) {
         char text[400];
         size_t bytes = (size_t)random_below(random, sizeof text);
         static const char some[] = "[]. \n\xe4\xbd\xa0\xf0\x9f\x80\xff\xc3"
@@ -382,21 +382,21 @@ static void test_long_stretches(void **state) {
     static const char *const units[] = {"word ",    "x",     "\xe4\xbd\xa0", "\xf0\x9f\x98\x80", " ",       "\n",
                                         "a\n",      "[sic]", "[town]",       "[pause 1s]",       "Hi. ",    ".",
                                         "word\n\n", "[",     "a [sic] ",     "\xe3\x80\x82",     "[town]a", "a, "};
-    static const int64_t limits[] = {0, 1, 5, 135, 2048};
+    static const int64_t limits[] = {0, 135, 2048};
     uint64_t random = 1;
     for (size_t u = 0; u < sizeof units / sizeof *units; u++)
         for (size_t l = 0; l < sizeof limits / sizeof *limits; l++)
-            for (int32_t k = 0; k < 3 * 3 * 3; k++) {
+            for (int32_t k = 0; k < 3 * 3; k++) {
                 bag text = {0};
                 put(&text, "Begin ", 6);
-                while (text.bytes < (k % 9 == 0 ? 120000u : 40000u)) put(&text, units[u], strlen(units[u]));
+                while (text.bytes < (k % 4 == 0 ? 60000u : 33000u)) put(&text, units[u], strlen(units[u]));
                 random_rules(&random, &whole);
                 voices[0] = voice_of(NULL, limits[l]);
                 whole.rules.n_voices = 2;
                 whole.rules.chunking = (reader_chunking)(k % 3);
                 whole.rules.brackets = (reader_brackets)(k / 3 % 3);
                 f5_error error = {0};
-                f5_status status = read_text(&whole, text.text, text.bytes, k / 9 == 0 ? 0 : 3000, NULL, &error);
+                f5_status status = read_text(&whole, text.text, text.bytes, k % 2 == 0 ? 0 : 3000, NULL, &error);
                 if (status != F5_OK) fail_msg("%s", error.message);
                 check_all_said(&whole);
                 empty(&whole);
