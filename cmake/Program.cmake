@@ -6,7 +6,8 @@ if(PkgConfig_FOUND)
 endif()
 if(F5_PROGRAM_FOUND)
     add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
-                host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c)
+                host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
+                host/files/toml.c host/files/toml_scan.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
