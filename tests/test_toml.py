@@ -3,16 +3,13 @@ import ctypes
 import math
 import os
 import random
-import shutil
-import subprocess
-import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
 import convert_lib
 
-tomllib = pytest.importorskip("tomllib") if sys.version_info < (3, 11) else __import__("tomllib")
 TABLE, ARRAY, STRING, INTEGER, FLOAT, BOOLEAN = range(6)
 
 
@@ -176,7 +173,7 @@ def test_refuses(lib, tmp_path, name):
     data, path = text if isinstance(text, bytes) else text.encode(), tmp_path / "a.toml"
     path.write_bytes(data)
     nodes, message = read(lib, path)
-    assert nodes is None and message.startswith(f"{path}: " + (f"line {line}: " if line else "")), message
+    assert nodes is None and message.startswith(f"{path}:{line}: " if line else f"{path}: "), message
     assert said in message and "\n" not in message, message
     if name in BAD:
         with pytest.raises((tomllib.TOMLDecodeError, UnicodeDecodeError)):
@@ -240,7 +237,7 @@ def random_toml(r):
 def test_files_of_chance(lib, tmp_path, seed):
     """As tomllib, whether a file is right or wrong; but dates and what toml.h leaves out."""
     r, good, bad = random.Random(seed), 0, 0
-    for _ in range(3000):
+    for _ in range(1500):
         text = random_toml(r)
         try:
             tomllib.loads(text)
@@ -258,4 +255,4 @@ def test_files_of_chance(lib, tmp_path, seed):
             continue
         check(lib, tmp_path / "a.toml", text)
         good += 1
-    assert good > 500 and bad > 500, (good, bad)
+    assert good > 250 and bad > 250, (good, bad)

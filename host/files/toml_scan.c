@@ -3,24 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "weights/utf8.h"
-
-f5_status toml_refuse(const toml_scan *s, f5_status status, const char *format, ...) {
-    char what[256];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    for (char *c = what; *c; c++) /* names of the file itself may stand in it */
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    return f5_fail(s->error, status, "%s: line %d: %s", s->file, s->line, what);
-}
 
 /* ---- between values ---------------------------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "host/files/text_file.h"
 #include "host/files/toml.h"
 
 typedef struct {
@@ -14,8 +15,8 @@ typedef struct {
     f5_error *error;
 } toml_scan;
 
-/* Fails with "FILE: line N: " before the message. */
-f5_status toml_refuse(const toml_scan *s, f5_status status, const char *format, ...) F5_PRINTF(3, 4);
+/* Fails with a message about the line that is read. */
+#define toml_refuse(s, status, ...) text_line_error((s)->error, status, (s)->file, (s)->line, __VA_ARGS__)
 
 void toml_skip_blanks(toml_scan *s); /* spaces and tabs */
 

@@ -1,5 +1,5 @@
 /* cli.c — one parser for all subcommands, driven by their option tables, and what they print alike: help, complaints,
- * JSON strings, progress. */
+ * progress. */
 #include "host/program/cli.h"
 
 #include <errno.h>
@@ -203,50 +203,6 @@ int cli_failure(const cli_command *command, const char *format, ...) {
     fputc('\n', stderr);
     va_end(args);
     return CLI_EXIT_FAILED;
-}
-
-/* ---- JSON -------------------------------------------------------------------------------------------------------- */
-
-/* Bytes of the UTF-8 character at s, 0 if there is none that is well formed. */
-static size_t character(const char *text, size_t bytes) {
-    const unsigned char *u = (const unsigned char *)text;
-    size_t length = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
-    if (length > bytes) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((u[i] & 0xc0) != 0x80) return 0;
-    bool overlong = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xf0 && u[1] < 0x90);
-    bool none = (u[0] == 0xed && u[1] >= 0xa0) || (u[0] == 0xf4 && u[1] >= 0x90); /* a surrogate, past U+10FFFF */
-    return overlong || none ? 0 : length;
-}
-
-void cli_print_escaped(const char *text, size_t bytes, size_t limit) {
-    size_t printed = 0;
-    for (size_t at = 0; at < bytes;) {
-        char escape[8];
-        const char *piece = escape;
-        size_t taken = character(text + at, bytes - at), length;
-        unsigned first = (unsigned char)text[at], second = taken == 2 ? (unsigned char)text[at + 1] : 0;
-        if (taken == 0)
-            length = (size_t)snprintf(escape, sizeof escape, "\\ufffd");
-        else if (first == '"' || first == '\\')
-            length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)first);
-        else if (first == '\n')
-            length = (size_t)snprintf(escape, sizeof escape, "\\n");
-        else if (first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0))
-            length = (size_t)snprintf(escape, sizeof escape, "\\u%04x", first == 0xc2 ? second : first);
-        else
-            piece = text + at, length = taken;
-        if (length > limit - printed) return;
-        fwrite(piece, 1, length, stdout);
-        printed += length;
-        at += taken ? taken : 1;
-    }
-}
-
-void cli_print_json_string(const char *text, size_t bytes) {
-    putchar('"');
-    cli_print_escaped(text, bytes, SIZE_MAX);
-    putchar('"');
 }
 
 /* ---- progress ---------------------------------------------------------------------------------------------------- */

@@ -69,13 +69,6 @@ void cli_progress_begin(cli_progress *progress, const char *label);
 int cli_progress_report(void *progress, int32_t step, int32_t steps); /* always 0: never cancels */
 void cli_progress_end(cli_progress *progress);
 
-/* Prints text [bytes] as the inside of a JSON string: quote, backslash and control characters escaped, stray bytes
- * replaced. At most `limit` bytes are printed, never half an escape or character. */
-void cli_print_escaped(const char *text, size_t bytes, size_t limit);
-
-/* The same as a JSON string, quotes and all. */
-void cli_print_json_string(const char *text, size_t bytes);
-
 double cli_seconds(void); /* of a clock that only goes forward */
 
 /* The subcommands. argv[0] is the name of the subcommand; the result is the exit code. */
