@@ -19,7 +19,10 @@ if(F5_PROGRAM_FOUND)
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
-                   host/program/cli.c host/program/shipped.c kernels/error.c)
+                   host/program/cli.c host/program/shipped.c host/program/command_options.c
+                   host/program/config_file.c host/program/speech_options.c host/program/speech_output.c
+                   host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
+                   kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
     target_link_libraries(f5tts PRIVATE f5files f5tts_shared PkgConfig::F5_PROGRAM)
     file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
