@@ -17,7 +17,9 @@ if(F5_PROGRAM_FOUND)
         target_link_libraries(f5files PUBLIC PkgConfig::JANSSON)
     endif()
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
-    add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
+    add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
+                   host/program/cmd_edit.c host/program/batch_line.c host/program/batch_plan.c
+                   host/program/voice_cache.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/shipped.c host/program/command_options.c
                    host/program/config_file.c host/program/speech_options.c host/program/speech_output.c

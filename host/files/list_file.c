@@ -57,6 +57,20 @@ static void begin(list_file *l) {
     l->number = 0;
 }
 
+/* Standard input as a file without a name, which can be read twice. NULL: it could not be made. */
+static FILE *spool(void) {
+    FILE *copy = tmpfile();
+    char block[16384];
+    size_t n;
+    while (copy && (n = fread(block, 1, sizeof block, stdin)) > 0) {
+        if (fwrite(block, 1, n, copy) == n) continue;
+        fclose(copy);
+        return NULL;
+    }
+    if (copy) rewind(copy);
+    return copy;
+}
+
 f5_status list_open(list_file **list, const char *path, bool (*is_name)(void *user, const char *name), void *user,
                     f5_error *error) {
     bool standard_input = strcmp(path, "-") == 0;
@@ -70,7 +84,7 @@ f5_status list_open(list_file **list, const char *path, bool (*is_name)(void *us
     }
     *l = (list_file){.path = path, .shown = standard_input ? "standard input" : path, .line = line};
     l->is_name = is_name, l->user = user;
-    l->stream = standard_input ? stdin : fopen(path, "rb");
+    l->stream = standard_input ? spool() : fopen(path, "rb");
     if (!l->stream) {
         f5_status status = f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
         list_close(l);
@@ -83,7 +97,7 @@ f5_status list_open(list_file **list, const char *path, bool (*is_name)(void *us
 
 void list_close(list_file *l) {
     if (!l) return;
-    if (l->stream && l->stream != stdin) fclose(l->stream);
+    if (l->stream) fclose(l->stream);
     free(l->line);
     free(l->values);
     free(l);

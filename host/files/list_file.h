@@ -30,9 +30,9 @@ typedef struct {
 
 typedef struct list_file list_file;
 
-/* Opens a list ("-": standard input). is_name says which names a header may have; it is not asked about JSON's, which
- * the caller checks. path must outlive the list. Errors name the file: F5_E_IO, F5_E_MEMORY, F5_E_UNSUPPORTED (JSON
- * lines where the build lacks jansson). */
+/* Opens a list ("-": standard input, which is copied). is_name says which names a header may have; it is not asked
+ * about JSON's, which the caller checks. path must outlive the list. Errors name the file: F5_E_IO, F5_E_MEMORY,
+ * F5_E_UNSUPPORTED (JSON lines where the build lacks jansson). */
 f5_status list_open(list_file **list, const char *path, bool (*is_name)(void *user, const char *name), void *user,
                     f5_error *error);
 void list_close(list_file *list); /* NULL is fine */

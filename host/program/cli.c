@@ -111,6 +111,13 @@ static f5_status store_value(const cli_option *o, const char *text, f5_error *er
         *(int32_t *)o->value = choice;
         break;
     }
+    case CLI_LIST: {
+        cli_list *list = o->value;
+        if (list->count == CLI_LIST_MAX)
+            return f5_fail(error, F5_E_ARGUMENT, "%s: is given more than %d times", o->name, CLI_LIST_MAX);
+        list->item[list->count++] = text;
+        break;
+    }
     case CLI_UNSUPPORTED:
         return f5_fail(error, F5_E_ARGUMENT, "%s is not supported yet: %s", o->name, o->help);
     }

@@ -22,8 +22,15 @@ typedef enum {
     CLI_FLOAT,       /* float * in min..max, finite */
     CLI_UINT64,      /* uint64_t *, whole range */
     CLI_CHOICE,      /* int32_t *: which of the words in `argument`, "main|text|drop", from 0 */
+    CLI_LIST,        /* cli_list *: a text for each time that the option is given */
     CLI_UNSUPPORTED, /* known elsewhere, not here: refused with `help` as the reason; left out of the help text */
 } cli_type;
+
+#define CLI_LIST_MAX 256
+typedef struct {
+    const char *item[CLI_LIST_MAX]; /* [count] */
+    int count;
+} cli_list;
 
 typedef struct {
     const char *name;    /* "nfe_step" */

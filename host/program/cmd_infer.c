@@ -100,7 +100,7 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
 static f5_status open_voices(infer_run *r, f5_error *error) {
     const voice_settings settings = {r->o.target_rms, r->o.keep_whole, warn, r};
     double started = cli_seconds();
-    F5_TRY(speech_voices_open(&r->voices, true, r->engine, &settings, error));
+    F5_TRY(speech_voices_open(&r->voices, r->engine, &settings, error));
     r->voice_seconds = cli_seconds() - started;
     return F5_OK;
 }
@@ -227,6 +227,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          CLI_STRING,         &o->output_file,
                          .argument = "FILE", .help = "name in it; default infer_cli_DATE_TIME.wav"};
     to = speech_options_output(to, o);
+    to = speech_options_files(to, o);
     *to++ = (cli_option){"show_text", NULL, CLI_FLAG, &r->show_text,
                          .help = "speak nothing: print number, voice, pause, seconds and words of each piece"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
@@ -245,7 +246,7 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     speech_voices_main(&r->o, &r->config);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = speech_voices_find(&r->voices, &r->o, &r->config, &error);
+    f5_status status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);

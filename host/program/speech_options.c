@@ -79,9 +79,7 @@ cli_option *speech_options_solver(cli_option *to, speech_options *o) {
          .help = "same seed, same speech; default: random"},
         {"uniform_steps", NULL, CLI_FLAG, &o->uniform_steps,
          .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
-        {"midpoint", NULL, CLI_FLAG, &o->midpoint, .help = "midpoint solver: two evaluations a step"},
-        {"init_noise", NULL, CLI_STRING, &o->init_noise, .argument = "FILE.npy",
-         .help = "initial states [frames,100] float32 of all pieces instead of noise from the seed"}};
+        {"midpoint", NULL, CLI_FLAG, &o->midpoint, .help = "midpoint solver: two evaluations a step"}};
     return APPEND(to, options);
 }
 
@@ -107,11 +105,18 @@ cli_option *speech_options_output(cli_option *to, speech_options *o) {
          .help = "write each stretch in one voice too, into the folder NAME_chunks"},
         {"no_legacy_text", NULL, CLI_FLAG, &o->no_legacy_text,
          .help = "no effect: names in that folder are never transliterated"},
+        {"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_files(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
         {"subtitles", NULL, CLI_STRING, &o->subtitles, .argument = "FILE",
          .help = "write what is said when: .srt, .vtt or .json"},
         {"save_mel", NULL, CLI_STRING, &o->save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too"},
         {"spectrogram", NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too"},
-        {"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"}};
+        {"init_noise", NULL, CLI_STRING, &o->init_noise, .argument = "FILE.npy",
+         .help = "initial states [frames,100] float32 of all pieces instead of noise from the seed"}};
     return APPEND(to, options);
 }
 

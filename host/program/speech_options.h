@@ -44,6 +44,7 @@ cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text 
 cli_option *speech_options_solver(cli_option *to, speech_options *o);
 cli_option *speech_options_speech(cli_option *to, speech_options *o);
 cli_option *speech_options_output(cli_option *to, speech_options *o); /* output_dir and output_file left out */
+cli_option *speech_options_files(cli_option *to, speech_options *o);  /* of one text each */
 cli_option *speech_options_upstream(cli_option *to);                  /* those that are refused, with the reason */
 
 /* Options that cannot go together; the message names them. */

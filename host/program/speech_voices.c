@@ -15,10 +15,13 @@ void speech_voices_main(speech_options *o, const config_file *config) {
     if (o->speed == 0) o->speed = config->main.speed;
 }
 
-f5_status speech_voices_find(speech_voices *v, const speech_options *o, const config_file *config, f5_error *error) {
+f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
+                             f5_error *error) {
     *v = (speech_voices){.config = config};
     f5_error why;
-    if (o->ref_audio) {
+    if (!main_too) {
+        /* each text has its own */
+    } else if (o->ref_audio) {
         F5_TRY(voice_files_named(&v->main, o->ref_audio, o->ref_text, error));
     } else {
         f5_status status = voice_files_shipped(&v->main, o->voice ? o->voice : SHIPPED_VOICE, &why);
@@ -37,15 +40,14 @@ f5_status speech_voices_find(speech_voices *v, const speech_options *o, const co
 f5_status speech_voices_check(const speech_voices *v, f5_error *error) {
     for (int i = -1; i < v->n; i++) {
         const char *audio = i < 0 ? v->main.audio : v->tagged[i].audio;
-        if (access(audio, R_OK) != 0)
+        if (audio && access(audio, R_OK) != 0)
             return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", audio, strerror(errno));
     }
     return F5_OK;
 }
 
-f5_status speech_voices_open(speech_voices *v, bool main_too, f5_engine *engine, const voice_settings *settings,
-                             f5_error *error) {
-    if (main_too) F5_TRY(voice_files_open(&v->main, engine, settings, &v->main_voice, error));
+f5_status speech_voices_open(speech_voices *v, f5_engine *engine, const voice_settings *settings, f5_error *error) {
+    if (v->main.audio) F5_TRY(voice_files_open(&v->main, engine, settings, &v->main_voice, error));
     for (int i = 0; i < v->n; i++) {
         f5_voice *voice;
         F5_TRY(voice_files_open(&v->tagged[i], engine, settings, &voice, error));

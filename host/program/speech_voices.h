@@ -15,19 +15,19 @@ typedef struct {
     f5_speak_voice voice[CONFIG_MAX_VOICES]; /* [n] for f5_speak_params */
 } speech_voices;
 
-/* Finds the recordings and their words. F5_E_ARGUMENT: a name or a transcript is missing. speech_voices_close follows,
- * also after an error. config must outlive the voices. */
-f5_status speech_voices_find(speech_voices *v, const speech_options *o, const config_file *config, f5_error *error);
+/* Finds the recordings and their words, the main voice's too or only those of the tags. F5_E_ARGUMENT: a name or a
+ * transcript is missing. speech_voices_close follows, also after an error. config must outlive the voices. */
+f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
+                             f5_error *error);
 
 /* What is not given by the options and is by [voices.main]. */
 void speech_voices_main(speech_options *o, const config_file *config);
 
-/* Are the recordings there? F5_E_IO names one that is not. */
+/* Are the recordings that were found there? F5_E_IO names one that is not. */
 f5_status speech_voices_check(const speech_voices *v, f5_error *error);
 
-/* Opens all of them, or only those of the tags. */
-f5_status speech_voices_open(speech_voices *v, bool main_too, f5_engine *engine, const voice_settings *settings,
-                             f5_error *error);
+/* Opens those that were found. */
+f5_status speech_voices_open(speech_voices *v, f5_engine *engine, const voice_settings *settings, f5_error *error);
 void speech_voices_close(speech_voices *v);
 
 #endif
