@@ -16,7 +16,7 @@
 #include "host/program/speech_voices.h"
 #include "host/program/voice_cache.h"
 
-#define MAX_TEXT_BYTES (64 << 20)
+#define MAX_TEXT_BYTES (16 << 20) /* as many as f5_open allows */
 #define MAX_PARALLEL 64
 #define KEPT_VOICES (2 * MAX_PARALLEL)
 

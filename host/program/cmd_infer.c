@@ -16,7 +16,7 @@
 #include "host/program/speech_voices.h"
 #include "host/program/voice_files.h"
 
-#define MAX_TEXT_BYTES (1 << 30)
+#define MAX_TEXT_BYTES (16 << 20) /* as many as f5_open allows */
 #define MAX_LEXICON_BYTES (16 << 20)
 
 /* Everything that is held while the command runs. */
