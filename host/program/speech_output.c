@@ -207,8 +207,13 @@ f5_status speech_output_begin(speech_output *out, const speech_options *o, const
                               f5_error *error) {
     *out = (speech_output){.o = o, .path = path, .text = text, .segment = -1};
     const char *paths[] = {path, o->save_mel, o->spectrogram, o->subtitles};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i]) F5_TRY(output_make_folder(paths[i], error));
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        output_file probe; /* what cannot be written is told before the work */
+        if (!paths[i]) continue;
+        F5_TRY(output_make_folder(paths[i], error));
+        F5_TRY(output_begin(&probe, paths[i], error));
+        output_abort(&probe);
+    }
     if (o->save_chunk) {
         char *folder = chunk_folder(path, 0);
         f5_status status = folder ? output_make_folder(folder, error) : no_memory(error);
