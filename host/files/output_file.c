@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -16,9 +16,37 @@ static f5_status check_replaceable(const char *path, f5_error *error) {
     return F5_OK;
 }
 
+bool output_identity(const char *path, char *identity) {
+    char real[PATH_MAX];
+    size_t n = 0;
+    if (path[0] != '/') {
+        if (!getcwd(identity, OUTPUT_MAX_PATH)) return false;
+        n = strcmp(identity, "/") ? strlen(identity) : 0;
+    }
+    for (const char *at = path; *at;) {
+        size_t name = strcspn(at, "/");
+        if (name == 2 && at[0] == '.' && at[1] == '.') {
+            while (n > 0 && identity[--n] != '/') continue;
+        } else if (name > 0 && !(name == 1 && *at == '.')) {
+            if (n + name + 2 > OUTPUT_MAX_PATH) return false;
+            identity[n++] = '/';
+            memcpy(identity + n, at, name);
+            n += name;
+        }
+        identity[n] = '\0';
+        if (n > 0 && realpath(identity, real)) { /* a link leads elsewhere */
+            n = strcmp(real, "/") ? strlen(real) : 0;
+            memcpy(identity, real, n + 1);
+        }
+        at += name + (at[name] != '\0');
+    }
+    return true;
+}
+
 f5_status output_check_distinct(const char *path, const char *other, f5_error *error) {
     struct stat a, b;
-    bool same = strcmp(path, other) == 0;
+    char first[OUTPUT_MAX_PATH], second[OUTPUT_MAX_PATH];
+    bool same = output_identity(path, first) && output_identity(other, second) && strcmp(first, second) == 0;
     if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
     return same ? f5_fail(error, F5_E_ARGUMENT, "%s: would overwrite %s: give another name", path, other) : F5_OK;
 }

@@ -1,12 +1,12 @@
 /* batch_plan.c — what the lines of a list ask for, kept in a few bytes a line: its state, and a hash of each output's
  * path. Two paths that spell one file differently are one output. */
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/files/output_file.h"
 #include "host/program/batch_line.h"
 #include "host/program/speech_output.h"
 
@@ -22,32 +22,11 @@ struct output_set {
     size_t slots, taken;
 };
 
-static uint64_t hash_more(uint64_t hash, const char *text, size_t bytes) {
-    for (size_t i = 0; i < bytes; i++) hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u; /* FNV-1a */
-    return hash;
-}
-
-/* Of the file that a path names: the nearest folder that is there, by its own name, and what follows. */
 static uint64_t hash_path(const char *path) {
-    char folder[PATH_MAX], real[PATH_MAX];
-    size_t bytes = strlen(path), known = bytes;
-    while (known < sizeof folder) {
-        while (known > 0 && path[known - 1] != '/') known--;
-        memcpy(folder, path, known);
-        memcpy(folder + known, ".", 2); /* "a/b/." or "." */
-        if (realpath(folder, real) || known == 0) break;
-        known--;
-    }
-    if (known >= sizeof folder || !realpath(folder, real)) return hash_more(0xcbf29ce484222325u, path, bytes) | 1;
-    uint64_t hash = hash_more(0xcbf29ce484222325u, real, strcmp(real, "/") ? strlen(real) : 0);
-    for (size_t at = known; at < bytes;) { /* folders that are still to be made: without "." and "//" */
-        size_t name = strcspn(path + at, "/");
-        if (name > 0 && !(name == 1 && path[at] == '.')) {
-            hash = hash_more(hash, "/", 1);
-            hash = hash_more(hash, path + at, name);
-        }
-        at += name + 1;
-    }
+    char identity[OUTPUT_MAX_PATH];
+    uint64_t hash = 0xcbf29ce484222325u; /* FNV-1a */
+    for (const char *c = output_identity(path, identity) ? identity : path; *c; c++)
+        hash = (hash ^ (unsigned char)*c) * 0x100000001b3u;
     return hash | 1;
 }
 
