@@ -85,12 +85,12 @@ def test_many_lines_and_many_voices(case, batch, rng):  # noqa: F811
     for i in range(4):
         write_wav(case.folder / f"v{i}.wav", rng.uniform(-0.3, 0.3, 6000))
     lines = "text\tref_audio\tref_text\n" + "".join(  # a voice is a recording and its words
-        f"Words {i}.\tv{i % 4}.wav\tWord {i % 140}.\n" for i in range(145))
+        f"Words {i}.\tv{i % 4}.wav\tWord {i % 72}.\n" for i in range(80))
     assert batch(lines, nfe_step=1).returncode == 0
     first = {n: (case.folder / "made" / n).read_bytes() for n in left_behind(case.folder / "made")}
-    assert len(first) == 145
+    assert len(first) == 80
     result = batch(None, nfe_step=1, parallel=1, overwrite=True)
-    assert result.returncode == 0 and "145 spoken" in result.stdout, result.stderr
+    assert result.returncode == 0 and "80 spoken" in result.stdout, result.stderr
     assert {n: (case.folder / "made" / n).read_bytes() for n in first} == first
 
 
@@ -116,6 +116,7 @@ def test_bad_lines_are_told_and_the_rest_is_done(case, batch):  # noqa: F811
              b"A folder.\t\t../sub", b"Nowhere.\t\t/proc/1/a.wav", b"Over an input.\t\t../voice.wav", b"Good too."]
     result = batch(b"\n".join(lines).replace(b"{model}", str(case.path).encode()))
     told = [line.removeprefix("f5tts batch: list.tsv:") for line in result.stderr.splitlines() if "list.tsv:" in line]
+    told.sort(key=lambda line: int(line.split(":")[0]))
     wanted = ["2: the text to speak is empty", "3: nobody.wav does not lie", "4: made/good.wav: line 1 writes this file",
               "5: made/x/.././/good.wav: ", "6: malformed UTF-8 at byte 6", "7: has more than 3 cells",
               f"8: {case.path}: would overwrite", "9: made/../sub: cannot be written", "10: /proc/1/a.wav: cannot",

@@ -9,9 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static f5_status check_replaceable(const char *path, f5_error *error) {
+static f5_status check_replaceable(const char *real, const char *path, f5_error *error) {
     struct stat there;
-    if (stat(path, &there) == 0 && !S_ISREG(there.st_mode))
+    if (stat(real, &there) == 0 && !S_ISREG(there.st_mode))
         return f5_fail(error, F5_E_IO, "%s: cannot be written: it exists and is not a file", path);
     return F5_OK;
 }
@@ -64,7 +64,7 @@ f5_status output_begin(output_file *f, const char *path, f5_error *error) {
     f->temporary = malloc(room);
     if (!f->temporary) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     snprintf(f->temporary, room, "%s.part-%ld", path, (long)getpid());
-    f5_status status = check_replaceable(path, error);
+    f5_status status = check_replaceable(path, path, error);
     if (status != F5_OK) {
         output_abort(f);
         return status;
@@ -115,8 +115,10 @@ f5_status output_check(const char *path, f5_error *error) {
     size_t bytes = strlen(path);
     if (bytes == 0 || path[bytes - 1] == '/')
         return f5_fail(error, F5_E_IO, "%s: cannot be written: it names a folder", path);
-    F5_TRY(check_replaceable(path, error));
-    char *folder = folder_of(path);
+    char real[OUTPUT_MAX_PATH];
+    if (!output_identity(path, real)) return f5_fail(error, F5_E_IO, "%.200s...: cannot be written: too long", path);
+    F5_TRY(check_replaceable(real, path, error));
+    char *folder = folder_of(real);
     while (folder && access(folder, F_OK) != 0 && errno == ENOENT) {
         char *above = folder_of(folder);
         free(folder);

@@ -18,7 +18,7 @@
 
 #define MAX_TEXT_BYTES (16 << 20) /* as many as f5_open allows */
 #define MAX_PARALLEL 64
-#define KEPT_VOICES (2 * MAX_PARALLEL)
+#define KEPT_VOICES MAX_PARALLEL /* as many as can be in use */
 
 /* Everything that is held while the command runs. */
 typedef struct {
