@@ -36,10 +36,10 @@ def said(case, rng):  # noqa: F811
     (case.folder / "town.txt").write_text("Some words of\nthe town. \n")
     (case.folder / "two.toml").write_text(f'[voices.town]\nref_audio = "{case.folder}/town.wav"\nspeed = 0.8\n')
 
-    def run(text=TEXT, two=False, **settings):
+    def run(text=TEXT, two=False, nfe=NFE, **settings):
         with f5lib.Engine(case.path, max_frames=FRAMES) as e, e.voice(pcm(case.voice), TRANSCRIPT) as main, \
                 e.voice(pcm(town), "Some words of the town.") as other:
-            pieces, _ = e.say(main, text, seed=7, sample=dict(nfe=NFE), voices=[("town", other, 0.8)] if two else (),
+            pieces, _ = e.say(main, text, seed=7, sample=dict(nfe=nfe), voices=[("town", other, 0.8)] if two else (),
                               **settings)
         return pieces
 
@@ -52,7 +52,7 @@ def spoken(case, text=TEXT, **options):  # noqa: F811
 
 
 CUT = (dict(chunking="sentence"), dict(chunking=2))  # several pieces, though the text is short
-SHORT = (dict(first_chunk=-1), dict(first_chunk=-1))  # two pieces
+SHORT = (dict(first_chunk=1), dict(first_chunk=1))  # two pieces
 OPTIONS = {  # name: (command line, the library's settings), what it is compared with
     "cross fade": ((dict(cross_fade_duration=0.3), dict(cross_fade=0.3)), CUT),
     "no cross fade": ((dict(cross_fade_duration=0), dict(cross_fade=0)), CUT),
@@ -61,11 +61,10 @@ OPTIONS = {  # name: (command line, the library's settings), what it is compared
     "sentence pause": ((dict(sentence_pause=0.25), dict(sentence_pause=0.25)), None),
     "paragraph pause": ((dict(paragraph_pause=0.5), dict(paragraph_pause=0.5)), None),
     "first chunk": ((dict(first_chunk=0.5), dict(first_chunk=0.5)), None),
-    "upstream's first chunk": ((dict(first_chunk=-1), dict(first_chunk=-1)), None),
     "brackets are text": ((dict(brackets="text"), dict(brackets=1)), None),
     "brackets are dropped": ((dict(brackets="drop"), dict(brackets=2)), None),
     "speed": ((dict(speed=1.5), dict(speed=1.5)), None),
-    "length": ((dict(fix_duration=14), dict(fix_duration=14)), None),
+    "length": ((dict(fix_duration=7), dict(fix_duration=7)), None),
 }
 
 
@@ -77,6 +76,14 @@ def test_an_option_is_the_librarys(case, said, name):  # noqa: F811
                        for s in ({**more_settings, **settings}, more_settings))
     found = spoken(case, **more_options, **options)
     assert np.array_equal(found, wanted) and not np.array_equal(found, without)
+
+
+def test_upstreams_first_chunk(case, said):  # noqa: F811
+    """A quarter of the limit, then half of it."""
+    text = "Say these few words, and some more. " * 14
+    wanted = said(text, nfe=1, first_chunk=-1)
+    assert wanted[0]["chunks"] >= 3
+    assert np.array_equal(spoken(case, text, first_chunk=-1, nfe_step=1), np.concatenate([p["samples"] for p in wanted]))
 
 
 def test_two_voices(case, said):  # noqa: F811

@@ -109,7 +109,7 @@ static f5_status take_voice(config_file *c, const toml_node *node, const cli_com
     const char *key = name[bytes] ? name + bytes + 1 : NULL;
     if (!key && node->type != TOML_TABLE)
         return refuse(c, node, F5_E_ARGUMENT, "a voice is a table: [voices.NAME]", error);
-    config_voice *voice;
+    config_voice *voice = NULL;
     F5_TRY(find_voice(c, node, name, bytes, &voice, error));
     if (!key) return F5_OK;
     f5_error why;
