@@ -144,7 +144,8 @@ f5_status audio_append(audio_writer *w, const float *samples, int64_t n, f5_erro
     if (w->n + n > (UINT32_MAX - 65536) / w->sample_bytes)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: a WAV file holds no more than 4 GiB: split the text", w->out.path);
     if (n > 0 && sf_writef_float(w->file, samples, n) != n)
-        return f5_fail(error, F5_E_IO, "%s: cannot be written: %s", w->out.path, errno ? strerror(errno) : "disk full?");
+        return f5_fail(error, F5_E_IO, "%s: cannot be written: %s", w->out.path,
+                       errno ? strerror(errno) : "disk full?");
     w->n += n;
     return F5_OK;
 }

@@ -21,8 +21,8 @@ typedef struct {
 f5_status audio_read(audio_file *a, const char *path, f5_error *error);
 void audio_free(audio_file *a);
 
-/* A mono WAV file that is written while its samples come, 16-bit (clipped to full scale) or 32-bit float: whole or not at
- * all. Every begun one is ended by commit or abort; abort after commit or a failed begin does nothing. */
+/* A mono WAV file that is written while its samples come, 16-bit (clipped to full scale) or 32-bit float: whole or not
+ * at all. Every begun one is ended by commit or abort; abort after commit or a failed begin does nothing. */
 typedef struct {
     output_file out; /* its path may be changed until the commit, within its folder */
     void *file;      /* libsndfile's */

@@ -64,7 +64,7 @@ f5_status voice_files_shipped(voice_files *v, const char *name, f5_error *error)
                        "voice %s: a name of lower-case letters, digits and _ is wanted, as slt; for a file there is "
                        "ref_audio",
                        name);
-    F5_TRY(shipped_file(name, ".wav", &v->audio, error));
+    F5_TRY(shipped_file(SHIPPED_VOICES, name, ".wav", &v->audio, error));
     f5_status status = read_words(v->audio, &v->words, error);
     if (status != F5_OK) voice_files_free(v);
     return status;
@@ -101,7 +101,7 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
 f5_status model_file(const char *given, char **path, f5_error *error) {
     f5_error why = {0};
     if (!given) {
-        f5_status status = shipped_file(SHIPPED_MODEL, "", path, &why);
+        f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", path, &why);
         return status == F5_OK
                    ? F5_OK
                    : f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
