@@ -365,3 +365,19 @@ def test_a_failure_in_the_middle_leaves_nothing(case, said):  # noqa: F811
     before = left_behind(case.folder)
     assert case.run(text=TEXT, max_frames=FRAMES, init_noise=case.folder / "n.npy", save_chunk=True).returncode == 1
     assert left_behind(case.folder) == before and (out / "a.wav").read_bytes() == b"old"
+
+
+def test_nothing_is_left_of_a_run_that_is_ended(case, said):  # noqa: F811
+    """Killed while it speaks: no file, whole or not."""
+    options = dict(model=case.path, ref_audio=case.folder / "voice.wav", ref_text=TRANSCRIPT, gen_text=TEXT * 20,
+                   output_dir=case.folder / "out", output_file="a.wav", nfe_step=NFE, device="cpu", max_frames=FRAMES,
+                   chunking="sentence", save_chunk=True, save_mel=case.folder / "out" / "a.npy")
+    arguments = [f"--{k}" if v is True else f"--{k}={v}" for k, v in options.items()]
+    process = subprocess.Popen([convert_lib.program(), "infer", *arguments], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("chunk 2 "):
+            process.kill()
+            break
+    process.stderr.close()
+    assert process.wait() == -9
+    assert left_behind(case.folder / "out") == []

@@ -1,4 +1,6 @@
-/* output_file.c — files that appear whole or not at all, by a temporary file in the same folder and one rename. */
+/* output_file.c — files that appear whole or not at all, by a temporary file in the same folder and one rename. Where
+ * the file system can, that file has no name until it is complete, so that nothing is left of a run that was ended. */
+#define _GNU_SOURCE /* O_TMPFILE */
 #include "host/files/output_file.h"
 
 #include <errno.h>
@@ -58,6 +60,25 @@ static char *folder_of(const char *path) {
     return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
+/* A file without a name, which vanishes with the process if it ends early; -1 where the file system has none. */
+static int open_nameless(const char *path) {
+    char *folder = access("/proc/self/fd", X_OK) == 0 ? folder_of(path) : NULL;
+    int fd = folder ? open(folder, O_RDWR | O_TMPFILE | O_CLOEXEC, 0666) : -1;
+    free(folder);
+    return fd;
+}
+
+/* Gives the nameless file its temporary name. One of that name is left from a process that had this one's number. */
+static bool give_name(const output_file *f) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fileno(f->stream));
+    for (int again = 0; again < 2; again++) {
+        if (linkat(AT_FDCWD, link, AT_FDCWD, f->temporary, AT_SYMLINK_FOLLOW) == 0) return true;
+        if (errno != EEXIST || unlink(f->temporary) != 0) break;
+    }
+    return false;
+}
+
 f5_status output_begin(output_file *f, const char *path, f5_error *error) {
     *f = (output_file){.path = path};
     size_t room = strlen(path) + 32;
@@ -69,13 +90,17 @@ f5_status output_begin(output_file *f, const char *path, f5_error *error) {
         output_abort(f);
         return status;
     }
-    int fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    struct stat there;
+    bool name_good = lstat(f->temporary, &there) == 0 || errno == ENOENT;
+    int fd = name_good ? open_nameless(path) : -1;
+    f->named = fd < 0;
+    if (fd < 0) fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) f->stream = fdopen(fd, "w+b");
     if (f->stream) return F5_OK;
     int reason = errno;
     if (fd >= 0) {
         close(fd);
-        unlink(f->temporary);
+        if (f->named) unlink(f->temporary);
     }
     output_abort(f);
     return f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason));
@@ -84,7 +109,7 @@ f5_status output_begin(output_file *f, const char *path, f5_error *error) {
 void output_abort(output_file *f) {
     if (f->stream) {
         fclose(f->stream);
-        unlink(f->temporary);
+        if (f->named) unlink(f->temporary);
     }
     free(f->temporary);
     *f = (output_file){0};
@@ -96,6 +121,11 @@ f5_status output_commit(output_file *f, f5_error *error) {
         failed = 1;
         reason = errno;
     }
+    if (!failed && !f->named) {
+        f->named = give_name(f);
+        failed = !f->named;
+        reason = errno;
+    }
     if (fclose(f->stream) != 0 && !failed) {
         failed = 1;
         reason = errno;
@@ -105,7 +135,7 @@ f5_status output_commit(output_file *f, f5_error *error) {
         failed = 1;
         reason = errno;
     }
-    if (failed) unlink(f->temporary);
+    if (failed && f->named) unlink(f->temporary);
     const char *path = f->path;
     output_abort(f);
     return failed ? f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, strerror(reason)) : F5_OK;

@@ -11,6 +11,7 @@
 typedef struct {
     const char *path; /* the caller's; must outlive this */
     char *temporary;  /* path of the file being written; owned */
+    bool named;       /* it has that path already */
     FILE *stream;     /* binary, read and write */
 } output_file;
 

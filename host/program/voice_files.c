@@ -76,6 +76,19 @@ void voice_files_free(voice_files *v) {
     *v = (voice_files){0};
 }
 
+typedef struct {
+    const voice_settings *settings;
+    const char *audio;
+} warning_context;
+
+/* Says of which recording the warning speaks. */
+static void pass_warning(void *user, f5_warning_kind kind, const char *message) {
+    const warning_context *c = user;
+    char named[768];
+    snprintf(named, sizeof named, "%.250s: %s", c->audio, message);
+    c->settings->warning(c->settings->warning_user, kind, named);
+}
+
 f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_settings *settings, f5_voice **voice,
                            f5_error *error) {
     audio_file recording;
@@ -90,8 +103,9 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
     p.target_rms = settings->target_rms;
     p.keep_whole = settings->keep_whole;
     p.resample = resample_soxr;
-    p.warning = settings->warning;
-    p.warning_user = settings->warning_user;
+    warning_context context = {settings, v->audio};
+    p.warning = settings->warning ? pass_warning : NULL;
+    p.warning_user = &context;
     f5_error why = {0};
     f5_status status = f5_voice_open(engine, &p, voice, &why);
     audio_free(&recording);
