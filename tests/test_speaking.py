@@ -381,3 +381,17 @@ def test_nothing_is_left_of_a_run_that_is_ended(case, said):  # noqa: F811
     process.stderr.close()
     assert process.wait() == -9
     assert left_behind(case.folder / "out") == []
+
+
+@pytest.mark.parametrize("options, text, words", [
+    (dict(normalize="en"), "Chapter 3 of 12.", ["Chapter three of twelve."]),
+    (dict(normalize="none"), "Chapter 3 of 12.", ["Chapter 3 of 12."]),
+    (dict(normalize="en", lexicon="{folder}/words.tsv"), "Say garden, not yard.", ["Say gar den, not yard."]),
+    (dict(ssml=True), '<speak>One &amp; <break time="1s"/> two <sub alias="three">3</sub>.</speak>', ["One &", "two three."]),
+    (dict(), "<speak>", ["<speak>"]),
+], ids=["normalize", "normalize none", "lexicon", "ssml", "no ssml"])
+def test_what_is_said(case, options, text, words):  # noqa: F811
+    (case.folder / "words.tsv").write_text("# a comment\ngarden\tgar den\n")
+    result = case.good(text=text, show_text=True, **{
+        k: v.format(folder=case.folder) if isinstance(v, str) else v for k, v in options.items()})
+    assert [line.split("\t")[4] for line in result.stdout.splitlines()] == words
