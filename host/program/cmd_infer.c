@@ -175,7 +175,6 @@ static void print_summary(const infer_run *r) {
 /* Cheap checks come first: a missing recording is told before the model is opened. */
 static f5_status run(infer_run *r, f5_error *error) {
     F5_TRY(take_text(r, error));
-    F5_TRY(model_file(r->o.model, &r->model, error));
     F5_TRY(name_output(r, error));
     if (!r->show_text) F5_TRY(check_outputs(r, error));
     if (r->o.init_noise) F5_TRY(npy_read(r->o.init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
@@ -246,7 +245,8 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     speech_voices_main(&r->o, &r->config);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
+    f5_status status = model_file(r->o.model, &r->model, &error);
+    if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);
