@@ -3,6 +3,7 @@
 #ifndef F5_OUTPUT_FILE_H
 #define F5_OUTPUT_FILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "kernels/error.h"
@@ -10,6 +11,7 @@
 typedef struct {
     const char *path; /* the caller's; must outlive this */
     char *temporary;  /* path of the file being written; owned */
+    bool named;       /* it has that path already */
     FILE *stream;     /* binary, read and write */
 } output_file;
 
@@ -21,6 +23,11 @@ void output_abort(output_file *f);
 /* Fails early where making the folder and the file would fail: for a path that exists and is no file, or whose nearest
  * folder that exists cannot be written to. */
 f5_status output_check(const char *path, f5_error *error);
+
+/* The file that a path names or will name, under one name however it is spelled: absolute, without links, "." and "..",
+ * also of folders that are still to be made. identity [OUTPUT_MAX_PATH]; false: the path is too long. */
+#define OUTPUT_MAX_PATH 4096
+bool output_identity(const char *path, char *identity);
 
 /* Refuses an output that would take the place of another file of the same command. F5_E_ARGUMENT names both. */
 f5_status output_check_distinct(const char *path, const char *other, f5_error *error);
