@@ -15,7 +15,7 @@ struct api_call {
     synth_solver solver;
     const synth_job *jobs; /* [n]; where turn.store_frames are asked for, as many as the jobs have, their results go to
                               that store, one after another */
-    bool of_speech;            /* it is made by an f5_speak or a stream, which has its thread */
+    bool of_speech;        /* it is made by an f5_speak or a stream, which has its thread */
     bool timed;            /* wants times, which cost the GPU a pause */
     synth_times times;     /* out: of the whole batch */
     /* CALL_VOCODE */

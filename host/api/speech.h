@@ -24,7 +24,7 @@ typedef struct {
     const char *language; /* that the text is normalised in; NULL: it is not */
     reader reader;
     int32_t n_chunks; /* of the whole text; 0: not known */
-    bool planning; /* warnings are told: in the first reading, or in the only one */
+    bool planning;    /* warnings are told: in the first reading, or in the only one */
     bool pace_told;
     int32_t unknown_voices;
     fold_report unknown; /* characters */
