@@ -29,12 +29,12 @@ WORDS = ("the harbour lay still at dawn and nobody spoke we waited over four hou
          "gulls hungry it costs more co-op e.g. Mr. O'Neil said wait... what -- left 10:30 a.m. on v2.0.1 café naïve "
          "don't stop Anna's AT&T C++ 3.14 50% a I").split()
 CHINESE = ("今天天气很好 我们去公园散步 银行行长说不行 一个人走了很长的路 你好 老虎和狮子 重庆的重量 不是不可以 一点一滴 音乐快乐 "
-           "AI模型 用GPU跑 第3章 苹果iPhone手机 展览馆里有很多老古董 雨 他还没还书").split()
+           "AI模型 用GPU跑 第3章 苹果iPhone手机 展览馆里有很多老古董 雨 他还没还书 苹果、雨 等等…好").split()
 # Below ten bytes upstream's pace is 0.3 whatever was asked; ours is what was asked. So where a speed is asked for, no
 # chunk is that short.
 LONG_ENOUGH = 13
 LATIN_STOPS = [".", ".", "!", "?", ",", ";", ":", "...", "?!"]
-CHINESE_STOPS = list("。，！？；：") + ["、", "…", ". "]
+CHINESE_STOPS = list("。，！？；：") + [". "]
 SPACES = [" ", " ", " ", "  ", "\n", "\r\n", "\n\n", "\t", "\u3000"]  # after a stop of ASCII, where they are dropped
 INNER_SPACES = [" ", "\n", "\t"]  # anywhere else, where they are spoken as a space
 
@@ -63,7 +63,7 @@ def checkpoint(folder, name, emilia=None):
 
 
 # In `make test`, against what upstream made of them (tests/data/speech_golden.npz).
-GOLDEN = (4, 6, 7, 9, 21, 25, 33, 37, 55, 63)
+GOLDEN = (4, 6, 9, 21, 33, 38, 55, 67)
 GOLDEN_SAMPLES = 4000  # kept of each: evenly spaced ones of the whole wave
 
 

@@ -10,6 +10,7 @@ import f5lib
 import speech_cases
 import speech_ours
 
+PINYIN = convert_lib.ROOT / "weights/text/pinyin.bin"
 BAR = 1e-5  # two right implementations in float32 are about 3e-6 apart
 
 
@@ -22,7 +23,7 @@ def golden():
 def engines(tmp_path_factory):
     opened, folder = {}, tmp_path_factory.mktemp("golden")
     for name in ("latin", "chinese"):
-        result = convert_lib.convert(speech_cases.checkpoint(folder / name, name), folder / f"{name}.f5")
+        result = convert_lib.convert(speech_cases.checkpoint(folder / name, name), folder / f"{name}.f5", pinyin=PINYIN)
         assert result.returncode == 0, result.stderr
         opened[name] = f5lib.Engine(folder / f"{name}.f5", max_frames=4096)
     yield opened
@@ -35,7 +36,8 @@ def test_speech_is_upstreams(engines, golden, number):
     case = speech_cases.cases()[number]
     recordings = {name: (speech_cases.recording(**v), v.get("rate", 24000)) for name, v in case["voices"].items()}
     noise = [speech_cases.noise(number, i, int(n)) for i, n in enumerate(golden[f"{number}.frames"])]
-    wave, _ = (speech_ours.tagged if case["cli"] else speech_ours.plain)(engines[case["model"]], case, recordings, noise)
+    speak = speech_ours.tagged if case["cli"] else speech_ours.plain
+    wave, _ = speak(engines[case["model"]], case, recordings, noise)
     samples, written = golden[f"{number}.samples"]
     assert len(wave) == samples
     theirs, ours = golden[f"{number}.wave"].astype(np.float64), speech_cases.spaced(wave).astype(np.float64)

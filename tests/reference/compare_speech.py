@@ -4,8 +4,8 @@
     OMP_WAIT_POLICY=passive PYTHONPATH=SITE /usr/bin/python3 -W ignore tests/reference/compare_speech.py [NUMBER ...]
 
 Run by hand, not by `make test`: it needs upstream's packages on the path (README.md has the commands). Every line is a
-case of tests/speech_cases.py with the relative L2 distance of the whole wave; what upstream wrote after removing silence
-must be equal sample for sample. Above the bar the script exits 1.
+case of tests/speech_cases.py with the relative L2 distance of the whole wave; what upstream wrote after removing
+silence must be equal sample for sample. Above the bar the script exits 1.
 """
 import argparse
 import json
@@ -30,6 +30,7 @@ import speech_cases  # noqa: E402
 import speech_ours  # noqa: E402
 import upstream_speech  # noqa: E402
 
+PINYIN = convert_lib.ROOT / "weights/text/pinyin.bin"
 BAR = 1e-5
 
 
@@ -47,7 +48,7 @@ class Comparison:
         self.models, self.engines, self.golden = {}, {}, {}
         for name in speech_cases.MODELS:
             made = speech_cases.checkpoint(folder / name, name, emilia)
-            result = convert_lib.convert(made, folder / f"{name}.f5")
+            result = convert_lib.convert(made, folder / f"{name}.f5", pinyin=PINYIN)
             assert result.returncode == 0, result.stderr
             self.models[name] = self.upstream.model(made)
             self.engines[name] = f5lib.Engine(folder / f"{name}.f5", max_frames=4096)
@@ -61,7 +62,7 @@ class Comparison:
 
     @staticmethod
     def far_inside(case, mine, wave):
-        """Of the edited stretches without their cross-fades: the rest is the recording's, where upstream vocodes all."""
+        """Of the edited stretches without their cross-fades: the rest is the recording here, and vocoded upstream."""
         at, read, worst = 0, 0, 0.0
         for start, end, duration in case["edits"]:
             from_, to, made = (round(x * 24000 / 256) for x in (start, end, duration or end - start))
@@ -119,7 +120,8 @@ def compare_silence(upstream, folder, count, golden):
 
 def describe(case):
     changed = {k: v for k, v in case["settings"].items() if v != speech_cases.SETTINGS[k]}
-    return " ".join([case["model"], "edit," if "edits" in case else "command line," if case["cli"] else "infer_process,",
+    kind = "edit," if "edits" in case else "command line," if case["cli"] else "infer_process,"
+    return " ".join([case["model"], kind,
                      ", ".join(f"{v['seconds']:g} s" for v in case["voices"].values()),
                      f"{len(case['text'].encode())} bytes"] + [f"{k} {v}" for k, v in changed.items()])
 
@@ -152,8 +154,9 @@ def main():
                   f"{describe(case)}; {more}", flush=True)
         if options.golden:
             np.savez_compressed(options.golden / "speech_golden.npz", **comparison.golden)
-            text = json.dumps({"pydub": "0.25.1", "cases": silence[:48]})
-            (options.golden / "silence_golden.json").write_text(text + "\n")
+            if silence:
+                text = json.dumps({"pydub": "0.25.1", "cases": silence[:48]})
+                (options.golden / "silence_golden.json").write_text(text + "\n")
     print(f"{len(cases)} cases of {chunks} chunks in {time.time() - start:.0f} s, {bad} bad; "
           f"worst {worst[0]:.2e} ({worst[1]}), bar {BAR:.0e}")
     return int(bad > 0)
