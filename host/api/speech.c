@@ -237,6 +237,8 @@ f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capa
     const duration_short *rule = s->speed_given[c->chunk.voice] ? NULL : &s->engine->short_text;
     int64_t requested =
         duration_requested(v->ref_frames, v->text_bytes, c->chunk.chunk.spoken_bytes, c->chunk.speed, rule, fixed);
+    bool slowed = rule && fixed == 0 && c->chunk.chunk.spoken_bytes < rule->bytes;
+    if (slowed && requested > max_frames) requested = max_frames; /* as slow as there is room for */
     int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
     if (frames > max_frames)
         return f5_fail(error, F5_E_MEMORY,
