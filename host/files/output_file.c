@@ -68,6 +68,12 @@ static int open_nameless(const char *path) {
     return fd;
 }
 
+/* Where a link leads, to be freed; NULL where path is none, or leads nowhere. */
+static char *target_of(const char *path) {
+    struct stat there;
+    return lstat(path, &there) == 0 && S_ISLNK(there.st_mode) ? realpath(path, NULL) : NULL;
+}
+
 /* Gives the nameless file its temporary name. One of that name is left from a process that had this one's number. */
 static bool give_name(const output_file *f) {
     char link[64];
@@ -81,24 +87,25 @@ static bool give_name(const output_file *f) {
 
 f5_status output_begin(output_file *f, const char *path, f5_error *error) {
     *f = (output_file){.path = path};
-    size_t room = strlen(path) + 32;
+    F5_TRY(check_replaceable(path, path, error));
+    f->target = target_of(path);
+    const char *file = f->target ? f->target : path;
+    size_t room = strlen(file) + 32;
     f->temporary = malloc(room);
-    if (!f->temporary) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    snprintf(f->temporary, room, "%s.part-%ld", path, (long)getpid());
-    f5_status status = check_replaceable(path, path, error);
-    if (status != F5_OK) {
+    if (!f->temporary) {
         output_abort(f);
-        return status;
+        return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     }
+    snprintf(f->temporary, room, "%s.part-%ld", file, (long)getpid());
     struct stat there;
     bool name_good = lstat(f->temporary, &there) == 0 || errno == ENOENT;
-    int fd = name_good ? open_nameless(path) : -1;
+    int fd = name_good ? open_nameless(file) : -1;
     f->named = fd < 0;
     if (fd < 0) fd = open(f->temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) f->stream = fdopen(fd, "w+b");
-    if (f->stream) return F5_OK;
+    if (f->stream && (stat(file, &there) != 0 || fchmod(fd, there.st_mode & 0777) == 0)) return F5_OK;
     int reason = errno;
-    if (fd >= 0) {
+    if (fd >= 0 && !f->stream) {
         close(fd);
         if (f->named) unlink(f->temporary);
     }
@@ -111,6 +118,7 @@ void output_abort(output_file *f) {
         fclose(f->stream);
         if (f->named) unlink(f->temporary);
     }
+    free(f->target);
     free(f->temporary);
     *f = (output_file){0};
 }
@@ -131,7 +139,7 @@ f5_status output_commit(output_file *f, f5_error *error) {
         reason = errno;
     }
     f->stream = NULL;
-    if (!failed && rename(f->temporary, f->path) != 0) {
+    if (!failed && rename(f->temporary, f->target ? f->target : f->path) != 0) {
         failed = 1;
         reason = errno;
     }

@@ -1,5 +1,6 @@
 /* output_file.h — a file that appears whole or not at all: written under a temporary name beside its own, then renamed.
- * An existing file is replaced; on failure it is left as it was. */
+ * An existing file is replaced, with its permissions; on failure it is left as it was. A link to a file stays: the file
+ * that it leads to is replaced. */
 #ifndef F5_OUTPUT_FILE_H
 #define F5_OUTPUT_FILE_H
 
@@ -10,6 +11,7 @@
 
 typedef struct {
     const char *path; /* the caller's; must outlive this */
+    char *target;     /* where a link of that path leads; NULL: it is none. Owned */
     char *temporary;  /* path of the file being written; owned */
     bool named;       /* it has that path already */
     FILE *stream;     /* binary, read and write */
