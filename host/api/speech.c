@@ -50,7 +50,7 @@ static f5_status check_params(const f5_speak_params *p, bool need_text, f5_error
 static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voice *v, float speed, f5_error *error) {
     if (v->engine != s->engine) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
     if (speed == 0) speed = s->params.speed;
-    int32_t frames = engine_limits(s->engine->core)->max_frames - v->mel_frames - 1;
+    int32_t max_frames = engine_limits(s->engine->core)->max_frames, frames = max_frames - v->mel_frames - 1;
     s->voice[i] = v;
     s->speed_given[i] = speed != 0;
     s->seen[i] = (reader_voice){.name = name,
@@ -59,7 +59,8 @@ static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voic
                                 .transcript_bytes = v->text_bytes,
                                 .seconds = f5_voice_seconds(v),
                                 .speed = speed != 0 ? speed : 1,
-                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames};
+                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames,
+                                .most_bytes = ((double)max_frames - (double)v->text_bytes - 1) / 2};
     return F5_OK;
 }
 

@@ -37,8 +37,7 @@ typedef struct {
     int64_t out;      /* samples handed over */
     join join;
     bool after_pause;
-    const float *joined; /* what the last chunk adds to the output, */
-    int64_t n_joined;
+    int64_t chunk_at; /* where the last chunk begins in the output */
     double started_ms;
     f5_speak_stats stats;
 } speech;

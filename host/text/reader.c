@@ -52,6 +52,7 @@ void reader_release(reader *r) {
 /* What the engine has room for, at least 1. */
 static int64_t room(const reader_voice *v, float rate) {
     double bytes = v->room_bytes * (double)(v->speed * rate);
+    if (bytes > v->most_bytes) bytes = v->most_bytes;
     return bytes < 1 ? 1 : bytes < READER_MAX_CHUNK ? (int64_t)bytes : READER_MAX_CHUNK;
 }
 

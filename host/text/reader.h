@@ -31,7 +31,8 @@ typedef struct {
     size_t transcript_bytes;
     double seconds;    /* of the reference */
     float speed;       /* that counts for its limit and its pace */
-    double room_bytes; /* that the engine has room for at speed 1 */
+    double room_bytes; /* that the engine has room for at speed 1, */
+    double most_bytes; /* and at any speed: a frame has room for one token */
 } reader_voice;
 
 typedef enum { READER_UPSTREAM, READER_SENTENCES_PACKED, READER_EACH_SENTENCE } reader_chunking;

@@ -190,7 +190,8 @@ static reader_voice voice_of(const char *name, int64_t limit) {
                           .transcript_bytes = sizeof transcript - 1,
                           .seconds = seconds,
                           .speed = 1,
-                          .room_bytes = 1e6};
+                          .room_bytes = 1e6,
+                          .most_bytes = 1e6};
 }
 
 static reader_voice voices[3];
