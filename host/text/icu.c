@@ -1,13 +1,28 @@
 /* icu.c — takes the spell-out rules of a language out of ICU's data. */
 #include "host/text/icu.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "kernels/error.h"
+
+f5_status icu_builtin(const char *language, icu_rules *rules, f5_error *error) {
+    *rules = (icu_rules){0};
+    const icu_builtin_rules *known = icu_builtin_languages;
+    while (known->language && strcmp(known->language, language) != 0) known++;
+    if (!known->language) return F5_OK;
+    rules->bytes = strlen(known->text);
+    rules->text = malloc(rules->bytes + 1);
+    if (!rules->text) return f5_fail(error, F5_E_MEMORY, "no memory for the rules of '%s'", language);
+    memcpy(rules->text, known->text, rules->bytes + 1);
+    rules->decimal_point = known->decimal_point;
+    for (int i = 0; i < ICU_PLURAL_NUMBERS; i++) rules->plural[i] = (uint8_t)(known->plural[i] - '0');
+    return F5_OK;
+}
 
 #ifdef F5_ICU_VERSION
 
 #include <dlfcn.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include <unicode/unum.h>
 #include <unicode/upluralrules.h>
@@ -125,6 +140,10 @@ static f5_status read_decimal_point(const icu_functions *icu, const char *langua
     return F5_OK;
 }
 
+int icu_version(void) {
+    return F5_ICU_VERSION;
+}
+
 f5_status icu_read(const char *language, icu_rules *rules, f5_error *error) {
     *rules = (icu_rules){0};
     icu_functions icu = {0};
@@ -140,6 +159,10 @@ f5_status icu_read(const char *language, icu_rules *rules, f5_error *error) {
 }
 
 #else
+
+int icu_version(void) {
+    return 0;
+}
 
 f5_status icu_read(const char *language, icu_rules *rules, f5_error *error) {
     *rules = (icu_rules){0};

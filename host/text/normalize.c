@@ -9,14 +9,6 @@
 #include "kernels/error.h"
 #include "weights/utf8.h"
 
-#ifdef F5_ICU_VERSION
-#define TEXT_OF_(x) #x
-#define TEXT_OF(x) TEXT_OF_(x)
-#define INSTALL_ICU "install libicu" TEXT_OF(F5_ICU_VERSION)
-#else
-#define INSTALL_ICU "install libicu-dev and build the library again"
-#endif
-
 enum { MAX_LANGUAGES = 32, CODE_BYTES = 16 };
 
 struct normalizer {
@@ -46,10 +38,8 @@ static f5_status open_language(language *l, f5_error *error) {
     static const char *const unspaced[] = {"ja", "th", "yue", "zh"};
     icu_rules rules;
     l->unspaced = IN_LIST(unspaced, l->code, strlen(l->code));
-    f5_status status = icu_read(l->code, &rules, error);
-    /* languages with rules of their own do without numbers until one comes */
-    if (status == F5_E_UNSUPPORTED && has_rules_of_its_own(l->code)) return F5_OK;
-    F5_TRY(status);
+    F5_TRY(icu_builtin(l->code, &rules, error));
+    if (!rules.text) F5_TRY(icu_read(l->code, &rules, error));
     F5_TRY(spellout_open(l->code, &rules, &l->numbers, error));
     l->cardinal = first_set(l->numbers, has_rules_of_its_own(l->code) ? cardinals : numberings);
     l->ordinal = first_set(l->numbers, ordinals);
@@ -160,11 +150,6 @@ static f5_status begin(const normalizer *n, const char *code, const char *text, 
 }
 
 static f5_status finish(const reading *r, f5_error *error) {
-    if (r->no_icu)
-        return f5_fail(error, F5_E_UNSUPPORTED,
-                       "the text has a number, and to spell it needs ICU: " INSTALL_ICU
-                       ", or write it in words, or normalise none: '%.*s'",
-                       (int)(r->bytes < 80 ? r->bytes : 80), r->text);
     if (r->out->full)
         return f5_fail(error, F5_E_MEMORY,
                        "the words of a sentence of %zu bytes need more than the %zu bytes set aside", r->bytes,

@@ -6,8 +6,7 @@
  * times, money, percent, fractions, phone numbers, ranges, temperatures and units. Every other language that ICU spells
  * numbers of (de, fr, es, ...) reads cardinals, decimals and, where it marks them by a dot or a letter, ordinals.
  * Text that needs no rule stays as it is, byte for byte; a text that was normalised stays as it is too.
- * The words of numbers are ICU's (spellout.h). Where ICU is not there everything else works, and a text with a number
- * is an error that names what to install. */
+ * The words of numbers are ICU's (spellout.h); English and Chinese need none for them. */
 #ifndef F5_NORMALIZE_H
 #define F5_NORMALIZE_H
 
@@ -25,7 +24,7 @@
 typedef struct normalizer normalizer;
 
 /* For the languages named, "en,zh". Allocates; afterwards any thread may use it and nothing allocates. An unknown
- * language is F5_E_ARGUMENT. A library without ICU opens en and zh, and says so only when a number comes. */
+ * language is F5_E_ARGUMENT; one but en and zh is F5_E_UNSUPPORTED where there is no ICU. */
 f5_status normalizer_open(const char *languages, normalizer **out, f5_error *error);
 void normalizer_close(normalizer *n); /* NULL does nothing */
 

@@ -84,7 +84,7 @@ void normalize_english(reading *r) {
     static const reading_rule between[] = {english_between_numbers};
     r->shouting = is_shouting(r);
     r->at = english_markdown_start(r);
-    while (r->at < r->bytes && !r->out->full && !r->no_icu) {
+    while (r->at < r->bytes && !r->out->full) {
         if (say_lexicon(r)) continue;
         if (r->at == r->number_end && SAY_BY(r, between)) continue;
         char c = r->text[r->at];
@@ -102,7 +102,7 @@ void normalize_english(reading *r) {
 /* ---- SSML's say-as */
 
 static void say_characters(reading *r) {
-    for (r->at = 0; r->at < r->bytes && !r->out->full && !r->no_icu;) {
+    for (r->at = 0; r->at < r->bytes && !r->out->full;) {
         char c = r->text[r->at];
         if (is_digit(c)) {
             say_digits(r, r->at, 1);

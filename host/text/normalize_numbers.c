@@ -31,8 +31,7 @@ static size_t ordinal_mark(const reading *r, size_t at) {
 }
 
 static size_t number(reading *r) {
-    char point = r->language->numbers ? spellout_decimal_point(r->language->numbers) : '.',
-         group = point == '.' ? ',' : '.';
+    char point = spellout_decimal_point(r->language->numbers), group = point == '.' ? ',' : '.';
     size_t digits = count_digits(r, r->at), end = r->at + digits, total = digits;
     spellout_number n = {.whole = value_of(r, r->at, digits)};
     if (digits == 0) return 0;
@@ -48,10 +47,6 @@ static size_t number(reading *r) {
         n.digits = r->text + end + 1;
         n.n_digits = count_digits(r, end + 1);
         end += 1 + n.n_digits;
-    }
-    if (!r->language->numbers) {
-        r->no_icu = true;
-        return end - r->at;
     }
     n.negative = before(r) == '-' && r->out->bytes > r->start && r->out->text[r->out->bytes - 1] == '-' &&
                  (r->at < 2 || r->text[r->at - 2] == ' ');
@@ -74,7 +69,7 @@ static size_t number(reading *r) {
 
 void normalize_numbers_only(reading *r) {
     static const reading_rule rules[] = {number};
-    while (r->at < r->bytes && !r->out->full && !r->no_icu) {
+    while (r->at < r->bytes && !r->out->full) {
         if (say_lexicon(r) || SAY_BY(r, rules)) continue;
         uint32_t code;
         size_t n = utf8_decode(r->text + r->at, r->bytes - r->at, &code);

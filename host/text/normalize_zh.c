@@ -60,7 +60,7 @@ size_t chinese_range_mark(const reading *r, size_t at) {
 
 void normalize_chinese(reading *r) {
     static const reading_rule between[] = {chinese_between_numbers};
-    while (r->at < r->bytes && !r->out->full && !r->no_icu) {
+    while (r->at < r->bytes && !r->out->full) {
         if (say_lexicon(r)) continue;
         if (r->at == r->number_end && SAY_BY(r, between)) continue;
         if (is_digit(r->text[r->at]) ? SAY_BY(r, at_digit) : SAY_BY(r, at_amount)) {

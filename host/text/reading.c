@@ -87,10 +87,6 @@ void copy(reading *r, size_t at, size_t bytes) {
 }
 
 static bool say_number(reading *r, int set, uint64_t value) {
-    if (!r->language->numbers) {
-        r->no_icu = true;
-        return true;
-    }
     size_t bytes = r->out->bytes;
     if (needs_space(r)) text_put_string(r->out, " ");
     r->said = true;

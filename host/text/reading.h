@@ -11,8 +11,8 @@
 #include "host/text/text_buffer.h"
 
 typedef struct {
-    const char *code;  /* "en" */
-    spellout *numbers; /* NULL without ICU */
+    const char *code; /* "en" */
+    spellout *numbers;
     int cardinal, ordinal, year;
     bool unspaced; /* written without spaces between words */
 } language;
@@ -28,7 +28,6 @@ typedef struct {
     bool said;     /* the last thing in out are words that were not copied: a letter needs a space before it */
     bool shouting; /* the sentence has capitals only */
     bool equation; /* it has an = */
-    bool no_icu;   /* a number came, and there is nothing to spell it */
 } reading;
 
 /* A rule: says what begins at r->at and returns the bytes that it has read; 0, having said nothing, if nothing of its

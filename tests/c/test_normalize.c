@@ -454,7 +454,7 @@ int main(void) {
 
 #else
 
-/* Without ICU all works but numbers, and the error says what to install. */
+/* Without ICU there are English and Chinese. */
 static void without_icu(void **state) {
     (void)state;
     normalizer *n = NULL;
@@ -464,10 +464,12 @@ static void without_icu(void **state) {
     assert_int_equal(normalizer_open("en,zh", &n, &error), F5_OK);
     assert_int_equal(normalize_text(n, "en", NULL, "Dr. Lee MUST go.", 16, &out, &error), F5_OK);
     assert_int_equal(out.bytes, strlen("Doctor Lee must go."));
-    assert_int_equal(normalize_text(n, "en", NULL, "I am 5.", 7, &out, &error), F5_E_UNSUPPORTED);
-    assert_non_null(strstr(error.message, "libicu-dev"));
+    out.bytes = 0;
+    assert_int_equal(normalize_text(n, "en", NULL, "I am 5.", 7, &out, &error), F5_OK);
+    assert_memory_equal(room, "I am five.", 10);
     normalizer_close(n);
     assert_int_equal(normalizer_open("de", &n, &error), F5_E_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "libicu-dev"));
 }
 
 int main(void) {

@@ -137,6 +137,40 @@ static void equal_to_icu(void **state) {
     assert_true(compared > 100000);
 }
 
+/* The rules in the library are those of the ICU that it was generated from, where that is the one at hand; of another
+ * version they spell the same. */
+static void builtin_is_icus(void **state) {
+    (void)state;
+    for (const icu_builtin_rules *l = icu_builtin_languages; l->language; l++) {
+        icu_rules ours, icus;
+        spellout *a, *b;
+        assert_int_equal(icu_builtin(l->language, &ours, NULL), F5_OK);
+        assert_int_equal(icu_read(l->language, &icus, NULL), F5_OK);
+        assert_int_equal(ours.decimal_point, icus.decimal_point);
+        assert_memory_equal(ours.plural, icus.plural, sizeof ours.plural);
+        if (icu_version() == 72) {
+            assert_int_equal(ours.bytes, icus.bytes);
+            assert_memory_equal(ours.text, icus.text, ours.bytes);
+        }
+        assert_int_equal(spellout_open(l->language, &ours, &a, NULL), F5_OK);
+        assert_int_equal(spellout_open(l->language, &icus, &b, NULL), F5_OK);
+        int set = spellout_set(a, "%spellout-cardinal");
+        for (uint64_t n = 0; n < 1000000; n = n < 3000 ? n + 1 : n * 3 / 2) {
+            char one[512], two[512];
+            text_buffer x = {.text = one, .capacity = sizeof one}, y = {.text = two, .capacity = sizeof two};
+            assert_true(spellout_write(a, set, (spellout_number){.whole = n}, &x));
+            assert_true(spellout_write(b, spellout_set(b, "%spellout-cardinal"), (spellout_number){.whole = n}, &y));
+            assert_int_equal(x.bytes, y.bytes);
+            assert_memory_equal(one, two, x.bytes);
+        }
+        spellout_close(a);
+        spellout_close(b);
+    }
+    icu_rules none;
+    assert_int_equal(icu_builtin("de", &none, NULL), F5_OK);
+    assert_null(none.text);
+}
+
 static void unknown_language(void **state) {
     (void)state;
     icu_rules rules;
@@ -167,6 +201,7 @@ int main(void) {
     rng = random_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_to_icu),
+        cmocka_unit_test(builtin_is_icus),
         cmocka_unit_test(unknown_language),
         cmocka_unit_test(full_buffer),
     };
