@@ -19,7 +19,7 @@ REFERENCE_SECONDS = 3
 SENTENCES = ("It was early. ", "The rest is new: it was never recorded, and nobody has heard it spoken until today. ",
              "Some of it is short, ", "and some of it is as long as a sentence can be without a breath. ",
              "Then they went home, because it was late, and the lights in the street were lit one after the other. ")
-FIRST = (1.5, 2, -1, 0)  # f5_speak_params.first_chunk
+FIRST = (1, 1.5, 2, -1, 0)  # f5_speak_params.first_chunk
 LONG_WORDS = 20000
 
 
