@@ -46,8 +46,8 @@ static bool identity_by_parts(const char *path, char *identity) {
             n += name;
         }
         identity[n] = '\0';
-        there = there && n > 0 && realpath(identity, real);
-        if (there) { /* a link leads elsewhere */
+        if (n > 0) there = there && realpath(identity, real);
+        if (there && n > 0) { /* a link leads elsewhere */
             n = strcmp(real, "/") ? strlen(real) : 0;
             memcpy(identity, real, n + 1);
         }
@@ -71,8 +71,9 @@ bool output_identity(const char *path, char *identity) {
 
 f5_status output_check_distinct(const char *path, const char *other, f5_error *error) {
     struct stat a, b;
-    bool new = stat(path, &a) != 0 && !strstr(path, ".."); /* ".." may lead back from a folder that is not there yet */
-    if (new &&strcmp(path, other) != 0 && stat(other, &b) == 0) return F5_OK;
+    bool fresh =
+        stat(path, &a) != 0 && !strstr(path, ".."); /* ".." may lead back from a folder that is not there yet */
+    if (fresh && strcmp(path, other) != 0 && stat(other, &b) == 0) return F5_OK;
     char first[OUTPUT_MAX_PATH], second[OUTPUT_MAX_PATH];
     bool same = output_identity(path, first) && output_identity(other, second) && strcmp(first, second) == 0;
     if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
