@@ -18,9 +18,18 @@ static f5_status check_replaceable(const char *real, const char *path, f5_error 
     return F5_OK;
 }
 
-bool output_identity(const char *path, char *identity) {
+/* The folder of a file, to be freed; "." where the path has none. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return strdup(".");
+    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
+}
+
+/* The same of a path whose folder may still have to be made, component by component. */
+static bool identity_by_parts(const char *path, char *identity) {
     char real[PATH_MAX];
     size_t n = 0;
+    bool there = true; /* what was read so far exists */
     if (path[0] != '/') {
         if (!getcwd(identity, OUTPUT_MAX_PATH)) return false;
         n = strcmp(identity, "/") ? strlen(identity) : 0;
@@ -29,6 +38,7 @@ bool output_identity(const char *path, char *identity) {
         size_t name = strcspn(at, "/");
         if (name == 2 && at[0] == '.' && at[1] == '.') {
             while (n > 0 && identity[--n] != '/') continue;
+            there = true; /* perhaps */
         } else if (name > 0 && !(name == 1 && *at == '.')) {
             if (n + name + 2 > OUTPUT_MAX_PATH) return false;
             identity[n++] = '/';
@@ -36,7 +46,8 @@ bool output_identity(const char *path, char *identity) {
             n += name;
         }
         identity[n] = '\0';
-        if (n > 0 && realpath(identity, real)) { /* a link leads elsewhere */
+        if (n > 0) there = there && realpath(identity, real);
+        if (there && n > 0) { /* a link leads elsewhere */
             n = strcmp(real, "/") ? strlen(real) : 0;
             memcpy(identity, real, n + 1);
         }
@@ -45,19 +56,28 @@ bool output_identity(const char *path, char *identity) {
     return true;
 }
 
+bool output_identity(const char *path, char *identity) {
+    if (realpath(path, identity)) return true;
+    char *folder = folder_of(path);
+    bool known = folder && realpath(folder, identity);
+    free(folder);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t n = known ? strlen(identity) : 0;
+    if (!known || strcmp(name, "..") == 0 || n + strlen(name) + 2 > OUTPUT_MAX_PATH)
+        return identity_by_parts(path, identity);
+    sprintf(identity + n, "%s%s", strcmp(identity, "/") ? "/" : "", name);
+    return true;
+}
+
 f5_status output_check_distinct(const char *path, const char *other, f5_error *error) {
     struct stat a, b;
+    bool fresh =
+        stat(path, &a) != 0 && !strstr(path, ".."); /* ".." may lead back from a folder that is not there yet */
+    if (fresh && strcmp(path, other) != 0 && stat(other, &b) == 0) return F5_OK;
     char first[OUTPUT_MAX_PATH], second[OUTPUT_MAX_PATH];
     bool same = output_identity(path, first) && output_identity(other, second) && strcmp(first, second) == 0;
     if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
     return same ? f5_fail(error, F5_E_ARGUMENT, "%s: would overwrite %s: give another name", path, other) : F5_OK;
-}
-
-/* The folder of a file, to be freed; "." where the path has none. */
-static char *folder_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    if (!slash) return strdup(".");
-    return strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
 /* A file without a name, which vanishes with the process if it ends early; -1 where the file system has none. */
