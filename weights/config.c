@@ -25,6 +25,7 @@ static const part_field speech_fields[] = {
     {"short_speed", NULL, offsetof(model_speech, short_speed), FIELD_INTEGER, 1, 10000, 30},
     {"slowest", NULL, offsetof(model_speech, slowest), FIELD_INTEGER, 1, 100, 50},
     {"fastest", NULL, offsetof(model_speech, fastest), FIELD_INTEGER, 100, 10000, 200},
+    {"chunking", NULL, offsetof(model_speech, chunking), FIELD_INTEGER, 0, 2, 0},
 };
 enum { SPEECH_FIELDS = sizeof speech_fields / sizeof *speech_fields };
 

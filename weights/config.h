@@ -19,6 +19,7 @@ typedef struct {
     int32_t short_bytes;      /* texts of fewer bytes */
     int32_t short_speed;      /* are spoken at this speed */
     int32_t slowest, fastest; /* speeds that it does well: others are warned of */
+    int32_t chunking;         /* 0, 1, 2: F5_CHUNKS_ of f5tts.h */
 } model_speech;
 
 struct model_config {

@@ -318,9 +318,10 @@ F5_STRUCT_INIT(f5_speak_voice)
 
 /* How long text is cut. No chunk is longer than the reference leaves room for: 22 s with it, at its pace. */
 enum {
-    F5_CHUNKS_UPSTREAM,  /* after any of ; : , . ! ? and as much as fits, as upstream */
-    F5_CHUNKS_SENTENCES, /* where sentences end, and as many as fit */
-    F5_CHUNKS_SENTENCE   /* every sentence by itself */
+    F5_CHUNKS_MODEL = -1, /* as the model asks; as upstream where it asks nothing */
+    F5_CHUNKS_UPSTREAM,   /* after any of ; : , . ! ? and as much as fits, as upstream */
+    F5_CHUNKS_SENTENCES,  /* where sentences end, and as many as fit */
+    F5_CHUNKS_SENTENCE    /* every sentence by itself */
 };
 
 /* What [name] is where no voice has that name. */
@@ -351,7 +352,7 @@ typedef struct {
     int32_t ssml;          /* 1: the text is an SSML document; default 0 */
     const char *normalize; /* "none", "en", "zh", ...: one of `languages`; NULL (default): what the model asks for */
     const f5_lexicon *lexicon; /* NULL: none. It needs `normalize` */
-    int32_t chunking;          /* F5_CHUNKS_ */
+    int32_t chunking;          /* F5_CHUNKS_; default F5_CHUNKS_MODEL */
     float cross_fade;          /* seconds by which chunks overlap; default 0.15 */
     float sentence_pause;      /* seconds of silence between sentences: every sentence is a chunk then; default 0 */
     float paragraph_pause;     /* the same between paragraphs, which no chunk crosses then; default 0 */

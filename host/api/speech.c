@@ -36,7 +36,7 @@ static f5_status check_params(const f5_speak_params *p, bool need_text, f5_error
     F5_TRY(check_range("cross_fade", (double)p->cross_fade, 0, F5_MAX_CROSS_FADE, error));
     F5_TRY(check_range("sentence_pause", (double)p->sentence_pause, 0, F5_MAX_PAUSE, error));
     F5_TRY(check_range("paragraph_pause", (double)p->paragraph_pause, 0, F5_MAX_PAUSE, error));
-    F5_TRY(check_choice("chunking", p->chunking, F5_CHUNKS_SENTENCE, error));
+    if (p->chunking != F5_CHUNKS_MODEL) F5_TRY(check_choice("chunking", p->chunking, F5_CHUNKS_SENTENCE, error));
     F5_TRY(check_choice("brackets", p->brackets, F5_BRACKETS_DROP, error));
     if (p->first_chunk != F5_FIRST_UPSTREAM) F5_TRY(check_range("first_chunk", (double)p->first_chunk, 0, 60, error));
     F5_TRY(check_choice("n_voices", p->n_voices, SPEECH_MAX_VOICES, error));
@@ -140,9 +140,10 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
     F5_TRY(solver_read(&s->call.solver, p->sample ? p->sample : &defaults, error));
+    int32_t chunking = p->chunking != F5_CHUNKS_MODEL ? p->chunking : engine_model(e->core)->config.speech.chunking;
     s->rules = (reader_rules){.voices = s->seen,
                               .n_voices = 1 + p->n_voices,
-                              .chunking = (reader_chunking)p->chunking,
+                              .chunking = (reader_chunking)chunking,
                               .brackets = (reader_brackets)p->brackets,
                               .ssml = p->ssml != 0,
                               .sentence_pause = duration_as_written(p->sentence_pause),

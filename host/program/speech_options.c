@@ -60,8 +60,8 @@ cli_option *speech_options_text(cli_option *to, speech_options *o) {
          .help = "en, zh, ...: numbers, dates, abbreviations in words; none; default: what the model asks for"},
         {"lexicon", NULL, CLI_STRING, &o->lexicon, .argument = "FILE",
          .help = "how words are said: lines of a word, a tab, what to say"},
-        {"chunking", NULL, CLI_CHOICE, &o->chunking, .argument = "upstream|sentences|sentence",
-         .help = "cut a long text at any stop (default), at ends of sentences, or at each of them"},
+        {"chunking", NULL, CLI_CHOICE, &o->chunking, .argument = "model|upstream|sentences|sentence",
+         .help = "cut a long text as the model asks (default), at any stop, at ends of sentences, at each of them"},
         {"first_chunk", NULL, CLI_FLOAT, &o->first_chunk, .min = -1, .max = 22, .argument = "X",
          .help = "seconds of the first piece; default 0: as the rest; -1: short, as upstream's server"}};
     return APPEND(to, options);
@@ -160,7 +160,7 @@ void speech_options_sample(const speech_options *o, f5_sample_params *p) {
 
 void speech_options_speak(const speech_options *o, const f5_sample_params *sample, f5_speak_params *p) {
     static const int32_t brackets[] = {F5_BRACKETS_MAIN, F5_BRACKETS_TEXT, F5_BRACKETS_DROP};
-    static const int32_t chunking[] = {F5_CHUNKS_UPSTREAM, F5_CHUNKS_SENTENCES, F5_CHUNKS_SENTENCE};
+    static const int32_t chunking[] = {F5_CHUNKS_MODEL, F5_CHUNKS_UPSTREAM, F5_CHUNKS_SENTENCES, F5_CHUNKS_SENTENCE};
     f5_speak_params_init(p);
     p->speed = o->speed;
     p->fix_duration = o->fix_duration;

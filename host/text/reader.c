@@ -9,6 +9,7 @@
 
 #define FIRST_LEAST_BYTES 16 /* of a first chunk that is to be short */
 #define MOST_SENTENCES 64    /* of a chunk of whole sentences */
+#define LEAST_BYTES 60       /* no shorter stretch is cut, however little room a long reference leaves */
 #define STRETCH 4            /* a stretch without stops is looked at for so many chunks */
 
 void reader_begin(reader *r, const reader_rules *rules, reader_memory *memory) {
@@ -66,7 +67,9 @@ int64_t reader_limit(const reader_voice *v, float rate) {
 static void limits(const reader *r, int64_t *soft, int64_t *hard) {
     const reader_voice *v = &r->rules->voices[r->voice];
     *hard = *soft = reader_limit(v, r->rate);
-    if (*hard < 1) *hard = room(v, r->rate); /* then every sentence is a chunk */
+    int64_t most = room(v, r->rate);
+    if (*hard < 1) *hard = most; /* then every sentence is a chunk */
+    if (*hard < LEAST_BYTES) *hard = LEAST_BYTES < most ? LEAST_BYTES : most;
     double first = r->rules->first_chunk;
     if (first == 0 || *soft < 1) return;
     if (first > 0) {
@@ -109,6 +112,11 @@ static void take(reader *r, size_t bytes, reader_chunk *c) {
     r->cut += bytes;
 }
 
+/* What a part of a longer stretch may have. */
+static size_t part_bytes(const reader *r, int64_t soft, int64_t hard) {
+    return (size_t)(r->rules->first_chunk > 0 && r->chunks == 0 ? soft : hard);
+}
+
 /* A sentence in chunk_next's sense that is longer than the limit: its first part. */
 static bool take_part(reader *r, const stretch *s, int64_t soft, int64_t hard, reader_chunk *c) {
     const char *text = r->prepared.text + r->cut;
@@ -120,7 +128,7 @@ static bool take_part(reader *r, const stretch *s, int64_t soft, int64_t hard, r
         n = most;
         while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
     }
-    take(r, sentence_cut(text, n, (size_t)(soft < 1 ? hard : soft)), c);
+    take(r, sentence_cut(text, n, part_bytes(r, soft, hard)), c);
     return true;
 }
 
@@ -187,7 +195,7 @@ static void cut_sentences(reader *r, reader_chunk *c) {
     size_t first = (size_t)s[r->first].to - r->cut;
     bool certain = n < r->n_sentences || n > border || n == most || r->segment_ended || r->crowded;
     if (n == r->first && (int64_t)first > hard)
-        take(r, sentence_cut(r->prepared.text + r->cut, first, (size_t)(soft < 1 ? hard : soft)), c);
+        take(r, sentence_cut(r->prepared.text + r->cut, first, part_bytes(r, soft, hard)), c);
     else if (n == r->first)
         take(r, first, c);
     else if (certain)
