@@ -38,7 +38,7 @@ static f5_status gather(speech *s, int32_t *n, int32_t *frames, reader_outcome *
     for (;;) {
         desk_chunk *c = &d->chunks[*n];
         if (s->n_held == 0) {
-            F5_TRY(reader_next(&s->reader, outcome, &c->chunk, error));
+            F5_TRY(speech_read(s, outcome, &c->chunk, error));
             *pause = c->chunk.pause_before;
             if (*outcome != READER_CHUNK) break;
         }

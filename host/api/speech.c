@@ -176,6 +176,7 @@ void speech_sit_down(speech *s, desk *d) {
 }
 
 void speech_rewind(speech *s) {
+    s->passed_pause = 0;
     reader_begin(&s->reader, &s->rules, &s->desk->text);
 }
 
@@ -252,6 +253,18 @@ f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capa
     return F5_OK;
 }
 
+f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_error *error) {
+    for (;;) {
+        F5_TRY(reader_next(&s->reader, outcome, c, error));
+        if (*outcome == READER_WAIT || *outcome == READER_FULL) return F5_OK;
+        if (s->passed_pause > c->pause_before) c->pause_before = s->passed_pause;
+        s->passed_pause = 0;
+        if (*outcome == READER_END || !fold_is_silent(c->chunk.text, c->chunk.bytes)) return F5_OK;
+        s->silent = true;
+        s->passed_pause = c->pause_before;
+    }
+}
+
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 /* Adds a chunk to what its segment has. */
@@ -304,7 +317,7 @@ static f5_status read_through(speech *s, bool counting, plan *p, f5_error *error
     for (;;) {
         desk_chunk c = {0};
         reader_outcome outcome;
-        F5_TRY(reader_next(&s->reader, &outcome, &c.chunk, error));
+        F5_TRY(speech_read(s, &outcome, &c.chunk, error));
         if (outcome == READER_END) return F5_OK;
         if (outcome == READER_CHUNK && counting) {
             F5_TRY(count_segment(s, &c.chunk, error));
@@ -312,7 +325,6 @@ static f5_status read_through(speech *s, bool counting, plan *p, f5_error *error
             F5_TRY(speech_measure(s, &c, s->desk->tokens, 2 * engine_limits(s->engine->core)->max_frames, error));
             F5_TRY(tell_chunk(s, p, &c, error));
             p->frames += c.frames;
-            s->voiced = s->voiced || !fold_is_silent(c.chunk.chunk.text, c.chunk.chunk.bytes);
         }
         s->next += outcome == READER_CHUNK;
         reader_release(&s->reader);
@@ -328,7 +340,7 @@ void speech_warn_characters(speech *s) {
 
 /* A text of which nothing can be said is an error; characters that are left out are a warning. */
 static f5_status report_characters(speech *s, f5_error *error) {
-    if (s->next > 0 && s->voiced) {
+    if (s->next > 0) {
         speech_warn_characters(s);
         return F5_OK;
     }
@@ -336,8 +348,8 @@ static f5_status report_characters(speech *s, f5_error *error) {
     fold_report_message(&s->unknown, message, sizeof message);
     if (s->unknown.count > 0) return f5_fail(error, F5_E_ARGUMENT, "nothing of the text can be said: %s", message);
     return f5_fail(error, F5_E_ARGUMENT,
-                   s->next > 0 ? "the text to speak has no letter, digit or ideograph: nothing of it can be said"
-                               : "the text to speak is empty");
+                   s->silent ? "the text to speak has no letter, digit or ideograph: nothing of it can be said"
+                             : "the text to speak is empty");
 }
 
 f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error) {

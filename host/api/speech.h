@@ -28,7 +28,8 @@ typedef struct {
     bool pace_told;
     int32_t unknown_voices;
     fold_report unknown; /* characters */
-    bool voiced;         /* there is something to say */
+    bool silent;         /* a chunk was passed over that has no letter, digit or ideograph */
+    double passed_pause; /* before it: the next chunk's */
     /* where the output stands */
     int32_t next;   /* chunk */
     int32_t n_held; /* chunks on the desk that are cut and not spoken yet: 0 or 1 */
@@ -60,6 +61,10 @@ f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), 
 
 /* Tells of the characters that were left out so far. */
 void speech_warn_characters(speech *s);
+
+/* The next chunk as reader_next has it, but for chunks without a letter, digit or ideograph, as "***": nobody hears
+ * anything of these. */
+f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_error *error);
 
 /* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
 f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error);
