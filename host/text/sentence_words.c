@@ -13,12 +13,12 @@ typedef struct {
 
 static const word_list lists[] = {
     {WORD_NEVER, ANY,
-     " mr mrs ms dr prof messrs mme mlle mx rev sr sra srta dra vs cf viz approx incl excl ca bzw vgl bsp nr "
+     " mr mrs ms dr prof messrs mme mlle mx rev sr sra srta dra v vs cf viz approx incl excl ca bzw vgl bsp nr "
      "resp aka esp misc e.g i.e z.b d.h u.a p.ex c.f v.s a.k.a "},
     {WORD_NEVER, CAPITAL,
      " gen col capt lt sgt maj cmdr adm brig cpl pvt gov sen rep pres hon supt insp det amb msgr fr hr "},
     {WORD_ANSWER, ANY, " no nos art eq eqs ex par para pt pts ver vers tel ext op "},
-    {WORD_NUMBER, ANY, " p pp vol vols fig figs sec sect ch chap pág núm abb abs kap "},
+    {WORD_NUMBER, ANY, " c p pp vol vols fig figs sec sect ch chap pág núm abb abs kap "},
     {WORD_STARTER, CAPITAL,
      " sat sun mon tue tues wed thu thur thurs fri jan feb mar apr jun jul aug sep sept oct nov dec ft bc ad "},
     {WORD_UNIT, ANY, " in ft yd mi oz lb lbs qt gal hr hrs min mins secs mph km cm mm kg m "},
