@@ -251,13 +251,21 @@ static bool is_word(const char *word, size_t bytes) {
     return bytes >= 2 && vowel;
 }
 
+/* "3. Oktober": is the word a number of one or two digits, and the next one a noun that German orders so? */
+static bool is_german_ordinal(growing_text *t, const char *word, size_t bytes, const next_word *next) {
+    char noun[MAX_WORD];
+    uint32_t after;
+    if (bytes == 0 || bytes > 2 || !is_digit_byte(word[0]) || !is_digit_byte(word[bytes - 1])) return false;
+    return next->kind == NEXT_UPPER && sentence_follows_ordinal(noun, spell_next(t, next->at, noun, &after));
+}
+
 /* One stop with white space after it: the word before and the word after it decide. */
 static bool period_ends(growing_text *t, const stop *s, const next_word *next) {
     size_t start = word_before(t, s->start);
     const char *word = t->text + start;
     size_t bytes = s->start - start;
     if (bytes == 0) return next->kind != NEXT_LOWER;
-    if (leads_item(t, start, s->start)) return false;
+    if (leads_item(t, start, s->start) || is_german_ordinal(t, word, bytes, next)) return false;
     for (size_t i = bytes; i > 0; i--)
         if (word[i - 1] == '-' && !is_dotted(word, bytes)) { /* "mid-Jan." */
             word += i;

@@ -48,6 +48,11 @@ static const char after_time[] =
     "EST EDT ET CST CDT CT MST MDT MT PST PDT PT GMT UTC BST CET CEST EET IST JST AEST "
     "Eastern Central Mountain Pacific Greenwich ";
 
+static const char after_ordinal[] =
+    " Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember Jahrhundert "
+    "Jahrhunderts "
+    "Jahrestag Geburtstag Weltkrieg Klasse Stock Platz Mal Etage Kapitel Auflage Lebensjahr Spieltag Bundesliga ";
+
 /* Stands the word, between spaces, in the list? */
 static bool listed(const char *list, const char *word, size_t bytes) {
     if (bytes == 0 || memchr(word, ' ', bytes)) return false;
@@ -76,4 +81,8 @@ bool sentence_starter(const char *word, size_t bytes) {
 
 bool sentence_follows_time(const char *word, size_t bytes) {
     return listed(after_time, word, bytes);
+}
+
+bool sentence_follows_ordinal(const char *word, size_t bytes) {
+    return listed(after_ordinal, word, bytes);
 }
