@@ -32,9 +32,11 @@ static double read_seconds(const char *text, size_t bytes) {
     size_t at = skip(text, 0, bytes);
     double value = 0, scale = 1;
     bool any = false;
-    for (; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true) value = value * 10 + (text[at] - '0');
+    for (; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true)
+        value = value * 10 + (text[at] - '0');
     if (at < bytes && text[at] == '.')
-        for (at++; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true, scale *= 10) value = value * 10 + (text[at] - '0');
+        for (at++; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true, scale *= 10)
+            value = value * 10 + (text[at] - '0');
     at = skip(text, at, bytes);
     if (bytes - at >= 2 && memcmp(text + at, "ms", 2) == 0) {
         scale *= 1000;
