@@ -243,7 +243,9 @@ size_t english_time(reading *r) {
     if (hour_digits == 0 || hour_digits > 3) return 0;
     uint64_t hour = value_of(r, r->at, hour_digits);
     char half;
-    if (peek(r, end) != ':') {
+    bool dotted = peek(r, end) == '.' && hour >= 1 && hour <= 12 && count_digits(r, end + 1) == 2 &&
+                  parse_half(r, end + 3, &half) > 0; /* 9.30 am */
+    if (peek(r, end) != ':' && !dotted) {
         size_t n = hour_digits <= 2 && hour >= 1 && hour <= 12 ? parse_half(r, end, &half) : 0;
         if (n == 0) return 0;
         say_cardinal(r, hour);

@@ -200,7 +200,7 @@ static size_t say_amount(reading *r, const currency *c, size_t at) {
         english_say_number(r, at, n);
         say(r, scale);
         end += scaled;
-        bool adjective = english_is_adjective(r, end, true);
+        bool adjective = english_is_adjective(r, end, true) || peek(r, end - scaled) == '-';
         say(r, adjective ? c->one : c->many);
     } else if (n.decimals == 2 && c->cent[0]) {
         uint64_t cents = value_of(r, at + n.bytes - 2, 2);
