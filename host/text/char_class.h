@@ -8,6 +8,11 @@
 /* Python's \w: letters, numbers of every kind and _. The same for every character that Unicode 14 assigns. */
 bool char_is_word(uint32_t c);
 
+/* 0 to 9 alone. */
+static inline bool char_is_digit(uint32_t c) {
+    return c >= '0' && c <= '9';
+}
+
 /* Python's str.isspace and \s. */
 bool char_is_space(uint32_t c);
 

@@ -1,8 +1,9 @@
-/* character.c — what kind of character a code point is, and what it composes to, by the tables of make_fold.py. */
+/* character.c — kinds by char_class.h, case and composition by the tables of make_fold.py. */
 #include "host/text/character.h"
 
 #include <string.h>
 
+#include "host/text/char_class.h"
 #include "host/text/fold_tables.h"
 #include "weights/utf8.h"
 
@@ -22,16 +23,14 @@ int character_find(const uint16_t *planes, const uint16_t *codes, uint32_t code)
     return low > start ? low - 1 : -1;
 }
 
+/* Joiners, and emoji's skin tones and tags, combine with nothing here. */
 bool character_is_mark(uint32_t code) {
-    int i = code < 0x300 ? -1 : character_find(fold_mark_planes, fold_mark_first, code);
-    return i >= 0 && (code & 0xFFFF) <= fold_mark_last[i];
+    return char_is_mark(code) && code != 0x200C && code != 0x200D && !character_within(code, 0x1F3FB, 0x1F3FF) &&
+           code < 0xE0000;
 }
 
 bool character_is_word(uint32_t code) {
-    if (code < 0x80) return character_is_digit(code) || character_within(code | 0x20, 'a', 'z');
-    if (code >= 0x20000) return code < 0x40000;
-    int i = character_find(fold_word_planes, fold_word_first, code);
-    return i >= 0 && (code & 0xFFFF) <= fold_word_last[i];
+    return (code != '_' && char_is_word(code)) || character_is_mark(code);
 }
 
 bool character_is_spaced(uint32_t code) {

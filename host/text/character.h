@@ -1,4 +1,5 @@
-/* character.h — what kind of character a code point is. Unicode 14; planes 0 to 2 and the ideographs after them. */
+/* character.h — what folding asks of a character: is it seen and heard, what are its other case and its composed form?
+ * Unicode 14; planes 0 to 2 and the ideographs after them. char_class.h has the kinds that Python tells apart. */
 #ifndef F5_CHARACTER_H
 #define F5_CHARACTER_H
 
@@ -7,10 +8,6 @@
 
 static inline bool character_within(uint32_t code, uint32_t first, uint32_t last) {
     return code >= first && code <= last;
-}
-
-static inline bool character_is_digit(uint32_t code) {
-    return character_within(code, '0', '9');
 }
 
 /* Hangul syllables are composed by counting: leads, vowels and tails; HANGUL_TAIL itself stands for none. */

@@ -4,13 +4,8 @@
 
 #include <string.h>
 
+#include "host/text/char_class.h"
 #include "weights/utf8.h"
-
-/* White space in the sense of Python's str.isspace and \s. */
-static bool is_space(uint32_t c) {
-    return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 || c == 0x1680 ||
-           (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
-}
 
 static bool is_full_width_stop(uint32_t c) {
     return c == 0xFF1B || c == 0xFF1A || c == 0xFF0C || c == 0x3002 || c == 0xFF01 || c == 0xFF1F;
@@ -20,7 +15,7 @@ static size_t space_run(const char *text, size_t bytes) {
     size_t at = 0;
     for (uint32_t c; at < bytes;) {
         size_t n = utf8_decode(text + at, bytes - at, &c);
-        if (n == 0 || !is_space(c)) break;
+        if (n == 0 || !char_is_space(c)) break;
         at += n;
     }
     return at;
@@ -75,7 +70,7 @@ static void strip(chunk *c) {
         size_t n = utf8_decode(c->text + at, c->bytes - at, &code);
         if (n == 0) break;
         at += n;
-        if (!is_space(code)) end = at;
+        if (!char_is_space(code)) end = at;
     }
     c->text += start;
     c->bytes = end - start;

@@ -32,6 +32,7 @@ size_t english_fraction(reading *r);
 size_t english_ordinal(reading *r);
 size_t english_decade(reading *r);
 size_t english_year(reading *r);
+size_t english_scientific(reading *r); /* 1e-4 */
 size_t english_cardinal(reading *r);
 size_t english_between_numbers(reading *r); /* 10-20, 4x4, 5/month */
 

@@ -62,15 +62,15 @@ static const char *const beginnings[] = {
     "SPH", "SPL", "SPR", "SQ", "SQU", "ST", "STR", "SW",  "TH", "THR", "TR", "TW", "WH", "WR",
 };
 static const char *const ends[] = {
-    "BS",   "BT",  "CH",  "CK",  "CKS",  "CS",   "CT",  "CTS", "DGE", "DS",   "DTH",   "FF",  "FFS", "FT",
-    "FTH",  "FTS", "GGS", "GH",  "GHT",  "GHTS", "GN",  "GS",  "KS",  "LD",   "LDS",   "LF",  "LK",  "LKS",
-    "LL",   "LLS", "LM",  "LMS", "LP",   "LPS",  "LS",  "LT",  "LTH", "LTS",  "LVES",  "MB",  "MBS", "MP",
-    "MPS",  "MPT", "MS",  "NC",  "NCH",  "ND",   "NDS", "NG",  "NGS", "NGTH", "NGTHS", "NK",  "NKS", "NN",
-    "NS",   "NSE", "NT",  "NTH", "NTHS", "NTS",  "PH",  "PHS", "PS",  "PT",   "PTH",   "PTS", "RB",  "RBS",
-    "RCH",  "RD",  "RDS", "RF",  "RG",   "RGS",  "RK",  "RKS", "RL",  "RLD",  "RLDS",  "RLS", "RM",  "RMS",
-    "RMTH", "RN",  "RNS", "RP",  "RPS",  "RR",   "RS",  "RSH", "RST", "RT",   "RTH",   "RTS", "RVE", "SC",
-    "SH",   "SK",  "SKS", "SM",  "SMS",  "SP",   "SS",  "ST",  "STS", "TCH",  "TH",    "THS", "TS",  "TT",
-    "WD",   "WDS", "WK",  "WKS", "WL",   "WLS",  "WN",  "WNS", "WS",  "WTH",  "XT",    "XTH", "XTS", "ZZ"};
+    "BS",  "BT",   "CH",  "CK",  "CKS",  "CS",  "CT",   "CTS",  "DGE",   "DS",   "DTH",  "FF",  "FFS", "FT",  "FTH",
+    "FTS", "GGS",  "GH",  "GHT", "GHTS", "GN",  "GS",   "HN",   "KS",    "LD",   "LDS",  "LF",  "LK",  "LKS", "LL",
+    "LLS", "LM",   "LMS", "LP",  "LPS",  "LS",  "LT",   "LTH",  "LTS",   "LVES", "MB",   "MBS", "MP",  "MPS", "MPT",
+    "MS",  "NC",   "NCH", "ND",  "NDS",  "NG",  "NGS",  "NGTH", "NGTHS", "NK",   "NKS",  "NN",  "NS",  "NSE", "NT",
+    "NTH", "NTHS", "NTS", "PH",  "PHS",  "PS",  "PT",   "PTH",  "PTS",   "RB",   "RBS",  "RCH", "RD",  "RDS", "RF",
+    "RG",  "RGS",  "RK",  "RKS", "RL",   "RLD", "RLDS", "RLS",  "RM",    "RMS",  "RMTH", "RN",  "RNS", "RP",  "RPS",
+    "RR",  "RS",   "RSH", "RST", "RT",   "RTH", "RTS",  "RVE",  "SC",    "SH",   "SK",   "SKS", "SM",  "SMS", "SP",
+    "SS",  "ST",   "STS", "TCH", "TH",   "THS", "TS",   "TT",   "WD",    "WDS",  "WK",   "WKS", "WL",  "WLS", "WN",
+    "WNS", "WS",   "WTH", "XT",  "XTH",  "XTS", "ZZ"};
 
 static bool is_vowel(char c) {
     return c && strchr("AEIOUY", c);

@@ -109,11 +109,26 @@ size_t english_day_month(reading *r) {
     return end + more - r->at;
 }
 
+static size_t parse_dash(const reading *r, size_t at) {
+    return peek(r, at) == '-' ? 1 : reads(r, at, "\xe2\x80\x93") ? 3 : 0;
+}
+
 size_t english_month(reading *r) {
     unsigned month, day, last, year;
     bool shortened;
     size_t name = parse_month(r, r->at, &month, &shortened), end = r->at + name;
     if (name == 0 || is_word(peek(r, end))) return 0;
+    size_t until = parse_dash(r, end), other = until > 0 ? parse_month(r, end + until, &last, &shortened) : 0;
+    if (other > 0 && !is_word(peek(r, end + until + other))) { /* Jan-Mar 2020 */
+        say(r, months[month - 1]);
+        say(r, "to");
+        say(r, months[last - 1]);
+        end += until + other;
+        if (peek(r, end - 1) == '.' && ends_sentence(r, end)) end--;
+        size_t years = parse_year(r, end, &year);
+        if (years > 0) say_year(r, year);
+        return end + years - r->at;
+    }
     size_t n = peek(r, end) == ' ' ? parse_day(r, end + 1, &day) : 0;
     if (n > 0 && peek(r, end + 1 + n) == ' ' && english_is_plural_noun(r, end + n + 2)) n = 0;
     if (n == 0) {
@@ -126,7 +141,7 @@ size_t english_month(reading *r) {
     say(r, months[month - 1]);
     say_ordinal(r, day);
     end += 1 + n;
-    size_t dash = peek(r, end) == '-' ? 1 : reads(r, end, "\xe2\x80\x93") ? 3 : 0;
+    size_t dash = parse_dash(r, end);
     size_t m = dash > 0 ? parse_day(r, end + dash, &last) : 0;
     if (m > 0) {
         say(r, "to");
@@ -141,21 +156,53 @@ size_t english_month(reading *r) {
     return end + more - r->at;
 }
 
-size_t english_weekday(reading *r) {
+/* "Mon", "Tues": its letters; capitals count where `loud`. */
+static size_t parse_weekday(const reading *r, size_t at, bool loud, const char **said) {
     static const struct {
         const char *written, *said;
-    } days[] = {{"Mon.", "Monday"},   {"Tue.", "Tuesday"},   {"Tues.", "Tuesday"},   {"Wed.", "Wednesday"},
-                {"Thu.", "Thursday"}, {"Thur.", "Thursday"}, {"Thurs.", "Thursday"}, {"Fri.", "Friday"},
-                {"Sat.", "Saturday"}, {"Sun.", "Sunday"}};
-    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++)
-        if (reads(r, r->at, days[i].written)) {
-            size_t n = strlen(days[i].written);
-            if (ends_sentence(r, r->at + n)) n--;
-            if (n < strlen(days[i].written) && i >= 8) return 0; /* "in the Sun." */
-            say(r, days[i].said);
+    } days[] = {{"Mon", "Monday"},   {"Tue", "Tuesday"},   {"Tues", "Tuesday"},   {"Wed", "Wednesday"},
+                {"Thu", "Thursday"}, {"Thur", "Thursday"}, {"Thurs", "Thursday"}, {"Fri", "Friday"},
+                {"Sat", "Saturday"}, {"Sun", "Sunday"}};
+    size_t n = count_letters(r, at);
+    for (size_t i = 0; i < sizeof days / sizeof days[0]; i++) {
+        if (strlen(days[i].written) != n || is_digit(peek(r, at + n))) continue;
+        if (!(loud ? strncasecmp(r->text + at, days[i].written, n) : memcmp(r->text + at, days[i].written, n))) {
+            *said = days[i].said;
             return n;
         }
+    }
     return 0;
+}
+
+/* A month or the day of one: "Mon, Jan 5", "Tue 4/6". */
+static bool date_follows(const reading *r, size_t at) {
+    unsigned part;
+    bool shortened;
+    at += peek(r, at) == ',';
+    if (peek(r, at) != ' ') return false;
+    size_t digits = count_digits(r, at + 1);
+    return parse_month(r, at + 1, &part, &shortened) > 0 || parse_day(r, at + 1, &part) > 0 ||
+           (digits > 0 && digits <= 2 && peek(r, at + 1 + digits) == '/');
+}
+
+size_t english_weekday(reading *r) {
+    const char *said, *last;
+    size_t n = parse_weekday(r, r->at, true, &said), dotted = n > 0 && peek(r, r->at + n) == '.';
+    size_t dash = n > 0 ? parse_dash(r, r->at + n + dotted) : 0, from = r->at + n + dotted + dash;
+    size_t more = dash > 0 ? parse_weekday(r, from, true, &last) : 0;
+    if (more > 0) { /* Mon.-Fri. */
+        say(r, said);
+        say(r, "to");
+        say(r, last);
+        from += more;
+        return from + (dotted && peek(r, from) == '.' && !ends_sentence(r, from + 1)) - r->at;
+    }
+    n = parse_weekday(r, r->at, false, &said);
+    if (n == 0 || (!dotted && !date_follows(r, r->at + n))) return 0;
+    bool end = dotted && ends_sentence(r, r->at + n + 1);
+    if (end && r->text[r->at] == 'S') return 0; /* "in the Sun." */
+    say(r, said);
+    return n + (dotted && !end);
 }
 
 /* am, pm, a.m., P.M. after a time, with or without a space: bytes, the sentence's own stop not among them. */
@@ -174,13 +221,31 @@ static void say_half(reading *r, char half) {
     say(r, half == 'A' ? "A M" : "P M");
 }
 
+/* 1430 GMT, 0600 hours */
+static size_t military_time(reading *r) {
+    static const char *const zones[] = {" GMT", " UTC", " hours", " hrs"};
+    bool zone = false;
+    for (size_t i = 0; i < 4; i++) zone |= reads_word(r, r->at + 4, zones[i]);
+    uint64_t hour = value_of(r, r->at, 2), minute = value_of(r, r->at + 2, 2);
+    if (!zone || hour > 23 || minute > 59) return 0;
+    if (peek(r, r->at) == '0' && hour > 0) say(r, "oh");
+    say_cardinal(r, hour);
+    if (minute == 0) say(r, "hundred");
+    if (minute > 0 && minute < 10) say(r, "oh");
+    if (minute > 0) say_cardinal(r, minute);
+    return 4;
+}
+
 /* 10:30, 3:05 pm, 7 a.m., 10:30:15; 16:9 and other ratios. */
 size_t english_time(reading *r) {
     size_t hour_digits = count_digits(r, r->at), end = r->at + hour_digits;
+    if (hour_digits == 4) return military_time(r);
     if (hour_digits == 0 || hour_digits > 3) return 0;
     uint64_t hour = value_of(r, r->at, hour_digits);
     char half;
-    if (peek(r, end) != ':') {
+    bool dotted = peek(r, end) == '.' && hour >= 1 && hour <= 12 && count_digits(r, end + 1) == 2 &&
+                  parse_half(r, end + 3, &half) > 0; /* 9.30 am */
+    if (peek(r, end) != ':' && !dotted) {
         size_t n = hour_digits <= 2 && hour >= 1 && hour <= 12 ? parse_half(r, end, &half) : 0;
         if (n == 0) return 0;
         say_cardinal(r, hour);
@@ -194,10 +259,11 @@ size_t english_time(reading *r) {
     bool clock = minute_digits == 2 && hour <= 24 && minute < 60 && hour_digits <= 2;
     if (!clock) {
         if (is_word(peek(r, after)) || peek(r, after) == ':') return 0;
+        english_number second = english_parse_number(r, end + 1); /* 1:1,000 */
         say_cardinal(r, hour);
         say(r, "to");
-        say_cardinal(r, minute);
-        return after - r->at;
+        say_cardinal(r, second.whole);
+        return end + 1 + second.whole_bytes - r->at;
     }
     uint64_t second = 0;
     bool seconds = peek(r, after) == ':' && count_digits(r, after + 1) == 2;
@@ -206,7 +272,8 @@ size_t english_time(reading *r) {
         after += 3;
     }
     size_t n = parse_half(r, after, &half);
-    if (n == 0 && is_word(peek(r, after)) && peek(r, after) != '\xe2') return 0;
+    bool about = n == 0 && reads_word(r, after, "ish"); /* 6:30ish */
+    if (n == 0 && !about && is_word(peek(r, after)) && peek(r, after) != '\xe2') return 0;
     if (hour % 24 == 0 && n == 0 && !seconds) { /* 0:30 */
         say(r, minute == 0 ? "midnight" : "twelve");
         if (minute > 0 && minute < 10) say(r, "oh");
@@ -215,6 +282,7 @@ size_t english_time(reading *r) {
         return after - r->at;
     }
     say_cardinal(r, hour);
+    if (reads_word(r, after, " noon") && minute == 0) return after - r->at;
     if (minute == 0 && n == 0 && !seconds)
         say(r, hour >= 1 && hour <= 12 && hour_digits - (peek(r, r->at) == '0') > 0 ? "o'clock" : "hundred");
     else if (minute > 0 && minute < 10)
@@ -226,5 +294,6 @@ size_t english_time(reading *r) {
         say(r, second == 1 ? "second" : "seconds");
     }
     if (n > 0) say_half(r, half);
-    return after + n - r->at;
+    if (about) say_on(r, "-ish");
+    return after + n + (about ? 3 : 0) - r->at;
 }

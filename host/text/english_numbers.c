@@ -96,11 +96,44 @@ size_t english_scale(const reading *r, size_t at, const char **word) {
 
 /* ---- rules */
 
-/* Digits that are names rather than amounts: dotted ones, emergency numbers, and a few that have words of their own. */
+/* 978-3-16-148410-0: three groups and more. */
+static size_t say_hyphened(reading *r) {
+    size_t end = r->at + count_digits(r, r->at), groups = 1;
+    for (; peek(r, end) == '-' && is_digit(peek(r, end + 1)); groups++) end += 1 + count_digits(r, end + 1);
+    if (groups < 3 || is_word(peek(r, end)) || (peek(r, end) == '.' && is_digit(peek(r, end + 1)))) return 0;
+    for (size_t at = r->at; at < end && !r->out->full; at += count_digits(r, at) + 1) {
+        if (at > r->at) say_on(r, ",");
+        say_digits(r, at, count_digits(r, at));
+    }
+    return end - r->at;
+}
+
+/* MO 63101 */
+static bool is_zip_code(const reading *r) {
+    static const char *const states[] = {"AK", "AL", "AR", "AZ", "CA", "CO", "CT", "DC", "DE", "FL", "GA", "HI", "IA",
+                                         "ID", "IL", "IN", "KS", "KY", "LA", "MA", "MD", "ME", "MI", "MN", "MO", "MS",
+                                         "MT", "NC", "ND", "NE", "NH", "NJ", "NM", "NV", "NY", "OH", "OK", "OR", "PA",
+                                         "RI", "SC", "SD", "TN", "TX", "UT", "VA", "VT", "WA", "WI", "WV", "WY"};
+    const char *word;
+    size_t n = word_before(r, r->at, &word);
+    return count_digits(r, r->at) == 5 && !is_word(peek(r, r->at + 5)) && IN_LIST(states, word, n);
+}
+
+/* "a 911 call" */
+static bool is_emergency(const reading *r) {
+    static const char *const numbers[] = {"112", "911", "999"};
+    static const char *const calls[] = {"call", "caller", "callers", "calls", "dispatcher", "operator"};
+    return IN_LIST(numbers, r->text + r->at, count_digits(r, r->at)) && peek(r, r->at + 3) == ' ' &&
+           IN_LIST(calls, r->text + r->at + 4, count_letters(r, r->at + 4));
+}
+
+/* Digits that are names rather than amounts: dotted and hyphened ones, emergency numbers, ZIP codes, and a few that
+ * have words of their own. */
 size_t english_long_digits(reading *r) {
     static const struct {
         const char *written, *said;
-    } fixed[] = {{"24/7", "twenty-four seven"}, {"50/50", "fifty-fifty"}, {"9/11", "nine eleven"}};
+    } fixed[] = {
+        {"24/7", "twenty-four seven"}, {"50/50", "fifty-fifty"}, {"50-50", "fifty-fifty"}, {"9/11", "nine eleven"}};
     for (size_t i = 0; i < sizeof fixed / sizeof fixed[0]; i++)
         if (reads_word(r, r->at, fixed[i].written) && peek(r, r->at + strlen(fixed[i].written)) != '/') {
             say(r, fixed[i].said);
@@ -124,6 +157,12 @@ size_t english_long_digits(reading *r) {
             at += digits + 1;
         }
         return end - r->at;
+    }
+    size_t hyphened = say_hyphened(r);
+    if (hyphened > 0) return hyphened;
+    if (is_zip_code(r) || is_emergency(r)) {
+        say_digits(r, r->at, count_digits(r, r->at));
+        return count_digits(r, r->at);
     }
     static const char *const calls[] = {"call", "called", "calling", "dial", "dialed", "dialled", "dialing"};
     const char *word;
@@ -149,7 +188,7 @@ size_t english_long_digits(reading *r) {
     if (rest == 0) say(r, "hundred");
     if (rest > 0 && rest < 10) say(r, "oh");
     if (rest > 0) say_cardinal(r, rest);
-    return 3;
+    return peek(r, r->at + 3) == '-' && count_digits(r, r->at + 4) == 3 ? 4 : 3; /* Boeing 737-800 */
 }
 
 static void say_fraction(reading *r, uint64_t numerator, uint64_t denominator, bool mixed) {
@@ -201,7 +240,10 @@ static size_t parse_any_fraction(const reading *r, size_t at, uint64_t *numerato
 size_t english_fraction(reading *r) {
     uint64_t numerator, denominator;
     size_t bytes = parse_any_fraction(r, r->at, &numerator, &denominator);
-    static const char *const dated[] = {"Due", "On", "Since", "Until", "due", "on", "since", "until"};
+    static const char *const dated[] = {"Due",      "Fri",   "Friday", "Mon",     "Monday", "On",   "Sat",
+                                        "Saturday", "Since", "Sun",    "Sunday",  "Thu",    "Thur", "Thurs",
+                                        "Thursday", "Tue",   "Tues",   "Tuesday", "Until",  "Wed",  "Wednesday",
+                                        "due",      "on",    "since",  "until"};
     const char *word;
     size_t n = word_before(r, r->at, &word);
     if (bytes > 2 && IN_LIST(dated, word, n) && numerator <= 12 && denominator <= 31 && is_digit(peek(r, r->at))) {
@@ -253,6 +295,7 @@ size_t english_decade(reading *r) {
                                                                                         : 0;
     size_t at = r->at + quote, digits = count_digits(r, at), end = at + digits;
     if (quote > 0 && digits == 2 && !is_word(peek(r, end)) && peek(r, end) != '\'' && !is_word(before(r))) { /* '99 */
+        if (peek(r, at) == '0') say(r, "oh");
         say_cardinal(r, value_of(r, at, 2));
         return end - r->at;
     }
@@ -285,7 +328,25 @@ size_t english_year(reading *r) {
     if (is_word(peek(r, after)) || (peek(r, after) == '.' && is_digit(peek(r, after + 1)))) return 0;
     if (peek(r, after) == ' ' && before(r) != '-' && english_is_plural_noun(r, after + 1)) return 0;
     say_year(r, value_of(r, r->at, 4));
-    return 4;
+    uint64_t next = peek(r, after) == '/' && count_digits(r, after + 1) == 2 ? value_of(r, after + 1, 2) : 0;
+    if (next == 0 || next != (value_of(r, r->at + 2, 2) + 1) % 100 || is_word(peek(r, after + 3))) return 4;
+    say_cardinal(r, next); /* 2023/24 */
+    return 7;
+}
+
+/* 1e-4 */
+size_t english_scientific(reading *r) {
+    english_number n = english_parse_number(r, r->at);
+    size_t at = r->at + n.bytes + 1, sign = peek(r, at) == '-' || peek(r, at) == '+',
+           digits = count_digits(r, at + sign);
+    char e = peek(r, at - 1);
+    if (n.bytes == 0 || !(e == 'e' || (e == 'E' && (sign || n.decimals > 0))) || digits == 0 || digits > 3) return 0;
+    if (is_word(peek(r, at + sign + digits))) return 0;
+    english_say_number(r, r->at, n);
+    say(r, "times ten to the power of");
+    if (peek(r, at) == '-') say(r, "minus");
+    say_cardinal(r, value_of(r, at + sign, digits));
+    return at + sign + digits - r->at;
 }
 
 size_t english_cardinal(reading *r) {

@@ -85,6 +85,7 @@ static const struct {
     {"hPa", "hectopascal", "hectopascals", 0},
     {"kPa", "kilopascal", "kilopascals", 0},
     {"psi", "P S I", "P S I", 0},
+    {"pts", "point", "points", 0},
     {"rpm", "R P M", "R P M", 0},
     {"fps", "frames per second", "frames per second", 0},
     {"dpi", "D P I", "D P I", 0},
@@ -199,7 +200,7 @@ static size_t say_amount(reading *r, const currency *c, size_t at) {
         english_say_number(r, at, n);
         say(r, scale);
         end += scaled;
-        bool adjective = english_is_adjective(r, end, true);
+        bool adjective = english_is_adjective(r, end, true) || peek(r, end - scaled) == '-';
         say(r, adjective ? c->one : c->many);
     } else if (n.decimals == 2 && c->cent[0]) {
         uint64_t cents = value_of(r, at + n.bytes - 2, 2);
@@ -286,7 +287,10 @@ size_t english_quantity(reading *r) {
         const char *scale = NULL;
         size_t scaled =
             peek(r, end) == 'm' || peek(r, end) == 'K' || peek(r, end) == 'T' ? 0 : english_scale(r, end, &scale);
-        if (scaled > 0) {
+        /* 221B Baker Street, 3M Company */
+        bool name = n.decimals == 0 && peek(r, end + 1) == ' ' && is_capital(peek(r, end + 2)) &&
+                    (peek(r, end) == 'B' || (peek(r, end) == 'M' && n.whole == 3));
+        if (scaled > 0 && !name) {
             english_say_number(r, r->at, n);
             say(r, scale);
             return n.bytes + scaled;

@@ -14,6 +14,7 @@ static const struct {
     {"!=", "not equal to"},
     {"==", "equals"},
     {"=", "equals"},
+    {"&&", "and"},
     {"&", "and"},
     {"%", "percent"},
     {"@", "at"},
@@ -57,6 +58,7 @@ size_t english_markdown_start(const reading *r) {
     if (hashes > 0 && hashes <= 6 && peek(r, hashes) == ' ') return hashes + 1;
     if ((peek(r, 0) == '*' || peek(r, 0) == '>' || peek(r, 0) == '+') && peek(r, 1) == ' ' && !is_digit(peek(r, 2)))
         return 2;
+    if (peek(r, 0) == '-' && peek(r, 1) == ' ' && peek(r, 2) != '-') return 2;
     if (reads(r, 0, "\xe2\x80\xa2 ")) return 4;
     return 0;
 }
@@ -109,8 +111,12 @@ static size_t star(reading *r) {
     size_t n = 1;
     while (peek(r, r->at + n) == '*') n++;
     bool spaces = before(r) == ' ' && peek(r, r->at + 1) == ' ';
-    if (n == 1 && spaces && r->number_end + 1 == r->at) say(r, "times");
-    return n;
+    if (n == 1 && spaces && (r->number_end + 1 == r->at || is_digit(peek(r, r->at + 2)))) say(r, "times");
+    if (n != 2 || !is_word(before(r)) || !is_digit(peek(r, r->at + 2))) return n;
+    bool alone = !is_word(peek(r, r->at + 3)); /* x**2 */
+    bool two = alone && peek(r, r->at + 2) == '2', three = alone && peek(r, r->at + 2) == '3';
+    say(r, two ? "squared" : three ? "cubed" : "to the power of");
+    return two || three ? 3 : 2;
 }
 
 static size_t hash(reading *r) {
@@ -171,9 +177,68 @@ static size_t tilde(reading *r) {
     return 1;
 }
 
+/* A silent mark between spaces takes one of them along. */
+static size_t silent(const reading *r, size_t n) {
+    return (before(r) == ' ' || r->at == 0) && peek(r, r->at + n) == ' ' ? n + 1 : n;
+}
+
+/* :) and its like, apart from words. */
+static size_t emoticon(const reading *r) {
+    static const char *const faces[] = {":-)", ":)",  ":-(", ":(", ";-)", ";)", ":-D", ":D",  ":-P", ":P", ":-p",
+                                        ":p",  ":'(", ":-/", ":/", ":O",  ":o", ":*",  "^_^", "<3",  "</3"};
+    const char *word;
+    if (r->at > 0 && before(r) != ' ' && before(r) != '\n') return 0;
+    for (size_t i = 0; i < sizeof faces / sizeof faces[0]; i++) {
+        size_t n = strlen(faces[i]);
+        if (!reads(r, r->at, faces[i]) || is_word(peek(r, r->at + n)) || peek(r, r->at + n) == '/') continue;
+        bool compared = faces[i][0] == '<' && (r->number_end + 1 == r->at || word_before(r, r->at, &word) == 1);
+        return compared ? 0 : silent(r, n);
+    }
+    return 0;
+}
+
+/* The < and > around an address. */
+static size_t angle(const reading *r) {
+    const char *text = r->text;
+    size_t from = r->at, to = r->at;
+    if (peek(r, from) == '>')
+        while (from > 0 && r->at - from < LINK_BYTES && text[from] != '<' && text[from] != ' ') from--;
+    else
+        while (to + 1 < r->bytes && to - r->at < LINK_BYTES && text[to] != '>' && text[to] != ' ') to++;
+    if (text[from] != '<' || peek(r, to) != '>') return 0;
+    for (size_t i = from; i < to; i++)
+        if (text[i] == '@' || reads(r, i, "://")) return 1;
+    return 0;
+}
+
+/* "-" of "-5", "GMT-5" and "a B-": its bytes where it is said. */
+static size_t minus(reading *r) {
+    char next = peek(r, r->at + 1);
+    const char *word;
+    size_t n = word_before(r, r->at, &word);
+    bool zone = n == 3 && (memcmp(word, "GMT", 3) == 0 || memcmp(word, "UTC", 3) == 0) && is_digit(next);
+    bool grade = n == 1 && before(r) >= 'A' && before(r) <= 'D' && !is_word(next) && next != '-' &&
+                 (next != ' ' || is_ascii_letter(peek(r, r->at + 2))) && !reads_word(r, r->at + 1, " and");
+    bool sign =
+        !is_word(before(r)) && before(r) != '-' && (is_digit(next) || (next == '.' && is_digit(peek(r, r->at + 2))));
+    if (!zone && !grade && !sign) return 0;
+    say(r, "minus");
+    return 1;
+}
+
+/* H, a lowered 2, O. */
+static size_t subscript(reading *r) {
+    if (!reads(r, r->at, "\xe2\x82")) return 0;
+    uint8_t digit = (uint8_t)peek(r, r->at + 2);
+    if (digit < 0x80 || digit > 0x89) return 0;
+    say_cardinal(r, digit - 0x80u);
+    return 3;
+}
+
 size_t english_symbol(reading *r) {
     size_t n = drawn(r);
     if (n > 0) return n;
+    if ((n = emoticon(r)) > 0 || (n = subscript(r)) > 0) return n;
     if ((n = link(r)) > 0 || (n = tag(r)) > 0 || (n = english_power(r)) > 0 || (n = copyright(r)) > 0) return n;
     switch (peek(r, r->at)) {
     case '*':
@@ -186,12 +251,9 @@ size_t english_symbol(reading *r) {
         return underscore(r);
     case '~':
         return tilde(r);
-    case '-': /* "-5" */
-        if (is_word(before(r)) || before(r) == '-' || !(is_digit(peek(r, r->at + 1)) || peek(r, r->at + 1) == '.') ||
-            !is_digit(peek(r, r->at + 1 + (peek(r, r->at + 1) == '.'))))
-            break;
-        say(r, "minus");
-        return 1;
+    case '-':
+        if ((n = minus(r)) > 0) return n;
+        break;
     case '@':
         if ((n = english_handle(r)) > 0) return n;
         break;
@@ -205,18 +267,19 @@ size_t english_symbol(reading *r) {
             return 2;
         }
         break;
-    case '<': /* a heart, an arrow, a comparison */
+    case '<':
     case '>':
+        if (peek(r, r->at) == '>' && before(r) == '\n') return 1; /* a quoted line of an e-mail */
+        if ((n = angle(r)) > 0) return n;
+        break;
     default:
         break;
     }
     for (size_t i = 0; i < sizeof symbols / sizeof symbols[0]; i++)
         if (symbols[i].written[0] == r->text[r->at] && reads(r, r->at, symbols[i].written)) {
             n = strlen(symbols[i].written);
-            if (symbols[i].said[0]) say(r, symbols[i].said);
-            /* a silent mark between spaces takes one of them along */
-            else if ((before(r) == ' ' || r->at == 0) && peek(r, r->at + n) == ' ')
-                n++;
+            if (!symbols[i].said[0]) return silent(r, n);
+            say(r, symbols[i].said);
             return n;
         }
     return 0;

@@ -96,6 +96,7 @@ static const struct {
     {"viz", "namely", ANYWHERE},
     {"vol", "volume", BEFORE_NUMBER},
     {"vols", "volumes", BEFORE_NUMBER},
+    {"v", "versus", BEFORE_NAME},
     {"vs", "versus", ANYWHERE},
     {"vs", "versus", WITHOUT_DOT},
     {"w/o", "without", WITHOUT_DOT},
@@ -111,7 +112,7 @@ static unsigned roman_value(const char *text, size_t bytes) {
                                        "XL",
                                        "XX"
                                        "X",
-                                       "XX",
+                                       /* in two: the rules of the house read the whole as a leftover */ "XX",
                                        "X",
                                        ""};
     static const char *const ones[] = {"VIII", "VII", "VI", "IV", "IX", "V", "III", "II", "I", ""};
@@ -262,6 +263,13 @@ size_t english_letters_and_digits(reading *r) {
     }
     if (letters == 0 || digits == 0) return 0;
     size_t lead = count_digits(r, r->at);
+    uint64_t lines = lead == 3 || lead == 4 ? value_of(r, r->at, lead) : 0;
+    if (lines % 100 != 0 && letters == 1 && strchr("ip", peek(r, end - 1))) { /* 1080p */
+        say_cardinal(r, lines / 100);
+        say_cardinal(r, lines % 100);
+        english_say_letters(r, r->text + end - 1, 1);
+        return end - r->at;
+    }
     if (lead > 0 && peek(r, r->at + lead) == 'x' && (letters == 1 || is_digit(peek(r, r->at + lead + 1)))) return 0;
     for (size_t at = r->at; at < end && !r->out->full;) {
         size_t n = is_digit(peek(r, at)) ? count_digits(r, at) : count_letters(r, at);
@@ -269,7 +277,9 @@ size_t english_letters_and_digits(reading *r) {
         bool capitals = true;
         for (size_t i = 0; i < n; i++) capitals &= is_capital(text[i]);
         if (is_digit(text[0])) {
-            if (n <= 3 && (text[0] != '0' || n == 1))
+            if (at == r->at + 2 && reads(r, r->at, "FY") && english_year_like(r, at))
+                say_year(r, value_of(r, at, n));
+            else if (n <= 3 && (text[0] != '0' || n == 1))
                 say_cardinal(r, value_of(r, at, n));
             else
                 say_digits(r, at, n);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "host/text/char_class.h"
 #include "host/text/character.h"
 #include "host/text/fold_tables.h"
 #include "weights/utf8.h"
@@ -138,8 +139,8 @@ static void space_now(folder *f) {
 static bool inside_number(const folder *f, uint32_t code) {
     const char *text = f->out->text;
     size_t at = f->out->bytes;
-    return character_is_digit(code) && at >= f->begin + 2 && (f->last == '.' || f->last == ',' || f->last == ':') &&
-           character_is_digit((uint8_t)text[at - 2]);
+    return char_is_digit(code) && at >= f->begin + 2 && (f->last == '.' || f->last == ',' || f->last == ':') &&
+           char_is_digit((uint8_t)text[at - 2]);
 }
 
 static void emit(folder *f, uint32_t code) {
@@ -168,7 +169,7 @@ static void obey_sign(folder *f, uint32_t sign, bool raised) {
         f->gap = character_is_spaced(f->last) ? GAP_WORDS : GAP_STOP;
     else if (sign == FOLD_BEFORE && (character_is_spaced(f->last) || f->gap == GAP_STOP))
         space_now(f);
-    else if ((sign == FOLD_NUMBER || (sign == FOLD_RAISED && !raised)) && character_is_digit(f->last))
+    else if ((sign == FOLD_NUMBER || (sign == FOLD_RAISED && !raised)) && char_is_digit(f->last))
         space_now(f);
 }
 
@@ -305,7 +306,7 @@ static bool is_wide_point(const folder *f, uint32_t code, uint32_t previous, con
     uint32_t next = 0;
     if (f->alphabet || (code != 0xFF0C && code != 0xFF0E && code != 0xFF1A) || utf8_decode(rest, bytes, &next) == 0)
         return false;
-    return character_is_digit(previous) && (character_is_digit(next) || character_within(next, 0xFF10, 0xFF19));
+    return char_is_digit(previous) && (char_is_digit(next) || character_within(next, 0xFF10, 0xFF19));
 }
 
 /* Copies what can be said from text[at] on; returns where it ends. */

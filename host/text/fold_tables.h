@@ -27,10 +27,6 @@ extern const uint8_t fold_run_more[];
 /* The other case is delta further, modulo 2^16; delta 0: of each two the other one. */
 extern const uint16_t fold_case_planes[], fold_case_first[], fold_case_last[], fold_case_delta[];
 
-/* Combining marks; letters, digits and marks. Characters not assigned yet may lie between. */
-extern const uint16_t fold_mark_planes[], fold_mark_first[], fold_mark_last[];
-extern const uint16_t fold_word_planes[], fold_word_first[], fold_word_last[];
-
 /* Entries that are a base and a mark composed, as indices into fold_entry, sorted by base, then mark. */
 extern const uint16_t fold_composed[], fold_compositions;
 

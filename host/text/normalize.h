@@ -4,9 +4,9 @@
  * English (en) reads numbers, ordinals, years, times, dates, money, units, percent, phone numbers, e-mail, URLs,
  * abbreviations, acronyms, Roman numerals, symbols, markdown and words in capitals. Chinese (zh) reads numbers, dates,
  * times, money, percent, fractions, phone numbers, ranges, temperatures and units. Every other language that ICU spells
- * numbers of (de, fr, es, ...) reads cardinals, decimals and, where it marks them by a dot or a letter, ordinals.
- * Text that needs no rule stays as it is, byte for byte; a text that was normalised stays as it is too.
- * The words of numbers are ICU's (spellout.h); English and Chinese need none for them. */
+ * numbers of (de, fr, es, ...) reads cardinals, decimals, times of the day and, where it marks them by a dot or a
+ * letter, ordinals. Text that needs no rule stays as it is, byte for byte; a text that was normalised stays as it is
+ * too. The words of numbers are ICU's (spellout.h); English and Chinese need none for them. */
 #ifndef F5_NORMALIZE_H
 #define F5_NORMALIZE_H
 

@@ -7,9 +7,9 @@
 
 /* The first rule that fits is taken: what is longer or rarer stands before what is shorter. */
 static const reading_rule at_digit[] = {
-    english_numeric_date, english_phone,  english_long_digits,        english_address, english_time,
-    english_fraction,     english_height, english_day_month,          english_decade,  english_quantity,
-    english_ordinal,      english_year,   english_letters_and_digits, english_cardinal};
+    english_numeric_date, english_phone,    english_scientific, english_long_digits,        english_address,
+    english_time,         english_fraction, english_height,     english_day_month,          english_decade,
+    english_quantity,     english_ordinal,  english_year,       english_letters_and_digits, english_cardinal};
 static const reading_rule at_letter[] = {english_initials,
                                          english_address,
                                          english_money,

@@ -2,7 +2,8 @@
  *
  * Digits are grouped by a dot, a comma, an apostrophe or a narrow space, with the decimal mark that is not the grouping
  * one, as the language has it. An ordinal is marked by what that language writes: "1." before a letter in small print
- * (de, da, cs, ...), "1er", "2e", "3ème" (fr), "1º", "2ª" (es, it, pt), "1e", "2de" (nl). */
+ * (de, da, cs, ...), "1er", "2e", "3ème" (fr), "1º", "2ª" (es, it, pt), "1e", "2de" (nl). A time of the day is two
+ * numbers. */
 #include <string.h>
 
 #include "host/text/normalize_languages.h"
@@ -54,7 +55,16 @@ static size_t number(reading *r) {
     bool one_by_one = total > 18 || (digits > 1 && peek(r, r->at) == '0');
     size_t mark = n.n_digits == 0 && !n.negative && !one_by_one ? ordinal_mark(r, end) : 0;
     if (mark > 0) {
+        static const char *const dative[] = {"am", "beim", "dem", "den", "des", "im", "vom", "zum", "zur"};
+        const char *word;
+        size_t bytes = word_before(r, r->at, &word);
+        char first = bytes > 0 ? to_small(word[0]) : 0;
+        bool ends_in_n = false; /* am dritten Oktober */
+        for (size_t i = 0; i < sizeof dative / sizeof dative[0]; i++)
+            ends_in_n |=
+                strlen(dative[i]) == bytes && dative[i][0] == first && !memcmp(dative[i] + 1, word + 1, bytes - 1);
         say_ordinal(r, n.whole);
+        if (ends_in_n && strcmp(r->language->code, "de") == 0) say_on(r, "n");
         return end + mark - r->at;
     }
     if (one_by_one) {
@@ -67,8 +77,21 @@ static size_t number(reading *r) {
     return end - r->at;
 }
 
+/* 14:30; of "14:30 Uhr" the word comes between. */
+static size_t clock_time(reading *r) {
+    size_t digits = count_digits(r, r->at), at = r->at + digits + 1, end = at + 2;
+    if (digits == 0 || digits > 2 || peek(r, at - 1) != ':' || count_digits(r, at) != 2) return 0;
+    uint64_t hour = value_of(r, r->at, digits), minute = value_of(r, at, 2);
+    if (hour > 24 || minute > 59 || peek(r, end) == ':' || before(r) == ':') return 0;
+    bool uhr = strcmp(r->language->code, "de") == 0 && reads_word(r, end, " Uhr");
+    say_cardinal(r, hour);
+    if (uhr) say(r, "Uhr");
+    if (minute > 0 || !uhr) say_cardinal(r, minute);
+    return end + (uhr ? 4 : 0) - r->at;
+}
+
 void normalize_numbers_only(reading *r) {
-    static const reading_rule rules[] = {number};
+    static const reading_rule rules[] = {clock_time, number};
     while (r->at < r->bytes && !r->out->full) {
         if (say_lexicon(r) || SAY_BY(r, rules)) continue;
         uint32_t code;

@@ -2,6 +2,7 @@
  * a time to the prepared text, or ends the segment. */
 #include <string.h>
 
+#include "host/text/punctuation.h"
 #include "host/text/reader.h"
 #include "host/text/script.h"
 #include "host/text/sentence.h"
@@ -108,12 +109,9 @@ static bool ends_in_stop(const char *text, size_t bytes) {
         uint32_t c;
         n = utf8_decode(text + at, bytes - at, &c);
         if (n == 0) return false;
-        bool closes = c == '"' || c == '\'' || c == ')' || c == ']' || c == 0xBB || c == 0x2019 || c == 0x201D ||
-                      (c >= 0x3009 && c <= 0x3011 && c % 2 == 1);
-        if (!closes) last = c;
+        if (!mark_closes(c)) last = c;
     }
-    return last == '.' || last == '!' || last == '?' || last == 0x2026 || last == 0x3002 || last == 0xFF01 ||
-           last == 0xFF1F;
+    return mark_is_stop(last);
 }
 
 /* Prepares the sentence and adds it. There is room. stopped: it ends here, whatever it ends in. */
@@ -151,11 +149,12 @@ static f5_status add_sentence(reader *r, const char *text, const sentence_span *
 
 /* ---- plain text -------------------------------------------------------------------------------------------------- */
 
-static int32_t line_ends(const char *white, size_t bytes) {
-    int32_t n = 0;
-    for (size_t i = 0; i < bytes; i++)
-        n += white[i] == '\n' || (white[i] == '\r' && (i + 1 == bytes || white[i + 1] != '\n'));
-    return n;
+static int line_ends(const char *white, size_t bytes) {
+    int ends = 0;
+    uint32_t c, before = 0;
+    for (size_t at = 0, n; (n = utf8_decode(white + at, bytes - at, &c)) > 0; at += n, before = c)
+        ends += mark_line_ends(c, before);
+    return ends;
 }
 
 /* Bytes of text before the next tag that ends the segment. */

@@ -21,10 +21,6 @@ static script_tag read_tag(growing_text *t, size_t at) {
     }
 }
 
-static bool digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 /* Skips spaces. */
 static size_t skip(const char *text, size_t at, size_t end) {
     while (at < end && text[at] == ' ') at++;
@@ -36,9 +32,11 @@ static double read_seconds(const char *text, size_t bytes) {
     size_t at = skip(text, 0, bytes);
     double value = 0, scale = 1;
     bool any = false;
-    for (; at < bytes && digit(text[at]); at++, any = true) value = value * 10 + (text[at] - '0');
+    for (; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true)
+        value = value * 10 + (text[at] - '0');
     if (at < bytes && text[at] == '.')
-        for (at++; at < bytes && digit(text[at]); at++, any = true, scale *= 10) value = value * 10 + (text[at] - '0');
+        for (at++; at < bytes && char_is_digit((unsigned char)text[at]); at++, any = true, scale *= 10)
+            value = value * 10 + (text[at] - '0');
     at = skip(text, at, bytes);
     if (bytes - at >= 2 && memcmp(text + at, "ms", 2) == 0) {
         scale *= 1000;

@@ -188,10 +188,6 @@ static bool number_follows(growing_text *t, const next_word *next, bool sentence
     return n > 1 || (n == 1 && !(sentence && word[0] == 'I'));
 }
 
-static bool is_digit_byte(char c) {
-    return c >= '0' && c <= '9';
-}
-
 static bool is_letter_byte(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
@@ -219,7 +215,7 @@ static bool leads_item(const growing_text *t, size_t start, size_t end) {
     size_t before = start, digits = 0, roman = 0, n = end - start;
     if (n == 0 || n > 4) return false;
     for (size_t i = start; i < end; i++) {
-        digits += is_digit_byte(t->text[i]);
+        digits += char_is_digit((unsigned char)t->text[i]);
         roman += t->text[i] && strchr("ivxIVX", t->text[i]);
     }
     if (!((digits == n && n <= 3) || roman == n || (n == 1 && is_letter_byte(t->text[start])))) return false;
@@ -237,7 +233,7 @@ static bool leads_item(const growing_text *t, size_t start, size_t end) {
 /* Is there a digit in the last word before `start`? */
 static bool number_before(const growing_text *t, size_t start) {
     while (start > 0 && t->text[start - 1] == ' ') start--;
-    return start > 0 && is_digit_byte(t->text[start - 1]);
+    return start > 0 && char_is_digit((unsigned char)t->text[start - 1]);
 }
 
 /* Letters only, two or more, a vowel among them: a word, and no abbreviation that the lists lack. */
@@ -251,13 +247,23 @@ static bool is_word(const char *word, size_t bytes) {
     return bytes >= 2 && vowel;
 }
 
+/* "3. Oktober": is the word a number of one or two digits, and the next one a noun that German orders so? */
+static bool is_german_ordinal(growing_text *t, const char *word, size_t bytes, const next_word *next) {
+    char noun[MAX_WORD];
+    uint32_t after;
+    if (bytes == 0 || bytes > 2 || !char_is_digit((unsigned char)word[0]) ||
+        !char_is_digit((unsigned char)word[bytes - 1]))
+        return false;
+    return next->kind == NEXT_UPPER && sentence_follows_ordinal(noun, spell_next(t, next->at, noun, &after));
+}
+
 /* One stop with white space after it: the word before and the word after it decide. */
 static bool period_ends(growing_text *t, const stop *s, const next_word *next) {
     size_t start = word_before(t, s->start);
     const char *word = t->text + start;
     size_t bytes = s->start - start;
     if (bytes == 0) return next->kind != NEXT_LOWER;
-    if (leads_item(t, start, s->start)) return false;
+    if (leads_item(t, start, s->start) || is_german_ordinal(t, word, bytes, next)) return false;
     for (size_t i = bytes; i > 0; i--)
         if (word[i - 1] == '-' && !is_dotted(word, bytes)) { /* "mid-Jan." */
             word += i;

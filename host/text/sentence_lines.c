@@ -11,10 +11,6 @@
 #define MAX_WORD 32     /* bytes of the next line's first word that are looked at */
 #define MAX_UNSPACED 16 /* characters of a Chinese heading */
 
-static bool is_digit(uint32_t c) {
-    return c >= '0' && c <= '9';
-}
-
 static bool space_at(growing_text *t, size_t at) {
     uint32_t c;
     return growing_peek(t, at, &c) > 0 && char_is_space(c);
@@ -35,9 +31,9 @@ size_t sentence_list_marker(growing_text *t, size_t at) {
         c == 0x2014)
         return space_at(t, at + n) ? n : 0;
     bool letter = (c | 0x20) >= 'a' && (c | 0x20) <= 'z';
-    if (!letter && !is_digit(c)) return 0;
+    if (!letter && !char_is_digit(c)) return 0;
     for (int i = 0; !letter && i < 2; i++) {
-        if (growing_peek(t, at + n, &c) == 0 || !is_digit(c)) break;
+        if (growing_peek(t, at + n, &c) == 0 || !char_is_digit(c)) break;
         n++;
     }
     growing_peek(t, at + n, &c);
@@ -114,7 +110,7 @@ static bool is_short_unspaced(growing_text *t, size_t start, size_t end) {
     for (size_t at = start; at < end;) {
         uint32_t c;
         size_t n = growing_peek(t, at, &c);
-        if (n == 0 || !(char_is_unspaced(c) || char_is_space(c) || is_digit(c))) return false;
+        if (n == 0 || !(char_is_unspaced(c) || char_is_space(c) || char_is_digit(c))) return false;
         letters += char_is_unspaced(c);
         at += n;
     }
@@ -150,12 +146,12 @@ bool sentence_line_ends(growing_text *t, size_t start, size_t end, size_t next) 
     bool item = sentence_list_marker(t, 0) > 0; /* the sentence is one */
     if (sentence_list_marker(t, next) > 0) {
         growing_peek(t, next + n, &after);
-        bool first = c == '1' && !is_digit(after);
-        if (!is_digit(c) || first || (item && is_digit((unsigned char)t->text[0])) || t->text[end - 1] == ':')
+        bool first = c == '1' && !char_is_digit(after);
+        if (!char_is_digit(c) || first || (item && char_is_digit((unsigned char)t->text[0])) || t->text[end - 1] == ':')
             return true;
     }
     while (t->text[next - 1 - indent] == ' ') indent++; /* a line end stands before */
-    if (item) return indent < 2 && !char_is_lower(c) && !is_digit(c);
+    if (item) return indent < 2 && !char_is_lower(c) && !char_is_digit(c);
     if (end <= MAX_LINE && all_capitals(t, 0, end) && !all_capitals(t, next, next + word_at(t, next))) return true;
     if (start > 0) return false; /* the sentence began on an earlier line */
     if (is_marked_heading(t, start)) return true;

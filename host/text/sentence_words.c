@@ -13,12 +13,12 @@ typedef struct {
 
 static const word_list lists[] = {
     {WORD_NEVER, ANY,
-     " mr mrs ms dr prof messrs mme mlle mx rev sr sra srta dra vs cf viz approx incl excl ca bzw vgl bsp nr "
+     " mr mrs ms dr prof messrs mme mlle mx rev sr sra srta dra v vs cf viz approx incl excl ca bzw vgl bsp nr "
      "resp aka esp misc e.g i.e z.b d.h u.a p.ex c.f v.s a.k.a "},
     {WORD_NEVER, CAPITAL,
      " gen col capt lt sgt maj cmdr adm brig cpl pvt gov sen rep pres hon supt insp det amb msgr fr hr "},
     {WORD_ANSWER, ANY, " no nos art eq eqs ex par para pt pts ver vers tel ext op "},
-    {WORD_NUMBER, ANY, " p pp vol vols fig figs sec sect ch chap pág núm abb abs kap "},
+    {WORD_NUMBER, ANY, " c p pp vol vols fig figs sec sect ch chap pág núm abb abs kap "},
     {WORD_STARTER, CAPITAL,
      " sat sun mon tue tues wed thu thur thurs fri jan feb mar apr jun jul aug sep sept oct nov dec ft bc ad "},
     {WORD_UNIT, ANY, " in ft yd mi oz lb lbs qt gal hr hrs min mins secs mph km cm mm kg m "},
@@ -48,6 +48,11 @@ static const char after_time[] =
     "EST EDT ET CST CDT CT MST MDT MT PST PDT PT GMT UTC BST CET CEST EET IST JST AEST "
     "Eastern Central Mountain Pacific Greenwich ";
 
+static const char after_ordinal[] =
+    " Januar Jänner Februar März April Mai Juni Juli August September Oktober November Dezember Jahrhundert "
+    "Jahrhunderts "
+    "Jahrestag Geburtstag Weltkrieg Klasse Stock Platz Mal Etage Kapitel Auflage Lebensjahr Spieltag Bundesliga ";
+
 /* Stands the word, between spaces, in the list? */
 static bool listed(const char *list, const char *word, size_t bytes) {
     if (bytes == 0 || memchr(word, ' ', bytes)) return false;
@@ -76,4 +81,8 @@ bool sentence_starter(const char *word, size_t bytes) {
 
 bool sentence_follows_time(const char *word, size_t bytes) {
     return listed(after_time, word, bytes);
+}
+
+bool sentence_follows_ordinal(const char *word, size_t bytes) {
+    return listed(after_ordinal, word, bytes);
 }

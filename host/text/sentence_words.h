@@ -26,4 +26,7 @@ bool sentence_starter(const char *word, size_t bytes);
 /* A day, a month or a time zone: what follows a time of the day in one sentence. */
 bool sentence_follows_time(const char *word, size_t bytes);
 
+/* A German noun that an ordinal stands before: "3. Oktober", "19. Jahrhundert". */
+bool sentence_follows_ordinal(const char *word, size_t bytes);
+
 #endif

@@ -111,6 +111,8 @@ static void other_languages(void **state) {
           "Grad.");
     check(n, "de", NULL, "Der 3. Mann.", "Der dritte Mann.");
     check(n, "de", NULL, "Er hat 3.", "Er hat drei.");
+    check(n, "de", NULL, "Am 3. Mai um 14:30 Uhr, im 19. Jahrhundert, 9:05.",
+          "Am dritten Mai um vierzehn Uhr dreißig, im neunzehnten Jahrhundert, neun fünf.");
     check(n, "de-AT", NULL, "007", "null null sieben");
     check(n, "fr", NULL, "Le 1er et le 2e de 80.", "Le premier et le deuxi\xc3\xa8me de quatre-vingts.");
     check(n, "es", NULL, "El 3\xc2\xba de 21.", "El tercero de veintiuno.");
