@@ -11,6 +11,7 @@
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
 #include "runtime/clock.h"
+#include "weights/utf8.h"
 
 /* ---- what is asked ----------------------------------------------------------------------------------------------- */
 
@@ -84,18 +85,30 @@ const char *speech_language(const f5_engine *e, const char *normalize) {
 
 /* ---- what the reader asks for */
 
+/* Where a character lies in the sentence as it was given; its start where normalising brought the character in. */
+static size_t find_character(uint32_t code, const char *sentence, size_t bytes) {
+    char wanted[4];
+    size_t n = utf8_encode(wanted, code);
+    for (size_t i = 0; i + n <= bytes; i++)
+        if (memcmp(sentence + i, wanted, n) == 0) return i;
+    return 0;
+}
+
 static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t at, text_buffer *out,
                          f5_error *error) {
     speech *s = user;
-    if (s->language) {
-        text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
-        F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes,
-                              &normal, error));
-        sentence = normal.text;
-        bytes = normal.bytes;
-    }
-    s->unknown.offset = at < 0 ? 0 : (size_t)at;
-    return fold_text(&s->engine->alphabet, sentence, bytes, out, s->planning ? &s->unknown : NULL, error);
+    fold_report *unknown = s->planning ? &s->unknown : NULL;
+    const int32_t known = s->unknown.distinct;
+    const size_t start = at < 0 ? 0 : (size_t)at;
+    s->unknown.offset = start;
+    if (!s->language) return fold_text(&s->engine->alphabet, sentence, bytes, out, unknown, error);
+    text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
+    F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes, &normal,
+                          error));
+    F5_TRY(fold_text(&s->engine->alphabet, normal.text, normal.bytes, out, unknown, error));
+    for (int32_t i = known; i < s->unknown.distinct; i++)
+        s->unknown.unknown[i].first = start + find_character(s->unknown.unknown[i].code, sentence, bytes);
+    return F5_OK;
 }
 
 static f5_status say_as(void *user, const char *interpret_as, const char *format, const char *detail, const char *text,
