@@ -1,8 +1,17 @@
-/* ode.c — Euler and midpoint steps, with guidance (runtime/MODEL.md §3.3). */
+/* ode.c — the steps of each method, with guidance (runtime/MODEL.md §3.3). */
 #include "runtime/solver/ode.h"
+
+#include <math.h>
 
 #include "kernels/guide.h"
 #include "kernels/mel.h"
+
+/* The weight of the change of velocity in an Adams-Bashforth step of two, t[i] to t[i+1]: half the step, times its
+ * ratio to the step before. The ratio is damped: above 1 the velocity would be carried further than it was watched. */
+static float look_back(const float *t, int32_t i) {
+    const float dt = t[i + 1] - t[i], before = t[i] - t[i - 1];
+    return 0.5f * dt * fminf(dt / before, 1);
+}
 
 f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver *solver, const ode_args *a) {
     const backbone *b = backbone_of(&c->model->config);
@@ -12,7 +21,9 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
     o->evaluation = 0;
     F5_TRY(b->begin(c, &a->input, state));
     float *v = arena_take(c->arena, numbers, sizeof(float));
-    float *x_mid = solver->midpoint ? arena_take(c->arena, numbers, sizeof(float)) : NULL;
+    float *x_mid = NULL, *last = NULL;
+    if (solver->method == SOLVER_MIDPOINT) x_mid = arena_take(c->arena, numbers, sizeof(float));
+    if (solver->method == SOLVER_AB2) last = arena_take(c->arena, numbers / (size_t)a->branches, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
 
     guide_args step = {.pack = a->input.pack,
@@ -22,13 +33,14 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
                        .x = a->x,
                        .v = v,
                        .kept = a->kept,
-                       .y = a->x};
+                       .y = a->x,
+                       .now = last};
     for (int32_t i = 0; i < solver->nfe; i++) {
         float dt = g->t[i + 1] - g->t[i];
-        const float *row = g->rows + (int64_t)(solver->midpoint ? 2 * i : i) * g->width;
+        const float *row = g->rows + (int64_t)solver_evaluations_a_step(solver) * i * g->width;
         o->evaluation++;
         F5_TRY(b->velocity(c, state, a->x, row, v));
-        if (solver->midpoint) {
+        if (x_mid) {
             guide_args half = step;
             half.dt = 0.5f * dt;
             half.y = x_mid;
@@ -38,6 +50,10 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
             F5_TRY(b->velocity(c, state, x_mid, row + g->width, v));
         }
         step.dt = dt;
+        if (last && i > 0) {
+            step.last = last;
+            step.back = look_back(g->t, i);
+        }
         step.keep = i == solver->nfe - 1 ? a->keep : NULL;
         ops_at(o, "ode", i);
         F5_TRY(o->guide(o, "step", &step));

@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#define HALF_PI 1.57079632679489661923
+#define POWER 1.75
+
 /* Empirically pruned step sampling (F5-TTS model/utils.py get_epss_timesteps): steps in units of 1/32, dense where the
  * flow bends. */
 static const int8_t *epss_steps(int32_t nfe) {
@@ -30,14 +33,25 @@ static const int8_t *epss_steps(int32_t nfe) {
     }
 }
 
-void time_grid_fill(float *t, int32_t nfe, bool use_epss, bool use_sway, float sway) {
-    const double half_pi = 1.57079632679489661923;
-    const int8_t *pruned = use_epss ? epss_steps(nfe) : NULL;
-    for (int32_t i = 0; i <= nfe; i++) {
-        double at = pruned ? pruned[i] / 32.0 : (double)i / nfe;
-        if (use_sway) at += (double)sway * (cos(half_pi * at) - 1 + at);
+static void sway_fill(float *t, const synth_solver *s) {
+    const int8_t *pruned = s->use_epss ? epss_steps(s->nfe) : NULL;
+    for (int32_t i = 0; i <= s->nfe; i++) {
+        double at = pruned ? pruned[i] / 32.0 : (double)i / s->nfe;
+        if (s->use_sway) at += (double)s->sway * (cos(HALF_PI * at) - 1 + at);
         t[i] = (float)at;
     }
+}
+
+static void power_fill(float *t, int32_t nfe) {
+    for (int32_t i = 0; i <= nfe; i++) t[i] = (float)(1 - cos(HALF_PI * pow((double)i / nfe, POWER)));
+    t[nfe] = 1;
+}
+
+void time_grid_fill(float *t, const synth_solver *solver) {
+    if (solver_sways(solver))
+        sway_fill(t, solver);
+    else
+        power_fill(t, solver->nfe);
 }
 
 f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver) {
@@ -45,10 +59,10 @@ f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_so
     g->ready = false;
     if (solver_evaluations(solver) > g->max_evaluations) return F5_E_MEMORY;
     int32_t n = (int32_t)solver_evaluations(solver);
-    time_grid_fill(g->t, solver->nfe, solver->use_epss, solver->use_sway, solver->sway);
+    time_grid_fill(g->t, solver);
     for (int32_t i = 0; i < solver->nfe; i++) {
         float t = g->t[i], dt = g->t[i + 1] - t;
-        if (solver->midpoint) {
+        if (solver->method == SOLVER_MIDPOINT) {
             g->times[2 * i] = t;
             g->times[2 * i + 1] = t + 0.5f * dt;
         } else {

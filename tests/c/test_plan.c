@@ -231,7 +231,7 @@ static void a_graph_is_found_by_all_it_depends_on(void **state) {
     other[4].sway = 0.5f;
     other[5].use_sway = false;
     other[6].use_epss = false;
-    other[7].midpoint = true;
+    other[7].method = SOLVER_MIDPOINT;
     other[8].cfg = 0, bucket[8].branches = 1;
     recorder r[OTHERS + 1], again;
     for (int i = 0; i < OTHERS; i++) find_key(&m, &other[i], &bucket[i], &r[i]);

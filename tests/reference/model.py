@@ -266,11 +266,18 @@ def guided_velocity(w, options, tokens, cond, frames, cfg=2.0):
     return v
 
 
-def integrate(v, x, times, midpoint=False):
-    """x at times[0] carried to times[-1] along v(t, x)."""
+def integrate(v, x, times, midpoint=False, ab2=False):
+    """x at times[0] carried to times[-1] along v(t, x). ab2: Adams-Bashforth of two steps, the ratio of a step to the one
+    before it counted as 1 at most."""
+    last, before = None, None
     for t, t_next in zip(times[:-1], times[1:]):
         dt = t_next - t
-        if midpoint:
+        if ab2:
+            now = v(t, x)
+            half_ratio = 0 if last is None else min(float(dt / before), 1) / 2
+            x = x + dt * ((1 + half_ratio) * now - (half_ratio * last if last is not None else 0))
+            last, before = now, dt
+        elif midpoint:
             x = x + dt * v(t + dt / 2, x + dt / 2 * v(t, x))
         else:
             x = x + dt * v(t, x)
@@ -278,10 +285,10 @@ def integrate(v, x, times, midpoint=False):
 
 
 def sample(w, options, cond, tokens, frames, noise, nfe=32, cfg=2.0, sway=-1.0, epss=True, midpoint=False,
-           edit_mask=None):
+           edit_mask=None, ab2=False, times=None):
     """cond [n,100] mel of the reference, tokens [m] of reference text and new text -> mel [N,100],
     N = sample_frames(m, n, frames). noise [N,100] is the state at time 0. edit_mask [n] bool: False frames of the
-    reference are neither shown to the model nor kept; None keeps all."""
+    reference are neither shown to the model nor kept; None keeps all. times: the grid, instead of nfe, sway and epss."""
     frames = sample_frames(tokens.shape[0], cond.shape[0], frames)
     kind = wide(w["transformer.proj_out.weight"].dtype)
     keep = torch.zeros(frames, 1, dtype=torch.bool, device=cond.device)
@@ -289,9 +296,10 @@ def sample(w, options, cond, tokens, frames, noise, nfe=32, cfg=2.0, sway=-1.0, 
     whole = F.pad(cond.to(kind), (0, 0, 0, frames - cond.shape[0]))
     shown = torch.where(keep, whole, torch.zeros_like(whole))
 
-    times = time_grid(nfe, sway, epss, kind, cond.device)
+    if times is None:
+        times = time_grid(nfe, sway, epss, kind, cond.device)
     v = guided_velocity(w, options, tokens, shown, frames, cfg)
-    x = integrate(v, noise.to(kind), times, midpoint)
+    x = integrate(v, noise.to(kind), times, midpoint, ab2)
     return torch.where(keep, whole, x)
 
 
