@@ -6,7 +6,7 @@
     bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
     bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
 
-A setting is method:steps[:grid], grid one of method (default), sway, power. Exact is the midpoint method with 192 steps
+A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
 (384 evaluations) in fp32, from the same noise. Shown is the relative L2 of the generated frames of each sentence: the
 median and the worst of three sets. `searched` are the sentences on which AB2's grids were chosen, `held out` and
 `lengths` were never looked at for it.
@@ -21,13 +21,12 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests")]
+sys.path[:0] = [str(ROOT / p) for p in ("bench", "weights", "tests")]
 import f5file  # noqa: E402
 import f5lib  # noqa: E402
+from workload import METHODS  # noqa: E402
 
-METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
-GRIDS = {"method": 0, "sway": 1, "power": 2}     # f5_grid
-EXACT = dict(method=METHODS["midpoint"], nfe=192)
+GRIDS = {"method": 0, "sway": 1, "curve": 2}     # f5_grid
 SETTINGS = ["euler:32", "euler:16", "euler:12", "euler:7", "midpoint:16", "midpoint:8", "ab2:6", "ab2:7", "ab2:8",
             "ab2:10", "ab2:12", "ab2:16", "ab2:32"]
 BATCH_FRAMES, BATCH = 16384, 32
@@ -133,12 +132,13 @@ def main(argv):
     p.add_argument("--random", metavar="ARCH", help="a model of random weights instead (random_checkpoint.py)")
     p.add_argument("--sentences", type=int, default=1000, help="the first so many of each set")
     p.add_argument("--settings", nargs="+", type=setting, default=[setting(s) for s in SETTINGS])
+    p.add_argument("--exact", type=int, default=192, metavar="STEPS", help="of midpoint for the exact solution")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--precision", default="fp32", help="of the settings; the exact solution is in fp32")
+    p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings; the exact solution is in fp32")
     args = p.parse_args(argv)
     if (args.voice is None) != (args.transcript is None):
         p.error("--voice and --transcript go together")
-    limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 4096, max_batch=BATCH, max_evaluations=384)
+    limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 4096, max_batch=BATCH, max_evaluations=max(64, 2 * args.exact))
     with tempfile.TemporaryDirectory() as folder:
         if args.random:
             args.model = Path(folder) / "random.f5"
@@ -150,11 +150,13 @@ def main(argv):
                 sets = one_voice(engine, recording(args.voice), args.transcript, args.sentences)
             else:
                 sets = shipped(engine, args.sentences)
-            print(f"{args.random or args.model.name}, {engine.info()['device']}, {args.precision}: "
+            print(f"{args.random or args.model.name}, {engine.info()['device']}: "
                   + ", ".join(f"{len(r)} {name}" for name, r in sets.items()), flush=True)
-            exact = {name: sample(engine, requests, **EXACT) for name, requests in sets.items()}
-        with f5lib.Engine(args.model, args.device, args.precision, **limits) as engine:
-            table(sets, exact, lambda requests, chosen: sample(engine, requests, **chosen), args.settings)
+            exact = {name: sample(engine, requests, method=METHODS["midpoint"], nfe=args.exact) for name, requests in sets.items()}
+        for precision in args.precision:
+            print(f"\n{precision}\n")
+            with f5lib.Engine(args.model, args.device, precision, **limits) as engine:
+                table(sets, exact, lambda requests, chosen: sample(engine, requests, **chosen), args.settings)
     return 0
 
 

@@ -165,13 +165,15 @@ int64_t f5_mel_frames(int64_t n_samples);
 /* samples [n_samples] at 24 kHz -> mel [f5_mel_frames(n_samples),100]. At least 513 samples. */
 f5_status f5_mel(f5_engine *engine, const float *samples, int64_t n_samples, float *mel, f5_error *error);
 
-/* AB2 is Adams-Bashforth of two steps: one evaluation a step, as Euler, and the change of velocity since the step
- * before beside it. With 12 steps it is as near to the exact solution as Euler with 32 (bench/PERF.md). */
+/* AB2 is Adams-Bashforth of two steps: one evaluation a step, as Euler, carried on by half of what changed since the
+ * step before. On its own grid it is with 10 steps as near to the exact solution as Euler with 32, with 12 twice as
+ * near (bench/PERF.md 39; bench/accuracy.py measures it on a model at hand). */
 typedef enum { F5_METHOD_EULER = 0, F5_METHOD_MIDPOINT = 1, F5_METHOD_AB2 = 2 } f5_method;
 
 /* Where the steps lie. OF_METHOD: Euler and midpoint have OF_SWAY; AB2 has searched grids at 6, 8, 10, 12 and 16 steps,
- * otherwise OF_POWER. OF_SWAY: as use_epss, use_sway and sway say. OF_POWER: t = 1 - cos(pi/2 u^1.75), u uniform. */
-typedef enum { F5_GRID_OF_METHOD = 0, F5_GRID_OF_SWAY = 1, F5_GRID_OF_POWER = 2 } f5_grid;
+ * otherwise OF_CURVE. OF_SWAY: as use_epss, use_sway and sway say. OF_CURVE: s(u) = 1 / (1 + exp(-7.5 (u - 0.8))) for u
+ * uniform, scaled to run from 0 to 1. */
+typedef enum { F5_GRID_OF_METHOD = 0, F5_GRID_OF_SWAY = 1, F5_GRID_OF_CURVE = 2 } f5_grid;
 
 /* Solver settings shared by all sequences of a call: they share one time grid. */
 typedef struct {

@@ -15,12 +15,13 @@
 #include "host/files/output_file.h"
 #include "host/files/resample.h"
 #include "host/program/cli.h"
+#include "host/program/method.h"
 #include "host/program/shipped.h"
 
 #define MAX_TEXT_BYTES 65536
 
 typedef struct {
-    const char *model, *device, *precision;
+    const char *model, *device, *precision, *method;
     const char *voice, *ref_audio, *ref_text, *gen_text, *gen_file;
     const char *output_dir, *output_file, *save_mel, *spectrogram, *init_noise;
     float target_rms, cfg_strength, sway_sampling_coef, speed, fix_duration;
@@ -167,7 +168,8 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
     p.max_frames = r->o->max_frames;
     p.threads = r->o->threads;
     p.max_batch = 1;
-    p.max_evaluations = r->o->nfe_step * (r->o->midpoint ? 2 : 1);
+    p.max_evaluations =
+        r->o->nfe_step * (r->o->midpoint || method_from_name(r->o->method) == F5_METHOD_MIDPOINT ? 2 : 1);
     p.max_text_bytes = MAX_TEXT_BYTES;
     double started = cli_seconds();
     F5_TRY(f5_open(&p, &r->engine, error));
@@ -238,6 +240,7 @@ static f5_status speak(infer_run *r, f5_error *error) {
     sample.sway = o->sway_sampling_coef;
     sample.use_epss = !o->uniform_steps;
     sample.midpoint = o->midpoint;
+    sample.method = method_from_name(o->method);
     if (!o->quiet) {
         sample.progress = cli_progress_report;
         sample.progress_user = &progress;
@@ -347,7 +350,8 @@ int cmd_infer(int argc, char **argv) {
          .help = "working memory: longest reference and speech, 93.75 a second; default 4096"},
         {"uniform_steps", NULL, CLI_FLAG, &o.uniform_steps,
          .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
-        {"midpoint", NULL, CLI_FLAG, &o.midpoint, .help = "midpoint solver: two evaluations a step"},
+        {"method", NULL, CLI_STRING, &o.method, .argument = "NAME", .help = "of the solver: " METHOD_NAMES},
+        {"midpoint", NULL, CLI_FLAG, &o.midpoint, .help = "the same as --method midpoint"},
         {"keep_whole", NULL, CLI_FLAG, &o.keep_whole, .help = "do not clip or trim the recording"},
         {"init_noise", NULL, CLI_STRING, &o.init_noise, .argument = "FILE.npy",
          .help = "initial state [frames,100] float32 instead of noise from the seed"},
@@ -386,6 +390,8 @@ int cmd_infer(int argc, char **argv) {
     if (o.ref_audio && f5_text_is_blank(o.ref_text))
         return cli_usage_error(&command, "--ref_text is required: transcription is not built in, give the words that "
                                          "the recording says");
+    if (method_from_name(o.method) < 0)
+        return cli_usage_error(&command, "--method %s: there are %s", o.method, METHOD_NAMES);
     if (!o.seed_given) o.seed = random_seed();
 
     infer_run r = {.command = &command, .o = &o};

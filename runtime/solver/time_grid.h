@@ -19,7 +19,8 @@ typedef struct {
 } time_grid;
 
 /* Fills t [nfe+1], nfe >= 1. Sway: uniform or EPSS steps on [0,1], then  t + s (cos(pi t / 2) - 1 + t).
- * Power, and AB2's own where it has no table:  1 - cos(pi / 2 u^p),  u uniform. */
+ * Otherwise, where AB2 has no grid of its own, the curve  (s(u) - s(0)) / (s(1) - s(0)),  s(u) = 1 / (1 + exp(-a (u -
+ * b))), u uniform: steps that grow as a power of e, and shrink again towards the end. */
 void time_grid_fill(float *t, const synth_solver *solver);
 
 /* Makes g hold the solver's grid and rows; does nothing if it already does. Temporaries from the arena. */
