@@ -284,7 +284,7 @@ def test_requests_beside_a_peer(tmp_path):
 
 def test_accuracy_on_random_weights():
     """Settings against the exact solution: nothing between them where they are the same, less with more steps."""
-    run = subprocess.run([sys.executable, str(ROOT / "bench/accuracy.py"), "--random", "tiny", "--sentences", "1", "--device",
+    run = subprocess.run([sys.executable, str(BENCH / "accuracy.py"), "--random", "tiny", "--sentences", "1", "--device",
                           "cpu", "--exact", "8", "--settings", "midpoint:8", "midpoint:4", "euler:1", "ab2:6:curve"],
                          capture_output=True, text=True, timeout=300)
     assert run.returncode == 0, run.stdout + run.stderr
