@@ -17,12 +17,13 @@ def test_alone_and_in_company(zoo, rng, name):
     b = stage.make_request(rng, m, 7, 3, 2)
     c = stage.make_request(rng, m, 66, 30, 41, noise=False, seed=5)
     with f5lib.Engine(m.path, max_frames=256) as e:
-        for settings, batch in [(s, b_) for s in (dict(nfe=4), dict(nfe=4, method=2))
-                                for b_ in ([a, b], [b, a], [c, a, b], [b, b, c, a], [a, a])]:
-            alone = {id(r): e.sample([r], **settings)[0] for r in batch}
-            for request, mel in zip(batch, e.sample(batch, **settings)):
-                assert cbind.same_bits(mel, alone[id(request)]), \
-                    f"{request['frames']} frames among {[r['frames'] for r in batch]}"
+        for settings, batches in ((dict(nfe=4), ([a, b], [b, a], [c, a, b], [b, b, c, a], [a, a])),
+                                  (dict(nfe=3, method=2), ([b, c, a],))):
+            alone = {id(r): e.sample([r], **settings)[0] for r in (a, b, c)}
+            for batch in batches:
+                for request, mel in zip(batch, e.sample(batch, **settings)):
+                    assert cbind.same_bits(mel, alone[id(request)]), \
+                        f"{request['frames']} frames among {[r['frames'] for r in batch]}"
 
 
 def test_same_seed_ten_times(zoo, rng):
