@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """f5bench.py — how fast f5tts is on this machine, in tables to be pasted.
 
-    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [profile] [power] [all] [options]
+    bench/f5bench.py [e2e] [stages] [kernels] [sweep] [load] [speech] [profile] [power] [all] [options]
 
 Nothing named: e2e, or cpu where there is no GPU.
 
     e2e       whole requests, beside PyTorch on the same weights where there is PyTorch     numpy; better with PyTorch
     stages    what each stage of a request takes                                            numpy
     sweep     time against length and batch, for bench/plot.py                              numpy
+    speech    texts of many chunks: first sound, late chunks, 20,000 words       numpy
     load      1 to 32 requests at a time, through the public API                            numpy
     kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN; --op, --list      PyTorch
     profile   one request kernel by kernel, and what lies idle between them                 PyTorch
@@ -48,7 +49,7 @@ import random_checkpoint  # noqa: E402
 
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
-            "profile": "kernel_profile", "power": "power"}
+            "speech": "speech", "profile": "kernel_profile", "power": "power"}
 NEED_TORCH = ("kernels", "profile")  # and a GPU
 NEED_GPU = ("power",)
 

@@ -6,12 +6,25 @@ if(PkgConfig_FOUND)
 endif()
 if(F5_PROGRAM_FOUND)
     add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
-                host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c)
+                host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
+                host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
+                host/files/subtitle_lines.c host/files/list_file.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
-    add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_convert.c
+    # lists of JSON lines; without it lists are tab-separated
+    pkg_check_modules(JANSSON IMPORTED_TARGET jansson)
+    if(JANSSON_FOUND)
+        target_link_libraries(f5files PUBLIC PkgConfig::JANSSON)
+    endif()
+    target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
+    add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
+                   host/program/cmd_edit.c host/program/batch_line.c host/program/batch_plan.c
+                   host/program/voice_cache.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
-                   host/program/cli.c host/program/shipped.c kernels/error.c)
+                   host/program/cli.c host/program/shipped.c host/program/command_options.c
+                   host/program/config_file.c host/program/speech_options.c host/program/speech_output.c
+                   host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
+                   kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
     target_link_libraries(f5tts PRIVATE f5files f5tts_shared PkgConfig::F5_PROGRAM)
     file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})

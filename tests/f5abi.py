@@ -66,6 +66,8 @@ def library():
         "f5_voice_seconds": (ctypes.c_double, pointer),
         "f5_speak": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
         "f5_text_is_blank": (i32, text),
+        "f5_remove_silence": (ctypes.c_int, pointer, i64, pointer, pointer, pointer),
+        "f5_edit": (ctypes.c_int, pointer, pointer, pointer, pointer),
         "f5_show_text": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer, pointer),
         "f5_stream_open": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
         "f5_stream_push": (ctypes.c_int, pointer, pointer, ctypes.c_size_t, pointer),

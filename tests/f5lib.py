@@ -123,6 +123,14 @@ def convert(config, vocoder_config, progress=None, summary=None, **fields):
     return read_struct(out)
 
 
+def remove_silence(samples):
+    """Speech without its long silence, float32."""
+    samples, n = np.ascontiguousarray(samples, np.float32), ctypes.c_int64(-1)
+    out = np.full(len(samples) + header().constants["F5_SILENCE_ROUNDING"], np.nan, np.float32)
+    call("f5_remove_silence", samples.ctypes.data, len(samples), out.ctypes.data, ctypes.addressof(n))
+    return out[:n.value].copy()
+
+
 class Engine:
     """An open model. trace: called as trace(op, label, array [rows,cols], milliseconds); the array is valid inside it
     only. An exception in a callback surfaces when the call that ran it returns."""
@@ -289,8 +297,8 @@ class Engine:
             library().f5_voice_close(handle)
 
     def _speak_params(self, keep, pieces, text=None, sample=None, noise=None, heard=None, voices=(), warned=None,
-                      lexicon=None, normalize=None, **settings):
-        """f5_speak_params whose pieces are put into the list as dicts. voices: (name, handle, speed or 0)."""
+                      lexicon=None, normalize=None, keep_pieces=True, **settings):
+        """f5_speak_params whose pieces are put into the list as dicts, if they are to be kept. voices: (name, handle, speed or 0)."""
         piece_struct, mark_struct = header().struct("f5_audio"), header().struct("f5_mark")
         floats = ctypes.POINTER(ctypes.c_float)
 
@@ -305,7 +313,8 @@ class Engine:
                          text=ctypes.string_at(a.text, a.text_bytes).decode() if a.text else None,
                          marks=[dict(start=m.start, end=m.end, text=ctypes.string_at(m.text, m.bytes).decode(), at=m.at)
                                 for m in marks])
-            pieces.append(piece)
+            if keep_pieces:
+                pieces.append(piece)
             stop = heard(piece["samples"], piece["mel"]) if heard else None
             return int(stop is True)
 
@@ -347,7 +356,8 @@ class Engine:
 
         def chunk(address):
             c = said_struct.from_address(address)
-            said.append({**read_struct(c), "text": ctypes.string_at(c.text, c.bytes).decode()})
+            said.append({**{name: getattr(c, name) for name, _ in c._fields_[1:]},  # its text ends where bytes says
+                         "text": ctypes.string_at(c.text, c.bytes).decode()})
             return 0
 
         params = self._speak_params(keep, [], text, **settings)
@@ -373,6 +383,38 @@ class Engine:
             yield handle
         finally:
             library().f5_lexicon_close(handle)
+
+    def edit(self, samples, text, edits, sample=None, noise=None, sample_rate=24000, channels=1, resample=None,
+             warned=None, heard=None, **settings):
+        """A recording with edits [(start, end, duration)] made -> (samples, mel, statistics)."""
+        keep, pieces = _Keep(), []
+        piece_struct, floats = header().struct("f5_audio"), ctypes.POINTER(ctypes.c_float)
+
+        def audio(address):
+            piece = piece_struct.from_address(address)
+            pieces.append((np.ctypeslib.as_array(ctypes.cast(piece.samples, floats), (piece.n_samples,)).copy(),
+                           np.ctypeslib.as_array(ctypes.cast(piece.mel, floats), (piece.mel_frames, MEL_BANDS)).copy()))
+            if heard:
+                heard()
+            return 0
+
+        spans = (header().struct("f5_edit_span") * max(1, len(edits)))()
+        for slot, span in zip(spans, edits):
+            slot.start, slot.end, slot.duration = span
+        solver = struct("f5_sample_params", **(sample or {}))
+        params = struct("f5_edit_params", samples=keep.array(samples, np.float32), n_frames=len(samples) // channels,
+                        channels=channels, sample_rate=sample_rate, text=keep.text(text), n_edits=len(edits),
+                        edits=ctypes.addressof(spans), sample=ctypes.addressof(solver), **settings)
+        params.resample = keep.callback(RESAMPLE, resample)
+        params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        self._warn(keep, params, warned)
+        if noise is not None:
+            params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
+        stats = struct("f5_speak_stats")
+        self._call("f5_edit", ctypes.addressof(params), ctypes.addressof(stats))
+        (made, mel), = pieces
+        return made, mel, read_struct(stats)
+
 
 
 class Stream:

@@ -444,8 +444,8 @@ def test_command_line(tmp_path, tiny):
     for i in range(1, len(args)):
         name = args[i].split("=")[0]
         result = lib.run(*(a for a in args if not a.startswith(name + "=")))
-        if name in ("--dtype", "--vocab"):
-            assert result.returncode == (0 if name == "--dtype" else 1)
+        if name in ("--dtype", "--vocab", "--pinyin"):
+            assert result.returncode == (1 if name == "--vocab" else 0)
         else:
             refused(result, name, "required", code=2)
     refused(lib.run(*args, "--dtype=int8"), "int8", code=2)
@@ -454,7 +454,7 @@ def test_command_line(tmp_path, tiny):
     refused(lib.run(*args, "--name", "x" * 64), "63 bytes")
     refused(lib.run(*args, "--name", 'say "hi"'), "--name: configuration: name is not plain")
     missing = tmp_path / "absent"
-    for option in ("config", "checkpoint", "vocab", "vocos_config", "vocos"):
+    for option in ("config", "checkpoint", "vocab", "vocos_config", "vocos", "pinyin"):
         refused(lib.convert(tiny, tmp_path / "out.f5", **{option: missing}), missing, "No such file")
         refused(lib.convert(tiny, tmp_path / "out.f5", **{option: tmp_path}), tmp_path, "regular file")
     refused(lib.convert(tiny, tmp_path / "no" / "out.f5"), tmp_path / "no" / "out.f5")

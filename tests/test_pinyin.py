@@ -17,6 +17,7 @@ import random_checkpoint as rc
 
 DATA = Path(__file__).parent / "data"
 MEMORY = 6
+SPOKEN = "Say 你好，世界。 T恤 and 中国人; 老鼠! 今天天气很好，我们去公园吧。"
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +115,13 @@ def test_too_long_a_run_is_named(lib):
 # ---- tables in files
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    return rc.make_checkpoint(tmp_path_factory.mktemp("checkpoint"), "tiny", seed=1)
+def made(tmp_path_factory, golden, table):
+    """A checkpoint whose vocabulary has most syllables."""
+    syllables = {token for tokens in golden.values() for token in tokens if len(token) > 1 and token.isascii()}
+    syllables |= {token for token in table.tokens(SPOKEN) if len(token) > 1}
+    vocab = rc.default_vocab()
+    return rc.make_checkpoint(tmp_path_factory.mktemp("checkpoint"), "tiny", seed=1,
+                              vocab=vocab + sorted(syllables - set(vocab)))
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +159,10 @@ def test_the_shipped_table_is_in_the_file(made, model, tmp_path):
 
 def test_an_engine_spells(made, model, table, tmp_path):
     vocabulary = {token: i for i, token in enumerate(made["vocab"])}
-    text = "Say 你好，世界。 T恤 and 中国人; 老鼠!"
-    wanted = [vocabulary.get(token, 0) for token in table.tokens(text)]
-    with f5lib.Engine(model, max_frames=64, device="cpu") as e:
-        assert ids(e, text) == wanted
+    wanted = [vocabulary.get(token, 0) for token in table.tokens(SPOKEN)]
+    assert len(set(wanted)) > 25
+    with f5lib.Engine(model, max_frames=64, device="cpu", max_text_bytes=16384) as e:
+        assert ids(e, SPOKEN) == wanted
         with pytest.raises(f5lib.Error, match="16385 characters in a row at byte 3, the limit is 16384: put punct"):
             e.tokenize("a. " + "中" * 16385)
         assert len(e.tokenize("中" * 16384, 40000)) == 2 * 16384
@@ -164,7 +170,7 @@ def test_an_engine_spells(made, model, table, tmp_path):
     assert convert_lib.convert(made, without).returncode == 0
     with f5lib.Engine(without, max_frames=64, device="cpu") as e:
         with pytest.raises(f5lib.Error, match="tables that this model does not carry: '你'.*convert the model again"):
-            e.tokenize(text)
+            e.tokenize(SPOKEN)
 
 
 def test_threads_share_the_scratch(model, golden):

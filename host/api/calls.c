@@ -92,8 +92,15 @@ static f5_status check(const f5_engine *e, const api_call *call, f5_error *error
     return F5_OK;
 }
 
+f5_status call_refuse_inside(f5_engine *e, f5_error *error) {
+    if (desk_room_has_me(&e->desks))
+        return f5_fail(error, F5_E_ARGUMENT, "a callback calls the engine it comes from: call it after the callback");
+    return scheduler_refuse_inside(&e->scheduler, error);
+}
+
 f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
     F5_TRY(check(e, call, error));
+    if (!call->of_speech) F5_TRY(call_refuse_inside(e, error));
     scheduler_call *c = &call->turn;
     c->sequences = call->n;
     for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += call->jobs[i].frames;

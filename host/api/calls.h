@@ -15,6 +15,7 @@ struct api_call {
     synth_solver solver;
     const synth_job *jobs; /* [n]; where turn.store_frames are asked for, as many as the jobs have, their results go to
                               that store, one after another */
+    bool of_speech;        /* it is made by an f5_speak or a stream, which has its thread */
     bool timed;            /* wants times, which cost the GPU a pause */
     synth_times times;     /* out: of the whole batch */
     /* CALL_VOCODE */
@@ -28,6 +29,8 @@ struct api_call {
 /* Checks the call against the engine's limits and has it served; several calls of one kind and one solver may share a
  * batch, but for mels. After F5_OK call_release must follow, after an error nothing. */
 f5_status call_serve(f5_engine *e, api_call *call, f5_error *error);
+/* F5_E_ARGUMENT: the calling thread is in a callback of this engine, which would wait for itself. */
+f5_status call_refuse_inside(f5_engine *e, f5_error *error);
 void call_release(f5_engine *e, api_call *call);
 
 /* Sets up e->scheduler. */

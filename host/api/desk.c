@@ -42,7 +42,7 @@ f5_status desk_room_init(desk_room *room, int32_t n, int32_t max_frames, int32_t
             return status;
         }
         room->desks[room->n] = d;
-        d->next_free = room->free;
+        d->next = room->free;
         room->free = d;
     }
     return F5_OK;
@@ -61,19 +61,54 @@ void desk_room_destroy(desk_room *room) {
     *room = (desk_room){0};
 }
 
+/* room->lock is held. */
+static void add_taken(desk_room *room, desk *d) {
+    d->thread = pthread_self();
+    d->next = room->taken;
+    room->taken = d;
+}
+
+static void remove_taken(desk_room *room, desk *d) {
+    desk **link = &room->taken;
+    while (*link != d) link = &(*link)->next;
+    *link = d->next;
+}
+
+bool desk_room_has_me(desk_room *room) {
+    pthread_mutex_lock(&room->lock);
+    const desk *d = room->taken;
+    while (d && !pthread_equal(d->thread, pthread_self())) d = d->next;
+    pthread_mutex_unlock(&room->lock);
+    return d != NULL;
+}
+
+void desk_sit(desk_room *room, desk *d) {
+    pthread_mutex_lock(&room->lock);
+    add_taken(room, d);
+    pthread_mutex_unlock(&room->lock);
+}
+
+void desk_rise(desk_room *room, desk *d) {
+    pthread_mutex_lock(&room->lock);
+    remove_taken(room, d);
+    pthread_mutex_unlock(&room->lock);
+}
+
 desk *desk_take(desk_room *room) {
     pthread_mutex_lock(&room->lock);
     uint64_t mine = room->arrived++;
     while (mine >= room->left + (uint64_t)room->n) pthread_cond_wait(&room->left_one, &room->lock);
     desk *d = room->free;
-    room->free = d->next_free;
+    room->free = d->next;
+    add_taken(room, d);
     pthread_mutex_unlock(&room->lock);
     return d;
 }
 
 void desk_leave(desk_room *room, desk *d) {
     pthread_mutex_lock(&room->lock);
-    d->next_free = room->free;
+    remove_taken(room, d);
+    d->next = room->free;
     room->free = d;
     room->left++;
     pthread_cond_broadcast(&room->left_one);

@@ -20,14 +20,16 @@ typedef struct {
 typedef struct desk desk;
 struct desk {
     reader_memory text;
-    int32_t *tokens;    /* [2*max_frames] of the chunks that are spoken next, one after another */
-    desk_chunk *chunks; /* [max_batch+1] these chunks */
-    synth_job *jobs;    /* [max_batch] */
-    float *tail;        /* [F5_MAX_CROSS_FADE seconds] */
+    char normal[READER_SENTENCE_BYTES]; /* a sentence between normalising and folding */
+    int32_t *tokens;                    /* [2*max_frames] of the chunks that are spoken next, one after another */
+    desk_chunk *chunks;                 /* [max_batch+1] these chunks */
+    synth_job *jobs;                    /* [max_batch] */
+    float *tail;                        /* [F5_MAX_CROSS_FADE seconds] */
     f5_mark marks[READER_SENTENCES];
     double segment_bytes[DESK_SEGMENTS]; /* of all chunks of a segment */
     int32_t segment_chunks[DESK_SEGMENTS];
-    desk *next_free;
+    desk *next;       /* free, or taken too */
+    pthread_t thread; /* that took it */
 };
 
 typedef struct {
@@ -35,7 +37,7 @@ typedef struct {
     int32_t n;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t left_one;
-    desk *free;
+    desk *free, *taken;
     uint64_t arrived, left; /* calls so far: number i may sit down when fewer than n before it are still there */
 } desk_room;
 
@@ -45,6 +47,13 @@ void desk_destroy(desk *d); /* NULL is fine */
 
 f5_status desk_room_init(desk_room *room, int32_t n, int32_t max_frames, int32_t max_batch, f5_error *error);
 void desk_room_destroy(desk_room *room); /* safe on a zeroed one */
+
+/* Did the calling thread take a desk that it has not left? Then it is in a callback. */
+bool desk_room_has_me(desk_room *room);
+
+/* The calling thread works at a stream's desk, until it rises. */
+void desk_sit(desk_room *room, desk *d);
+void desk_rise(desk_room *room, desk *d);
 
 /* Waits for a desk; the caller holds nothing meanwhile but its stack. */
 desk *desk_take(desk_room *room);

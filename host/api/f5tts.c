@@ -1,7 +1,9 @@
 /* f5tts.c — an engine of the public API: opened, closed, described, planned. */
 #include "host/api/f5tts.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "host/api/calls.h"
 #include "host/api/params.h"
@@ -9,6 +11,7 @@
 #include "weights/config.h"
 
 #define MAX_SPEAKING 4096
+#define MAX_LANGUAGES 256 /* bytes of their names */
 
 const char *f5_version(void) {
     return F5_VERSION;
@@ -20,6 +23,7 @@ static void engine_free(f5_engine *e) {
     if (e->core) engine_host_free(e->core, e->store);
     engine_close(e->core);
     desk_room_destroy(&e->desks);
+    normalizer_close(e->normalizer);
     chinese_destroy(&e->chinese);
     free(e->batch);
     free(e->jobs);
@@ -45,12 +49,19 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
 }
 
 /* What texts must know of the model. */
-static void engine_text(f5_engine *e) {
+static f5_status engine_text(f5_engine *e, const char *languages, f5_error *error) {
     const model *m = engine_model(e->core);
     const model_speech *speech = &m->config.speech;
     e->short_text = (duration_short){.bytes = (size_t)speech->short_bytes, .speed = speech->short_speed / 100.0};
     fold_alphabet_init(&e->alphabet, m->config.tokenizer, m->config.tokenizer == TOKENIZER_BYTE ? NULL : &m->vocab,
                        e->chinese.scratch ? &e->chinese.table : NULL);
+    char all[MAX_LANGUAGES];
+    bool own = strcmp(speech->normalize, "none") != 0;
+    const char *comma = own && languages && *languages ? "," : "";
+    int n = snprintf(all, sizeof all, "%s%s%s", languages ? languages : "", comma, own ? speech->normalize : "");
+    if (n >= (int)sizeof all)
+        return f5_fail(error, F5_E_ARGUMENT, "languages has %d bytes; at most %d are read", n, MAX_LANGUAGES - 20);
+    return normalizer_open(all, &e->normalizer, error);
 }
 
 f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *error) {
@@ -85,7 +96,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
     f5_status status = engine_open(&e->core, &options, error);
     if (status == F5_OK) status = chinese_init(&e->chinese, engine_model(e->core), e->max_text_bytes, error);
     if (status == F5_OK) status = engine_buffers(e, error);
-    if (status == F5_OK) engine_text(e);
+    if (status == F5_OK) status = engine_text(e, p.languages, error);
     if (status == F5_OK) status = calls_init(e, error);
     if (status != F5_OK) {
         engine_free(e);

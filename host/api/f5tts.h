@@ -31,9 +31,9 @@
  *   was idle works on, with the calling thread alone.
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open, f5_voice_open, f5_lexicon_open, f5_stream_open, f5_describe and f5_convert allocate; no other call of this
- *   library does. On a GPU the driver takes memory when a size of request is first met, to keep its graph; warm_frames
- *   moves that to f5_open. Inputs are read during the call only. */
+ *   f5_open, f5_voice_open, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe and f5_convert
+ *   allocate; no other call of this library does. On a GPU the driver takes memory when a size of request is first met,
+ *   to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -283,6 +283,7 @@ typedef struct {
     void *resample_user;
     f5_warning_fn warning; /* NULL, or told where recording and transcript do not fit each other */
     void *warning_user;
+    const char *normalize; /* of the transcript, as in f5_speak_params */
 } f5_voice_params;
 F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
@@ -420,7 +421,7 @@ f5_status f5_stream_open(f5_engine *engine, const f5_voice *voice, const f5_spea
                          f5_error *error);
 /* Adds text [bytes], which may end inside a word or a character. Chunks whose end is certain are spoken before the call
  * returns. The output is that of f5_speak of the whole text, bit for bit, however it was cut. After an error the stream
- * can only be closed. */
+ * can only be closed, and none of its callbacks may close it. */
 f5_status f5_stream_push(f5_stream *stream, const char *text, size_t bytes, f5_error *error);
 /* Speaks what is left. Text that comes later is a new one: a new paragraph, in the main voice. */
 f5_status f5_stream_flush(f5_stream *stream, f5_error *error);
@@ -432,6 +433,54 @@ void f5_stream_close(f5_stream *stream); /* NULL is fine; what was not spoken is
  * number of calls may read one lexicon; they must have returned before it is closed. F5_E_FORMAT names the line. */
 f5_status f5_lexicon_open(const char *text, size_t bytes, const char *where, f5_lexicon **lexicon, f5_error *error);
 void f5_lexicon_close(f5_lexicon *lexicon); /* NULL is fine */
+
+/* ---- finished speech --------------------------------------------------------------------------------------------- */
+
+/* Takes long silence out of 24 kHz mono speech: of every stretch of a second or more below -50 dBFS at most a second is
+ * left, half of it on either side, as upstream's remove_silence does. The result has whole milliseconds, as upstream's:
+ * up to F5_SILENCE_ROUNDING samples are cut or zeros added at the end, even where nothing is silent. Speech that is
+ * silent throughout gives 0 samples. out may be `samples` itself. Allocates. */
+#define F5_SILENCE_ROUNDING 12
+f5_status f5_remove_silence(const float *samples, int64_t n, float *out /* [n + F5_SILENCE_ROUNDING] */, int64_t *n_out,
+                            f5_error *error);
+
+/* A stretch of a recording, in seconds, and how long what takes its place shall be: at least F5_MIN_EDIT_SECONDS. Times
+ * are rounded to frames. start == end inserts. This struct never grows. */
+#define F5_MIN_EDIT_SECONDS 0.05
+#define F5_MAX_EDITS 256
+typedef struct {
+    double start, end;
+    double duration; /* 0: as it was */
+} f5_edit_span;
+
+/* Words of a recording are replaced, its voice and everything else kept (upstream's speech_edit.py). */
+typedef struct {
+    size_t size;
+    const float *samples; /* [n_frames,channels] interleaved, -1..1 */
+    int64_t n_frames;
+    int32_t channels;    /* 1 .. F5_MAX_CHANNELS; they are averaged */
+    int32_t sample_rate; /* as in f5_voice_params */
+    f5_resample_fn resample;
+    void *resample_user;
+    float target_rms;          /* as in f5_voice_params */
+    const char *text;          /* all that the edited recording shall say, kept words included; it is not normalised */
+    const f5_edit_span *edits; /* [n_edits] in order, without overlap */
+    int32_t n_edits;           /* 1 .. F5_MAX_EDITS */
+    uint64_t seed;
+    const float *noise; /* [noise_frames,100] initial state of the edited recording's frames, or NULL */
+    int32_t noise_frames;
+    const f5_sample_params *sample; /* NULL: defaults */
+    f5_audio_fn audio;              /* required; called once */
+    void *audio_user;
+    f5_warning_fn warning; /* NULL, or told of characters that the model cannot say */
+    void *warning_user;
+} f5_edit_params;
+F5_STRUCT_INIT(f5_edit_params)
+
+/* Hands out the edited recording: 24 kHz mono, the recording's own samples but for the edited stretches, which begin
+ * and end with a cross-fade of 15 ms, and its whole mel, in which kept frames are the recording's, bit for bit. The
+ * recording is neither trimmed nor clipped. stats may be NULL; there reference_seconds is what was kept. Allocates. */
+f5_status f5_edit(f5_engine *engine, const f5_edit_params *params, f5_speak_stats *stats, f5_error *error);
 
 #include "host/api/f5tts_files.h"
 

@@ -9,6 +9,7 @@
 #include "host/api/f5tts.h"
 #include "host/text/duration.h"
 #include "host/text/fold.h"
+#include "host/text/normalize.h"
 #include "runtime/engine.h"
 #include "runtime/scheduler.h"
 
@@ -19,6 +20,7 @@ struct f5_engine {
     desk_room desks;           /* for the texts that are being spoken */
     duration_short short_text; /* what the model asks for */
     fold_alphabet alphabet;    /* what it can say */
+    normalizer *normalizer;    /* for the languages given at open, and its own */
     chinese chinese;           /* for chinese_begin, wherever text becomes tokens */
     /* The store: where speech comes out. The scheduler gives each f5_speak its part, first frame and
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */

@@ -172,7 +172,8 @@ static f5_status join_chunk(speech *s, const desk_chunk *c, float *samples, int6
             audio->samples = tail, audio->n_samples = rest;
     }
     int64_t start = after - n < before ? after - n : before;
-    audio->n_marks = mark_sentences(s, &c->chunk, (double)start / F5_SAMPLE_RATE, (double)after / F5_SAMPLE_RATE);
+    if (start > s->chunk_at) s->chunk_at = start; /* a short chunk may lie wholly over the one before it */
+    audio->n_marks = mark_sentences(s, &c->chunk, (double)s->chunk_at / F5_SAMPLE_RATE, (double)after / F5_SAMPLE_RATE);
     audio->marks = s->desk->marks;
     return hand_over(s, audio, error);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/api/lexicon.h"
 #include "host/api/params.h"
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
@@ -49,7 +50,7 @@ static f5_status check_params(const f5_speak_params *p, bool need_text, f5_error
 static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voice *v, float speed, f5_error *error) {
     if (v->engine != s->engine) return f5_fail(error, F5_E_ARGUMENT, "the voice was opened on another engine");
     if (speed == 0) speed = s->params.speed;
-    int32_t frames = engine_limits(s->engine->core)->max_frames - v->mel_frames - 1;
+    int32_t max_frames = engine_limits(s->engine->core)->max_frames, frames = max_frames - v->mel_frames - 1;
     s->voice[i] = v;
     s->speed_given[i] = speed != 0;
     s->seen[i] = (reader_voice){.name = name,
@@ -58,7 +59,8 @@ static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voic
                                 .transcript_bytes = v->text_bytes,
                                 .seconds = f5_voice_seconds(v),
                                 .speed = speed != 0 ? speed : 1,
-                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames};
+                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames,
+                                .most_bytes = ((double)max_frames - (double)v->text_bytes - 1) / 2};
     return F5_OK;
 }
 
@@ -75,13 +77,33 @@ static f5_status add_voices(speech *s, f5_error *error) {
     return F5_OK;
 }
 
+const char *speech_language(const f5_engine *e, const char *normalize) {
+    const char *language = normalize ? normalize : engine_model(e->core)->config.speech.normalize;
+    return strcmp(language, "none") == 0 ? NULL : language;
+}
+
 /* ---- what the reader asks for */
 
 static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t at, text_buffer *out,
                          f5_error *error) {
     speech *s = user;
+    if (s->language) {
+        text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
+        F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes,
+                              &normal, error));
+        sentence = normal.text;
+        bytes = normal.bytes;
+    }
     s->unknown.offset = at < 0 ? 0 : (size_t)at;
     return fold_text(&s->engine->alphabet, sentence, bytes, out, s->planning ? &s->unknown : NULL, error);
+}
+
+static f5_status say_as(void *user, const char *interpret_as, const char *format, const char *detail, const char *text,
+                        size_t bytes, text_buffer *out, f5_error *error) {
+    (void)detail; /* SSML leaves its meaning open */
+    speech *s = user;
+    return normalize_say_as(s->engine->normalizer, s->language ? s->language : "en", interpret_as, strlen(interpret_as),
+                            format, strlen(format), text, bytes, out, error);
 }
 
 static void warn(const speech *s, f5_warning_kind kind, const char *format, ...) F5_PRINTF(3, 4);
@@ -105,11 +127,14 @@ static void unknown_voice(void *user, const char *name, size_t bytes) {
 
 f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,
                        f5_error *error) {
-    *s = (speech){.engine = e, .call = {.kind = CALL_SYNTH}, .started_ms = clock_ms()};
+    *s = (speech){.engine = e, .call = {.kind = CALL_SYNTH, .of_speech = true}, .started_ms = clock_ms()};
     f5_speak_params_init(&s->params);
     F5_TRY(params_read(&s->params, sizeof s->params, params, "f5_speak_params", error));
     const f5_speak_params *p = &s->params;
     F5_TRY(check_params(p, need_text, error));
+    s->language = speech_language(e, p->normalize);
+    if (p->lexicon && !s->language)
+        return f5_fail(error, F5_E_ARGUMENT, "a lexicon is read where text is normalised: give normalize a language");
     F5_TRY(add_voice(s, 0, NULL, v, 0, error));
     F5_TRY(add_voices(s, error));
     f5_sample_params defaults;
@@ -124,15 +149,29 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
                               .paragraph_pause = duration_as_written(p->paragraph_pause),
                               .first_chunk = (double)p->first_chunk,
                               .prepare = prepare,
+                              .say_as = say_as,
                               .unknown_voice = unknown_voice,
                               .user = s};
     return F5_OK;
 }
 
+/* Speeds that the model does badly. */
+static void check_speeds(speech *s) {
+    const model_speech *well = &engine_model(s->engine->core)->config.speech;
+    for (int32_t i = 0; i <= s->params.n_voices; i++) {
+        double percent = 100 * (double)s->seen[i].speed;
+        if (percent >= well->slowest && percent <= well->fastest) continue;
+        warn(s, F5_WARNING_PACE, "speed %g: this model speaks well from %g to %g", percent / 100, well->slowest / 100.0,
+             well->fastest / 100.0);
+        return;
+    }
+}
+
 void speech_sit_down(speech *s, desk *d) {
     s->desk = d;
-    s->join = (join){.tail = d->tail, .fade = (int64_t)((double)s->params.cross_fade * F5_SAMPLE_RATE)};
+    s->join = (join){.tail = d->tail, .fade = (int64_t)(duration_as_written(s->params.cross_fade) * F5_SAMPLE_RATE)};
     speech_rewind(s);
+    check_speeds(s);
 }
 
 void speech_rewind(speech *s) {
@@ -173,42 +212,6 @@ static double fixed_seconds(const speech *s, const reader_chunk *c) {
     return reference + shared * (double)c->chunk.spoken_bytes / s->desk->segment_bytes[c->segment];
 }
 
-f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error) {
-    F5_TRY(tokenize(s, c, tokens, capacity, &c->tokens, error));
-    const f5_voice *v = s->voice[c->chunk.voice];
-    int32_t max_frames = engine_limits(s->engine->core)->max_frames;
-    double fixed = fixed_seconds(s, &c->chunk);
-    const duration_short *rule = s->speed_given[c->chunk.voice] ? NULL : &s->engine->short_text;
-    int64_t requested =
-        duration_requested(v->ref_frames, v->text_bytes, c->chunk.chunk.spoken_bytes, c->chunk.speed, rule, fixed);
-    int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
-    if (frames > max_frames)
-        return f5_fail(error, F5_E_MEMORY,
-                       "chunk %d needs %lld frames (%.1f s, reference included), max_frames given at open is %d: speak "
-                       "faster, use a shorter reference, or open with a larger max_frames",
-                       (int)s->next, (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
-    c->frames = (int32_t)frames;
-    return F5_OK;
-}
-
-/* ---- the plan ---------------------------------------------------------------------------------------------------- */
-
-/* Adds a chunk to what its segment has. */
-static f5_status count_segment(speech *s, const reader_chunk *c, f5_error *error) {
-    if (!(s->params.fix_duration > 0)) return F5_OK;
-    if (c->segment >= DESK_SEGMENTS)
-        return f5_fail(error, F5_E_UNSUPPORTED, "a text with fix_duration may switch voices or pause %d times at most",
-                       DESK_SEGMENTS - 1);
-    if (c->segment >= s->segment || s->next == 0) {
-        s->desk->segment_bytes[c->segment] = 0;
-        s->desk->segment_chunks[c->segment] = 0;
-        s->segment = c->segment + 1;
-    }
-    s->desk->segment_bytes[c->segment] += (double)c->chunk.spoken_bytes;
-    s->desk->segment_chunks[c->segment]++;
-    return F5_OK;
-}
-
 /* Is this what somebody could say in that time? Told once a text. */
 static void check_pace(speech *s, const desk_chunk *c) {
     const f5_voice *v = s->voice[c->chunk.voice];
@@ -227,16 +230,48 @@ static void check_pace(speech *s, const desk_chunk *c) {
         s->params.fix_duration > 0 ? ", and fix_duration is given" : "");
 }
 
-/* Speeds that the model does badly. */
-static void check_speeds(speech *s) {
-    const model_speech *well = &engine_model(s->engine->core)->config.speech;
-    for (int32_t i = 0; i <= s->params.n_voices; i++) {
-        double percent = 100 * (double)s->seen[i].speed;
-        if (percent >= well->slowest && percent <= well->fastest) continue;
-        warn(s, F5_WARNING_PACE, "speed %g: this model speaks well from %g to %g", percent / 100, well->slowest / 100.0,
-             well->fastest / 100.0);
-        return;
+f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error) {
+    F5_TRY(tokenize(s, c, tokens, capacity, &c->tokens, error));
+    const f5_voice *v = s->voice[c->chunk.voice];
+    int32_t max_frames = engine_limits(s->engine->core)->max_frames;
+    double fixed = fixed_seconds(s, &c->chunk);
+    const duration_short *rule = s->speed_given[c->chunk.voice] ? NULL : &s->engine->short_text;
+    int64_t requested =
+        duration_requested(v->ref_frames, v->text_bytes, c->chunk.chunk.spoken_bytes, c->chunk.speed, rule, fixed);
+    bool slowed = rule && fixed == 0 && c->chunk.chunk.spoken_bytes < rule->bytes;
+    if (slowed && requested > max_frames) requested = max_frames; /* as slow as there is room for */
+    int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
+    if (frames > max_frames)
+        return f5_fail(error, F5_E_MEMORY,
+                       "chunk %d needs %lld frames (%.1f s, reference included), max_frames given at open is %d: speak "
+                       "faster, use a shorter reference, or open with a larger max_frames",
+                       (int)s->next, (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
+    c->frames = (int32_t)frames;
+    if (s->planning) check_pace(s, c);
+    return F5_OK;
+}
+
+/* ---- the plan ---------------------------------------------------------------------------------------------------- */
+
+/* Adds a chunk to what its segment has. */
+static f5_status count_segment(speech *s, const reader_chunk *c, f5_error *error) {
+    double reference = f5_voice_seconds(s->voice[c->voice]);
+    if ((double)s->params.fix_duration <= reference)
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "fix_duration %g: the recording alone has %.2f s, and fix_duration is the length of both: "
+                       "nothing is left for speech",
+                       (double)s->params.fix_duration, reference);
+    if (c->segment >= DESK_SEGMENTS)
+        return f5_fail(error, F5_E_UNSUPPORTED, "a text with fix_duration may switch voices or pause %d times at most",
+                       DESK_SEGMENTS - 1);
+    if (c->segment >= s->segment || s->next == 0) {
+        s->desk->segment_bytes[c->segment] = 0;
+        s->desk->segment_chunks[c->segment] = 0;
+        s->segment = c->segment + 1;
     }
+    s->desk->segment_bytes[c->segment] += (double)c->chunk.spoken_bytes;
+    s->desk->segment_chunks[c->segment]++;
+    return F5_OK;
 }
 
 typedef struct {
@@ -276,7 +311,6 @@ static f5_status read_through(speech *s, bool counting, plan *p, f5_error *error
             F5_TRY(speech_measure(s, &c, s->desk->tokens, 2 * engine_limits(s->engine->core)->max_frames, error));
             F5_TRY(tell_chunk(s, p, &c, error));
             p->frames += c.frames;
-            check_pace(s, &c);
             s->voiced = s->voiced || !fold_is_silent(c.chunk.chunk.text, c.chunk.chunk.bytes);
         }
         s->next += outcome == READER_CHUNK;
@@ -284,25 +318,21 @@ static f5_status read_through(speech *s, bool counting, plan *p, f5_error *error
     }
 }
 
-static f5_status check_fixed(const speech *s, f5_error *error) {
-    if (!(s->params.fix_duration > 0)) return F5_OK;
-    double reference = f5_voice_seconds(s->voice[0]);
-    if ((double)s->params.fix_duration > reference) return F5_OK;
-    return f5_fail(
-        error, F5_E_ARGUMENT,
-        "fix_duration %g: the recording alone has %.2f s, and fix_duration is the length of both: nothing is "
-        "left for speech",
-        (double)s->params.fix_duration, reference);
+void speech_warn_characters(speech *s) {
+    char message[480];
+    fold_report_message(&s->unknown, message, sizeof message);
+    if (s->unknown.count > 0) warn(s, F5_WARNING_CHARACTERS, "%s", message);
+    s->unknown = (fold_report){0};
 }
 
 /* A text of which nothing can be said is an error; characters that are left out are a warning. */
 static f5_status report_characters(speech *s, f5_error *error) {
-    char message[480];
-    fold_report_message(&s->unknown, message, sizeof message);
     if (s->next > 0 && s->voiced) {
-        if (s->unknown.count > 0) warn(s, F5_WARNING_CHARACTERS, "%s", message);
+        speech_warn_characters(s);
         return F5_OK;
     }
+    char message[480];
+    fold_report_message(&s->unknown, message, sizeof message);
     if (s->unknown.count > 0) return f5_fail(error, F5_E_ARGUMENT, "nothing of the text can be said: %s", message);
     return f5_fail(error, F5_E_ARGUMENT,
                    s->next > 0 ? "the text to speak has no letter, digit or ideograph: nothing of it can be said"
@@ -312,13 +342,12 @@ static f5_status report_characters(speech *s, f5_error *error) {
 f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error) {
     plan p = {.said = said, .user = user};
     f5_error why = {0};
-    F5_TRY(check_fixed(s, error));
-    check_speeds(s);
     f5_status status = s->params.fix_duration > 0 ? read_through(s, true, &p, &why) : F5_OK;
     s->planning = true;
     if (status == F5_OK) status = read_through(s, false, &p, &why);
     s->planning = false;
-    if (status != F5_OK) return f5_fail(error, status, "text: %.480s", why.message);
+    if (status != F5_OK)
+        return f5_fail(error, status, status == F5_E_ARGUMENT ? "%.480s" : "text: %.480s", why.message);
     F5_TRY(report_characters(s, error));
     if (s->params.noise && s->params.noise_frames != p.frames)
         return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld",
@@ -341,7 +370,7 @@ static f5_status begin_call(speech *s, f5_engine *e, const f5_voice *v, const f5
     if (bytes > (size_t)e->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
                        e->max_text_bytes);
-    return scheduler_refuse_inside(&e->scheduler, error); /* it would wait for its own thread */
+    return call_refuse_inside(e, error); /* it would wait for its own thread */
 }
 
 static f5_status speak(speech *s, f5_error *error) {

@@ -21,9 +21,11 @@ typedef struct {
     reader_voice seen[SPEECH_MAX_VOICES + 1];
     bool speed_given[SPEECH_MAX_VOICES + 1];
     reader_rules rules;
+    const char *language; /* that the text is normalised in; NULL: it is not */
     reader reader;
     int32_t n_chunks; /* of the whole text; 0: not known */
-    bool planning, pace_told;
+    bool planning;    /* warnings are told: in the first reading, or in the only one */
+    bool pace_told;
     int32_t unknown_voices;
     fold_report unknown; /* characters */
     bool voiced;         /* there is something to say */
@@ -35,11 +37,13 @@ typedef struct {
     int64_t out;      /* samples handed over */
     join join;
     bool after_pause;
-    const float *joined; /* what the last chunk adds to the output, */
-    int64_t n_joined;
+    int64_t chunk_at; /* where the last chunk begins in the output */
     double started_ms;
     f5_speak_stats stats;
 } speech;
+
+/* The language that `normalize` of a public struct means; NULL: none. */
+const char *speech_language(const f5_engine *e, const char *normalize);
 
 /* Reads params and prepares everything but the desk. need_text: params.text is required. */
 f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,
@@ -53,6 +57,9 @@ void speech_rewind(speech *s);
 
 /* Reads all of params.text: n_chunks, and what is wrong with it. said may be NULL. */
 f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error);
+
+/* Tells of the characters that were left out so far. */
+void speech_warn_characters(speech *s);
 
 /* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
 f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error);

@@ -41,6 +41,7 @@ f5_status f5_stream_open(f5_engine *e, const f5_voice *v, const f5_speak_params 
         f5_stream_close(stream);
         return status;
     }
+    stream->speech.planning = true;
     speech_sit_down(&stream->speech, stream->desk);
     *opened = stream;
     return F5_OK;
@@ -49,11 +50,13 @@ f5_status f5_stream_open(f5_engine *e, const f5_voice *v, const f5_speak_params 
 /* Speaks what can be spoken of the text that waits. */
 static f5_status go_on(f5_stream *stream, bool last, f5_error *error) {
     speech *s = &stream->speech;
-    F5_TRY(scheduler_refuse_inside(&s->engine->scheduler, error));
     reader_feed(&s->reader, stream->text, stream->bytes, last);
     f5_error why = {0};
+    desk_sit(&s->engine->desks, stream->desk);
     f5_status status = speech_go_on(s, &why);
     if (status == F5_OK && last) status = speech_finish(s, &why);
+    if (last) speech_warn_characters(s);
+    desk_rise(&s->engine->desks, stream->desk);
     size_t unread = reader_unread(&s->reader);
     memmove(stream->text, stream->text + stream->bytes - unread, unread);
     stream->bytes = unread;
@@ -64,6 +67,7 @@ static f5_status go_on(f5_stream *stream, bool last, f5_error *error) {
 
 static f5_status check_open(const f5_stream *stream, f5_error *error) {
     if (!stream) return f5_fail(error, F5_E_ARGUMENT, "the stream is NULL");
+    F5_TRY(call_refuse_inside(stream->speech.engine, error));
     if (!stream->failed) return F5_OK;
     return f5_fail(error, F5_E_ARGUMENT, "the stream has failed before: close it and open another");
 }

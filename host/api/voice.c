@@ -7,10 +7,14 @@
 
 #include "host/api/calls.h"
 #include "host/api/params.h"
+#include "host/api/recording.h"
+#include "host/api/speech.h"
 #include "host/audio/reference.h"
 #include "host/text/chunk.h"
 #include "host/text/duration.h"
+#include "host/text/sentence.h"
 #include "host/text/tokenizer.h"
+#include "weights/utf8.h"
 
 #define CLIPPED_SECONDS 12 /* longer recordings are cut */
 #define CLIPPED_PACE 18    /* bytes a second: faster than most people speak */
@@ -70,6 +74,19 @@ static f5_status keep_text(const opening *o, const char *transcript, size_t byte
     return F5_OK;
 }
 
+static f5_status normalize_sentences(const opening *o, const char *language, const char *text, size_t bytes,
+                                     text_buffer *out, f5_error *error) {
+    sentence_span span;
+    size_t valid = utf8_valid_prefix(text, bytes);
+    if (valid < bytes) return f5_fail(error, F5_E_FORMAT, "malformed UTF-8 at byte %zu", valid);
+    for (size_t at = 0; at < bytes && sentence_next(text + at, bytes - at, true, &span) && span.next > 0;
+         at += span.next) {
+        F5_TRY(normalize_text(o->engine->normalizer, language, NULL, text + at, span.bytes, out, error));
+        text_put(out, text + at + span.bytes, span.next - span.bytes);
+    }
+    return F5_OK;
+}
+
 static f5_status voice_text(const opening *o, f5_error *error) {
     const char *transcript = o->params->transcript;
     size_t bytes = transcript ? strlen(transcript) : 0;
@@ -79,7 +96,19 @@ static f5_status voice_text(const opening *o, f5_error *error) {
     if (bytes > (size_t)o->engine->max_text_bytes)
         return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
                        o->engine->max_text_bytes);
-    return keep_text(o, transcript, bytes, error);
+    const char *language = speech_language(o->engine, o->params->normalize);
+    if (!language) return keep_text(o, transcript, bytes, error);
+    size_t room = bytes * NORMALIZE_GROWTH + NORMALIZE_EXTRA;
+    text_buffer normal = {.text = malloc(room), .capacity = room};
+    if (!normal.text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
+    f5_error why = {0};
+    f5_status status = normalize_sentences(o, language, transcript, bytes, &normal, &why);
+    if (status != F5_OK)
+        f5_fail(error, status, "transcript: %.480s", why.message);
+    else
+        status = keep_text(o, normal.text, normal.bytes, error);
+    free(normal.text);
+    return status;
 }
 
 /* Do recording and transcript fit each other? Where words are missing on one side the model hurries, or says words of
@@ -112,52 +141,6 @@ static void check_pace(const opening *o) {
 }
 
 /* ---- the recording */
-
-static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
-    if (p->channels < 1 || p->channels > F5_MAX_CHANNELS)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d channels; 1 to %d are possible", p->channels,
-                       F5_MAX_CHANNELS);
-    if (p->sample_rate < F5_MIN_SAMPLE_RATE || p->sample_rate > F5_MAX_SAMPLE_RATE)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d samples a second; %d to %d are possible",
-                       p->sample_rate, F5_MIN_SAMPLE_RATE, F5_MAX_SAMPLE_RATE);
-    if (!p->samples || p->n_frames <= 0) return f5_fail(error, F5_E_ARGUMENT, "the recording holds no samples");
-    if (p->n_frames > (int64_t)F5_MAX_RECORDING_SECONDS * p->sample_rate)
-        return f5_fail(error, F5_E_ARGUMENT, "the recording is %.0f s long; at most %d s are possible",
-                       (double)p->n_frames / p->sample_rate, F5_MAX_RECORDING_SECONDS);
-    if (!(p->target_rms > 0) || p->target_rms > 1)
-        return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1", (double)p->target_rms);
-    if (p->sample_rate != F5_SAMPLE_RATE && !p->resample)
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "the recording has %d samples a second, the model %d: give a resample function", p->sample_rate,
-                       F5_SAMPLE_RATE);
-    return F5_OK;
-}
-
-/* The clip at the model's rate, by the caller's function. */
-static f5_status resample(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
-    int64_t wanted = (clip->n_samples * F5_SAMPLE_RATE + p->sample_rate - 1) / p->sample_rate, slack = 16;
-    float *out = calloc((size_t)(wanted + slack), sizeof *out);
-    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
-    int64_t got = p->resample(p->resample_user, clip->samples, clip->n_samples, p->sample_rate, F5_SAMPLE_RATE, out,
-                              wanted + slack);
-    if (got < wanted - slack || got > wanted + slack) {
-        free(out);
-        return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
-                       (long long)got, (long long)clip->n_samples, p->sample_rate, (long long)wanted);
-    }
-    free(clip->samples);
-    clip->samples = out;
-    clip->n_samples = wanted;
-    return F5_OK;
-}
-
-static f5_status voice_clip(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
-    F5_TRY(check_recording(p, error));
-    const sound recording = {
-        .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
-    F5_TRY(reference_prepare(&recording, p->keep_whole != 0, p->target_rms, clip, error));
-    return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : resample(p, clip, error);
-}
 
 static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *error) {
     int64_t frames = engine_mel_frames(v->engine->core, clip->n_samples);
@@ -198,7 +181,7 @@ f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **
     reference_clip clip = {0};
     const opening o = {.engine = e, .params = &p, .voice = v, .recorded_seconds = recorded_seconds(&p)};
     f5_status status = voice_text(&o, error);
-    if (status == F5_OK) status = voice_clip(&p, &clip, error);
+    if (status == F5_OK) status = recording_read(&p, &clip, error);
     if (status == F5_OK) status = voice_mel(v, &clip, error);
     if (status == F5_OK) check_pace(&o);
     free(clip.samples);

@@ -1,5 +1,5 @@
 /* cli.c — one parser for all subcommands, driven by their option tables, and what they print alike: help, complaints,
- * JSON strings, progress. */
+ * progress. */
 #include "host/program/cli.h"
 
 #include <errno.h>
@@ -45,7 +45,7 @@ static bool parse_uint64(const char *text, uint64_t *value) {
     char *end;
     errno = 0;
     unsigned long long v = strtoull(text, &end, 10);
-    if (text[strspn(text, " \t\n")] == '-' || end == text || *end || errno) return false;
+    if (*text < '0' || *text > '9' || *end || errno) return false;
     *value = v;
     return true;
 }
@@ -58,53 +58,80 @@ static bool parse_float(const char *text, double *value) {
     return true;
 }
 
-/* Stores one value; says what is wrong with it otherwise. */
-static bool store_value(const cli_command *command, const cli_option *o, const char *text) {
+/* Which of the words in "main|text|drop" it is; -1: none. */
+static int32_t find_choice(const char *words, const char *text) {
+    size_t length = strlen(text);
+    for (int32_t i = 0;; i++) {
+        size_t word = strcspn(words, "|");
+        if (word == length && memcmp(words, text, length) == 0) return i;
+        if (!words[word]) return -1;
+        words += word + 1;
+    }
+}
+
+/* Stores one value; says what is wrong with it otherwise, beginning with the option's name. */
+static f5_status store_value(const cli_option *o, const char *text, f5_error *error) {
     switch (o->type) {
     case CLI_FLAG:
-        *(bool *)o->value = true;
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be true or false", o->name, text);
+        *(bool *)o->value = *text == 't';
         break;
     case CLI_TEXT:
         *(const char **)o->value = text;
         break;
     case CLI_STRING:
-        if (!*text) {
-            cli_usage_error(command, "--%s must not be empty", o->name);
-            return false;
-        }
+        if (!*text) return f5_fail(error, F5_E_ARGUMENT, "%s must not be empty", o->name);
         *(const char **)o->value = text;
         break;
     case CLI_INT: {
         int64_t v;
-        if (!parse_int(text, &v) || (double)v < o->min || (double)v > o->max) {
-            cli_usage_error(command, "--%s %s: must be a whole number from %.0f to %.0f", o->name, text, o->min,
-                            o->max);
-            return false;
-        }
+        if (!parse_int(text, &v) || (double)v < o->min || (double)v > o->max)
+            return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be a whole number from %.0f to %.0f", o->name, text,
+                           o->min, o->max);
         *(int32_t *)o->value = (int32_t)v;
         break;
     }
     case CLI_FLOAT: {
         double v;
-        if (!parse_float(text, &v) || v < o->min || v > o->max) {
-            cli_usage_error(command, "--%s %s: must be a number from %g to %g", o->name, text, o->min, o->max);
-            return false;
-        }
+        if (!parse_float(text, &v) || v < o->min || v > o->max)
+            return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be a number from %g to %g", o->name, text, o->min,
+                           o->max);
         *(float *)o->value = (float)v;
         break;
     }
     case CLI_UINT64:
-        if (!parse_uint64(text, o->value)) {
-            cli_usage_error(command, "--%s %s: must be a whole number from 0 to 18446744073709551615", o->name, text);
-            return false;
-        }
+        if (!parse_uint64(text, o->value))
+            return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be a whole number from 0 to 18446744073709551615",
+                           o->name, text);
         break;
+    case CLI_CHOICE: {
+        int32_t choice = find_choice(o->argument, text);
+        if (choice < 0) return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be one of %s", o->name, text, o->argument);
+        *(int32_t *)o->value = choice;
+        break;
+    }
+    case CLI_LIST: {
+        cli_list *list = o->value;
+        if (list->count == CLI_LIST_MAX)
+            return f5_fail(error, F5_E_ARGUMENT, "%s: is given more than %d times", o->name, CLI_LIST_MAX);
+        list->item[list->count++] = text;
+        break;
+    }
     case CLI_UNSUPPORTED:
-        cli_usage_error(command, "--%s is not supported yet: %s", o->name, o->help);
-        return false;
+        return f5_fail(error, F5_E_ARGUMENT, "%s is not supported yet: %s", o->name, o->help);
     }
     if (o->given) *o->given = true;
-    return true;
+    return F5_OK;
+}
+
+const cli_option *cli_find(const cli_option *options, const char *name) {
+    return find_option(options, name, strlen(name), true);
+}
+
+f5_status cli_set(const cli_option *options, const char *name, const char *text, f5_error *error) {
+    const cli_option *o = cli_find(options, name);
+    return o ? store_value(o, text, error) : f5_fail(error, F5_E_ARGUMENT, "%s is no option", name);
 }
 
 /* ---- help -------------------------------------------------------------------------------------------------------- */
@@ -159,7 +186,7 @@ cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
             cli_usage_error(command, "unknown option '%.*s'", (int)(name - arg + (ptrdiff_t)length), arg);
             return CLI_BAD_USAGE;
         }
-        const char *value = "";
+        const char *value = "true"; /* a flag's */
         if (o->type == CLI_FLAG && equals) {
             cli_usage_error(command, "--%s takes no value", o->name);
             return CLI_BAD_USAGE;
@@ -175,7 +202,11 @@ cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
                 return CLI_BAD_USAGE;
             }
         }
-        if (!store_value(command, o, value)) return CLI_BAD_USAGE;
+        f5_error error;
+        if (store_value(o, value, &error) != F5_OK) {
+            cli_usage_error(command, "--%s", error.message);
+            return CLI_BAD_USAGE;
+        }
     }
     if (command->n_positional) *command->n_positional = n_positional;
     return CLI_RUN;
@@ -185,68 +216,37 @@ int cli_exit_code(cli_outcome outcome) {
     return outcome == CLI_BAD_USAGE ? CLI_EXIT_USAGE : CLI_EXIT_OK;
 }
 
+/* PROGRAM: WORDMESSAGE, on a line of its own on stderr. */
+static void complain(const cli_command *command, const char *word, const char *format, va_list args) {
+    char message[1024];
+    vsnprintf(message, sizeof message, format, args);
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    fprintf(stderr, "%s: %s%s\n", command->program, word, message);
+}
+
 int cli_usage_error(const cli_command *command, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "%s: ", command->program);
-    vfprintf(stderr, format, args);
-    fprintf(stderr, "\ntry '%s --help'\n", command->program);
+    complain(command, "", format, args);
     va_end(args);
+    fprintf(stderr, "try '%s --help'\n", command->program);
     return CLI_EXIT_USAGE;
 }
 
 int cli_failure(const cli_command *command, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    fprintf(stderr, "%s: ", command->program);
-    vfprintf(stderr, format, args);
-    fputc('\n', stderr);
+    complain(command, "", format, args);
     va_end(args);
     return CLI_EXIT_FAILED;
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------------------------- */
-
-/* Bytes of the UTF-8 character at s, 0 if there is none that is well formed. */
-static size_t character(const char *text, size_t bytes) {
-    const unsigned char *u = (const unsigned char *)text;
-    size_t length = u[0] < 0x80 ? 1 : u[0] < 0xc2 ? 0 : u[0] < 0xe0 ? 2 : u[0] < 0xf0 ? 3 : u[0] < 0xf5 ? 4 : 0;
-    if (length > bytes) return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((u[i] & 0xc0) != 0x80) return 0;
-    bool overlong = (u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xf0 && u[1] < 0x90);
-    bool none = (u[0] == 0xed && u[1] >= 0xa0) || (u[0] == 0xf4 && u[1] >= 0x90); /* a surrogate, past U+10FFFF */
-    return overlong || none ? 0 : length;
-}
-
-void cli_print_escaped(const char *text, size_t bytes, size_t limit) {
-    size_t printed = 0;
-    for (size_t at = 0; at < bytes;) {
-        char escape[8];
-        const char *piece = escape;
-        size_t taken = character(text + at, bytes - at), length;
-        unsigned first = (unsigned char)text[at], second = taken == 2 ? (unsigned char)text[at + 1] : 0;
-        if (taken == 0)
-            length = (size_t)snprintf(escape, sizeof escape, "\\ufffd");
-        else if (first == '"' || first == '\\')
-            length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)first);
-        else if (first == '\n')
-            length = (size_t)snprintf(escape, sizeof escape, "\\n");
-        else if (first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0))
-            length = (size_t)snprintf(escape, sizeof escape, "\\u%04x", first == 0xc2 ? second : first);
-        else
-            piece = text + at, length = taken;
-        if (length > limit - printed) return;
-        fwrite(piece, 1, length, stdout);
-        printed += length;
-        at += taken ? taken : 1;
-    }
-}
-
-void cli_print_json_string(const char *text, size_t bytes) {
-    putchar('"');
-    cli_print_escaped(text, bytes, SIZE_MAX);
-    putchar('"');
+void cli_warning(const cli_command *command, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    complain(command, "warning: ", format, args);
+    va_end(args);
 }
 
 /* ---- progress ---------------------------------------------------------------------------------------------------- */

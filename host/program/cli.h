@@ -21,8 +21,16 @@ typedef enum {
     CLI_INT,         /* int32_t * in min..max */
     CLI_FLOAT,       /* float * in min..max, finite */
     CLI_UINT64,      /* uint64_t *, whole range */
+    CLI_CHOICE,      /* int32_t *: which of the words in `argument`, "main|text|drop", from 0 */
+    CLI_LIST,        /* cli_list *: a text for each time that the option is given */
     CLI_UNSUPPORTED, /* known elsewhere, not here: refused with `help` as the reason; left out of the help text */
 } cli_type;
+
+#define CLI_LIST_MAX 256
+typedef struct {
+    const char *item[CLI_LIST_MAX]; /* [count] */
+    int count;
+} cli_list;
 
 typedef struct {
     const char *name;    /* "nfe_step" */
@@ -52,10 +60,19 @@ typedef enum { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD_USAGE } cli_outcome;
 cli_outcome cli_parse(const cli_command *command, int argc, char **argv);
 int cli_exit_code(cli_outcome outcome);
 
+/* Gives an option, by its long name, the value that the text says, as the command line would; a flag's is "true" or
+ * "false". F5_E_ARGUMENT: no such option, or no value of it. */
+f5_status cli_set(const cli_option *options, const char *name, const char *text, f5_error *error);
+
+/* The option of that long name, or NULL. */
+const cli_option *cli_find(const cli_option *options, const char *name);
+
 /* A complaint about the command line (prints a hint at --help, returns CLI_EXIT_USAGE) or a failure of the work
- * (returns CLI_EXIT_FAILED). Messages carry no newline. */
+ * (returns CLI_EXIT_FAILED), or something that is neither. Messages carry no newline; control characters in them, which
+ * a file may have brought, are shown as '?'. */
 int cli_usage_error(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 int cli_failure(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
+void cli_warning(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 
 /* A bar on a terminal, a line every tenth elsewhere; on stderr. The signature of report suits f5_sample_params. */
 typedef struct {
@@ -69,18 +86,13 @@ void cli_progress_begin(cli_progress *progress, const char *label);
 int cli_progress_report(void *progress, int32_t step, int32_t steps); /* always 0: never cancels */
 void cli_progress_end(cli_progress *progress);
 
-/* Prints text [bytes] as the inside of a JSON string: quote, backslash and control characters escaped, stray bytes
- * replaced. At most `limit` bytes are printed, never half an escape or character. */
-void cli_print_escaped(const char *text, size_t bytes, size_t limit);
-
-/* The same as a JSON string, quotes and all. */
-void cli_print_json_string(const char *text, size_t bytes);
-
 double cli_seconds(void); /* of a clock that only goes forward */
 
 /* The subcommands. argv[0] is the name of the subcommand; the result is the exit code. */
 int cmd_infer(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_info(int argc, char **argv);
+int cmd_batch(int argc, char **argv);
+int cmd_edit(int argc, char **argv);
 
 #endif

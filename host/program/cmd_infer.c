@@ -1,259 +1,153 @@
-/* cmd_infer.c — `f5tts infer`: a text spoken in the voice of a recording. Option names, short names and defaults are
- * those of upstream's command line (f5_tts/infer/infer_cli.py); unlike there, a value of 0 counts as given. As there,
- * model and recording need not be given: those that come with the program are taken (--voice chooses among these). */
-#include <errno.h>
+/* cmd_infer.c — `f5tts infer`: a text spoken in the voice of a recording, or in several. Model and recording need not
+ * be given: those that come with the program are taken (--voice chooses among these). */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "host/api/f5tts.h"
-#include "host/files/audio_file.h"
-#include "host/files/mel_png.h"
 #include "host/files/npy.h"
-#include "host/files/output_file.h"
-#include "host/files/resample.h"
+#include "host/files/text_file.h"
 #include "host/program/cli.h"
-#include "host/program/method.h"
-#include "host/program/shipped.h"
+#include "host/program/command_options.h"
+#include "host/program/speech_options.h"
+#include "host/program/speech_output.h"
+#include "host/program/speech_progress.h"
+#include "host/program/speech_voices.h"
+#include "host/program/voice_files.h"
 
-#define MAX_TEXT_BYTES 65536
-
-typedef struct {
-    const char *model, *device, *precision, *method;
-    const char *voice, *ref_audio, *ref_text, *gen_text, *gen_file;
-    const char *output_dir, *output_file, *save_mel, *spectrogram, *init_noise;
-    float target_rms, cfg_strength, sway_sampling_coef, speed, fix_duration;
-    int32_t nfe_step, max_frames, threads;
-    uint64_t seed;
-    bool seed_given, uniform_steps, midpoint, keep_whole, float_wav, quiet;
-} infer_options;
+#define MAX_TEXT_BYTES (16 << 20) /* as many as f5_open allows */
+#define MAX_LEXICON_BYTES (16 << 20)
 
 /* Everything that is held while the command runs. */
 typedef struct {
-    const cli_command *command;
-    const infer_options *o;
-    const char *model, *ref_audio, *ref_text; /* as given, or one of: */
-    char *shipped_model, *shipped_audio, *shipped_text;
-    char *text; /* what is spoken */
-    char *output_path;
+    cli_command command;
+    speech_options o;
+    const char *config_path;
+    bool show_text, quiet;
+    config_file config;
+    speech_voices voices;
+    char *model, *text, *output_path;
+    size_t text_bytes;
     float *noise; /* [noise_frames,100] or NULL */
     int32_t noise_frames;
-    audio_file recording;
     f5_engine *engine;
-    f5_voice *voice;
+    f5_lexicon *lexicon;
+    speech_output output;
+    speech_progress progress;
     f5_speak_stats stats;
     double open_seconds, voice_seconds, speak_seconds;
 } infer_run;
 
 /* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
-static f5_status read_text_file(const char *path, char **text, f5_error *error) {
-    FILE *f = fopen(path, "rb");
-    if (!f) return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", path, strerror(errno));
-    *text = malloc(MAX_TEXT_BYTES + 2);
-    size_t n = *text ? fread(*text, 1, MAX_TEXT_BYTES + 1, f) : 0;
-    bool failed = ferror(f) != 0;
-    fclose(f);
-    if (!*text) return f5_fail(error, F5_E_MEMORY, "%s: no memory for a text", path);
-    if (failed) return f5_fail(error, F5_E_IO, "%s: cannot be read", path);
-    if (n > MAX_TEXT_BYTES)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: is longer than %d bytes", path, MAX_TEXT_BYTES);
-    (*text)[n] = '\0';
-    if (strncmp(*text, "\xEF\xBB\xBF", 3) == 0) memmove(*text, *text + 3, (n -= 3) + 1); /* a byte order mark */
-    if (strlen(*text) != n) return f5_fail(error, F5_E_FORMAT, "%s: holds a zero byte; a text file is needed", path);
-    return F5_OK;
-}
-
-/* What was not given comes with the program. */
-static f5_status take_shipped(infer_run *r, f5_error *error) {
-    const infer_options *o = r->o;
-    r->model = o->model, r->ref_audio = o->ref_audio, r->ref_text = o->ref_text;
-    f5_error why = {0};
-    if (!r->model) {
-        f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", &r->shipped_model, &why);
-        if (status != F5_OK)
-            return f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
-        r->model = r->shipped_model;
-    }
-    if (r->ref_audio) return F5_OK;
-    char *words = NULL;
-    f5_status status = shipped_file(SHIPPED_VOICES, o->voice, ".wav", &r->shipped_audio, &why);
-    if (status == F5_OK) status = shipped_file(SHIPPED_VOICES, o->voice, ".txt", &words, &why);
-    if (status == F5_OK)
-        status = read_text_file(words, &r->shipped_text, error);
-    else
-        f5_fail(error, status, "no --ref_audio is given, and %.440s", why.message);
-    free(words);
-    if (status != F5_OK) return status;
-    r->shipped_text[strcspn(r->shipped_text, "\n")] = '\0';
-    r->ref_audio = r->shipped_audio, r->ref_text = r->shipped_text;
-    return F5_OK;
-}
-
-/* Upstream switches voices at [name]; here that would be read out. */
-static f5_status refuse_voice_tags(const char *text, f5_error *error) {
-    for (const char *open = strchr(text, '['); open; open = strchr(open + 1, '[')) {
-        size_t n = strspn(open + 1, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_");
-        if (n > 0 && open[1 + n] == ']')
-            return f5_fail(error, F5_E_UNSUPPORTED,
-                           "the text names a voice, %.*s: several voices are not supported yet", (int)n + 2, open);
-    }
-    return F5_OK;
-}
-
 static f5_status take_text(infer_run *r, f5_error *error) {
-    if (r->o->gen_file)
-        F5_TRY(read_text_file(r->o->gen_file, &r->text, error));
-    else if (!(r->text = strdup(r->o->gen_text)))
+    if (r->o.gen_file)
+        F5_TRY(text_file_read(r->o.gen_file, MAX_TEXT_BYTES, &r->text, &r->text_bytes, error));
+    else if (!(r->text = strdup(r->o.gen_text)))
         return f5_fail(error, F5_E_MEMORY, "no memory for a text");
-    if (f5_text_is_blank(r->text)) return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
-    return refuse_voice_tags(r->text, error);
+    r->text_bytes = strlen(r->text);
+    return f5_text_is_blank(r->text) ? f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty") : F5_OK;
 }
 
-/* OUTPUT_DIR/OUTPUT_FILE; an absolute output file stands alone. Folders are made only when there is a result. */
+static f5_status take_lexicon(infer_run *r, f5_error *error) {
+    if (!r->o.lexicon) return F5_OK;
+    char *words;
+    size_t bytes;
+    F5_TRY(text_file_read(r->o.lexicon, MAX_LEXICON_BYTES, &words, &bytes, error));
+    f5_status status = f5_lexicon_open(words, bytes, r->o.lexicon, &r->lexicon, error);
+    free(words);
+    return status;
+}
+
 static f5_status name_output(infer_run *r, f5_error *error) {
-    const infer_options *o = r->o;
-    char made[64];
-    const char *name = o->output_file;
-    if (!name) {
-        time_t now = time(NULL);
-        struct tm local;
-        localtime_r(&now, &local);
-        strftime(made, sizeof made, "infer_cli_%Y%m%d_%H%M%S.wav", &local);
-        name = made;
-    }
-    size_t room = strlen(o->output_dir) + strlen(name) + 2;
-    r->output_path = malloc(room);
-    if (!r->output_path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    if (name[0] == '/')
-        snprintf(r->output_path, room, "%s", name);
-    else
-        snprintf(r->output_path, room, "%s/%s", o->output_dir, name);
-    return F5_OK;
+    char usual[64];
+    time_t now = time(NULL);
+    struct tm local;
+    localtime_r(&now, &local);
+    strftime(usual, sizeof usual, "infer_cli_%Y%m%d_%H%M%S.wav", &local);
+    r->output_path = speech_output_path(&r->o, usual);
+    return r->output_path ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
 }
 
-/* What would fail after all the work fails before it, and no output takes the place of an input or of another output.
- */
 static f5_status check_outputs(const infer_run *r, f5_error *error) {
-    const infer_options *o = r->o;
-    const char *files[] = {r->model,       r->ref_audio, o->gen_file,   o->init_noise,
-                           r->output_path, o->save_mel,  o->spectrogram};
-    enum { INPUTS = 4, FILES = sizeof files / sizeof *files };
-    for (int i = INPUTS; i < FILES; i++) {
-        if (!files[i]) continue;
-        F5_TRY(output_check(files[i], error));
-        for (int k = 0; k < i; k++)
-            if (files[k]) F5_TRY(output_check_distinct(files[i], files[k], error));
-    }
-    return F5_OK;
-}
-
-static uint64_t random_seed(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    uint64_t mixed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec << 20 ^ (uint64_t)getpid() << 40;
-    return mixed >> 16; /* short enough to be typed again */
+    const char *inputs[6 + CONFIG_MAX_VOICES] = {r->model,     r->voices.main.audio, r->o.gen_file,
+                                                 r->o.lexicon, r->o.init_noise,      r->config_path};
+    int n = 6;
+    for (int i = 0; i < r->voices.n; i++) inputs[n++] = r->voices.tagged[i].audio;
+    return speech_output_check(&r->o, r->output_path, inputs, n, error);
 }
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 
+static void warn(void *user, f5_warning_kind kind, const char *message) {
+    (void)kind;
+    const infer_run *r = user;
+    cli_warning(&r->command, "%s", message);
+}
+
 static f5_status open_engine(infer_run *r, f5_error *error) {
     f5_open_params p;
-    f5_open_params_init(&p);
+    speech_options_open(&r->o, &p);
     p.model_path = r->model;
-    p.device = r->o->device;
-    p.precision = r->o->precision;
-    p.max_frames = r->o->max_frames;
-    p.threads = r->o->threads;
-    p.max_batch = 1;
-    p.max_evaluations =
-        r->o->nfe_step * (r->o->midpoint || method_from_name(r->o->method) == F5_METHOD_MIDPOINT ? 2 : 1);
-    p.max_text_bytes = MAX_TEXT_BYTES;
+    if (r->text_bytes > (size_t)p.max_text_bytes) p.max_text_bytes = (int32_t)r->text_bytes;
     double started = cli_seconds();
     F5_TRY(f5_open(&p, &r->engine, error));
     r->open_seconds = cli_seconds() - started;
     return F5_OK;
 }
 
-static f5_status open_voice(infer_run *r, f5_error *error) {
-    f5_voice_params p;
-    f5_voice_params_init(&p);
-    p.samples = r->recording.samples;
-    p.n_frames = r->recording.n_frames;
-    p.channels = r->recording.channels;
-    p.sample_rate = r->recording.sample_rate;
-    p.transcript = r->ref_text;
-    p.target_rms = r->o->target_rms;
-    p.keep_whole = r->o->keep_whole;
-    p.resample = resample_soxr;
+static f5_status open_voices(infer_run *r, f5_error *error) {
+    const voice_settings settings = {r->o.target_rms, r->o.keep_whole, warn, r};
     double started = cli_seconds();
-    f5_error why = {0};
-    f5_status status = f5_voice_open(r->engine, &p, &r->voice, &why);
-    if (status != F5_OK) return f5_fail(error, status, "%s: %.400s", r->ref_audio, why.message);
+    F5_TRY(speech_voices_open(&r->voices, r->engine, &settings, error));
     r->voice_seconds = cli_seconds() - started;
     return F5_OK;
 }
 
-typedef struct {
-    infer_run *run;
-    f5_status status;
-    f5_error error;
-} result_sink;
-
-static f5_status write_results(const infer_run *r, const f5_audio *audio, f5_error *error) {
-    const infer_options *o = r->o;
-    const char *paths[] = {r->output_path, o->save_mel, o->spectrogram};
-    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
-        if (paths[i]) F5_TRY(output_make_folder(paths[i], error));
-    if (o->save_mel) F5_TRY(npy_write(o->save_mel, audio->mel, audio->mel_frames, F5_MEL_BANDS, error));
-    if (o->spectrogram)
-        F5_TRY(mel_png_write(o->spectrogram, audio->mel, audio->mel_frames, F5_MEL_BANDS,
-                             (double)F5_SAMPLE_RATE / F5_HOP, error));
-    return audio_write(r->output_path, audio->samples, audio->n_samples, F5_SAMPLE_RATE, o->float_wav, error);
+static int take_audio(void *user, const f5_audio *audio) {
+    infer_run *r = user;
+    if (!r->quiet) speech_progress_piece(&r->progress, audio);
+    return speech_output_take(&r->output, audio);
 }
 
-static int take_audio(void *user, const f5_audio *audio) {
-    result_sink *sink = user;
-    sink->status = write_results(sink->run, audio, &sink->error);
-    return sink->status != F5_OK;
+/* A chunk of --show_text: its number, voice, pause before it, length, words. */
+static int show(void *user, const f5_said *c) {
+    const infer_run *r = user;
+    const char *voice = c->voice > 0 ? r->voices.voice[c->voice - 1].name : "main";
+    printf("%d\t%s\t%.2f\t%.2f\t%.*s\n", c->index, voice, c->pause, c->seconds, (int)c->bytes, c->text);
+    return 0;
 }
 
 static f5_status speak(infer_run *r, f5_error *error) {
-    const infer_options *o = r->o;
-    cli_progress progress;
-    result_sink sink = {.run = r};
+    f5_sample_params sample;
     f5_speak_params p;
-    f5_speak_params_init(&p);
+    speech_options_sample(&r->o, &sample);
+    speech_options_speak(&r->o, &sample, &p);
     p.text = r->text;
-    p.speed = o->speed;
-    p.fix_duration = o->fix_duration;
-    p.seed = o->seed;
     p.noise = r->noise;
     p.noise_frames = r->noise_frames;
-    f5_sample_params sample;
-    f5_sample_params_init(&sample);
-    p.sample = &sample;
-    sample.nfe = o->nfe_step;
-    sample.cfg = o->cfg_strength;
-    sample.sway = o->sway_sampling_coef;
-    sample.use_epss = !o->uniform_steps;
-    sample.midpoint = o->midpoint;
-    sample.method = method_from_name(o->method);
-    if (!o->quiet) {
-        sample.progress = cli_progress_report;
-        sample.progress_user = &progress;
+    p.voices = r->voices.voice;
+    p.n_voices = r->voices.n;
+    p.lexicon = r->lexicon;
+    p.warning = warn;
+    p.warning_user = r;
+    if (r->show_text) return f5_show_text(r->engine, r->voices.main_voice, &p, show, r, error);
+    if (!r->quiet) {
+        sample.progress = speech_progress_step;
+        sample.progress_user = &r->progress;
     }
     p.audio = take_audio;
-    p.audio_user = &sink;
+    p.audio_user = r;
+    F5_TRY(speech_output_begin(&r->output, &r->o, r->output_path, r->text, error));
     f5_speak_stats_init(&r->stats);
-    cli_progress_begin(&progress, "sampling");
-    f5_status status = f5_speak(r->engine, r->voice, &p, &r->stats, error);
-    cli_progress_end(&progress);
-    r->speak_seconds = cli_seconds() - progress.started;
-    if (sink.status != F5_OK) return f5_fail(error, sink.status, "%s", sink.error.message);
-    return status;
+    speech_progress_begin(&r->progress);
+    f5_status status = f5_speak(r->engine, r->voices.main_voice, &p, &r->stats, error);
+    speech_progress_end(&r->progress);
+    r->speak_seconds = cli_seconds() - r->progress.bar.started;
+    if (r->output.status != F5_OK) return f5_fail(error, r->output.status, "%s", r->output.error.message);
+    F5_TRY(status);
+    return speech_output_end(&r->output, error);
 }
 
 static void print_summary(const infer_run *r) {
@@ -264,11 +158,16 @@ static void print_summary(const infer_run *r) {
     double generated = s->generated_seconds;
     printf("%s\n", r->output_path);
     printf("  model      %s on %s, %s\n", info.name, info.device, info.precision);
-    printf("  reference  %.2f s of %s\n", s->reference_seconds, r->ref_audio);
-    printf("  generated  %.2f s; %d frames with the reference, %d tokens, seed %llu\n", generated, s->frames, s->tokens,
-           (unsigned long long)r->o->seed);
+    printf("  reference  %.2f s of %s\n", s->reference_seconds, r->voices.main.audio);
+    if (r->voices.n > 0) printf("  voices     %d more of %s\n", r->voices.n, r->config_path);
+    printf("  generated  %.2f s", generated);
+    if (s->chunks > 1) printf(" in %d chunks", s->chunks);
+    if (r->o.remove_silence) printf(", %.2f s without silence", r->output.seconds);
+    printf("; %d frames with the reference, %d tokens, seed %llu\n", s->frames, s->tokens,
+           (unsigned long long)r->o.seed);
     printf("  time       open %.2f s, voice %.2f s, prepare %.3f s, %d steps %.3f s, vocoder %.3f s\n", r->open_seconds,
-           r->voice_seconds, s->prepare_ms * 1e-3, r->o->nfe_step, s->ode_ms * 1e-3, s->vocos_ms * 1e-3);
+           r->voice_seconds, s->prepare_ms * 1e-3, r->o.nfe_step, s->ode_ms * 1e-3, s->vocos_ms * 1e-3);
+    if (s->chunks > 1) printf("  first      sound after %.3f s\n", s->first_ms * 1e-3);
     printf("  RTF        %.4f (%.3f s for %.2f s of speech)\n", generated > 0 ? r->speak_seconds / generated : 0,
            r->speak_seconds, generated);
 }
@@ -276,25 +175,25 @@ static void print_summary(const infer_run *r) {
 /* Cheap checks come first: a missing recording is told before the model is opened. */
 static f5_status run(infer_run *r, f5_error *error) {
     F5_TRY(take_text(r, error));
-    F5_TRY(take_shipped(r, error));
     F5_TRY(name_output(r, error));
-    F5_TRY(check_outputs(r, error));
-    if (r->o->init_noise) F5_TRY(npy_read(r->o->init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
-    F5_TRY(audio_read(&r->recording, r->ref_audio, error));
+    if (!r->show_text) F5_TRY(check_outputs(r, error));
+    if (r->o.init_noise) F5_TRY(npy_read(r->o.init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
+    F5_TRY(take_lexicon(r, error));
+    F5_TRY(speech_voices_check(&r->voices, error));
     F5_TRY(open_engine(r, error));
-    F5_TRY(open_voice(r, error));
+    F5_TRY(open_voices(r, error));
     F5_TRY(speak(r, error));
-    if (!r->o->quiet) print_summary(r);
+    if (!r->quiet && !r->show_text) print_summary(r);
     return F5_OK;
 }
 
 static void run_end(infer_run *r) {
-    f5_voice_close(r->voice);
+    speech_output_abort(&r->output);
+    speech_voices_close(&r->voices);
     f5_close(r->engine);
-    audio_free(&r->recording);
-    free(r->shipped_model);
-    free(r->shipped_audio);
-    free(r->shipped_text);
+    f5_lexicon_close(r->lexicon);
+    config_close(&r->config);
+    free(r->model);
     free(r->noise);
     free(r->output_path);
     free(r->text);
@@ -302,101 +201,67 @@ static void run_end(infer_run *r) {
 
 /* ---- command line ------------------------------------------------------------------------------------------------ */
 
-#define ONE_FILE "the model is one file: give --model FILE.f5, made by `f5tts convert`"
+static void fill_table(cli_option *to, speech_options *o, void *user) {
+    infer_run *r = user;
+    *to++ = (cli_option){"config",
+                         "c",
+                         CLI_STRING,
+                         &r->config_path,
+                         .argument = "FILE.toml",
+                         .help = "options by their names and voices for tags, as upstream; the command line wins"};
+    to = speech_options_model(to, o);
+    to = speech_options_voice(to, o);
+    *to++ = (cli_option){"gen_text",         "t",
+                         CLI_TEXT,           &o->gen_text,
+                         .argument = "TEXT", .help = "what to speak; [NAME] switches voices, [pause 0.5s] is silence"};
+    *to++ = (cli_option){"gen_file",         "f",
+                         CLI_STRING,         &o->gen_file,
+                         .argument = "FILE", .help = "the same from a file, or from standard input: -"};
+    to = speech_options_text(to, o);
+    to = speech_options_speech(to, o);
+    to = speech_options_solver(to, o);
+    *to++ = (cli_option){
+        "output_dir", "o", CLI_STRING, &o->output_dir, .argument = "DIR", .help = "made if missing; default tests"};
+    *to++ = (cli_option){"output_file",      "w",
+                         CLI_STRING,         &o->output_file,
+                         .argument = "FILE", .help = "name in it; default infer_cli_DATE_TIME.wav"};
+    to = speech_options_output(to, o);
+    to = speech_options_files(to, o);
+    *to++ = (cli_option){"show_text", NULL, CLI_FLAG, &r->show_text,
+                         .help = "speak nothing: print number, voice, pause, seconds and words of each piece"};
+    *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
+    to = speech_options_upstream(to);
+    *to = (cli_option){0};
+}
+
+static int infer(infer_run *r, int argc, char **argv) {
+    cli_option table[SPEECH_OPTIONS_MAX];
+    f5_error error = {0};
+    cli_outcome outcome =
+        command_options_parse(&r->command, table, &r->o, fill_table, r, &r->config_path, &r->config, argc, argv);
+    if (outcome != CLI_RUN) return cli_exit_code(outcome);
+    if (r->o.ref_text && !r->o.ref_audio)
+        return cli_usage_error(&r->command, "--ref_text: the words of which recording? give --ref_audio too");
+    if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
+    speech_voices_main(&r->o, &r->config);
+    if (!r->o.seed_given) r->o.seed = random_seed();
+    f5_status status = model_file(r->o.model, &r->model, &error);
+    if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
+    if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
+    if (status == F5_OK) status = run(r, &error);
+    return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);
+}
 
 int cmd_infer(int argc, char **argv) {
-    infer_options o = {.device = "auto",
-                       .gen_text = "Here we generate something just for test.",
-                       .output_dir = "tests",
-                       .target_rms = 0.1f,
-                       .cfg_strength = 2,
-                       .sway_sampling_coef = -1,
-                       .speed = 1,
-                       .nfe_step = 32,
-                       .max_frames = 4096};
-    const cli_option options[] = {
-        {"model", "m", CLI_STRING, &o.model, .argument = "FILE.f5",
-         .help = "the model, made by `f5tts convert`; default: the small one that comes with the program"},
-        {"voice", NULL, CLI_STRING, &o.voice, .argument = "NAME",
-         .help = "a recording that comes with the program: slt (default), rms, awb"},
-        {"ref_audio", "r", CLI_STRING, &o.ref_audio, .argument = "FILE",
-         .help = "recording of the voice, any format, instead"},
-        {"ref_text", "s", CLI_TEXT, &o.ref_text, .argument = "TEXT", .help = "what the recording says, word for word"},
-        {"gen_text", "t", CLI_TEXT, &o.gen_text, .argument = "TEXT", .help = "what to speak"},
-        {"gen_file", "f", CLI_STRING, &o.gen_file, .argument = "FILE", .help = "the same from a file"},
-        {"output_dir", "o", CLI_STRING, &o.output_dir, .argument = "DIR", .help = "made if missing; default tests"},
-        {"output_file", "w", CLI_STRING, &o.output_file, .argument = "FILE",
-         .help = "name in it; default infer_cli_DATE_TIME.wav"},
-        {"nfe_step", NULL, CLI_INT, &o.nfe_step, .min = 1, .max = 1024, .argument = "N",
-         .help = "steps of the solver; default 32"},
-        {"cfg_strength", NULL, CLI_FLOAT, &o.cfg_strength, .min = 0, .max = 100, .argument = "X",
-         .help = "guidance; default 2"},
-        {"sway_sampling_coef", NULL, CLI_FLOAT, &o.sway_sampling_coef, .min = -1, .max = 1.75, .argument = "X",
-         .help = "default -1"},
-        {"speed", NULL, CLI_FLOAT, &o.speed, .min = 0.01, .max = 100, .argument = "X", .help = "default 1"},
-        {"fix_duration", NULL, CLI_FLOAT, &o.fix_duration, .min = 0, .max = 600, .argument = "SECONDS",
-         .help = "length of reference and speech together; default: estimated"},
-        {"target_rms", NULL, CLI_FLOAT, &o.target_rms, .min = 1e-6, .max = 1, .argument = "X",
-         .help = "quieter recordings are raised; default 0.1"},
-        {"seed", NULL, CLI_UINT64, &o.seed, .argument = "N", .help = "of the noise; default: another each time",
-         .given = &o.seed_given},
-        {"device", NULL, CLI_STRING, &o.device, .argument = "NAME",
-         .help = "auto (default), cpu, cpu:SET (sse2, avx2, avx512), cuda, cuda:N"},
-        {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE",
-         .help = "fp32, fp16, bf16; default: best of the device"},
-        {"threads", NULL, CLI_INT, &o.threads, .min = 1, .max = 1024, .argument = "N",
-         .help = "threads that compute on the cpu; default: one for each CPU"},
-        {"max_frames", NULL, CLI_INT, &o.max_frames, .min = 16, .max = 65536, .argument = "N",
-         .help = "working memory: longest reference and speech, 93.75 a second; default 4096"},
-        {"uniform_steps", NULL, CLI_FLAG, &o.uniform_steps,
-         .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
-        {"method", NULL, CLI_STRING, &o.method, .argument = "NAME", .help = "of the solver: " METHOD_NAMES},
-        {"midpoint", NULL, CLI_FLAG, &o.midpoint, .help = "the same as --method midpoint"},
-        {"keep_whole", NULL, CLI_FLAG, &o.keep_whole, .help = "do not clip or trim the recording"},
-        {"init_noise", NULL, CLI_STRING, &o.init_noise, .argument = "FILE.npy",
-         .help = "initial state [frames,100] float32 instead of noise from the seed"},
-        {"save_mel", NULL, CLI_STRING, &o.save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too"},
-        {"spectrogram", NULL, CLI_STRING, &o.spectrogram, .argument = "FILE.png", .help = "write its picture too"},
-        {"float_wav", NULL, CLI_FLAG, &o.float_wav, .help = "32-bit float samples instead of 16-bit"},
-        {"quiet", "q", CLI_FLAG, &o.quiet, .help = "no progress, no summary"},
-        {"config", "c", CLI_UNSUPPORTED, .help = "give the settings as options"},
-        {"model_cfg", "mc", CLI_UNSUPPORTED, .help = ONE_FILE},
-        {"ckpt_file", "p", CLI_UNSUPPORTED, .help = ONE_FILE},
-        {"vocab_file", "v", CLI_UNSUPPORTED, .help = ONE_FILE},
-        {"vocoder_name", NULL, CLI_UNSUPPORTED, .help = ONE_FILE},
-        {"load_vocoder_from_local", NULL, CLI_UNSUPPORTED, .help = ONE_FILE},
-        {"save_chunk", NULL, CLI_UNSUPPORTED, .help = "a text must fit in one chunk"},
-        {"no_legacy_text", NULL, CLI_UNSUPPORTED, .help = "it only matters with --save_chunk"},
-        {"cross_fade_duration", NULL, CLI_UNSUPPORTED, .help = "a text must fit in one chunk"},
-        {"remove_silence", NULL, CLI_UNSUPPORTED, .help = "the speech is written as it is made"},
-        {0}};
-    const cli_command command = {.program = "f5tts infer",
-                                 .usage =
-                                     "--gen_text TEXT [--model FILE.f5] [--ref_audio FILE --ref_text TEXT] [options]",
-                                 .summary = "Speaks a text in the voice of a recording and writes a WAV file.\n",
-                                 .options = options};
-    cli_outcome outcome = cli_parse(&command, argc, argv);
-    if (outcome != CLI_RUN) return cli_exit_code(outcome);
-    if (o.ref_audio && o.voice)
-        return cli_usage_error(&command, "--ref_audio and --voice: both name the recording, give one");
-    if (o.ref_text && !o.ref_audio)
-        return cli_usage_error(&command, "--ref_text: the words of which recording? give --ref_audio too");
-    if (!o.voice) o.voice = SHIPPED_VOICE;
-    if (strspn(o.voice, "abcdefghijklmnopqrstuvwxyz0123456789_") != strlen(o.voice))
-        return cli_usage_error(
-            &command,
-            "--voice %s: a name of lower-case letters, digits and _ is wanted, as slt; for a file there is --ref_audio",
-            o.voice);
-    if (o.ref_audio && f5_text_is_blank(o.ref_text))
-        return cli_usage_error(&command, "--ref_text is required: transcription is not built in, give the words that "
-                                         "the recording says");
-    if (method_from_name(o.method) < 0)
-        return cli_usage_error(&command, "--method %s: there are %s", o.method, METHOD_NAMES);
-    if (!o.seed_given) o.seed = random_seed();
-
-    infer_run r = {.command = &command, .o = &o};
-    f5_error error = {0};
-    f5_status status = run(&r, &error);
-    run_end(&r);
-    return status == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
+    infer_run *r = calloc(1, sizeof *r);
+    if (!r) return CLI_EXIT_FAILED;
+    r->command =
+        (cli_command){.program = "f5tts infer",
+                      .usage = "--gen_text TEXT [--model FILE.f5] [--ref_audio FILE --ref_text TEXT] [options]",
+                      .summary = "Speaks a text of any length in the voice of a recording and writes a WAV "
+                                 "file.\n"};
+    int exit_code = infer(r, argc, argv);
+    run_end(r);
+    free(r);
+    return exit_code;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "host/api/f5tts.h"
+#include "host/files/json_text.h"
 #include "host/program/cli.h"
 #include "host/program/model_settings.h"
 #include "host/program/plan_table.h"
@@ -176,7 +177,7 @@ static void print_text(const description *d) {
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);
         printf("%s \"", i == 0 ? ":" : "");
-        cli_print_escaped(t.text, (size_t)t.bytes, TOKEN_BYTES);
+        json_write_escaped(stdout, t.text, (size_t)t.bytes, TOKEN_BYTES);
         putchar('"');
     }
     printf("%s\n", info->tokens > SHOWN ? " ..." : "");
@@ -216,7 +217,7 @@ static void print_tensors(const description *d) {
 /* ---- as JSON ----------------------------------------------------------------------------------------------------- */
 
 static void print_json_text(const char *text) {
-    cli_print_json_string(text, strlen(text));
+    json_write_string(stdout, text, strlen(text));
 }
 
 /* The settings of a part, "part.name", stand together: they are an object of their own. */
@@ -231,7 +232,7 @@ static void print_json_config(const description *d) {
         if (!same && length) putchar('}');
         putchar(i ? ',' : '{');
         if (!same && prefix) {
-            cli_print_json_string(s.name, prefix);
+            json_write_string(stdout, s.name, prefix);
             printf(":{");
         }
         group = s.name, length = prefix;
@@ -262,7 +263,7 @@ static void print_json(const description *d, bool tensors) {
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);
         if (i) putchar(',');
-        cli_print_json_string(t.text, (size_t)t.bytes);
+        json_write_string(stdout, t.text, (size_t)t.bytes);
     }
     printf("],\"pinyin_bytes\":%lld,", (long long)info->pinyin_bytes);
     print_json_size("total", info->tensors, info->parameters, info->bytes);

@@ -8,7 +8,9 @@
 static void print_help(FILE *to) {
     fputs("usage: f5tts COMMAND [options]\n"
           "\n"
-          "  infer     speak a text in the voice of a recording\n"
+          "  infer     speak a text in the voice of a recording, or in several\n"
+          "  batch     speak every line of a list, each into a file of its own\n"
+          "  edit      replace words of a recording\n"
           "  convert   make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder\n"
           "  info      show what a .f5 file holds, and what running it would take\n"
           "  help      show this, or the help of a command: f5tts help infer\n"
@@ -22,7 +24,8 @@ typedef struct {
 } subcommand;
 
 static int run_command(int argc, char **argv) {
-    static const subcommand commands[] = {{"infer", cmd_infer}, {"convert", cmd_convert}, {"info", cmd_info}};
+    static const subcommand commands[] = {
+        {"infer", cmd_infer}, {"batch", cmd_batch}, {"edit", cmd_edit}, {"convert", cmd_convert}, {"info", cmd_info}};
     enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
     if (argc < 2) {
         print_help(stderr);
@@ -46,7 +49,8 @@ static int run_command(int argc, char **argv) {
         char *help_argv[] = {argv[2], show, NULL};
         return commands[i].run(2, help_argv);
     }
-    fprintf(stderr, "f5tts: no command '%s'; there are infer, convert, info, help and --version\n", wanted);
+    fprintf(stderr, "f5tts: no command '%s'; there are infer, batch, edit, convert, info, help and --version\n",
+            wanted);
     return CLI_EXIT_USAGE;
 }
 

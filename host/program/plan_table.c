@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/files/json_text.h"
 #include "host/program/cli.h"
 
 enum { LABEL_BYTES = 96, SHAPE_BYTES = 48, NAME_BYTES = 24 };
@@ -194,7 +195,7 @@ void plan_table_print(const plan_table *t, bool all) {
 static void print_json_name(const char *key, const char *value) {
     printf("\"%s\":", key);
     if (value)
-        cli_print_json_string(value, strlen(value));
+        json_write_string(stdout, value, strlen(value));
     else
         printf("null");
     putchar(',');

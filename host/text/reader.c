@@ -49,19 +49,26 @@ void reader_release(reader *r) {
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
+/* What the engine has room for, at least 1. */
+static int64_t room(const reader_voice *v, float rate) {
+    double bytes = v->room_bytes * (double)(v->speed * rate);
+    if (bytes > v->most_bytes) bytes = v->most_bytes;
+    return bytes < 1 ? 1 : bytes < READER_MAX_CHUNK ? (int64_t)bytes : READER_MAX_CHUNK;
+}
+
 int64_t reader_limit(const reader_voice *v, float rate) {
     int64_t limit = duration_max_chunk_bytes(v->transcript, v->transcript_bytes, v->seconds, v->speed * rate);
-    double room = v->room_bytes * (double)(v->speed * rate);
-    int64_t most = room < 1 ? 1 : room < READER_MAX_CHUNK ? (int64_t)room : READER_MAX_CHUNK;
+    int64_t most = room(v, rate);
     return limit < most ? limit : most;
 }
 
-/* The limit of the next chunk: *soft is what it should have, *hard what it must not pass. */
+/* The limit of the next chunk: *soft is what it should have, *hard what it must not pass, which is at least 1. */
 static void limits(const reader *r, int64_t *soft, int64_t *hard) {
     const reader_voice *v = &r->rules->voices[r->voice];
     *hard = *soft = reader_limit(v, r->rate);
+    if (*hard < 1) *hard = room(v, r->rate); /* then every sentence is a chunk */
     double first = r->rules->first_chunk;
-    if (first == 0 || *hard < 1) return;
+    if (first == 0 || *soft < 1) return;
     if (first > 0) {
         if (r->chunks > 0) return;
         double pace = (double)v->transcript_bytes / v->seconds * (double)(v->speed * r->rate);
@@ -113,20 +120,28 @@ static bool take_part(reader *r, const stretch *s, int64_t soft, int64_t hard, r
         n = most;
         while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
     }
-    take(r, sentence_cut(text, n, (size_t)(soft < 1 ? 1 : soft)), c);
+    take(r, sentence_cut(text, n, (size_t)(soft < 1 ? hard : soft)), c);
     return true;
 }
 
 /* Upstream's rule. */
 static f5_status cut_pieces(reader *r, const stretch *s, int64_t soft, int64_t hard, reader_chunk *c, f5_error *error) {
-    if (hard >= 1 && take_part(r, s, soft, hard, c)) return F5_OK;
+    if (take_part(r, s, soft, hard, c)) return F5_OK;
     return chunk_next(r->prepared.text, s->end, s->last, &r->cut, soft, &c->chunk, error);
 }
 
 /* Upstream's short first chunks: the first chunk is cut again into halves of the limit, and the first of these into
- * quarters. */
+ * quarters. Where it is a part of a longer stretch, its first quarter comes by itself. */
 static f5_status find_regions(reader *r, const stretch *s, int64_t limit, f5_error *error) {
-    size_t at = r->cut;
+    size_t at = r->cut, most = (size_t)limit * STRETCH;
+    bool whole;
+    size_t n = chunk_piece(r->prepared.text + at, s->end - at, s->last, &whole);
+    if (n > (size_t)limit && (whole || n > most)) {
+        if (n > most) n = most;
+        r->region[0] = at + sentence_cut(r->prepared.text + at, n, (size_t)limit);
+        r->region[1] = at + sentence_cut(r->prepared.text + at, r->region[0] - at, (size_t)(limit < 4 ? 1 : limit / 4));
+        return F5_OK;
+    }
     chunk c;
     F5_TRY(chunk_next(r->prepared.text, s->end, s->last, &at, limit, &c, error));
     if (!c.text) return F5_OK;
@@ -139,11 +154,11 @@ static f5_status find_regions(reader *r, const stretch *s, int64_t limit, f5_err
 
 static f5_status cut_upstream(reader *r, reader_chunk *c, f5_error *error) {
     int32_t border = find_border(r, false);
-    stretch s = {.end = r->prepared.bytes, .last = r->segment_ended};
+    stretch s = {.end = r->prepared.bytes, .last = r->segment_ended || r->crowded};
     if (border < r->n_sentences) s = (stretch){.end = (size_t)r->memory->sentences[border].to, .last = true};
     int64_t soft, hard;
     limits(r, &soft, &hard);
-    if (r->rules->first_chunk < 0 && hard >= 1 && r->chunks == 0 && r->region[0] == 0) {
+    if (r->rules->first_chunk < 0 && soft >= 1 && r->chunks == 0 && r->region[0] == 0) {
         F5_TRY(find_regions(r, &s, hard, error));
         if (r->region[0] == 0) return F5_OK;
         limits(r, &soft, &hard);
@@ -170,9 +185,9 @@ static void cut_sentences(reader *r, reader_chunk *c) {
     int32_t most = r->first + MOST_SENTENCES;
     while (n < r->n_sentences && n <= border && n < most && (int64_t)((size_t)s[n].to - r->cut) <= soft) n++;
     size_t first = (size_t)s[r->first].to - r->cut;
-    bool certain = n < r->n_sentences || n > border || n == most || r->segment_ended;
-    if (n == r->first && hard >= 1 && (int64_t)first > hard)
-        take(r, sentence_cut(r->prepared.text + r->cut, first, (size_t)soft), c);
+    bool certain = n < r->n_sentences || n > border || n == most || r->segment_ended || r->crowded;
+    if (n == r->first && (int64_t)first > hard)
+        take(r, sentence_cut(r->prepared.text + r->cut, first, (size_t)(soft < 1 ? hard : soft)), c);
     else if (n == r->first)
         take(r, first, c);
     else if (certain)
@@ -232,6 +247,7 @@ f5_status reader_next(reader *r, reader_outcome *outcome, reader_chunk *c, f5_er
         F5_TRY(cut(r, c, error));
         if (c->chunk.spoken_bytes > 0) {
             finish(r, c);
+            r->crowded = false;
             *outcome = READER_CHUNK;
             return F5_OK;
         }
@@ -247,7 +263,10 @@ f5_status reader_next(reader *r, reader_outcome *outcome, reader_chunk *c, f5_er
         }
         reader_fill_outcome filled;
         F5_TRY(reader_fill(r, &filled, error));
-        if (filled == READER_ADDED) continue;
+        bool crowded = r->crowded;
+        r->crowded = filled == READER_NO_ROOM && !r->in_flight;
+        if (filled == READER_ADDED || (r->crowded && !crowded)) continue;
+        if (r->crowded) return f5_fail(error, F5_E_MEMORY, "a chunk has more text than there is room for");
         *outcome = filled == READER_NO_TEXT ? READER_WAIT : READER_FULL;
         return F5_OK;
     }

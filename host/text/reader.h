@@ -31,7 +31,8 @@ typedef struct {
     size_t transcript_bytes;
     double seconds;    /* of the reference */
     float speed;       /* that counts for its limit and its pace */
-    double room_bytes; /* that the engine has room for at speed 1 */
+    double room_bytes; /* that the engine has room for at speed 1, */
+    double most_bytes; /* and at any speed: a frame has room for one token */
 } reader_voice;
 
 typedef enum { READER_UPSTREAM, READER_SENTENCES_PACKED, READER_EACH_SENTENCE } reader_chunking;
@@ -129,6 +130,7 @@ typedef struct {
     size_t cut;                 /* what chunks have taken of the prepared text */
     int32_t n_sentences, first; /* in memory; the first that no chunk has taken whole */
     bool in_flight;             /* chunks point into memory */
+    bool crowded;               /* no more text fits in: the next chunk ends where the text ends */
     int32_t chunks;             /* so far */
     size_t region[2];           /* upstream's short first chunks: ends of what is cut into halves, into quarters */
 } reader;

@@ -13,11 +13,12 @@
 /* ---- a sentence -------------------------------------------------------------------------------------------------- */
 
 static int32_t find_voice(const reader *r, const char *name, size_t bytes) {
-    for (int32_t i = 0; i < r->rules->n_voices; i++) {
+    if (bytes == 4 && memcmp(name, "main", 4) == 0) return 0;
+    for (int32_t i = 1; i < r->rules->n_voices; i++) {
         const reader_voice *v = &r->rules->voices[i];
         if (v->name_bytes == bytes && bytes > 0 && memcmp(v->name, name, bytes) == 0) return i;
     }
-    return bytes == 4 && memcmp(name, "main", 4) == 0 ? 0 : -1;
+    return -1;
 }
 
 /* Does the tag end the segment, or is it a part of the text? */
@@ -140,7 +141,10 @@ static f5_status add_sentence(reader *r, const char *text, const sentence_span *
                                       .at = at,
                                       .paragraph = paragraph,
                                       .stopped = stopped || ends_in_stop(text, span->bytes)};
-    if (out.bytes > 0) keep_sentence(r, &sentence);
+    if (out.bytes > 0)
+        keep_sentence(r, &sentence);
+    else
+        r->original.bytes = original; /* nothing of it is said */
     keep_white(r, text + span->bytes, span->next - span->bytes);
     return F5_OK;
 }
@@ -204,10 +208,14 @@ static f5_status fill_plain(reader *r, reader_fill_outcome *outcome, f5_error *e
         bool paragraph = cut_off ? line_ends(text + span.bytes, span.next - span.bytes) > 1 : span.paragraph;
         F5_TRY(add_sentence(r, text, &span, r->text_at + (int64_t)r->at, paragraph, !cut_off, error));
         r->at += span.next;
+        /* what ends the segment is read with its last sentence: what speaks that knows that a pause follows */
+        if (pending || (!cut_off && !(last && span.next == left))) return F5_OK;
+    } else if (text_only && !last) {
+        *outcome = READER_NO_TEXT;
         return F5_OK;
     }
     if (!text_only && !pending) return read_tag(r, &tag, error);
-    if (last)
+    if (text_only)
         r->source_ended = r->segment_ended = true;
     else
         *outcome = READER_NO_TEXT;
@@ -248,6 +256,7 @@ static f5_status begin_say_as(reader_ssml *s, const ssml_event *e, f5_error *err
 static f5_status end_say_as(reader *r, f5_error *error) {
     reader_ssml *s = &r->ssml;
     text_buffer out = {.text = r->memory->sentence, .capacity = READER_SENTENCE_BYTES};
+    if (!r->rules->say_as) return f5_fail(error, F5_E_UNSUPPORTED, "say-as is not supported without normalisation");
     F5_TRY(r->rules->say_as(r->rules->user, s->attributes[0], s->attributes[1], s->attributes[2],
                             s->run.text + s->say_as_at, s->run.bytes - s->say_as_at, &out, error));
     s->run.bytes = s->say_as_at;
@@ -328,7 +337,9 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
     }
     if (!s->open) F5_TRY(ssml_open(&r->memory->ssml, r->text, r->bytes, error));
     s->open = true;
-    for (;;) {
+    /* what ends the segment is read with its last sentence: what speaks that knows that a pause follows */
+    for (bool added = false;;) {
+        if (added && (s->slice_bytes > 0 || s->run.bytes > s->run_at)) return F5_OK;
         if (s->slice_bytes > 0) take_slice(s);
         sentence_span span;
         size_t left = s->run.bytes - s->run_at;
@@ -337,7 +348,8 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
             F5_TRY(add_sentence(r, s->run.text + s->run_at, &span, -1, span.paragraph && !(ends && s->sentence_only),
                                 !(ends && s->segment_ends), error));
             s->run_at += span.next;
-            return F5_OK;
+            if (!ends) return F5_OK;
+            added = true;
         }
         if (s->run_ended) {
             s->run.bytes = s->run_at = 0;

@@ -73,7 +73,9 @@ static script_tag read_pause(growing_text *t, size_t at) {
 
 size_t script_find(const char *text, size_t bytes, bool last, script_tag *tag) {
     for (size_t at = 0; at < bytes; at++) {
-        if (text[at] != '[') continue;
+        const char *bracket = memchr(text + at, '[', bytes - at);
+        if (!bracket) break;
+        at = (size_t)(bracket - text);
         growing_text t = {.text = text, .bytes = bytes, .last = last};
         *tag = read_tag(&t, at);
         if (tag->kind == SCRIPT_TEXT_ONLY && !t.read_out) *tag = read_pause(&t, at);

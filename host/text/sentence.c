@@ -53,12 +53,39 @@ static size_t footnote(growing_text *t, size_t at) {
     return 0;
 }
 
+/* " ." of ". . .", not " .NET"? */
+static bool spaced_dot(growing_text *t, size_t at) {
+    uint32_t c;
+    growing_peek(t, at + 1, &c);
+    if (c != '.') return false;
+    growing_peek(t, at + 2, &c);
+    return !char_is_word(c);
+}
+
+/* The bytes of a closing quote at `at` that elsewhere opens („Ja.“, »Ja.«) or stands apart (« Oui. »), 0 for none: no
+ * letter follows it. */
+static size_t foreign_quote(growing_text *t, size_t at) {
+    uint32_t c, after;
+    size_t n = growing_peek(t, at, &c);
+    if (char_is_space(c)) {
+        n += growing_peek(t, at + n, &c);
+        if (c != 0xBB) return 0;
+    } else if (c != 0x201C && c != 0x2018 && c != 0xAB && c != 0x2039) {
+        return 0;
+    }
+    growing_peek(t, at + n, &after);
+    return char_is_word(after) || mark_opens(after) ? 0 : n;
+}
+
 static stop read_stop(growing_text *t, size_t at) {
     stop s = {.start = at, .end = at};
     for (uint32_t c;;) {
         size_t n = growing_peek(t, s.end, &c);
         if (n == 0 || s.end + n > SENTENCE_MAX_BYTES) return s;
-        if (mark_is_stop(c)) {
+        if (c == ' ' && s.dots > 0 && !s.closed && spaced_dot(t, s.end)) {
+            s.dots++;
+            n = 2;
+        } else if (mark_is_stop(c)) {
             s.dots += c == '.' || c == 0xFF0E;
             s.ellipses += c == 0x2026;
             s.exclaims += mark_exclaims(c);
@@ -66,7 +93,8 @@ static stop read_stop(growing_text *t, size_t at) {
         } else if (mark_closes(c)) {
             s.closed = true; /* marks may go on after it: "(Really?)." */
         } else {
-            size_t mark = footnote(t, s.end);
+            size_t quote = foreign_quote(t, s.end), mark = quote > 0 ? quote : footnote(t, s.end);
+            s.closed = s.closed || quote > 0;
             if (mark == 0 || s.end + mark > SENTENCE_MAX_BYTES) return s;
             n = mark;
         }
@@ -186,18 +214,24 @@ static bool is_dotted(const char *word, size_t bytes) {
     return any && letters > 0;
 }
 
-/* "1", "12", "a", "iv" at the start of the sentence or after a colon: what leads a list item. */
+/* "1", "12", "a", "iv" as the sentence's first word, on a line's start, or after a colon: what leads a list item. */
 static bool leads_item(const growing_text *t, size_t start, size_t end) {
     size_t before = start, digits = 0, roman = 0, n = end - start;
-    while (before > 0 && t->text[before - 1] == ' ') before--;
-    bool colon = before > 0 && before < start && t->text[before - 1] == ':';
-    if (before > 0 && !colon && t->text[before - 1] != '\n') return false;
     if (n == 0 || n > 4) return false;
     for (size_t i = start; i < end; i++) {
         digits += is_digit_byte(t->text[i]);
-        roman += strchr("ivxIVX", t->text[i]) && t->text[i];
+        roman += t->text[i] && strchr("ivxIVX", t->text[i]);
     }
-    return (digits == n && n <= 3) || roman == n || (n == 1 && is_letter_byte(t->text[start]));
+    if (!((digits == n && n <= 3) || roman == n || (n == 1 && is_letter_byte(t->text[start])))) return false;
+    while (before > 0 && t->text[before - 1] == ' ') before--;
+    if (before > 0 && (t->text[before - 1] == '\n' || (t->text[before - 1] == ':' && before < start))) return true;
+    for (size_t at = 0; at < before;) {
+        uint32_t c;
+        size_t step = utf8_decode(t->text + at, before - at, &c);
+        if (step == 0 || char_is_word(c)) return false;
+        at += step;
+    }
+    return true;
 }
 
 /* Is there a digit in the last word before `start`? */
@@ -223,7 +257,7 @@ static bool period_ends(growing_text *t, const stop *s, const next_word *next) {
     const char *word = t->text + start;
     size_t bytes = s->start - start;
     if (bytes == 0) return next->kind != NEXT_LOWER;
-    if (!s->closed && leads_item(t, start, s->start)) return false;
+    if (leads_item(t, start, s->start)) return false;
     for (size_t i = bytes; i > 0; i--)
         if (word[i - 1] == '-' && !is_dotted(word, bytes)) { /* "mid-Jan." */
             word += i;
@@ -233,13 +267,15 @@ static bool period_ends(growing_text *t, const stop *s, const next_word *next) {
     uint32_t initial;
     bool single = bytes > 0 && utf8_decode(word, bytes, &initial) == bytes && char_is_upper(initial);
     if (single) {
-        bool pronoun = initial == 'I' && start >= 2 && t->text[start - 1] == ' ' && t->text[start - 2] >= 'a' &&
-                       t->text[start - 2] <= 'z';
+        size_t space = start;
+        while (space > 0 && t->text[space - 1] == ' ') space--;
+        size_t before = word_before(t, space); /* "you and I", but "Albert I" */
+        bool pronoun = initial == 'I' && before < space && t->text[before] >= 'a' && t->text[before] <= 'z';
         return pronoun ? next->kind != NEXT_LOWER : begins_sentence(t, next) || next->kind == NEXT_OTHER;
     }
     word_kind kind = sentence_abbreviation(word, bytes);
     if (kind == WORD_PLAIN && is_dotted(word, bytes)) kind = WORD_STARTER;
-    if (kind == WORD_UNIT) kind = number_before(t, start) ? WORD_STARTER : WORD_PLAIN;
+    if (kind == WORD_UNIT) kind = number_before(t, start) ? WORD_CAPITAL : WORD_PLAIN;
     if (kind == WORD_ANSWER || kind == WORD_NUMBER) {
         if (number_follows(t, next, kind == WORD_ANSWER)) return false;
         kind = kind == WORD_NUMBER ? WORD_STARTER : WORD_PLAIN;
@@ -296,7 +332,7 @@ static bool stop_ends(growing_text *t, const stop *s, size_t line, bool said, in
     if (g->at_end || g->line_ends >= 2) return true;
     if (g->end == s->end) return said && stop_ends_unspaced(t, s, letters);
     if (g->line_ends == 1 && sentence_line_ends(t, line, s->end, g->end)) return true;
-    if (!said) return false;
+    if (!said || (s->closed && mark_opens(char_before(t, s->start)))) return false; /* "[...]", "(?)" */
     if (s->fulls > 0) return true;
     next_word next = read_next(t, g->end);
     if (s->exclaims > 0) return !(s->closed && next.kind == NEXT_LOWER);

@@ -22,7 +22,7 @@
  * two characters. */
 #define SENTENCE_MAX_BYTES 2048
 /* With so many bytes of text sentence_next always answers. */
-#define SENTENCE_WAIT_BYTES (2 * SENTENCE_MAX_BYTES + 64)
+#define SENTENCE_WAIT_BYTES (2 * SENTENCE_MAX_BYTES + 128)
 
 typedef struct {
     size_t bytes;   /* of the sentence, white space at its end not included. 0: only white space, at the text's start */

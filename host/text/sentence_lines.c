@@ -143,18 +143,19 @@ static bool is_title(growing_text *t, size_t start, size_t end, size_t next) {
 }
 
 bool sentence_line_ends(growing_text *t, size_t start, size_t end, size_t next) {
-    uint32_t c;
-    size_t n = growing_peek(t, next, &c);
+    uint32_t c, after;
+    size_t n = growing_peek(t, next, &c), indent = 0;
     if (n == 0) return true;
     if (is_marked_heading(t, next)) return true;
-    bool item = sentence_list_marker(t, 0) > 0;
+    bool item = sentence_list_marker(t, 0) > 0; /* the sentence is one */
     if (sentence_list_marker(t, next) > 0) {
-        uint32_t after;
         growing_peek(t, next + n, &after);
         bool first = c == '1' && !is_digit(after);
-        if (!is_digit(c) || item || first || t->text[end - 1] == ':') return true;
+        if (!is_digit(c) || first || (item && is_digit((unsigned char)t->text[0])) || t->text[end - 1] == ':')
+            return true;
     }
-    if (item) return !char_is_lower(c) && !is_digit(c);
+    while (t->text[next - 1 - indent] == ' ') indent++; /* a line end stands before */
+    if (item) return indent < 2 && !char_is_lower(c) && !is_digit(c);
     if (end <= MAX_LINE && all_capitals(t, 0, end) && !all_capitals(t, next, next + word_at(t, next))) return true;
     if (start > 0) return false; /* the sentence began on an earlier line */
     if (is_marked_heading(t, start)) return true;

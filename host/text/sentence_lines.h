@@ -7,9 +7,9 @@
  *   - "The Words of a Title", two words or more of which all longer than three letters begin with a capital, the first
  *     not one that begins sentences, before a line that begins with one that does (60 bytes at most);
  *   - a line of at most 16 Chinese or Japanese characters without any punctuation;
- *   - a list item ("- ", "* ", "• ", "1. ", "1) ", "a) "), unless the next line goes on with a small letter or a digit.
- * And every line ends before a line that begins a list item ("1." only: a 1, or after a list item or a colon), or that
- * begins with "# ". */
+ *   - a list item ("- ", "* ", "• ", "1. ", "1) ", "a) "), unless the next line is indented by two spaces or begins
+ * with a small letter or a digit. And every line ends before a line that begins a list item (a number only where it is
+ * 1, or after a numbered item or a colon), or that begins with "# ". */
 #ifndef F5_SENTENCE_LINES_H
 #define F5_SENTENCE_LINES_H
 

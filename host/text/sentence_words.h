@@ -11,7 +11,7 @@ typedef enum {
     WORD_NEVER,     /* its stop ends no sentence: "Mr.", "e.g." */
     WORD_NUMBER,    /* an abbreviation where a number follows, otherwise as WORD_STARTER: "p. 5" */
     WORD_ANSWER,    /* an abbreviation where a number follows, otherwise a word: "No. 5" */
-    WORD_UNIT,      /* an abbreviation after a number, otherwise a word: "5 in." */
+    WORD_UNIT,      /* after a number as WORD_CAPITAL, otherwise a word: "5 in." */
     WORD_STARTER,   /* ends one where the next word clearly begins one: "U.S. The" */
     WORD_TIME,      /* ends one before any capital but days, months and time zones: "5 p.m. John" */
     WORD_CAPITAL    /* ends one before any capital: "etc. John" */

@@ -252,6 +252,7 @@ static f5_status begin(ssml_reader *r, const xml_event *tag, ssml_event *event, 
                               .detail_bytes = v.bytes[2]};
         *any = true;
         say(r, event);
+        r->begun = false; /* no space at its start */
         break;
     case ELEMENTS:
         break;

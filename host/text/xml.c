@@ -200,7 +200,8 @@ static f5_status read_declaration(xml_reader *r, f5_error *error) {
         F5_TRY(read_attribute(r, &a, error));
         bool version = i == 0 && is(a.name, a.name_bytes, "version");
         bool encoding = i == 1 && is(a.name, a.name_bytes, "encoding");
-        bool standalone = i > 0 && is(a.name, a.name_bytes, "standalone");
+        bool standalone = i > 0 && is(a.name, a.name_bytes, "standalone") &&
+                          (is(a.value, a.bytes, "yes") || is(a.value, a.bytes, "no"));
         if (encoding && !is_utf8(a.value, a.bytes))
             return xml_fail(r, a.value_at, error, F5_E_UNSUPPORTED, "the encoding %.*s: only UTF-8 is read",
                             (int)xml_clip(a.value, a.bytes), a.value);

@@ -105,6 +105,7 @@ static float cond[MAX_FRAMES * F5_MEL_BANDS], voice_sound[VOICE_SAMPLES];
 typedef struct {
     f5_engine *engine;
     f5_voice *voice;
+    f5_stream *stream; /* opened before anything is counted */
     int32_t vocab_size, rounds;
     bool any_solver;
     uint64_t state;
@@ -152,6 +153,84 @@ static void run_plan(const client *c, const f5_sample_params *sample) {
     if (n == 0) exit(1);
 }
 
+static int ignore_chunk(void *user, const f5_said *said) {
+    *(int64_t *)user += said->frames;
+    return 0;
+}
+
+static void ignore_warning(void *user, f5_warning_kind kind, const char *message) {
+    *(int64_t *)user += kind > 0 && message[0];
+}
+
+/* Texts of one chunk and of many, with tags, pauses and marks that nobody can say; SSML; a stream. */
+static const char *const texts[] = {
+    "No.", "Others call me mother.",
+    "Some call me nature. Others, though, call me mother nature: I have been here for over four and a half billion "
+    "years. [pause 0.1s] That is long.\n\n[town] Is it? [nobody] It is \xe2\x98\x83! Twenty-two thousand five hundred "
+    "times longer than you.",
+    "<speak>Some call <prosody rate='fast'>me nature.</prosody><break time='50ms'/><voice name='town'>Others "
+    "<sub alias='do not'>x</sub>.</voice></speak>"};
+
+static void run_speech(client *c, const f5_sample_params *params) {
+    f5_error error;
+    int64_t n_samples = 0;
+    f5_speak_params speak;
+    f5_speak_params_init(&speak);
+    f5_speak_voice town;
+    f5_speak_voice_init(&town);
+    town.name = "town";
+    town.voice = c->voice;
+    town.speed = 1.5f;
+    int32_t kind = pick(c, 12), text = kind < 10 ? kind % 2 : kind - 8; /* the long ones seldom, and fast */
+    speak.text = texts[text];
+    speak.ssml = text == 3;
+    speak.speed = text > 1 ? 6 : 0;
+    speak.voices = &town;
+    speak.n_voices = 1;
+    speak.chunking = pick(c, 3);
+    speak.first_chunk = (float)(pick(c, 3) - 1);
+    speak.sentence_pause = pick(c, 2) ? 0.05f : 0;
+    speak.brackets = pick(c, 3);
+    speak.warning = ignore_warning;
+    speak.warning_user = &n_samples;
+    speak.seed = (uint64_t)pick(c, 1000);
+    f5_sample_params quick = *params;
+    quick.nfe = 1;
+    speak.sample = text > 1 ? &quick : params;
+    speak.audio = ignore_audio;
+    speak.audio_user = &n_samples;
+    f5_speak_stats stats;
+    f5_speak_stats_init(&stats);
+    demand(f5_speak(c->engine, c->voice, &speak, &stats, &error), &error, "f5_speak");
+    if (n_samples == 0) exit(1);
+    demand(f5_show_text(c->engine, c->voice, &speak, ignore_chunk, &n_samples, &error), &error, "f5_show_text");
+    if (!c->stream || text != 2) return;
+    const char *pushed = texts[2];
+    for (size_t at = 0, bytes = strlen(pushed), n; at < bytes; at += n) {
+        n = 1 + (size_t)pick(c, 40);
+        if (n > bytes - at) n = bytes - at;
+        demand(f5_stream_push(c->stream, pushed + at, n, &error), &error, "f5_stream_push");
+    }
+    demand(f5_stream_flush(c->stream, &error), &error, "f5_stream_flush");
+}
+
+/* A stream with a solver and a counter of its own. */
+static void open_stream(client *c) {
+    static int64_t n_samples[THREADS];
+    f5_error error;
+    f5_sample_params params;
+    f5_sample_params_init(&params);
+    params.nfe = 1;
+    f5_speak_params speak;
+    f5_speak_params_init(&speak);
+    speak.sample = &params;
+    speak.chunking = F5_CHUNKS_SENTENCES;
+    speak.speed = 6;
+    speak.audio = ignore_audio;
+    speak.audio_user = &n_samples[c - clients];
+    demand(f5_stream_open(c->engine, c->voice, &speak, &c->stream, &error), &error, "f5_stream_open");
+}
+
 static void run_round(client *c) {
     f5_engine *engine = c->engine;
     f5_error error;
@@ -197,18 +276,7 @@ static void run_round(client *c) {
     int32_t n_ids;
     demand(f5_tokenize(engine, "Some call me nature.", c->ids, CAPACITY, &n_ids, &error), &error, "f5_tokenize");
 
-    int64_t n_samples = 0;
-    f5_speak_params speak;
-    f5_speak_params_init(&speak);
-    speak.text = pick(c, 2) ? "No." : "Others call me mother.";
-    speak.seed = (uint64_t)pick(c, 1000);
-    speak.sample = &params;
-    speak.audio = ignore_audio;
-    speak.audio_user = &n_samples;
-    f5_speak_stats stats;
-    f5_speak_stats_init(&stats);
-    demand(f5_speak(engine, c->voice, &speak, &stats, &error), &error, "f5_speak");
-    if (n_samples == 0) exit(1);
+    run_speech(c, &params);
 }
 
 static void *run_client(void *user) {
@@ -271,6 +339,7 @@ int main(int argc, char **argv) {
                       .any_solver = cpu,
                       .state = first->state,
                       .rounds = ROUNDS};
+    open_stream(first);
     uint64_t seed = first->state;
     for (int round = 0; !cpu && round < ROUNDS; round++) run_round(first);
     first->state = seed;
@@ -278,7 +347,10 @@ int main(int argc, char **argv) {
     for (int round = 0; round < ROUNDS; round++) run_round(first);
     atomic_store(&phase, PHASE_NONE);
     for (unsigned t = 0; t < n_threads; t++) {
-        clients[t] = *first;
+        if (t > 0) {
+            clients[t] = *first;
+            open_stream(&clients[t]);
+        }
         clients[t].state += 2 * t;
         clients[t].rounds = ROUNDS / THREADS;
         if (pthread_create(&threads[t], NULL, run_client, &clients[t]) != 0) return 1;
@@ -302,6 +374,7 @@ int main(int argc, char **argv) {
             if (count) printf("%s %s %ld\n", phase_names[p], objects[i].name, count);
         }
     }
+    for (unsigned t = 0; t < THREADS; t++) f5_stream_close(clients[t].stream);
     f5_voice_close(voice);
     f5_close(engine);
     return 0;

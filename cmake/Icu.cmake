@@ -1,0 +1,16 @@
+# Numbers are spelled by the rules of ICU, which the library takes at open by dlopen (host/text/icu.c): only its headers
+# are needed here, and nothing is linked but, on old systems, libdl.
+option(F5_ICU "Spell numbers by ICU's rules, if ICU's headers are there" ON)
+find_package(PkgConfig)
+if(F5_ICU AND PkgConfig_FOUND)
+    pkg_check_modules(F5_ICU_LIB icu-i18n icu-uc)
+endif()
+if(F5_ICU AND F5_ICU_LIB_FOUND)
+    string(REGEX MATCH "^[0-9]+" f5_icu_major "${F5_ICU_LIB_icu-i18n_VERSION}")
+    target_compile_definitions(f5core PRIVATE F5_ICU_VERSION=${f5_icu_major})
+    target_include_directories(f5core PRIVATE ${F5_ICU_LIB_INCLUDE_DIRS})
+    target_link_libraries(f5_options INTERFACE ${CMAKE_DL_LIBS})
+else()
+    set(F5_ICU_LIB_FOUND OFF)
+    message(STATUS "ICU: not used (needs libicu-dev): numbers are spelled in English and Chinese alone")
+endif()

@@ -1,0 +1,50 @@
+/* recording.c — a caller's recording becomes mono samples at the model's rate. */
+#include "host/api/recording.h"
+
+#include <stdlib.h>
+
+static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
+    if (p->channels < 1 || p->channels > F5_MAX_CHANNELS)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d channels; 1 to %d are possible", p->channels,
+                       F5_MAX_CHANNELS);
+    if (p->sample_rate < F5_MIN_SAMPLE_RATE || p->sample_rate > F5_MAX_SAMPLE_RATE)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording has %d samples a second; %d to %d are possible",
+                       p->sample_rate, F5_MIN_SAMPLE_RATE, F5_MAX_SAMPLE_RATE);
+    if (!p->samples || p->n_frames <= 0) return f5_fail(error, F5_E_ARGUMENT, "the recording holds no samples");
+    if (p->n_frames > (int64_t)F5_MAX_RECORDING_SECONDS * p->sample_rate)
+        return f5_fail(error, F5_E_ARGUMENT, "the recording is %.0f s long; at most %d s are possible",
+                       (double)p->n_frames / p->sample_rate, F5_MAX_RECORDING_SECONDS);
+    if (!(p->target_rms > 0) || p->target_rms > 1)
+        return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1", (double)p->target_rms);
+    if (p->sample_rate != F5_SAMPLE_RATE && !p->resample)
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "the recording has %d samples a second, the model %d: give a resample function", p->sample_rate,
+                       F5_SAMPLE_RATE);
+    return F5_OK;
+}
+
+/* The clip at the model's rate, by the caller's function. */
+static f5_status resample(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+    int64_t wanted = (clip->n_samples * F5_SAMPLE_RATE + p->sample_rate - 1) / p->sample_rate, slack = 16;
+    float *out = calloc((size_t)(wanted + slack), sizeof *out);
+    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
+    int64_t got = p->resample(p->resample_user, clip->samples, clip->n_samples, p->sample_rate, F5_SAMPLE_RATE, out,
+                              wanted + slack);
+    if (got < wanted - slack || got > wanted + slack) {
+        free(out);
+        return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
+                       (long long)got, (long long)clip->n_samples, p->sample_rate, (long long)wanted);
+    }
+    free(clip->samples);
+    clip->samples = out;
+    clip->n_samples = wanted;
+    return F5_OK;
+}
+
+f5_status recording_read(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+    F5_TRY(check_recording(p, error));
+    const sound recording = {
+        .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
+    F5_TRY(reference_prepare(&recording, p->keep_whole != 0, p->target_rms, clip, error));
+    return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : resample(p, clip, error);
+}

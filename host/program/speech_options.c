@@ -1,0 +1,197 @@
+/* speech_options.c — the table in groups, and what becomes of the values. */
+#include "host/program/speech_options.h"
+
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define ONE_FILE "the model is one file: give --model FILE.f5, made by `f5tts convert`"
+
+void speech_options_init(speech_options *o) {
+    *o = (speech_options){.device = "auto",
+                          .gen_text = "Here we generate something just for test.",
+                          .output_dir = "tests",
+                          .target_rms = 0.1f,
+                          .cfg_strength = 2,
+                          .sway_sampling_coef = -1,
+                          .cross_fade_duration = 0.15f,
+                          .nfe_step = 32,
+                          .max_frames = 4096};
+}
+
+/* Appends an array of options. */
+#define APPEND(to, options) (memcpy(to, options, sizeof(options)), (to) + sizeof(options) / sizeof((options)[0]))
+
+cli_option *speech_options_model(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5",
+         .help = "the model, made by `f5tts convert`; default: the small one that comes with the program"},
+        {"device", NULL, CLI_STRING, &o->device, .argument = "NAME",
+         .help = "auto (default), cpu, cpu:SET (sse2, avx2, avx512), cuda, cuda:N"},
+        {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE",
+         .help = "fp32, fp16, bf16; default: best of the device"},
+        {"threads", NULL, CLI_INT, &o->threads, .min = 1, .max = 1024, .argument = "N",
+         .help = "threads that compute on the cpu; default: one for each CPU"},
+        {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 16, .max = 65536, .argument = "N",
+         .help = "working memory: references and speech of a batch, 93.75 a second; default 4096"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_voice(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"voice", NULL, CLI_STRING, &o->voice, .argument = "NAME",
+         .help = "a recording that comes with the program: slt (default), rms, awb"},
+        {"ref_audio", "r", CLI_STRING, &o->ref_audio, .argument = "FILE",
+         .help = "recording of the voice, any format, instead"},
+        {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT",
+         .help = "what the recording says, word for word; default: FILE.txt beside it"},
+        {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .min = 1e-6, .max = 1, .argument = "X",
+         .help = "quieter recordings are raised to this level; default 0.1"},
+        {"keep_whole", NULL, CLI_FLAG, &o->keep_whole, .help = "do not clip or trim the recording"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_text(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"brackets", NULL, CLI_CHOICE, &o->brackets, .argument = "main|text|drop",
+         .help = "[name] of no voice: the main voice goes on (default), is read out, or is left out"},
+        {"ssml", NULL, CLI_FLAG, &o->ssml, .help = "the text is an SSML document"},
+        {"normalize", NULL, CLI_STRING, &o->normalize, .argument = "LANGUAGE",
+         .help = "en, zh, ...: numbers, dates, abbreviations in words; none; default: what the model asks for"},
+        {"lexicon", NULL, CLI_STRING, &o->lexicon, .argument = "FILE",
+         .help = "how words are said: lines of a word, a tab, what to say"},
+        {"chunking", NULL, CLI_CHOICE, &o->chunking, .argument = "upstream|sentences|sentence",
+         .help = "cut a long text at any stop (default), at ends of sentences, or at each of them"},
+        {"first_chunk", NULL, CLI_FLOAT, &o->first_chunk, .min = -1, .max = 22, .argument = "X",
+         .help = "seconds of the first piece; default 0: as the rest; -1: short, as upstream's server"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_solver(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 1024, .argument = "N",
+         .help = "steps of the solver; default 32"},
+        {"cfg_strength", NULL, CLI_FLOAT, &o->cfg_strength, .min = 0, .max = 100, .argument = "X",
+         .help = "guidance; default 2"},
+        {"sway_sampling_coef", NULL, CLI_FLOAT, &o->sway_sampling_coef, .min = -1, .max = 1.75, .argument = "X",
+         .help = "sway of the time steps; default -1"},
+        {"seed", NULL, CLI_UINT64, &o->seed, .argument = "N", .given = &o->seed_given,
+         .help = "same seed, same speech; default: random"},
+        {"uniform_steps", NULL, CLI_FLAG, &o->uniform_steps,
+         .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
+        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2",
+         .help = "of the solver; default euler; ab2 is as near with 10 steps as euler with 32"},
+        {"midpoint", NULL, CLI_FLAG, &o->midpoint, .help = "--method midpoint: two evaluations a step"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_speech(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"speed", NULL, CLI_FLOAT, &o->speed, .min = 0.01, .max = 100, .argument = "X",
+         .help = "pace; default 1, and for short texts what the model asks for"},
+        {"fix_duration", NULL, CLI_FLOAT, &o->fix_duration, .min = 0, .max = 36000, .argument = "S",
+         .help = "seconds of recording and speech together; default 0: estimated from the texts"},
+        {"cross_fade_duration", NULL, CLI_FLOAT, &o->cross_fade_duration, .min = 0, .max = F5_MAX_CROSS_FADE,
+         .argument = "S", .help = "seconds by which pieces overlap; default 0.15"},
+        {"sentence_pause", NULL, CLI_FLOAT, &o->sentence_pause, .min = 0, .max = F5_MAX_PAUSE, .argument = "S",
+         .help = "seconds of silence between sentences, instead of an overlap; default 0"},
+        {"paragraph_pause", NULL, CLI_FLOAT, &o->paragraph_pause, .min = 0, .max = F5_MAX_PAUSE, .argument = "S",
+         .help = "the same between paragraphs; default 0"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_output(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"remove_silence", NULL, CLI_FLAG, &o->remove_silence, .help = "take out silence of more than a second"},
+        {"save_chunk", NULL, CLI_FLAG, &o->save_chunk,
+         .help = "write each stretch in one voice too, into the folder NAME_chunks"},
+        {"no_legacy_text", NULL, CLI_FLAG, &o->no_legacy_text,
+         .help = "no effect: names in that folder are never transliterated"},
+        {"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_files(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"subtitles", NULL, CLI_STRING, &o->subtitles, .argument = "FILE",
+         .help = "write what is said when: .srt, .vtt or .json"},
+        {"save_mel", NULL, CLI_STRING, &o->save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too"},
+        {"spectrogram", NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too"},
+        {"init_noise", NULL, CLI_STRING, &o->init_noise, .argument = "FILE.npy",
+         .help = "initial states [frames,100] float32 of all pieces instead of noise from the seed"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_upstream(cli_option *to) {
+    static const cli_option options[] = {{"model_cfg", "mc", CLI_UNSUPPORTED, .help = ONE_FILE},
+                                         {"ckpt_file", "p", CLI_UNSUPPORTED, .help = ONE_FILE},
+                                         {"vocab_file", "v", CLI_UNSUPPORTED, .help = ONE_FILE},
+                                         {"vocoder_name", NULL, CLI_UNSUPPORTED, .help = ONE_FILE},
+                                         {"load_vocoder_from_local", NULL, CLI_UNSUPPORTED, .help = ONE_FILE}};
+    return APPEND(to, options);
+}
+
+f5_status speech_options_check(const speech_options *o, f5_error *error) {
+    if (o->ref_audio && o->voice)
+        return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
+    if (o->remove_silence && o->subtitles)
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "--subtitles and --remove_silence: the times would be those before silence was taken out");
+    return F5_OK;
+}
+
+/* The names of --method stand in this order. */
+static int32_t method_of(const speech_options *o) {
+    static const int32_t methods[] = {F5_METHOD_EULER, F5_METHOD_MIDPOINT, F5_METHOD_AB2};
+    return o->method == 0 && o->midpoint ? F5_METHOD_MIDPOINT : methods[o->method];
+}
+
+int32_t speech_options_evaluations(const speech_options *o) {
+    return o->nfe_step * (method_of(o) == F5_METHOD_MIDPOINT ? 2 : 1);
+}
+
+void speech_options_open(const speech_options *o, f5_open_params *p) {
+    f5_open_params_init(p);
+    p->model_path = o->model;
+    p->device = o->device;
+    p->precision = o->precision;
+    p->max_frames = o->max_frames;
+    p->threads = o->threads;
+    p->max_evaluations = speech_options_evaluations(o);
+    if (o->normalize && strcmp(o->normalize, "none") != 0) p->languages = o->normalize;
+}
+
+void speech_options_sample(const speech_options *o, f5_sample_params *p) {
+    f5_sample_params_init(p);
+    p->nfe = o->nfe_step;
+    p->cfg = o->cfg_strength;
+    p->sway = o->sway_sampling_coef;
+    p->use_epss = !o->uniform_steps;
+    p->midpoint = o->midpoint;
+    p->method = method_of(o);
+}
+
+void speech_options_speak(const speech_options *o, const f5_sample_params *sample, f5_speak_params *p) {
+    static const int32_t brackets[] = {F5_BRACKETS_MAIN, F5_BRACKETS_TEXT, F5_BRACKETS_DROP};
+    static const int32_t chunking[] = {F5_CHUNKS_UPSTREAM, F5_CHUNKS_SENTENCES, F5_CHUNKS_SENTENCE};
+    f5_speak_params_init(p);
+    p->speed = o->speed;
+    p->fix_duration = o->fix_duration;
+    p->seed = o->seed;
+    p->sample = sample;
+    p->brackets = brackets[o->brackets];
+    p->ssml = o->ssml;
+    p->normalize = o->normalize;
+    p->chunking = chunking[o->chunking];
+    p->cross_fade = o->cross_fade_duration;
+    p->sentence_pause = o->sentence_pause;
+    p->paragraph_pause = o->paragraph_pause;
+    p->first_chunk = o->first_chunk;
+}
+
+uint64_t random_seed(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t mixed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec << 20 ^ (uint64_t)getpid() << 40;
+    return mixed >> 16;
+}

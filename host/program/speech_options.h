@@ -1,0 +1,62 @@
+/* speech_options.h — the options by which speech is made, as the command line, a TOML file and a line of a list give
+ * them: one struct, one table, and the parameters of the library that follow from them. Names and defaults are those of
+ * upstream's command line (f5_tts/infer/infer_cli.py); unlike there, a value of 0 counts as given. */
+#ifndef F5_SPEECH_OPTIONS_H
+#define F5_SPEECH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "host/api/f5tts.h"
+#include "host/program/cli.h"
+
+typedef struct {
+    /* the engine */
+    const char *model, *device, *precision;
+    int32_t max_frames, threads;
+    /* the voice */
+    const char *voice, *ref_audio, *ref_text;
+    float target_rms;
+    bool keep_whole;
+    /* the text */
+    const char *gen_text, *gen_file, *normalize, *lexicon;
+    int32_t brackets, chunking;
+    bool ssml;
+    /* the speech */
+    float cfg_strength, sway_sampling_coef, speed, fix_duration;
+    float cross_fade_duration, sentence_pause, paragraph_pause, first_chunk;
+    int32_t nfe_step, method;
+    uint64_t seed;
+    bool seed_given, uniform_steps, midpoint;
+    const char *init_noise;
+    /* the output */
+    const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles;
+    bool float_wav, save_chunk, no_legacy_text, remove_silence;
+} speech_options;
+
+void speech_options_init(speech_options *o);
+
+/* Groups of the table; each function writes its entries and returns what follows them. The table is ended by {0}. */
+#define SPEECH_OPTIONS_MAX 64
+cli_option *speech_options_model(cli_option *to, speech_options *o);
+cli_option *speech_options_voice(cli_option *to, speech_options *o);
+cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */
+cli_option *speech_options_solver(cli_option *to, speech_options *o);
+cli_option *speech_options_speech(cli_option *to, speech_options *o);
+cli_option *speech_options_output(cli_option *to, speech_options *o); /* output_dir and output_file left out */
+cli_option *speech_options_files(cli_option *to, speech_options *o);  /* of one text each */
+cli_option *speech_options_upstream(cli_option *to);                  /* those that are refused, with the reason */
+
+/* Options that cannot go together; the message names them. */
+f5_status speech_options_check(const speech_options *o, f5_error *error);
+
+/* Parameters of the library. Pointers are the options' own; what is not an option keeps its default. */
+void speech_options_open(const speech_options *o, f5_open_params *p);
+void speech_options_sample(const speech_options *o, f5_sample_params *p);
+void speech_options_speak(const speech_options *o, const f5_sample_params *sample, f5_speak_params *p);
+
+int32_t speech_options_evaluations(const speech_options *o); /* of the velocity, a piece */
+
+uint64_t random_seed(void); /* short enough to be typed again */
+
+#endif
