@@ -6,7 +6,7 @@ A request is text and a voice in host memory to samples in host memory, timed by
 ODE, vocoder and all copies. S, M and L speak 5, 10 and 17 s after a reference of 5 s; first audio is what a listener
 waits for: a reference of 3 s, 2 s of speech. RTF is wall time over seconds generated, as upstream has it.
 
-First f5tts alone, with what its stages take. Then, where there is PyTorch, both by turns: it (torch_peer.py; with
+First f5tts alone, with what its stages take, and the method AB2 by turns with Euler. Then, where there is PyTorch, both by turns: it (torch_peer.py; with
 --upstream also upstream's package) gets tokens and mel ready-made. Error: generated frames against the float32
 reference (tests/reference/model.py), same weights and noise, relative L2.
 """
@@ -22,6 +22,7 @@ from workload import SIZES, clock_ms, error, generated_seconds, recording, sprea
 FIRST_REFERENCE_SECONDS, FIRST_SECONDS = 3, 2
 FIRST_FRAMES = FIRST_REFERENCE_SECONDS * 24000 // 256 + 1 + round(FIRST_SECONDS * 24000 / 256)
 SHORTER = (16, 7)  # steps, also measured at size M
+AB2 = (16, 12, 10, 8)  # steps of that method, at size M by turns with Euler's 32
 SPREAD_WIDTH = {"": 19, "ms": 5, "10th … 90th percentile": 22}
 
 
@@ -122,15 +123,31 @@ def beside(bench, ours, voice, cond, peers):
         table.add(*rows)
 
 
+def methods(bench, ours, voice):
+    """AB2 with few steps by turns with Euler with 32, which it stands for (bench/accuracy.py says how near each is)."""
+    frames, rounds = SIZES["M"], bench.args.rounds
+    settings = [("euler", 32), *(("ab2", n) for n in AB2)]
+    calls = {s: ours.request(voice, frames, s[1], s[0]) for s in settings}
+    times = clock_ms(calls, rounds)
+    euler, table = statistics.median(times["euler", 32]), bench.report.growing("Methods, by turns, ms", widths=SPREAD_WIDTH)
+    for (method, nfe), t in times.items():
+        row = row_of(t, "M", nfe, generated_seconds(frames))
+        table.add({"method": method, **row, "Euler 32 takes": f"{euler / row['ms']:.2f}×"})
+        bench.report.figure(f"e2e M {method} {nfe} {bench.precision} f5tts by turns", row["ms"], "ms")
+    ours.stats = []
+
+
 def first_audio(bench, ours):
     voice = ours.voice(recording(bench.rng, FIRST_REFERENCE_SECONDS))
     table = bench.report.growing(f"First audio: {FIRST_REFERENCE_SECONDS} s of reference, {FIRST_SECONDS} s of speech "
                                  f"({FIRST_FRAMES} frames)", widths=SPREAD_WIDTH)
-    for nfe in bench.args.nfe or (32, *SHORTER):
-        times = clock_ms({"f5tts": ours.request(voice, FIRST_FRAMES, nfe)}, bench.args.rounds)["f5tts"]
+    asked = [("euler", n) for n in bench.args.nfe or (32, *SHORTER)] + [("ab2", n) for n in AB2 if not bench.args.nfe]
+    for method, nfe in asked:
+        times = clock_ms({"f5tts": ours.request(voice, FIRST_FRAMES, nfe, method)}, bench.args.rounds)["f5tts"]
         row = row_of(times, "first audio", nfe, generated_seconds(FIRST_FRAMES, voice.ref_frames))
-        table.add(row)
-        bench.report.figure(f"e2e first audio nfe {nfe} {bench.precision} f5tts", row["ms"], "ms")
+        table.add({"method": method, **row})
+        name = f"nfe {nfe}" if method == "euler" else f"{method} {nfe}"
+        bench.report.figure(f"e2e first audio {name} {bench.precision} f5tts", row["ms"], "ms")
 
 
 def run(bench):
@@ -140,6 +157,8 @@ def run(bench):
         info, voice = ours.engine.info(), ours.voice(sound)
         print(f"f5tts holds {info['weight_bytes'] / 1e6:.0f} MB of weights, {info['arena_bytes'] / 1e6:.0f} MB of work")
         alone(bench, ours, voice)
+        if "M" in bench.sizes() and not bench.args.nfe:
+            methods(bench, ours, voice)
         first_audio(bench, ours)
         peers = peers_of(bench)
         if peers:

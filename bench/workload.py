@@ -22,6 +22,7 @@ SIZES, COND_FRAMES = shapes.SIZES, shapes.COND_FRAMES
 RATE, HOP = 24000, 256
 REF_FRAMES = COND_FRAMES - 1  # the mel handed to the vocoder starts here, as upstream's does
 N_TOKENS = 150
+METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
 PEER_MODES = ("eager", "graph", "compile", "compile+graph")  # of bench/torch_peer.py
 TRANSCRIPT = "Some of what is said here was said before, by another voice."
 TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
@@ -91,7 +92,7 @@ class Voice:
 class Speaker:
     """Asks an engine for speech, one request after another, into memory of its own."""
 
-    def __init__(self, engine, voice, nfe, most_frames, seed=0):
+    def __init__(self, engine, voice, nfe, most_frames, seed=0, method="euler"):
         self.engine, self.voice = engine, voice
         self.samples = np.full(HOP * most_frames, np.nan, np.float32)
         piece = f5lib.header().struct("f5_audio")
@@ -102,7 +103,7 @@ class Speaker:
             return 0
 
         self.text, self.callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
-        self.solver = f5lib.struct("f5_sample_params", nfe=nfe)
+        self.solver = f5lib.struct("f5_sample_params", nfe=nfe, method=METHODS[method])
         self.params = f5lib.struct("f5_speak_params", text=ctypes.addressof(self.text), seed=seed,
                                    sample=ctypes.addressof(self.solver),
                                    audio=ctypes.cast(self.callback, ctypes.c_void_p))
@@ -140,9 +141,9 @@ class Ours:
     def tokens(self):
         return self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
 
-    def request(self, voice, frames, nfe):
+    def request(self, voice, frames, nfe, method="euler"):
         """A call that speaks so many frames, reference included, into memory of its own; it returns the samples."""
-        speaker = Speaker(self.engine, voice.handle, nfe, frames)
+        speaker = Speaker(self.engine, voice.handle, nfe, frames, method=method)
 
         def speak():
             self.stats.append(speaker.speak(frames))

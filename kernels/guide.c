@@ -1,4 +1,4 @@
-/* guide.c — the plain reference: guidance, the Euler step and the rows that are kept, in one sweep over the state. */
+/* guide.c — the plain reference: guidance, the step and the rows that are kept, in one sweep over the state. */
 #include "kernels/guide.h"
 
 #include <string.h>
@@ -15,16 +15,32 @@ static void step_row(const guide_args *a, const float *x, const float *v, const 
     }
 }
 
+/* The same with a look back at the step before, and for the next one. Either may be NULL; now may be last. */
+static void step_row_back(const guide_args *a, const float *x, const float *v, const float *v_null, const float *last,
+                          float *now, float *y) {
+    const float cfg = a->cfg, dt = a->dt, back = a->back;
+    for (int32_t i = 0; i < a->dim; i++) {
+        const float d = v_null ? v[i] + (v[i] - v_null[i]) * cfg : v[i];
+        const float step = x[i] + dt * d;
+        y[i] = last ? step + back * (d - last[i]) : step;
+        if (now) now[i] = d;
+    }
+}
+
 static void guide_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
     (void)scratch;
     const guide_args *a = user;
     const size_t dim = (size_t)a->dim, to_null = (size_t)(pack_live(a->pack) / a->branches) * dim;
     for (int32_t row = begin; row < end; row++) {
         const size_t at = (size_t)row * dim;
+        const float *v_null = a->branches == 2 ? a->v + at + to_null : NULL;
         if (a->keep && a->keep[row])
             memcpy(a->y + at, a->kept + at, dim * sizeof *a->y);
+        else if (a->last || a->now)
+            step_row_back(a, a->x + at, a->v + at, v_null, a->last ? a->last + at : NULL, a->now ? a->now + at : NULL,
+                          a->y + at);
         else
-            step_row(a, a->x + at, a->v + at, a->branches == 2 ? a->v + at + to_null : NULL, a->y + at);
+            step_row(a, a->x + at, a->v + at, v_null, a->y + at);
         if (a->branches == 2) memcpy(a->y + at + to_null, a->y + at, dim * sizeof *a->y);
     }
 }
@@ -49,5 +65,6 @@ double guide_flop(const guide_args *a, op_lengths lengths) {
 }
 
 double guide_bytes(const guide_args *a) {
-    return 12.0 * a->pack->rows * a->dim; /* x, v and y; the kept frames are few */
+    const double rows = a->pack->rows, backs = (a->last != NULL) + (a->now != NULL);
+    return 4.0 * (3 * rows + backs * rows / a->branches) * a->dim; /* x, v and y; the kept frames are few */
 }

@@ -1,13 +1,16 @@
 /* guide.cu — one thread steps four values of the state and writes them for both branches.
  * Memory bound: a step of two branches reads x and v of one and v of the other and writes y twice: 10 * rows * dim
- * bytes. 2812 rows of 100: 2.8 MB, under 1 µs: the launch is the cost. */
+ * bytes. 2812 rows of 100: 2.8 MB, under 1 µs: the launch is the cost. A look back reads and writes last for one
+ * branch: 14 * rows * dim. */
 #include "kernels/guide.h"
 
 #include "kernels/cuda/common/vec.cuh"
 
 static constexpr int kThreads = 256;
 
-template <int V> __global__ void __launch_bounds__(kThreads) guide_thread_per_vector(guide_args a, const int *live) {
+/* kBack: last or now is given. A kernel of its own, so that steps without it stay as they are. */
+template <int V, bool kBack>
+__global__ void __launch_bounds__(kThreads) guide_thread_per_vector(guide_args a, const int *live) {
     let_next_start();
     wait_for_previous();
     const int half = *live / a.branches;
@@ -27,6 +30,16 @@ template <int V> __global__ void __launch_bounds__(kThreads) guide_thread_per_ve
         for (int e = 0; e < V; e++) {
             const float d = a.branches == 2 ? v[e] + (v[e] - v_null[e]) * a.cfg : v[e];
             y[e] = x[e] + a.dt * d;
+            if constexpr (kBack) v[e] = d;
+        }
+        if constexpr (kBack) {
+            if (a.last) {
+                float last[V];
+                load_vec(last, a.last + at);
+#pragma unroll
+                for (int e = 0; e < V; e++) y[e] += a.back * (v[e] - last[e]);
+            }
+            if (a.now) store_vec(a.now + at, v);
         }
     }
     store_vec(a.y + at, y);
@@ -45,9 +58,9 @@ extern "C" f5_status guide_cuda(cuda_context *c, const guide_args *a) {
         constexpr int V = decltype(width)::value;
         const int64_t vectors = (int64_t)(a->pack->rows / a->branches) * (a->dim / V);
         if (vectors == 0) return;
-        status = cuda_launch_early(c, "guide", guide_thread_per_vector<V>,
-                                   dim3((unsigned)ceil_div<int64_t>(vectors, kThreads)), kThreads, 0, *a,
-                                   a->pack->offsets + a->pack->n_seq);
+        status = cuda_launch_early(
+            c, "guide", a->last || a->now ? guide_thread_per_vector<V, true> : guide_thread_per_vector<V, false>,
+            dim3((unsigned)ceil_div<int64_t>(vectors, kThreads)), kThreads, 0, *a, a->pack->offsets + a->pack->n_seq);
     });
     return status;
 }

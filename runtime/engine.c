@@ -105,10 +105,11 @@ static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_
     ops_plan plan;
     arena_init_plan(&a);
     ops_plan_init(&plan, e->ops->precision, e->largest.sequences * e->largest.branches);
-    /* midpoint needs one state more than Euler, Euler at full length more rows of the grid */
-    synth_solver solver = {.nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .midpoint = true};
+    /* midpoint needs a state more than Euler, AB2 a velocity more, and at full length more rows of the grid */
+    synth_solver solver = {
+        .nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .method = SOLVER_MIDPOINT};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
-    solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2};
+    solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2, .method = SOLVER_AB2};
     F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
     batch_arrays none = {0};
     stage_context c = {.model = placed_model(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
@@ -441,7 +442,7 @@ static f5_status planned_size(int32_t frames, int32_t sequences, const synth_sol
                        frames, sequences, REQUEST_MAX_FRAMES, REQUEST_MAX_BATCH);
     if (solver->nfe < 1 || solver_evaluations(solver) > TIME_GRID_MAX_EVALUATIONS)
         return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
-                       TIME_GRID_MAX_EVALUATIONS / (solver->midpoint ? 2 : 1));
+                       TIME_GRID_MAX_EVALUATIONS / solver_evaluations_a_step(solver));
     *size = (batch_size){.sequences = sequences,
                          .branches = solver_branches(solver),
                          .frames = frames,

@@ -10,7 +10,8 @@ f5_status request_check_solver(const engine_options *l, const synth_solver *v, f
     if (v->nfe < 1 || solver_evaluations(v) > l->max_evaluations)
         return f5_fail(error, F5_E_ARGUMENT,
                        "nfe is %d%s: must be 1 to %d here; open the engine with more max_evaluations", v->nfe,
-                       v->midpoint ? " (midpoint)" : "", l->max_evaluations / (v->midpoint ? 2 : 1));
+                       v->method == SOLVER_MIDPOINT ? " (midpoint)" : "",
+                       l->max_evaluations / solver_evaluations_a_step(v));
     if (!isfinite(v->cfg) || v->cfg < 0 || v->cfg > 100)
         return f5_fail(error, F5_E_ARGUMENT, "cfg is %g: must be 0 to 100", (double)v->cfg);
     if (v->use_sway && (!isfinite(v->sway) || v->sway < -1 || v->sway > 1.75f))

@@ -218,14 +218,15 @@ class Engine:
         self._call("f5_mel", keep.array(samples, np.float32), n, out.a.ctypes.data)
         return out.check()
 
-    def prepare(self, requests, nfe=32, cfg=2.0, sway=-1.0, epss=True, midpoint=False, progress=None):
+    def prepare(self, requests, nfe=32, cfg=2.0, sway=-1.0, epss=True, midpoint=False, progress=None, method=0, grid=0):
         """A sampling as a function without arguments, its memory taken beforehand; it returns the mels.
 
         requests: dicts of cond [n,100], tokens [m], frames, and optionally edit_mask [n], noise [N,100], seed.
         sway None: uniform grid."""
         keep = _Keep()
         params = struct("f5_sample_params", nfe=nfe, cfg=cfg, sway=0.0 if sway is None else sway,
-                        use_sway=int(sway is not None), use_epss=int(epss), midpoint=int(midpoint))
+                        use_sway=int(sway is not None), use_epss=int(epss), midpoint=int(midpoint),
+                        method=method, grid=grid)
         if progress:
             params.progress = keep.callback(PROGRESS, self._guard(lambda *at: int(bool(progress(*at))), 1))
         array = (header().struct("f5_sample_request") * len(requests))()

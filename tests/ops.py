@@ -239,22 +239,30 @@ class Cast(Op):
 class Guide(Op):
     """The sequences once, or once for each branch: x is the same in both, keep and kept are read in the first alone."""
     name, bar_cuda = "guide", 1e-6  # four roundings an element
-    optional = ("keep",)
+    optional = ("keep", "last", "now")
     lengths_alone = ([0, 31, 0, 1, 157, 2], 5)
 
-    def __init__(self, dim, branches=2, keep=True, in_place=False):
-        super().__init__(f"{dim} branches {branches}{' keep' * keep}", dim, dim=dim, branches=branches)
+    def __init__(self, dim, branches=2, keep=True, in_place=False, last=False, now=False):
+        """last: the step looks back; now: the next one will."""
+        super().__init__(f"{dim} branches {branches}{' keep' * keep}{' last' * last}{' now' * now}", dim, dim=dim,
+                         branches=branches)
         self.branches, self.keep, self.aliases = branches, keep, {"y": "x"} if in_place else {}
+        self.last, self.now = last, now
 
     def draw_rows(self, draw, n):
         rows = {f: draw.normal(n, self.width) for f in ("x", "v", "null")[:1 + self.branches]}
+        if self.last:
+            rows["last"] = draw.normal(n, self.width)
         if self.keep:
             rows.update(keep=draw.keep(n), kept=draw.normal(n, self.width))
         return rows
 
     def draw_shared(self, draw, longest):
         cfg = draw.number(0.5, 4) if self.branches == 2 else float("nan")
-        return {"cfg": cfg, "dt": draw.number(0.01, 0.2)}
+        return {"cfg": cfg, "dt": draw.number(0.01, 0.2), **({"back": draw.number(0.01, 0.2)} if self.last else {})}
+
+    def scratch(self, pack):
+        return {"now": (max(1, pack.rows), self.width)} if self.now else {}
 
     def slot_lengths(self, lengths):
         return list(lengths) * self.branches
@@ -264,8 +272,8 @@ class Guide(Op):
         null = rows.pop("null", None)
         if i >= len(sequences):
             rows["v"] = null
-            if self.keep:
-                rows.update(keep=torch.ones_like(rows["keep"]), kept=torch.full_like(rows["kept"], float("nan")))
+            unread = {f: torch.full_like(rows[f], float("nan")) for f in ("last", "kept") if f in rows}
+            rows.update(unread, **({"keep": torch.ones_like(rows["keep"])} if self.keep else {}))
         return rows
 
     def truth(self, rows, _, w):
@@ -273,19 +281,25 @@ class Guide(Op):
         if self.branches == 2:
             d = d + (d - rows["null"].double()) * w["cfg"]
         y = rows["x"].double() + w["dt"] * d
+        if self.last:
+            y = y + w["back"] * (d - rows["last"].double())
         return torch.where(rows["keep"][:, None] != 0, rows["kept"].double(), y) if self.keep else y
 
     def bytes(self, call):
-        """The state, the velocities of all branches, the state again."""
-        return 4 * sum(call.inputs.lengths) * self.width * (2 + self.branches)
+        """The state, the velocities of all branches, the state again, and last and now."""
+        return 4 * sum(call.inputs.lengths) * self.width * (2 + self.branches + self.last + self.now)
 
     def planned_bytes(self, call):
-        return 12 * call.pack.rows * self.width  # x, v and y of every row, in the null branch too
+        """x, v and y of every row, in the null branch too; last of one branch."""
+        return 4 * call.pack.rows * self.width * (3 + (self.last + self.now) / self.branches)
 
     @classmethod
     def cases_test(cls):
-        return [cls(dim, branches, keep) for dim in (100, 80, 33, 25) for branches in (1, 2) for keep in (True, False)]
+        plain = [(dim, {}) for dim in (100, 80, 33, 25)]
+        ab2 = [(dim, dict(last=last, now=True)) for dim in (100, 33) for last in (True, False)]
+        return [cls(dim, branches, keep, **back) for dim, back in plain + ab2 for branches in (1, 2) for keep in (True, False)]
 
     @classmethod
     def cases_bench(cls, m):
-        return [Timed("guide", cls(100, in_place=True), [m.frames], False)]
+        return [Timed("guide", cls(100, in_place=True), [m.frames], False),
+                Timed("guide ab2", cls(100, in_place=True, last=True, now=True), [m.frames], False)]

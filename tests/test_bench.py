@@ -282,6 +282,19 @@ def test_requests_beside_a_peer(tmp_path):
     assert "nan" in run.stdout, "an error that is no number must be seen"
 
 
+def test_accuracy_on_random_weights():
+    """Settings against the exact solution: nothing between them where they are the same, less with more steps."""
+    run = subprocess.run([sys.executable, str(BENCH / "accuracy.py"), "--random", "tiny", "--sentences", "1", "--device",
+                          "cpu", "--exact", "8", "--settings", "midpoint:8", "midpoint:4", "euler:1", "ab2:6:curve"],
+                         capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = {cells[1].strip(): [float(c) for c in cells[2:-1]] for cells in
+             (line.split("|") for line in run.stdout.splitlines() if ":" in line and line.startswith("| ")) if len(cells) == 6
+             and cells[2].strip().isdigit()}
+    assert found["midpoint:8"] == [16, 0, 0] and found["ab2:6:curve"][0] == 6
+    assert 0 < found["midpoint:4"][1] < found["euler:1"][1] and 0 < found["ab2:6:curve"][1] < found["euler:1"][1]
+
+
 def test_many_clients(tmp_path):
     run = f5bench("", "load", "--arch", "tiny", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "1",
                   "--clients", "1", "3", "--rounds", "2", "--least", "4", "--json", str(tmp_path / "load.json"))

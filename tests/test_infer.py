@@ -110,6 +110,19 @@ def test_infer_is_deterministic(case):
     assert runs[0] == runs[1] != runs[2]
 
 
+def test_infer_method(case):
+    """A method by its name; midpoint also by the flag. What is no method is refused."""
+    spoken = {}
+    for name, given in {"plain": {}, "euler": dict(method="euler"), "ab2": dict(method="ab2"),
+                        "midpoint": dict(method="midpoint"), "flag": dict(midpoint=True)}.items():
+        case.good(seed=7, nfe_step=3, float_wav=True, **given)
+        spoken[name] = (case.folder / "out" / "a.wav").read_bytes()
+    assert spoken["plain"] == spoken["euler"] and spoken["midpoint"] == spoken["flag"]
+    assert len({spoken[name] for name in ("euler", "ab2", "midpoint")}) == 3
+    refused = case.run(method="heun")
+    assert refused.returncode == 2 and "method heun" in refused.stderr and "ab2" in refused.stderr
+
+
 def test_infer_text_from_a_file(case):
     """The same speech as from the command line; a byte order mark is not read out."""
     case.good(text="Say these few words.", float_wav=True)

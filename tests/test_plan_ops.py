@@ -58,11 +58,11 @@ def test_rows_of_a_gpu_are_rounded_up(engine):
     assert [c["shape"] for c in calls if c["label"] == "dit.0.norm_a"] == ["256x1024 fp16"] * 2
 
 
-@pytest.mark.parametrize("midpoint", [0, 1])
-def test_evaluations_are_numbered(engine, rng, midpoint):
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_evaluations_are_numbered(engine, rng, method):
     nfe = int(rng.integers(2, 9))
-    calls = engine.plan_ops(128, card="h200", sample=dict(nfe=nfe, midpoint=midpoint))
-    numbers, last = [c["evaluation"] for c in calls], nfe * (1 + midpoint)
+    calls = engine.plan_ops(128, card="h200", sample=dict(nfe=nfe, method=method))
+    numbers, last = [c["evaluation"] for c in calls], nfe * (2 if method == 1 else 1)
     first, end = numbers.index(1), len(numbers) - numbers[::-1].index(last)
     assert set(numbers[:first]) == set(numbers[end:]) == {0}
     assert numbers[first:end] == sorted(numbers[first:end]) and set(numbers[first:end]) == set(range(1, last + 1))

@@ -90,7 +90,7 @@ typedef struct {
     const char *precision;   /* "fp32", "fp16", "bf16"; NULL: what the device does best (cpu: fp32) */
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
-    int32_t max_evaluations; /* most velocity evaluations a sampling takes (Euler: nfe, midpoint: 2 nfe); default 64 */
+    int32_t max_evaluations; /* most velocity evaluations a sampling takes (nfe, of midpoint 2 nfe); default 64 */
     int32_t
         max_text_bytes; /* longest text of one f5_speak, and longest transcript; default 1048576. It takes no memory */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
@@ -165,6 +165,16 @@ int64_t f5_mel_frames(int64_t n_samples);
 /* samples [n_samples] at 24 kHz -> mel [f5_mel_frames(n_samples),100]. At least 513 samples. */
 f5_status f5_mel(f5_engine *engine, const float *samples, int64_t n_samples, float *mel, f5_error *error);
 
+/* AB2 is Adams-Bashforth of two steps: one evaluation a step, as Euler, carried on by half of what changed since the
+ * step before. On its own grid it is with 10 steps as near to the exact solution as Euler with 32, with 12 twice as
+ * near (bench/PERF.md 39; bench/accuracy.py measures it on a model at hand). */
+typedef enum { F5_METHOD_EULER = 0, F5_METHOD_MIDPOINT = 1, F5_METHOD_AB2 = 2 } f5_method;
+
+/* Where the steps lie. OF_METHOD: Euler and midpoint have OF_SWAY; AB2 has searched grids at 6, 8, 10, 12 and 16 steps,
+ * otherwise OF_CURVE. OF_SWAY: as use_epss, use_sway and sway say. OF_CURVE: s(u) = 1 / (1 + exp(-7.5 (u - 0.8))) for u
+ * uniform, scaled to run from 0 to 1. */
+typedef enum { F5_GRID_OF_METHOD = 0, F5_GRID_OF_SWAY = 1, F5_GRID_OF_CURVE = 2 } f5_grid;
+
 /* Solver settings shared by all sequences of a call: they share one time grid. */
 typedef struct {
     size_t size;
@@ -173,11 +183,13 @@ typedef struct {
     float sway;       /* sway sampling coefficient, -1 to 1.75; default -1 */
     int32_t use_sway; /* 0: uniform grid; default 1 */
     int32_t use_epss; /* 1 (default): empirically pruned steps for nfe 5, 6, 7, 10, 12, 16 */
-    int32_t midpoint; /* 0 (default): Euler; 1: midpoint, two evaluations a step */
+    int32_t midpoint; /* 1: method 0 means midpoint, two evaluations a step; default 0 */
     /* After each step; non-zero cancels. On a GPU all steps are one launch: called once, when they are done. Where the
      * call shares a batch, the others go on meanwhile, and a cancelled call returns when they are done. */
     int (*progress)(void *user, int32_t step, int32_t steps);
     void *progress_user;
+    int32_t method; /* an f5_method; default Euler */
+    int32_t grid;   /* an f5_grid; default OF_METHOD */
 } f5_sample_params;
 F5_STRUCT_INIT(f5_sample_params)
 
@@ -239,7 +251,7 @@ typedef struct {
     size_t size;
     int32_t frames;                 /* of all sequences, references included */
     int32_t sequences;              /* default 1 */
-    const f5_sample_params *sample; /* nfe, cfg, midpoint; NULL: defaults */
+    const f5_sample_params *sample; /* nfe, cfg, method; NULL: defaults */
     const char *as;                 /* a card by name, "h200", which need not be here; NULL: the engine's own GPU */
     const char *precision;          /* of the operands: "fp32", "fp16", "bf16"; NULL: fp16 for a card by name, otherwise
                                        the engine's own */

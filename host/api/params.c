@@ -73,12 +73,20 @@ f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_e
     f5_sample_params p;
     f5_sample_params_init(&p);
     F5_TRY(params_read(&p, sizeof p, params, "f5_sample_params", error));
+    if (p.method < 0 || p.method >= SOLVER_METHODS)
+        return f5_fail(error, F5_E_ARGUMENT, "method is %d: F5_METHOD_EULER 0, F5_METHOD_MIDPOINT 1, F5_METHOD_AB2 2",
+                       p.method);
+    if (p.grid < 0 || p.grid >= SOLVER_GRIDS)
+        return f5_fail(error, F5_E_ARGUMENT, "grid is %d: F5_GRID_OF_METHOD 0, F5_GRID_OF_SWAY 1, F5_GRID_OF_CURVE 2",
+                       p.grid);
+    if (p.method == F5_METHOD_EULER && p.midpoint) p.method = F5_METHOD_MIDPOINT;
     *solver = (synth_solver){.nfe = p.nfe,
                              .cfg = p.cfg,
                              .sway = p.sway,
                              .use_sway = p.use_sway != 0,
                              .use_epss = p.use_epss != 0,
-                             .midpoint = p.midpoint != 0,
+                             .method = (solver_method)p.method,
+                             .grid = (solver_grid)p.grid,
                              .progress = p.progress,
                              .progress_user = p.progress_user};
     return F5_OK;

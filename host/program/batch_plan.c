@@ -124,7 +124,7 @@ f5_status batch_plan_add(batch_plan *plan, const batch_line *b, bool overwrite, 
         return F5_OK;
     }
     plan->to_do++;
-    int32_t evaluations = o->nfe_step * (o->midpoint ? 2 : 1);
+    int32_t evaluations = speech_options_evaluations(o);
     if (evaluations > plan->max_evaluations) plan->max_evaluations = evaluations;
     return F5_OK;
 }

@@ -25,7 +25,7 @@ typedef struct {
     /* the speech */
     float cfg_strength, sway_sampling_coef, speed, fix_duration;
     float cross_fade_duration, sentence_pause, paragraph_pause, first_chunk;
-    int32_t nfe_step;
+    int32_t nfe_step, method;
     uint64_t seed;
     bool seed_given, uniform_steps, midpoint;
     const char *init_noise;
@@ -54,6 +54,8 @@ f5_status speech_options_check(const speech_options *o, f5_error *error);
 void speech_options_open(const speech_options *o, f5_open_params *p);
 void speech_options_sample(const speech_options *o, f5_sample_params *p);
 void speech_options_speak(const speech_options *o, const f5_sample_params *sample, f5_speak_params *p);
+
+int32_t speech_options_evaluations(const speech_options *o); /* of the velocity, a piece */
 
 uint64_t random_seed(void); /* short enough to be typed again */
 

@@ -5,12 +5,20 @@
 
 #define NO_GUIDANCE 1e-5f /* upstream's limit (model/cfm.py) */
 
+int32_t solver_evaluations_a_step(const synth_solver *s) {
+    return s->method == SOLVER_MIDPOINT ? 2 : 1;
+}
+
 int64_t solver_evaluations(const synth_solver *s) {
-    return (s->midpoint ? 2 : 1) * (int64_t)s->nfe;
+    return solver_evaluations_a_step(s) * (int64_t)s->nfe;
 }
 
 int32_t solver_branches(const synth_solver *s) {
     return s->cfg < NO_GUIDANCE ? 1 : 2;
+}
+
+bool solver_sways(const synth_solver *s) {
+    return s->grid == GRID_OF_SWAY || (s->grid == GRID_OF_METHOD && s->method != SOLVER_AB2);
 }
 
 /* Everything that counts, in one form: a sway that is off has no coefficient. */
@@ -22,9 +30,11 @@ typedef struct {
 _Static_assert(sizeof(essence) == SOLVER_KEY_BYTES, "the key is the essence, without gaps");
 
 static essence essence_of(const synth_solver *s) {
+    const bool sways = solver_sways(s), warped = sways && s->use_sway;
     return (essence){.nfe = s->nfe,
-                     .flags = s->use_epss | s->use_sway << 1 | s->midpoint << 2,
-                     .sway = s->use_sway ? s->sway : 0,
+                     .flags = (sways && s->use_epss) | warped << 1 | sways << 2 | (s->grid == GRID_OF_CURVE) << 3 |
+                              (int32_t)s->method << 4,
+                     .sway = warped ? s->sway : 0,
                      .cfg = s->cfg};
 }
 

@@ -2,6 +2,11 @@
 #include "runtime/solver/time_grid.h"
 
 #include <math.h>
+#include <string.h>
+
+#define HALF_PI 1.57079632679489661923
+#define CURVE_RATE 7.5
+#define CURVE_MIDDLE 0.8
 
 /* Empirically pruned step sampling (F5-TTS model/utils.py get_epss_timesteps): steps in units of 1/32, dense where the
  * flow bends. */
@@ -30,14 +35,58 @@ static const int8_t *epss_steps(int32_t nfe) {
     }
 }
 
-void time_grid_fill(float *t, int32_t nfe, bool use_epss, bool use_sway, float sway) {
-    const double half_pi = 1.57079632679489661923;
-    const int8_t *pruned = use_epss ? epss_steps(nfe) : NULL;
-    for (int32_t i = 0; i <= nfe; i++) {
-        double at = pruned ? pruned[i] / 32.0 : (double)i / nfe;
-        if (use_sway) at += (double)sway * (cos(half_pi * at) - 1 + at);
+static void sway_fill(float *t, const synth_solver *s) {
+    const int8_t *pruned = s->use_epss ? epss_steps(s->nfe) : NULL;
+    for (int32_t i = 0; i <= s->nfe; i++) {
+        double at = pruned ? pruned[i] / 32.0 : (double)i / s->nfe;
+        if (s->use_sway) at += (double)s->sway * (cos(HALF_PI * at) - 1 + at);
         t[i] = (float)at;
     }
+}
+
+static double curve(double u) {
+    return 1 / (1 + exp(-CURVE_RATE * (u - CURVE_MIDDLE)));
+}
+
+static void curve_fill(float *t, int32_t nfe) {
+    const double first = curve(0), last = curve(1);
+    for (int32_t i = 0; i <= nfe; i++) t[i] = (float)((curve((double)i / nfe) - first) / (last - first));
+    t[nfe] = 1;
+}
+
+/* What was found by search for AB2, on the shipped voice (bench/PERF.md 39); NULL for other counts. */
+static const float *ab2_times(int32_t nfe) {
+    static const float n6[] = {0, 0.0137f, 0.0457f, 0.1143f, 0.2848f, 0.6506f, 1};
+    static const float n8[] = {0, 0.0079f, 0.0193f, 0.0461f, 0.0891f, 0.1986f, 0.4338f, 0.8266f, 1};
+    static const float n10[] = {0, 0.0041f, 0.0131f, 0.0317f, 0.0597f, 0.1230f, 0.2347f, 0.3912f, 0.5655f, 0.8201f, 1};
+    static const float n12[] = {0,       0.0050f, 0.0101f, 0.0163f, 0.0279f, 0.0395f, 0.0791f,
+                                0.1297f, 0.2502f, 0.4666f, 0.7340f, 0.9017f, 1};
+    static const float n16[] = {0,       0.0028f, 0.0064f, 0.0109f, 0.0168f, 0.0261f, 0.0380f, 0.0611f, 0.0918f,
+                                0.1377f, 0.2130f, 0.3393f, 0.5352f, 0.6996f, 0.8482f, 0.9477f, 1};
+    switch (nfe) {
+    case 6:
+        return n6;
+    case 8:
+        return n8;
+    case 10:
+        return n10;
+    case 12:
+        return n12;
+    case 16:
+        return n16;
+    default:
+        return NULL;
+    }
+}
+
+void time_grid_fill(float *t, const synth_solver *solver) {
+    const float *own = solver->grid == GRID_OF_METHOD ? ab2_times(solver->nfe) : NULL;
+    if (solver_sways(solver))
+        sway_fill(t, solver);
+    else if (own)
+        memcpy(t, own, (size_t)(solver->nfe + 1) * sizeof *t);
+    else
+        curve_fill(t, solver->nfe);
 }
 
 f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver) {
@@ -45,10 +94,10 @@ f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_so
     g->ready = false;
     if (solver_evaluations(solver) > g->max_evaluations) return F5_E_MEMORY;
     int32_t n = (int32_t)solver_evaluations(solver);
-    time_grid_fill(g->t, solver->nfe, solver->use_epss, solver->use_sway, solver->sway);
+    time_grid_fill(g->t, solver);
     for (int32_t i = 0; i < solver->nfe; i++) {
         float t = g->t[i], dt = g->t[i + 1] - t;
-        if (solver->midpoint) {
+        if (solver->method == SOLVER_MIDPOINT) {
             g->times[2 * i] = t;
             g->times[2 * i + 1] = t + 0.5f * dt;
         } else {

@@ -18,8 +18,10 @@ typedef struct {
     float *rows;             /* [evaluations,width] device */
 } time_grid;
 
-/* Fills t [nfe+1]: uniform or EPSS steps on [0,1], then sway  t + s (cos(pi t / 2) - 1 + t).  nfe >= 1. */
-void time_grid_fill(float *t, int32_t nfe, bool use_epss, bool use_sway, float sway);
+/* Fills t [nfe+1], nfe >= 1. Sway: uniform or EPSS steps on [0,1], then  t + s (cos(pi t / 2) - 1 + t).
+ * Otherwise, where AB2 has no grid of its own, the curve  (s(u) - s(0)) / (s(1) - s(0)),  s(u) = 1 / (1 + exp(-a (u -
+ * b))), u uniform: steps that grow as a power of e, and shrink again towards the end. */
+void time_grid_fill(float *t, const synth_solver *solver);
 
 /* Makes g hold the solver's grid and rows; does nothing if it already does. Temporaries from the arena. */
 f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver);

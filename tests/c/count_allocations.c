@@ -241,6 +241,8 @@ static void run_round(client *c) {
         params.nfe = 1 + pick(c, 7);
         params.cfg = pick(c, 3) ? 2 : 0;
         params.midpoint = pick(c, 3) == 0;
+        params.method = pick(c, 4) ? F5_METHOD_EULER : F5_METHOD_AB2;
+        params.grid = pick(c, 3);
         params.use_sway = pick(c, 4) != 0;
     }
 

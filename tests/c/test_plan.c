@@ -220,7 +220,7 @@ static void a_graph_is_found_by_all_it_depends_on(void **state) {
     for (int p = 0; p < PARTS; p++) m.weights[p] = calloc(1, m.config.part[p]->weights_bytes);
     const batch_size size = {.sequences = 1, .branches = 2, .frames = 40, .rows = 96, .slots = 8, .slice_slots = 4};
     const synth_solver solver = {SOLVER_DEFAULTS};
-    enum { OTHERS = 9 };
+    enum { OTHERS = 13 };
     synth_solver other[OTHERS];
     batch_size bucket[OTHERS];
     for (int i = 0; i < OTHERS; i++) other[i] = solver, bucket[i] = size;
@@ -231,8 +231,12 @@ static void a_graph_is_found_by_all_it_depends_on(void **state) {
     other[4].sway = 0.5f;
     other[5].use_sway = false;
     other[6].use_epss = false;
-    other[7].midpoint = true;
+    other[7].method = SOLVER_MIDPOINT;
     other[8].cfg = 0, bucket[8].branches = 1;
+    other[9].method = SOLVER_AB2;
+    other[10].method = SOLVER_AB2, other[10].grid = GRID_OF_CURVE;
+    other[11].method = SOLVER_AB2, other[11].grid = GRID_OF_SWAY;
+    other[12].grid = GRID_OF_CURVE;
     recorder r[OTHERS + 1], again;
     for (int i = 0; i < OTHERS; i++) find_key(&m, &other[i], &bucket[i], &r[i]);
     find_key(&m, &solver, &size, &r[OTHERS]);
@@ -252,6 +256,14 @@ static void a_graph_is_found_by_all_it_depends_on(void **state) {
     off.sway = 7; /* of no effect */
     find_key(&m, &off, &size, &again);
     assert_memory_equal(again.key, r[5].key, sizeof again.key);
+    off = other[9];
+    off.sway = 0.5f, off.use_epss = false; /* nor here: the grid is AB2's own */
+    find_key(&m, &off, &size, &again);
+    assert_memory_equal(again.key, r[9].key, sizeof again.key);
+    off = solver;
+    off.grid = GRID_OF_SWAY; /* which is Euler's own */
+    find_key(&m, &off, &size, &again);
+    assert_memory_equal(again.key, r[OTHERS].key, sizeof again.key);
     for (int p = 0; p < PARTS; p++) free(m.weights[p]);
 }
 
@@ -298,6 +310,37 @@ static void products_end_inside_the_arena(void **state) {
     }
 }
 
+/* AB2 keeps the guided velocity of one branch, which its plan counts. */
+static void the_kept_velocity_is_counted(void **state) {
+    (void)state;
+    static const int32_t rows = 96;
+    f5_error error;
+    model m = {0};
+    assert_int_equal(model_config_parts(&m.config, &models_catalogue, "DiT", "Vocos", "test", &error), F5_OK);
+    for (int p = 0; p < PARTS; p++) m.weights[p] = calloc(1, m.config.part[p]->weights_bytes);
+    const stage_tables tables = {.max_frames = 4096};
+    float t[65], times[64];
+    for (int32_t branches = 1; branches <= 2; branches++) {
+        size_t used[2], last = (size_t)(rows / branches) * 100 * sizeof(float);
+        for (int ab2 = 0; ab2 < 2; ab2++) {
+            const batch_size size = {
+                .sequences = 1, .branches = branches, .frames = 40, .rows = rows, .slots = 8, .slice_slots = 4};
+            const synth_solver solver = {SOLVER_DEFAULTS, .method = ab2 ? SOLVER_AB2 : SOLVER_EULER};
+            const batch_arrays none = {0};
+            time_grid grid = {.max_evaluations = 64, .t = t, .times = times};
+            arena a;
+            ops_plan plan;
+            arena_init_plan(&a);
+            ops_plan_init(&plan, (f5_precision){.operands = F5_F16}, branches);
+            const stage_context c = {.model = &m, .ops = &plan.ops, .arena = &a, .tables = &tables};
+            assert_int_equal(synth_run(&c, &grid, &solver, &size, &none, NULL, NULL), F5_OK);
+            used[ab2] = a.high_water;
+        }
+        assert_in_range(used[1] - used[0], last, last + 512);
+    }
+    for (int p = 0; p < PARTS; p++) free(m.weights[p]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(attention_counts_live_sequences),
                                        cmocka_unit_test(reports_what_an_h200_does),
@@ -305,6 +348,7 @@ int main(void) {
                                        cmocka_unit_test(reports_split_tiles),
                                        cmocka_unit_test(knows_its_cards),
                                        cmocka_unit_test(a_graph_is_found_by_all_it_depends_on),
-                                       cmocka_unit_test(products_end_inside_the_arena)};
+                                       cmocka_unit_test(products_end_inside_the_arena),
+                                       cmocka_unit_test(the_kept_velocity_is_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ import f5file  # noqa: E402
 import f5lib  # noqa: E402
 
 SMALL = dict(dim=256, heads=4, depth=2, text_dim=128, conv_layers=2, vocos_dim=128, vocos_ff_dim=256, vocos_layers=2)
-SETTINGS = [dict(nfe=2), dict(nfe=2), dict(nfe=1, midpoint=True), dict(nfe=1, cfg=0.0)]
+SETTINGS = [dict(nfe=2), dict(nfe=2), dict(nfe=1, midpoint=True), dict(nfe=1, cfg=0.0), dict(nfe=2, method=2)]
 VARIANTS = [dict(), dict(text_mask_padding=False, pe_attn_head=1, vocos_padding="same"),
             dict(qk_norm=True, long_skip=True, average_upsampling=True)]
 TINY = dict(SMALL, depth=1, conv_layers=1, vocos_layers=1)

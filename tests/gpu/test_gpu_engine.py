@@ -77,7 +77,8 @@ def test_settings_do_not_stick(demo, rng):
     whose modulations another grid has overwritten meanwhile. Fresh engines, launch by launch, give the same bits."""
     path, vocab_size = demo
     changes = [{}, dict(sway=0.5), dict(sway=None), dict(epss=False), dict(midpoint=True), dict(cfg=0.0), dict(cfg=3.0),
-               dict(nfe=6)]
+               dict(nfe=6), dict(method=2), dict(nfe=6, method=2), dict(nfe=6, method=2, grid=2), dict(method=2, grid=1),
+               dict(method=2, cfg=0.0)]
     settings = [{**dict(nfe=5), **change} for change in changes]
     # both of a setting fall into the bucket of 128 rows, so the second one meets the first one's graph
     cases = [(request_of(rng, int(rng.integers(70, 128)), 30, vocab_size), s) for s in settings + settings[::-1]]

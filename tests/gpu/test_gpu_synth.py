@@ -38,10 +38,12 @@ def test_sampling(weights, rng, name, frames):
                 assert value < found[f"torch {precision}"], f"{key}: {value:.2e} against torch"
 
 
-def test_midpoint_pruned_steps_and_no_guidance(weights, rng):
+def test_other_methods_grids_and_no_guidance(weights, rng):
     request = request_of(rng, 700, 200, weights.vocab_size)
     with f5lib.Engine(weights.paths[BASE], "cuda", "fp32", max_frames=768, max_batch=1) as e:
-        for settings in (dict(nfe=7), dict(nfe=4, midpoint=True), dict(nfe=6, cfg=0.0), dict(nfe=5, sway=None)):
+        for settings in (dict(nfe=7), dict(nfe=4, midpoint=True), dict(nfe=6, cfg=0.0), dict(nfe=5, sway=None),
+                         dict(nfe=6, method=2), dict(nfe=9, method=2), dict(nfe=7, method=2, grid=1),
+                         dict(nfe=6, method=2, cfg=0.0)):
             mel, = e.sample([request], **settings)
             with torch.no_grad():
                 truth = reference.sample(weights.model, weights.options[BASE], torch.from_numpy(request["cond"]).cuda(),

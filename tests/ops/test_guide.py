@@ -34,6 +34,25 @@ def test_nan_stays_unless_replaced(rng):
     assert np.array_equal(y[0], a["kept"][0]) and np.isnan(y[1]).tolist() == [False, True, False]
 
 
+def test_two_steps_of_adams_bashforth(rng):
+    """The second step looks back at what the first left, in place, and leaves its own; rows that keep replaces leave it
+    as it was, and the null branch's rows are not touched."""
+    pack = make_pack([5, 3, 5, 3], 1)
+    a = inputs(rng, pack, 12)
+    a["kept"][8:], kept = np.nan, np.flatnonzero(a["keep"][:8])
+    last, x = poison((17, 12)), a["x"][:8].astype(np.float64)
+    d = [a["v"][:8] + 2 * (a["v"][:8].astype(np.float64) - a["v"][8:16])]
+    run("guide", pack=pack, dim=12, branches=2, cfg=2.0, dt=0.1, y=a["x"], now=last, **{**a, "keep": None})
+    assert np.allclose(last[:8], d[0], rtol=1e-6, atol=1e-6) and np.isnan(last[8:]).all()
+    before, a["v"] = last.copy(), packed.rows_input(rng, pack, 12)
+    d.append(a["v"][:8] + 2 * (a["v"][:8].astype(np.float64) - a["v"][8:16]))
+    run("guide", pack=pack, dim=12, branches=2, cfg=2.0, dt=0.2, back=0.05, y=a["x"], last=last, now=last, **a)
+    x = x + 0.1 * d[0] + 0.2 * d[1] + 0.05 * (d[1] - d[0])
+    x[kept], d[1][kept] = a["kept"][kept], before[kept]
+    assert np.allclose(a["x"][:8], x, rtol=1e-5, atol=1e-5) and same_bits(a["x"][:8], a["x"][8:16])
+    assert np.allclose(last[:8], d[1], rtol=1e-6, atol=1e-6) and np.isnan(last[8:]).all()
+
+
 def test_rejects(rng):
     good = {"pack": make_pack([1, 2, 1, 2], 1), "dim": 8, "branches": 2, "cfg": 2.0, "dt": 0.1,
             **inputs(rng, make_pack([6], 1), 8), "y": poison((7, 8))}

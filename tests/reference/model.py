@@ -32,6 +32,16 @@ EPSS = {
     16: (0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32),
 }
 
+# Times of AB2, which upstream does not have: found by search (bench/PERF.md 39).
+AB2 = {
+    6: (0, 0.0137, 0.0457, 0.1143, 0.2848, 0.6506, 1),
+    8: (0, 0.0079, 0.0193, 0.0461, 0.0891, 0.1986, 0.4338, 0.8266, 1),
+    10: (0, 0.0041, 0.0131, 0.0317, 0.0597, 0.1230, 0.2347, 0.3912, 0.5655, 0.8201, 1),
+    12: (0, 0.0050, 0.0101, 0.0163, 0.0279, 0.0395, 0.0791, 0.1297, 0.2502, 0.4666, 0.7340, 0.9017, 1),
+    16: (0, 0.0028, 0.0064, 0.0109, 0.0168, 0.0261, 0.0380, 0.0611, 0.0918, 0.1377, 0.2130, 0.3393, 0.5352, 0.6996, 0.8482,
+         0.9477, 1),
+}
+
 
 @dataclass(frozen=True)
 class Options:
@@ -101,6 +111,14 @@ def time_grid(nfe, sway=-1.0, epss=True, dtype=torch.float32, device=None):
     if sway is not None:
         t = t + sway * (torch.cos(math.pi / 2 * t) - 1 + t)
     return t
+
+
+def own_grid(nfe, searched=True, dtype=torch.float32, device=None):
+    """nfe + 1 times of AB2: searched, or a logistic curve of which the ends are cut off."""
+    if searched and nfe in AB2:
+        return torch.tensor(AB2[nfe], dtype=dtype, device=device)
+    s = torch.sigmoid(7.5 * (torch.linspace(0, 1, nfe + 1, dtype=torch.float64, device=device) - 0.8))
+    return ((s - s[0]) / (s[-1] - s[0])).to(dtype)
 
 
 def time_features(t):
@@ -266,11 +284,16 @@ def guided_velocity(w, options, tokens, cond, frames, cfg=2.0):
     return v
 
 
-def integrate(v, x, times, midpoint=False):
-    """x at times[0] carried to times[-1] along v(t, x)."""
+def integrate(v, x, times, midpoint=False, ab2=False):
+    """x at times[0] carried to times[-1] along v(t, x). ab2: Adams-Bashforth of two equal steps; the first is Euler's."""
+    last = None
     for t, t_next in zip(times[:-1], times[1:]):
         dt = t_next - t
-        if midpoint:
+        if ab2:
+            now = v(t, x)
+            x = x + dt * (now if last is None else 1.5 * now - 0.5 * last)
+            last = now
+        elif midpoint:
             x = x + dt * v(t + dt / 2, x + dt / 2 * v(t, x))
         else:
             x = x + dt * v(t, x)
@@ -278,10 +301,10 @@ def integrate(v, x, times, midpoint=False):
 
 
 def sample(w, options, cond, tokens, frames, noise, nfe=32, cfg=2.0, sway=-1.0, epss=True, midpoint=False,
-           edit_mask=None):
+           edit_mask=None, method=0, grid=0):
     """cond [n,100] mel of the reference, tokens [m] of reference text and new text -> mel [N,100],
     N = sample_frames(m, n, frames). noise [N,100] is the state at time 0. edit_mask [n] bool: False frames of the
-    reference are neither shown to the model nor kept; None keeps all."""
+    reference are neither shown to the model nor kept; None keeps all. method, grid: as in f5tts.h, 0 is upstream's."""
     frames = sample_frames(tokens.shape[0], cond.shape[0], frames)
     kind = wide(w["transformer.proj_out.weight"].dtype)
     keep = torch.zeros(frames, 1, dtype=torch.bool, device=cond.device)
@@ -289,9 +312,13 @@ def sample(w, options, cond, tokens, frames, noise, nfe=32, cfg=2.0, sway=-1.0, 
     whole = F.pad(cond.to(kind), (0, 0, 0, frames - cond.shape[0]))
     shown = torch.where(keep, whole, torch.zeros_like(whole))
 
-    times = time_grid(nfe, sway, epss, kind, cond.device)
+    ab2 = method == 2
+    if grid == 2 or (ab2 and grid == 0):
+        times = own_grid(nfe, grid == 0, kind, cond.device)
+    else:
+        times = time_grid(nfe, sway, epss, kind, cond.device)
     v = guided_velocity(w, options, tokens, shown, frames, cfg)
-    x = integrate(v, noise.to(kind), times, midpoint)
+    x = integrate(v, noise.to(kind), times, midpoint or method == 1, ab2)
     return torch.where(keep, whole, x)
 
 

@@ -24,10 +24,10 @@ def recording(rng):
 def mixed_calls(rng, model, n):
     """n calls of every kind with settings of a few kinds, each a function of (engine, voice) that gives arrays."""
     settings = [dict(nfe=2), dict(nfe=3), dict(nfe=2, cfg=0.0), dict(nfe=2, midpoint=True), dict(nfe=2, sway=None),
-                dict(nfe=2, sway=0.5)]
+                dict(nfe=2, sway=0.5), dict(nfe=3, method=2)]
     calls = []
     for _ in range(n):
-        kind, s = rng.integers(8), settings[int(rng.choice(len(settings), p=[0.5, 0.1, 0.1, 0.1, 0.1, 0.1]))]
+        kind, s = rng.integers(8), settings[int(rng.choice(len(settings), p=[0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]))]
         seed = int(rng.integers(1 << 40))
         requests = [stage.make_request(rng, model, int(n), 5, 6, noise=bool(rng.integers(2)), seed=seed)
                     for n in rng.integers(8, 60, rng.integers(1, 3))]

@@ -17,11 +17,13 @@ def test_alone_and_in_company(zoo, rng, name):
     b = stage.make_request(rng, m, 7, 3, 2)
     c = stage.make_request(rng, m, 66, 30, 41, noise=False, seed=5)
     with f5lib.Engine(m.path, max_frames=256) as e:
-        alone = {id(r): e.sample([r], nfe=4)[0] for r in (a, b, c)}
-        for batch in ([a, b], [b, a], [c, a, b], [b, b, c, a], [a, a]):
-            for request, mel in zip(batch, e.sample(batch, nfe=4)):
-                assert cbind.same_bits(mel, alone[id(request)]), \
-                    f"{request['frames']} frames among {[r['frames'] for r in batch]}"
+        for settings, batches in ((dict(nfe=4), ([a, b], [b, a], [c, a, b], [b, b, c, a], [a, a])),
+                                  (dict(nfe=3, method=2), ([b, c, a],))):
+            alone = {id(r): e.sample([r], **settings)[0] for r in (a, b, c)}
+            for batch in batches:
+                for request, mel in zip(batch, e.sample(batch, **settings)):
+                    assert cbind.same_bits(mel, alone[id(request)]), \
+                        f"{request['frames']} frames among {[r['frames'] for r in batch]}"
 
 
 def test_same_seed_ten_times(zoo, rng):
@@ -43,7 +45,8 @@ def test_settings_do_not_stick(zoo, rng):
     m = zoo["tiny"]
     usual = dict(nfe=5, cfg=2.0, sway=-1.0, epss=True, midpoint=False)
     changes = [{}, dict(sway=0.5), {}, dict(sway=None), dict(sway=0.0), dict(epss=False), dict(midpoint=True),
-               dict(cfg=0.0), dict(nfe=6), dict(cfg=3.0), {}]
+               dict(method=2), dict(cfg=0.0), dict(method=2, grid=1), dict(method=2, grid=2), dict(nfe=6),
+               dict(nfe=6, method=2), dict(cfg=3.0), dict(nfe=6, method=2, grid=2), {}]
     requests = [stage.make_request(rng, m, int(n), 5, 6) for n in rng.integers(9, 60, len(changes))]
     results = []
     with f5lib.Engine(m.path, max_frames=64) as e:

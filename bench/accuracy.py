@@ -1,0 +1,164 @@
+#!/usr/bin/env python3
+"""accuracy.py — how near the solver's settings come to the exact solution of a model's ODE.
+
+    bench/accuracy.py                                    the shipped voice, 90 sentences; for a GPU (--device cpu: hours)
+    bench/accuracy.py --model mine.f5 --voice me.wav --transcript "What I say there." --sentences 20
+    bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
+    bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
+
+A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
+(384 evaluations) in fp32, from the same noise. Shown is the relative L2 of the generated frames of each sentence: the
+median and the worst of three sets. `searched` are the sentences on which AB2's grids were chosen, `held out` and
+`lengths` were never looked at for it.
+"""
+import argparse
+import statistics
+import sys
+import tempfile
+import wave
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / p) for p in ("bench", "weights", "tests")]
+import f5file  # noqa: E402
+import f5lib  # noqa: E402
+from workload import METHODS  # noqa: E402
+
+GRIDS = {"method": 0, "sway": 1, "curve": 2}     # f5_grid
+SETTINGS = ["euler:32", "euler:16", "euler:12", "euler:7", "midpoint:16", "midpoint:8", "ab2:6", "ab2:7", "ab2:8",
+            "ab2:10", "ab2:12", "ab2:16", "ab2:32"]
+BATCH_FRAMES, BATCH = 16384, 32
+HOP = 256
+
+
+def lines(name):
+    return [line for line in (ROOT / f"tests/voice/{name}.txt").read_text(encoding="utf-8").split("\n") if line]
+
+
+def recording(path):
+    """As f5_voice_open cuts it: without the silence around it (10 ms below -42 dBFS), 50 ms of zeros behind it."""
+    with wave.open(str(path)) as f:
+        assert (f.getnchannels(), f.getsampwidth(), f.getframerate()) == (1, 2, 24000), f"{path}: 24 kHz mono of 16 bits"
+        x = np.frombuffer(f.readframes(f.getnframes()), "<i2").astype(np.float32) / 32768
+    slices = np.pad(x, (0, -len(x) % 240)).reshape(-1, 240)
+    loud = np.flatnonzero(np.sqrt((slices ** 2).mean(axis=1)) >= 10 ** (-42 / 20))
+    return np.concatenate([x[240 * loud[0]:240 * (loud[-1] + 1)], np.zeros(1200, np.float32)])
+
+
+def spoken(engine, voice, text, seed):
+    """The request that f5_speak makes of a text in a voice (samples, transcript), with its noise."""
+    samples, transcript = voice
+    transcript = transcript.rstrip(" .") + ".  "
+    tokens, ref_frames = engine.tokenize(transcript + text), len(samples) // HOP
+    frames = ref_frames + int(ref_frames / len(transcript.encode()) * len(text.encode()))
+    cond = engine.mel(samples)
+    frames = max(frames, len(tokens) + 1, len(cond) + 1)
+    noise = np.random.default_rng([seed, frames]).standard_normal((frames, 100)).astype(np.float32)
+    return dict(cond=cond, tokens=tokens, frames=frames, noise=noise)
+
+
+def shipped(engine, n):
+    """{set: requests}: the first n sentences of each, in the three voices (`lengths` in one each)."""
+    voices = [(recording(ROOT / f"weights/voices/{name}.wav"),
+               (ROOT / f"weights/voices/{name}.txt").read_text(encoding="utf-8").strip()) for name in ("slt", "rms", "awb")]
+    texts = lines("sentences")
+    sets = {"searched": [(v, t) for t in texts[0::2][:n] for v in voices],
+            "held out": [(v, t) for t in texts[1::2][:n] for v in voices],
+            "lengths": [(voices[i % 3], t) for i, t in enumerate(lines("lengths")[:n])]}
+    return {name: [spoken(engine, v, t, i) for i, (v, t) in enumerate(pairs)] for name, pairs in sets.items()}
+
+
+def one_voice(engine, samples, transcript, n):
+    return {"sentences": [spoken(engine, (samples, transcript), t, i) for i, t in enumerate(lines("sentences")[:n])]}
+
+
+def drawn(engine, n):
+    """Requests of no meaning for random weights."""
+    rng, found = np.random.default_rng(1), []
+    for _ in range(n):
+        frames = int(rng.integers(300, 700))
+        found.append(dict(cond=(rng.standard_normal((frames // 3, 100)) * 2 - 4).astype(np.float32), frames=frames,
+                          tokens=rng.integers(0, engine.info()["vocab_size"], frames // 8).astype(np.int32),
+                          noise=rng.standard_normal((frames, 100)).astype(np.float32)))
+    return {"random": found}
+
+
+def sample(engine, requests, **settings):
+    """Mels of all, packed as they fit."""
+    mels, batch = [], []
+    for request in [*requests, None]:
+        if batch and (request is None or len(batch) == BATCH
+                      or sum(r["frames"] for r in batch) + request["frames"] > BATCH_FRAMES):
+            mels += engine.sample(batch, **settings)
+            batch = []
+        batch.append(request)
+    return mels
+
+
+def errors(requests, mels, exact):
+    """Relative L2 of the generated frames of each."""
+    return [float(np.linalg.norm(a[n:] - b[n:]) / np.linalg.norm(b[n:]))
+            for a, b, n in ((a, b, len(r["cond"])) for r, a, b in zip(requests, mels, exact))]
+
+
+def setting(text):
+    method, steps, *grid = text.split(":")
+    grid = grid[0] if grid else "method"
+    if method not in METHODS or grid not in GRIDS or not steps.isdecimal() or int(steps) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: method:steps[:grid] of {', '.join(METHODS)} and {', '.join(GRIDS)}")
+    return text, dict(method=METHODS[method], nfe=int(steps), grid=GRIDS[grid])
+
+
+def table(sets, exact, mels_of, settings):
+    """Prints a line a setting; {setting: {set: errors}}."""
+    found = {}
+    print("| setting | evaluations | " + " | ".join(f"{name}: median | worst" for name in sets) + " |")
+    print("|---|---" + "|---|---" * len(sets) + "|")
+    for text, chosen in settings:
+        evaluations = chosen["nfe"] * (2 if chosen["method"] == METHODS["midpoint"] else 1)
+        found[text] = {name: errors(requests, mels_of(requests, chosen), exact[name]) for name, requests in sets.items()}
+        cells = [f"{statistics.median(e):.4f} | {max(e):.4f}" for e in found[text].values()]
+        print(f"| {text} | {evaluations} | " + " | ".join(cells) + " |", flush=True)
+    return found
+
+
+def main(argv):
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--model", default=ROOT / "weights/voices/flite.f5", type=Path)
+    p.add_argument("--voice", type=Path, help="a recording of 24 kHz, 16 bits, mono, instead of the three that are shipped")
+    p.add_argument("--transcript")
+    p.add_argument("--random", metavar="ARCH", help="a model of random weights instead (random_checkpoint.py)")
+    p.add_argument("--sentences", type=int, default=1000, help="the first so many of each set")
+    p.add_argument("--settings", nargs="+", type=setting, default=[setting(s) for s in SETTINGS])
+    p.add_argument("--exact", type=int, default=192, metavar="STEPS", help="of midpoint for the exact solution")
+    p.add_argument("--device", default="cuda")
+    p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings; the exact solution is in fp32")
+    args = p.parse_args(argv)
+    if (args.voice is None) != (args.transcript is None):
+        p.error("--voice and --transcript go together")
+    limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 4096, max_batch=BATCH, max_evaluations=max(64, 2 * args.exact))
+    with tempfile.TemporaryDirectory() as folder:
+        if args.random:
+            args.model = Path(folder) / "random.f5"
+            f5file.write_model(args.model, args.random, seed=1)
+        with f5lib.Engine(args.model, args.device, "fp32", **limits) as engine:
+            if args.random:
+                sets = drawn(engine, min(args.sentences, 16))
+            elif args.voice:
+                sets = one_voice(engine, recording(args.voice), args.transcript, args.sentences)
+            else:
+                sets = shipped(engine, args.sentences)
+            print(f"{args.random or args.model.name}, {engine.info()['device']}: "
+                  + ", ".join(f"{len(r)} {name}" for name, r in sets.items()), flush=True)
+            exact = {name: sample(engine, requests, method=METHODS["midpoint"], nfe=args.exact) for name, requests in sets.items()}
+        for precision in args.precision:
+            print(f"\n{precision}\n")
+            with f5lib.Engine(args.model, args.device, precision, **limits) as engine:
+                table(sets, exact, lambda requests, chosen: sample(engine, requests, **chosen), args.settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
