@@ -62,8 +62,8 @@ f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), 
 /* Tells of the characters that were left out so far. */
 void speech_warn_characters(speech *s);
 
-/* The next chunk as reader_next has it, but for chunks without a letter, digit or ideograph, as "***": nobody hears
- * anything of these. */
+/* The next chunk as reader_next has it, but for chunks without a letter, digit or ideograph, as "***", which have
+ * no sound. */
 f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_error *error);
 
 /* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
