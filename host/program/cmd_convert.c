@@ -108,6 +108,10 @@ int cmd_convert(int argc, char **argv) {
          .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest stays fp32"},
         {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
          .help = "the same for those of vocos, which are computed in fp32 whatever this is; default fp32"},
+        {"normalize", NULL, CLI_STRING, &p.normalize, .argument = "LANGUAGE",
+         .help = "the language in which numbers and the like become words when the model speaks (en); default: none"},
+        {"short-speed", NULL, CLI_FLOAT, &p.short_speed, .min = 0.01, .max = 100, .argument = "N",
+         .help = "the speed at which it says texts of fewer than 10 bytes; default: 0.3, as upstream"},
         {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};

@@ -11,7 +11,8 @@ from hearing import Heard, Score, hear
     ("The cat sat.", "the sat", (0, ["cat"], [], [])), ("The cat sat.", "", (0, ["the", "cat", "sat"], [], [])),
     ("The cat sat.", "the cat the cat sat", (0, [], ["the", "cat"], [])),
     ("The cat sat.", "the cat sat sat", (0, [], ["sat"], [])), ("The cat sat.", "oh the cat sat", (0, [], [], ["oh"])),
-    ("It isn't, no.", "it isn't no", (0, [], [], [])), ("one two three four", "two three five four", (0, ["one"], [], ["five"]))])
+    ("It isn't, no.", "it isn't no", (0, [], [], [])), ("Goodbye, dr.", "good bye doctor", (0, [], [], [])),
+    ("Lamb meat.", "lamb eat", (1, [], [], [])), ("one two three four", "two three five four", (0, ["one"], [], ["five"]))])
 def test_words_are_counted(said, heard, errors):
     line = Heard(said, heard)
     assert (line.substituted, line.missing, line.repeated, line.added) == errors
@@ -25,7 +26,7 @@ def test_the_recogniser_hears_words_and_not_noise(ears):
     sentence = "The children are playing in the garden."
     noise = np.random.default_rng(3).standard_normal(60000) * 0.1
     spoken = measure.flite_says("slt", sentence)  # once: flite's voices draw from one stream of random numbers
-    heard = hear([spoken, noise, spoken])
+    heard = hear([spoken, noise, spoken], processes=2)
     assert Heard(sentence, heard[0]).errors <= 2
     assert Heard(sentence, heard[1]).errors >= 6
     assert heard[0] == heard[2]

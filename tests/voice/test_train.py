@@ -8,6 +8,7 @@ import dit
 import export
 import f5lib
 import model as reference
+import set_speech
 import train_dit
 import train_vocos
 from optim import Flat
@@ -109,6 +110,7 @@ def test_the_engine_speaks_what_was_trained(generator, tmp_path):
     vocoder = {k: v.numpy() for k, v in train_vocos.fresh().items()}
     export.write_upstream(tmp_path / "upstream", model, vocoder, "test")
     export.convert(convert_lib.program(), tmp_path / "upstream", tmp_path / "voice.f5", "fp32")
+    assert set_speech.set_speech(tmp_path / "voice.f5", []) == export.SPEECH
     frames, known, letters = 160, 70, 31
     cond = torch.randn(known, dit.MEL, generator=generator)
     noise = torch.randn(frames, dit.MEL, generator=generator)

@@ -167,7 +167,9 @@ def held_out_sentences():
     """What the voice is tested with, and what its recordings say."""
     root = Path(__file__).resolve().parents[2]
     paths = sorted([*root.glob("tests/voice/*.txt"), *root.glob("weights/voices/*.txt")])
-    return [line for path in paths for line in path.read_text().split("\n") if line]
+    lines = [line for path in paths for line in path.read_text().split("\n") if line]
+    tables = [root / "tests/voice" / f"{name}.tsv" for name in ("numbers", "capitals")]  # short.tsv: words, no sentences
+    return lines + [line.split("\t")[1] for path in tables for line in path.read_text().split("\n") if line]
 
 
 def main():

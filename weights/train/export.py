@@ -14,8 +14,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "weights"))
 import random_checkpoint as formats  # noqa: E402
+import set_speech  # noqa: E402
 
 from dit import ARCH, VOCAB  # noqa: E402
+
+# What weights/FORMAT.md calls "speech", chosen by what any_text.py measured: ../voices/README.md has the figures.
+SPEECH = {"normalize": "en", "short_speed": 80, "slowest": 90, "fastest": 110, "chunking": 2}
 
 
 def silence_nyquist(vocoder):
@@ -55,11 +59,15 @@ def write_upstream(directory, model, vocoder, name):
     formats.write_torch(directory / "vocos/pytorch_model.bin", vocoder)
 
 
-def convert(program, directory, output, dtype="fp16"):
+def convert(program, directory, output, dtype="fp16", speech=SPEECH):
+    speech = dict(speech)
+    normalize, short_speed = speech.pop("normalize"), speech.pop("short_speed")
     subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
                     directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
                     directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
-                    "--dtype", dtype, "--vocos-dtype", dtype, "--quiet", "--output", output], check=True)
+                    "--dtype", dtype, "--vocos-dtype", dtype, "--normalize", normalize, "--short-speed", str(short_speed / 100),
+                    "--quiet", "--output", output], check=True)
+    set_speech.set_speech(output, [(key, str(value)) for key, value in speech.items()])
 
 
 def main():

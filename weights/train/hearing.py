@@ -11,19 +11,30 @@ from pathlib import Path
 
 import numpy as np
 
-from data import resample
+from data import TARGET_RATE, resample
 from flite import Voice
 
 EARS = Path("/usr/share/pocketsphinx/model/en-us")
+EARS_RATE = 16000
+# What sounds the same is the same: as it may be written, and as it counts.
+SPELLINGS = {"doctor": "dr", "mister": "mr", "missus": "mrs", "et cetera": "etc", "a m": "am", "p m": "pm",
+             "good bye": "goodbye", "all right": "alright", "o clock": "o'clock"}
 NEAR = 3  # words: an added word that is also said so near is a repetition
 
 
-def missing_tools():
-    """What keeps this from running, or None."""
+def missing_ears():
+    """What keeps hear() from running, or None."""
     if not shutil.which("pocketsphinx_batch"):
         return "pocketsphinx is not installed"
     if not (EARS / "en-us").is_dir():
         return "pocketsphinx-en-us is not installed"
+    return None
+
+
+def missing_tools():
+    """What keeps measuring beside flite from running, or None."""
+    if missing_ears():
+        return missing_ears()
     try:
         Voice("slt")
     except OSError as error:
@@ -31,28 +42,48 @@ def missing_tools():
     return None
 
 
-def hear(recordings):
-    """Recordings at 24 kHz -> what the recogniser understands, in lower case. The same recording gives the same
-    answer, whatever is heard before it."""
+def for_ears(x):
+    """A recording at 24 kHz as it is at the recogniser's rate."""
+    return resample(x, len(x) * EARS_RATE // TARGET_RATE)
+
+
+def hear(recordings, rate=TARGET_RATE, processes=1):
+    """Recordings at 24 kHz, or at EARS_RATE -> what the recogniser understands, in lower case. The same recording gives
+    the same answer, whatever is heard before it, and so any number of processes."""
     with tempfile.TemporaryDirectory() as folder:
-        folder = Path(folder)
+        folder, sizes = Path(folder), []
         for i, x in enumerate(recordings):
-            noise = np.random.default_rng(1)
-            x = np.concatenate([np.zeros(6000), np.asarray(x, float), np.zeros(6000)])
-            x = resample(x, len(x) * 2 // 3)
+            noise, quiet = np.random.default_rng(1), np.zeros(rate // 4)
+            x = np.concatenate([quiet, np.asarray(x, float), quiet])
+            x = for_ears(x) if rate == TARGET_RATE else x
             x = x * 0.1 / max(np.sqrt((x ** 2).mean()), 1e-6) + noise.standard_normal(len(x)) * 1e-4
             (folder / f"{i}.raw").write_bytes((np.clip(x, -1, 1) * 32767).astype("<i2").tobytes())
-        (folder / "list").write_text("".join(f"{i}\n" for i in range(len(recordings))))
-        subprocess.run(["pocketsphinx_batch", "-hmm", EARS / "en-us", "-lm", EARS / "en-us.lm.bin", "-dict",
-                        EARS / "cmudict-en-us.dict", "-ctl", folder / "list", "-cepdir", folder, "-cepext", ".raw",
-                        "-adcin", "yes", "-hyp", folder / "heard", "-logfn", "/dev/null"], check=True,
-                       stdout=subprocess.DEVNULL)
-        lines = (folder / "heard").read_text().split("\n")[:len(recordings)]
-    return [re.sub(r"\([^()]*\)$", "", line).strip().lower() for line in lines]
+            sizes.append(len(x))
+        order = sorted(range(len(sizes)), key=lambda i: -sizes[i])
+        shares = [order[k::processes] for k in range(processes) if order[k::processes]]
+        running = [(share, listen(folder, k, share)) for k, share in enumerate(shares)]
+        heard = {}
+        for k, (share, process) in enumerate(running):
+            if process.wait() != 0:
+                raise RuntimeError(f"pocketsphinx_batch failed: {process.returncode}")
+            heard.update(zip(share, (folder / f"heard{k}").read_text().split("\n")))
+    return [re.sub(r"\([^()]*\)$", "", heard[i]).strip().lower() for i in range(len(sizes))]
+
+
+def listen(folder, name, recordings):
+    """Starts a recogniser that hears these, one after the other."""
+    (folder / f"list{name}").write_text("".join(f"{i}\n" for i in recordings))
+    return subprocess.Popen(["pocketsphinx_batch", "-hmm", EARS / "en-us", "-lm", EARS / "en-us.lm.bin", "-dict",
+                             EARS / "cmudict-en-us.dict", "-ctl", folder / f"list{name}", "-cepdir", folder, "-cepext",
+                             ".raw", "-adcin", "yes", "-hyp", folder / f"heard{name}", "-logfn", "/dev/null"],
+                            stdout=subprocess.DEVNULL)
 
 
 def words(text):
-    return re.sub(r"[^a-z' ]", " ", text.lower()).split()
+    text = " ".join(re.sub(r"[^a-z' ]", " ", text.lower()).split())
+    for written, counted in SPELLINGS.items():
+        text = re.sub(rf"\b{written}\b", counted, text)
+    return text.split()
 
 
 def align(said, heard):

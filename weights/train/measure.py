@@ -83,17 +83,17 @@ class Mouth(contextlib.ExitStack):
             samples, transcript = prompt(speaker)
             self.voices[speaker] = self.enter_context(engine.voice(samples.astype(np.float32), transcript))
 
-    def pieces(self, speaker, text, number=0):
-        """[(samples, mel)]; the same number, the same noise."""
+    def pieces(self, speaker, text, number=0, **settings):
+        """[(samples, mel)]; the same number, the same noise. settings: other fields of f5_speak_params."""
         sample = {k: v for k, v in self.sample.items() if v is not None}
         if self.sample.get("sway", -1) is None:
             sample.update(use_sway=0)
-        return self.engine.speak(self.voices[speaker], text, sample=sample, seed=self.seed + number)[0]
+        return self.engine.speak(self.voices[speaker], text, sample=sample, seed=self.seed + number, **settings)[0]
 
-    def say(self, speaker, text, number=0):
+    def say(self, speaker, text, number=0, **settings):
         """Samples."""
         begun = time.time()
-        samples = np.concatenate([samples for samples, _ in self.pieces(speaker, text, number)])
+        samples = np.concatenate([samples for samples, _ in self.pieces(speaker, text, number, **settings)])
         self.seconds, self.spoken = self.seconds + time.time() - begun, self.spoken + len(samples) / TARGET_RATE
         print(f"  {speaker} {number + 1}  {time.time() - begun:.1f} s", file=sys.stderr)
         return samples
