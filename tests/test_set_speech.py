@@ -133,3 +133,11 @@ def test_the_shipped_voice_says_how_it_is_spoken_with():
     sys.path.append(str(cbind.ROOT / "weights/train"))
     import export
     assert set_speech.set_speech(cbind.ROOT / "weights/voices/flite.f5", []) == export.SPEECH
+
+
+def test_info_shows_it():
+    """Of the shipped voice, as it is set now."""
+    shown = subprocess.run([convert_lib.program(), "info", convert_lib.ROOT / "weights/voices/flite.f5"],
+                           capture_output=True, text=True, check=True).stdout
+    line, = [x for x in shown.splitlines() if x.startswith("speech ")]
+    assert "normalize en" in line and "short texts 80 %" in line and "cut each sentence by itself" in line

@@ -157,6 +157,28 @@ static void print_vocos(const description *d) {
            flag(d, "vocoder.same_padding") ? "same" : "center");
 }
 
+/* What the model asks for when it speaks, where it asks for something. */
+static void print_speech(const description *d) {
+    static const struct {
+        const char *name, *title;
+    } speeds[] = {{"speech.short_speed", "short texts"}, {"speech.slowest", "slowest"}, {"speech.fastest", "fastest"}};
+    static const char *const cuts[] = {"as upstream", "at sentences", "each sentence by itself"};
+    const char *language = setting(d, "speech.normalize"), *cut = setting(d, "speech.chunking"), *comma = "";
+    char line[256] = "";
+    size_t used = 0;
+    if (*language) used += (size_t)snprintf(line, sizeof line, "normalize %s", language), comma = ", ";
+    for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++) {
+        const char *percent = setting(d, speeds[i].name);
+        if (!*percent || used >= sizeof line) continue;
+        used += (size_t)snprintf(line + used, sizeof line - used, "%s%s %s %%", comma, speeds[i].title, percent);
+        comma = ", ";
+    }
+    int index = atoi(cut);
+    if (*cut && index >= 0 && index < 3 && used < sizeof line)
+        used += (size_t)snprintf(line + used, sizeof line - used, "%scut %s", comma, cuts[index]);
+    if (used > 0) printf("speech          %s\n", line);
+}
+
 /* A part of another kind than those above: its settings as the file has them. */
 static void print_part(const description *d, const char *part, const char *kind) {
     printf("%-15s %s", part, kind);
@@ -189,6 +211,7 @@ static void print_text(const description *d) {
         print_vocos(d);
     else
         print_part(d, "vocoder", info->vocoder);
+    print_speech(d);
     printf("precision       %s, vocoder %s\n", info->precision, info->vocoder_precision);
     printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)info->parameters,
            (double)info->bytes * 1e-6, (int)info->tensors);
