@@ -44,6 +44,11 @@ def test_what_is_kept_is_the_recording(edit, tmp_path):
     assert np.abs(made[12000:17000] - edit.samples[12000:17000]).max() > 0.01
 
 
+def test_characters_that_are_left_out_are_told(edit, tmp_path):
+    result = edit("0.5-0.75", text="All \U0001f642 that it says.")
+    assert result.returncode == 0 and "f5tts edit: warning: the text has 1 character that" in result.stderr, result.stderr
+
+
 USAGE = {"audio": (("0-1",), dict(audio=None), "--audio is required"), "text": (("0-1",), dict(text=None), "--text is required"),
          "edit": ((), {}, "--edit is required"), "word": (("x",), {}, "--edit x: START-END"), "half": (("0.5",), {}, "--edit 0.5:"),
          "sign": (("-1-2",), {}, "--edit -1-2:"), "more": (("1-2=3=4",), {}, "--edit 1-2=3=4"), "none": (("1-2=0",), {}, "1-2=0"),

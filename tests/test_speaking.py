@@ -124,6 +124,13 @@ def test_show_text(case, said):  # noqa: F811
     assert not (case.folder / "out").exists()
 
 
+def test_a_shown_piece_is_one_line(case):  # noqa: F811
+    """Whatever white space its text has."""
+    result = case.good(text="One two\tthree\nfour.", show_text=True)
+    row, = result.stdout.splitlines()
+    assert row.split("\t")[4] == "One two three four."
+
+
 def test_save_chunk(case, said):  # noqa: F811
     """Upstream's folder and names: a file for each stretch in one voice, which together are the whole."""
     text = TEXT + " [town] " + "A/B, as long as it takes. " * 9

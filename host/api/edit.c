@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/api/calls.h"
 #include "host/api/params.h"
 #include "host/api/recording.h"
+#include "host/api/speech.h"
 #include "host/audio/splice.h"
 #include "host/text/chunk.h"
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
+#include "runtime/request_check.h"
 
 /* Recording frames [from,to) give way to made new ones. A time inside the recording is a frame of it or, at the very
  * end, the one behind the last. */
@@ -271,13 +272,7 @@ static f5_status generate(edit *e, api_call *call, f5_error *error) {
     for (int64_t i = 0; i < n && raised(e); i++)
         e->generated[i] = e->generated[i] * e->clip.rms / e->params->target_rms;
     splice(e->clip.samples, e->clip.n_samples, e->generated, e->samples, e->params->n_edits, e->out);
-    for (int64_t i = 0; i < e->out_samples; i++)
-        if (!isfinite(e->out[i]))
-            return f5_fail(error, F5_E_FORMAT,
-                           "no speech came of it: sample %lld is not a finite number; the model's weights are damaged, "
-                           "or its numbers are too large for 16 bits: convert it again, or open it in fp32",
-                           (long long)i);
-    return F5_OK;
+    return speech_check_sound(e->engine, e->out, e->out_samples, error);
 }
 
 static f5_status deliver(const edit *e, const api_call *call, f5_speak_stats *stats, f5_error *error) {
@@ -313,6 +308,7 @@ static f5_status run(edit *e, f5_speak_stats *stats, f5_error *error) {
     f5_sample_params_init(&defaults);
     api_call call = {.kind = CALL_SYNTH, .timed = stats != NULL};
     F5_TRY(solver_read(&call.solver, p->sample ? p->sample : &defaults, error));
+    F5_TRY(request_check_solver(engine_limits(e->engine->core), &call.solver, error));
     F5_TRY(check_params(e->engine, p, error));
     F5_TRY(read_text(e, error));
     F5_TRY(tokenize(e, error));

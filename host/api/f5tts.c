@@ -77,7 +77,6 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
     f5_engine *e = calloc(1, sizeof *e);
     if (!e) return f5_fail(error, F5_E_MEMORY, "no memory for an engine");
     e->max_text_bytes = p.max_text_bytes;
-    e->max_speaking = p.max_speaking ? p.max_speaking : 2 * p.max_batch;
     engine_options options = {.model_path = p.model_path,
                               .device = p.device,
                               .precision = p.precision,
@@ -94,6 +93,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
                               .n_warm = p.n_warm,
                               .threads = p.threads};
     f5_status status = engine_open(&e->core, &options, error);
+    if (status == F5_OK) e->max_speaking = p.max_speaking ? p.max_speaking : 2 * p.max_batch;
     if (status == F5_OK) status = chinese_init(&e->chinese, engine_model(e->core), e->max_text_bytes, error);
     if (status == F5_OK) status = engine_buffers(e, error);
     if (status == F5_OK) status = engine_text(e, p.languages, error);

@@ -71,7 +71,8 @@ typedef struct f5_stream f5_stream;   /* a text that comes bit by bit */
 
 const char *f5_version(void); /* "0.1.0" */
 
-/* Something that is no error, but that a listener would notice. The message is one line and lives during the call. */
+/* Something that is no error, but that a listener would notice. The message is one line and lives during the callback,
+ * which runs on the calling thread. Later versions may have more kinds. */
 typedef enum {
     F5_WARNING_CHARACTERS = 1, /* the model cannot say them: they are left out */
     F5_WARNING_VOICE,          /* a tag names no voice */
@@ -91,8 +92,8 @@ typedef struct {
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (nfe, of midpoint 2 nfe); default 64 */
-    int32_t
-        max_text_bytes; /* longest text of one f5_speak, and longest transcript; default 1048576. It takes no memory */
+    int32_t max_text_bytes;  /* longest text of f5_speak or f5_edit, and longest transcript; default 1048576. It takes
+                                no memory */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op; a GPU then launches op by op */
     void *trace_user;
@@ -290,7 +291,7 @@ f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voi
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
 
-/* When something was said, in seconds of the whole output. */
+/* When something was said, in seconds of the whole output. This struct never grows. */
 typedef struct {
     double start, end; /* estimated from its share of the chunk's bytes */
     const char *text;  /* [bytes] a sentence as it was given, before it was normalised */
@@ -301,7 +302,8 @@ typedef struct {
 /* A piece of the output, handed to the caller as soon as it exists. Put one behind the other, the samples of all pieces
  * are the output. There is one for each chunk, in order, with the chunk's mel, text and marks; where chunks overlap,
  * the end of a chunk's samples comes with the next piece. Pieces without a chunk hold silence, or the end of the last
- * chunk: their mel_frames is 0. */
+ * chunk: their mel_frames is 0. All pointers live during the callback. The library makes these structs, and later
+ * versions may add fields at the end. */
 typedef struct {
     const float *samples; /* [n_samples] 24 kHz mono; may be none */
     int64_t n_samples;
@@ -322,9 +324,9 @@ typedef int (*f5_audio_fn)(void *user, const f5_audio *audio); /* non-zero cance
 /* A voice that a text may switch to: [name], or <voice name="name"> in SSML. */
 typedef struct {
     size_t size;
-    const char *name; /* letters, digits and _ */
+    const char *name; /* letters, digits and _; of two with one name the first is taken */
     const f5_voice *voice;
-    float speed; /* 0 (default): that of f5_speak_params */
+    float speed; /* 0.01 to 100; 0 (default): that of f5_speak_params */
 } f5_speak_voice;
 F5_STRUCT_INIT(f5_speak_voice)
 
@@ -343,33 +345,35 @@ enum {
     F5_BRACKETS_DROP  /* nothing: the voice goes on */
 };
 
-#define F5_MAX_CROSS_FADE 2  /* seconds */
-#define F5_MAX_PAUSE 60      /* seconds */
-#define F5_FIRST_UPSTREAM -1 /* first_chunk: a quarter of the limit, then half, as upstream's server */
+#define F5_MAX_CROSS_FADE 2     /* seconds */
+#define F5_MAX_PAUSE 60         /* seconds */
+#define F5_MAX_FIX_DURATION 600 /* seconds */
+#define F5_FIRST_UPSTREAM -1    /* first_chunk: a quarter of the limit, then half, as upstream's server */
 
 typedef struct {
     size_t size;
-    const char *text;   /* [pause 0.5s] or [pause 500ms] is silence of that length */
-    float speed;        /* 0 (default): 1, and for short texts what the model asks for. Any other counts as it is */
-    float fix_duration; /* total seconds, reference included, of a stretch in one voice; 0 (default): estimated */
-    uint64_t seed;      /* chunk 0 has it, the others have seeds made of it */
-    const float *noise; /* [noise_frames,100] initial states of all chunks, one after another, or NULL */
-    int32_t noise_frames;
+    const char *text; /* [pause 0.5s] or [pause 500ms] is silence of that length */
+    float speed; /* 0 (default): 1, and for short texts what the model asks for. Any other, 0.01 to 100, counts as it is
+                  */
+    float fix_duration;   /* total seconds, reference included, of a stretch in one voice; 0 (default): estimated */
+    uint64_t seed;        /* chunk 0 has it, the others have seeds made of it */
+    const float *noise;   /* [noise_frames,100] initial states of all chunks, one after another, or NULL */
+    int32_t noise_frames; /* exactly those of f5_show_text, added up */
     const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults. Steps are those of one batch of chunks */
     f5_audio_fn audio;              /* required */
     void *audio_user;
-    const f5_speak_voice *voices; /* [n_voices] or NULL */
-    int32_t n_voices;
-    int32_t brackets;      /* F5_BRACKETS_ */
-    int32_t ssml;          /* 1: the text is an SSML document; default 0 */
+    const f5_speak_voice *voices; /* [n_voices] of the same engine, or NULL */
+    int32_t n_voices;             /* at most 64 */
+    int32_t brackets;             /* F5_BRACKETS_ */
+    int32_t ssml;                 /* 1: the text is an SSML document; default 0 */
     const char *normalize; /* "none", "en", "zh", ...: one of `languages`; NULL (default): what the model asks for */
     const f5_lexicon *lexicon; /* NULL: none. It needs `normalize` */
     int32_t chunking;          /* F5_CHUNKS_; default F5_CHUNKS_MODEL */
     float cross_fade;          /* seconds by which chunks overlap; default 0.15 */
     float sentence_pause;      /* seconds of silence between sentences: every sentence is a chunk then; default 0 */
     float paragraph_pause;     /* the same between paragraphs, which no chunk crosses then; default 0 */
-    float first_chunk;     /* seconds, about, of the first chunk, which then comes early; 0 (default): as the others;
-                              F5_FIRST_UPSTREAM */
+    float first_chunk; /* seconds, about, at most 60, of the first chunk, which then comes early; 0 (default): as the
+                          others; F5_FIRST_UPSTREAM */
     f5_warning_fn warning; /* NULL, or told what a listener would notice, before the work begins */
     void *warning_user;
 } f5_speak_params;
@@ -384,7 +388,7 @@ typedef struct {
     double vocos_ms, total_ms; /* these are times of the whole batch */
     double wait_ms;            /* until it began */
     int32_t batch_sequences;   /* in it; 1: alone. Of several batches: the most; times are sums */
-    double first_ms;           /* from the call to its first piece of speech */
+    double first_ms;           /* from the call until its first piece of speech was handed out; f5_edit: 0 */
 } f5_speak_stats;
 F5_STRUCT_INIT(f5_speak_stats)
 
@@ -416,8 +420,9 @@ f5_status f5_show_text(f5_engine *engine, const f5_voice *voice, const f5_speak_
 
 /* ---- text that comes bit by bit, as a language model writes it */
 
-/* params as f5_speak has them, but text, fix_duration, noise and ssml, which must not be given. The voices, the lexicon
- * and what params points to must live until the stream is closed. Allocates. One thread at a time may use a stream. */
+/* params as f5_speak has them, but text, fix_duration, noise and ssml, which must not be given. The engine, the voices,
+ * the lexicon and what params points to must live until the stream is closed. Allocates. One thread at a time may use a
+ * stream; other streams and calls of the engine go on beside it. */
 f5_status f5_stream_open(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_stream **stream,
                          f5_error *error);
 /* Adds text [bytes], which may end inside a word or a character. Chunks whose end is certain are spoken before the call

@@ -82,9 +82,7 @@ static void undo_level(const f5_voice *v, float *samples, int64_t n) {
     for (int64_t i = 0; i < n; i++) samples[i] = samples[i] * v->rms / v->target_rms;
 }
 
-/* Damaged weights, or weights that overflow 16-bit arithmetic, yield NaN or Inf: the result is rejected before it is
- * played or saved. */
-static f5_status check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error) {
+f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error) {
     for (int64_t i = 0; i < n; i++)
         if (!isfinite(samples[i]))
             return f5_fail(
@@ -100,9 +98,10 @@ static f5_status check_sound(const f5_engine *e, const float *samples, int64_t n
 static f5_status hand_over(speech *s, f5_audio *audio, f5_error *error) {
     audio->seconds = (double)s->out / F5_SAMPLE_RATE;
     audio->chunks = s->n_chunks;
+    bool is_speech = s->next > 0; /* before the first chunk there is only silence that was asked for */
+    if (s->stats.first_ms == 0 && is_speech && audio->n_samples > 0) s->stats.first_ms = clock_ms() - s->started_ms;
     if (s->params.audio(s->params.audio_user, audio) != 0)
         return f5_fail(error, F5_E_CANCELLED, "cancelled by the audio callback");
-    if (s->out == 0 && audio->n_samples > 0) s->stats.first_ms = clock_ms() - s->started_ms;
     s->out += audio->n_samples;
     return F5_OK;
 }
@@ -186,7 +185,7 @@ static f5_status deliver(speech *s, const desk_chunk *c, size_t at, f5_error *er
     int64_t n = engine_vocode_samples(e->core, made);
     float *samples = e->samples + at * F5_HOP;
     undo_level(v, samples, n);
-    F5_TRY(check_sound(e, samples, n, error));
+    F5_TRY(speech_check_sound(e, samples, n, error));
     F5_TRY(be_silent(s, c->chunk.pause_before, error));
     if (c->chunk.segment != s->segment) F5_TRY(speech_finish(s, error)); /* voices follow each other without a fade */
     int64_t edge = n < EDGE_SAMPLES ? n : EDGE_SAMPLES;
@@ -242,7 +241,9 @@ f5_status speech_go_on(speech *s, f5_error *error) {
         int32_t n, frames;
         reader_outcome outcome;
         double pause = 0;
-        F5_TRY(gather(s, &n, &frames, &outcome, &pause, error));
+        f5_error why = {0};
+        f5_status status = gather(s, &n, &frames, &outcome, &pause, &why);
+        if (status != F5_OK) return speech_text_error(status, &why, error);
         if (n > 0) F5_TRY(speak_batch(s, n, frames, error));
         if (s->n_held > 0)
             s->desk->chunks[0] = s->desk->chunks[n]; /* its text stays where it is */

@@ -11,6 +11,7 @@
 #include "host/text/duration.h"
 #include "host/text/tokenizer.h"
 #include "runtime/clock.h"
+#include "runtime/request_check.h"
 #include "weights/utf8.h"
 
 /* ---- what is asked ----------------------------------------------------------------------------------------------- */
@@ -20,9 +21,9 @@ static f5_status check_range(const char *name, double value, double least, doubl
     return f5_fail(error, F5_E_ARGUMENT, "%s %g: must be %g to %g", name, value, least, most);
 }
 
-static f5_status check_choice(const char *name, int32_t value, int32_t most, f5_error *error) {
-    if (value >= 0 && value <= most) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "%s %d: must be 0 to %d", name, (int)value, (int)most);
+static f5_status check_choice(const char *name, int32_t value, int32_t least, int32_t most, f5_error *error) {
+    if (value >= least && value <= most) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s %d: must be %d to %d", name, (int)value, (int)least, (int)most);
 }
 
 static f5_status check_speed(const char *of, float speed, f5_error *error) {
@@ -33,14 +34,16 @@ static f5_status check_speed(const char *of, float speed, f5_error *error) {
 static f5_status check_params(const f5_speak_params *p, bool need_text, f5_error *error) {
     if (need_text && !p->text) return f5_fail(error, F5_E_ARGUMENT, "f5_speak_params.text is NULL");
     F5_TRY(check_speed("speed", p->speed, error));
-    F5_TRY(check_range("fix_duration", (double)p->fix_duration, 0, 600, error));
+    F5_TRY(check_range("fix_duration", (double)p->fix_duration, 0, F5_MAX_FIX_DURATION, error));
     F5_TRY(check_range("cross_fade", (double)p->cross_fade, 0, F5_MAX_CROSS_FADE, error));
     F5_TRY(check_range("sentence_pause", (double)p->sentence_pause, 0, F5_MAX_PAUSE, error));
     F5_TRY(check_range("paragraph_pause", (double)p->paragraph_pause, 0, F5_MAX_PAUSE, error));
-    if (p->chunking != F5_CHUNKS_MODEL) F5_TRY(check_choice("chunking", p->chunking, F5_CHUNKS_SENTENCE, error));
-    F5_TRY(check_choice("brackets", p->brackets, F5_BRACKETS_DROP, error));
-    if (p->first_chunk != F5_FIRST_UPSTREAM) F5_TRY(check_range("first_chunk", (double)p->first_chunk, 0, 60, error));
-    F5_TRY(check_choice("n_voices", p->n_voices, SPEECH_MAX_VOICES, error));
+    F5_TRY(check_choice("chunking", p->chunking, F5_CHUNKS_MODEL, F5_CHUNKS_SENTENCE, error));
+    F5_TRY(check_choice("brackets", p->brackets, F5_BRACKETS_MAIN, F5_BRACKETS_DROP, error));
+    if (p->first_chunk != F5_FIRST_UPSTREAM && !(p->first_chunk >= 0 && p->first_chunk <= 60))
+        return f5_fail(error, F5_E_ARGUMENT, "first_chunk %g: must be 0 to 60, or %d for upstream's",
+                       (double)p->first_chunk, F5_FIRST_UPSTREAM);
+    F5_TRY(check_choice("n_voices", p->n_voices, 0, SPEECH_MAX_VOICES, error));
     if (p->n_voices > 0 && !p->voices)
         return f5_fail(error, F5_E_ARGUMENT, "voices is NULL, n_voices is %d", p->n_voices);
     if (p->noise_frames < 0) return f5_fail(error, F5_E_ARGUMENT, "noise_frames is %d", p->noise_frames);
@@ -72,7 +75,9 @@ static f5_status add_voices(speech *s, f5_error *error) {
         F5_TRY(params_read_at(&v, sizeof v, s->params.voices, i, "f5_speak_voice", error));
         if (!v.name || !*v.name || !v.voice)
             return f5_fail(error, F5_E_ARGUMENT, "voice %d has no name, or no voice", (int)i);
-        F5_TRY(check_speed(v.name, v.speed, error));
+        char of[128];
+        snprintf(of, sizeof of, "voice '%.100s': speed", v.name);
+        F5_TRY(check_speed(of, v.speed, error));
         F5_TRY(add_voice(s, i + 1, v.name, v.voice, v.speed, error));
     }
     return F5_OK;
@@ -81,6 +86,13 @@ static f5_status add_voices(speech *s, f5_error *error) {
 const char *speech_language(const f5_engine *e, const char *normalize) {
     const char *language = normalize ? normalize : engine_model(e->core)->config.speech.normalize;
     return strcmp(language, "none") == 0 ? NULL : language;
+}
+
+/* A language that was not opened is told before there is a text in it. */
+static f5_status check_language(const f5_engine *e, const char *language, f5_error *error) {
+    char none[1];
+    text_buffer nothing = {.text = none, .capacity = 0};
+    return language ? normalize_text(e->normalizer, language, NULL, "", 0, &nothing, error) : F5_OK;
 }
 
 /* ---- what the reader asks for */
@@ -146,6 +158,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
     const f5_speak_params *p = &s->params;
     F5_TRY(check_params(p, need_text, error));
     s->language = speech_language(e, p->normalize);
+    F5_TRY(check_language(e, s->language, error));
     if (p->lexicon && !s->language)
         return f5_fail(error, F5_E_ARGUMENT, "a lexicon is read where text is normalised: give normalize a language");
     F5_TRY(add_voice(s, 0, NULL, v, 0, error));
@@ -153,6 +166,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
     F5_TRY(solver_read(&s->call.solver, p->sample ? p->sample : &defaults, error));
+    F5_TRY(request_check_solver(engine_limits(e->core), &s->call.solver, error));
     int32_t chunking = p->chunking != F5_CHUNKS_MODEL ? p->chunking : engine_model(e->core)->config.speech.chunking;
     s->rules = (reader_rules){.voices = s->seen,
                               .n_voices = 1 + p->n_voices,
@@ -278,6 +292,11 @@ f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_er
     }
 }
 
+f5_status speech_text_error(f5_status status, const f5_error *why, f5_error *error) {
+    bool of_text = status != F5_E_ARGUMENT && status != F5_E_CANCELLED;
+    return f5_fail(error, status, of_text ? "text: %.480s" : "%.480s", why->message);
+}
+
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */
 
 /* Adds a chunk to what its segment has. */
@@ -372,8 +391,7 @@ f5_status speech_plan(speech *s, int (*said)(void *user, const f5_said *chunk), 
     s->planning = true;
     if (status == F5_OK) status = read_through(s, false, &p, &why);
     s->planning = false;
-    if (status != F5_OK)
-        return f5_fail(error, status, status == F5_E_ARGUMENT ? "%.480s" : "text: %.480s", why.message);
+    if (status != F5_OK) return speech_text_error(status, &why, error);
     F5_TRY(report_characters(s, error));
     if (s->params.noise && s->params.noise_frames != p.frames)
         return f5_fail(error, F5_E_ARGUMENT, "the noise given has %d frames, this text takes %lld",

@@ -69,6 +69,14 @@ f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_er
 /* Tokens and frames of a chunk that was cut; its tokens are written at `tokens` [capacity]. */
 f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capacity, f5_error *error);
 
+/* What went wrong with the text, passed on: it is said to be of the text, but where the caller's own arguments are
+ * meant, or the caller's wish to stop. */
+f5_status speech_text_error(f5_status status, const f5_error *why, f5_error *error);
+
+/* Damaged weights, or weights that overflow 16-bit arithmetic, yield NaN or Inf: F5_E_FORMAT, before the result is
+ * played or saved. */
+f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error);
+
 /* Speaks the chunks that the reader has, until more text is needed or the text ends. */
 f5_status speech_go_on(speech *s, f5_error *error);
 

@@ -51,18 +51,16 @@ f5_status f5_stream_open(f5_engine *e, const f5_voice *v, const f5_speak_params 
 static f5_status go_on(f5_stream *stream, bool last, f5_error *error) {
     speech *s = &stream->speech;
     reader_feed(&s->reader, stream->text, stream->bytes, last);
-    f5_error why = {0};
     desk_sit(&s->engine->desks, stream->desk);
-    f5_status status = speech_go_on(s, &why);
-    if (status == F5_OK && last) status = speech_finish(s, &why);
+    f5_status status = speech_go_on(s, error);
+    if (status == F5_OK && last) status = speech_finish(s, error);
     if (last) speech_warn_characters(s);
     desk_rise(&s->engine->desks, stream->desk);
     size_t unread = reader_unread(&s->reader);
     memmove(stream->text, stream->text + stream->bytes - unread, unread);
     stream->bytes = unread;
     stream->failed = status != F5_OK;
-    if (status == F5_OK) return F5_OK;
-    return f5_fail(error, status, status == F5_E_FORMAT ? "text: %.480s" : "%.480s", why.message);
+    return status;
 }
 
 static f5_status check_open(const f5_stream *stream, f5_error *error) {

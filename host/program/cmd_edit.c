@@ -45,9 +45,10 @@ static bool parse_edit(const char *text, f5_edit_span *span) {
     return *text++ == '=' && take_seconds(&text, &span->duration) && *text == '\0' && span->duration > 0;
 }
 
-static int take_audio(void *user, const f5_audio *audio) {
-    edit_run *r = user;
-    return speech_output_take(&r->output, audio);
+static void warn(void *user, f5_warning_kind kind, const char *message) {
+    (void)kind;
+    const edit_run *r = user;
+    cli_warning(&r->command, "%s", message);
 }
 
 static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
@@ -70,8 +71,10 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     p.n_edits = r->edit.count;
     p.seed = r->o.seed;
     p.sample = &sample;
-    p.audio = take_audio;
-    p.audio_user = r;
+    p.audio = speech_output_take;
+    p.audio_user = &r->output;
+    p.warning = warn;
+    p.warning_user = r;
     F5_TRY(speech_output_begin(&r->output, &r->o, r->output_path, r->text, error));
     speech_progress_begin(&r->progress);
     f5_status status = f5_edit(r->engine, &p, stats, error);

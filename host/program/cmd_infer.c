@@ -115,7 +115,9 @@ static int take_audio(void *user, const f5_audio *audio) {
 static int show(void *user, const f5_said *c) {
     const infer_run *r = user;
     const char *voice = c->voice > 0 ? r->voices.voice[c->voice - 1].name : "main";
-    printf("%d\t%s\t%.2f\t%.2f\t%.*s\n", c->index, voice, c->pause, c->seconds, (int)c->bytes, c->text);
+    printf("%d\t%s\t%.2f\t%.2f\t", c->index, voice, c->pause, c->seconds);
+    for (size_t i = 0; i < c->bytes; i++) putchar((unsigned char)c->text[i] < ' ' ? ' ' : c->text[i]); /* one line */
+    putchar('\n');
     return 0;
 }
 

@@ -89,7 +89,7 @@ cli_option *speech_options_speech(cli_option *to, speech_options *o) {
     const cli_option options[] = {
         {"speed", NULL, CLI_FLOAT, &o->speed, .min = 0.01, .max = 100, .argument = "X",
          .help = "pace; default 1, and for short texts what the model asks for"},
-        {"fix_duration", NULL, CLI_FLOAT, &o->fix_duration, .min = 0, .max = 36000, .argument = "S",
+        {"fix_duration", NULL, CLI_FLOAT, &o->fix_duration, .min = 0, .max = F5_MAX_FIX_DURATION, .argument = "S",
          .help = "seconds of recording and speech together; default 0: estimated from the texts"},
         {"cross_fade_duration", NULL, CLI_FLOAT, &o->cross_fade_duration, .min = 0, .max = F5_MAX_CROSS_FADE,
          .argument = "S", .help = "seconds by which pieces overlap; default 0.15"},

@@ -266,6 +266,46 @@ def test_errors_leave_the_engine_usable(spoken):
     assert cbind.same_bits(sound(before), sound(after))
 
 
+@pytest.mark.parametrize("wrong, message", [
+    (dict(normalize="xx"), "no normalisation of 'xx'"), (dict(sample=dict(nfe=0)), "nfe is 0"),
+    (dict(sample=dict(nfe=3, cfg=math.nan)), "cfg is nan"), (dict(speed=math.nan), "speed nan: must be 0.01 to 100"),
+    (dict(chunking=3), "chunking 3: must be -1 to 2"), (dict(first_chunk=math.nan), "first_chunk nan: must be 0 to 60, or -1"),
+    (dict(fix_duration=601.0), "fix_duration 601: must be 0 to 600|takes no fix_duration")])
+def test_settings_are_checked_before_the_text(spoken, wrong, message):
+    """Also by a stream, which opens before it has a text: no warning is told, and nothing is heard."""
+    e, voice, town = spoken
+    heard, warned = [], []
+    settings = {**dict(sample=SETTINGS, warned=warned, heard=lambda *_: heard.append(1)), **wrong}
+    for refused in (lambda: e.say(voice, "Say this \U0001f642 here.", **settings), lambda: e.stream(voice, **settings).__enter__()):
+        with pytest.raises(f5lib.Error, match=message) as failure:
+            refused()
+        assert failure.value.status == "F5_E_ARGUMENT"
+    assert not heard and not warned
+
+
+def test_a_voices_speed_is_named(spoken):
+    e, voice, town = spoken
+    with pytest.raises(f5lib.Error, match="voice 'town': speed nan: must be 0.01 to 100"):
+        e.say(voice, "Hi there.", voices=[("town", town, math.nan)], sample=SETTINGS)
+
+
+def test_more_batches_than_numbers_go(zoo):
+    """2 max_batch are the desks that are made where max_speaking is 0: an int32 does not hold that."""
+    with pytest.raises(f5lib.Error, match="max_batch is 1073741824: must be"):
+        f5lib.Engine(zoo["tiny"].path, max_batch=1 << 30)
+
+
+def test_first_sound_is_speech(spoken):
+    """first_ms counts neither the silence before speech as the first of it, nor the time that its own callback takes."""
+    e, voice, town = spoken
+    slow = 0.4
+    began = time.monotonic()
+    _, stats = e.say(voice, "Hi there, all of you.", sample=SETTINGS, heard=lambda *_: time.sleep(slow))
+    assert 0 < stats["first_ms"] <= 1e3 * (time.monotonic() - began - slow)
+    _, stats = e.say(voice, "[pause 0.1s] Hi there, all of you.", sample=SETTINGS, heard=lambda *_: time.sleep(slow))
+    assert stats["first_ms"] >= 1e3 * slow  # the callback of the pause lies before it
+
+
 # ---- SSML
 
 def test_ssml(spoken):
