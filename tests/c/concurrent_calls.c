@@ -3,7 +3,8 @@
  *   concurrent_calls MODEL.f5 SEED [THREADS] [CALLS of each]
  *
  * Every thread makes random calls of its own: samplings of several settings, some with a progress callback that
- * cancels, some with a token the vocabulary lacks; the vocoder; mels; speech. First one after the other on an engine
+ * cancels, some with a token the vocabulary lacks; the vocoder; mels; speech of one chunk or two, streams that come a
+ * few bytes at a time, edits. Fewer may speak at a time than there are threads. First one after the other on an engine
  * that packs nothing, then all at once on one that does: results must be the same bits and errors the same. Prints how
  * many batches it took; exits 1 at a difference. tests/test_threads.py runs it. */
 #include <math.h>
@@ -104,20 +105,59 @@ static f5_status mel(client *c, uint64_t *state, f5_error *error) {
     return status;
 }
 
+/* The same text is spoken as a whole, or comes bit by bit. */
 static f5_status speak(client *c, uint64_t *state, f5_error *error) {
+    static const char *const texts[] = {"No.", "Others call me mother.", "Yes. And no. [pause 0.1s] So it is."};
     f5_sample_params params;
     f5_sample_params_init(&params);
     params.nfe = 2;
     f5_speak_params p;
     f5_speak_params_init(&p);
-    p.text = random_below(state, 2) ? "No." : "Others call me mother.";
+    const char *text = texts[random_below(state, 3)];
+    p.seed = random_next(state);
+    p.sample = &params;
+    p.chunking = F5_CHUNKS_SENTENCE;
+    p.audio = listen;
+    p.audio_user = &c->results[c->calls];
+    if (random_below(state, 2)) {
+        f5_stream *stream;
+        f5_status status = f5_stream_open(c->engine, c->voice, &p, &stream, error);
+        for (size_t n = strlen(text); status == F5_OK && n > 0;) {
+            size_t bytes = 1 + (size_t)random_below(state, 9);
+            if (bytes > n) bytes = n;
+            status = f5_stream_push(stream, text, bytes, error);
+            text += bytes;
+            n -= bytes;
+        }
+        if (status == F5_OK) status = f5_stream_flush(stream, error);
+        f5_stream_close(stream);
+        return status;
+    }
+    p.text = text;
+    f5_speak_stats stats;
+    f5_speak_stats_init(&stats);
+    return f5_speak(c->engine, c->voice, &p, &stats, error);
+}
+
+static f5_status edit(client *c, uint64_t *state, f5_error *error) {
+    float recording[6000];
+    for (int i = 0; i < 6000; i++) recording[i] = 0.3f * sinf(0.03f * (float)i);
+    const f5_edit_span span = {.start = 0.1, .end = 0.1, .duration = 0.05 + 0.01 * random_below(state, 9)};
+    f5_edit_params p;
+    f5_edit_params_init(&p);
+    f5_sample_params params;
+    f5_sample_params_init(&params);
+    params.nfe = 2;
+    p.samples = recording;
+    p.n_frames = 6000;
+    p.text = "A few words.";
+    p.edits = &span;
+    p.n_edits = 1;
     p.seed = random_next(state);
     p.sample = &params;
     p.audio = listen;
     p.audio_user = &c->results[c->calls];
-    f5_speak_stats stats;
-    f5_speak_stats_init(&stats);
-    return f5_speak(c->engine, c->voice, &p, &stats, error);
+    return f5_edit(c->engine, &p, NULL, error);
 }
 
 /* Call number c->calls, the same whenever it is made. */
@@ -126,7 +166,7 @@ static void call(client *c) {
     f5_error error = {0};
     f5_status status = F5_OK;
     c->results[c->calls] = 0;
-    switch (random_below(&state, 8)) {
+    switch (random_below(&state, 10)) {
     case 0:
         status = vocode(c, &state, &error);
         break;
@@ -134,7 +174,11 @@ static void call(client *c) {
         status = mel(c, &state, &error);
         break;
     case 2:
+    case 4:
         status = speak(c, &state, &error);
+        break;
+    case 5:
+        status = edit(c, &state, &error);
         break;
     case 3: { /* looks in while the others are at it */
         f5_engine_info info;
@@ -179,6 +223,7 @@ static void open_engine(const char *path, int32_t batch_frames, f5_engine **engi
     open.device = "cpu";
     open.max_frames = MAX_FRAMES;
     open.batch_frames = batch_frames;
+    open.max_speaking = 2;
     demand(f5_open(&open, engine, &error), &error);
     f5_voice_params recording;
     f5_voice_params_init(&recording);
