@@ -162,12 +162,9 @@ int cmd_convert(int argc, char **argv) {
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
         {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
-         .help = "weights, .safetensors or .pt, of any number type and with any wrapper's prefixes. It does not say "
-                 "whether it is of F5TTS_v1 or of the earlier F5TTS: --config does, and the wrong one gives noise"},
+         .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes"},
         {"weights", NULL, CLI_STRING, &p.weights, .argument = "WHICH",
-         .help =
-             "of a checkpoint with both: ema (default: the averaged ones) or model (those of training, better early "
-             "in a fine-tune)"},
+         .help = "of a checkpoint that holds both: ema (default), the averaged ones, or model, those of training"},
         {"lora", NULL, CLI_STRING, &p.lora_path, .argument = "DIR",
          .help = "merge a LoRA adapter: PEFT's adapter_config.json and adapter_model.safetensors or .bin"},
         {"lora-scale", NULL, CLI_FLOAT, &p.lora_scale, .argument = "X", .min = -1000, .max = 1000,
@@ -192,11 +189,14 @@ int cmd_convert(int argc, char **argv) {
         {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};
-    const cli_command command = {.program = "f5tts convert",
-                                 .usage = "--config FILE --checkpoint FILE --vocab FILE --vocos-config FILE "
-                                          "--vocos FILE --output NAME.f5 [options]",
-                                 .summary = "Makes a .f5 model file of upstream's files.\n",
-                                 .options = options};
+    const cli_command command = {
+        .program = "f5tts convert",
+        .usage = "--config FILE --checkpoint FILE --vocab FILE --vocos-config FILE "
+                 "--vocos FILE --output NAME.f5 [options]",
+        .summary = "Makes a .f5 model file of upstream's files. A checkpoint does not say whether it is of\n"
+                   "F5TTS_v1 or of the F5TTS before it: --config does, and the wrong one gives noise.\n"
+                   "Early in a fine-tune the weights of training (--weights model) are the better ones.\n",
+        .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     const struct {

@@ -107,6 +107,7 @@ def call(module, name, args=b")"):
 
 
 GOOD = state(tensor())
+MAGIC = P + b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how torch before 1.6 begins a file
 
 PICKLES = {
     # something to execute
@@ -317,8 +318,9 @@ ARCHIVES = {
     "empty file": (b"", "neither"),
     "text": (b"hello world, this is not a checkpoint", "neither"),
     "git-lfs pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "git lfs pull"),
-    "torch before 1.6": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "before 1.6"),
-    "tar": (b"\0" * 257 + b"ustar" + b"\0" * 300, "before 1.6"),
+    "torch before 1.6, nothing more": (MAGIC, "without a stop"),
+    "another pickle": (P + b"K\1.", "none that torch.save writes"),
+    "tar": (b"\0" * 257 + b"ustar" + b"\0" * 300, "before 0.2"),
     "HTML": (b"<!DOCTYPE html><html>", "neither"),
     "safetensors, header beyond the file": (struct.pack("<Q", 2**40) + b'{"a":1}', ""),
     "safetensors, not JSON": (struct.pack("<Q", 8) + b'{"a":1]]', ""),
