@@ -79,7 +79,7 @@ def test_wrappers_leave_no_trace(tmp_path, tiny, plain, kind):
 def test_what_does_not_fit_says_what_was_tried(tmp_path, tiny):
     path = tmp_path / "odd.pt"
     torch.save(tensors_of(tiny, "generator."), path)
-    refused(lib.convert(tiny, tmp_path / "out.f5", checkpoint=path), "keys missing", "transformer.generator.",
+    refused(lib.convert(tiny, tmp_path / "out.f5", checkpoint=path), "keys missing", "unknown (generator.transformer.",
             "tried without module., _orig_mod., base_model., model., ema_model., online_model. too")
     torch.save({**tensors_of(tiny, "module."), **tensors_of(tiny)}, path)
     refused(lib.convert(tiny, tmp_path / "out.f5", checkpoint=path), "is there twice")

@@ -222,8 +222,9 @@ PICKLES = {
     "key of 1 MB": (state(tensor(), "k" * 1000000), "not a string"),
     "value is a string": (state(text("v")), "not a tensor"),
     "one key twice": (P + b"}(" + text("x") + tensor() + text("x") + tensor() + b"u.", "twice"),
-    "one key with and without prefix": (P + b"}(" + text("x") + tensor() + text("ema_model.x") + tensor() + b"u.",
-                                        "twice"),
+    "one key with and without prefix": (
+        P + b"}(" + text("x") + tensor() + b"".join(text("ema_model." + k) + tensor() for k in "xyz") + b"u.", "twice"),
+    "one key of two sets": (P + b"}(" + text("x") + tensor() + text("ema_model.x") + tensor() + b"u.", "unknown (x)"),
     "key that is not text": (state(tensor(), b"\xff\xfe\x1b]0;title\x07"), "unknown (???]0;title?)"),
     "other tensors": (GOOD, "keys missing"),
 }
@@ -568,8 +569,8 @@ def test_fuzz(tmp_path, rng):
     yaml, vocos = Path(made["yaml"]).read_bytes(), Path(made["vocos_config"]).read_bytes()
     old = old_bytes(made)
     folder, config, model = adapter(tmp_path / "adapter", made)
-    plans = [("checkpoint", old, 60, 0, old.index(b"\x80\x02](") + 200), ("lora", config, 60, 0, None),
-             ("lora", model, 60, 0, 8 + struct.unpack("<Q", model[:8])[0]),
+    plans = [("checkpoint", old, 30, 0, old.index(b"\x80\x02](") + 200), ("lora", config, 30, 0, None),
+             ("lora", model, 30, 0, 8 + struct.unpack("<Q", model[:8])[0]),
              ("checkpoint", archive_bytes, 140, 0, pickle_end),
              ("checkpoint", archive_bytes, 60, directory_at(archive_bytes), None),
              ("checkpoint", flat, 60, 0, 8 + struct.unpack("<Q", flat[:8])[0]),

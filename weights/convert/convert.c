@@ -201,8 +201,19 @@ static void common_prefix(const manifest_source *keys, size_t count, char prefix
 typedef struct {
     const conversion *c;
     manifest_origin origin;
+    const manifest_source *keys; /* [count] wanted */
+    size_t count;
     char prefix[sizeof((manifest_source *)NULL)->key];
 } naming;
+
+/* With the prefix the key's first word begins a wanted key. */
+static bool fits_prefixed(const void *user, const char *key) {
+    const naming *n = user;
+    const size_t prefix = strlen(n->prefix), word = strcspn(key, ".");
+    for (size_t i = 0; i < n->count; i++)
+        if (strncmp(n->keys[i].key + prefix, key, word) == 0 && n->keys[i].key[prefix + word] == '.') return true;
+    return false;
+}
 
 static bool is_bare(const void *user, const char *key) {
     const naming *n = user;
@@ -211,9 +222,10 @@ static bool is_bare(const void *user, const char *key) {
 
 static source_wish wish_of(const conversion *c, manifest_origin origin, naming *n, const manifest_source *keys,
                            size_t count) {
-    *n = (naming){.c = c, .origin = origin};
+    *n = (naming){.c = c, .origin = origin, .keys = keys, .count = count};
     common_prefix(keys, count, n->prefix);
-    return (source_wish){.plain = c->options->plain_weights, .prefix = n->prefix, .bare = is_bare, .user = n};
+    return (source_wish){
+        .plain = c->options->plain_weights, .prefix = n->prefix, .fits = fits_prefixed, .bare = is_bare, .user = n};
 }
 
 /* A vocabulary with a line twice may be longer than its embedding. */
@@ -235,11 +247,12 @@ static f5_status fit_vocab(conversion *c) {
 static f5_status open_acoustic(conversion *c) {
     naming n;
     F5_TRY(wanted_keys(c, ORIGIN_ACOUSTIC, &c->keys, &c->n_keys));
-    const source_wish wish = wish_of(c, ORIGIN_ACOUSTIC, &n, c->keys, c->n_keys);
+    source_wish wish = wish_of(c, ORIGIN_ACOUSTIC, &n, c->keys, c->n_keys);
     F5_TRY(source_open(&c->origin[ORIGIN_ACOUSTIC], c->options->checkpoint_path, &wish, c->error));
     F5_TRY(fit_vocab(c));
     F5_TRY(check_keys(c, ORIGIN_ACOUSTIC, c->keys, c->n_keys));
     if (!c->options->lora_path) return F5_OK;
+    wish = wish_of(c, ORIGIN_ACOUSTIC, &n, c->keys, c->n_keys); /* fit_vocab may have made the keys anew */
     return adapter_open(&c->adapter, c->options->lora_path, c->options->lora_scale, &wish, c->keys, c->n_keys,
                         c->error);
 }

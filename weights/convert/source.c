@@ -78,13 +78,15 @@ static f5_status take_keys(source *s, const char *const *key, const uint32_t *le
     return F5_OK;
 }
 
-/* Puts the prefix where no key has it; take_keys left room before each. */
+/* Puts the prefix where no key has it and it would help; take_keys left room before each. */
 static void add_prefix(source *s, const source_wish *wish) {
     const size_t length = strlen(wish->prefix);
+    bool fits = false;
     for (int32_t i = 0; i < s->count; i++)
         if (strncmp(s->tensor[i].key, wish->prefix, length) == 0) return;
-    for (int32_t i = 0; i < s->count; i++) {
-        if (wish->bare && wish->bare(wish->user, s->tensor[i].key)) continue;
+    for (int32_t i = 0; i < s->count && !fits; i++) fits = wish->fits(wish->user, s->tensor[i].key);
+    for (int32_t i = 0; i < s->count && fits; i++) {
+        if (wish->bare(wish->user, s->tensor[i].key)) continue;
         size_t at = (size_t)(s->tensor[i].key - s->keys) - length;
         memcpy(s->keys + at, wish->prefix, length);
         s->tensor[i].key = s->keys + at;

@@ -21,7 +21,8 @@
 typedef struct {
     bool plain;         /* the weights of training where there are both; else the averaged ones */
     const char *prefix; /* goes before every key where no key of the file has it, "transformer."; "": none */
-    bool (*bare)(const void *user, const char *key); /* true: a key that goes without the prefix; NULL: none does */
+    bool (*fits)(const void *user, const char *key); /* the key would, with the prefix: one at least must */
+    bool (*bare)(const void *user, const char *key); /* it goes without the prefix */
     const void *user;
 } source_wish;
 
