@@ -118,7 +118,7 @@ def test_only_one_set(tmp_path, tiny, plain):
     path = tmp_path / "one.pt"
     torch.save(dict(ema_model_state_dict=tensors_of(tiny, "ema_model."), model_state_dict={}), path)
     assert bytes_of(tiny, tmp_path, "averaged (ema); the file has no others", checkpoint=path, weights="model") == plain
-    torch.save(dict(model_state_dict=tensors_of(tiny)), path)
+    torch.save(dict(ema_model_state_dict={}, model_state_dict=tensors_of(tiny)), path)
     assert bytes_of(tiny, tmp_path, "training (model); the file has no others", checkpoint=path) == plain
     torch.save(tensors_of(tiny), path)
     assert bytes_of(tiny, tmp_path, "one set, which the file does not call averaged", checkpoint=path) == plain

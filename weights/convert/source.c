@@ -205,19 +205,22 @@ static f5_status list_dict(source *s, pickle_ref dict, const char **key, uint32_
     return F5_OK;
 }
 
+static pickle_ref filled_dict(const source *s, pickle_ref root, const char *key) {
+    pickle_ref dict = torch_pickle_find_dict(s->pickle, root, key);
+    return dict != PICKLE_ABSENT && torch_pickle_items(s->pickle, dict) > 0 ? dict : PICKLE_ABSENT;
+}
+
 /* The dict of weights; *unnamed says whose they are, *said whether the file says so. Sets s->both where there are two.
  */
 static pickle_ref choose_dict(source *s, bool plain, key_owner *unnamed, bool *said) {
     static const char *const names[] = {"model_state_dict", "state_dict", "model", "module"};
-    pickle_ref root = torch_pickle_root(s->pickle), others = PICKLE_ABSENT;
-    pickle_ref averaged = torch_pickle_find_dict(s->pickle, root, "ema_model_state_dict");
+    const pickle_ref root = torch_pickle_root(s->pickle);
+    pickle_ref averaged = filled_dict(s, root, "ema_model_state_dict"), others = PICKLE_ABSENT;
     for (size_t i = 0; i < sizeof names / sizeof *names && others == PICKLE_ABSENT; i++)
-        others = torch_pickle_find_dict(s->pickle, root, names[i]);
-    s->both = averaged != PICKLE_ABSENT && others != PICKLE_ABSENT && torch_pickle_items(s->pickle, averaged) &&
-              torch_pickle_items(s->pickle, others);
+        others = filled_dict(s, root, names[i]);
+    s->both = averaged != PICKLE_ABSENT && others != PICKLE_ABSENT;
     *unnamed = averaged != PICKLE_ABSENT && !(s->both && plain) ? KEY_OF_AVERAGED : KEY_OF_PLAIN;
-    *said = *unnamed == KEY_OF_AVERAGED || s->both ||
-            torch_pickle_find_dict(s->pickle, root, "model_state_dict") != PICKLE_ABSENT;
+    *said = *unnamed == KEY_OF_AVERAGED || s->both || filled_dict(s, root, "model_state_dict") != PICKLE_ABSENT;
     if (*unnamed == KEY_OF_AVERAGED) return averaged;
     return others != PICKLE_ABSENT ? others : root;
 }
