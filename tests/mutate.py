@@ -32,7 +32,7 @@ PARTS = {
     "tests/ops": r"kernels/", "tests/stages": r"runtime/|kernels/|host/api/|weights/model",
     "tests/test_host.py": r"host/(text|audio|api)/", "tests/test_infer.py": r"host/",
     "tests/test_struct_sizes.py": r"host/api/", "tests/test_threads.py": r"runtime/|host/api/",
-    "tests/test_convert.py tests/test_convert_full_size.py tests/test_f5file.py": r"weights/",
+    "tests/test_convert.py tests/test_convert_wild.py tests/test_convert_full_size.py tests/test_f5file.py": r"weights/",
     "tests/hostile": r"weights/|host/files/", "tests/voice": r"weights/(train|voices)/|host/(text|audio)/",
     "tests/test_install.py": r"cmake/", "tests/test_bench.py": r"bench/|runtime/ops/",
 }

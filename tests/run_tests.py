@@ -28,7 +28,7 @@ PYTEST = {
     "stages": ["tests/stages"],
     "CUDA, compiled": ["tests/test_compile_cuda.py"],
     "hostile": ["tests/hostile"],
-    "conversion": ["tests/test_convert.py", "tests/test_convert_full_size.py"],
+    "conversion": ["tests/test_convert.py", "tests/test_convert_wild.py", "tests/test_convert_full_size.py"],
     "ops": ["tests/ops"],
     "bench": ["tests/test_bench.py"],
     "gpu": ["tests/gpu"],

@@ -76,7 +76,8 @@ def test_the_same_file_as_the_program_makes(made, tmp_path, matrices, vocoder):
     _, tensors = convert_lib.read_f5(tmp_path / "mine.f5")
     assert told == dict(tensors=len(tensors), parameters=sum(t.size for t in tensors.values()),
                         bytes=sum(t.nbytes for t in tensors.values()), checkpoint_types=b"float32",
-                        vocoder_types=b"float32")
+                        vocoder_types=b"float32", weights=b"ema", other_weights=0, merged=0, repeated_tokens=2,
+                        unspoken_tokens=0, unspoken=b"")
     assert heard == [(i + 1, len(tensors)) for i in range(len(tensors))]
 
 

@@ -64,8 +64,10 @@ const safetensors_tensor *safetensors_find(const safetensors *st, const char *na
 const safetensors_text *safetensors_metadata(const safetensors *st, const char *key); /* NULL: none */
 
 /* ---- writing: declare everything, begin, stream the data in the order declared, finish.
- * The data goes to a temporary name beside `path` and takes that name only at finish, after fsync, so that a reader
- * never sees half a file. The data section starts at a multiple of 64 bytes (the header is padded with spaces). */
+ * The data goes to a file that takes the name `path` only at finish, after fsync, so that a reader never sees half a
+ * file. Until then it has no name, and nothing is left of a process that is ended; on file systems without such files
+ * it has a temporary name beside `path`. The data section starts at a multiple of 64 bytes (the header is padded with
+ * spaces). */
 typedef struct safetensors_writer safetensors_writer;
 
 f5_status safetensors_writer_open(safetensors_writer **w, const char *path, f5_error *error);

@@ -1,4 +1,6 @@
-/* safetensors_writer.c — declares everything first, then streams the data to a temporary name. */
+/* safetensors_writer.c — declares everything first, then streams the data to a file that has no name until it is whole;
+ * where the file system has no such files, to a temporary name. */
+#define _GNU_SOURCE /* O_TMPFILE */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -20,7 +22,7 @@ typedef struct {
 } text_buffer;
 
 struct safetensors_writer {
-    char *path, *temporary;        /* where it goes, and the name until then; NULL temporary: nothing to remove */
+    char *path, *temporary;        /* where it goes, and a name until then; NULL temporary: it has none */
     int fd;                        /* -1: closed */
     text_buffer metadata, tensors; /* members of the header so far */
     uint64_t declared, written;    /* bytes of data */
@@ -75,21 +77,66 @@ static f5_status cannot(const safetensors_writer *w, const char *what, f5_error 
     return f5_fail(error, F5_E_IO, "%s: cannot %s: %s", w->path, what, strerror(errno));
 }
 
+/* The folder that the file goes to, "." where the path has none; to be freed. */
+static char *folder_of(const char *path) {
+    char *folder = malloc(strlen(path) + 2);
+    if (!folder) return NULL;
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
+    memcpy(folder, path, length);
+    memcpy(folder + length, ".", 2);
+    return folder;
+}
+
+static void number_name(const safetensors_writer *w, char *name, size_t size, int i) {
+    if (i)
+        snprintf(name, size, "%s.part%d", w->path, i);
+    else
+        snprintf(name, size, "%s.part", w->path);
+}
+
 /* Creates a file of a name not taken yet: PATH.part, PATH.part1, ... */
 static f5_status create_temporary(safetensors_writer *w, f5_error *error) {
     size_t size = strlen(w->path) + 16;
     char *name = malloc(size);
     if (!name) return out_of_memory(w, error);
     for (int i = 0; i < 100 && w->fd < 0; i++) {
-        if (i)
-            snprintf(name, size, "%s.part%d", w->path, i);
-        else
-            snprintf(name, size, "%s.part", w->path);
+        number_name(w, name, size, i);
         w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (w->fd < 0 && errno != EEXIST) break;
     }
     if (w->fd < 0) {
         f5_status status = cannot(w, "create a file beside it", error);
+        free(name);
+        return status;
+    }
+    w->temporary = name;
+    return F5_OK;
+}
+
+static f5_status create(safetensors_writer *w, f5_error *error) {
+    char *folder = folder_of(w->path);
+    if (!folder) return out_of_memory(w, error);
+    if (access("/proc/self/fd", X_OK) == 0) w->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    free(folder);
+    return w->fd >= 0 ? F5_OK : create_temporary(w, error);
+}
+
+/* Gives a file without a name its own, or a temporary one where that is taken. */
+static f5_status give_name(safetensors_writer *w, f5_error *error) {
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", w->fd);
+    if (linkat(AT_FDCWD, link, AT_FDCWD, w->path, AT_SYMLINK_FOLLOW) == 0) return F5_OK;
+    size_t size = strlen(w->path) + 16;
+    char *name = malloc(size);
+    if (!name) return out_of_memory(w, error);
+    int linked = -1;
+    for (int i = 0; i < 100 && linked != 0 && errno == EEXIST; i++) {
+        number_name(w, name, size, i);
+        linked = linkat(AT_FDCWD, link, AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+    }
+    if (linked != 0) {
+        f5_status status = cannot(w, "give the finished file its name", error);
         free(name);
         return status;
     }
@@ -107,7 +154,7 @@ f5_status safetensors_writer_open(safetensors_writer **writer, const char *path,
     if (!w) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
     w->fd = -1;
     w->path = strdup(path);
-    f5_status status = w->path ? create_temporary(w, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
+    f5_status status = w->path ? create(w, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
     if (status != F5_OK)
         safetensors_writer_close(w);
     else
@@ -201,20 +248,15 @@ f5_status safetensors_writer_data(safetensors_writer *w, const void *data, size_
     return F5_OK;
 }
 
-/* The rename itself must survive a power cut: the directory is synced too, where the file system can. */
+/* The name itself must survive a power cut: the directory is synced too, where the file system can. */
 static void sync_directory(const char *path) {
-    char *directory = malloc(strlen(path) + 2);
-    if (!directory) return;
-    const char *slash = strrchr(path, '/');
-    size_t length = slash ? (size_t)(slash - path) + 1 : 0;
-    memcpy(directory, path, length);
-    memcpy(directory + length, ".", 2);
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char *folder = folder_of(path);
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (fd >= 0) {
         fsync(fd);
         close(fd);
     }
-    free(directory);
+    free(folder);
 }
 
 f5_status safetensors_writer_finish(safetensors_writer *w, f5_error *error) {
@@ -222,10 +264,11 @@ f5_status safetensors_writer_finish(safetensors_writer *w, f5_error *error) {
         return f5_fail(error, F5_E_ARGUMENT, "%s: %llu bytes of data written, %llu declared", w->path,
                        (unsigned long long)w->written, (unsigned long long)w->declared);
     if (fsync(w->fd) != 0) return cannot(w, "write", error);
+    if (!w->temporary) F5_TRY(give_name(w, error));
     int closed = close(w->fd);
     w->fd = -1;
     if (closed != 0) return cannot(w, "write", error);
-    if (rename(w->temporary, w->path) != 0) return cannot(w, "rename the finished file to it", error);
+    if (w->temporary && rename(w->temporary, w->path) != 0) return cannot(w, "rename the finished file to it", error);
     free(w->temporary);
     w->temporary = NULL;
     sync_directory(w->path);

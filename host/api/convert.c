@@ -35,6 +35,13 @@ static f5_status read_type(f5_dtype *type, const char *name, const char *field, 
                    quote(shown, strlen(shown)).text);
 }
 
+static f5_status read_weights(bool *plain, const char *name, f5_error *error) {
+    const char *shown = name ? name : "NULL";
+    *plain = strcmp(shown, "model") == 0;
+    if (*plain || strcmp(shown, "ema") == 0) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "weights is %s: known are ema and model", quote(shown, strlen(shown)).text);
+}
+
 static f5_status check_paths(const f5_convert_params *p, f5_error *error) {
     const char *missing = !p->checkpoint_path ? "checkpoint_path"
                           : !p->vocoder_path  ? "vocoder_path"
@@ -53,10 +60,27 @@ static f5_status convert(const f5_convert_params *p, convert_options *o, setting
     F5_TRY(check_paths(p, error));
     F5_TRY(read_type(&o->types.matrices, p->matrices, "matrices", error));
     F5_TRY(read_type(&o->types.vocoder, p->vocoder_matrices, "vocoder_matrices", error));
+    F5_TRY(read_weights(&o->plain_weights, p->weights, error));
     F5_TRY(read_settings(&o->config, &list[0], p->config, p->n_config, p->config_path, error));
     F5_TRY(read_settings(&o->vocos_config, &list[1], p->vocoder_config, p->n_vocoder_config, p->vocoder_config_path,
                          error));
     return convert_run(o, made, error);
+}
+
+static f5_convert_summary summary_of(const convert_summary *made) {
+    static const char *const weights[] = {[WEIGHTS_UNSAID] = "", [WEIGHTS_AVERAGED] = "ema", [WEIGHTS_PLAIN] = "model"};
+    f5_convert_summary s = {.tensors = made->tensors,
+                            .parameters = made->parameters,
+                            .bytes = (int64_t)made->bytes,
+                            .other_weights = made->other_weights,
+                            .merged = made->merged,
+                            .repeated_tokens = made->repeats.repeated,
+                            .unspoken_tokens = made->repeats.unspoken};
+    memcpy(s.checkpoint_types, made->checkpoint_types, sizeof s.checkpoint_types);
+    memcpy(s.vocoder_types, made->vocos_types, sizeof s.vocoder_types);
+    memcpy(s.unspoken, made->repeats.examples, sizeof s.unspoken);
+    strcpy(s.weights, weights[made->weights]);
+    return s;
 }
 
 f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error) {
@@ -76,6 +100,8 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
                                .progress = p.progress,
                                .progress_user = p.progress_user,
                                .pinyin_path = p.pinyin_path,
+                               .lora_path = p.lora_path,
+                               .lora_scale = p.lora_scale,
                                .pinyin_check = check_pinyin};
     setting *list[2] = {NULL};
     convert_summary made;
@@ -83,8 +109,6 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
     free(list[0]);
     free(list[1]);
     if (status != F5_OK || !summary) return status;
-    s = (f5_convert_summary){.tensors = made.tensors, .parameters = made.parameters, .bytes = (int64_t)made.bytes};
-    memcpy(s.checkpoint_types, made.checkpoint_types, sizeof s.checkpoint_types);
-    memcpy(s.vocoder_types, made.vocos_types, sizeof s.vocoder_types);
+    s = summary_of(&made);
     return params_write(summary, &s, sizeof s, "f5_convert_summary", error);
 }

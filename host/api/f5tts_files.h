@@ -88,6 +88,11 @@ typedef struct {
                                 refuses Chinese */
     const char *normalize;   /* what the model asks for when it speaks: "en"; NULL (default): nothing */
     float short_speed;       /* the speed of texts of fewer than 10 bytes; 0 (default): 0.3, as upstream */
+    const char *weights;   /* of a checkpoint that holds both: "ema" (default), the averaged ones, or "model", those of
+                              training. One that holds one set gives that one */
+    const char *lora_path; /* a folder with PEFT's adapter_config.json and adapter_model.safetensors or .bin, merged
+                              into the weights; NULL (default): none */
+    float lora_scale;      /* multiplies what the adapter changes; default 1 */
 } f5_convert_params;
 F5_STRUCT_INIT(f5_convert_params)
 
@@ -96,6 +101,12 @@ typedef struct {
     int32_t tensors;
     int64_t parameters, bytes;                    /* of all tensors written */
     char checkpoint_types[64], vocoder_types[64]; /* number types met there: "float32" */
+    char weights[16];                             /* "ema", "model"; "": the checkpoint does not say which it holds */
+    int32_t other_weights;                        /* 1: it holds the other ones too */
+    int32_t merged;                               /* weights that the adapter changed */
+    int32_t repeated_tokens;                      /* lines of the vocabulary that a later one repeats */
+    int32_t unspoken_tokens; /* tokens without a row in the checkpoint's embedding, and so dropped */
+    char unspoken[64];       /* some of them, each after a space */
 } f5_convert_summary;
 F5_STRUCT_INIT(f5_convert_summary)
 

@@ -39,7 +39,7 @@ DEFAULTS(f5_model_setting, .size = 0)
 DEFAULTS(f5_model_part, .size = 0)
 DEFAULTS(f5_model_tensor, .size = 0)
 DEFAULTS(f5_model_token, .size = 0)
-DEFAULTS(f5_convert_params, .matrices = "fp32", .vocoder_matrices = "fp32")
+DEFAULTS(f5_convert_params, .matrices = "fp32", .vocoder_matrices = "fp32", .weights = "ema", .lora_scale = 1)
 DEFAULTS(f5_convert_summary, .size = 0)
 
 /* ---- in and out */

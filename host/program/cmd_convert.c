@@ -1,4 +1,6 @@
 /* cmd_convert.c — `f5tts convert`: upstream's files into one .f5. */
+#define _GNU_SOURCE /* sigtimedwait */
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,6 +33,36 @@ static void print_vocoder(const f5_model_file *file, const char *kind) {
     }
 }
 
+/* Which weights were taken, and what was wanted where that is another thing. */
+static void print_weights(const f5_convert_params *p, const f5_convert_summary *s) {
+    const bool averaged = strcmp(s->weights, "ema") == 0, wanted = strcmp(p->weights, "ema") == 0;
+    printf("  weights   ");
+    if (!*s->weights)
+        printf("one set, which the file does not call averaged");
+    else
+        printf("%s", averaged ? "averaged (ema)" : "those of training (model)");
+    if (s->other_weights)
+        printf("; the file holds the %s too (--weights %s)", averaged ? "plain ones" : "averaged ones",
+               averaged ? "model" : "ema");
+    else if (*s->weights && averaged != wanted)
+        printf("; the file has no others");
+    if (s->merged) printf("; %d changed by %s, scale %g", (int)s->merged, p->lora_path, (double)p->lora_scale);
+    printf("\n");
+}
+
+static void print_notes(const f5_model_info *info, const f5_convert_summary *s, const char *masked) {
+    if (s->unspoken_tokens)
+        printf(
+            "  note      the vocabulary has %d lines twice and the embedding a row for each token only: %d tokens lie "
+            "beyond it and cannot be said:%s\n",
+            (int)s->repeated_tokens, (int)s->unspoken_tokens, s->unspoken);
+    if (strcmp(info->backbone, "DiT") == 0)
+        printf("  note      taken as F5TTS%s, as the configuration says; the checkpoint cannot tell, and as the other "
+               "one it gives noise\n",
+               strcmp(masked, "true") == 0 ? "_v1 (text_mask_padding true)"
+                                           : " of before v1 (text_mask_padding false)");
+}
+
 static f5_status print_summary(const f5_convert_params *p, const f5_convert_summary *s, double seconds,
                                f5_error *error) {
     f5_model_file *file;
@@ -45,10 +77,12 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
         printf("  text      width %s, %s blocks, %s tokens%s\n", model_setting(file, "text.dim"),
                model_setting(file, "text.blocks"), model_setting(file, "vocab_size"),
                info.pinyin_bytes ? ", tables for Chinese" : "");
+        print_weights(p, s);
         print_vocoder(file, info.vocoder);
         printf("; from %s\n", s->vocoder_types);
         printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
                (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, p->matrices, p->vocoder_matrices, seconds);
+        print_notes(&info, s, model_setting(file, "text.mask_padding"));
     }
     f5_model_file_close(file);
     return status;
@@ -83,6 +117,40 @@ static f5_status convert(f5_convert_params *p, f5_convert_summary *summary, f5_e
     return status;
 }
 
+/* ---- signals: a conversion that is ended leaves nothing behind, whatever the file system */
+
+/* The signals that end a program wait while it converts, and are looked for between tensors. */
+typedef struct {
+    cli_progress *progress; /* NULL: quiet */
+    sigset_t waiting, before;
+    int signal; /* that ended it; 0: none */
+} interruption;
+
+static void interruption_begin(interruption *i) {
+    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+    sigemptyset(&i->waiting);
+    for (size_t k = 0; k < sizeof ending / sizeof *ending; k++) {
+        struct sigaction now; /* one that is ignored, as under nohup, stays so */
+        if (sigaction(ending[k], NULL, &now) == 0 && now.sa_handler != SIG_IGN) sigaddset(&i->waiting, ending[k]);
+    }
+    sigprocmask(SIG_BLOCK, &i->waiting, &i->before);
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is a failed write, and told */
+}
+
+static int report(void *user, int32_t tensor, int32_t tensors) {
+    interruption *i = user;
+    if (i->progress) cli_progress_report(i->progress, tensor, tensors);
+    int arrived = sigtimedwait(&i->waiting, NULL, &(struct timespec){0});
+    if (arrived > 0) i->signal = arrived;
+    return i->signal != 0;
+}
+
+/* Ends the program as the signal would have. */
+static void interruption_end(const interruption *i) {
+    sigprocmask(SIG_SETMASK, &i->before, NULL);
+    if (i->signal) raise(i->signal);
+}
+
 static bool is_type(const char *name) {
     return strcmp(name, "fp32") == 0 || strcmp(name, "fp16") == 0 || strcmp(name, "bf16") == 0;
 }
@@ -94,7 +162,13 @@ int cmd_convert(int argc, char **argv) {
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
         {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
-         .help = "weights, .safetensors or .pt; averaged (ema) ones are taken when there are any"},
+         .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes"},
+        {"weights", NULL, CLI_STRING, &p.weights, .argument = "WHICH",
+         .help = "of a checkpoint that holds both: ema (default), the averaged ones, or model, those of training"},
+        {"lora", NULL, CLI_STRING, &p.lora_path, .argument = "DIR",
+         .help = "merge a LoRA adapter: PEFT's adapter_config.json and adapter_model.safetensors or .bin"},
+        {"lora-scale", NULL, CLI_FLOAT, &p.lora_scale, .argument = "X", .min = -1000, .max = 1000,
+         .help = "how much of the adapter; default 1"},
         {"vocab", "v", CLI_STRING, &p.vocab_path, .argument = "FILE",
          .help = "vocab.txt; not needed by the byte tokenizer"},
         {"vocos-config", NULL, CLI_STRING, &p.vocoder_config_path, .argument = "FILE",
@@ -115,11 +189,14 @@ int cmd_convert(int argc, char **argv) {
         {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};
-    const cli_command command = {.program = "f5tts convert",
-                                 .usage = "--config FILE --checkpoint FILE --vocab FILE --vocos-config FILE "
-                                          "--vocos FILE --output NAME.f5 [options]",
-                                 .summary = "Makes a .f5 model file of upstream's files.\n",
-                                 .options = options};
+    const cli_command command = {
+        .program = "f5tts convert",
+        .usage = "--config FILE --checkpoint FILE --vocab FILE --vocos-config FILE "
+                 "--vocos FILE --output NAME.f5 [options]",
+        .summary = "Makes a .f5 model file of upstream's files. A checkpoint does not say whether it is of\n"
+                   "F5TTS_v1 or of the F5TTS before it: --config does, and the wrong one gives noise.\n"
+                   "Early in a fine-tune the weights of training (--weights model) are the better ones.\n",
+        .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     const struct {
@@ -134,21 +211,24 @@ int cmd_convert(int argc, char **argv) {
     if (!is_type(p.matrices)) return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", p.matrices);
     if (!is_type(p.vocoder_matrices))
         return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", p.vocoder_matrices);
+    if (strcmp(p.weights, "ema") != 0 && strcmp(p.weights, "model") != 0)
+        return cli_usage_error(&command, "--weights %s: known are ema and model", p.weights);
 
     cli_progress progress;
     f5_convert_summary summary;
     f5_convert_summary_init(&summary);
     f5_error error = {0};
     cli_progress_begin(&progress, "converting");
-    if (!quiet) {
-        p.progress = cli_progress_report;
-        p.progress_user = &progress;
-    }
+    interruption ending = {.progress = quiet ? NULL : &progress};
+    p.progress = report;
+    p.progress_user = &ending;
     double started = cli_seconds();
     char *pinyin = find_pinyin(&p, quiet);
+    interruption_begin(&ending);
     f5_status status = convert(&p, &summary, &error);
     free(pinyin);
     cli_progress_end(&progress);
+    interruption_end(&ending);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
     if (!quiet && print_summary(&p, &summary, cli_seconds() - started, &error) != F5_OK)
         return cli_failure(&command, "%s", error.message);

@@ -112,8 +112,7 @@ static void read_upstream(upstream *from, model_config *config) {
     d->heads = upstream_int(from, "model.arch.heads", 8);
     upstream_require_int(from, "model.arch.dim_head", 64, 64);
     upstream_require_int(from, "model.arch.mel_dim", 100, 100);
-    int64_t ff_dim = (int64_t)d->dim * upstream_int(from, "model.arch.ff_mult", 4);
-    d->ff_dim = ff_dim < INT32_MAX ? (int32_t)ff_dim : INT32_MAX;
+    d->ff_dim = upstream_times(from, "model.arch.ff_mult", 4, d->dim);
     d->pe_attn_head = upstream_int(from, "model.arch.pe_attn_head", -1);
     d->long_skip = upstream_bool(from, "model.arch.long_skip_connection", false);
     d->qk_norm = upstream_has(from, "model.arch.qk_norm");

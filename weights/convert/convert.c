@@ -8,15 +8,15 @@
 #include <sys/stat.h>
 
 #include "weights/config.h"
+#include "weights/convert/adapter.h"
+#include "weights/convert/key_names.h"
 #include "weights/convert/quote.h"
 #include "weights/convert/read_file.h"
-#include "weights/convert/source.h"
 #include "weights/convert/upstream.h"
 #include "weights/manifest.h"
 #include "weights/match.h"
-#include "weights/utf8.h"
 
-#define VOCAB_FILE_MAX_BYTES (16 << 20)
+#define TEXT_TABLE "transformer.text_embed.text_embed.weight"
 #define PINYIN_FILE_MAX_BYTES (64 << 20)
 #define BYTE_TOKENIZER_TOKENS 256
 
@@ -26,8 +26,12 @@ typedef struct {
     f5_error *error;
     model_config config;
     vocab vocab;
+    vocab_repeats repeats;
     source origin[ORIGINS]; /* by manifest_origin */
-    manifest_tensor *list;  /* [count] */
+    manifest_source *keys;  /* [n_keys] that are wanted of the checkpoint, sorted */
+    size_t n_keys;
+    adapter adapter;
+    manifest_tensor *list; /* [count] */
     int32_t count;
     float *values, *packed; /* [largest source tensor] */
     char *pinyin;           /* tables for Chinese, or NULL */
@@ -41,37 +45,6 @@ static f5_status out_of_memory(const conversion *c) {
     return f5_fail(c->error, F5_E_MEMORY, "%s: out of memory", c->options->output_path);
 }
 
-/* A token that is spoken: one letter of any script, or pinyin with its tone. */
-static bool is_spoken(const char *token, size_t length) {
-    uint32_t code = 0;
-    size_t n = utf8_decode(token, length, &code);
-    if (n == 0) return false;
-    if (n == length && code >= 0x80)
-        return code >= 0xC0 && code != 0xD7 && code != 0xF7 && code != 0xFEFF && !(code >= 0x2000 && code < 0x2C00) &&
-               !(code >= 0x3000 && code < 0x3040) && !(code >= 0xFE00 && code < 0xFE70) &&
-               !(code >= 0x1F000 && code < 0x20000);
-    size_t letters = 0;
-    while (letters < length && ((token[letters] | 0x20) >= 'a' && (token[letters] | 0x20) <= 'z')) letters++;
-    bool tone = letters + 1 == length && token[letters] >= '1' && token[letters] <= '5';
-    return letters > 0 && ((letters == 1 && length == 1) || tone);
-}
-
-/* A vocabulary without letters is a file of another form, "token TAB id" or JSON: every text would be noise. */
-static f5_status check_letters(const vocab *v, const char *path, f5_error *error) {
-    bool tab = false;
-    char shown[3][84] = {"", "", ""};
-    for (int32_t i = 0; i < v->size; i++) {
-        if (is_spoken(v->token[i], v->length[i])) return F5_OK;
-        tab |= memchr(v->token[i], '\t', v->length[i]) != NULL;
-        if (i < 3) memcpy(shown[i], quote(v->token[i], v->length[i]).text, sizeof shown[i]);
-    }
-    return f5_fail(error, F5_E_FORMAT,
-                   "%s: no line is a letter, so that no text could be said; its first lines are '%.40s', '%.40s', "
-                   "'%.40s'; a vocab.txt holds one token a line and nothing else, its id is the number of its line%s",
-                   path, shown[0], shown[1], shown[2],
-                   tab ? ": take what stands before the tab (cut -f1), in the order of the ids" : "");
-}
-
 static f5_status read_vocab(conversion *c) {
     const char *path = c->options->vocab_path;
     if (c->config.tokenizer == TOKENIZER_BYTE) {
@@ -81,14 +54,9 @@ static f5_status read_vocab(conversion *c) {
     if (!path)
         return f5_fail(c->error, F5_E_ARGUMENT, "%s: tokenizer '%s' needs a vocabulary: give --vocab vocab.txt",
                        c->options->config.file, tokenizer_name(c->config.tokenizer));
-    char *text;
-    size_t bytes;
-    F5_TRY(read_file(path, VOCAB_FILE_MAX_BYTES, &text, &bytes, c->error));
-    f5_status status = vocab_parse(&c->vocab, text, bytes, path, c->error);
-    free(text);
-    F5_TRY(status);
+    F5_TRY(vocab_file_read(&c->vocab, path, c->error));
     c->config.vocab_size = c->vocab.size;
-    return check_letters(&c->vocab, path, c->error);
+    return F5_OK;
 }
 
 static f5_status read_pinyin(conversion *c) {
@@ -164,14 +132,14 @@ static f5_status check_tensor(const conversion *c, const source *from, const sou
         char is[96], should[96], hint[96] = "does the configuration fit the checkpoint?";
         shape_text(t->dims, t->rank, is);
         shape_text(wanted->dims, wanted->rank, should);
-        if (strcmp(t->key, "transformer.text_embed.text_embed.weight") == 0)
+        if (strcmp(t->key, TEXT_TABLE) == 0)
             snprintf(hint, sizeof hint, "rows are tokens + 1: is %d the vocabulary's size?", (int)c->config.vocab_size);
         return f5_fail(c->error, F5_E_SHAPE, "%s: '%s' has shape %s where %s was expected; %s", from->path, q.text, is,
                        should, hint);
     }
-    if (!t->readable)
-        return f5_fail(c->error, F5_E_UNSUPPORTED, "%s: '%s' is %s; float32, float16 and bfloat16 are read", from->path,
-                       q.text, t->type_name);
+    if (!t->number)
+        return f5_fail(c->error, F5_E_UNSUPPORTED, "%s: '%s' is %s; float16, bfloat16, float32 and float64 are read",
+                       from->path, q.text, t->type_name);
     return F5_OK;
 }
 
@@ -204,26 +172,99 @@ static f5_status check_keys(const conversion *c, manifest_origin origin, const m
             !manifest_ignores(&c->config, origin, from->tensor[i].key))
             list_add(&unknown, from->tensor[i].key);
     if (missing.count || unknown.count)
-        return f5_fail(c->error, F5_E_FORMAT,
-                       "%s does not fit the configuration: %d keys missing%s%s%s; %d unknown%s%s%s", from->path,
-                       missing.count, missing.count ? " (" : "", missing.text,
-                       missing.count > missing.shown ? ", ...)"
-                       : missing.count               ? ")"
-                                                     : "",
-                       unknown.count, unknown.count ? " (" : "", unknown.text,
-                       unknown.count > unknown.shown ? ", ...)"
-                       : unknown.count               ? ")"
-                                                     : "");
+        return f5_fail(
+            c->error, F5_E_FORMAT,
+            "%s does not fit the configuration: %d keys missing%s%s%s; %d unknown%s%s%s; tried without " KEY_WRAPPERS
+            " too",
+            from->path, missing.count, missing.count ? " (" : "", missing.text,
+            missing.count > missing.shown ? ", ...)"
+            : missing.count               ? ")"
+                                          : "",
+            unknown.count, unknown.count ? " (" : "", unknown.text,
+            unknown.count > unknown.shown ? ", ...)"
+            : unknown.count               ? ")"
+                                          : "");
     for (size_t i = 0; i < count; i++) F5_TRY(check_tensor(c, from, source_find(from, keys[i].key), &keys[i]));
     return F5_OK;
 }
 
-static f5_status check_origin(conversion *c, manifest_origin origin, const char *path) {
+/* The prefix that all wanted keys have, up to and with a dot; "": none. */
+static void common_prefix(const manifest_source *keys, size_t count, char prefix[sizeof keys->key]) {
+    size_t n = 0, length = 0;
+    const char *first = count ? keys[0].key : "", *last = count ? keys[count - 1].key : ""; /* sorted: of all */
+    for (; first[n] && first[n] == last[n]; n++)
+        if (first[n] == '.') length = n + 1;
+    memcpy(prefix, first, length);
+    prefix[length] = '\0';
+}
+
+typedef struct {
+    const conversion *c;
+    manifest_origin origin;
+    const manifest_source *keys; /* [count] wanted */
+    size_t count;
+    char prefix[sizeof((manifest_source *)NULL)->key];
+} naming;
+
+/* With the prefix the key's first word begins a wanted key. */
+static bool fits_prefixed(const void *user, const char *key) {
+    const naming *n = user;
+    const size_t prefix = strlen(n->prefix), word = strcspn(key, ".");
+    for (size_t i = 0; i < n->count; i++)
+        if (strncmp(n->keys[i].key + prefix, key, word) == 0 && n->keys[i].key[prefix + word] == '.') return true;
+    return false;
+}
+
+static bool is_bare(const void *user, const char *key) {
+    const naming *n = user;
+    return manifest_ignores(&n->c->config, n->origin, key);
+}
+
+static source_wish wish_of(const conversion *c, manifest_origin origin, naming *n, const manifest_source *keys,
+                           size_t count) {
+    *n = (naming){.c = c, .origin = origin, .keys = keys, .count = count};
+    common_prefix(keys, count, n->prefix);
+    return (source_wish){
+        .plain = c->options->plain_weights, .prefix = n->prefix, .fits = fits_prefixed, .bare = is_bare, .user = n};
+}
+
+/* A vocabulary with a line twice may be longer than its embedding. */
+static f5_status fit_vocab(conversion *c) {
+    const source_tensor *table = source_find(&c->origin[ORIGIN_ACOUSTIC], TEXT_TABLE);
+    if (c->config.tokenizer == TOKENIZER_BYTE || !table || table->rank != 2) return F5_OK;
+    F5_TRY(vocab_file_fit(&c->vocab, &c->repeats, table->dims[0], c->options->vocab_path, c->error));
+    if (c->vocab.size == c->config.vocab_size) return F5_OK;
+    c->config.vocab_size = c->vocab.size;
+    F5_TRY(model_config_check(&c->config, c->options->config.file, c->error));
+    free(c->list);
+    free(c->keys);
+    c->list = NULL;
+    c->keys = NULL;
+    F5_TRY(manifest_list(&c->config, c->options->types, &c->list, &c->count, c->error));
+    return wanted_keys(c, ORIGIN_ACOUSTIC, &c->keys, &c->n_keys);
+}
+
+static f5_status open_acoustic(conversion *c) {
+    naming n;
+    F5_TRY(wanted_keys(c, ORIGIN_ACOUSTIC, &c->keys, &c->n_keys));
+    source_wish wish = wish_of(c, ORIGIN_ACOUSTIC, &n, c->keys, c->n_keys);
+    F5_TRY(source_open(&c->origin[ORIGIN_ACOUSTIC], c->options->checkpoint_path, &wish, c->error));
+    F5_TRY(fit_vocab(c));
+    F5_TRY(check_keys(c, ORIGIN_ACOUSTIC, c->keys, c->n_keys));
+    if (!c->options->lora_path) return F5_OK;
+    wish = wish_of(c, ORIGIN_ACOUSTIC, &n, c->keys, c->n_keys); /* fit_vocab may have made the keys anew */
+    return adapter_open(&c->adapter, c->options->lora_path, c->options->lora_scale, &wish, c->keys, c->n_keys,
+                        c->error);
+}
+
+static f5_status open_vocoder(conversion *c) {
     manifest_source *keys = NULL;
     size_t count;
-    F5_TRY(source_open(&c->origin[origin], path, c->error));
-    f5_status status = wanted_keys(c, origin, &keys, &count);
-    if (status == F5_OK) status = check_keys(c, origin, keys, count);
+    naming n;
+    F5_TRY(wanted_keys(c, ORIGIN_VOCODER, &keys, &count));
+    const source_wish wish = wish_of(c, ORIGIN_VOCODER, &n, keys, count);
+    f5_status status = source_open(&c->origin[ORIGIN_VOCODER], c->options->vocos_path, &wish, c->error);
+    if (status == F5_OK) status = check_keys(c, ORIGIN_VOCODER, keys, count);
     free(keys);
     return status;
 }
@@ -234,7 +275,7 @@ static f5_status check_rotary(const conversion *c) {
     const source_tensor *t = source_find(from, "transformer.rotary_embed.inv_freq");
     if (!t) return F5_OK;
     float frequency[32];
-    bool good = t->readable && t->rank == 1 && t->dims[0] == 32;
+    bool good = t->number && t->rank == 1 && t->dims[0] == 32;
     if (good) source_read(t, frequency);
     for (int i = 0; i < 32 && good; i++) {
         double expected = pow(10000.0, -i / 32.0);
@@ -248,8 +289,8 @@ static f5_status check_rotary(const conversion *c) {
 
 static f5_status open_origins(conversion *c) {
     F5_TRY(manifest_list(&c->config, c->options->types, &c->list, &c->count, c->error));
-    F5_TRY(check_origin(c, ORIGIN_ACOUSTIC, c->options->checkpoint_path));
-    F5_TRY(check_origin(c, ORIGIN_VOCODER, c->options->vocos_path));
+    F5_TRY(open_acoustic(c));
+    F5_TRY(open_vocoder(c));
     F5_TRY(check_rotary(c));
     int64_t largest = 0;
     for (int32_t i = 0; i < c->count; i++)
@@ -318,6 +359,7 @@ static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
         manifest_source key;
         manifest_source_at(&c->config, to, s, &key);
         source_read(source_find(from, key.key), c->values);
+        if (from == &c->origin[ORIGIN_ACOUSTIC]) adapter_apply(&c->adapter, &key, c->values);
         F5_TRY(check_finite(c, from, &key));
         int64_t n = pack(c, to, &key);
         F5_TRY(narrow(c, to, &key, n));
@@ -354,28 +396,44 @@ static f5_status write_file(conversion *c) {
     return safetensors_writer_finish(c->writer, c->error);
 }
 
+static f5_status check_distinct(const char *output, const struct stat *out, const char *input, f5_error *error) {
+    struct stat in;
+    if (!input || stat(input, &in) != 0 || in.st_dev != out->st_dev || in.st_ino != out->st_ino) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s: the output would overwrite an input", output);
+}
+
 /* The finished file takes the output's name: it must not be that of a file being read. */
 static f5_status check_output(const convert_options *o, f5_error *error) {
     const char *inputs[] = {o->config.file,       o->checkpoint_path, o->vocab_path,
                             o->vocos_config.file, o->vocos_path,      o->pinyin_path};
-    struct stat out, in;
+    struct stat out;
     if (stat(o->output_path, &out) != 0) return F5_OK;
     if (!S_ISREG(out.st_mode)) return f5_fail(error, F5_E_IO, "%s: exists and is not a regular file", o->output_path);
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++)
-        if (inputs[i] && stat(inputs[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return f5_fail(error, F5_E_ARGUMENT, "%s: the output would overwrite an input", o->output_path);
-    return F5_OK;
+        F5_TRY(check_distinct(o->output_path, &out, inputs[i], error));
+    if (!o->lora_path) return F5_OK;
+    char *config, *model;
+    F5_TRY(adapter_paths(o->lora_path, &config, &model, error));
+    f5_status status = check_distinct(o->output_path, &out, config, error);
+    if (status == F5_OK) status = check_distinct(o->output_path, &out, model, error);
+    free(config);
+    free(model);
+    return status;
 }
 
+/* "float32, float16": each once, in the order of their first tensor. */
 static void list_types(const source *s, char text[64]) {
-    bool seen[3] = {false};
+    const source_number *seen[8];
+    int n = 0;
     text[0] = '\0';
     for (int32_t i = 0; i < s->count; i++) {
-        const source_tensor *t = &s->tensor[i];
-        if (!t->readable || seen[t->type]) continue;
-        seen[t->type] = true;
+        const source_number *number = s->tensor[i].number;
+        int at = 0;
+        while (at < n && seen[at] != number) at++;
+        if (!number || at < n || n == 8) continue;
+        seen[n++] = number;
         size_t used = strlen(text);
-        snprintf(text + used, 64 - used, "%s%s", used ? ", " : "", t->type_name);
+        snprintf(text + used, 64 - used, "%s%s", used ? ", " : "", number->name);
     }
 }
 
@@ -386,12 +444,19 @@ static void summarise(const conversion *c, convert_summary *summary) {
         summary->parameters += c->list[i].elements;
         summary->bytes += c->list[i].bytes;
     }
-    list_types(&c->origin[ORIGIN_ACOUSTIC], summary->checkpoint_types);
+    const source *acoustic = &c->origin[ORIGIN_ACOUSTIC];
+    summary->weights = acoustic->weights;
+    summary->other_weights = acoustic->both;
+    summary->merged = c->adapter.count;
+    summary->repeats = c->repeats;
+    list_types(acoustic, summary->checkpoint_types);
     list_types(&c->origin[ORIGIN_VOCODER], summary->vocos_types);
 }
 
 static void convert_close(conversion *c) {
     safetensors_writer_close(c->writer);
+    adapter_close(&c->adapter);
+    free(c->keys);
     source_close(&c->origin[ORIGIN_ACOUSTIC]);
     source_close(&c->origin[ORIGIN_VOCODER]);
     vocab_free(&c->vocab);

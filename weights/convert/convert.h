@@ -7,6 +7,8 @@
 #define F5_CONVERT_H
 
 #include "weights/convert/settings.h"
+#include "weights/convert/source.h"
+#include "weights/convert/vocab_file.h"
 #include "weights/manifest.h"
 
 typedef struct {
@@ -24,6 +26,9 @@ typedef struct {
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
     const char *pinyin_path; /* tables for Chinese, for models that spell it; NULL: without */
+    bool plain_weights;      /* those of training, where the checkpoint holds averaged ones too */
+    const char *lora_path;   /* the folder of an adapter to merge; NULL: none */
+    float lora_scale;        /* multiplies its changes */
     f5_status (*pinyin_check)(const void *data, size_t bytes, const char *where, f5_error *error); /* of their reader;
                                                                                      data lies as malloc places it */
 } convert_options;
@@ -35,6 +40,10 @@ typedef struct {
     size_t bytes;              /* of the tensors */
     char checkpoint_types[64]; /* number types met in the checkpoint: "float32" */
     char vocos_types[64];
+    source_weights weights; /* which were taken */
+    bool other_weights;     /* and the checkpoint holds the others too */
+    int32_t merged;         /* weights that the adapter changed */
+    vocab_repeats repeats;
 } convert_summary;
 
 /* The output appears under its name only when complete; *summary is filled on success.

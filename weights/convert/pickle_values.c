@@ -5,7 +5,7 @@
 #include <string.h>
 
 f5_status pickle_fail(torch_pickle *p, f5_status status, const char *what, const char *name) {
-    return f5_fail(p->error, status, "%s: data.pkl near byte %zu: %s%s", p->path, p->at, what, name);
+    return f5_fail(p->error, status, "%s: pickle near byte %zu: %s%s", p->path, p->at, what, name);
 }
 
 static f5_status table_reserve(torch_pickle *p, table *t, uint32_t more, size_t element) {
@@ -57,7 +57,7 @@ f5_status top(torch_pickle *p, pickle_ref *ref) {
 f5_status pop_mark(torch_pickle *p, const pickle_ref **first, uint32_t *count) {
     if (!p->marks.count) return BAD(p, "no mark on the stack", "");
     uint32_t floor = ((uint32_t *)p->marks.data)[--p->marks.count];
-    *first = (const pickle_ref *)p->stack.data + floor;
+    *first = p->stack.data ? (const pickle_ref *)p->stack.data + floor : NULL; /* NULL + 0 is undefined in C */
     *count = p->stack.count - floor;
     p->stack.count = floor;
     return F5_OK;
@@ -87,28 +87,37 @@ f5_status memo_get(torch_pickle *p, uint64_t index) {
     return push_ref(p, &p->stack, ref);
 }
 
+static f5_status add_many(torch_pickle *p, value *to, const pickle_ref *items, uint32_t count) {
+    if (count > to->many.capacity - to->count) {
+        uint64_t capacity = to->many.capacity ? to->many.capacity : 16;
+        while (capacity < (uint64_t)to->count + count) capacity *= 2;
+        pickle_ref *item = capacity <= UINT32_MAX / 2 ? realloc(to->many.item, capacity * sizeof *item) : NULL;
+        if (!item) return pickle_fail(p, F5_E_MEMORY, "out of memory", "");
+        to->many.item = item;
+        to->many.capacity = (uint32_t)capacity;
+    }
+    if (count) memcpy(to->many.item + to->count, items, count * sizeof *items);
+    to->count += count;
+    return F5_OK;
+}
+
+f5_status list_add(torch_pickle *p, pickle_ref list, const pickle_ref *items, uint32_t count) {
+    value *to = value_at(p, list);
+    return to->kind == V_LIST ? add_many(p, to, items, count) : BAD(p, "appends to something that is not a list", "");
+}
+
 f5_status dict_set(torch_pickle *p, pickle_ref dict, const pickle_ref *pairs, uint32_t count) {
     if (count % 2) return BAD(p, "a dict key without its value", "");
-    value *d = value_at(p, dict);
-    if (d->kind != V_DICT) return BAD(p, "sets an item of something that is not a dict", "");
-    if (count > d->dict.capacity - d->count) {
-        uint64_t capacity = d->dict.capacity ? d->dict.capacity : 16;
-        while (capacity < (uint64_t)d->count + count) capacity *= 2;
-        pickle_ref *item = capacity <= UINT32_MAX / 2 ? realloc(d->dict.item, capacity * sizeof *item) : NULL;
-        if (!item) return pickle_fail(p, F5_E_MEMORY, "out of memory", "");
-        d->dict.item = item;
-        d->dict.capacity = (uint32_t)capacity;
-    }
-    if (count) memcpy(d->dict.item + d->count, pairs, count * sizeof *pairs);
-    d->count += count;
-    return F5_OK;
+    value *to = value_at(p, dict);
+    return to->kind == V_DICT ? add_many(p, to, pairs, count)
+                              : BAD(p, "sets an item of something that is not a dict", "");
 }
 
 void torch_pickle_free(torch_pickle *p) {
     if (!p) return;
     for (uint32_t i = 0; i < p->values.count; i++) {
         value *v = value_at(p, i);
-        if (v->kind == V_DICT) free(v->dict.item);
+        if (v->kind == V_DICT || v->kind == V_LIST) free(v->many.item);
         if (v->kind == V_STORAGE) free(v->store);
         if (v->kind == V_TENSOR) free(v->tensor);
     }
@@ -146,7 +155,7 @@ uint32_t torch_pickle_items(const torch_pickle *p, pickle_ref dict) {
 
 pickle_ref torch_pickle_item(const torch_pickle *p, pickle_ref dict, uint32_t i, const char **key,
                              uint32_t *key_length) {
-    const pickle_ref *pair = value_at(p, dict)->dict.item + 2 * (size_t)i;
+    const pickle_ref *pair = value_at(p, dict)->many.item + 2 * (size_t)i;
     const value *k = value_at(p, pair[0]);
     *key = k->kind == V_STRING ? k->text : NULL;
     *key_length = k->kind == V_STRING ? k->count : 0;
@@ -167,4 +176,44 @@ pickle_ref torch_pickle_find_dict(const torch_pickle *p, pickle_ref dict, const 
 const torch_tensor *torch_pickle_tensor(const torch_pickle *p, pickle_ref ref) {
     const value *v = value_at(p, ref);
     return v->kind == V_TENSOR ? v->tensor : NULL;
+}
+
+uint32_t torch_pickle_length(const torch_pickle *p, pickle_ref list) {
+    const value *l = value_at(p, list);
+    return l->kind == V_LIST ? l->count : 0;
+}
+
+const char *torch_pickle_text(const torch_pickle *p, pickle_ref list, uint32_t i, uint32_t *length) {
+    const value *text = value_at(p, value_at(p, list)->many.item[i]);
+    *length = text->kind == V_STRING ? text->count : 0;
+    return text->kind == V_STRING ? text->text : NULL;
+}
+
+bool torch_pickle_integer(const torch_pickle *p, pickle_ref ref, int64_t *number) {
+    const value *v = value_at(p, ref);
+    if (v->kind == V_INT) *number = v->integer;
+    return v->kind == V_INT;
+}
+
+bool torch_pickle_is_false(const torch_pickle *p, pickle_ref dict, const char *key) {
+    bool no = false;
+    for (uint32_t i = 0; i < torch_pickle_items(p, dict); i++) { /* the last one set wins, as in Python */
+        const char *k;
+        uint32_t length;
+        const value *v = value_at(p, torch_pickle_item(p, dict, i, &k, &length));
+        if (k && length == strlen(key) && memcmp(k, key, length) == 0) no = v->kind == V_BOOL && !v->integer;
+    }
+    return no;
+}
+
+const torch_storage *torch_pickle_storage(const torch_pickle *p, pickle_ref *at) {
+    while (*at < p->values.count) {
+        const value *v = value_at(p, (*at)++);
+        if (v->kind == V_STORAGE) return v->store;
+    }
+    return NULL;
+}
+
+size_t torch_pickle_bytes(const torch_pickle *p) {
+    return p->at;
 }

@@ -12,7 +12,7 @@ typedef enum {
     V_FLOAT,
     V_STRING,
     V_TUPLE,
-    V_LIST, /* contents dropped */
+    V_LIST,
     V_DICT,
     V_NAME, /* one of the allowed names */
     V_STORAGE,
@@ -29,25 +29,18 @@ typedef struct {
 } allowed_name;
 
 typedef struct {
-    const char *key;
-    uint32_t key_length;
-    torch_type type;
-    int64_t numel;
-} storage;
-
-typedef struct {
     value_kind kind;
-    uint32_t count; /* bytes of a string, items of a tuple, values (two an item) of a dict */
+    uint32_t count; /* bytes of a string, items of a tuple or list, values (two an item) of a dict */
     union {
         int64_t integer; /* V_BOOL, V_INT */
         const char *text;
         uint32_t items; /* V_TUPLE: first in the item table */
         struct {
-            pickle_ref *item; /* [count] key, value, key, value, ... */
+            pickle_ref *item; /* [count] of a list; of a dict: key, value, key, value, ... */
             uint32_t capacity;
-        } dict;
+        } many; /* V_LIST, V_DICT */
         const allowed_name *name;
-        storage *store;
+        torch_storage *store;
         torch_tensor *tensor;
     };
 } value;
@@ -72,7 +65,7 @@ struct torch_pickle {
     f5_error *error;
 };
 
-/* "PATH: data.pkl near byte N: WHAT NAME" */
+/* "PATH: pickle near byte N: WHAT NAME" */
 f5_status pickle_fail(torch_pickle *p, f5_status status, const char *what, const char *name);
 #define BAD(p, ...) pickle_fail(p, F5_E_FORMAT, __VA_ARGS__)
 #define UNSUPPORTED(p, ...) pickle_fail(p, F5_E_UNSUPPORTED, __VA_ARGS__)
@@ -99,7 +92,8 @@ f5_status pop_mark(torch_pickle *p, const pickle_ref **first, uint32_t *count);
 f5_status memo_put(torch_pickle *p, uint64_t index); /* the top of the stack */
 f5_status memo_get(torch_pickle *p, uint64_t index);
 
-/* Appends pairs [count] (key, value, key, value, ...) to a dict. */
+/* Appends items [count] to a list, or pairs [count] (key, value, key, value, ...) to a dict. */
+f5_status list_add(torch_pickle *p, pickle_ref list, const pickle_ref *items, uint32_t count);
 f5_status dict_set(torch_pickle *p, pickle_ref dict, const pickle_ref *pairs, uint32_t count);
 
 #endif

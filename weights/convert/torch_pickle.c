@@ -1,4 +1,4 @@
-/* torch_pickle.c — runs the opcodes of a torch.save pickle on values; nothing of the file is executed. */
+/* torch_pickle.c — runs the opcodes of torch.save's pickles on values; nothing of the file is executed. */
 #include "weights/convert/torch_pickle.h"
 
 #include <stdbool.h>
@@ -94,16 +94,20 @@ static f5_status set_items(torch_pickle *p) {
     return dict_set(p, dict, first, count);
 }
 
-static f5_status append(torch_pickle *p, bool many) {
-    pickle_ref list;
+static f5_status append(torch_pickle *p) {
+    pickle_ref item, list;
+    F5_TRY(pop(p, &item));
+    F5_TRY(top(p, &list));
+    return list_add(p, list, &item, 1);
+}
+
+static f5_status append_many(torch_pickle *p) {
     const pickle_ref *first;
     uint32_t count;
-    if (many)
-        F5_TRY(pop_mark(p, &first, &count));
-    else
-        F5_TRY(pop(p, &list));
+    pickle_ref list;
+    F5_TRY(pop_mark(p, &first, &count));
     F5_TRY(top(p, &list));
-    return value_at(p, list)->kind == V_LIST ? F5_OK : BAD(p, "appends to something that is not a list", "");
+    return list_add(p, list, first, count);
 }
 
 /* ---- names and what stands for calls */
@@ -119,7 +123,7 @@ static f5_status push_name(torch_pickle *p, const char *module, size_t module_le
             return push_value(p, (value){.kind = V_NAME, .name = &allowed[i]});
     return f5_fail(
         p->error, F5_E_UNSUPPORTED,
-        "%s: data.pkl asks for the Python object %s.%s; only tensors and plain containers are read, nothing is "
+        "%s: its pickle asks for the Python object %s.%s; only tensors and plain containers are read, nothing is "
         "executed: save the state dict alone",
         p->path, quote(module, module_length).text, quote(name, name_length).text);
 }
@@ -146,13 +150,14 @@ static f5_status read_stack_global(torch_pickle *p) {
     return push_name(p, module->text, module->count, name->text, name->count);
 }
 
-/* ('storage', TYPE, KEY, device, elements): how torch.save names the entry data/KEY. */
+/* ('storage', TYPE, KEY, device, elements): how torch.save names the entry data/KEY. Before torch 1.6 a sixth item said
+ * whether the storage is a view of another. */
 static f5_status read_persistent(torch_pickle *p) {
     static const value_kind kinds[5] = {V_STRING, V_NAME, V_STRING, V_STRING, V_INT};
     pickle_ref ref;
     F5_TRY(pop(p, &ref));
     const value *id = value_at(p, ref), *part[5];
-    if (id->kind != V_TUPLE || id->count != 5) return BAD(p, "a persistent id that is not torch's", "");
+    if (id->kind != V_TUPLE || id->count < 5 || id->count > 6) return BAD(p, "a persistent id that is not torch's", "");
     for (uint32_t i = 0; i < 5; i++) {
         part[i] = value_at(p, tuple_item(p, id, i));
         if (part[i]->kind != kinds[i]) return BAD(p, "a persistent id that is not torch's", "");
@@ -160,9 +165,11 @@ static f5_status read_persistent(torch_pickle *p) {
     if (!text_is(part[0]->text, part[0]->count, "storage") || part[1]->name->kind != NAME_STORAGE)
         return BAD(p, "a persistent id that is not a storage", "");
     if (part[4]->integer < 0) return BAD(p, "a storage of negative size", "");
-    storage *s = malloc(sizeof *s);
+    if (id->count == 6 && value_at(p, tuple_item(p, id, 5))->kind != V_NONE)
+        return UNSUPPORTED(p, "a storage that is a view of another: save the file again with torch", "");
+    torch_storage *s = malloc(sizeof *s);
     if (!s) return pickle_fail(p, F5_E_MEMORY, "out of memory", "");
-    *s = (storage){part[2]->text, part[2]->count, part[1]->name->type, part[4]->integer};
+    *s = (torch_storage){part[2]->text, part[2]->count, part[1]->name->type, part[4]->integer};
     f5_status status = push_value(p, (value){.kind = V_STORAGE, .store = s});
     if (status != F5_OK) free(s);
     return status;
@@ -187,6 +194,8 @@ static f5_status set_window(torch_pickle *p, torch_tensor *t, const value *size,
     }
     if (t->numel > 0 && (!inside || last >= t->storage_numel))
         return BAD(p, "a tensor reaches beyond its storage ", quote(t->storage_key, t->storage_key_length).text);
+    if (t->numel > t->storage_numel) /* it repeats elements: a small file would become a large model */
+        return BAD(p, "a tensor is larger than its storage ", quote(t->storage_key, t->storage_key_length).text);
     return F5_OK;
 }
 
@@ -204,7 +213,7 @@ static f5_status rebuild_tensor(torch_pickle *p, const value *args) {
     if (part[1]->integer < 0) return BAD(p, "a tensor with a negative offset", "");
     torch_tensor *t = calloc(1, sizeof *t);
     if (!t) return pickle_fail(p, F5_E_MEMORY, "out of memory", "");
-    const storage *s = part[0]->store;
+    const torch_storage *s = part[0]->store;
     t->type = s->type;
     t->dims = (int)part[2]->count;
     t->offset = part[1]->integer;
@@ -312,9 +321,9 @@ static f5_status step(torch_pickle *p, uint8_t opcode) {
     case ']':
         return push_value(p, (value){.kind = V_LIST});
     case 'a':
-        return append(p, false);
+        return append(p);
     case 'e':
-        return append(p, true);
+        return append_many(p);
     case '}':
         return push_value(p, (value){.kind = V_DICT});
     case 's':
@@ -360,7 +369,7 @@ static f5_status step(torch_pickle *p, uint8_t opcode) {
 f5_status torch_pickle_parse(torch_pickle **pickle, const uint8_t *bytes, size_t n, const char *path, f5_error *error) {
     *pickle = NULL;
     if (n > TORCH_PICKLE_MAX_BYTES)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: data.pkl of %zu bytes is over the limit of %u", path, n,
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: a pickle of %zu bytes is over the limit of %u", path, n,
                        TORCH_PICKLE_MAX_BYTES);
     torch_pickle *p = calloc(1, sizeof *p);
     if (!p) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);

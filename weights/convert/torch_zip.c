@@ -167,6 +167,15 @@ static f5_status check_overlap(const torch_zip *zip, const uint8_t *file, const 
     return F5_OK;
 }
 
+f5_status torch_zip_sort(torch_zip *zip, const char *path, f5_error *error) {
+    qsort(zip->entry, zip->count, sizeof *zip->entry, by_name);
+    for (size_t i = 0; i + 1 < zip->count; i++)
+        if (by_name(&zip->entry[i], &zip->entry[i + 1]) == 0)
+            return f5_fail(error, F5_E_FORMAT, "%s: entry '%s' is there twice", path,
+                           quote(zip->entry[i].name, zip->entry[i].name_length).text);
+    return F5_OK;
+}
+
 /* PREFIX is what stands before the one data.pkl; entries outside of that folder are dropped. */
 static f5_status strip_prefix(torch_zip *zip, const char *path, f5_error *error) {
     static const char pickle[] = "/data.pkl";
@@ -193,12 +202,7 @@ static f5_status strip_prefix(torch_zip *zip, const char *path, f5_error *error)
         zip->entry[kept++] = e;
     }
     zip->count = kept;
-    qsort(zip->entry, zip->count, sizeof *zip->entry, by_name);
-    for (size_t i = 0; i + 1 < zip->count; i++)
-        if (by_name(&zip->entry[i], &zip->entry[i + 1]) == 0)
-            return f5_fail(error, F5_E_FORMAT, "%s: entry '%s' is there twice", path,
-                           quote(zip->entry[i].name, zip->entry[i].name_length).text);
-    return F5_OK;
+    return torch_zip_sort(zip, path, error);
 }
 
 static f5_status read_directory(torch_zip *zip, const directory *dir, const uint8_t *file, const char *path,

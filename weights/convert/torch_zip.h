@@ -37,6 +37,9 @@ bool torch_zip_is(const uint8_t *file, size_t bytes);
 f5_status torch_zip_open(torch_zip *zip, const uint8_t *file, size_t bytes, const char *path, f5_error *error);
 void torch_zip_close(torch_zip *zip);
 
+/* Sorts entries by name, for torch_zip_find. F5_E_FORMAT: a name is there twice. */
+f5_status torch_zip_sort(torch_zip *zip, const char *path, f5_error *error);
+
 /* The entry PREFIX/name, or NULL. */
 const torch_zip_entry *torch_zip_find(const torch_zip *zip, const char *name, size_t length);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "weights/convert/decimal.h"
 #include "weights/convert/quote.h"
 
 static const setting *find(const settings *from, const char *path) {
@@ -60,6 +61,27 @@ int32_t upstream_int(upstream *r, const char *key, int32_t missing) {
         return missing;
     }
     return atoi(digits);
+}
+
+/* As upstream has it, which multiplies in double and drops what is behind the point. */
+int32_t upstream_times(upstream *r, const char *key, int32_t missing, int32_t width) {
+    const setting *node = scalar(r, key);
+    decimal factor = {.digits = missing, .ten = 1};
+    const char *text = node ? node->value + (node->value[0] == '+') : "";
+    int64_t whole;
+    bool octal = text[0] == '0' && text[1] >= '0' && text[1] <= '9'; /* in YAML 1.1 */
+    if (node && (node->quoted || octal || !decimal_read(&factor, text) || factor.digits / factor.ten > 1000000)) {
+        upstream_fail(r, F5_E_FORMAT, key, node->value, "expected a number from 0 to 1000000");
+        return 0;
+    }
+    if (__builtin_mul_overflow(factor.digits, (int64_t)width, &whole) || whole % factor.ten) {
+        char what[80];
+        snprintf(what, sizeof what, "times the width %d it is not a whole number", (int)width);
+        upstream_fail(r, F5_E_UNSUPPORTED, key, node ? node->value : "the default", what);
+        return 0;
+    }
+    double product = width * decimal_value(factor);
+    return product < INT32_MAX ? (int32_t)product : INT32_MAX;
 }
 
 bool upstream_bool(upstream *r, const char *key, bool missing) {

@@ -20,7 +20,9 @@ struct upstream {
 const char *upstream_text(upstream *u, const char *key, const char *missing); /* missing NULL: the key must be there */
 int32_t upstream_int(upstream *u, const char *key, int32_t missing);          /* 0 to 1e6 */
 bool upstream_bool(upstream *u, const char *key, bool missing);
-bool upstream_has(upstream *u, const char *key); /* is there, and not null */
+int32_t upstream_times(upstream *u, const char *key, int32_t missing, int32_t width); /* width * the number, which may
+                                   have a fraction; the product must be whole. At most INT32_MAX */
+bool upstream_has(upstream *u, const char *key);                                      /* is there, and not null */
 
 /* The value must be this one, all that we support. */
 void upstream_require_int(upstream *u, const char *key, int32_t missing, int32_t only);
