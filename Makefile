@@ -11,7 +11,7 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 2>/dev/null && echo $$p && break; done)
 PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
-PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-dev libyaml-dev \
+PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libyaml-dev \
                  libpng-dev libjansson-dev libicu-dev
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long

@@ -1,11 +1,11 @@
-# The program `f5tts` needs libraries that the core does not: libsndfile, soxr, libyaml, libpng.
+# The program `f5tts` needs libraries that the core does not: libsndfile, libyaml, libpng.
 # Without them the library, the op tests and the bench still build.
 find_package(PkgConfig)
 if(PkgConfig_FOUND)
-    pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile soxr yaml-0.1 libpng)
+    pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile yaml-0.1 libpng)
 endif()
 if(F5_PROGRAM_FOUND)
-    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
+    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c
                 host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
                 host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
                 host/files/subtitle_lines.c host/files/list_file.c)
@@ -56,5 +56,5 @@ if(F5_PROGRAM_FOUND)
             FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
     install(FILES weights/text/pinyin.bin weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
 else()
-    message(STATUS "program f5tts: not built (needs libsndfile1-dev libsoxr-dev libyaml-dev libpng-dev)")
+    message(STATUS "program f5tts: not built (needs libsndfile1-dev libyaml-dev libpng-dev)")
 endif()

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "host/files/audio_file.h"
-#include "host/files/resample.h"
 #include "host/files/text_file.h"
 #include "host/program/shipped.h"
 
@@ -102,7 +101,6 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
     p.transcript = v->words;
     p.target_rms = settings->target_rms;
     p.keep_whole = settings->keep_whole;
-    p.resample = resample_soxr;
     warning_context context = {settings, v->audio};
     p.warning = settings->warning ? pass_warning : NULL;
     p.warning_user = &context;
