@@ -14,13 +14,18 @@ ROOT = Path(__file__).resolve().parents[1]
 RATES = [8000, 11025, 16000, 22050, 32000, 44100, 48000, 96000, 192000, 8001, 12345, 23999, 44101]
 
 
+def phase(i, n):
+    """torch divides whole numbers in float32."""
+    return (-np.float32(i) / np.float32(n)).astype(np.float64)
+
+
 def kernel(rate_in, rate_out):
     """torchaudio 2.0.2, _get_sinc_resample_kernel, in double and then float32: [phases, 2 width + o], width."""
     g = math.gcd(rate_in, rate_out)
     o, n = rate_in // g, rate_out // g
     base = min(o, n) * 0.99
     width = math.ceil(6 * o / base)
-    t = (-np.arange(n)[:, None] / n + np.arange(-width, width + o)[None] / o) * base
+    t = (phase(np.arange(n)[:, None], n) + np.arange(-width, width + o)[None] / o) * base
     t = np.clip(t, -6, 6)
     window = np.cos(t * math.pi / 12) ** 2
     return (np.sinc(t) * window * base / o).astype(np.float32), width, o, n
@@ -76,7 +81,7 @@ def direct(x, rate, rate_out=24000):
     o, n = rate // g, rate_out // g
     base, out = min(o, n) * 0.99, []
     for q in range(-(-n * len(x) // o)):
-        t = np.clip((np.arange(len(x)) / o - q / n) * base, -6, 6)
+        t = np.clip(((np.arange(len(x)) - q // n * o) / o + phase(q % n, n)) * base, -6, 6)
         taps = np.sinc(t) * np.cos(t * math.pi / 12) ** 2 * base / o
         out.append(taps.astype(np.float32).astype(np.float64) @ x)
     return np.array(out)
