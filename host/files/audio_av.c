@@ -14,8 +14,9 @@
 
 /* What may be in a file. Lists of other files and addresses, which FFmpeg also takes for media, may not. */
 #define CONTAINERS                                                                                                     \
-    "mov,matroska,asf,aac,amr,amrnb,amrwb,mp3,flac,ogg,wav,caf,aiff,avi,mpegts,mpeg,ac3,eac3,dts,ape,wv,tta"
+    "mov,matroska,asf,aac,amr,amrnb,amrwb,mp3,flac,ogg,wav,caf,aiff,avi,voc,mpegts,mpeg,ac3,eac3,dts,ape,wv,tta"
 #define IO_BYTES 32768
+#define MAX_FRUITLESS (64 << 20) /* bytes without any sound among them, as in a file that is all holes */
 
 /* Every function that is called: the library that has it, and its name. */
 #define AV_CALLS(X)                                                                                                    \
@@ -74,7 +75,8 @@ typedef struct {
     av_calls av;
     const audio_bytes *file;
     const char *name;
-    int64_t at; /* in the file */
+    int64_t at;        /* in the file */
+    int64_t fruitless; /* bytes read since the last sound */
     AVIOContext *io;
     AVFormatContext *format;
     AVCodecContext *codec;
@@ -96,8 +98,9 @@ static f5_status fail_by(const decoder *d, const char *what, int code, f5_error 
 
 static int io_read(void *user, uint8_t *to, int n) {
     decoder *d = user;
-    int64_t got = audio_bytes_read(d->file, to, n, d->at);
+    int64_t got = d->fruitless < MAX_FRUITLESS ? audio_bytes_read(d->file, to, n, d->at) : 0;
     d->at += got;
+    d->fruitless += got;
     return got > 0 ? (int)got : AVERROR_EOF;
 }
 
@@ -209,6 +212,7 @@ static f5_status take_frame(decoder *d, f5_error *error) {
     if (channels != a->channels || f->sample_rate != a->sample_rate)
         return f5_fail(error, F5_E_FORMAT, "%s: goes from %d channels at %d Hz to %d at %d Hz in the middle", d->name,
                        a->channels, a->sample_rate, channels, f->sample_rate);
+    d->fruitless = 0;
     F5_TRY(make_room(d, a->n_frames + f->nb_samples, error));
     float *to = a->samples + a->n_frames * channels;
     for (int64_t i = 0; i < f->nb_samples; i++)

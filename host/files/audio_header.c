@@ -16,7 +16,7 @@
 typedef struct {
     int64_t at;    /* where it begins */
     int64_t bytes; /* claimed; NO_CLAIM: nothing is said, or the size was left open */
-    bool endless;  /* more chunks than any real file has */
+    bool endless;  /* more chunks than any real file has, or bytes that are none */
 } claim;
 
 static const claim NOTHING = {.bytes = NO_CLAIM};
@@ -74,6 +74,15 @@ static bool chunks_to_the_end(const audio_bytes *file, int64_t at, bool big) {
     return false;
 }
 
+/* Behind something that is no chunk: is the sound near by? libsndfile finds it then, and else it reads on and on. */
+static bool name_is_near(const audio_bytes *file, int64_t at, const char *name) {
+    char near[4096];
+    int64_t got = audio_bytes_read(file, near, sizeof near, at);
+    for (int64_t i = 0; i + 4 <= got; i++)
+        if (memcmp(near + i, name, 4) == 0) return true;
+    return false;
+}
+
 static claim claim_of_chunks(audio_bytes *file, const unsigned char *head) {
     bool big = head[0] == 'F' || memcmp(head, "RIFX", 4) == 0;
     const char *sound = head[0] != 'F' ? "data" : memcmp(head + 8, "AIF", 3) == 0 ? "SSND" : "BODY";
@@ -81,7 +90,8 @@ static claim claim_of_chunks(audio_bytes *file, const unsigned char *head) {
     int64_t at = 12;
     uint64_t long_size = 0;
     for (int i = 0; i < MAX_CHUNKS; i++) {
-        if (!read_all(file, chunk, 8, at) || !printable(chunk)) return NOTHING;
+        if (!read_all(file, chunk, 8, at)) return NOTHING;
+        if (!printable(chunk)) return name_is_near(file, at, sound) ? NOTHING : (claim){.endless = true};
         int64_t size = (int64_t)number(chunk + 4, 4, big);
         at += 8;
         if (memcmp(chunk, "ds64", 4) == 0 && read_all(file, chunk, 16, at)) long_size = number(chunk + 8, 8, false);
@@ -142,8 +152,9 @@ static claim claim_of_au(audio_bytes *file, const unsigned char *head) {
 }
 
 /* Blocks of a type, a size of 3 bytes and that many bytes, until one of type 0, which is a byte alone. */
-static claim claim_of_voc(const audio_bytes *file) {
+static claim claim_of_voc(audio_bytes *file) {
     unsigned char block[4];
+    int sounds = 0;
     if (!read_all(file, block, 2, 20)) return NOTHING;
     int64_t at = (int64_t)number(block, 2, false);
     for (int i = 0; i < MAX_CHUNKS && at < file->bytes; i++) {
@@ -151,6 +162,8 @@ static claim claim_of_voc(const audio_bytes *file) {
         if (got < 1 || block[0] == 0) return NOTHING;
         int64_t size = got == 4 ? (int64_t)number(block + 1, 3, false) : 0;
         if (got < 4 || size > file->bytes - at - 4) return (claim){at + 4, size, false};
+        sounds += block[0] <= 2 || block[0] == 9;
+        file->ffmpeg_first = sounds > 1;
         at += 4 + size;
     }
     return at < file->bytes ? (claim){.endless = true} : NOTHING;
@@ -188,9 +201,10 @@ static claim claim_of_mat5(const audio_bytes *file) {
     bool big = element[0] == 'M';
     int64_t at = 128;
     for (int i = 0; i < MAX_CHUNKS && at < file->bytes; i++) {
-        if (!read_all(file, element, 8, at)) return (claim){at, 8, false};
+        if (!read_all(file, element, 8, at)) return NOTHING;
         int64_t size = (int64_t)number(element + 4, 4, big);
-        if (size > file->bytes - at - 8) return (claim){at + 8, size, false};
+        /* libsndfile itself writes 8 too many */
+        if (size - 8 > file->bytes - at - 8) return (claim){at + 8, size - 8, false};
         at += 8 + size;
     }
     return at < file->bytes ? (claim){.endless = true} : NOTHING;
@@ -254,9 +268,7 @@ static claim read_claim(audio_bytes *file) {
 
 f5_status audio_header_check(audio_bytes *file, const char *name, f5_error *error) {
     claim c = read_claim(file);
-    if (c.endless)
-        return f5_fail(error, F5_E_FORMAT, "%s: is damaged: it has more than %d chunks before its sound", name,
-                       MAX_CHUNKS);
+    if (c.endless) return f5_fail(error, F5_E_FORMAT, "%s: is damaged: no sound is found among its chunks", name);
     if (c.bytes == NO_CLAIM) return F5_OK;
     int64_t there = c.at < file->bytes ? file->bytes - c.at : 0;
     return c.bytes <= there ? F5_OK

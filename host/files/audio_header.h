@@ -4,6 +4,7 @@
 #ifndef F5_AUDIO_HEADER_H
 #define F5_AUDIO_HEADER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernels/error.h"
@@ -15,6 +16,7 @@ typedef struct {
     int64_t patch_at; /* where patch [patch_bytes] stands instead of what the file has */
     int32_t patch_bytes;
     unsigned char patch[8];
+    bool ffmpeg_first; /* libsndfile takes the headers of inner blocks for sound (VOC of several) */
 } audio_bytes;
 
 /* Like pread, patch included. */

@@ -200,12 +200,15 @@ static f5_status read_by_libsndfile(audio_file *a, audio_bytes *file, bool *open
 
 static f5_status read_by_any(audio_file *a, audio_bytes *file, const char *name, f5_error *error) {
     bool opened = false;
-    f5_error why = {0};
+    f5_error why = {0}, other = {0};
     F5_TRY(audio_header_check(file, name, error));
-    f5_status status = read_by_libsndfile(a, file, &opened, name, &why);
-    if (opened || status == F5_OK) return status == F5_OK ? F5_OK : f5_fail(error, status, "%s", why.message);
-    f5_error other = {0};
-    status = audio_av_read(a, file, name, &other);
+    f5_status status = F5_E_UNSUPPORTED;
+    if (file->ffmpeg_first) status = audio_av_read(a, file, name, &other);
+    if (status == F5_E_UNSUPPORTED) {
+        status = read_by_libsndfile(a, file, &opened, name, &why);
+        if (opened || status == F5_OK) return status == F5_OK ? F5_OK : f5_fail(error, status, "%s", why.message);
+        status = audio_av_read(a, file, name, &other);
+    }
     if (status == F5_OK) return check_finite(a, name, error);
     if (status == F5_E_UNSUPPORTED)
         return f5_fail(error, F5_E_FORMAT,
