@@ -28,7 +28,7 @@ if(F5_PROGRAM_FOUND)
     target_compile_definitions(f5files PRIVATE F5_HAVE_AV=$<BOOL:${F5_AV_FOUND}>)
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
-                   host/program/cmd_edit.c host/program/batch_line.c host/program/batch_plan.c
+                   host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/shipped.c host/program/command_options.c

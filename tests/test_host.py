@@ -32,7 +32,7 @@ class Vocab(ctypes.Structure):
 
 
 class Sound(ctypes.Structure):
-    _fields_ = [("samples", pointer), ("n_frames", i64), ("channels", i32), ("sample_rate", i32)]
+    _fields_ = [("samples", pointer), ("n_frames", i64), ("channels", i32), ("sample_rate", i32), ("bits", i32)]
 
 
 class Chunk(ctypes.Structure):

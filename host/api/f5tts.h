@@ -31,9 +31,9 @@
  *   was idle works on, with the calling thread alone.
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open, f5_voice_open, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe and f5_convert
- *   allocate; no other call of this library does. On a GPU the driver takes memory when a size of request is first met,
- *   to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call only. */
+ *   f5_open, f5_voice_open, f5_check_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe
+ * and f5_convert allocate; no other call of this library does. On a GPU the driver takes memory when a size of request
+ * is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -76,7 +76,7 @@ const char *f5_version(void); /* "0.1.0" */
 typedef enum {
     F5_WARNING_CHARACTERS = 1, /* the model cannot say them: they are left out */
     F5_WARNING_VOICE,          /* a tag names no voice */
-    F5_WARNING_RECORDING,      /* the recording and its transcript do not fit each other */
+    F5_WARNING_RECORDING,      /* of the recording: level, clipping, noise, rate, length, pace of its transcript */
     F5_WARNING_PACE            /* the speech will be too fast or too slow */
 } f5_warning_kind;
 typedef void (*f5_warning_fn)(void *user, f5_warning_kind kind, const char *message);
@@ -273,16 +273,16 @@ typedef int64_t (*f5_resample_fn)(void *user, const float *in, int64_t n_in, int
 
 typedef struct {
     size_t size;
-    const float *samples; /* [n_frames,channels] interleaved, -1..1 */
+    const float *samples; /* [n_frames,channels] interleaved, -1..1; what is beyond is clipped, as upstream */
     int64_t n_frames;
-    int32_t channels;       /* 1 .. F5_MAX_CHANNELS */
-    int32_t sample_rate;    /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE; other than 24000 needs `resample` */
-    const char *transcript; /* what the recording says */
-    float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
-    int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
-    f5_resample_fn resample;
+    int32_t channels;        /* 1 .. F5_MAX_CHANNELS */
+    int32_t sample_rate;     /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE */
+    const char *transcript;  /* what the recording says */
+    float target_rms;        /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
+    int32_t keep_whole;      /* 1: no clipping to 12 s, no trimming of silence; default 0 */
+    f5_resample_fn resample; /* to 24000 Hz; NULL (default): torchaudio's resampler, as upstream */
     void *resample_user;
-    f5_warning_fn warning; /* NULL, or told where recording and transcript do not fit each other */
+    f5_warning_fn warning; /* NULL, or told what is wrong with the recording, as f5_check_voice tells it */
     void *warning_user;
     const char *normalize; /* of the transcript, as in f5_speak_params */
 } f5_voice_params;
@@ -290,6 +290,14 @@ F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
+
+/* A line about a recording: what it is about ("level", "clipping", "noise", "rate", "length", "pace"), whether that is
+ * good (1) or says what to do (0). The message lives during the call. */
+typedef void (*f5_advice_fn)(void *user, const char *what, int32_t good, const char *message);
+
+/* Tells what f5_voice_open would hear in a recording, a call for each of these in that order; no engine is needed. The
+ * transcript may be NULL. What would be refused there is refused here. Allocates. */
+f5_status f5_check_voice(const f5_voice_params *params, f5_advice_fn advice, void *user, f5_error *error);
 
 /* When something was said, in seconds of the whole output. This struct never grows. */
 typedef struct {

@@ -51,10 +51,11 @@ static f5_status bring_to_rate(const f5_voice_params *p, reference_clip *clip, f
     return F5_OK;
 }
 
-f5_status recording_read(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+f5_status recording_read(const f5_voice_params *p, int leave_out, reference_clip *clip, f5_error *error) {
     F5_TRY(check_recording(p, error));
     const sound recording = {
         .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
-    F5_TRY(reference_prepare(&recording, p->keep_whole != 0, p->target_rms, clip, error));
+    if (p->keep_whole) leave_out |= REFERENCE_KEEP_WHOLE;
+    F5_TRY(reference_prepare(&recording, leave_out, p->target_rms, clip, error));
     return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : bring_to_rate(p, clip, error);
 }

@@ -24,6 +24,10 @@ static void join_lines(char *words) {
 
 /* The transcript beside a recording. */
 static f5_status read_words(const char *audio, char **words, f5_error *error) {
+    if (audio_is_stdin(audio))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "standard input: --ref_text is required: transcription is not built in, give the words that the "
+                       "recording says");
     const char *slash = strrchr(audio, '/'), *dot = strrchr(audio, '.');
     size_t stem = dot && dot > (slash ? slash + 1 : audio) ? (size_t)(dot - audio) : strlen(audio);
     char *path = malloc(stem + 5);
