@@ -131,7 +131,13 @@ static float measure_rms(const float *samples, int64_t n) {
     return (float)sqrt(sum / (double)n);
 }
 
-/* Why nothing is left of a recording: is it silent, or only quiet? */
+static f5_status refuse_short(double seconds, f5_error *error) {
+    return f5_fail(error, F5_E_ARGUMENT,
+                   "the recording is too short: it holds %.3f s of sound, at least %.1f s are needed", seconds,
+                   REFERENCE_MIN_SECONDS);
+}
+
+/* Why nothing is left of a recording: is it silent, quiet, or shorter than a millisecond? */
 static f5_status refuse_quiet(const sound *recording, f5_error *error) {
     sound s = *recording;
     s.bits = 32;
@@ -142,6 +148,7 @@ static f5_status refuse_quiet(const sound *recording, f5_error *error) {
         loudest = fmax(loudest, sound_level(&s, at, end));
     }
     double level = sound_decibel(&s, loudest);
+    if (level > EDGE_DB) return refuse_short((double)s.n_frames / s.sample_rate, error);
     if (!(level > SILENT_DB))
         return f5_fail(error, F5_E_ARGUMENT, "the recording is silent: nothing in it is louder than %.0f dBFS",
                        SILENT_DB);
@@ -167,11 +174,7 @@ static f5_status prepare_mono(const sound *recording, int leave_out, float **mon
         mix_to_mono(*mono, *n, recording->channels, limit, *mono);
         seconds = (double)(*n - appended_frames(recording->sample_rate)) / recording->sample_rate;
     }
-    if (seconds < REFERENCE_MIN_SECONDS)
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "the recording is too short: it holds %.3f s of sound, at least %.1f s are needed", seconds,
-                       REFERENCE_MIN_SECONDS);
-    return F5_OK;
+    return seconds < REFERENCE_MIN_SECONDS ? refuse_short(seconds, error) : F5_OK;
 }
 
 static f5_status prepare(const sound *recording, int leave_out, float target_rms, reference_clip *clip,

@@ -94,6 +94,13 @@ static f5_status fail_by(const decoder *d, const char *what, int code, f5_error 
     return f5_fail(error, F5_E_FORMAT, "%s: %s: %s", d->name, what, reason);
 }
 
+/* It is no recording that FFmpeg reads. */
+static f5_status fail_to_open(const decoder *d, int code, f5_error *error) {
+    char reason[128] = "";
+    d->av.av_strerror(code, reason, sizeof reason);
+    return f5_fail(error, F5_E_ARGUMENT, "%s", reason);
+}
+
 /* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 static int io_read(void *user, uint8_t *to, int n) {
@@ -126,18 +133,17 @@ static f5_status open_file(decoder *d, f5_error *error) {
     d->format->format_whitelist = d->av.av_strdup(CONTAINERS);
     d->format->protocol_whitelist = d->av.av_strdup("none");
     int code = d->av.avformat_open_input(&d->format, NULL, NULL, NULL);
-    if (code < 0) return fail_by(d, "is not a sound file that can be read", code, error);
+    if (code < 0) return fail_to_open(d, code, error);
     code = d->av.avformat_find_stream_info(d->format, NULL);
-    return code < 0 ? fail_by(d, "is damaged", code, error) : F5_OK;
+    return code < 0 ? fail_to_open(d, code, error) : F5_OK;
 }
 
 static f5_status open_codec(decoder *d, f5_error *error) {
     const AVCodec *codec = NULL;
     d->stream = d->av.av_find_best_stream(d->format, AVMEDIA_TYPE_AUDIO, -1, -1, &codec, 0);
     if (d->stream < 0 || !codec)
-        return f5_fail(error, F5_E_FORMAT, "%s: %s", d->name,
-                       d->stream == AVERROR_DECODER_NOT_FOUND ? "its sound is in a code that this FFmpeg does not read"
-                                                              : "has no sound in it");
+        return f5_fail(error, F5_E_ARGUMENT, "%s",
+                       d->stream == AVERROR_DECODER_NOT_FOUND ? "its sound is in an unknown code" : "it has no sound");
     const AVStream *stream = d->format->streams[d->stream];
     for (unsigned i = 0; i < d->format->nb_streams; i++)
         if ((int)i != d->stream) d->format->streams[i]->discard = AVDISCARD_ALL;
@@ -148,7 +154,7 @@ static f5_status open_codec(decoder *d, f5_error *error) {
     d->codec->thread_count = 1;
     d->sixteen_bit = codec->id == AV_CODEC_ID_AAC || codec->id == AV_CODEC_ID_MP3;
     if (code >= 0) code = d->av.avcodec_open2(d->codec, codec, NULL);
-    return code < 0 ? fail_by(d, "cannot be decoded", code, error) : F5_OK;
+    return code < 0 ? fail_to_open(d, code, error) : F5_OK;
 }
 
 /* ---- samples ----------------------------------------------------------------------------------------------------- */

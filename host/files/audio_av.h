@@ -11,8 +11,9 @@
 #define AUDIO_AV_FORMATS "m4a, aac, webm, mp4, wma, amr, 3gp"
 
 /* Decodes the first audio stream. The file opens no other, and no address. F5_E_UNSUPPORTED: the libraries were not
- * there at build or are not here now, and the message says what to install; F5_E_FORMAT: it is no recording that they
- * read, or one that is truncated, damaged, or beyond the limits of f5tts.h. *a is to be freed in every case. */
+ * there at build or are not here now; F5_E_ARGUMENT: it is nothing that they read. The messages of these two give the
+ * reason alone. F5_E_FORMAT names the file: it is truncated, damaged, or beyond the limits of f5tts.h. *a is to be
+ * freed in every case. */
 f5_status audio_av_read(audio_file *a, const audio_bytes *file, const char *name, f5_error *error);
 
 #endif

@@ -117,6 +117,13 @@ void audio_round(audio_file *a) {
     }
 }
 
+/* pydub, through which upstream reads, has 24-bit samples as 32 bits, and fills negative ones up with 255: they lie by
+ * almost a step higher. It is not heard, but the mel of what is nearly silent shows it. */
+static void fill_24_bit(audio_file *a) {
+    for (int64_t i = 0; i < a->n_frames * a->channels; i++)
+        if (a->samples[i] < 0) a->samples[i] += 255 / 2147483648.0f;
+}
+
 static f5_status check_finite(const audio_file *a, const char *name, f5_error *error) {
     for (int64_t i = 0; i < a->n_frames * a->channels; i++)
         if (!isfinite(a->samples[i]))
@@ -158,6 +165,8 @@ static f5_status read_samples(audio_file *a, SNDFILE *file, const SF_INFO *info,
     }
     if (a->n_frames <= 0) return f5_fail(error, F5_E_FORMAT, "%s: holds no samples", name);
     if ((info->format & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG) audio_round(a); /* as upstream does with MP3 */
+    if ((info->format & SF_FORMAT_SUBMASK) == SF_FORMAT_PCM_24 && (info->format & SF_FORMAT_TYPEMASK) != SF_FORMAT_FLAC)
+        fill_24_bit(a);
     return check_finite(a, name, error);
 }
 
@@ -215,6 +224,9 @@ static f5_status read_by_any(audio_file *a, audio_bytes *file, const char *name,
                        "%s: is not a sound file that can be read: %s Read are " KNOWN_FORMATS ", and with FFmpeg's "
                        "libraries " AUDIO_AV_FORMATS ": %s; or make a WAV file of it: ffmpeg -i IN out.wav",
                        name, why.message, other.message);
+    if (status == F5_E_ARGUMENT)
+        return f5_fail(error, F5_E_FORMAT, "%s: is not a sound file that can be read: %s FFmpeg: %s", name, why.message,
+                       other.message);
     return f5_fail(error, status, "%s", other.message);
 }
 

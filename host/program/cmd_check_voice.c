@@ -2,7 +2,6 @@
  * matters, with what to do where it is not. No model is needed. */
 #include <stdio.h>
 
-
 #include "host/api/f5tts.h"
 #include "host/files/audio_file.h"
 #include "host/program/cli.h"
