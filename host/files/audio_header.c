@@ -147,8 +147,9 @@ static claim claim_of_caf(audio_bytes *file) {
 static claim claim_of_au(audio_bytes *file, const unsigned char *head) {
     bool big = head[0] == '.';
     int64_t at = (int64_t)number(head + 4, 4, big), size = (int64_t)number(head + 8, 4, big);
-    if (size == 0 && at < file->bytes) patch_size(file, 8, 4, big, at);
-    return size == 0 || size >= OPEN_SIZE ? NOTHING : (claim){at, size, false};
+    if (size > 0 && size < OPEN_SIZE) return (claim){at, size, false};
+    if (at < file->bytes) patch_size(file, 8, 4, big, at);
+    return NOTHING;
 }
 
 /* Blocks of a type, a size of 3 bytes and that many bytes, until one of type 0, which is a byte alone. */
@@ -211,13 +212,12 @@ static claim claim_of_mat5(const audio_bytes *file) {
 }
 
 /* Two matrices: the rate, and the sound. libsndfile's own are the only ones that it reads. */
-static claim claim_of_mat4(const audio_bytes *file) {
+static claim claim_of_mat4(const audio_bytes *file, bool big) {
     static const int64_t sizes[] = {8, 4, 4, 2, 2, 1};
     unsigned char h[20];
     int64_t at = 0;
     for (int i = 0; i < 2; i++) {
         if (!read_all(file, h, sizeof h, at)) return NOTHING;
-        bool big = h[0] == 0;
         int64_t type = (int64_t)number(h, 4, big) / 10 % 10, rows = (int64_t)number(h + 4, 4, big),
                 columns = (int64_t)number(h + 8, 4, big), name = (int64_t)number(h + 16, 4, big);
         if (type > 5 || rows > 1024) return NOTHING;
@@ -251,7 +251,8 @@ static claim read_claim(audio_bytes *file) {
     if (got < (int64_t)sizeof h) return NOTHING;
     bool riff = memcmp(h, "RIFF", 4) == 0 || memcmp(h, "RIFX", 4) == 0 || memcmp(h, "RF64", 4) == 0;
     if ((riff && memcmp(h + 8, "WAVE", 4) == 0) ||
-        (memcmp(h, "FORM", 4) == 0 && (memcmp(h + 8, "AIF", 3) == 0 || memcmp(h + 8, "8SVX", 4) == 0)))
+        (memcmp(h, "FORM", 4) == 0 &&
+         (memcmp(h + 8, "AIF", 3) == 0 || memcmp(h + 8, "8SVX", 4) == 0 || memcmp(h + 8, "16SV", 4) == 0)))
         return claim_of_chunks(file, h);
     if (memcmp(h, "riff\x2e\x91\xcf\x11", 8) == 0) return claim_of_w64(file);
     if (memcmp(h, "caff", 4) == 0) return claim_of_caf(file);
@@ -260,8 +261,8 @@ static claim read_claim(audio_bytes *file) {
     if (memcmp(h, "NIST_1A\n", 8) == 0) return claim_of_nist(file);
     if (memcmp(h, "2BIT", 4) == 0) return claim_of_avr(file);
     if (memcmp(h, "MATLAB 5.0", 10) == 0) return claim_of_mat5(file);
-    if (memcmp(h + 4, "\1\0\0\0\1\0\0\0\0\0\0", 11) == 0 || memcmp(h + 4, "\0\0\0\1\0\0\0\1\0\0\0\0", 12) == 0)
-        return claim_of_mat4(file);
+    if (memcmp(h + 4, "\1\0\0\0\1\0\0\0\0\0\0", 12) == 0) return claim_of_mat4(file, false);
+    if (memcmp(h + 4, "\0\0\0\1\0\0\0\1\0\0\0", 12) == 0) return claim_of_mat4(file, true);
     if (memcmp(h, "OggS", 4) == 0) return claim_of_ogg(file);
     return NOTHING;
 }
