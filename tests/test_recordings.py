@@ -6,7 +6,6 @@ import re
 import shutil
 import struct
 import subprocess
-import sys
 import wave
 from pathlib import Path
 
@@ -143,7 +142,7 @@ def test_no_other_file_is_opened(lib, tmp_path):
     assert "cannot be opened" in read(lib, "file:" + str(tmp_path / "voice.wav"))
 
 
-def piped_header(body, size, big=False):
+def piped_header(body, size):
     head = b"RIFF" + struct.pack("<I", size) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 24000, 48000, 2, 16)
     return head + b"data" + struct.pack("<I", size) + body
 
@@ -313,3 +312,16 @@ def test_standard_input(tmp_path, model):
     assert made.returncode == 1 and b"standard input: is empty" in made.stderr
     made = subprocess.run([*arguments, "-s", WORDS, "-f", "-"], input=data, capture_output=True, check=False)
     assert made.returncode == 2 and b"standard input is one of them" in made.stderr
+
+
+def test_without_ffmpegs_libraries(tmp_path):
+    """Where they are not installed, the message names them, what can be read, and the command that helps."""
+    source, shim, path = tmp_path / "no.c", tmp_path / "no.so", tmp_path / "voice.m4a"
+    source.write_text('#include <stddef.h>\nvoid *dlopen(const char *name, int flags) { return NULL; }\n')
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", shim, source], check=True)
+    ffmpeg("-i", VOICE, "-c:a", "aac", path)
+    made = run_check(path, env={**os.environ, "LD_PRELOAD": str(shim)})
+    assert made.returncode == 1, made.stdout
+    for words in (str(path), "WAV, AIFF, FLAC", "m4a, aac, webm", "apt install libavformat", "ffmpeg -i IN out.wav"):
+        assert words in made.stderr, made.stderr
+    assert run_check(VOICE, env={**os.environ, "LD_PRELOAD": str(shim)}).returncode == 0
