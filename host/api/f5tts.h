@@ -92,8 +92,7 @@ typedef struct {
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (nfe, of midpoint 2 nfe); default 64 */
-    int32_t max_text_bytes;  /* longest text of f5_speak or f5_edit, and longest transcript; default 1048576. It takes
-                                no memory */
+    int32_t max_text_bytes;  /* longest text of f5_speak or f5_edit, or transcript; takes no memory; default 1048576 */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op; a GPU then launches op by op */
     void *trace_user;
@@ -254,8 +253,7 @@ typedef struct {
     int32_t sequences;              /* default 1 */
     const f5_sample_params *sample; /* nfe, cfg, method; NULL: defaults */
     const char *as;                 /* a card by name, "h200", which need not be here; NULL: the engine's own GPU */
-    const char *precision;          /* of the operands: "fp32", "fp16", "bf16"; NULL: fp16 for a card by name, otherwise
-                                       the engine's own */
+    const char *precision;          /* of the operands, "fp32", "fp16", "bf16"; NULL: fp16, or the engine's own */
     void (*op)(void *user, const f5_plan_op *op); /* called with every op call, in order */
     void *op_user;
 } f5_plan_ops_params;
@@ -291,12 +289,10 @@ f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voi
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
 
-/* A line about a recording: what it is about ("level", "clipping", "noise", "rate", "length", "pace"), whether that is
- * good (1) or says what to do (0). The message lives during the call. */
+/* Tells what f5_voice_open would hear in a recording, a call each for "level", "clipping", "noise", "rate", "length"
+ * and "pace": it is good (1), or the message, which lives during the call, says what to do (0). No engine is needed,
+ * and the transcript may be NULL. What would be refused there is refused here. Allocates. */
 typedef void (*f5_advice_fn)(void *user, const char *what, int32_t good, const char *message);
-
-/* Tells what f5_voice_open would hear in a recording, a call for each of these in that order; no engine is needed. The
- * transcript may be NULL. What would be refused there is refused here. Allocates. */
 f5_status f5_check_voice(const f5_voice_params *params, f5_advice_fn advice, void *user, f5_error *error);
 
 /* When something was said, in seconds of the whole output. This struct never grows. */
