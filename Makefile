@@ -11,12 +11,12 @@ SUDO     := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 PYTHON   ?= $(shell for p in /usr/bin/python3 python3; do $$p -c 'import numpy' 2>/dev/null && echo $$p && break; done)
 PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
-PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libsoxr-dev libyaml-dev \
-                 libpng-dev libjansson-dev libicu-dev
+PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libyaml-dev \
+                 libpng-dev libjansson-dev libicu-dev libavformat-dev
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \
-                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user
+                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg
 
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.

@@ -1,11 +1,12 @@
-# The program `f5tts` needs libraries that the core does not: libsndfile, soxr, libyaml, libpng.
+# The program `f5tts` needs libraries that the core does not: libsndfile, libyaml, libpng.
 # Without them the library, the op tests and the bench still build.
 find_package(PkgConfig)
 if(PkgConfig_FOUND)
-    pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile soxr yaml-0.1 libpng)
+    pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile yaml-0.1 libpng)
 endif()
 if(F5_PROGRAM_FOUND)
-    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/resample.c
+    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/audio_read.c
+                host/files/audio_header.c host/files/audio_av.c
                 host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
                 host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
                 host/files/subtitle_lines.c host/files/list_file.c)
@@ -16,9 +17,18 @@ if(F5_PROGRAM_FOUND)
     if(JANSSON_FOUND)
         target_link_libraries(f5files PUBLIC PkgConfig::JANSSON)
     endif()
+    # recordings that libsndfile does not read: FFmpeg's headers alone, its libraries are loaded when a file needs them
+    pkg_check_modules(F5_AV libavformat>=59.27 libavcodec>=59.37 libavutil>=57.28)
+    if(F5_AV_FOUND)
+        target_include_directories(f5files PRIVATE ${F5_AV_INCLUDE_DIRS})
+        target_link_libraries(f5files PUBLIC ${CMAKE_DL_LIBS})
+    else()
+        message(STATUS "FFmpeg: not used (needs libavformat-dev): m4a, aac, webm, mp4, wma, amr are not read")
+    endif()
+    target_compile_definitions(f5files PRIVATE F5_HAVE_AV=$<BOOL:${F5_AV_FOUND}>)
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
-                   host/program/cmd_edit.c host/program/batch_line.c host/program/batch_plan.c
+                   host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/shipped.c host/program/command_options.c
@@ -56,5 +66,5 @@ if(F5_PROGRAM_FOUND)
             FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
     install(FILES weights/text/pinyin.bin weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
 else()
-    message(STATUS "program f5tts: not built (needs libsndfile1-dev libsoxr-dev libyaml-dev libpng-dev)")
+    message(STATUS "program f5tts: not built (needs libsndfile1-dev libyaml-dev libpng-dev)")
 endif()

@@ -182,7 +182,6 @@ BAD = {
     "too long": (dict(edits=[(0.5, 1.0, 4.9)]), "frames .* max_frames given at open is 512"),
     "wrong noise": (dict(noise=np.zeros((7, 100))), "the noise given has 7 frames, this edit takes 199"),
     "loudness": (dict(target_rms=0), "target_rms 0"),
-    "rate": (dict(sample_rate=16000), "give a resample function"),
     "empty": (dict(samples=np.zeros(0)), "the recording holds no samples"),
     "silent": (dict(samples=np.zeros(48000)), "the recording is silent"),
 }

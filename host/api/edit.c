@@ -181,7 +181,7 @@ static f5_status read_recording(edit *e, f5_error *error) {
     recording.target_rms = 1e-30f; /* its level stays */
     if (!(p->target_rms > 0) || p->target_rms > 1)
         return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1", (double)p->target_rms);
-    F5_TRY(recording_read(&recording, &e->clip, error));
+    F5_TRY(recording_read(&recording, REFERENCE_KEEP_LOUD, &e->clip, error));
     e->recorded_frames = engine_mel_frames(e->engine->core, e->clip.n_samples);
     return F5_OK;
 }

@@ -31,9 +31,9 @@
  *   was idle works on, with the calling thread alone.
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
- *   f5_open, f5_voice_open, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe and f5_convert
- *   allocate; no other call of this library does. On a GPU the driver takes memory when a size of request is first met,
- *   to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call only. */
+ *   f5_open, f5_voice_open, f5_check_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe
+ * and f5_convert allocate; no other call of this library does. On a GPU the driver takes memory when a size of request
+ * is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call only. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -76,7 +76,7 @@ const char *f5_version(void); /* "0.1.0" */
 typedef enum {
     F5_WARNING_CHARACTERS = 1, /* the model cannot say them: they are left out */
     F5_WARNING_VOICE,          /* a tag names no voice */
-    F5_WARNING_RECORDING,      /* the recording and its transcript do not fit each other */
+    F5_WARNING_RECORDING,      /* of the recording: level, clipping, noise, rate, length, pace of its transcript */
     F5_WARNING_PACE            /* the speech will be too fast or too slow */
 } f5_warning_kind;
 typedef void (*f5_warning_fn)(void *user, f5_warning_kind kind, const char *message);
@@ -92,8 +92,7 @@ typedef struct {
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (nfe, of midpoint 2 nfe); default 64 */
-    int32_t max_text_bytes;  /* longest text of f5_speak or f5_edit, and longest transcript; default 1048576. It takes
-                                no memory */
+    int32_t max_text_bytes;  /* longest text of f5_speak or f5_edit, or transcript; takes no memory; default 1048576 */
     void (*trace)(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                   double milliseconds); /* NULL, or called after every op; a GPU then launches op by op */
     void *trace_user;
@@ -254,8 +253,7 @@ typedef struct {
     int32_t sequences;              /* default 1 */
     const f5_sample_params *sample; /* nfe, cfg, method; NULL: defaults */
     const char *as;                 /* a card by name, "h200", which need not be here; NULL: the engine's own GPU */
-    const char *precision;          /* of the operands: "fp32", "fp16", "bf16"; NULL: fp16 for a card by name, otherwise
-                                       the engine's own */
+    const char *precision;          /* of the operands, "fp32", "fp16", "bf16"; NULL: fp16, or the engine's own */
     void (*op)(void *user, const f5_plan_op *op); /* called with every op call, in order */
     void *op_user;
 } f5_plan_ops_params;
@@ -273,16 +271,16 @@ typedef int64_t (*f5_resample_fn)(void *user, const float *in, int64_t n_in, int
 
 typedef struct {
     size_t size;
-    const float *samples; /* [n_frames,channels] interleaved, -1..1 */
+    const float *samples; /* [n_frames,channels] interleaved, -1..1; what is beyond is clipped, as upstream */
     int64_t n_frames;
-    int32_t channels;       /* 1 .. F5_MAX_CHANNELS */
-    int32_t sample_rate;    /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE; other than 24000 needs `resample` */
-    const char *transcript; /* what the recording says */
-    float target_rms;       /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
-    int32_t keep_whole;     /* 1: no clipping to 12 s, no trimming of silence; default 0 */
-    f5_resample_fn resample;
+    int32_t channels;        /* 1 .. F5_MAX_CHANNELS */
+    int32_t sample_rate;     /* in F5_MIN_SAMPLE_RATE .. F5_MAX_SAMPLE_RATE */
+    const char *transcript;  /* what the recording says */
+    float target_rms;        /* quieter recordings are raised to it, and the output lowered again; default 0.1 */
+    int32_t keep_whole;      /* 1: no clipping to 12 s, no trimming of silence; default 0 */
+    f5_resample_fn resample; /* to 24000 Hz; NULL (default): torchaudio's resampler, as upstream */
     void *resample_user;
-    f5_warning_fn warning; /* NULL, or told where recording and transcript do not fit each other */
+    f5_warning_fn warning; /* NULL, or told what is wrong with the recording, as f5_check_voice tells it */
     void *warning_user;
     const char *normalize; /* of the transcript, as in f5_speak_params */
 } f5_voice_params;
@@ -290,6 +288,12 @@ F5_STRUCT_INIT(f5_voice_params)
 f5_status f5_voice_open(f5_engine *engine, const f5_voice_params *params, f5_voice **voice, f5_error *error);
 void f5_voice_close(f5_voice *voice);
 double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
+
+/* Tells what f5_voice_open would hear in a recording, a call each for "level", "clipping", "noise", "rate", "length"
+ * and "pace": it is good (1), or the message, which lives during the call, says what to do (0). No engine is needed,
+ * and the transcript may be NULL. What would be refused there is refused here. Allocates. */
+typedef void (*f5_advice_fn)(void *user, const char *what, int32_t good, const char *message);
+f5_status f5_check_voice(const f5_voice_params *params, f5_advice_fn advice, void *user, f5_error *error);
 
 /* When something was said, in seconds of the whole output. This struct never grows. */
 typedef struct {

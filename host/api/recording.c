@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "host/audio/resample.h"
+
 static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
     if (p->channels < 1 || p->channels > F5_MAX_CHANNELS)
         return f5_fail(error, F5_E_ARGUMENT, "the recording has %d channels; 1 to %d are possible", p->channels,
@@ -16,24 +18,32 @@ static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
                        (double)p->n_frames / p->sample_rate, F5_MAX_RECORDING_SECONDS);
     if (!(p->target_rms > 0) || p->target_rms > 1)
         return f5_fail(error, F5_E_ARGUMENT, "target_rms %g: must be above 0 and at most 1", (double)p->target_rms);
-    if (p->sample_rate != F5_SAMPLE_RATE && !p->resample)
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "the recording has %d samples a second, the model %d: give a resample function", p->sample_rate,
-                       F5_SAMPLE_RATE);
     return F5_OK;
 }
 
-/* The clip at the model's rate, by the caller's function. */
-static f5_status resample(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
-    int64_t wanted = (clip->n_samples * F5_SAMPLE_RATE + p->sample_rate - 1) / p->sample_rate, slack = 16;
-    float *out = calloc((size_t)(wanted + slack), sizeof *out);
-    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
+#define SLACK 16 /* by which a caller's function may miss the length */
+
+/* By the caller's function: out [wanted + SLACK]. */
+static f5_status call_resample(const f5_voice_params *p, const reference_clip *clip, float *out, int64_t wanted,
+                               f5_error *error) {
     int64_t got = p->resample(p->resample_user, clip->samples, clip->n_samples, p->sample_rate, F5_SAMPLE_RATE, out,
-                              wanted + slack);
-    if (got < wanted - slack || got > wanted + slack) {
+                              wanted + SLACK);
+    if (got >= wanted - SLACK && got <= wanted + SLACK) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
+                   (long long)got, (long long)clip->n_samples, p->sample_rate, (long long)wanted);
+}
+
+/* The clip at the model's rate. */
+static f5_status bring_to_rate(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+    int64_t wanted = resample_length(clip->n_samples, p->sample_rate, F5_SAMPLE_RATE);
+    float *out = calloc((size_t)(wanted + SLACK), sizeof *out);
+    if (!out) return f5_fail(error, F5_E_MEMORY, "out of memory for %lld samples", (long long)wanted);
+    f5_status status = p->resample
+                           ? call_resample(p, clip, out, wanted, error)
+                           : resample(clip->samples, clip->n_samples, p->sample_rate, F5_SAMPLE_RATE, out, error);
+    if (status != F5_OK) {
         free(out);
-        return f5_fail(error, F5_E_ARGUMENT, "the resample function made %lld samples of %lld at %d Hz; %lld expected",
-                       (long long)got, (long long)clip->n_samples, p->sample_rate, (long long)wanted);
+        return status;
     }
     free(clip->samples);
     clip->samples = out;
@@ -41,10 +51,11 @@ static f5_status resample(const f5_voice_params *p, reference_clip *clip, f5_err
     return F5_OK;
 }
 
-f5_status recording_read(const f5_voice_params *p, reference_clip *clip, f5_error *error) {
+f5_status recording_read(const f5_voice_params *p, int leave_out, reference_clip *clip, f5_error *error) {
     F5_TRY(check_recording(p, error));
     const sound recording = {
         .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
-    F5_TRY(reference_prepare(&recording, p->keep_whole != 0, p->target_rms, clip, error));
-    return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : resample(p, clip, error);
+    if (p->keep_whole) leave_out |= REFERENCE_KEEP_WHOLE;
+    F5_TRY(reference_prepare(&recording, leave_out, p->target_rms, clip, error));
+    return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : bring_to_rate(p, clip, error);
 }

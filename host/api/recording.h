@@ -5,9 +5,9 @@
 #include "host/api/f5tts.h"
 #include "host/audio/reference.h"
 
-/* Reads samples, channels, rates, target_rms and keep_whole of the params; the transcript is not looked at. The clip
- * has 24000 samples a second; free clip->samples, also after an error. Allocates. Errors: F5_E_ARGUMENT names what is
- * wrong, F5_E_MEMORY. */
-f5_status recording_read(const f5_voice_params *params, reference_clip *clip, f5_error *error);
+/* Reads samples, channels, rates, target_rms and keep_whole of the params; leave_out as of reference_prepare. The
+ * transcript is not looked at. The clip has 24000 samples a second; free clip->samples, also after an error. Allocates.
+ * Errors: F5_E_ARGUMENT names what is wrong, F5_E_MEMORY. */
+f5_status recording_read(const f5_voice_params *params, int leave_out, reference_clip *clip, f5_error *error);
 
 #endif

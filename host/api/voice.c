@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/api/advice.h"
 #include "host/api/calls.h"
 #include "host/api/params.h"
 #include "host/api/recording.h"
@@ -16,17 +17,11 @@
 #include "host/text/tokenizer.h"
 #include "weights/utf8.h"
 
-#define CLIPPED_SECONDS 12 /* longer recordings are cut */
-#define CLIPPED_PACE 18    /* bytes a second: faster than most people speak */
-#define SHORT_SECONDS 1
-#define LONG_SECONDS 20
-
 /* A voice that is being opened. */
 typedef struct {
     f5_engine *engine;
     const f5_voice_params *params;
     f5_voice *voice;
-    double recorded_seconds; /* of all that was given */
 } opening;
 
 static void warn(const opening *o, f5_warning_kind kind, const char *format, ...) F5_PRINTF(3, 4);
@@ -111,33 +106,15 @@ static f5_status voice_text(const opening *o, f5_error *error) {
     return status;
 }
 
-/* Do recording and transcript fit each other? Where words are missing on one side the model hurries, or says words of
- * the other. */
-static void check_pace(const opening *o) {
-    const f5_voice *v = o->voice;
-    double used = f5_voice_seconds(v), cut = o->recorded_seconds - used, bytes = (double)v->text_bytes;
-    double pace = bytes / used, pace_of_all = bytes / o->recorded_seconds;
-    if (cut > 1 && o->recorded_seconds > CLIPPED_SECONDS && pace > CLIPPED_PACE)
-        warn(
-            o, F5_WARNING_RECORDING,
-            "of the recording's %.1f s %.1f s are used: its transcript has %.1f bytes for each of these, and %.1f for "
-            "each second of the whole. If it is of the whole, cut the recording to at most 12 s, and the transcript to "
-            "what is said in it",
-            o->recorded_seconds, used, pace, pace_of_all);
-    else if (pace > DURATION_FAST_PACE || pace < DURATION_SLOW_PACE)
-        warn(o, F5_WARNING_RECORDING,
-             "the transcript has %zu bytes for %.1f s of recording, %.1f a second; speech has about 15: is it of this "
-             "recording, word for word?",
-             v->text_bytes, used, pace);
-    if (used < SHORT_SECONDS)
-        warn(o, F5_WARNING_RECORDING, "the recording has %.2f s of sound: from less than a second no voice is learned",
-             used);
-    if (used >= LONG_SECONDS)
-        warn(o, F5_WARNING_RECORDING,
-             "the recording has %.1f s, and recording and speech together have 22 s at most: every sentence is spoken "
-             "by "
-             "itself, and badly; use a recording of at most 12 s",
-             used);
+static void pass_advice(void *user, const char *what, int32_t good, const char *message) {
+    (void)what;
+    if (!good) warn(user, F5_WARNING_RECORDING, "%s", message);
+}
+
+/* What a listener would notice of the recording, if the caller wants to know. */
+static f5_status warn_of_recording(opening *o, f5_error *error) {
+    const advice_facts facts = {.used_seconds = f5_voice_seconds(o->voice), .text_bytes = o->voice->text_bytes};
+    return o->params->warning ? advice_give(o->params, &facts, pass_advice, o, error) : F5_OK;
 }
 
 /* ---- the recording */
@@ -162,10 +139,6 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
     return F5_OK;
 }
 
-static double recorded_seconds(const f5_voice_params *p) {
-    return p->sample_rate > 0 ? (double)p->n_frames / p->sample_rate : 0;
-}
-
 /* ---- the voice */
 
 f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
@@ -179,11 +152,11 @@ f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **
     v->engine = e;
     v->target_rms = p.target_rms;
     reference_clip clip = {0};
-    const opening o = {.engine = e, .params = &p, .voice = v, .recorded_seconds = recorded_seconds(&p)};
+    opening o = {.engine = e, .params = &p, .voice = v};
     f5_status status = voice_text(&o, error);
-    if (status == F5_OK) status = recording_read(&p, &clip, error);
+    if (status == F5_OK) status = recording_read(&p, 0, &clip, error);
     if (status == F5_OK) status = voice_mel(v, &clip, error);
-    if (status == F5_OK) check_pace(&o);
+    if (status == F5_OK) status = warn_of_recording(&o, error);
     free(clip.samples);
     if (status != F5_OK) {
         f5_voice_close(v);

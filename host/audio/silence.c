@@ -1,5 +1,5 @@
 /* silence.c — pydub's silence detection in one pass: a window slides over the recording, and the sum of its squared
- * 16-bit samples is kept up to date at its edges. */
+ * 16-bit samples is kept up to date at its edges. Sums are double: exact for 16 bits. */
 #include "host/audio/silence.h"
 
 #include <math.h>
@@ -16,24 +16,43 @@ int64_t sound_frame(int64_t ms, int32_t sample_rate) {
     return (int64_t)((double)ms * ((double)sample_rate / 1000.0));
 }
 
-/* Sum of the squared 16-bit samples of frames [from,to); frames past the end are silent. */
-static uint64_t square_sum(const sound *s, int64_t from, int64_t to) {
-    uint64_t sum = 0;
+static double full_scale(const sound *s) {
+    return s->bits == 8 ? 128 : s->bits == 32 ? 2147483648.0 : 32768;
+}
+
+/* Sum of the squared whole samples of frames [from,to); frames past the end are silent. */
+static double square_sum(const sound *s, int64_t from, int64_t to) {
+    const double full = full_scale(s);
+    double sum = 0;
     if (to > s->n_frames) to = s->n_frames;
     for (int64_t i = from * s->channels; i < to * s->channels; i++) {
-        double scaled = nearbyint((double)s->samples[i] * 32768);
-        int64_t sample = scaled < -32768 ? -32768 : scaled > 32767 ? 32767 : (int64_t)scaled;
-        sum += (uint64_t)(sample * sample);
+        double sample = nearbyint((double)s->samples[i] * full);
+        sample = sample < -full ? -full : sample > full - 1 ? full - 1 : sample;
+        sum += sample * sample;
     }
     return sum;
 }
 
-static int32_t level_of(uint64_t sum, int64_t n_samples) {
-    return n_samples > 0 ? (int32_t)sqrt((double)sum / (double)n_samples) : 0;
+static double level_of(double sum, int64_t n_samples) {
+    return n_samples > 0 && sum > 0 ? floor(sqrt(sum / (double)n_samples)) : 0;
 }
 
-int32_t sound_level(const sound *s, int64_t from, int64_t to) {
+double sound_level(const sound *s, int64_t from, int64_t to) {
     return to > from ? level_of(square_sum(s, from, to), (to - from) * s->channels) : 0;
+}
+
+double sound_decibel(const sound *s, double level) {
+    return level > 0 ? 20 * log10(level / full_scale(s)) : -INFINITY;
+}
+
+int32_t sound_bits(const sound *s) {
+    int32_t bits = 8;
+    for (int64_t i = 0; i < s->n_frames * s->channels; i++) {
+        float sample = s->samples[i];
+        if (bits == 8 && sample * 128 != nearbyintf(sample * 128)) bits = 16;
+        if (bits == 16 && sample * 32768 != nearbyintf(sample * 32768)) return 32;
+    }
+    return bits;
 }
 
 /* ---- inner silence ----------------------------------------------------------------------------------------------- */
@@ -42,10 +61,10 @@ int32_t sound_level(const sound *s, int64_t from, int64_t to) {
 typedef struct {
     const sound *s;
     int64_t from, to;
-    uint64_t sum;
+    double sum;
 } window;
 
-static int32_t window_move(window *w, int64_t from, int64_t to) {
+static double window_move(window *w, int64_t from, int64_t to) {
     if (from >= w->to) {
         w->sum = square_sum(w->s, from, to);
     } else {
@@ -61,12 +80,12 @@ static int32_t window_move(window *w, int64_t from, int64_t to) {
 static int64_t find_silence(const sound *s, int64_t min_silence_ms, double threshold_db, int64_t step_ms,
                             sound_range *out) {
     int64_t length = sound_ms(s->n_frames, s->sample_rate), n = 0, previous = -1;
-    double threshold = pow(10, threshold_db / 20) * 32768;
+    double threshold = pow(10, threshold_db / 20) * full_scale(s);
     window w = {.s = s};
     if (length < min_silence_ms) return 0;
     int64_t last = length - min_silence_ms;
     for (int64_t start = 0; start <= last;) {
-        int32_t level =
+        double level =
             window_move(&w, sound_frame(start, s->sample_rate), sound_frame(start + min_silence_ms, s->sample_rate));
         if (level <= threshold) {
             bool new_range = previous < 0 || (start != previous + step_ms && start > previous + min_silence_ms);
@@ -128,10 +147,10 @@ int64_t silence_edge(const sound *s, double threshold_db, int from_end) {
         int64_t end = trimmed + SLICE_MS < length ? trimmed + SLICE_MS : length;
         int64_t from = sound_frame(trimmed, s->sample_rate), to = sound_frame(end, s->sample_rate);
         int64_t missing = to > s->n_frames ? to - s->n_frames : 0; /* silent frames that round the length up */
-        uint64_t sum =
+        double sum =
             from_end ? square_sum(s, s->n_frames - (to - missing), s->n_frames - from) : square_sum(s, from, to);
-        int32_t level = level_of(sum, (to - from) * s->channels);
-        if (level > 0 && !(20 * log10((double)level / 32768) < threshold_db)) break;
+        double level = level_of(sum, (to - from) * s->channels);
+        if (level > 0 && !(sound_decibel(s, level) < threshold_db)) break;
         trimmed += SLICE_MS;
     }
     return trimmed < length ? trimmed : length;

@@ -94,5 +94,6 @@ int cmd_convert(int argc, char **argv);
 int cmd_info(int argc, char **argv);
 int cmd_batch(int argc, char **argv);
 int cmd_edit(int argc, char **argv);
+int cmd_check_voice(int argc, char **argv);
 
 #endif

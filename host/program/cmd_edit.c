@@ -6,7 +6,6 @@
 
 #include "host/api/f5tts.h"
 #include "host/files/audio_file.h"
-#include "host/files/resample.h"
 #include "host/program/cli.h"
 #include "host/program/speech_options.h"
 #include "host/program/speech_output.h"
@@ -64,7 +63,6 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     p.n_frames = r->recording.n_frames;
     p.channels = r->recording.channels;
     p.sample_rate = r->recording.sample_rate;
-    p.resample = resample_soxr;
     p.target_rms = r->o.target_rms;
     p.text = r->text;
     p.edits = r->span;

@@ -11,6 +11,7 @@ static void print_help(FILE *to) {
           "  infer     speak a text in the voice of a recording, or in several\n"
           "  batch     speak every line of a list, each into a file of its own\n"
           "  edit      replace words of a recording\n"
+          "  check-voice  say what is good and what is not about a recording\n"
           "  convert   make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder\n"
           "  info      show what a .f5 file holds, and what running it would take\n"
           "  help      show this, or the help of a command: f5tts help infer\n"
@@ -24,8 +25,9 @@ typedef struct {
 } subcommand;
 
 static int run_command(int argc, char **argv) {
-    static const subcommand commands[] = {
-        {"infer", cmd_infer}, {"batch", cmd_batch}, {"edit", cmd_edit}, {"convert", cmd_convert}, {"info", cmd_info}};
+    static const subcommand commands[] = {{"infer", cmd_infer},     {"batch", cmd_batch},
+                                          {"edit", cmd_edit},       {"check-voice", cmd_check_voice},
+                                          {"convert", cmd_convert}, {"info", cmd_info}};
     enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
     if (argc < 2) {
         print_help(stderr);
@@ -49,7 +51,8 @@ static int run_command(int argc, char **argv) {
         char *help_argv[] = {argv[2], show, NULL};
         return commands[i].run(2, help_argv);
     }
-    fprintf(stderr, "f5tts: no command '%s'; there are infer, batch, edit, convert, info, help and --version\n",
+    fprintf(stderr,
+            "f5tts: no command '%s'; there are infer, batch, edit, check-voice, convert, info, help and --version\n",
             wanted);
     return CLI_EXIT_USAGE;
 }

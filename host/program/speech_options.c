@@ -42,7 +42,7 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o) {
         {"voice", NULL, CLI_STRING, &o->voice, .argument = "NAME",
          .help = "a recording that comes with the program: slt (default), rms, awb"},
         {"ref_audio", "r", CLI_STRING, &o->ref_audio, .argument = "FILE",
-         .help = "recording of the voice, any format, instead"},
+         .help = "recording of the voice instead: wav, flac, mp3, m4a, webm, ...; -: standard input"},
         {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT",
          .help = "what the recording says, word for word; default: FILE.txt beside it"},
         {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .min = 1e-6, .max = 1, .argument = "X",
@@ -134,6 +134,8 @@ cli_option *speech_options_upstream(cli_option *to) {
 f5_status speech_options_check(const speech_options *o, f5_error *error) {
     if (o->ref_audio && o->voice)
         return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
+    if (o->ref_audio && o->gen_file && strcmp(o->ref_audio, "-") == 0 && strcmp(o->gen_file, "-") == 0)
+        return f5_fail(error, F5_E_ARGUMENT, "--ref_audio - and --gen_file -: standard input is one of them");
     if (o->remove_silence && o->subtitles)
         return f5_fail(error, F5_E_ARGUMENT,
                        "--subtitles and --remove_silence: the times would be those before silence was taken out");

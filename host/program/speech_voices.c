@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/files/audio_file.h"
 #include "host/files/text_file.h"
 #include "host/program/shipped.h"
 
@@ -40,7 +41,7 @@ f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_optio
 f5_status speech_voices_check(const speech_voices *v, f5_error *error) {
     for (int i = -1; i < v->n; i++) {
         const char *audio = i < 0 ? v->main.audio : v->tagged[i].audio;
-        if (audio && access(audio, R_OK) != 0)
+        if (audio && !audio_is_stdin(audio) && access(audio, R_OK) != 0)
             return f5_fail(error, F5_E_IO, "%s: cannot be opened: %s", audio, strerror(errno));
     }
     return F5_OK;

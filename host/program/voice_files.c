@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "host/files/audio_file.h"
-#include "host/files/resample.h"
 #include "host/files/text_file.h"
 #include "host/program/shipped.h"
 
@@ -25,6 +24,10 @@ static void join_lines(char *words) {
 
 /* The transcript beside a recording. */
 static f5_status read_words(const char *audio, char **words, f5_error *error) {
+    if (audio_is_stdin(audio))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "standard input: --ref_text is required: transcription is not built in, give the words that the "
+                       "recording says");
     const char *slash = strrchr(audio, '/'), *dot = strrchr(audio, '.');
     size_t stem = dot && dot > (slash ? slash + 1 : audio) ? (size_t)(dot - audio) : strlen(audio);
     char *path = malloc(stem + 5);
@@ -102,7 +105,6 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
     p.transcript = v->words;
     p.target_rms = settings->target_rms;
     p.keep_whole = settings->keep_whole;
-    p.resample = resample_soxr;
     warning_context context = {settings, v->audio};
     p.warning = settings->warning ? pass_warning : NULL;
     p.warning_user = &context;

@@ -27,7 +27,7 @@ from signals import bursts  # noqa: E402
 
 class Sound(ctypes.Structure):
     _fields_ = [("samples", ctypes.POINTER(ctypes.c_float)), ("n_frames", ctypes.c_int64), ("channels", ctypes.c_int32),
-                ("sample_rate", ctypes.c_int32)]
+                ("sample_rate", ctypes.c_int32), ("bits", ctypes.c_int32)]
 
 
 def ours(lib, samples, rate):

@@ -1,0 +1,69 @@
+/* cmd_check_voice.c — `f5tts check-voice`: is a recording good to learn a voice from? A line for each thing that
+ * matters, with what to do where it is not. No model is needed. */
+#include <stdio.h>
+
+#include "host/api/f5tts.h"
+#include "host/files/audio_file.h"
+#include "host/program/cli.h"
+#include "host/program/voice_files.h"
+
+typedef struct {
+    const char *path, *words;
+    bool keep_whole;
+} check_options;
+
+/* user: the recording's name, until it was printed. */
+static void print_line(void *user, const char *what, int32_t good, const char *message) {
+    const char **title = user;
+    if (*title) printf("%s\n", *title);
+    *title = NULL;
+    printf("  %-9s %-5s %s\n", what, good ? "good" : "mind", message);
+}
+
+/* The transcript may be missing: then nothing is said about pace. */
+static f5_status check(const check_options *o, f5_error *error) {
+    audio_file recording;
+    voice_files files = {0};
+    f5_error why = {0};
+    F5_TRY(audio_read(&recording, o->path, error));
+    if (voice_files_named(&files, o->path, o->words, &why) != F5_OK) files = (voice_files){0};
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    p.samples = recording.samples;
+    p.n_frames = recording.n_frames;
+    p.channels = recording.channels;
+    p.sample_rate = recording.sample_rate;
+    p.transcript = files.words;
+    p.keep_whole = o->keep_whole;
+    const char *title = o->path;
+    f5_status status = f5_check_voice(&p, print_line, &title, &why);
+    if (status != F5_OK) f5_fail(error, status, "%s: %.400s", o->path, why.message);
+    audio_free(&recording);
+    voice_files_free(&files);
+    return status;
+}
+
+int cmd_check_voice(int argc, char **argv) {
+    check_options o = {0};
+    int given = 0;
+    const cli_option options[] = {
+        {"ref_text", "s", CLI_TEXT, &o.words, .argument = "TEXT",
+         .help = "what the recording says; default: FILE.txt beside it, if it is there"},
+        {"keep_whole", NULL, CLI_FLAG, &o.keep_whole, .help = "as it would be used with this option of infer"},
+        {0}};
+    const cli_command command = {
+        .program = "f5tts check-voice",
+        .usage = "FILE [--ref_text TEXT]",
+        .summary =
+            "Says what is good and what is not about a recording of a voice: its level, clipping, noise, sample\n"
+            "rate and length, and the pace of its transcript. FILE is -: standard input.\n",
+        .options = options,
+        .positional = &o.path,
+        .max_positional = 1,
+        .n_positional = &given};
+    cli_outcome outcome = cli_parse(&command, argc, argv);
+    if (outcome != CLI_RUN) return cli_exit_code(outcome);
+    if (given == 0) return cli_usage_error(&command, "which FILE?");
+    f5_error error = {0};
+    return check(&o, &error) == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
+}
