@@ -63,7 +63,10 @@ static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voic
                                 .transcript_bytes = v->text_bytes,
                                 .seconds = f5_voice_seconds(v),
                                 .speed = speed != 0 ? speed : 1,
-                                .room_bytes = (double)frames * (double)v->text_bytes / v->ref_frames,
+                                /* a fixed duration is shared out, whatever the bytes */
+                                .room_bytes = s->params.fix_duration > 0
+                                                  ? READER_MAX_CHUNK
+                                                  : (double)frames * (double)v->text_bytes / v->ref_frames,
                                 .most_bytes = ((double)max_frames - (double)v->text_bytes - 1) / 2};
     return F5_OK;
 }

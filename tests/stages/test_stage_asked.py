@@ -40,7 +40,7 @@ def frames(text, speed):
 def test_fix_duration_is_shared(spoken):
     """By upstream's formula, for every stretch in one voice anew."""
     e, voice, town = spoken
-    text = "One is said here, and it is not short at all, no. Two is said then; it is a little longer than the first one was.\n" * 2
+    text = "One is said here, and it is not short at all, no. Two is said then; it is a little longer than the first one was.\n" * 5
     both = text.strip() + " [town] And a last word here."
     for fixed in (1.5, 4.0, 5.7):
         for fade in (0.0, 0.15, 1.0):
