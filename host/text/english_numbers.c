@@ -164,7 +164,7 @@ size_t english_long_digits(reading *r) {
         say_digits(r, r->at, count_digits(r, r->at));
         return count_digits(r, r->at);
     }
-    static const char *const calls[] = {"call", "called", "calling", "dial", "dialed", "dialled", "dialing"};
+    static const char *const calls[] = {"call", "called", "calling", "dial", "dialed", "dialing", "dialled"};
     const char *word;
     size_t n = word_before(r, r->at, &word);
     char small[32];

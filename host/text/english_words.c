@@ -214,7 +214,7 @@ static const char *const rulers[] = {
     "Otto",    "Paul",      "Pedro",     "Peter",    "Philip",    "Pius",       "Pope",    "Queen",    "Ramesses",
     "Richard", "Robert",    "Rudolf",    "Umberto",  "Urban",     "Victor",     "Wilhelm", "William"};
 static const char *const numbered[] = {
-    "Act",   "Appendix", "Article", "Bowl",    "Book",    "Chapter", "Class",   "Episode", "Figure", "Grade", "Group",
+    "Act",   "Appendix", "Article", "Book",    "Bowl",    "Chapter", "Class",   "Episode", "Figure", "Grade", "Group",
     "Level", "Part",     "Phase",   "Scene",   "Section", "Stage",   "Step",    "Table",   "Title",  "Type",  "Unit",
     "Vol",   "Volume",   "War",     "chapter", "part",    "phase",   "section", "type",    "volume"};
 
