@@ -73,12 +73,6 @@ static f5_status plan_all(batch_run *r, f5_error *error) {
     }
 }
 
-static void warn_voice(void *user, f5_warning_kind kind, const char *message) {
-    (void)kind;
-    const batch_run *r = user;
-    cli_warning(&r->command, "%s", message);
-}
-
 static f5_status open_all(batch_run *r, f5_error *error) {
     f5_open_params p;
     speech_options_open(&r->o, &p);
@@ -90,7 +84,7 @@ static f5_status open_all(batch_run *r, f5_error *error) {
     F5_TRY(f5_open(&p, &r->engine, error));
     r->cache = voice_cache_new(r->engine, KEPT_VOICES);
     if (!r->cache) return f5_fail(error, F5_E_MEMORY, "no memory for voices");
-    const voice_settings settings = {r->o.target_rms, r->o.keep_whole, warn_voice, r};
+    const voice_settings settings = {r->o.target_rms, r->o.keep_whole, speech_options_warn, &r->command};
     return speech_voices_open(&r->voices, r->engine, &settings, error);
 }
 

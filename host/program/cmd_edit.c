@@ -44,12 +44,6 @@ static bool parse_edit(const char *text, f5_edit_span *span) {
     return *text++ == '=' && take_seconds(&text, &span->duration) && *text == '\0' && span->duration > 0;
 }
 
-static void warn(void *user, f5_warning_kind kind, const char *message) {
-    (void)kind;
-    const edit_run *r = user;
-    cli_warning(&r->command, "%s", message);
-}
-
 static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     f5_sample_params sample;
     speech_options_sample(&r->o, &sample);
@@ -71,8 +65,8 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     p.sample = &sample;
     p.audio = speech_output_take;
     p.audio_user = &r->output;
-    p.warning = warn;
-    p.warning_user = r;
+    p.warning = speech_options_warn;
+    p.warning_user = &r->command;
     F5_TRY(speech_output_begin(&r->output, &r->o, r->output_path, r->text, error));
     speech_progress_begin(&r->progress);
     f5_status status = f5_edit(r->engine, &p, stats, error);

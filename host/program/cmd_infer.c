@@ -80,12 +80,6 @@ static f5_status check_outputs(const infer_run *r, f5_error *error) {
 
 /* ---- work -------------------------------------------------------------------------------------------------------- */
 
-static void warn(void *user, f5_warning_kind kind, const char *message) {
-    (void)kind;
-    const infer_run *r = user;
-    cli_warning(&r->command, "%s", message);
-}
-
 static f5_status open_engine(infer_run *r, f5_error *error) {
     f5_open_params p;
     speech_options_open(&r->o, &p);
@@ -98,7 +92,7 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
 }
 
 static f5_status open_voices(infer_run *r, f5_error *error) {
-    const voice_settings settings = {r->o.target_rms, r->o.keep_whole, warn, r};
+    const voice_settings settings = {r->o.target_rms, r->o.keep_whole, speech_options_warn, &r->command};
     double started = cli_seconds();
     F5_TRY(speech_voices_open(&r->voices, r->engine, &settings, error));
     r->voice_seconds = cli_seconds() - started;
@@ -132,8 +126,8 @@ static f5_status speak(infer_run *r, f5_error *error) {
     p.voices = r->voices.voice;
     p.n_voices = r->voices.n;
     p.lexicon = r->lexicon;
-    p.warning = warn;
-    p.warning_user = r;
+    p.warning = speech_options_warn;
+    p.warning_user = &r->command;
     if (r->show_text) return f5_show_text(r->engine, r->voices.main_voice, &p, show, r, error);
     if (!r->quiet) {
         sample.progress = speech_progress_step;

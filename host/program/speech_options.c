@@ -197,3 +197,8 @@ uint64_t random_seed(void) {
     uint64_t mixed = (uint64_t)now.tv_sec * 1000000007u ^ (uint64_t)now.tv_nsec << 20 ^ (uint64_t)getpid() << 40;
     return mixed >> 16;
 }
+
+void speech_options_warn(void *command, f5_warning_kind kind, const char *message) {
+    (void)kind;
+    cli_warning(command, "%s", message);
+}

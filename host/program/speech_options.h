@@ -59,4 +59,7 @@ int32_t speech_options_evaluations(const speech_options *o); /* of the velocity,
 
 uint64_t random_seed(void); /* short enough to be typed again */
 
+/* For the library's `warning`: told as one of the command's own, which is a cli_command. */
+void speech_options_warn(void *command, f5_warning_kind kind, const char *message);
+
 #endif
