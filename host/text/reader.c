@@ -117,19 +117,25 @@ static size_t part_bytes(const reader *r, int64_t soft, int64_t hard) {
     return (size_t)(r->rules->first_chunk > 0 && r->chunks == 0 ? soft : hard);
 }
 
-/* A sentence in chunk_next's sense that is longer than the limit: its first part. */
-static bool take_part(reader *r, const stretch *s, int64_t soft, int64_t hard, reader_chunk *c) {
+/* Bytes of the sentence, in chunk_next's sense, that comes next, where it is longer than the limit; of one that is very
+ * long, as many as are looked at. 0: it fits, or its end is not known yet. */
+static size_t long_piece(const reader *r, const stretch *s, int64_t limit) {
     const char *text = r->prepared.text + r->cut;
-    size_t most = (size_t)hard * STRETCH;
+    size_t most = (size_t)limit * STRETCH;
     bool whole;
     size_t n = chunk_piece(text, s->end - r->cut, s->last, &whole);
-    if (n <= (size_t)hard || (!whole && n <= most)) return false;
-    if (n > most) {
-        n = most;
-        while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
-    }
-    take(r, sentence_cut(text, n, part_bytes(r, soft, hard)), c);
-    return true;
+    if (n <= (size_t)limit || (!whole && n <= most)) return 0;
+    if (n <= most) return n;
+    n = most;
+    while (n > 1 && ((unsigned char)text[n] & 0xc0) == 0x80) n--;
+    return n;
+}
+
+/* The first part of such a sentence. */
+static bool take_part(reader *r, const stretch *s, int64_t soft, int64_t hard, reader_chunk *c) {
+    size_t n = long_piece(r, s, hard);
+    if (n > 0) take(r, sentence_cut(r->prepared.text + r->cut, n, part_bytes(r, soft, hard)), c);
+    return n > 0;
 }
 
 /* Upstream's rule. */
@@ -141,11 +147,8 @@ static f5_status cut_pieces(reader *r, const stretch *s, int64_t soft, int64_t h
 /* Upstream's short first chunks: the first chunk is cut again into halves of the limit, and the first of these into
  * quarters. Where it is a part of a longer stretch, its first quarter comes by itself. */
 static f5_status find_regions(reader *r, const stretch *s, int64_t limit, f5_error *error) {
-    size_t at = r->cut, most = (size_t)limit * STRETCH;
-    bool whole;
-    size_t n = chunk_piece(r->prepared.text + at, s->end - at, s->last, &whole);
-    if (n > (size_t)limit && (whole || n > most)) {
-        if (n > most) n = most;
+    size_t at = r->cut, n = long_piece(r, s, limit);
+    if (n > 0) {
         r->region[0] = at + sentence_cut(r->prepared.text + at, n, (size_t)limit);
         r->region[1] = at + sentence_cut(r->prepared.text + at, r->region[0] - at, (size_t)(limit < 4 ? 1 : limit / 4));
         return F5_OK;
