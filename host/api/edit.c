@@ -6,6 +6,7 @@
 
 #include "host/api/params.h"
 #include "host/api/recording.h"
+#include "host/api/sayable.h"
 #include "host/api/speech.h"
 #include "host/audio/splice.h"
 #include "host/text/chunk.h"
@@ -137,18 +138,11 @@ static f5_status read_text(edit *e, f5_error *error) {
     const f5_edit_params *p = e->params;
     const size_t bytes = strlen(p->text);
     text_buffer out = {.capacity = fold_max_bytes(bytes)};
-    fold_report unknown = {0};
-    f5_error why = {0};
-    char message[400];
+    char message[SAYABLE_MESSAGE];
     F5_TRY(get((void **)&e->text, (int64_t)out.capacity, 1, error));
     out.text = e->text;
-    f5_status status = fold_text(&e->engine->alphabet, p->text, bytes, &out, &unknown, &why);
-    if (status != F5_OK) return f5_fail(error, status, "text: %.480s", why.message);
-    fold_report_message(&unknown, message, sizeof message);
-    if (fold_is_silent(out.text, out.bytes))
-        return f5_fail(error, F5_E_ARGUMENT, "the model can say nothing of the text: %s",
-                       unknown.count > 0 ? message : "it has no letter, digit or ideograph");
-    if (unknown.count > 0 && p->warning) p->warning(p->warning_user, F5_WARNING_CHARACTERS, message);
+    F5_TRY(sayable_text(e->engine, "text", p->text, bytes, &out, message, error));
+    if (*message && p->warning) p->warning(p->warning_user, F5_WARNING_CHARACTERS, message);
     e->text_bytes = out.bytes;
     return F5_OK;
 }

@@ -9,6 +9,7 @@
 #include "host/api/calls.h"
 #include "host/api/params.h"
 #include "host/api/recording.h"
+#include "host/api/sayable.h"
 #include "host/api/speech.h"
 #include "host/audio/reference.h"
 #include "host/text/chunk.h"
@@ -54,16 +55,9 @@ static f5_status keep_text(const opening *o, const char *transcript, size_t byte
     text_buffer out = {.text = malloc(room + DURATION_ENDING_BYTES), .capacity = room};
     v->text = out.text;
     if (!v->text) return f5_fail(error, F5_E_MEMORY, "no memory for a transcript of %zu bytes", bytes);
-    fold_report unknown = {0};
-    f5_error why = {0};
-    f5_status status = fold_text(&o->engine->alphabet, transcript, bytes, &out, &unknown, &why);
-    if (status != F5_OK) return f5_fail(error, status, "transcript: %.480s", why.message);
-    char message[400];
-    fold_report_message(&unknown, message, sizeof message);
-    if (fold_is_silent(out.text, out.bytes))
-        return f5_fail(error, F5_E_ARGUMENT, "the model can say nothing of the transcript: %s",
-                       unknown.count > 0 ? message : "it has no letter, digit or ideograph");
-    if (unknown.count > 0) warn(o, F5_WARNING_CHARACTERS, "transcript: %s", message);
+    char message[SAYABLE_MESSAGE];
+    F5_TRY(sayable_text(o->engine, "transcript", transcript, bytes, &out, message, error));
+    if (*message) warn(o, F5_WARNING_CHARACTERS, "transcript: %s", message);
     F5_TRY(check_tokens(o->engine, out.text, out.bytes, error));
     v->text_bytes = duration_end_transcript(out.text, out.bytes, v->text);
     return F5_OK;
