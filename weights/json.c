@@ -1,10 +1,10 @@
 /* json.c — one pass over the text with a fixed stack of open containers. */
 #include "weights/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "weights/json_escape.h"
 #include "weights/utf8.h"
 
 typedef struct {
@@ -327,20 +327,9 @@ size_t json_escape(char *out, size_t size, const char *s, size_t bytes) {
     bool full = size == 0;
     for (size_t i = 0; i < bytes;) {
         char escape[8];
-        const char *piece = escape;
-        uint32_t code = 0;
-        size_t taken = utf8_decode(s + i, bytes - i, &code), length;
-        if (taken == 0)
-            length = (size_t)snprintf(escape, sizeof escape, "\\ufffd"); /* stands for a stray byte */
-        else if (code == '"' || code == '\\')
-            length = (size_t)snprintf(escape, sizeof escape, "\\%c", (char)code);
-        else if (code == '\n')
-            length = (size_t)snprintf(escape, sizeof escape, "\\n");
-        else if (code < 0x20 || (code >= 0x7f && code < 0xa0))
-            length = (size_t)snprintf(escape, sizeof escape, "\\u%04x", (unsigned)code);
-        else
-            piece = s + i, length = taken;
-        i += taken ? taken : 1;
+        const char *piece;
+        size_t length;
+        i += json_escape_one(s + i, bytes - i, escape, &piece, &length);
         total += length;
         full = full || written + length >= size;
         if (full) continue;
