@@ -9,7 +9,9 @@ if(F5_PROGRAM_FOUND)
                 host/files/audio_header.c host/files/audio_av.c
                 host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
                 host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
-                host/files/subtitle_lines.c host/files/list_file.c)
+                host/files/subtitle_lines.c host/files/list_file.c
+                host/files/sound_format.c host/files/sound_encoder.c host/files/sound_aac.c
+                host/files/stream_resampler.c)
     target_link_libraries(f5files PUBLIC f5_options PkgConfig::F5_PROGRAM)
     target_compile_definitions(f5files INTERFACE F5_HAVE_FILES=1)
     # lists of JSON lines; without it lists are tab-separated
