@@ -33,7 +33,8 @@ if(F5_PROGRAM_FOUND)
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c
                    host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
-                   host/program/cli.c host/program/shipped.c host/program/command_options.c
+                   host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
+                   host/program/cli_complete.c host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
                    host/program/config_file.c host/program/speech_options.c host/program/speech_output.c
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
                    kernels/error.c)
@@ -67,6 +68,7 @@ if(F5_PROGRAM_FOUND)
     install(DIRECTORY weights/voices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/voices
             FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
     install(FILES weights/text/pinyin.bin weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
+    include(cmake/Help.cmake)
 else()
     message(STATUS "program f5tts: not built (needs libsndfile1-dev libyaml-dev libpng-dev)")
 endif()

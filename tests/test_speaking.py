@@ -350,7 +350,7 @@ FAILURES = {
     "name of a model": (dict(model="F5TTS_v9"), 1, "model F5TTS_v9: neither a file nor one with .f5 behind it"),
     "brackets": (dict(brackets="all"), 2, "--brackets all: must be one of main|text|drop"),
     "fade": (dict(cross_fade_duration=3), 2, "--cross_fade_duration 3: must be a number from 0 to 2"),
-    "control characters": (dict(model="a\nb\x1b[31m.f5"), 1, "a?b?[31m.f5"),
+    "control characters": (dict(model="a\nb\x1b[31m.f5"), 1, "a\\nb\\x1b[31m.f5"),
 }
 
 

@@ -1,16 +1,13 @@
-/* cli.c — one parser for all subcommands, driven by their option tables, and what they print alike: help, complaints,
- * progress. */
+/* cli.c — one parser for all subcommands, driven by their option tables. */
 #include "host/program/cli.h"
 
 #include <errno.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "host/program/cli_help.h"
 
 /* ---- names and values -------------------------------------------------------------------------------------------- */
 
@@ -26,13 +23,20 @@ static bool same_name(const char *name, const char *text, size_t length) {
 
 static const cli_option *find_option(const cli_option *options, const char *text, size_t length, bool is_long) {
     for (const cli_option *o = options; o->name; o++) {
+        if (o->type == CLI_HEADING) continue;
         if (is_long && same_name(o->name, text, length)) return o;
         if (!is_long && o->letters && strlen(o->letters) == length && memcmp(o->letters, text, length) == 0) return o;
     }
     return NULL;
 }
 
+/* What the C library reads beyond that, blanks, "inf" and 0x10, is no number here. */
+static bool is_decimal(const char *text) {
+    return *text && text[strspn(text, "+-.eE0123456789")] == '\0';
+}
+
 static bool parse_int(const char *text, int64_t *value) {
+    if (!is_decimal(text)) return false;
     char *end;
     errno = 0;
     long long v = strtoll(text, &end, 10);
@@ -51,6 +55,7 @@ static bool parse_uint64(const char *text, uint64_t *value) {
 }
 
 static bool parse_float(const char *text, double *value) {
+    if (!is_decimal(text)) return false;
     char *end;
     double v = strtod(text, &end);
     if (end == text || *end || !isfinite(v)) return false;
@@ -58,8 +63,7 @@ static bool parse_float(const char *text, double *value) {
     return true;
 }
 
-/* Which of the words in "main|text|drop" it is; -1: none. */
-static int32_t find_choice(const char *words, const char *text) {
+int32_t cli_find_word(const char *words, const char *text) {
     size_t length = strlen(text);
     for (int32_t i = 0;; i++) {
         size_t word = strcspn(words, "|");
@@ -106,7 +110,7 @@ static f5_status store_value(const cli_option *o, const char *text, f5_error *er
                            o->name, text);
         break;
     case CLI_CHOICE: {
-        int32_t choice = find_choice(o->argument, text);
+        int32_t choice = cli_find_word(o->argument, text);
         if (choice < 0) return f5_fail(error, F5_E_ARGUMENT, "%s %s: must be one of %s", o->name, text, o->argument);
         *(int32_t *)o->value = choice;
         break;
@@ -120,6 +124,8 @@ static f5_status store_value(const cli_option *o, const char *text, f5_error *er
     }
     case CLI_UNSUPPORTED:
         return f5_fail(error, F5_E_ARGUMENT, "%s is not supported yet: %s", o->name, o->help);
+    case CLI_HEADING:
+        return f5_fail(error, F5_E_ARGUMENT, "%s is no option", o->name);
     }
     if (o->given) *o->given = true;
     return F5_OK;
@@ -134,29 +140,12 @@ f5_status cli_set(const cli_option *options, const char *name, const char *text,
     return o ? store_value(o, text, error) : f5_fail(error, F5_E_ARGUMENT, "%s is no option", name);
 }
 
-/* ---- help -------------------------------------------------------------------------------------------------------- */
-
-static void print_help(const cli_command *command) {
-    printf("usage: %s %s\n", command->program, command->usage);
-    if (command->summary) printf("\n%s", command->summary);
-    printf("\noptions:\n");
-    for (const cli_option *o = command->options; o->name; o++) {
-        if (o->type == CLI_UNSUPPORTED) continue;
-        char left[80];
-        const char *argument = o->type == CLI_FLAG ? "" : o->argument ? o->argument : "VALUE";
-        snprintf(left, sizeof left, "  %s%s%s--%s%s%s", o->letters ? "-" : "", o->letters ? o->letters : "",
-                 o->letters ? ", " : "", o->name, *argument ? " " : "", argument);
-        if (strlen(left) > 33)
-            printf("%s\n%-34s%s\n", left, "", o->help);
-        else
-            printf("%-34s%s\n", left, o->help);
-    }
-    printf("%-34s%s\n", "  -h, --help", "show this and exit");
-}
-
 /* ---- parser ------------------------------------------------------------------------------------------------------ */
 
-cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
+/* Goes over the words once. Values are stored on request only: a first round looks for --help and for what is no
+ * option.
+ */
+static cli_outcome walk(const cli_command *command, int argc, char **argv, bool store) {
     int n_positional = 0;
     bool options_ended = false;
     for (int i = 1; i < argc; i++) {
@@ -170,12 +159,12 @@ cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
                 cli_usage_error(command, "unexpected argument '%s'", arg);
                 return CLI_BAD_USAGE;
             }
-            command->positional[n_positional++] = arg;
+            if (store) command->positional[n_positional] = arg;
+            n_positional++;
             continue;
         }
-        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
-            print_help(command);
-            return CLI_HELP_SHOWN;
+        if (strncmp(arg, "--help", 6) == 0 || strcmp(arg, "-h") == 0) {
+            if (cli_help(command, arg)) return CLI_HELP_SHOWN;
         }
         bool is_long = arg[1] == '-';
         const char *name = arg + (is_long ? 2 : 1);
@@ -203,85 +192,32 @@ cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
             }
         }
         f5_error error;
-        if (store_value(o, value, &error) != F5_OK) {
+        if ((store || o->type == CLI_UNSUPPORTED) && store_value(o, value, &error) != F5_OK) {
             cli_usage_error(command, "--%s", error.message);
             return CLI_BAD_USAGE;
         }
     }
-    if (command->n_positional) *command->n_positional = n_positional;
+    if (store && command->n_positional) *command->n_positional = n_positional;
+    return CLI_RUN;
+}
+
+static bool is_missing(const cli_option *o) {
+    if (!o->required) return false;
+    return o->type == CLI_LIST ? ((const cli_list *)o->value)->count == 0 : !*(const char *const *)o->value;
+}
+
+cli_outcome cli_parse(const cli_command *command, int argc, char **argv) {
+    cli_outcome outcome = walk(command, argc, argv, false);
+    if (outcome == CLI_RUN) outcome = walk(command, argc, argv, true);
+    if (outcome != CLI_RUN) return outcome;
+    for (const cli_option *o = command->options; o->name; o++) {
+        if (!is_missing(o)) continue;
+        cli_usage_error(command, "--%s is required: %s, %s", o->name, o->argument, o->help);
+        return CLI_BAD_USAGE;
+    }
     return CLI_RUN;
 }
 
 int cli_exit_code(cli_outcome outcome) {
     return outcome == CLI_BAD_USAGE ? CLI_EXIT_USAGE : CLI_EXIT_OK;
-}
-
-/* PROGRAM: WORDMESSAGE, on a line of its own on stderr. */
-static void complain(const cli_command *command, const char *word, const char *format, va_list args) {
-    char message[1024];
-    vsnprintf(message, sizeof message, format, args);
-    for (char *c = message; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    fprintf(stderr, "%s: %s%s\n", command->program, word, message);
-}
-
-int cli_usage_error(const cli_command *command, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    complain(command, "", format, args);
-    va_end(args);
-    fprintf(stderr, "try '%s --help'\n", command->program);
-    return CLI_EXIT_USAGE;
-}
-
-int cli_failure(const cli_command *command, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    complain(command, "", format, args);
-    va_end(args);
-    return CLI_EXIT_FAILED;
-}
-
-void cli_warning(const cli_command *command, const char *format, ...) {
-    va_list args;
-    va_start(args, format);
-    complain(command, "warning: ", format, args);
-    va_end(args);
-}
-
-/* ---- progress ---------------------------------------------------------------------------------------------------- */
-
-double cli_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-void cli_progress_begin(cli_progress *progress, const char *label) {
-    *progress =
-        (cli_progress){.label = label, .started = cli_seconds(), .shown = -1, .terminal = isatty(STDERR_FILENO) != 0};
-}
-
-int cli_progress_report(void *user, int32_t step, int32_t steps) {
-    cli_progress *p = user;
-    enum { COLUMNS = 32 };
-    if (steps <= 0 || step < 0 || step > steps) return 0;
-    double elapsed = cli_seconds() - p->started;
-    int32_t full = (int32_t)((int64_t)step * (p->terminal ? COLUMNS : 10) / steps);
-    if (p->terminal) {
-        char bar[COLUMNS + 1];
-        memset(bar, '.', COLUMNS);
-        memset(bar, '#', (size_t)full);
-        bar[COLUMNS] = '\0';
-        fprintf(stderr, "\r%s [%s] %d/%d  %.1f s", p->label, bar, step, steps, elapsed);
-        fflush(stderr);
-    } else if (full > p->shown) {
-        fprintf(stderr, "%s %d/%d  %.1f s\n", p->label, step, steps, elapsed);
-    }
-    p->shown = full;
-    return 0;
-}
-
-void cli_progress_end(cli_progress *progress) {
-    if (progress->terminal && progress->shown >= 0) fputc('\n', stderr);
 }

@@ -1,7 +1,9 @@
-/* cli.h — the command line of every subcommand: an option table, its parser, its help text, progress on stderr.
+/* cli.h — the command line of every subcommand: an option table, its parser, and what is said on stderr.
  *
- * A table ends with an entry without a name. '-' and '_' are the same inside a name; values follow as `--name VALUE` or
- * `--name=VALUE`, short names as `-x VALUE`. Where an option is given twice the last one counts. `--` ends the options.
+ * The table is the one source of all that is known of a command's options: the parser, the help text, the manual page
+ * and the completion of shells are made of it (cli_help.h). A table ends with an entry without a name. '-' and '_' are
+ * the same inside a name; values follow as `--name VALUE` or `--name=VALUE`, short names as `-x VALUE`. Where an option
+ * is given twice the last one counts. `--` ends the options.
  * Exit codes: 0 done, 1 the work failed, 2 the command line is wrong. */
 #ifndef F5_CLI_H
 #define F5_CLI_H
@@ -9,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "kernels/error.h"
 
@@ -24,7 +27,11 @@ typedef enum {
     CLI_CHOICE,      /* int32_t *: which of the words in `argument`, "main|text|drop", from 0 */
     CLI_LIST,        /* cli_list *: a text for each time that the option is given */
     CLI_UNSUPPORTED, /* known elsewhere, not here: refused with `help` as the reason; left out of the help text */
+    CLI_HEADING,     /* no option: `name` is the title of those that follow */
 } cli_type;
+
+/* What a text names, so that a shell can complete it. */
+typedef enum { CLI_ANY, CLI_FILE, CLI_FOLDER, CLI_VOICE, CLI_MODEL } cli_kind;
 
 #define CLI_LIST_MAX 256
 typedef struct {
@@ -39,24 +46,32 @@ typedef struct {
     void *value;          /* as the type says; holds the default before, and is untouched when not given */
     double min, max;      /* CLI_INT, CLI_FLOAT */
     const char *argument; /* what the help calls the value: "FILE" */
-    const char *help;     /* one line, default included */
+    const char *help;     /* what it is for, without range and default: those are told from the fields here */
     bool *given;          /* or NULL: set true when the option occurs */
+    const char *unit;     /* of CLI_INT and CLI_FLOAT, never NULL there: "seconds", or "" of a number without one */
+    const char *usual;    /* the default in words; NULL: *value is it, "none" where that is NULL */
+    cli_kind kind;        /* of CLI_STRING, CLI_TEXT, CLI_LIST */
+    const char *words;    /* or NULL: usual values of a string, "fp32|fp16|bf16"; others are not refused here */
+    bool required;        /* of CLI_STRING, CLI_TEXT, CLI_LIST: a command line without it is wrong */
 } cli_option;
 
 typedef struct {
     const char *program; /* "f5tts infer": how messages begin */
     const char *usage;   /* after the program name: "--model FILE.f5 [options]" */
-    const char *summary; /* one or more lines, each ended by '\n' */
+    const char *summary; /* paragraphs of one line each, which are wrapped; an empty line stands between them */
     const cli_option *options;
     const char **positional; /* [max_positional] filled with what is not an option, or NULL */
     int max_positional;
     int *n_positional;
+    cli_kind positional_kind;     /* CLI_ANY: no file */
+    const char *positional_words; /* or NULL: what one may be, "bash|zsh|fish" */
+    const char *examples;         /* or NULL: lines, each a command; "# what it does" before one */
 } cli_command;
 
 typedef enum { CLI_RUN, CLI_HELP_SHOWN, CLI_BAD_USAGE } cli_outcome;
 
-/* argv[0] is the subcommand's name. Help goes to stdout, complaints to stderr. The command goes on only on CLI_RUN, and
- * otherwise returns cli_exit_code(outcome). */
+/* argv[0] is the subcommand's name. Help goes to stdout, complaints to stderr. A command line that asks for help
+ * changes no value. The command goes on only on CLI_RUN, and otherwise returns cli_exit_code(outcome). */
 cli_outcome cli_parse(const cli_command *command, int argc, char **argv);
 int cli_exit_code(cli_outcome outcome);
 
@@ -67,9 +82,15 @@ f5_status cli_set(const cli_option *options, const char *name, const char *text,
 /* The option of that long name, or NULL. */
 const cli_option *cli_find(const cli_option *options, const char *name);
 
+/* Which of the words in "main|text|drop" it is; -1: none. */
+int32_t cli_find_word(const char *words, const char *text);
+
+/* ---- what is said (cli_say.c) ---------------------------------------------------------------------------------------
+ */
+
 /* A complaint about the command line (prints a hint at --help, returns CLI_EXIT_USAGE) or a failure of the work
- * (returns CLI_EXIT_FAILED), or something that is neither. Messages carry no newline; control characters in them, which
- * a file may have brought, are shown as '?'. */
+ * (returns CLI_EXIT_FAILED), or something that is neither. Each is one line: what a file brought into it is
+ * shown as f5_format shows it. */
 int cli_usage_error(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 int cli_failure(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 void cli_warning(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
@@ -86,6 +107,9 @@ void cli_progress_begin(cli_progress *progress, const char *label);
 int cli_progress_report(void *progress, int32_t step, int32_t steps); /* always 0: never cancels */
 void cli_progress_end(cli_progress *progress);
 
+/* Is the stream a terminal on which colours are wanted? NO_COLOR (https://no-color.org) and TERM=dumb refuse them. */
+bool cli_colours(FILE *stream);
+
 double cli_seconds(void); /* of a clock that only goes forward */
 
 /* The subcommands. argv[0] is the name of the subcommand; the result is the exit code. */
@@ -95,5 +119,6 @@ int cmd_info(int argc, char **argv);
 int cmd_batch(int argc, char **argv);
 int cmd_edit(int argc, char **argv);
 int cmd_check_voice(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
 
 #endif

@@ -266,22 +266,26 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          CLI_STRING,
                          &r->config_path,
                          .argument = "FILE.toml",
-                         .help = "options by their names and voices, as upstream; the command line wins"};
-    to = speech_options_model(to, o);
+                         .help = "options by their names and voices, as upstream; the command line wins",
+                         .kind = CLI_FILE};
     to = speech_options_voice(to, o);
+    to = speech_options_model(to, o);
     to = speech_options_text(to, o);
     to = speech_options_speech(to, o);
     to = speech_options_solver(to, o);
+    *to++ = (cli_option){"Output", .type = CLI_HEADING};
     *to++ = (cli_option){"output_dir",      "o",
                          CLI_STRING,        &o->output_dir,
-                         .argument = "DIR", .help = "where outputs lie, made if missing; default tests"};
+                         .argument = "DIR", .help = "where the outputs lie, made if missing",
+                         .kind = CLI_FOLDER};
     to = speech_options_output(to, o);
     *to++ = (cli_option){"overwrite", NULL, CLI_FLAG, &r->overwrite,
                          .help = "speak lines again whose output is there already"};
     *to++ = (cli_option){"parallel",      NULL,
                          CLI_INT,         &r->parallel,
                          .min = 1,        .max = MAX_PARALLEL,
-                         .argument = "N", .help = "lines under way at a time; default 16"};
+                         .argument = "N", .help = "lines under way at a time",
+                         .unit = "lines"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
     to = speech_options_upstream(to);
     *to = (cli_option){0};
@@ -317,10 +321,12 @@ int cmd_batch(int argc, char **argv) {
         .usage = "LIST [--output_dir DIR] [options]",
         .summary =
             "Speaks every line of a list into a file of its own.\n\n"
-            "A line is TEXT, or TEXT <tab> VOICE <tab> OUTPUT; a first line of option names says otherwise. Or it "
-            "is a\nJSON object: {\"text\": ..., \"voice\": ..., \"output\": ..., \"speed\": 0.9}. VOICE is one of "
-            "the configuration's,\nor one that comes with the program; OUTPUT is by default the line's number, "
-            "000012.wav. What is there\nalready is not spoken again. LIST may be -, standard input.\n"};
+            "A line is TEXT, or TEXT <tab> VOICE <tab> OUTPUT; a first line of option names says otherwise. Or it is a "
+            "JSON object: {\"text\": ..., \"voice\": ..., \"output\": ..., \"speed\": 0.9}. VOICE is one of the "
+            "configuration's, or one that comes with the program; OUTPUT is by default the line's number, 000012.wav. "
+            "What is there already is not spoken again. LIST may be -, standard input.\n",
+        .positional_kind = CLI_FILE,
+        .examples = "f5tts batch lines.tsv -o out\n"};
     int exit_code = batch(r, argc, argv);
     run_end(r);
     pthread_mutex_destroy(&r->lock);

@@ -47,20 +47,20 @@ int cmd_check_voice(int argc, char **argv) {
     check_options o = {0};
     int given = 0;
     const cli_option options[] = {
-        {"ref_text", "s", CLI_TEXT, &o.words, .argument = "TEXT",
-         .help = "what the recording says; default: FILE.txt beside it, if it is there"},
+        {"ref_text", "s", CLI_TEXT, &o.words, .argument = "TEXT", .help = "what the recording says",
+         .usual = "FILE.txt beside it, if it is there"},
         {"keep_whole", NULL, CLI_FLAG, &o.keep_whole, .help = "as it would be used with this option of infer"},
         {0}};
     const cli_command command = {
         .program = "f5tts check-voice",
         .usage = "FILE [--ref_text TEXT]",
-        .summary =
-            "Says what is good and what is not about a recording of a voice: its level, clipping, noise, sample\n"
-            "rate and length, and the pace of its transcript. FILE is -: standard input.\n",
+        .summary = "Says what is good and what is not about a recording of a voice: its level, clipping, noise, sample "
+                   "rate and length, and the pace of its transcript. FILE is -: standard input.\n",
         .options = options,
         .positional = &o.path,
         .max_positional = 1,
-        .n_positional = &given};
+        .n_positional = &given,
+        .positional_kind = CLI_FILE};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (given == 0) return cli_usage_error(&command, "which FILE?");

@@ -160,54 +160,53 @@ int cmd_convert(int argc, char **argv) {
     f5_convert_params_init(&p);
     bool quiet = false;
     const cli_option options[] = {
-        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)"},
+        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)",
+         .kind = CLI_FILE, .required = true},
         {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
-         .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes"},
+         .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes", .kind = CLI_FILE,
+         .required = true},
         {"weights", NULL, CLI_STRING, &p.weights, .argument = "WHICH",
-         .help = "of a checkpoint that holds both: ema (default), the averaged ones, or model, those of training"},
+         .help = "of a checkpoint that holds both: the averaged ones, or those of training", .words = "ema|model"},
         {"lora", NULL, CLI_STRING, &p.lora_path, .argument = "DIR",
-         .help = "merge a LoRA adapter: PEFT's adapter_config.json and adapter_model.safetensors or .bin"},
+         .help = "merge a LoRA adapter: PEFT's adapter_config.json and adapter_model.safetensors or .bin",
+         .kind = CLI_FOLDER},
         {"lora-scale", NULL, CLI_FLOAT, &p.lora_scale, .argument = "X", .min = -1000, .max = 1000,
-         .help = "how much of the adapter; default 1"},
+         .help = "how much of the adapter", .unit = "times"},
         {"vocab", "v", CLI_STRING, &p.vocab_path, .argument = "FILE",
-         .help = "vocab.txt; not needed by the byte tokenizer"},
+         .help = "vocab.txt; not needed by the byte tokenizer", .kind = CLI_FILE},
         {"vocos-config", NULL, CLI_STRING, &p.vocoder_config_path, .argument = "FILE",
-         .help = "config.yaml of vocos-mel-24khz"},
+         .help = "config.yaml of vocos-mel-24khz", .kind = CLI_FILE, .required = true},
         {"vocos", NULL, CLI_STRING, &p.vocoder_path, .argument = "FILE",
-         .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors"},
+         .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors", .kind = CLI_FILE,
+         .required = true},
         {"pinyin", NULL, CLI_STRING, &p.pinyin_path, .argument = "FILE",
-         .help = "the tables for Chinese text that a pinyin model carries; default: the shipped ones; none: without"},
-        {"output", "o", CLI_STRING, &p.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)"},
+         .help = "the tables for Chinese text that a pinyin model carries; none: without", .kind = CLI_FILE,
+         .usual = "the shipped ones"},
+        {"output", "o", CLI_STRING, &p.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)",
+         .kind = CLI_FILE, .required = true},
         {"dtype", NULL, CLI_STRING, &p.matrices, .argument = "TYPE",
-         .help = "fp32 (default: exact), fp16 or bf16: how matrices are stored; the rest stays fp32"},
+         .help = "how matrices are stored, fp32 exactly; the rest stays fp32", .words = "fp32|fp16|bf16"},
         {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
-         .help = "the same for those of vocos, which are computed in fp32 whatever this is; default fp32"},
+         .help = "the same for those of vocos, which are computed in fp32 whatever this is", .words = "fp32|fp16|bf16"},
         {"normalize", NULL, CLI_STRING, &p.normalize, .argument = "LANGUAGE",
-         .help = "the language in which numbers and the like become words when the model speaks (en); default: none"},
+         .help = "the language in which numbers and the like become words when the model speaks", .words = "en|zh"},
         {"short-speed", NULL, CLI_FLOAT, &p.short_speed, .min = 0.01, .max = 100, .argument = "N",
-         .help = "the speed at which it says texts of fewer than 10 bytes; default: 0.3, as upstream"},
-        {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name; default: model.name"},
+         .help = "the speed at which it says texts of fewer than 10 bytes", .unit = "times the recording's",
+         .usual = "0.3, as upstream"},
+        {"name", NULL, CLI_STRING, &p.name, .argument = "TEXT", .help = "the model's name",
+         .usual = "model.name of the configuration"},
         {"quiet", "q", CLI_FLAG, &quiet, .help = "no progress, no summary"},
         {0}};
     const cli_command command = {
         .program = "f5tts convert",
         .usage = "--config FILE --checkpoint FILE --vocab FILE --vocos-config FILE "
                  "--vocos FILE --output NAME.f5 [options]",
-        .summary = "Makes a .f5 model file of upstream's files. A checkpoint does not say whether it is of\n"
-                   "F5TTS_v1 or of the F5TTS before it: --config does, and the wrong one gives noise.\n"
-                   "Early in a fine-tune the weights of training (--weights model) are the better ones.\n",
+        .summary = "Makes a .f5 model file of upstream's files. A checkpoint does not say whether it is of F5TTS_v1 or "
+                   "of the F5TTS before it: --config does, and the wrong one gives noise. Early in a fine-tune the "
+                   "weights of training (--weights model) are the better ones.\n",
         .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
-    const struct {
-        const char *name, *value;
-    } required[] = {{"config", p.config_path},
-                    {"checkpoint", p.checkpoint_path},
-                    {"vocos-config", p.vocoder_config_path},
-                    {"vocos", p.vocoder_path},
-                    {"output", p.output_path}};
-    for (size_t i = 0; i < sizeof required / sizeof *required; i++)
-        if (!required[i].value) return cli_usage_error(&command, "--%s is required", required[i].name);
     if (!is_type(p.matrices)) return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", p.matrices);
     if (!is_type(p.vocoder_matrices))
         return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", p.vocoder_matrices);

@@ -109,37 +109,58 @@ static int edit_command(edit_run *r, int argc, char **argv) {
     speech_options *o = &r->o;
     speech_options_init(o);
     o->output_file = "edited.wav";
-    *to++ = (cli_option){"audio", "r", CLI_STRING, &r->audio, .argument = "FILE", .help = "the recording"};
     *to++ = (cli_option){
-        "text", "t", CLI_STRING, &r->text, .argument = "TEXT", .help = "all that it shall say, kept words included"};
+        "audio",         "r", CLI_STRING, &r->audio, .argument = "FILE", .help = "the recording", .kind = CLI_FILE,
+        .required = true};
+    *to++ = (cli_option){"text",
+                         "t",
+                         CLI_STRING,
+                         &r->text,
+                         .argument = "TEXT",
+                         .help = "all that it shall say, kept words included",
+                         .required = true};
     *to++ = (cli_option){"edit",
                          "e",
                          CLI_LIST,
                          &r->edit,
                          .argument = "START-END[=S]",
-                         .help = "seconds that are replaced, and how long by; as often as there are places"};
-    *to++ = (cli_option){
-        "target_rms", NULL,     CLI_FLOAT,       &o->target_rms,
-        .min = 1e-6,  .max = 1, .argument = "X", .help = "a quieter recording is raised meanwhile; default 0.1"};
+                         .help = "which seconds of it are replaced, and by how many",
+                         .required = true};
+    *to++ = (cli_option){"target_rms",
+                         NULL,
+                         CLI_FLOAT,
+                         &o->target_rms,
+                         .min = 1e-6,
+                         .max = 1,
+                         .argument = "X",
+                         .help = "a quieter recording is raised to this level meanwhile",
+                         .unit = "of full scale"};
     to = speech_options_model(to, o);
     to = speech_options_solver(to, o);
+    *to++ = (cli_option){"Output", .type = CLI_HEADING};
+    *to++ = (cli_option){"output_dir",      "o",
+                         CLI_STRING,        &o->output_dir,
+                         .argument = "DIR", .help = "where the outputs lie, made if missing",
+                         .kind = CLI_FOLDER};
+    *to++ = (cli_option){"output_file",   "w", CLI_STRING, &o->output_file, .argument = "FILE", .help = "name in it",
+                         .kind = CLI_FILE};
+    *to++ = (cli_option){"save_mel",
+                         NULL,
+                         CLI_STRING,
+                         &o->save_mel,
+                         .argument = "FILE.npy",
+                         .help = "write the mel [frames,100] too",
+                         .kind = CLI_FILE};
     *to++ = (cli_option){
-        "output_dir", "o", CLI_STRING, &o->output_dir, .argument = "DIR", .help = "made if missing; default tests"};
-    *to++ = (cli_option){
-        "output_file", "w", CLI_STRING, &o->output_file, .argument = "FILE", .help = "name in it; default edited.wav"};
-    *to++ = (cli_option){
-        "save_mel", NULL, CLI_STRING, &o->save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too"};
-    *to++ = (cli_option){
-        "spectrogram", NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too"};
+        "spectrogram",   NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too",
+        .kind = CLI_FILE};
     *to++ = (cli_option){"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
     *to = (cli_option){0};
     r->command.options = table;
     cli_outcome outcome = cli_parse(&r->command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
-    if (!r->audio) return cli_usage_error(&r->command, "--audio is required");
-    if (f5_text_is_blank(r->text)) return cli_usage_error(&r->command, "--text is required");
-    if (r->edit.count == 0) return cli_usage_error(&r->command, "--edit is required: START-END, in seconds");
+    if (f5_text_is_blank(r->text)) return cli_usage_error(&r->command, "--text is blank");
     for (int i = 0; i < r->edit.count; i++)
         if (!parse_edit(r->edit.item[i], &r->span[i]))
             return cli_usage_error(&r->command,

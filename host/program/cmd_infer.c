@@ -204,23 +204,29 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          CLI_STRING,
                          &r->config_path,
                          .argument = "FILE.toml",
-                         .help = "options by their names and voices for tags, as upstream; the command line wins"};
-    to = speech_options_model(to, o);
-    to = speech_options_voice(to, o);
+                         .help = "options by their names and voices for tags, as upstream; the command line wins",
+                         .kind = CLI_FILE};
     *to++ = (cli_option){"gen_text",         "t",
                          CLI_TEXT,           &o->gen_text,
                          .argument = "TEXT", .help = "what to speak; [NAME] switches voices, [pause 0.5s] is silence"};
     *to++ = (cli_option){"gen_file",         "f",
                          CLI_STRING,         &o->gen_file,
-                         .argument = "FILE", .help = "the same from a file, or from standard input: -"};
+                         .argument = "FILE", .help = "the same from a file, or from standard input: -",
+                         .kind = CLI_FILE};
+    to = speech_options_voice(to, o);
+    to = speech_options_model(to, o);
     to = speech_options_text(to, o);
     to = speech_options_speech(to, o);
     to = speech_options_solver(to, o);
-    *to++ = (cli_option){
-        "output_dir", "o", CLI_STRING, &o->output_dir, .argument = "DIR", .help = "made if missing; default tests"};
+    *to++ = (cli_option){"Output", .type = CLI_HEADING};
+    *to++ = (cli_option){"output_dir",      "o",
+                         CLI_STRING,        &o->output_dir,
+                         .argument = "DIR", .help = "where the outputs lie, made if missing",
+                         .kind = CLI_FOLDER};
     *to++ = (cli_option){"output_file",      "w",
                          CLI_STRING,         &o->output_file,
-                         .argument = "FILE", .help = "name in it; default infer_cli_DATE_TIME.wav"};
+                         .argument = "FILE", .help = "name in it",
+                         .kind = CLI_FILE,   .usual = "infer_cli_DATE_TIME.wav"};
     to = speech_options_output(to, o);
     to = speech_options_files(to, o);
     *to++ = (cli_option){"show_text", NULL, CLI_FLAG, &r->show_text,
@@ -254,8 +260,11 @@ int cmd_infer(int argc, char **argv) {
     r->command =
         (cli_command){.program = "f5tts infer",
                       .usage = "--gen_text TEXT [--model FILE.f5] [--ref_audio FILE --ref_text TEXT] [options]",
-                      .summary = "Speaks a text of any length in the voice of a recording and writes a WAV "
-                                 "file.\n"};
+                      .summary = "Speaks a text of any length in the voice of a recording and writes a WAV file.\n",
+                      .examples = "# with what comes with the program\n"
+                                  "f5tts infer -t \"Good morning.\" -o . -w morning.wav\n"
+                                  "# in your voice, with a model made by f5tts convert\n"
+                                  "f5tts infer -m v1_base.f5 -r me.wav -s \"What I say there.\" -f text.txt\n"};
     int exit_code = infer(r, argc, argv);
     run_end(r);
     free(r);

@@ -332,18 +332,19 @@ int cmd_info(int argc, char **argv) {
         {"tensors", "t", CLI_FLAG, &o.tensors, .help = "list every tensor"},
         {"plan", NULL, CLI_FLAG, &o.plan, .help = "what a synthesis would take; opens the model"},
         {"frames", NULL, CLI_INT, &o.frames, .min = 2, .max = 65536, .argument = "N",
-         .help = "of the plan, reference included; default 1024 (10.9 s)"},
+         .help = "of the plan, reference included, 93.75 a second", .unit = "frames"},
         {"sequences", NULL, CLI_INT, &o.sequences, .min = 1, .max = 256, .argument = "N",
-         .help = "of the plan, sharing the frames; default 1"},
-        {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N",
-         .help = "Euler steps of the plan; default 32"},
-        {"device", NULL, CLI_STRING, &o.device, .argument = "NAME", .help = "of the plan; default auto"},
+         .help = "of the plan, sharing the frames", .unit = "sequences"},
+        {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N", .help = "of the plan, by Euler",
+         .unit = "steps"},
+        {"device", NULL, CLI_STRING, &o.device, .argument = "NAME", .help = "of the plan",
+         .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
         {"ops", NULL, CLI_FLAG, &o.ops,
          .help = "with --plan: every op call as a GPU runs it: path, tile, stages, waves, floor"},
         {"as", NULL, CLI_STRING, &o.as, .argument = "CARD",
-         .help = "with --ops: as that card, which need not be here: h200; default: this GPU"},
-        {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE",
-         .help = "with --ops: of the operands, fp32, fp16 or bf16; default fp16"},
+         .help = "with --ops: as that card, which need not be here, say h200", .usual = "this GPU"},
+        {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE", .help = "with --ops: of the operands",
+         .words = "fp32|fp16|bf16", .usual = "fp16"},
         {"all", NULL, CLI_FLAG, &o.all,
          .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};
@@ -353,7 +354,8 @@ int cmd_info(int argc, char **argv) {
                                  .options = options,
                                  .positional = &path,
                                  .max_positional = 1,
-                                 .n_positional = &n_paths};
+                                 .n_positional = &n_paths,
+                                 .positional_kind = CLI_FILE};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (n_paths != 1) return cli_usage_error(&command, "name one .f5 file");

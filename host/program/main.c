@@ -3,32 +3,76 @@
 #include <string.h>
 
 #include "host/api/f5tts.h"
-#include "host/program/cli.h"
+#include "host/program/cli_help.h"
+#include "host/program/commands.h"
 
 static void print_help(FILE *to) {
-    fputs("usage: f5tts COMMAND [options]\n"
-          "\n"
-          "  infer     speak a text in the voice of a recording, or in several\n"
-          "  batch     speak every line of a list, each into a file of its own\n"
-          "  edit      replace words of a recording\n"
-          "  check-voice  say what is good and what is not about a recording\n"
-          "  convert   make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder\n"
-          "  info      show what a .f5 file holds, and what running it would take\n"
-          "  help      show this, or the help of a command: f5tts help infer\n"
-          "  --version show the version\n",
-          to);
+    const bool colours = cli_colours(to);
+    const char *bold = colours ? "\033[1m" : "", *plain = colours ? "\033[0m" : "";
+    fprintf(to, "usage: f5tts COMMAND [options]\n\n%sCommands%s\n", bold, plain);
+    for (const subcommand *c = commands; c->name; c++) fprintf(to, "  %s%-13s%s%s\n", bold, c->name, plain, c->brief);
+    fprintf(to,
+            "  %s%-13s%sshow this, or the help of a command: f5tts help infer; man f5tts-infer says the same\n"
+            "  %s%-13s%sshow the version\n\n%sExit codes%s\n",
+            bold, "help", plain, bold, "--version", plain, bold, plain);
+    for (const cli_exit_meaning *e = cli_exit_meanings; e->code; e++) fprintf(to, "  %-7s %s\n", e->code, e->meaning);
 }
 
-typedef struct {
-    const char *name;
-    int (*run)(int argc, char **argv);
-} subcommand;
+/* man f5tts: the commands, each with a page of its own. */
+static void print_man(void) {
+    printf(".TH F5TTS 1 \"\" \"f5tts %s\" \"f5tts manual\"\n.SH NAME\nf5tts \\- speak in the voice of a recording\n"
+           ".SH SYNOPSIS\n\\fBf5tts\\fR \\fICOMMAND\\fR [\\fIoptions\\fR]\n.SH DESCRIPTION\n"
+           "Give it a few seconds of a voice, the words of that recording and a new text, and it speaks the text in "
+           "that voice.\nIt is F5\\-TTS in C and CUDA C: it reads upstream\\(aqs checkpoints, and needs neither Python "
+           "nor PyTorch.\n.SH COMMANDS\n",
+           f5_version());
+    for (const subcommand *c = commands; c->name; c++) {
+        printf(".TP\n\\fB");
+        cli_man_text(c->name);
+        printf("\\fR\n");
+        cli_man_text(c->brief);
+        printf("; see\n.BR f5tts\\-");
+        cli_man_text(c->name);
+        printf(" (1)\n");
+    }
+    printf(".TP\n\\fBhelp\\fR [\\fICOMMAND\\fR]\nshow the commands, or the options of one\n"
+           ".TP\n\\fB\\-\\-version\\fR\nshow the version\n.SH EXIT STATUS\n");
+    for (const cli_exit_meaning *e = cli_exit_meanings; e->code; e++)
+        printf(".TP\n\\fB%s\\fR\n%s\n", e->code, e->meaning);
+    printf(".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\nset to anything: no colours, not even on a terminal\n"
+           ".SH SEE ALSO\n");
+    for (const subcommand *c = commands; c->name; c++) {
+        printf(".BR f5tts\\-");
+        cli_man_text(c->name);
+        printf(" (1)%s\n", c[1].name ? "," : "");
+    }
+}
+
+static int no_command(const char *name) {
+    const cli_command program = {.program = "f5tts"};
+    char known[512];
+    size_t n = 0;
+    for (const subcommand *c = commands; c->name && n < sizeof known; c++)
+        n += (size_t)snprintf(known + n, sizeof known - n, "%s, ", c->name);
+    return cli_usage_error(&program, "no command '%s'; there are %shelp and --version", name, known);
+}
+
+/* help, help COMMAND, help --man, help --man COMMAND. */
+static int help(int argc, char **argv) {
+    const bool man = argc > 2 && strcmp(argv[2], "--man") == 0;
+    const char *name = argc > 2 + man ? argv[2 + man] : NULL;
+    if (!name) {
+        if (man)
+            print_man();
+        else
+            print_help(stdout);
+        return CLI_EXIT_OK;
+    }
+    const subcommand *c = commands_find(name);
+    return c ? commands_show(c, man ? "--help=man" : "--help") : no_command(name);
+}
 
 static int run_command(int argc, char **argv) {
-    static const subcommand commands[] = {{"infer", cmd_infer},     {"batch", cmd_batch},
-                                          {"edit", cmd_edit},       {"check-voice", cmd_check_voice},
-                                          {"convert", cmd_convert}, {"info", cmd_info}};
-    enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
     if (argc < 2) {
         print_help(stderr);
         return CLI_EXIT_USAGE;
@@ -38,23 +82,9 @@ static int run_command(int argc, char **argv) {
         printf("f5tts %s\n", f5_version());
         return CLI_EXIT_OK;
     }
-    bool help = strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0;
-    if (help && argc < 3) {
-        print_help(stdout);
-        return CLI_EXIT_OK;
-    }
-    const char *wanted = help ? argv[2] : name;
-    for (int i = 0; i < N_COMMANDS; i++) {
-        if (strcmp(wanted, commands[i].name) != 0) continue;
-        if (!help) return commands[i].run(argc - 1, argv + 1);
-        char show[] = "--help";
-        char *help_argv[] = {argv[2], show, NULL};
-        return commands[i].run(2, help_argv);
-    }
-    fprintf(stderr,
-            "f5tts: no command '%s'; there are infer, batch, edit, check-voice, convert, info, help and --version\n",
-            wanted);
-    return CLI_EXIT_USAGE;
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) return help(argc, argv);
+    const subcommand *c = commands_find(name);
+    return c ? c->run(argc - 1, argv + 1) : no_command(name);
 }
 
 /* What a full disk or a closed pipe swallowed must not pass for output. */

@@ -2,6 +2,7 @@
  * defines both places: F5_SHIPPED_FROM_PROGRAM, relative to the program's folder, and F5_SHIPPED_INSTALLED. */
 #include "host/program/shipped.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,16 +17,38 @@ static void program_folder(char folder[PATH_MAX]) {
     folder[slash ? slash + 1 - folder : 0] = '\0';
 }
 
-f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error) {
-    char program[PATH_MAX], place[2][2 * PATH_MAX];
+/* The two places of a file, or of a folder with stem and ending "". The first is "" if it is not known. */
+static void find_places(const char *folder, const char *stem, const char *ending, char place[2][2 * PATH_MAX]) {
+    char program[PATH_MAX];
     program_folder(program);
-    snprintf(place[0], sizeof place[0], "%s%s/%s/%s%s", program, F5_SHIPPED_FROM_PROGRAM, folder, stem, ending);
-    snprintf(place[1], sizeof place[1], "%s/%s/%s%s", F5_SHIPPED_INSTALLED, folder, stem, ending);
-    for (int i = *program ? 0 : 1; i < 2; i++) {
-        if (access(place[i], F_OK) != 0) continue;
+    *place[0] = '\0';
+    if (*program)
+        snprintf(place[0], 2 * PATH_MAX, "%s%s/%s/%s%s", program, F5_SHIPPED_FROM_PROGRAM, folder, stem, ending);
+    snprintf(place[1], 2 * PATH_MAX, "%s/%s/%s%s", F5_SHIPPED_INSTALLED, folder, stem, ending);
+}
+
+f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error) {
+    char place[2][2 * PATH_MAX];
+    find_places(folder, stem, ending, place);
+    for (int i = 0; i < 2; i++) {
+        if (!*place[i] || access(place[i], F_OK) != 0) continue;
         *path = realpath(place[i], NULL);
-        return *path ? F5_OK : f5_fail(error, F5_E_IO, "%.400s: cannot be resolved", place[i]);
+        return *path ? F5_OK : f5_fail(error, F5_E_IO, "%s: cannot be resolved", place[i]);
     }
-    return f5_fail(error, F5_E_IO, "%s%s does not lie beside the program: looked for %.180s and %.180s", stem, ending,
-                   place[1], *program ? place[0] : "nothing");
+    return f5_fail(error, F5_E_IO, "%s%s does not lie beside the program: looked for %s and %s", stem, ending, place[1],
+                   *place[0] ? place[0] : "nothing");
+}
+
+void shipped_each(const char *folder, const char *ending, void (*each)(void *user, const char *stem), void *user) {
+    char place[2][2 * PATH_MAX], stem[NAME_MAX + 1];
+    find_places(folder, "", "", place);
+    DIR *open = *place[0] ? opendir(place[0]) : NULL;
+    if (!open) open = opendir(place[1]);
+    for (const struct dirent *d; open && (d = readdir(open));) {
+        size_t length = strlen(d->d_name), end = strlen(ending);
+        if (length <= end || strcmp(d->d_name + length - end, ending) != 0) continue;
+        snprintf(stem, sizeof stem, "%.*s", (int)(length - end), d->d_name);
+        each(user, stem);
+    }
+    if (open) closedir(open);
 }

@@ -16,4 +16,7 @@
 /* *path receives the path of the shipped file folder/stem + ending, to be freed. F5_E_IO names the places looked at. */
 f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error);
 
+/* Calls `each` with the stem of every file in the folder that has the ending; with none if the folder is not there. */
+void shipped_each(const char *folder, const char *ending, void (*each)(void *user, const char *stem), void *user);
+
 #endif

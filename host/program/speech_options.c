@@ -24,79 +24,86 @@ void speech_options_init(speech_options *o) {
 
 cli_option *speech_options_model(cli_option *to, speech_options *o) {
     const cli_option options[] = {
-        {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5",
-         .help = "the model, made by `f5tts convert`; default: the small one that comes with the program"},
-        {"device", NULL, CLI_STRING, &o->device, .argument = "NAME",
-         .help = "auto (default), cpu, cpu:SET (sse2, avx2, avx512), cuda, cuda:N"},
-        {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE",
-         .help = "fp32, fp16, bf16; default: best of the device"},
+        {"Model and device", .type = CLI_HEADING},
+        {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5", .help = "the model, made by `f5tts convert`",
+         .usual = "the small one that comes with the program", .kind = CLI_MODEL},
+        {"device", NULL, CLI_STRING, &o->device, .argument = "NAME", .help = "what computes",
+         .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
+        {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "numbers that it computes with",
+         .words = "fp32|fp16|bf16", .usual = "the best of the device"},
         {"threads", NULL, CLI_INT, &o->threads, .min = 1, .max = 1024, .argument = "N",
-         .help = "threads that compute on the cpu; default: one for each CPU"},
+         .help = "threads that compute on the cpu", .unit = "threads", .usual = "one for each CPU"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 16, .max = 65536, .argument = "N",
-         .help = "working memory: references and speech of a batch, 93.75 a second; default 4096"}};
+         .help = "working memory: references and speech of a batch, 93.75 frames a second", .unit = "frames"}};
     return APPEND(to, options);
 }
 
 cli_option *speech_options_voice(cli_option *to, speech_options *o) {
     const cli_option options[] = {
+        {"Voice", .type = CLI_HEADING},
         {"voice", NULL, CLI_STRING, &o->voice, .argument = "NAME",
-         .help = "a recording that comes with the program: slt (default), rms, awb"},
+         .help = "a recording that comes with the program: slt, rms, awb", .usual = "slt", .kind = CLI_VOICE},
         {"ref_audio", "r", CLI_STRING, &o->ref_audio, .argument = "FILE",
-         .help = "recording of the voice instead: wav, flac, mp3, m4a, webm, ...; -: standard input"},
-        {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT",
-         .help = "what the recording says, word for word; default: FILE.txt beside it"},
+         .help = "recording of the voice instead: wav, flac, mp3, m4a, webm, ...; -: standard input", .kind = CLI_FILE},
+        {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT", .help = "what the recording says, word for word",
+         .usual = "FILE.txt beside it"},
         {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .min = 1e-6, .max = 1, .argument = "X",
-         .help = "quieter recordings are raised to this level; default 0.1"},
+         .help = "quieter recordings are raised to this level", .unit = "of full scale"},
         {"keep_whole", NULL, CLI_FLAG, &o->keep_whole, .help = "do not clip or trim the recording"}};
     return APPEND(to, options);
 }
 
 cli_option *speech_options_text(cli_option *to, speech_options *o) {
     const cli_option options[] = {
+        {"Text", .type = CLI_HEADING},
         {"brackets", NULL, CLI_CHOICE, &o->brackets, .argument = "main|text|drop",
-         .help = "[name] of no voice: the main voice goes on (default), is read out, or is left out"},
+         .help = "[name] of no voice: the main voice goes on, it is read out, or it is left out"},
         {"ssml", NULL, CLI_FLAG, &o->ssml, .help = "the text is an SSML document"},
         {"normalize", NULL, CLI_STRING, &o->normalize, .argument = "LANGUAGE",
-         .help = "en, zh, ...: numbers, dates, abbreviations in words; none; default: what the model asks for"},
+         .help = "numbers, dates, abbreviations become words of this language", .words = "en|zh|none",
+         .usual = "what the model asks for"},
         {"lexicon", NULL, CLI_STRING, &o->lexicon, .argument = "FILE",
-         .help = "how words are said: lines of a word, a tab, what to say"},
+         .help = "how words are said: lines of a word, a tab, what to say", .kind = CLI_FILE},
         {"chunking", NULL, CLI_CHOICE, &o->chunking, .argument = "model|upstream|sentences|sentence",
-         .help = "cut a long text as the model asks (default), at any stop, at ends of sentences, at each of them"},
+         .help = "cut a long text as the model asks, at any stop, at ends of sentences, at each of them"},
         {"first_chunk", NULL, CLI_FLOAT, &o->first_chunk, .min = -1, .max = 22, .argument = "X",
-         .help = "seconds of the first piece; default 0: as the rest; -1: short, as upstream's server"}};
+         .help = "length of the first piece; 0: as the rest; -1: short, as upstream's server", .unit = "seconds"}};
     return APPEND(to, options);
 }
 
 cli_option *speech_options_solver(cli_option *to, speech_options *o) {
     const cli_option options[] = {
+        {"Solver", .type = CLI_HEADING},
         {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 1024, .argument = "N",
-         .help = "steps of the solver; default 32"},
+         .help = "how many steps it takes: more are nearer to the exact solution, and slower", .unit = "steps"},
         {"cfg_strength", NULL, CLI_FLOAT, &o->cfg_strength, .min = 0, .max = 100, .argument = "X",
-         .help = "guidance; default 2"},
+         .help = "guidance: how much more than the text asks for; 0: none, and half the work", .unit = ""},
         {"sway_sampling_coef", NULL, CLI_FLOAT, &o->sway_sampling_coef, .min = -1, .max = 1.75, .argument = "X",
-         .help = "sway of the time steps; default -1"},
-        {"seed", NULL, CLI_UINT64, &o->seed, .argument = "N", .given = &o->seed_given,
-         .help = "same seed, same speech; default: random"},
+         .help = "sway of the time steps: negative is more of them at the start", .unit = ""},
+        {"seed", NULL, CLI_UINT64, &o->seed, .argument = "N", .given = &o->seed_given, .help = "same seed, same speech",
+         .unit = "", .usual = "random"},
         {"uniform_steps", NULL, CLI_FLAG, &o->uniform_steps,
          .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
         {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2",
-         .help = "of the solver; default euler; ab2 is as near with 10 steps as euler with 32"},
+         .help = "of the solver; ab2 is as near with 10 steps as euler with 32"},
         {"midpoint", NULL, CLI_FLAG, &o->midpoint, .help = "--method midpoint: two evaluations a step"}};
     return APPEND(to, options);
 }
 
 cli_option *speech_options_speech(cli_option *to, speech_options *o) {
     const cli_option options[] = {
+        {"Speech", .type = CLI_HEADING},
         {"speed", NULL, CLI_FLOAT, &o->speed, .min = 0.01, .max = 100, .argument = "X",
-         .help = "pace; default 1, and for short texts what the model asks for"},
+         .help = "pace: 2 is twice as fast", .unit = "times the recording's",
+         .usual = "1, and for short texts what the model asks for"},
         {"fix_duration", NULL, CLI_FLOAT, &o->fix_duration, .min = 0, .max = F5_MAX_FIX_DURATION, .argument = "S",
-         .help = "seconds of recording and speech together; default 0: estimated from the texts"},
+         .help = "length of recording and speech together; 0: estimated from the texts", .unit = "seconds"},
         {"cross_fade_duration", NULL, CLI_FLOAT, &o->cross_fade_duration, .min = 0, .max = F5_MAX_CROSS_FADE,
-         .argument = "S", .help = "seconds by which pieces overlap; default 0.15"},
+         .argument = "S", .help = "by how much pieces overlap", .unit = "seconds"},
         {"sentence_pause", NULL, CLI_FLOAT, &o->sentence_pause, .min = 0, .max = F5_MAX_PAUSE, .argument = "S",
-         .help = "seconds of silence between sentences, instead of an overlap; default 0"},
+         .help = "silence between sentences, instead of an overlap", .unit = "seconds"},
         {"paragraph_pause", NULL, CLI_FLOAT, &o->paragraph_pause, .min = 0, .max = F5_MAX_PAUSE, .argument = "S",
-         .help = "the same between paragraphs; default 0"}};
+         .help = "the same between paragraphs", .unit = "seconds"}};
     return APPEND(to, options);
 }
 
@@ -114,11 +121,13 @@ cli_option *speech_options_output(cli_option *to, speech_options *o) {
 cli_option *speech_options_files(cli_option *to, speech_options *o) {
     const cli_option options[] = {
         {"subtitles", NULL, CLI_STRING, &o->subtitles, .argument = "FILE",
-         .help = "write what is said when: .srt, .vtt or .json"},
-        {"save_mel", NULL, CLI_STRING, &o->save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too"},
-        {"spectrogram", NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too"},
+         .help = "write what is said when: .srt, .vtt or .json", .kind = CLI_FILE},
+        {"save_mel", NULL, CLI_STRING, &o->save_mel, .argument = "FILE.npy", .help = "write the mel [frames,100] too",
+         .kind = CLI_FILE},
+        {"spectrogram", NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too",
+         .kind = CLI_FILE},
         {"init_noise", NULL, CLI_STRING, &o->init_noise, .argument = "FILE.npy",
-         .help = "initial states [frames,100] float32 of all pieces instead of noise from the seed"}};
+         .help = "initial states [frames,100] float32 of all pieces instead of noise from the seed", .kind = CLI_FILE}};
     return APPEND(to, options);
 }
 

@@ -36,8 +36,9 @@ typedef struct {
 
 void speech_options_init(speech_options *o);
 
-/* Groups of the table; each function writes its entries and returns what follows them. The table is ended by {0}. */
-#define SPEECH_OPTIONS_MAX 64
+/* Groups of the table; each function writes its entries and returns what follows them. The table is ended by {0}. Those
+ * that begin with a title: model, voice, text, solver, speech. */
+#define SPEECH_OPTIONS_MAX 128
 cli_option *speech_options_model(cli_option *to, speech_options *o);
 cli_option *speech_options_voice(cli_option *to, speech_options *o);
 cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */

@@ -1,0 +1,31 @@
+/* commands.c — the list itself. */
+#include "host/program/commands.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "host/program/cli.h"
+
+const subcommand commands[] = {
+    {"infer", cmd_infer, "speak a text in the voice of a recording, or in several"},
+    {"batch", cmd_batch, "speak every line of a list, each into a file of its own"},
+    {"edit", cmd_edit, "replace words of a recording"},
+    {"check-voice", cmd_check_voice, "say what is good and what is not about a recording"},
+    {"convert", cmd_convert, "make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder"},
+    {"info", cmd_info, "show what a .f5 file holds, and what running it would take"},
+    {"completion", cmd_completion, "print what completes f5tts in bash, zsh or fish"},
+    {NULL, NULL, NULL}};
+
+const subcommand *commands_find(const char *name) {
+    for (const subcommand *c = commands; c->name; c++)
+        if (strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+int commands_show(const subcommand *command, const char *word) {
+    char name[32], asked[32];
+    snprintf(name, sizeof name, "%s", command->name);
+    snprintf(asked, sizeof asked, "%s", word);
+    char *argv[] = {name, asked, NULL};
+    return command->run(2, argv);
+}
