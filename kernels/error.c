@@ -126,7 +126,12 @@ static void walk(message *m, const char *format, va_list *args) {
         if (plain == 0 && format[1] == '%') plain = 1;
         if (plain > 0) {
             m->fixed += plain;
-            for (size_t i = 0; m->to && i < plain; i++) append(m, format + i, 1);
+            for (size_t i = 0, taken; m->to && i < plain; i += taken) {
+                uint32_t code;
+                taken = utf8_decode(format + i, plain - i, &code);
+                if (taken == 0) taken = 1;
+                append(m, format + i, taken);
+            }
             format += plain + (format[0] == '%');
             continue;
         }

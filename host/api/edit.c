@@ -156,7 +156,7 @@ static f5_status tokenize(edit *e, f5_error *error) {
     f5_status status = tokenizer_put(&t, e->text, e->text_bytes, 0, &why);
     chinese_end(&e->engine->chinese);
     e->n_tokens = t.n;
-    return status == F5_OK ? F5_OK : f5_fail(error, status, "text: %.480s", why.message);
+    return status == F5_OK ? F5_OK : f5_fail(error, status, "text: %s", why.message);
 }
 
 /* ---- the recording and its mel */

@@ -6,7 +6,7 @@ f5_status sayable_text(const f5_engine *e, const char *what, const char *text, s
     fold_report unknown = {0};
     f5_error why = {0};
     f5_status status = fold_text(&e->alphabet, text, bytes, out, &unknown, &why);
-    if (status != F5_OK) return f5_fail(error, status, "%s: %.480s", what, why.message);
+    if (status != F5_OK) return f5_fail(error, status, "%s: %s", what, why.message);
     fold_report_message(&unknown, message, SAYABLE_MESSAGE);
     if (fold_is_silent(out->text, out->bytes))
         return f5_fail(error, F5_E_ARGUMENT, "the model can say nothing of the %s: %s", what,

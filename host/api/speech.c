@@ -297,7 +297,7 @@ f5_status speech_read(speech *s, reader_outcome *outcome, reader_chunk *c, f5_er
 
 f5_status speech_text_error(f5_status status, const f5_error *why, f5_error *error) {
     bool of_text = status != F5_E_ARGUMENT && status != F5_E_CANCELLED;
-    return f5_fail(error, status, of_text ? "text: %.480s" : "%.480s", why->message);
+    return f5_fail(error, status, of_text ? "text: %s" : "%s", why->message);
 }
 
 /* ---- the plan ---------------------------------------------------------------------------------------------------- */

@@ -45,7 +45,7 @@ static f5_status check_tokens(f5_engine *e, const char *transcript, size_t bytes
     tokenizer t = chinese_begin(&e->chinese, engine_model(e->core));
     f5_status status = tokenizer_put(&t, transcript, bytes, 0, &why);
     chinese_end(&e->chinese);
-    return status == F5_OK ? F5_OK : f5_fail(error, status, "transcript: %.480s", why.message);
+    return status == F5_OK ? F5_OK : f5_fail(error, status, "transcript: %s", why.message);
 }
 
 /* What the model can say of the transcript, with upstream's ending. */
@@ -93,7 +93,7 @@ static f5_status voice_text(const opening *o, f5_error *error) {
     f5_error why = {0};
     f5_status status = normalize_sentences(o, language, transcript, bytes, &normal, &why);
     if (status != F5_OK)
-        f5_fail(error, status, "transcript: %.480s", why.message);
+        f5_fail(error, status, "transcript: %s", why.message);
     else
         status = keep_text(o, normal.text, normal.bytes, error);
     free(normal.text);

@@ -58,15 +58,10 @@ f5_status text_file_read(const char *path, size_t max_bytes, char **text, size_t
 }
 
 f5_status text_line_error(f5_error *error, f5_status status, const char *file, int line, const char *format, ...) {
-    char what[256];
+    f5_error what;
     va_list args;
     va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
+    f5_format(what.message, sizeof what.message, format, args);
     va_end(args);
-    for (char *c = what; *c; c++) {
-        bool second = (unsigned char)c[0] == 0xc2 && (unsigned char)c[1] >= 0x80 && (unsigned char)c[1] < 0xa0;
-        if (second) *c++ = '?'; /* U+0080 to U+009F */
-        if (second || (unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
-    }
-    return f5_fail(error, status, "%s:%d: %s", file, line, what);
+    return f5_fail(error, status, "%s:%d: %s", file, line, what.message);
 }

@@ -11,9 +11,7 @@
  * zero byte, malformed UTF-8); *text is then NULL. */
 f5_status text_file_read(const char *path, size_t max_bytes, char **text, size_t *bytes, f5_error *error);
 
-/* Fails with a message about a line, "FILE:LINE: ...". What it says may hold words of the file: control characters
- * become
- * '?'. */
+/* Fails with a message about a line, "FILE:LINE: ...". */
 f5_status text_line_error(f5_error *error, f5_status status, const char *file, int line, const char *format, ...)
     F5_PRINTF(5, 6);
 

@@ -37,7 +37,7 @@ static f5_status check(const check_options *o, f5_error *error) {
     p.keep_whole = o->keep_whole;
     const char *title = o->path;
     f5_status status = f5_check_voice(&p, print_line, &title, &why);
-    if (status != F5_OK) f5_fail(error, status, "%s: %.400s", o->path, why.message);
+    if (status != F5_OK) f5_fail(error, status, "%s: %s", o->path, why.message);
     audio_free(&recording);
     voice_files_free(&files);
     return status;

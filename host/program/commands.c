@@ -1,4 +1,4 @@
-/* commands.c — the list itself. */
+/* commands.c — the list of subcommands: their names, what runs them, and what they do in a few words. */
 #include "host/program/commands.h"
 
 #include <stdio.h>

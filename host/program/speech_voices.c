@@ -27,7 +27,7 @@ f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_optio
     } else {
         f5_status status = voice_files_shipped(&v->main, o->voice ? o->voice : SHIPPED_VOICE, &why);
         if (status == F5_E_ARGUMENT) return f5_fail(error, status, "--%s", why.message);
-        if (status != F5_OK) return f5_fail(error, status, "no --ref_audio is given, and %.440s", why.message);
+        if (status != F5_OK) return f5_fail(error, status, "no --ref_audio is given, and %s", why.message);
     }
     for (int i = 0; i < config->n_voices; i++) {
         const config_voice *c = &config->voice[i];

@@ -87,9 +87,9 @@ typedef struct {
 /* Says of which recording the warning speaks. */
 static void pass_warning(void *user, f5_warning_kind kind, const char *message) {
     const warning_context *c = user;
-    char named[768];
-    snprintf(named, sizeof named, "%.250s: %s", c->audio, message);
-    c->settings->warning(c->settings->warning_user, kind, named);
+    f5_error named;
+    f5_fail(&named, F5_OK, "%s: %s", c->audio, message);
+    c->settings->warning(c->settings->warning_user, kind, named.message);
 }
 
 f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_settings *settings, f5_voice **voice,
@@ -111,7 +111,7 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
     f5_error why = {0};
     f5_status status = f5_voice_open(engine, &p, voice, &why);
     audio_free(&recording);
-    return status == F5_OK ? F5_OK : f5_fail(error, status, "%s: %.400s", v->audio, why.message);
+    return status == F5_OK ? F5_OK : f5_fail(error, status, "%s: %s", v->audio, why.message);
 }
 
 f5_status model_file(const char *given, char **path, f5_error *error) {
@@ -120,7 +120,7 @@ f5_status model_file(const char *given, char **path, f5_error *error) {
         f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", path, &why);
         return status == F5_OK
                    ? F5_OK
-                   : f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
+                   : f5_fail(error, status, "no --model is given, and %s: give --model FILE.f5", why.message);
     }
     bool is_name = !strchr(given, '/') && !strchr(given, '.') && access(given, F_OK) != 0;
     size_t room = strlen(given) + 4;
