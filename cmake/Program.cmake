@@ -32,7 +32,7 @@ if(F5_PROGRAM_FOUND)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c
-                   host/program/cmd_info.c host/program/plan_table.c host/program/model_settings.c
+                   host/program/cmd_info.c host/program/cmd_serve.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
                    host/program/cli_complete.c host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
                    host/program/config_file.c host/program/speech_options.c host/program/speech_output.c
@@ -40,6 +40,7 @@ if(F5_PROGRAM_FOUND)
                    kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
     target_link_libraries(f5tts PRIVATE f5files f5tts_shared PkgConfig::F5_PROGRAM)
+    include(cmake/Server.cmake)
     file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     # in the build folder bin and lib lie side by side, as they do where they are installed but for lib's name
     set(f5_rpath "$ORIGIN/../lib" "$ORIGIN/${f5_library_from_program}")

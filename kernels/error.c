@@ -208,6 +208,8 @@ const char *f5_status_string(f5_status status) {
         return "device failure";
     case F5_E_CANCELLED:
         return "cancelled";
+    case F5_E_LIMIT:
+        return "over a limit";
     }
     return "unknown status";
 }

@@ -17,9 +17,10 @@ typedef enum {
     F5_E_IO,          /* a file cannot be opened, read or written */
     F5_E_FORMAT,      /* a file's contents are malformed */
     F5_E_UNSUPPORTED, /* well formed, but not something this build does */
-    F5_E_MEMORY,      /* out of memory, or over a limit given at open */
+    F5_E_MEMORY,      /* out of memory */
     F5_E_DEVICE,      /* no such device, or the device failed */
-    F5_E_CANCELLED    /* a callback asked to stop */
+    F5_E_CANCELLED,   /* a callback asked to stop */
+    F5_E_LIMIT        /* over a limit, one given at open or one of the library: the same call will fail again */
 } f5_status;
 
 const char *f5_status_string(f5_status status); /* "ok", "bad argument", ...; never NULL */

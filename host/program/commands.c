@@ -13,6 +13,7 @@ const subcommand commands[] = {
     {"check-voice", cmd_check_voice, "say what is good and what is not about a recording"},
     {"convert", cmd_convert, "make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder"},
     {"info", cmd_info, "show what a .f5 file holds, and what running it would take"},
+    {"serve", cmd_serve, "speak for other programs, over HTTP"},
     {"completion", cmd_completion, "print what completes f5tts in bash, zsh or fish"},
     {NULL, NULL, NULL}};
 

@@ -1,0 +1,192 @@
+/* cmd_serve.c — `f5tts serve`: the command line of the server, whose parts are in host/server/. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/program/cli.h"
+#include "host/program/shipped.h"
+#include "host/program/voice_files.h"
+#include "host/server/server_options.h"
+
+#define LOG_FORMATS "json|text|none"
+#define TABLE_MAX 64
+#define APPEND(to, options)                                                                                            \
+    ((cli_option *)memcpy(to, options, sizeof(options)) + sizeof(options) / sizeof((options)[0]))
+
+static const server_options defaults = {.model_id = "f5-tts",
+                                        .devices = "auto",
+                                        .max_frames = 4096,
+                                        .max_batch = 8,
+                                        .default_voice = SHIPPED_VOICE,
+                                        .host = "127.0.0.1",
+                                        .port = 8080,
+                                        .wyoming_port = -1,
+                                        .wyoming_host = "127.0.0.1",
+                                        .connections = 1024,
+                                        .head_seconds = 10,
+                                        .body_seconds = 30,
+                                        .keep_alive_seconds = 75,
+                                        .slow_seconds = 30,
+                                        .head_bytes = 16384,
+                                        .headers = 100,
+                                        .body_megabytes = 32,
+                                        .running = 16,
+                                        .waiting = 64,
+                                        .text_bytes = 65536,
+                                        .buffer_megabytes = 256,
+                                        .nfe_step = 32,
+                                        .first_chunk = 1.5f,
+                                        .drain_seconds = 30};
+
+#define HEADING(title)                                                                                                 \
+    { title, .type = CLI_HEADING }
+
+static cli_option *engine_options(cli_option *to, server_options *o) {
+    const cli_option options[] = {
+        HEADING("Model"),
+        {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5", .help = "the model that speaks",
+         .usual = "the voice that comes with it", .kind = CLI_MODEL},
+        {"model_id", NULL, CLI_STRING, &o->model_id, .argument = "NAME",
+         .help = "how clients call it, besides tts-1 and its like"},
+        {"device", NULL, CLI_STRING, &o->devices, .argument = "LIST",
+         .help = "auto, cpu, cuda, or several: cuda:0,cuda:1, an engine each"},
+        {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "of the matrices",
+         .usual = "what the device does best", .words = "fp32|fp16|bf16"},
+        {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 64, .max = 1 << 20, .argument = "N",
+         .help = "mel frames in one batch, recordings included", .unit = "frames"},
+        {"max_batch", NULL, CLI_INT, &o->max_batch, .min = 1, .max = 64, .argument = "N",
+         .help = "pieces of speech in one batch", .unit = "pieces"},
+        {"threads", NULL, CLI_INT, &o->threads, .min = 0, .max = 1024, .argument = "N",
+         .help = "that compute, on a CPU", .unit = "threads", .usual = "as many as there are CPUs"},
+        {"languages", NULL, CLI_STRING, &o->languages, .argument = "LIST", .help = "that requests may normalize",
+         .usual = "en,zh"},
+        {"warm", NULL, CLI_STRING, &o->warm, .argument = "LIST",
+         .help = "seconds of speech that should be fast from the first on: 3,6,12"},
+        HEADING("Work"),
+        {"running", NULL, CLI_INT, &o->running, .min = 1, .max = 256, .argument = "N",
+         .help = "that are spoken at a time", .unit = "requests"},
+        {"waiting", NULL, CLI_INT, &o->waiting, .min = 0, .max = 65536, .argument = "N",
+         .help = "that may wait beside them; more are answered 503", .unit = "requests"},
+        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 64, .argument = "N",
+         .help = "of the solver, for requests that do not say", .unit = "steps"},
+        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2",
+         .help = "the solver, for requests that do not say"},
+        {"first_chunk", NULL, CLI_FLOAT, &o->first_chunk, .min = -1, .max = 22, .argument = "S",
+         .help = "of the first piece of speech that is streamed, about, so that it comes early; 0: as the others",
+         .unit = "seconds"},
+        {"text_bytes", NULL, CLI_INT, &o->text_bytes, .min = 1, .max = 16 << 20, .argument = "N",
+         .help = "of a request's text", .unit = "bytes"},
+        {"drain_seconds", NULL, CLI_FLOAT, &o->drain_seconds, .min = 0, .max = 3600, .argument = "S",
+         .help = "that SIGTERM leaves to what has begun", .unit = "seconds"}};
+    return APPEND(to, options);
+}
+
+static cli_option *voice_options(cli_option *to, server_options *o, cli_list *alias) {
+    const cli_option options[] = {HEADING("Voices"),
+                                  {"voice", NULL, CLI_STRING, &o->default_voice, .argument = "NAME",
+                                   .help = "of requests that name none", .kind = CLI_VOICE},
+                                  {"voice_dir", NULL, CLI_STRING, &o->voice_dir, .argument = "DIR",
+                                   .help = "recordings NAME.wav with their words NAME.txt", .kind = CLI_FOLDER},
+                                  {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR",
+                                   .help = "where uploaded voices are kept; without it none can be uploaded",
+                                   .kind = CLI_FOLDER},
+                                  {"voice_alias", NULL, CLI_LIST, alias, .argument = "NAME=VOICE",
+                                   .help = "another name, as alloy=slt; may be given often"}};
+    return APPEND(to, options);
+}
+
+static cli_option *socket_options(cli_option *to, server_options *o) {
+    const cli_option options[] = {
+        HEADING("Network"),
+        {"host", NULL, CLI_STRING, &o->host, .argument = "ADDRESS", .help = "where it listens"},
+        {"port", NULL, CLI_INT, &o->port, .min = 0, .max = 65535, .argument = "N", .help = "there; 0: one that is free",
+         .unit = ""},
+        {"wyoming_host", NULL, CLI_STRING, &o->wyoming_host, .argument = "ADDRESS",
+         .help = "where it listens for Home Assistant"},
+        {"wyoming_port", NULL, CLI_INT, &o->wyoming_port, .min = -1, .max = 65535, .argument = "N",
+         .help = "there, usually 10200", .unit = "", .usual = "off"},
+        {"api_keys", NULL, CLI_STRING, &o->key_file, .argument = "FILE",
+         .help = "a key a line, one of which requests must show", .kind = CLI_FILE},
+        {"cors_origin", NULL, CLI_STRING, &o->cors_origin, .argument = "ORIGIN",
+         .help = "pages of this origin, or of any (*), may ask"},
+        {"connections", NULL, CLI_INT, &o->connections, .min = 1, .max = 1 << 20, .argument = "N",
+         .help = "open at a time", .unit = "connections"},
+        {"connections_per_address", NULL, CLI_INT, &o->connections_per_address, .min = 0, .max = 1 << 20,
+         .argument = "N", .help = "of one address", .unit = "connections", .usual = "no limit of its own"},
+        {"head_seconds", NULL, CLI_FLOAT, &o->head_seconds, .min = 0.1, .max = 3600, .argument = "S",
+         .help = "until the head of a request is here", .unit = "seconds"},
+        {"body_seconds", NULL, CLI_FLOAT, &o->body_seconds, .min = 0.1, .max = 3600, .argument = "S",
+         .help = "from there until its body is here, and one more for each MB", .unit = "seconds"},
+        {"keep_alive_seconds", NULL, CLI_FLOAT, &o->keep_alive_seconds, .min = 0, .max = 3600, .argument = "S",
+         .help = "between two requests", .unit = "seconds"},
+        {"slow_seconds", NULL, CLI_FLOAT, &o->slow_seconds, .min = 0.1, .max = 3600, .argument = "S",
+         .help = "after which a reader that takes less than 1 KB/s is cut", .unit = "seconds"},
+        {"head_bytes", NULL, CLI_INT, &o->head_bytes, .min = 1024, .max = 65536, .argument = "N",
+         .help = "of the head of a request", .unit = "bytes"},
+        {"headers", NULL, CLI_INT, &o->headers, .min = 8, .max = 1000, .argument = "N", .help = "of a request",
+         .unit = "headers"},
+        {"body_megabytes", NULL, CLI_INT, &o->body_megabytes, .min = 1, .max = 1024, .argument = "N",
+         .help = "of the body of a request", .unit = "MB"},
+        {"buffer_megabytes", NULL, CLI_INT, &o->buffer_megabytes, .min = 1, .max = 65536, .argument = "N",
+         .help = "of speech that waits to be read, from which nothing new begins", .unit = "MB"}};
+    return APPEND(to, options);
+}
+
+static cli_option *other_options(cli_option *to, server_options *o) {
+    const cli_option options[] = {HEADING("Other"),
+                                  {"log_format", NULL, CLI_CHOICE, &o->log_format, .argument = LOG_FORMATS,
+                                   .help = "of the access log: a JSON object a line, or text"},
+                                  {"log_file", NULL, CLI_STRING, &o->log_file, .argument = "FILE",
+                                   .help = "the access log", .usual = "standard output", .kind = CLI_FILE},
+                                  {"no_page", NULL, CLI_FLAG, &o->no_page, .help = "no page at /"},
+                                  {"check_config", NULL, CLI_FLAG, &o->check_config,
+                                   .help = "open everything, say whether it is in order, and end"}};
+    return APPEND(to, options);
+}
+
+static int run(const cli_command *command, const server_options *o) {
+#if F5_HAVE_SERVER
+    (void)command;
+    return server_run(o);
+#else
+    (void)o;
+    return cli_failure(command, "this build has no server, since it lacks %s: install it and build again",
+                       F5_SERVER_LACKS);
+#endif
+}
+
+int cmd_serve(int argc, char **argv) {
+    server_options o = defaults;
+    cli_list *alias = calloc(1, sizeof *alias);
+    cli_option table[TABLE_MAX];
+    cli_command command = {.program = "f5tts serve",
+                           .usage = "[--model FILE.f5] [--port N] [options]",
+                           .summary = "Speaks for programs: a server with OpenAI's speech API, and more.\n",
+                           .options = table,
+                           .examples = "f5tts serve --model v1_base.f5 --voice_dir voices --port 8080\n"};
+    if (!alias) return CLI_EXIT_FAILED;
+    cli_option *to = engine_options(table, &o);
+    to = voice_options(to, &o, alias);
+    to = socket_options(to, &o);
+    to = other_options(to, &o);
+    *to = (cli_option){0};
+    cli_outcome outcome = cli_parse(&command, argc, argv);
+    int exit_code = cli_exit_code(outcome);
+    char *model = NULL, *voices = NULL;
+    f5_error error;
+    if (outcome != CLI_RUN) {
+        /* told already */
+    } else if (model_file(o.model, &model, &error) != F5_OK) {
+        exit_code = cli_failure(&command, "%s", error.message);
+    } else {
+        o.model = model;
+        o.alias = alias->item;
+        o.n_alias = alias->count;
+        if (shipped_file(SHIPPED_VOICES, "", "", &voices, &error) == F5_OK) o.shipped_voices = voices;
+        exit_code = run(&command, &o);
+    }
+    free(model);
+    free(voices);
+    free(alias);
+    return exit_code;
+}
