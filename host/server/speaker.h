@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "host/api/f5tts.h"
+#include "host/files/sound_format.h"
 #include "host/server/loop.h"
 #include "host/server/recording.h"
 
@@ -17,27 +18,13 @@ typedef struct speech_job speech_job;
 
 /* ---- an order ---------------------------------------------------------------------------------------------------- */
 
-typedef enum {
-    SPEECH_WAV,
-    SPEECH_PCM, /* 16 bits, little-endian, without a header */
-    SPEECH_FLAC,
-    SPEECH_MP3,
-    SPEECH_OPUS, /* in Ogg */
-    SPEECH_AAC,  /* ADTS */
-    SPEECH_FORMATS
-} speech_format;
-
-const char *speech_format_name(speech_format f); /* "mp3" */
-const char *speech_format_type(speech_format f); /* "audio/mpeg" */
-bool speech_format_parse(const char *name, speech_format *f);
-f5_status speech_format_check(speech_format f, f5_error *error); /* F5_E_UNSUPPORTED: what this build lacks */
-
 /* What to say and how. speech_order_init has the library's defaults. Strings and the recording are copied or held. */
 typedef struct {
     recording *voice;
     const char *text; /* NULL: it comes by speech_push */
     size_t text_bytes;
-    speech_format format;
+    sound_format format;
+    int32_t rate; /* samples a second; default 24000 */
     f5_sample_params sample;
     float speed, fix_duration, cross_fade, sentence_pause, paragraph_pause, first_chunk;
     uint64_t seed;
