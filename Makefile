@@ -16,7 +16,8 @@ PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libyaml-de
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \
-                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg
+                 libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg man-db groff-base \
+                 locales zsh fish
 
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.

@@ -32,7 +32,8 @@ void cli_print_bash(const cli_command *command) {
     printf("-h --help'\n        case $option in\n");
     for (const cli_option *o = command->options; o->name; o++) {
         if (!cli_is_told(o) || !takes_value(o)) continue;
-        printf("        --%s", o->name);
+        printf("        --");
+        for (const char *letter = o->name; *letter; letter++) putchar(*letter == '-' ? '_' : *letter);
         if (o->letters) printf(" | -%s", o->letters);
         printf(") value=1 ");
         print_bash_value(o->kind, cli_words(o));
@@ -58,7 +59,7 @@ static void print_zsh_text(const char *text) {
 }
 
 static void print_zsh_value(const char *argument, cli_kind kind, const char *words) {
-    static const char *const kinds[] = {"", "_files", "_files -/", "_f5tts_ask voices", "_f5tts_ask models"};
+    static const char *const kinds[] = {"", "_files", "_path_files -/", " _f5tts_ask voices", " _f5tts_ask models"};
     putchar(':');
     print_zsh_text(argument);
     putchar(':');
@@ -106,10 +107,10 @@ static void print_fish_text(const char *text) {
 }
 
 static void print_fish_value(cli_kind kind, const char *words) {
-    static const char *const kinds[] = {"", " -F", " -a '(__fish_complete_directories)'", " -a '(__f5tts_ask voices)'",
-                                        " -F -a '(__f5tts_ask models)'"};
+    static const char *const kinds[] = {" -x", " -r -F", " -x -a '(__fish_complete_directories)'",
+                                        " -x -a '(__f5tts_ask voices)'", " -r -F -a '(__f5tts_ask models)'"};
     if (words) {
-        printf(" -a '");
+        printf(" -x -a '");
         print_spaced(words);
         printf("'");
     } else {
@@ -125,18 +126,19 @@ void cli_print_fish(const cli_command *command) {
         cli_describe(o, text);
         printf("complete -c f5tts -n '__fish_seen_subcommand_from %s' -l %s", name, o->name);
         if (o->letters) printf(" -%s %s", o->letters[1] ? "o" : "s", o->letters);
-        if (takes_value(o)) {
-            printf(" -x");
-            print_fish_value(o->kind, cli_words(o));
-        }
+        if (takes_value(o)) print_fish_value(o->kind, cli_words(o));
         printf(" -d '");
         print_fish_text(text);
         printf("'\n");
     }
     printf("complete -c f5tts -n '__fish_seen_subcommand_from %s' -l help -s h -d 'show the help'\n", name);
-    if (command->max_positional > 0) {
-        printf("complete -c f5tts -n '__fish_seen_subcommand_from %s'", name);
-        print_fish_value(command->positional_kind, command->positional_words);
-        printf("\n");
+    if (command->max_positional == 0) return;
+    printf("complete -c f5tts -n '__fish_seen_subcommand_from %s'", name);
+    if (command->positional_words) {
+        printf(" -a '");
+        print_spaced(command->positional_words);
+        printf("'\n");
+    } else {
+        printf("%s\n", command->positional_kind == CLI_FILE ? " -F" : "");
     }
 }

@@ -9,7 +9,8 @@
 
 bool cli_colours(FILE *stream) {
     const char *no_color = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return (!no_color || !*no_color) && terminal && strcmp(terminal, "dumb") != 0 && isatty(fileno(stream));
+    return (!no_color || !*no_color) && terminal && *terminal && strcmp(terminal, "dumb") != 0 &&
+           isatty(fileno(stream));
 }
 
 /* ---- complaints -------------------------------------------------------------------------------------------------- */

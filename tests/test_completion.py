@@ -1,0 +1,67 @@
+"""What bash, zsh and fish complete after `f5tts`, asked of the shells themselves: every option of every command, the
+words of enumerations, files, folders, voices, models."""
+import shutil
+from pathlib import Path
+
+import pytest
+
+import convert_lib
+import shells
+from test_help import COMMANDS, table
+
+SHARE = Path(convert_lib.program()).parent.parent / "share"
+SHELLS = {"bash": (shells.bash, SHARE / "bash-completion/completions/f5tts"),
+          "zsh": (shells.zsh, SHARE / "zsh/site-functions/_f5tts"),
+          "fish": (shells.fish, SHARE / "fish/vendor_completions.d/f5tts.fish")}
+
+
+@pytest.fixture(params=SHELLS)
+def complete(request, tmp_path):
+    """complete(*words) -> the completions of the last one."""
+    ask, script = SHELLS[request.param]
+    assert shutil.which(request.param), f"{request.param} is not here: apt-get install {request.param}"
+    (tmp_path / "voice.wav").write_text("")
+    (tmp_path / "folder").mkdir()
+
+    def run(*words):
+        return {word.removesuffix("/") for word in ask(["f5tts", *words], script, tmp_path)}
+
+    return run
+
+
+def test_commands(complete):
+    assert set(COMMANDS) | {"help"} <= complete("")
+    assert complete("ch") == {"check-voice"} and complete("help", "infe") == {"infer"}
+
+
+def test_every_option(complete):
+    for command in COMMANDS:
+        names = {f"--{o['name']}" for o in table(command) if o["type"] != "unsupported"} | {"--help"}
+        found = {word.removesuffix("=") for word in complete(command, "--")}
+        assert found == names, found ^ names
+
+
+def test_values(complete):
+    assert complete("infer", "--method", "") >= {"euler", "midpoint", "ab2"}
+    assert complete("convert", "--dtype", "f") == {"fp32", "fp16"}
+    assert complete("completion", "z") == {"zsh"}
+    assert complete("infer", "--voice", "") == {"slt", "rms", "awb"}
+    assert complete("infer", "--model", "F5TTS_v1") == {"F5TTS_v1_Base"}
+
+
+def test_files(complete):
+    assert complete("infer", "--model", "voi") == {"voice.wav"}
+    assert complete("infer", "-r", "vo") == {"voice.wav"} == complete("check-voice", "vo")
+    assert complete("infer", "-o", "f") == {"folder"} and not complete("infer", "-o", "v")
+
+
+def test_values_behind_an_equals_sign(tmp_path):
+    def bash(*words):
+        return shells.bash(["f5tts", *words], SHELLS["bash"][1], tmp_path)
+
+    (tmp_path / "a b.wav").write_text("")
+    assert bash("infer", "--method=m") == {"midpoint"} and bash("infer", "--method=") == {"euler", "midpoint", "ab2"}
+    assert bash("convert", "--vocos_dtype", "b") == {"bf16"} == bash("convert", "--vocos-dtype", "b")
+    assert bash("infer", "--ref_audio", "a") == {"a b.wav"}
+    assert bash("infer", "--gen_text", "--se") == bash("infer", "--gen_text", "") == set()
+    assert bash("infer", "--quiet", "--se") == {"--seed", "--sentence_pause"}
