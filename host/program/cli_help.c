@@ -196,7 +196,7 @@ static void print_table(const cli_command *command) {
         cli_describe(o, text);
         printf("%s\t%s\t%s\t%s\t%s\t", o->name, o->letters ? o->letters : "", types[o->type], cli_argument(o),
                o->unit ? o->unit : "none");
-        printf("%g\t%g\t%s\t%s\t%s\t%s\t%s\t%s\n", o->min, o->max, usual, kinds[o->kind],
+        printf("%.15g\t%.15g\t%s\t%s\t%s\t%s\t%s\t%s\n", o->min, o->max, usual, kinds[o->kind],
                cli_words(o) ? cli_words(o) : "", o->required ? "required" : "", heading, text);
     }
 }
