@@ -20,7 +20,11 @@ foreach(name IN LISTS files)
     math(EXPR length "${length} / 2")
     string(REGEX REPLACE "(..)" "0x\\1," bytes "${bytes}")
     string(APPEND arrays "static const unsigned char file_${number}[] = {${bytes}0};\n")
-    string(APPEND entries "    {\"${name}\", \"${type_${ending}}$<SEMICOLON> charset=utf-8\", "
+    set(path /${name})
+    if(name STREQUAL "index.html")
+        set(path /)
+    endif()
+    string(APPEND entries "    {\"${path}\", \"${type_${ending}}$<SEMICOLON> charset=utf-8\", "
            "\"\\\"${tag}\\\"\", file_${number}, ${length}},\n")
     math(EXPR number "${number} + 1")
 endforeach()

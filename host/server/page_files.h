@@ -5,13 +5,13 @@
 #include <stddef.h>
 
 typedef struct {
-    const char *name, *type; /* "page.css", "text/css; charset=utf-8" */
+    const char *path, *type; /* "/page.css", "text/css; charset=utf-8"; of index.html it is "/" */
     const char *tag;         /* for ETag, quotes and all */
     const unsigned char *bytes;
     size_t n; /* of them */
 } page_file;
 
-extern const page_file page_files[]; /* [page_file_count] in the order of their names */
+extern const page_file page_files[]; /* [page_file_count] in the order of their paths */
 extern const int page_file_count;
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,6 +97,11 @@ const voice_entry *voice_store_find(const voice_store *s, const char *name) {
     return e;
 }
 
+/* One file in the folder of uploads, whoever put it there; a recording beside its words is none. */
+static bool is_uploaded(const listed_voice *v) {
+    return v->origin == VOICES_UPLOADED && strcmp(v->ending, VOICE_FILE_ENDING) == 0;
+}
+
 /* Makes the entries of a list. */
 static f5_status make_entries(const voice_list *list, voice_entry **entry, int *n, f5_error *error) {
     static const char *const kinds[] = {"folder", "uploaded", "shipped"};
@@ -105,8 +111,10 @@ static f5_status make_entries(const voice_list *list, voice_entry **entry, int *
     for (int i = 0; i < list->n; i++) {
         const listed_voice *v = &list->voice[i];
         const char *language = v->voice.language ? v->voice.language : v->origin == VOICES_SHIPPED ? "en" : "";
-        if (v->good)
-            (*entry)[(*n)++] = (voice_entry){v->name, language, kinds[v->origin], v->voice.recording, &v->voice};
+        voice_origin kind = is_uploaded(v)                ? VOICES_UPLOADED
+                            : v->origin == VOICES_SHIPPED ? VOICES_SHIPPED
+                                                          : VOICES_OF_FOLDER;
+        if (v->good) (*entry)[(*n)++] = (voice_entry){v->name, language, kinds[kind], v->voice.recording, &v->voice};
     }
     return F5_OK;
 }
@@ -255,17 +263,16 @@ static f5_status start_job(voice_store *s, job *j, f5_error *error) {
     return status;
 }
 
-static job *make_job(voice_store *s, const char *name, voice_done_fn done, void *user) {
+/* path: of the voice's file; NULL: as the folder of uploads has it. */
+static job *make_job(voice_store *s, const char *name, const char *path, voice_done_fn done, void *user) {
     const char *folder = upload_folder(s->options);
     size_t room = strlen(folder) + strlen(name) + sizeof VOICE_FILE_ENDING + 1;
     job *j = calloc(1, sizeof *j);
     if (!j) return NULL;
-    *j = (job){.store = s, .fd = -1, .done = done, .user = user, .path = malloc(room)};
+    *j = (job){.store = s, .fd = -1, .done = done, .user = user, .path = path ? strdup(path) : malloc(room)};
     snprintf(j->name, sizeof j->name, "%s", name);
-    if (j->path) {
-        snprintf(j->path, room, "%s/%s" VOICE_FILE_ENDING, folder, name);
-        return j;
-    }
+    if (j->path && !path) snprintf(j->path, room, "%s/%s" VOICE_FILE_ENDING, folder, name);
+    if (j->path) return j;
     free_job(j);
     return NULL;
 }
@@ -300,7 +307,7 @@ static f5_status check_upload(const voice_store *s, const voice_upload *u, f5_er
 
 f5_status voice_store_add(voice_store *s, const voice_upload *u, voice_done_fn done, void *user, f5_error *error) {
     f5_status status = check_upload(s, u, error);
-    job *j = status == F5_OK ? make_job(s, u->name, done, user) : NULL;
+    job *j = status == F5_OK ? make_job(s, u->name, NULL, done, user) : NULL;
     if (!j) {
         close(u->fd);
         return status == F5_OK ? out_of_memory(error) : status;
@@ -317,13 +324,13 @@ f5_status voice_store_add(voice_store *s, const voice_upload *u, voice_done_fn d
 
 f5_status voice_store_remove(voice_store *s, const char *name, voice_done_fn done, void *user, f5_error *error) {
     const listed_voice *v = voice_list_find(s->list, name);
-    if (!v || strcmp(v->ending, VOICE_FILE_ENDING) != 0 || !voice_store_keeps(s))
+    if (!v || !is_uploaded(v))
         return f5_fail(error, F5_E_ARGUMENT,
                        v ? "voice %s: is a recording in the server's folder, not an uploaded voice: it can be removed "
                            "there alone"
                          : "voice %s: there is none of that name",
                        name);
-    job *j = make_job(s, v->name, done, user);
+    job *j = make_job(s, v->name, v->path, done, user);
     if (!j) return out_of_memory(error);
     f5_status status = start_job(s, j, error);
     if (status != F5_OK) free_job(j);

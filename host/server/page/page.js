@@ -40,7 +40,7 @@ let voices = [], once = null; // once: a recording that is sent with every reque
 const GROUPS = { uploaded: "Uploaded", folder: "From the server's folder", shipped: "Shipped" };
 
 function showVoices(chosen) {
-  const select = $("voice"), usual = new Option("the server's own", "");
+  const select = $("voice"), usual = new Option("default", "");
   select.replaceChildren(usual);
   if (once) select.append(new Option("the new recording, not kept", "\n"));
   for (const [kind, title] of Object.entries(GROUPS)) {
@@ -227,6 +227,7 @@ async function run() {
   }
   const focused = document.activeElement === $("cancel") || document.activeElement === document.body;
   player.finish();
+  picture.finish();
   setRunning(null);
   showKey();
   if (player.length) offerFile();

@@ -7,7 +7,7 @@ export class Player {
   constructor(rate, changed) {
     this.rate = rate;
     this.changed = changed;
-    this.context = null;
+    this.context = this.sources = null;
     this.clear();
   }
 

@@ -1,6 +1,6 @@
 // spectrogram.js — a mel spectrogram that grows with the sound: a column for every hop, drawn once, scaled to the canvas.
 
-const SIZE = 1024, HOP = 256, BANDS = 96, SHORTEST = 500; // columns shown at least
+const SIZE = 1024, HOP = 256, BANDS = 96, SHORTEST = 500; // columns shown at least, while more may come
 const FLOOR = -9, RANGE = 9.5; // natural logarithm of the magnitude: black, and from there to white
 
 // Colours from black over violet and orange to white, as lightness that rises evenly.
@@ -64,10 +64,15 @@ export class Spectrogram {
     this.columns = 0;
     this.rest = new Float32Array(0); // samples that a later column needs
     this.position = -1;
+    this.shortest = SHORTEST;
     this.draw();
   }
 
-  get seconds() { return (this.columns * HOP) / this.rate; }
+  /** No more comes: what there is takes the whole width. */
+  finish() {
+    this.shortest = 1;
+    this.draw();
+  }
 
   add(samples) {
     const all = new Float32Array(this.rest.length + samples.length);
@@ -119,7 +124,7 @@ export class Spectrogram {
     context.fillStyle = "#0d0c14";
     context.fillRect(0, 0, width, height);
     if (!this.columns) return;
-    const shown = Math.max(this.columns, SHORTEST);
+    const shown = Math.max(this.columns, this.shortest);
     context.drawImage(this.strip, 0, 0, this.columns, BANDS, 0, 0, (width * this.columns) / shown, height);
     if (position < 0) return;
     context.fillStyle = "#ffffff";
