@@ -1,23 +1,18 @@
 /* voice_file.c — reads and writes voices; what it reads may be anyone's, and may change while it is read. */
-#define _GNU_SOURCE /* memfd_create */
 #include "host/server/voice_file.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/api/f5tts.h"
 #include "host/files/audio_file.h"
 #include "host/files/text_file.h"
-#include "weights/safetensors.h"
-#include "weights/utf8.h"
+#include "host/server/voice_metadata.h"
 
 #define FORMAT_NAME "f5tts voice"
 #define FORMAT_VERSION 1
@@ -138,78 +133,12 @@ f5_status voice_read_pair(voice_file *v, const char *path, const char *ending, f
 
 /* ---- one file ---------------------------------------------------------------------------------------------------- */
 
-f5_status voice_copy_file(const char *path, int64_t max_bytes, int *copy, f5_error *error) {
-    *copy = -1;
-    int from = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    struct stat there;
-    if (from < 0 || fstat(from, &there) != 0 || !S_ISREG(there.st_mode)) {
-        int why = from < 0 ? errno : EINVAL;
-        if (from >= 0) close(from);
-        return f5_fail(error, F5_E_IO, "%.300s: cannot be read: %s", path, strerror(why));
-    }
-    int to = memfd_create("f5tts voice", MFD_CLOEXEC);
-    char block[16384];
-    int64_t total = 0;
-    ssize_t got = 1, put = 0;
-    while (to >= 0 && total <= max_bytes && (got = read(from, block, sizeof block)) != 0) {
-        if (got < 0 && errno == EINTR) continue;
-        if (got < 0 || (put = write(to, block, (size_t)got)) != got) break;
-        total += got;
-    }
-    int why = errno;
-    close(from);
-    if (to >= 0 && got == 0) {
-        *copy = to;
-        return F5_OK;
-    }
-    if (to >= 0) close(to);
-    if (total > max_bytes)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%.300s: is larger than %lld MB", path, (long long)(max_bytes >> 20));
-    return f5_fail(error, F5_E_IO, "%.300s: cannot be read: %s", path, strerror(why));
-}
-
-/* A text of the metadata, NULL where there is none. F5_E_FORMAT: too long, or not UTF-8. */
-static f5_status take_text(const safetensors *st, const char *key, size_t max_bytes, const char **text,
-                           f5_error *error) {
-    const safetensors_text *found = safetensors_metadata(st, key);
-    *text = found ? found->value : NULL;
-    if (!found ||
-        (found->value_bytes <= max_bytes && utf8_valid_prefix(found->value, found->value_bytes) == found->value_bytes))
-        return F5_OK;
-    return f5_fail(error, F5_E_FORMAT, "its %s is longer than %zu bytes, or is not UTF-8", key, max_bytes);
-}
-
-/* A whole number of the metadata, `otherwise` where there is none. */
-static f5_status take_number(const safetensors *st, const char *key, int64_t most, int64_t otherwise, int64_t *number,
-                             f5_error *error) {
-    const safetensors_text *found = safetensors_metadata(st, key);
-    *number = otherwise;
-    if (!found) return F5_OK;
-    size_t n = strspn(found->value, "0123456789");
-    if (n >= 1 && n <= 18 && n == found->value_bytes) *number = strtoll(found->value, NULL, 10);
-    return n >= 1 && n <= 18 && n == found->value_bytes && *number <= most
-               ? F5_OK
-               : f5_fail(error, F5_E_FORMAT, "its %s is no number up to %lld", key, (long long)most);
-}
-
 static f5_status keep_text(const safetensors *st, const char *key, size_t max_bytes, char **kept, f5_error *error) {
     const char *text;
-    F5_TRY(take_text(st, key, max_bytes, &text, error));
+    F5_TRY(metadata_text(st, key, max_bytes, &text, error));
     if (!text || !*text) return F5_OK;
     *kept = strdup(text);
     return *kept ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for its %s", key);
-}
-
-static f5_status check_version(const safetensors *st, f5_error *error) {
-    const safetensors_text *format = safetensors_metadata(st, "format");
-    int64_t version;
-    if (!format || strcmp(format->value, FORMAT_NAME) != 0)
-        return f5_fail(error, F5_E_FORMAT, "is no voice of f5tts: its metadata has no format \"" FORMAT_NAME "\"");
-    F5_TRY(take_number(st, "version", INT32_MAX, 0, &version, error));
-    if (version < 1 || version > FORMAT_VERSION)
-        return f5_fail(error, F5_E_UNSUPPORTED, "has version %lld of the format, and this program reads 1 to %d",
-                       (long long)version, FORMAT_VERSION);
-    return F5_OK;
 }
 
 static f5_status take_samples(const safetensors *st, float **samples, int64_t *n_frames, int32_t *channels,
@@ -238,12 +167,12 @@ static f5_status read_voice(voice_file *v, const safetensors *st, f5_error *erro
     int64_t rate, n_frames;
     int32_t channels;
     float *samples;
-    F5_TRY(check_version(st, error));
-    F5_TRY(take_text(st, "transcript", VOICE_MAX_TRANSCRIPT, &transcript, error));
+    F5_TRY(metadata_format(st, FORMAT_NAME, FORMAT_VERSION, error));
+    F5_TRY(metadata_text(st, "transcript", VOICE_MAX_TRANSCRIPT, &transcript, error));
     if (f5_text_is_blank(transcript)) return f5_fail(error, F5_E_FORMAT, "has no transcript");
-    F5_TRY(take_number(st, "sample_rate", F5_MAX_SAMPLE_RATE, 0, &rate, error));
-    F5_TRY(take_number(st, "created_at", INT64_MAX / 2, 0, &v->created_at, error));
-    F5_TRY(take_number(st, "bytes", INT64_MAX / 2, 0, &v->bytes, error));
+    F5_TRY(metadata_number(st, "sample_rate", F5_MAX_SAMPLE_RATE, 0, &rate, error));
+    F5_TRY(metadata_number(st, "created_at", INT64_MAX / 2, 0, &v->created_at, error));
+    F5_TRY(metadata_number(st, "bytes", INT64_MAX / 2, 0, &v->bytes, error));
     F5_TRY(keep_text(st, "language", VOICE_MAX_WORD, &v->language, error));
     F5_TRY(keep_text(st, "consent", VOICE_MAX_WORD, &v->consent, error));
     F5_TRY(keep_text(st, "media_type", VOICE_MAX_WORD, &v->media_type, error));
@@ -255,47 +184,30 @@ static f5_status read_voice(voice_file *v, const safetensors *st, f5_error *erro
 f5_status voice_file_read(voice_file *v, const char *path, f5_error *error) {
     *v = (voice_file){0};
     int copy;
-    f5_error why = {0};
-    F5_TRY(voice_copy_file(path, MAX_FILE_BYTES, &copy, error));
-    char copied[32];
-    snprintf(copied, sizeof copied, "/proc/self/fd/%d", copy);
     safetensors st;
-    f5_status status = safetensors_open(&st, copied, &why);
-    if (status != F5_OK) {
-        fail_renamed(error, &why, status, copied, path);
-    } else {
-        status = read_voice(v, &st, &why);
-        if (status != F5_OK) f5_fail(error, status, "%.200s: %.280s", path, why.message);
-        safetensors_close(&st);
-    }
+    f5_error why = {0};
+    F5_TRY(metadata_open(&st, &copy, path, MAX_FILE_BYTES, error));
+    f5_status status = read_voice(v, &st, &why);
+    if (status != F5_OK) f5_fail(error, status, "%s: %s", path, why.message);
+    safetensors_close(&st);
     close(copy);
     if (status != F5_OK) voice_file_free(v);
     return status;
 }
 
-static f5_status put_text(safetensors_writer *w, const char *key, const char *text, f5_error *error) {
-    return text && *text ? safetensors_writer_metadata(w, key, text, strlen(text), error) : F5_OK;
-}
-
-static f5_status put_number(safetensors_writer *w, const char *key, int64_t number, f5_error *error) {
-    char digits[24];
-    snprintf(digits, sizeof digits, "%lld", (long long)number);
-    return put_text(w, key, digits, error);
-}
-
 static f5_status write_voice(const voice_file *v, safetensors_writer *w, f5_error *error) {
     const recording *r = v->recording;
     const int64_t dims[2] = {r->n_frames, r->channels};
-    F5_TRY(put_text(w, "format", FORMAT_NAME, error));
-    F5_TRY(put_number(w, "version", FORMAT_VERSION, error));
-    F5_TRY(put_number(w, "sample_rate", r->sample_rate, error));
-    F5_TRY(put_text(w, "transcript", r->transcript, error));
-    F5_TRY(put_number(w, "created_at", v->created_at, error));
-    F5_TRY(put_number(w, "bytes", v->bytes, error));
-    F5_TRY(put_text(w, "language", v->language, error));
-    F5_TRY(put_text(w, "consent", v->consent, error));
-    F5_TRY(put_text(w, "media_type", v->media_type, error));
-    F5_TRY(put_text(w, "description", v->description, error));
+    F5_TRY(metadata_put(w, "format", FORMAT_NAME, error));
+    F5_TRY(metadata_put_number(w, "version", FORMAT_VERSION, error));
+    F5_TRY(metadata_put_number(w, "sample_rate", r->sample_rate, error));
+    F5_TRY(metadata_put(w, "transcript", r->transcript, error));
+    F5_TRY(metadata_put_number(w, "created_at", v->created_at, error));
+    F5_TRY(metadata_put_number(w, "bytes", v->bytes, error));
+    F5_TRY(metadata_put(w, "language", v->language, error));
+    F5_TRY(metadata_put(w, "consent", v->consent, error));
+    F5_TRY(metadata_put(w, "media_type", v->media_type, error));
+    F5_TRY(metadata_put(w, "description", v->description, error));
     F5_TRY(safetensors_writer_declare(w, "samples", ST_F32, 2, dims, error));
     F5_TRY(safetensors_writer_begin(w, error));
     F5_TRY(safetensors_writer_data(w, r->samples, (size_t)(r->n_frames * r->channels) * sizeof(float), error));

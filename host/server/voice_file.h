@@ -47,7 +47,4 @@ f5_status voice_file_read(voice_file *v, const char *path, f5_error *error);
 /* Whole or not at all, and on the disk when it returns. */
 f5_status voice_file_write(const voice_file *v, const char *path, f5_error *error);
 
-/* A copy in memory of a file [at most max_bytes], as a descriptor that may be mapped whatever becomes of the file. */
-f5_status voice_copy_file(const char *path, int64_t max_bytes, int *copy, f5_error *error);
-
 #endif

@@ -4,7 +4,6 @@
 #include "host/server/voice_store.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "host/files/output_file.h"
 #include "host/server/voice_list.h"
 #include "host/server/voice_watch.h"
+#include "host/server/work_group.h"
 
 #define RETRY_SECONDS 0.5
 #define FOLDERS 3
@@ -23,7 +23,6 @@
 typedef struct job {
     struct job *next;
     voice_store *store;
-    bool worked; /* under the store's lock: its thread is done with it */
     bool is_add, written;
     char name[VOICE_MAX_NAME + 1];
     char *path, *transcript;
@@ -48,10 +47,9 @@ struct voice_store {
     job *jobs;            /* add and remove, until they are told */
     bool scanning, again; /* again: something changed since the scan began */
     job scan;
-    voice_list *fresh;    /* what the scan that is under way found */
-    char told[512];       /* the last complaint about a folder */
-    pthread_mutex_t lock; /* of every job's `worked` */
-    pthread_cond_t some_worked;
+    voice_list *fresh; /* what the scan that is under way found */
+    char told[512];    /* the last complaint about a folder */
+    work_group working;
 };
 
 static void tell(void *user, const char *message) {
@@ -121,19 +119,6 @@ static f5_status make_entries(const voice_list *list, voice_entry **entry, int *
 
 /* ---- scans ------------------------------------------------------------------------------------------------------- */
 
-static void mark_worked(job *j) {
-    pthread_mutex_lock(&j->store->lock);
-    j->worked = true;
-    pthread_cond_broadcast(&j->store->some_worked);
-    pthread_mutex_unlock(&j->store->lock);
-}
-
-static void wait_worked(job *j) {
-    pthread_mutex_lock(&j->store->lock);
-    while (!j->worked) pthread_cond_wait(&j->store->some_worked, &j->store->lock);
-    pthread_mutex_unlock(&j->store->lock);
-}
-
 static void free_job(job *j) {
     voice_file_free(&j->voice);
     if (j->fd >= 0) close(j->fd);
@@ -146,7 +131,15 @@ static void scan_folders(void *user) {
     voice_store *s = user;
     s->scan.status =
         voice_list_scan(&s->fresh, s->list, s->folder, s->n_folders, VOICE_STORE_MAX_BYTES, tell, NULL, &s->scan.error);
-    mark_worked(&s->scan);
+    work_group_add(&s->working, -1);
+}
+
+/* As loop_background; voice_store_free waits for the work. */
+static f5_status in_background(voice_store *s, loop_fn work, loop_fn done, void *user, f5_error *error) {
+    work_group_add(&s->working, 1);
+    f5_status status = loop_background(s->loop, work, done, user, error);
+    if (status != F5_OK) work_group_add(&s->working, -1);
+    return status;
 }
 
 static void start_scan(voice_store *s);
@@ -200,7 +193,7 @@ static void start_scan(voice_store *s) {
     s->again = s->scanning;
     if (s->scanning) return;
     s->scan = (job){.store = s, .fd = -1};
-    s->scanning = loop_background(s->loop, scan_folders, take_scan, s, NULL) == F5_OK;
+    s->scanning = in_background(s, scan_folders, take_scan, s, NULL) == F5_OK;
     if (!s->scanning) loop_timer_set(s->retry, RETRY_SECONDS);
 }
 
@@ -230,14 +223,14 @@ static void write_upload(void *user) {
     j->status = voice_read_recording(&j->voice, copied, "the recording", j->transcript, VOICE_MAX_SECONDS, &j->error);
     j->voice.created_at = (int64_t)time(NULL);
     if (j->status == F5_OK) j->status = voice_file_write(&j->voice, j->path, &j->error);
-    mark_worked(j);
+    work_group_add(&j->store->working, -1);
 }
 
 static void remove_upload(void *user) {
     job *j = user;
     if (unlink(j->path) != 0 && errno != ENOENT)
         j->status = f5_fail(&j->error, F5_E_IO, "voice %s: cannot be removed: %s", j->name, strerror(errno));
-    mark_worked(j);
+    work_group_add(&j->store->working, -1);
 }
 
 /* The change is on the disk, or failed. */
@@ -258,7 +251,7 @@ static f5_status out_of_memory(f5_error *error) {
 static f5_status start_job(voice_store *s, job *j, f5_error *error) {
     j->next = s->jobs;
     s->jobs = j;
-    f5_status status = loop_background(s->loop, j->is_add ? write_upload : remove_upload, take_change, j, error);
+    f5_status status = in_background(s, j->is_add ? write_upload : remove_upload, take_change, j, error);
     if (status != F5_OK) s->jobs = j->next;
     return status;
 }
@@ -360,8 +353,7 @@ f5_status voice_store_new(voice_store **made, loop *l, const server_options *opt
     if (!s) return out_of_memory(error);
     s->loop = l;
     s->options = options;
-    pthread_mutex_init(&s->lock, NULL);
-    pthread_cond_init(&s->some_worked, NULL);
+    work_group_init(&s->working);
     f5_status status = find_folders(s, error);
     if (status == F5_OK)
         status = voice_list_scan(&s->list, NULL, s->folder, s->n_folders, VOICE_STORE_MAX_BYTES, tell, NULL, error);
@@ -381,10 +373,9 @@ f5_status voice_store_new(voice_store **made, loop *l, const server_options *opt
 
 void voice_store_free(voice_store *s) {
     if (!s) return;
-    if (s->scanning) wait_worked(&s->scan);
+    work_group_end(&s->working);
     while (s->jobs) {
         job *j = s->jobs;
-        wait_worked(j);
         s->jobs = j->next;
         free_job(j);
     }
@@ -393,7 +384,5 @@ void voice_store_free(voice_store *s) {
     voice_list_free(s->fresh);
     voice_list_free(s->list);
     free(s->entry);
-    pthread_cond_destroy(&s->some_worked);
-    pthread_mutex_destroy(&s->lock);
     free(s);
 }
