@@ -55,7 +55,7 @@ ROOMS = [
      ["f5tts.h", "contracts", "weights", "weights/convert", "runtime base", "runtime/models", "runtime", "host/text",
       "host/audio"]),
     ("host/files", ["host/files/*"], ["f5tts.h"]),
-    ("host/server", ["host/server/*"], ["f5tts.h", "host/files"]),
+    ("host/server", ["host/server/*"], ["f5tts.h", "weights", "host/files"]),
     ("host/program", ["host/program/*"], ["f5tts.h", "host/files", "host/server"]),
     ("tests", ["tests/*", "bench/*"], None),  # see everything
 ]

@@ -82,16 +82,16 @@ static cli_option *engine_options(cli_option *to, server_options *o) {
 }
 
 static cli_option *voice_options(cli_option *to, server_options *o, cli_list *alias) {
-    const cli_option options[] = {HEADING("Voices"),
-                                  {"voice", NULL, CLI_STRING, &o->default_voice, .argument = "NAME",
-                                   .help = "of requests that name none", .kind = CLI_VOICE},
-                                  {"voice_dir", NULL, CLI_STRING, &o->voice_dir, .argument = "DIR",
-                                   .help = "recordings NAME.wav with their words NAME.txt", .kind = CLI_FOLDER},
-                                  {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR",
-                                   .help = "where uploaded voices are kept; without it none can be uploaded",
-                                   .kind = CLI_FOLDER},
-                                  {"voice_alias", NULL, CLI_LIST, alias, .argument = "NAME=VOICE",
-                                   .help = "another name, as alloy=slt; may be given often"}};
+    const cli_option options[] = {
+        HEADING("Voices"),
+        {"voice", NULL, CLI_STRING, &o->default_voice, .argument = "NAME", .help = "of requests that name none",
+         .kind = CLI_VOICE},
+        {"voice_dir", NULL, CLI_STRING, &o->voice_dir, .argument = "DIR",
+         .help = "recordings NAME.wav with their words NAME.txt, watched", .kind = CLI_FOLDER},
+        {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR",
+         .help = "where uploaded voices are kept; default: voice_dir's folder", .kind = CLI_FOLDER},
+        {"voice_alias", NULL, CLI_LIST, alias, .argument = "NAME=VOICE",
+         .help = "another name, as alloy=slt; may be given often"}};
     return APPEND(to, options);
 }
 

@@ -71,7 +71,8 @@ f5_status multipart_begin(multipart *m, const char *content_type, const multipar
     static const char wanted[] = "multipart/form-data";
     *m = (multipart){.calls = *calls, .state = AT_START, .matched = 2};
     m->failed = f5_fail(error, F5_E_ARGUMENT, "Content-Type: multipart/form-data with a boundary is wanted");
-    const char *at = content_type ? skip_blanks(content_type) : "";
+    if (!content_type) return m->failed;
+    const char *at = skip_blanks(content_type);
     if (strncasecmp(at, wanted, strlen(wanted)) != 0) return m->failed;
     at = skip_blanks(at + strlen(wanted));
     parameter p;

@@ -17,7 +17,7 @@ static const char *type_of(int status) {
 }
 
 void reply_json(http_request *r, int status, json_t *value) {
-    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER) : NULL;
+    char *text = value ? json_dumps(value, JSON_COMPACT | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(value);
     if (text)
         http_reply(r, status, "application/json", text, strlen(text));

@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/server/consent_api.h"
+#include "host/server/consent_store.h"
+#include "host/server/page.h"
+#include "host/server/voice_api.h"
+#include "host/server/voice_store.h"
+
 static void health(http_request *r, void *user) {
     (void)user;
     http_reply(r, 200, "text/plain; charset=utf-8", "OK", 2);
@@ -18,7 +24,9 @@ static void fail(http_request *r, int status, const char *code, const char *mess
 static f5_status add_routes(server *s, f5_error *error) {
     const http_route routes[] = {{.method = "GET", .path = "/health", .open = true, .run = health}};
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) F5_TRY(http_route_add(s->http, &routes[i], error));
-    return F5_OK;
+    F5_TRY(voice_api_add_routes(s, error));
+    F5_TRY(consent_api_add_routes(s, error));
+    return s->options->no_page ? F5_OK : page_add_routes(s->http, error);
 }
 
 static void stop(evutil_socket_t number, short what, void *user) {
@@ -47,6 +55,8 @@ static f5_status run(server *s, f5_error *error) {
                                .fail = fail};
     if (s->peers) s->http = http_server_new(s->peers, &http, s);
     if (!s->http) return f5_fail(error, F5_E_MEMORY, "no memory for a server");
+    F5_TRY(voice_store_new(&s->voices, s->loop, o, error));
+    F5_TRY(consent_store_new(&s->consents, s->loop, o->upload_dir ? o->upload_dir : o->voice_dir, error));
     F5_TRY(add_routes(s, error));
     int port;
     F5_TRY(http_listen(s->http, o->host, o->port, &port, error));
@@ -68,6 +78,8 @@ int server_run(const server_options *options) {
     f5_status status = run(&s, &error);
     peers_free(s.peers);
     http_server_free(s.http);
+    voice_store_free(s.voices);
+    consent_store_free(s.consents);
     loop_free(s.loop);
     if (status != F5_OK) fprintf(stderr, "f5tts serve: %s\n", error.message);
     return status == F5_OK ? 0 : 1;

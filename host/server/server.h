@@ -17,6 +17,8 @@ struct server {
     http_server *http;
     speaker *speaker;
     struct voice_store *voices;
+    struct consent_store *consents;
+    int uploads, consent_orders; /* voices and consents that are being changed */
     struct metrics *metrics;
     struct access_log *log;
     struct keys *keys;

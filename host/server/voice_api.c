@@ -129,12 +129,10 @@ static bool check_form(http_request *r, const form *f) {
                         : f5_text_is_blank(form_value(f, "ref_text")) ? "ref_text"
                                                                       : NULL;
     if (!lacks) return true;
-    const char *why =
-        strcmp(lacks, "ref_text") == 0
-            ? "ref_text is missing: send the words that the recording says in a field ref_text; this server "
-              "does not transcribe"
-            : "the form has no such field";
-    reply_error(r, 400, lacks, "missing_field", "%s: %s", lacks, why);
+    const char *why = strcmp(lacks, "ref_text") == 0
+                          ? "is missing: send the words that the recording says; this server does not transcribe"
+                          : "is missing in the form";
+    reply_error(r, 400, lacks, "missing_field", "%s %s", lacks, why);
     return false;
 }
 

@@ -164,9 +164,9 @@ static f5_status take_samples(const safetensors *st, float **samples, int64_t *n
 
 static f5_status read_voice(voice_file *v, const safetensors *st, f5_error *error) {
     const char *transcript;
-    int64_t rate, n_frames;
-    int32_t channels;
-    float *samples;
+    int64_t rate, n_frames = 0;
+    int32_t channels = 0;
+    float *samples = NULL;
     F5_TRY(metadata_format(st, FORMAT_NAME, FORMAT_VERSION, error));
     F5_TRY(metadata_text(st, "transcript", VOICE_MAX_TRANSCRIPT, &transcript, error));
     if (f5_text_is_blank(transcript)) return f5_fail(error, F5_E_FORMAT, "has no transcript");
