@@ -33,15 +33,15 @@ if(server_lacks STREQUAL "")
     add_custom_command(OUTPUT ${page_source} DEPENDS ${page_files} cmake/embed.cmake VERBATIM
                        COMMAND ${CMAKE_COMMAND} -DFOLDER=${CMAKE_SOURCE_DIR}/host/server/page -DOUTPUT=${page_source}
                                -P ${CMAKE_SOURCE_DIR}/cmake/embed.cmake)
-    add_library(f5server OBJECT ${server_sources} ${page_source})
+    # uploaded voices are safetensors files
+    add_library(f5server OBJECT ${server_sources} ${page_source} weights/json.c weights/safetensors.c
+                weights/safetensors_writer.c kernels/dtype.c)
     target_link_libraries(f5server PUBLIC f5_options llhttp PkgConfig::LIBEVENT PkgConfig::JANSSON ${WSLAY_LIBRARY})
     target_include_directories(f5server PUBLIC ${WSLAY_INCLUDE})
     target_link_libraries(f5tts PRIVATE f5server)
     # for tests, which link those parts alone that they use
     add_library(f5server_parts STATIC EXCLUDE_FROM_ALL $<TARGET_OBJECTS:f5server>)
     target_link_libraries(f5server_parts PUBLIC f5_options PkgConfig::LIBEVENT PkgConfig::JANSSON ${WSLAY_LIBRARY} llhttp)
-    # uploaded voices are safetensors files
-    target_sources(f5tts PRIVATE weights/json.c weights/safetensors.c weights/safetensors_writer.c kernels/dtype.c)
     target_compile_definitions(f5tts PRIVATE F5_HAVE_SERVER=1)
 else()
     list(JOIN server_lacks " " server_lacks)

@@ -213,7 +213,7 @@ static f5_status unknown_field(const reader *r, const char *part, const json_nod
 static f5_status read_number(const reader *r, const json_node *node, field_kind kind, int32_t *value) {
     int64_t number = node->type == JSON_TRUE;
     bool right_type =
-        kind == FIELD_FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE : json_integer(node, &number);
+        kind == FIELD_FLAG ? node->type == JSON_TRUE || node->type == JSON_FALSE : json_int64(node, &number);
     if (!right_type)
         return f5_fail(r->error, F5_E_FORMAT, "%s: configuration: %s is not %s", r->where, node->key,
                        kind == FIELD_FLAG ? "true or false" : "an integer");

@@ -306,7 +306,7 @@ const json_node *json_member(const json_document *d, const json_node *object, co
     return NULL;
 }
 
-bool json_integer(const json_node *node, int64_t *value) {
+bool json_int64(const json_node *node, int64_t *value) {
     if (node->type != JSON_NUMBER) return false;
     const char *s = node->text;
     bool negative = *s == '-';

@@ -49,7 +49,7 @@ const json_node *json_next(const json_document *d, const json_node *node);
 const json_node *json_member(const json_document *d, const json_node *object, const char *key); /* NULL: none; O(n) */
 
 /* True if the node is a number written as an integer (no fraction, no exponent) that fits. */
-bool json_integer(const json_node *node, int64_t *value);
+bool json_int64(const json_node *node, int64_t *value);
 
 /* Writes s as the inside of a JSON string: quote, backslash and control characters escaped, the rest copied. Writes at
  * most size - 1 bytes and a terminator (size 0: nothing), never half an escape or character. Returns the bytes that the

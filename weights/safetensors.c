@@ -86,7 +86,7 @@ static f5_status read_shape(const reader *r, const json_node *node, safetensors_
     t->elements = 1;
     for (const json_node *n = json_first(r->header, node); n; n = json_next(r->header, n)) {
         int64_t size;
-        if (!json_integer(n, &size) || size < 0)
+        if (!json_int64(n, &size) || size < 0)
             return refuse(r, F5_E_FORMAT, t->name, "shape holds something that is not a size");
         if (__builtin_mul_overflow(t->elements, size, &t->elements))
             return refuse(r, F5_E_FORMAT, t->name, "shape overflows");
@@ -101,7 +101,7 @@ static f5_status read_offsets(const reader *r, const json_node *node, safetensor
         return refuse(r, F5_E_FORMAT, t->name, "data_offsets is not an array of two");
     const json_node *n = json_first(r->header, node);
     for (int i = 0; i < 2; i++, n = json_next(r->header, n))
-        if (!json_integer(n, &range[i]) || range[i] < 0)
+        if (!json_int64(n, &range[i]) || range[i] < 0)
             return refuse(r, F5_E_FORMAT, t->name, "data_offsets holds something that is not an offset");
     if (range[0] > range[1]) return refuse(r, F5_E_FORMAT, t->name, "data_offsets run backwards");
     if (range[1] > r->data_bytes)

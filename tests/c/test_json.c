@@ -140,7 +140,7 @@ static void test_values(void **state) {
     assert_int_equal(s->text_bytes, strlen(s->text));
     assert_string_equal(s->key, "s");
     int64_t value = 0;
-    assert_true(json_integer(json_member(&d, root, "n"), &value));
+    assert_true(json_int64(json_member(&d, root, "n"), &value));
     assert_int_equal(value, -12);
     assert_int_equal(l->count, 3);
     const json_node *first = json_first(&d, l), *second = json_next(&d, first), *third = json_next(&d, second);
@@ -176,7 +176,7 @@ static void test_integers(void **state) {
         json_document d;
         int64_t value = 77;
         assert_int_equal(parse(&d, cases[i].text, strlen(cases[i].text), NULL), F5_OK);
-        if (json_integer(&d.nodes[0], &value) != cases[i].fits) fail_msg("%s", cases[i].text);
+        if (json_int64(&d.nodes[0], &value) != cases[i].fits) fail_msg("%s", cases[i].text);
         assert_true(value == (cases[i].fits ? cases[i].value : 77));
         json_free(&d);
     }
