@@ -46,6 +46,7 @@ const char *http_capture(const http_request *r);                  /* decoded; ""
 const char *http_query(const http_request *r, const char *name);  /* decoded; NULL: not given */
 const char *http_header(const http_request *r, const char *name); /* name in lower case; NULL: not given */
 const char *http_body(const http_request *r, size_t *bytes);      /* [bytes], with a '\0' behind it */
+char *http_body_steal(http_request *r, size_t *bytes);            /* the same, now the caller's to free; or NULL */
 const char *http_request_id(const http_request *r);               /* the client's X-Request-Id if it is sane, or ours */
 const char *http_address(const http_request *r);                  /* the client's */
 double http_began(const http_request *r);                         /* loop_seconds when its first byte came */
@@ -71,6 +72,7 @@ void http_reply(http_request *r, int status, const char *type, const void *body,
 void http_begin(http_request *r, int status, const char *type);
 bool http_begun(const http_request *r);
 void http_write(http_request *r, const void *bytes, size_t n);
+void http_write_parts(http_request *r, const char *const *parts); /* strings, ended by NULL: one chunk */
 size_t http_queued(const http_request *r); /* bytes on their way: stop at PEER_HIGH, go on at `drained` */
 void http_on_drained(http_request *r, void (*drained)(void *user), void *user);
 void http_end(http_request *r);

@@ -136,6 +136,17 @@ void http_write(http_request *r, const void *bytes, size_t n) {
     if (r->chunked) put(r, "\r\n", 2);
 }
 
+void http_write_parts(http_request *r, const char *const *parts) {
+    if (r->head_only) return;
+    size_t n = 0;
+    for (const char *const *part = parts; *part; part++) n += strlen(*part);
+    char size[24];
+    int length = snprintf(size, sizeof size, "%zx\r\n", n);
+    if (r->chunked) put(r, size, (size_t)length);
+    for (const char *const *part = parts; *part; part++) put(r, *part, strlen(*part));
+    if (r->chunked) put(r, "\r\n", 2);
+}
+
 void http_end(http_request *r) {
     if (r->chunked && !r->head_only) put(r, "0\r\n\r\n", 5);
     http_connection_next(r);

@@ -113,6 +113,15 @@ const char *http_body(const http_request *r, size_t *bytes) {
     return r->body ? r->body : "";
 }
 
+char *http_body_steal(http_request *r, size_t *bytes) {
+    char *body = r->body;
+    *bytes = r->body_bytes;
+    r->body = NULL;
+    r->server->bodies -= r->body_room;
+    r->body_room = r->body_bytes = 0;
+    return body;
+}
+
 const char *http_request_id(const http_request *r) {
     return r->id;
 }

@@ -2,48 +2,100 @@
 #include "host/server/server.h"
 
 #include <event2/event.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
+#include "host/server/access_log.h"
 #include "host/server/consent_api.h"
 #include "host/server/consent_store.h"
+#include "host/server/keys.h"
+#include "host/server/metrics.h"
+#include "host/server/model_api.h"
 #include "host/server/page.h"
+#include "host/server/service.h"
+#include "host/server/speech_api.h"
+#include "host/server/status_api.h"
 #include "host/server/voice_api.h"
 #include "host/server/voice_store.h"
 
-static void health(http_request *r, void *user) {
-    (void)user;
-    http_reply(r, 200, "text/plain; charset=utf-8", "OK", 2);
-}
+#define BACKGROUND_THREADS 2
+#define DRAIN_LOOK 0.05 /* seconds between two looks at whether all have gone */
+#define OPEN_VOICES 64
+
+/* ---- what the connections tell ----------------------------------------------------------------------------------- */
 
 static void fail(http_request *r, int status, const char *code, const char *message) {
     reply_error(r, status, NULL, code, "%s", message);
 }
 
-static f5_status add_routes(server *s, f5_error *error) {
-    const http_route routes[] = {{.method = "GET", .path = "/health", .open = true, .run = health}};
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) F5_TRY(http_route_add(s->http, &routes[i], error));
-    F5_TRY(voice_api_add_routes(s, error));
-    F5_TRY(consent_api_add_routes(s, error));
-    return s->options->no_page ? F5_OK : page_add_routes(s->http, error);
+static bool allow(void *user, const char *authorization) {
+    const server *s = user;
+    return keys_allow(s->keys, authorization);
 }
 
-static void stop(evutil_socket_t number, short what, void *user) {
-    (void)number;
-    (void)what;
-    loop_stop(user);
+static void request_over(void *user, const http_record *record) {
+    server *s = user;
+    metrics_request(s->metrics, record);
+    access_log_write(s->log, record);
 }
 
-static f5_status run(server *s, f5_error *error) {
+/* ---- options ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    char text[512];
+    const char *device[SERVER_DEVICES_MAX];
+    int n_devices;
+    int32_t warm[SERVER_WARM_MAX];
+    int n_warm;
+} lists;
+
+static f5_status read_devices(lists *l, const server_options *o, f5_error *error) {
+    snprintf(l->text, sizeof l->text, "%s", o->devices);
+    for (char *at = l->text, *next; at; at = next) {
+        next = strchr(at, ',');
+        if (next) *next++ = '\0';
+        if (!*at || l->n_devices == SERVER_DEVICES_MAX)
+            return f5_fail(error, F5_E_ARGUMENT, "--device %.200s: a list of 1 to %d devices, as cuda:0,cuda:1",
+                           o->devices, SERVER_DEVICES_MAX);
+        l->device[l->n_devices++] = at;
+    }
+    return F5_OK;
+}
+
+/* Seconds of speech become frames of a request: the recording of the default voice lies before them. */
+static f5_status read_warm(lists *l, const server_options *o, const voice_entry *voice, f5_error *error) {
+    double before = 12;
+    if (voice) {
+        double seconds = (double)voice->recording->n_frames / voice->recording->sample_rate;
+        before = seconds < 12 ? seconds : 12;
+    }
+    for (const char *at = o->warm; at && *at;) {
+        char *end;
+        double seconds = strtod(at, &end);
+        if (end == at || !(seconds > 0 && seconds < 60) || (*end && *end != ',') || l->n_warm == SERVER_WARM_MAX)
+            return f5_fail(error, F5_E_ARGUMENT,
+                           "--warm %.200s: a list of up to %d lengths under 60 seconds, as 3,6,12", o->warm,
+                           SERVER_WARM_MAX);
+        double frames = ceil((before + seconds) * F5_SAMPLE_RATE / F5_HOP);
+        if (frames <= o->max_frames) l->warm[l->n_warm++] = (int32_t)frames;
+        at = *end ? end + 1 : end;
+    }
+    return F5_OK;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
+
+static f5_status open_network(server *s, f5_error *error) {
     const server_options *o = s->options;
-    F5_TRY(loop_new(&s->loop, 2, error));
     const peer_limits limits = {.connections = o->connections,
                                 .connections_per_address = o->connections_per_address,
                                 .queued_bytes = (size_t)o->buffer_megabytes << 20,
                                 .slow_seconds = o->slow_seconds,
                                 .slow_bytes = (size_t)(o->slow_seconds * 1024)};
-    s->peers = peers_new(s->loop, &limits);
     const http_options http = {.head_bytes = (size_t)o->head_bytes,
                                .headers = o->headers,
                                .body_bytes = (size_t)o->body_megabytes << 20,
@@ -52,22 +104,152 @@ static f5_status run(server *s, f5_error *error) {
                                .body_seconds = o->body_seconds,
                                .keep_alive_seconds = o->keep_alive_seconds,
                                .cors_origin = o->cors_origin,
+                               .allow = s->keys ? allow : NULL,
+                               .over = request_over,
                                .fail = fail};
+    s->peers = peers_new(s->loop, &limits);
     if (s->peers) s->http = http_server_new(s->peers, &http, s);
-    if (!s->http) return f5_fail(error, F5_E_MEMORY, "no memory for a server");
+    return s->http ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a server");
+}
+
+static f5_status open_speaker(server *s, f5_error *error) {
+    const server_options *o = s->options;
+    lists l = {0};
+    const voice_entry *voice = voice_store_find(s->voices, NULL);
+    if (!voice) return f5_fail(error, F5_E_ARGUMENT, "--voice %.200s: there is no such voice", o->default_voice);
+    F5_TRY(read_devices(&l, o, error));
+    F5_TRY(read_warm(&l, o, voice, error));
+    speaker_options p = {.devices = l.device,
+                         .n_devices = l.n_devices,
+                         .running = o->running,
+                         .waiting = o->waiting,
+                         .text_bytes = (size_t)o->text_bytes,
+                         .voices = OPEN_VOICES};
+    f5_open_params_init(&p.open);
+    p.open.model_path = o->model;
+    p.open.precision = o->precision;
+    p.open.max_frames = o->max_frames;
+    p.open.max_batch = o->max_batch;
+    p.open.threads = o->threads;
+    p.open.warm_frames = l.warm;
+    p.open.n_warm = l.n_warm;
+    p.open.max_text_bytes = o->text_bytes > 65536 ? o->text_bytes : 65536;
+    if (o->languages) p.open.languages = o->languages;
+    return speaker_new(&s->speaker, s->loop, &p, error);
+}
+
+static f5_status open_parts(server *s, f5_error *error) {
+    const server_options *o = s->options;
+    struct timeval now;
+    gettimeofday(&now, NULL);
+    s->started = (double)now.tv_sec + 1e-6 * (double)now.tv_usec;
+    s->metrics = metrics_new();
+    if (!s->metrics) return f5_fail(error, F5_E_MEMORY, "no memory for metrics");
+    F5_TRY(access_log_open(&s->log, o->log_file, o->log_format, error));
+    if (o->key_file) F5_TRY(keys_read(&s->keys, o->key_file, error));
+    F5_TRY(loop_new(&s->loop, BACKGROUND_THREADS, error));
+    F5_TRY(open_network(s, error));
     F5_TRY(voice_store_new(&s->voices, s->loop, o, error));
     F5_TRY(consent_store_new(&s->consents, s->loop, o->upload_dir ? o->upload_dir : o->voice_dir, error));
-    F5_TRY(add_routes(s, error));
+    F5_TRY(open_speaker(s, error));
+    F5_TRY(status_api_add(s, error));
+    F5_TRY(model_api_add(s, error));
+    F5_TRY(speech_api_add(s, error));
+    F5_TRY(voice_api_add_routes(s, error));
+    F5_TRY(consent_api_add_routes(s, error));
+    return o->no_page ? F5_OK : page_add_routes(s->http, error);
+}
+
+static void close_parts(server *s) {
+    peers_free(s->peers); /* whoever has a request is told that its client left */
+    http_server_free(s->http);
+    voice_store_free(s->voices);
+    consent_store_free(s->consents);
+    speaker_free(s->speaker);
+    if (s->loop) event_base_loop(loop_base(s->loop), EVLOOP_NONBLOCK); /* what was posted last frees itself */
+    loop_free(s->loop);
+    keys_free(s->keys);
+    access_log_close(s->log);
+    metrics_free(s->metrics);
+}
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    server *server;
+    loop_timer *look;
+    double until;
+} drain;
+
+static void look(void *user) {
+    drain *d = user;
+    if (peers_count(d->server->peers) == 0 || loop_seconds() >= d->until)
+        loop_stop(d->server->loop);
+    else
+        loop_timer_set(d->look, DRAIN_LOOK);
+}
+
+/* The first one lets end what has begun, the second ends it. */
+static void on_end(evutil_socket_t number, short what, void *user) {
+    (void)number;
+    (void)what;
+    drain *d = user;
+    server *s = d->server;
+    if (s->ending) {
+        loop_stop(s->loop);
+        return;
+    }
+    s->ending = true;
+    service_tell("STOPPING=1");
+    fprintf(stderr, "f5tts serve: ends when its %d connections are done, in %g s at most\n", peers_count(s->peers),
+            (double)s->options->drain_seconds);
+    d->until = loop_seconds() + (double)s->options->drain_seconds;
+    peers_end(s->peers);
+    look(d);
+}
+
+static void on_reload(evutil_socket_t number, short what, void *user) {
+    (void)number;
+    (void)what;
+    server *s = user;
+    f5_error error;
+    if (s->keys && keys_read(&s->keys, s->options->key_file, &error) != F5_OK)
+        fprintf(stderr, "f5tts serve: the keys stay as they were: %s\n", error.message);
+    access_log_reopen(s->log);
+    voice_store_reload(s->voices);
+    fprintf(stderr, "f5tts serve: keys and voices were read again\n");
+}
+
+static f5_status serve(server *s, f5_error *error) {
+    const server_options *o = s->options;
     int port;
     F5_TRY(http_listen(s->http, o->host, o->port, &port, error));
-    struct event *term = evsignal_new(loop_base(s->loop), SIGTERM, stop, s->loop);
-    struct event *interrupt = evsignal_new(loop_base(s->loop), SIGINT, stop, s->loop);
-    evsignal_add(term, NULL);
-    evsignal_add(interrupt, NULL);
-    fprintf(stderr, "f5tts serve: ready at http://%s:%d\n", o->host, port);
-    loop_run(s->loop);
-    event_free(term);
-    event_free(interrupt);
+    drain d = {.server = s};
+    d.look = loop_timer_new(s->loop, look, &d);
+    struct event_base *base = loop_base(s->loop);
+    struct event *signals[] = {evsignal_new(base, SIGTERM, on_end, &d), evsignal_new(base, SIGINT, on_end, &d),
+                               evsignal_new(base, SIGHUP, on_reload, s)};
+    enum { N_SIGNALS = sizeof signals / sizeof signals[0] };
+    bool good = d.look != NULL;
+    for (int i = 0; i < N_SIGNALS; i++) good = good && signals[i] && evsignal_add(signals[i], NULL) == 0;
+    if (good) {
+        bool six = strchr(o->host, ':') != NULL;
+        fprintf(stderr, "f5tts serve: ready at http://%s%s%s:%d\n", six ? "[" : "", o->host, six ? "]" : "", port);
+        service_tell("READY=1");
+        loop_run(s->loop);
+    }
+    for (int i = 0; i < N_SIGNALS; i++)
+        if (signals[i]) event_free(signals[i]);
+    loop_timer_free(d.look);
+    return good ? F5_OK : f5_fail(error, F5_E_MEMORY, "the system gives no signals");
+}
+
+static f5_status check(server *s, f5_error *error) {
+    f5_engine_info info;
+    f5_engine_info_init(&info);
+    F5_TRY(speaker_engine_info(s->speaker, 0, &info, error));
+    printf("f5tts serve: in order: model %s on %s, %s, %d voices%s\n", info.name, info.device, info.precision,
+           voice_store_count(s->voices), s->keys ? ", keys" : "");
     return F5_OK;
 }
 
@@ -75,12 +257,9 @@ int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
     server s = {.options = options};
     f5_error error = {0};
-    f5_status status = run(&s, &error);
-    peers_free(s.peers);
-    http_server_free(s.http);
-    voice_store_free(s.voices);
-    consent_store_free(s.consents);
-    loop_free(s.loop);
+    f5_status status = open_parts(&s, &error);
+    if (status == F5_OK) status = options->check_config ? check(&s, &error) : serve(&s, &error);
+    close_parts(&s);
     if (status != F5_OK) fprintf(stderr, "f5tts serve: %s\n", error.message);
     return status == F5_OK ? 0 : 1;
 }

@@ -22,7 +22,8 @@ struct server {
     struct metrics *metrics;
     struct access_log *log;
     struct keys *keys;
-    bool ending; /* drains: nothing new begins */
+    double started; /* seconds of the epoch */
+    bool ending;    /* drains: nothing new begins */
 };
 
 /* {"error": {"message", "type", "param", "code"}}, as OpenAI's. type and code follow from the status unless given;

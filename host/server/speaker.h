@@ -108,7 +108,7 @@ typedef struct {
     double sound_seconds; /* made so far */
     uint64_t reopened;    /* engines, after their device was lost */
 } speaker_counts;
-void speaker_count(const speaker *s, speaker_counts *counts);
+void speaker_count(speaker *s, speaker_counts *counts);
 f5_status speaker_engine_info(speaker *s, int engine, f5_engine_info *info, f5_error *error); /* F5_E_DEVICE: lost */
 
 #endif

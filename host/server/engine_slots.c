@@ -1,0 +1,221 @@
+/* engine_slots.c — the engines: which one is the least busy, which voices each has open, and what happens when a device
+ * is lost: its jobs fail, and when the last has left, the engine is closed and opened again until that succeeds. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "host/server/speech_job.h"
+#include "kernels/error.h"
+
+#define FIRST_RETRY 1.0 /* seconds */
+#define LAST_RETRY 30.0
+
+/* ---- taking and leaving ------------------------------------------------------------------------------------------ */
+
+f5_status engine_take(speech_job *job, f5_error *error) {
+    speaker *s = job->speaker;
+    engine_slot *best = NULL;
+    pthread_mutex_lock(&s->lock);
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *e = &s->slots[i];
+        if (e->engine && !e->lost && (!best || e->jobs < best->jobs)) best = e;
+    }
+    if (best) best->jobs++;
+    job->slot = best;
+    pthread_mutex_unlock(&s->lock);
+    return best ? F5_OK : f5_fail(error, F5_E_DEVICE, "no engine is ready: try again in a moment");
+}
+
+void engine_leave(speech_job *job) {
+    speaker *s = job->speaker;
+    pthread_mutex_lock(&s->lock);
+    job->slot->jobs--;
+    if (job->slot->lost) pthread_cond_broadcast(&s->engines);
+    job->slot = NULL;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void engine_lost(speech_job *job) {
+    speaker *s = job->speaker;
+    engine_slot *slot = job->slot;
+    pthread_mutex_lock(&s->lock);
+    if (!slot->lost) {
+        slot->lost = true;
+        slot->retry = FIRST_RETRY;
+        s->counts.ready--;
+        fprintf(stderr, "f5tts serve: the engine on %s is lost, and is opened again: %s\n", slot->device,
+                job->error.message);
+        for (speech_job *other = s->first; other; other = other->after) {
+            if (other->slot != slot) continue;
+            atomic_store(&other->lost, true);
+            if (other->state == JOB_PARKED) job_ready(other);
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- voices ------------------------------------------------------------------------------------------------------ */
+
+static open_voice *find_voice(engine_slot *e, uint64_t id) {
+    for (int i = 0; i < e->n_voices; i++)
+        if (e->voices[i].recording == id) return &e->voices[i];
+    return NULL;
+}
+
+/* A free place, or that of the voice that was used longest ago; NULL: all are in use. */
+static open_voice *make_room(engine_slot *e) {
+    open_voice *oldest = NULL;
+    for (int i = 0; i < e->n_voices; i++) {
+        open_voice *v = &e->voices[i];
+        if (v->recording == 0) return v;
+        if (v->users == 0 && (!oldest || v->last_use < oldest->last_use)) oldest = v;
+    }
+    if (!oldest) return NULL;
+    f5_voice_close(oldest->voice);
+    *oldest = (open_voice){0};
+    return oldest;
+}
+
+static f5_status open_recording(engine_slot *e, const recording *r, f5_voice **voice, f5_error *error) {
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    p.samples = r->samples;
+    p.n_frames = r->n_frames;
+    p.channels = r->channels;
+    p.sample_rate = r->sample_rate;
+    p.transcript = r->transcript;
+    return f5_voice_open(e->engine, &p, voice, error);
+}
+
+f5_status voice_take(speech_job *job, f5_error *error) {
+    speaker *s = job->speaker;
+    engine_slot *slot = job->slot;
+    const recording *r = job->order.voice;
+    pthread_mutex_lock(&s->lock);
+    open_voice *v;
+    while ((v = find_voice(slot, r->id)) && !v->voice) pthread_cond_wait(&s->engines, &s->lock);
+    f5_status status = F5_OK;
+    if (!v && !(v = make_room(slot)))
+        status = f5_fail(error, F5_E_MEMORY, "all %d open voices are in use: try again in a moment", slot->n_voices);
+    if (status == F5_OK) v->users++;
+    if (status == F5_OK && !v->voice) {
+        v->recording = r->id;
+        pthread_mutex_unlock(&s->lock);
+        f5_voice *opened = NULL;
+        status = open_recording(slot, r, &opened, error);
+        pthread_mutex_lock(&s->lock);
+        v->voice = opened;
+        if (status != F5_OK) *v = (open_voice){0};
+        pthread_cond_broadcast(&s->engines);
+    }
+    if (status == F5_OK) {
+        v->last_use = ++s->voice_uses;
+        job->voice = v->voice;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+void voice_leave(speech_job *job) {
+    engine_slot *slot = job->slot;
+    pthread_mutex_lock(&job->speaker->lock);
+    for (int i = 0; i < slot->n_voices; i++)
+        if (slot->voices[i].voice == job->voice) slot->voices[i].users--;
+    job->voice = NULL;
+    pthread_mutex_unlock(&job->speaker->lock);
+}
+
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
+
+static f5_status open_engine(speaker *s, engine_slot *e, f5_engine **engine, f5_error *error) {
+    f5_open_params p = s->options.open;
+    p.device = e->device;
+    p.max_speaking = s->options.running;
+    return f5_open(&p, engine, error);
+}
+
+static void close_slot(engine_slot *e) {
+    for (int i = 0; i < e->n_voices; i++) {
+        f5_voice_close(e->voices[i].voice);
+        e->voices[i] = (open_voice){0};
+    }
+    f5_close(e->engine);
+    e->engine = NULL;
+}
+
+f5_status engines_open(speaker *s, f5_error *error) {
+    s->slots = calloc((size_t)s->options.n_devices, sizeof s->slots[0]);
+    if (!s->slots) return f5_fail(error, F5_E_MEMORY, "no memory for engines");
+    /* every running job may hold another voice */
+    int n_voices = s->options.voices + s->options.running;
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *e = &s->slots[i];
+        snprintf(e->device, sizeof e->device, "%s", s->options.devices[i]);
+        e->voices = calloc((size_t)n_voices, sizeof e->voices[0]);
+        if (!e->voices) return f5_fail(error, F5_E_MEMORY, "no memory for voices");
+        e->n_voices = n_voices;
+        F5_TRY(open_engine(s, e, &e->engine, error));
+        s->counts.ready++;
+    }
+    s->counts.engines = s->options.n_devices;
+    return F5_OK;
+}
+
+void engines_close(speaker *s) {
+    for (int i = 0; s->slots && i < s->options.n_devices; i++) {
+        close_slot(&s->slots[i]);
+        free(s->slots[i].voices);
+    }
+    free(s->slots);
+    s->slots = NULL;
+}
+
+/* A lost engine that no job holds any more. */
+static engine_slot *find_lost(speaker *s) {
+    for (int i = 0; i < s->options.n_devices; i++)
+        if (s->slots[i].lost && s->slots[i].jobs == 0) return &s->slots[i];
+    return NULL;
+}
+
+/* Waits for `engines`, or so long. The lock is held. */
+static void wait_for(speaker *s, double seconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += (time_t)seconds;
+    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    pthread_cond_timedwait(&s->engines, &s->lock, &until);
+}
+
+void *engines_keep(void *user) {
+    speaker *s = user;
+    pthread_mutex_lock(&s->lock);
+    while (!s->ending) {
+        engine_slot *e = find_lost(s);
+        if (!e) {
+            pthread_cond_wait(&s->engines, &s->lock);
+            continue;
+        }
+        pthread_mutex_unlock(&s->lock);
+        close_slot(e); /* nobody takes a lost engine */
+        f5_engine *engine = NULL;
+        f5_error why = {0};
+        f5_status status = open_engine(s, e, &engine, &why);
+        pthread_mutex_lock(&s->lock);
+        if (status == F5_OK) {
+            e->engine = engine;
+            e->lost = false;
+            s->counts.ready++;
+            s->counts.reopened++;
+            fprintf(stderr, "f5tts serve: the engine on %s is ready again\n", e->device);
+            continue;
+        }
+        fprintf(stderr, "f5tts serve: %s: %s; next attempt in %.0f s\n", e->device, why.message, e->retry);
+        double until = loop_seconds() + e->retry;
+        while (!s->ending && loop_seconds() < until) wait_for(s, until - loop_seconds());
+        e->retry = e->retry * 2 < LAST_RETRY ? e->retry * 2 : LAST_RETRY;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
