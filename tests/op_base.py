@@ -223,7 +223,7 @@ class Call:
             if buffer.dtype.is_floating_point:
                 buffer.fill_(float("nan"))
             else:
-                buffer.fill_(1 if buffer.dtype == torch.uint8 else 2 ** 30)
+                buffer.fill_({torch.uint8: 1, torch.int8: 127}.get(buffer.dtype, 2 ** 30))
             for i in range(len(self.op.slot_lengths(inputs.lengths))):
                 begin, end = self.pack.spans[i]
                 buffer[begin:end].copy_(self.op.slot_rows(inputs.sequences, i)[field])

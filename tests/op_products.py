@@ -116,6 +116,53 @@ class Linear(Op):
             case("Vocos head", m.heard, vocos, 1026, operands=False)]
 
 
+class LinearInt8(Op):
+    """Whole numbers and their scales are drawn apart; the truth is linear's, of the products of both."""
+    name, types, by_arch = "linear_int8", ALL, True
+    lengths_alone = ([0, 130, 1, 31, 0, 2, 57], 3)
+    optional = ("pack", "bias", "gate")
+
+    def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
+                 in_place=False):
+        self.linear = Linear(width_in, width_out, epilogue, bias, gate, rope_heads, y_f32, in_place=in_place)
+        super().__init__(self.linear.label.removeprefix("linear "), width_out, **self.linear.scalars)
+        self.y_f32, self.aliases = y_f32, self.linear.aliases
+
+    def draw_rows(self, draw, n):
+        rows = self.linear.draw_rows(draw, n)
+        x = draw.integers(-127, 128, n * self.linear.width_in, torch.int8).view(n, self.linear.width_in)
+        return {**rows, "x": x, "x_scale": draw.uniform(n, low=0.5, high=2.0) / 64}
+
+    def draw_shared(self, draw, longest):
+        shared = self.linear.draw_shared(draw, longest)
+        w = draw.integers(-127, 128, self.width * self.linear.width_in, torch.int8).view(self.width, self.linear.width_in)
+        scale = draw.uniform(self.width, low=0.5, high=2.0) / 64 * self.linear.width_in ** -0.5
+        return {**shared, "w": w, "w_scale": scale}
+
+    def truth(self, rows, slots, w):
+        x, scaled = rows["x"].double() * rows["x_scale"].double()[:, None], w["w"].double() * w["w_scale"].double()[:, None]
+        return self.linear.truth({**rows, "x": x}, slots, {**w, "w": scaled})
+
+    def flop(self, lengths):
+        return self.linear.flop(lengths)
+
+    def read_of_shared(self, lengths, shared):
+        return [shared[f] for f in ("w", "w_scale", "bias", "gate") if f in shared]
+
+    @classmethod
+    def cases_test(cls):
+        return [*(cls(256, 200, epilogue, gate=epilogue == "RESIDUAL") for epilogue in Linear.EPILOGUES),
+                cls(1024, 1024, "RESIDUAL", gate=True, y_f32=True), cls(384, 320, "GELU_TANH"), cls(128, 64, bias=False),
+                cls(80, 33, bias=False, y_f32=True), cls(256, 768, "ROPE", rope_heads=3), cls(128, 192, "ROPE", rope_heads=0),
+                cls(48, 192, "ROPE", rope_heads=1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed(f"int8 {name} {e.lower()}", cls(a, b, e, gate=e == "RESIDUAL", y_f32=e == "RESIDUAL",
+                                                     in_place=e == "RESIDUAL", rope_heads=b // 192 if e == "ROPE" else 0), m.both)
+                for name, a, b, e in block_products(m.config["dim"])]
+
+
 class Attention(Op):
     name, types, typed, by_arch = "attention", ALL, ("qkv",), True
     # scores of size 3 are rounded to 2e-7 before exp, and weights to half of that; sums over 64 keys at a time

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 import cbind
 from op_base import ALL, Op, Timed
-from op_products import Attention, Conv1d, ConvPos, Linear, rope_table, rotate  # noqa: F401  classes beside the list's
+from op_products import Attention, Conv1d, ConvPos, Linear, LinearInt8, rope_table, rotate  # noqa: F401  classes beside the list's
 from op_sound import Istft, Mel, Noise, Timestep, mel_bank, philox  # noqa: F401
 
 

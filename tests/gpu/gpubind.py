@@ -13,8 +13,8 @@ import torch
 import cbind
 from op_base import BARS, DTYPES, NAMES, Draw, check, rel_l2, same_bits  # noqa: F401  what GPU tests take from here
 
-POINTEES = {"float": torch.float32, "int32_t": torch.int32, "int64_t": torch.int64, "uint8_t": torch.uint8,
-            "uint64_t": torch.int64, "double": torch.float64}
+POINTEES = {"float": torch.float32, "int32_t": torch.int32, "int64_t": torch.int64, "int8_t": torch.int8,
+            "uint8_t": torch.uint8, "uint64_t": torch.int64, "double": torch.float64}
 WORKSPACE_BYTES = 256 << 20
 
 

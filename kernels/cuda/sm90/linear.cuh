@@ -86,8 +86,8 @@ template <int columns> __device__ __forceinline__ tile_place find_tile(const til
     return {tile % d.row_tiles * kRows, tile / d.row_tiles * columns};
 }
 
-/* ---- producer: one warp */
-template <linear_epilogue epilogue, int columns>
+/* ---- producer: one warp. elements: of a step, which is 128 bytes */
+template <linear_epilogue epilogue, int columns, int elements = kStep>
 __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &maps, unsigned char *stages,
                                         barriers *b) {
     constexpr int x_bytes = kRows * kStep * 2;
@@ -99,8 +99,8 @@ __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &m
     if (threadIdx.x == 0)
         for (int step = 0; step < early; step++) {
             barrier_expect(&b->full[step], stage_bytes(columns));
-            tensor_load_group(stages + step * stage_bytes(columns) + x_bytes, &maps.w, step * kStep, first.column / 16,
-                              &b->full[step], passing);
+            tensor_load_group(stages + step * stage_bytes(columns) + x_bytes, &maps.w, step * elements,
+                              first.column / 16, &b->full[step], passing);
         }
     wait_for_previous();
     for (int tile = blockIdx.x; tile < d.tiles; tile += gridDim.x) {
@@ -112,9 +112,9 @@ __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &m
             if (threadIdx.x != 0) continue;
             if (!w_is_there) {
                 barrier_expect(&b->full[at.stage], stage_bytes(columns));
-                tensor_load_group(x + x_bytes, &maps.w, step * kStep, t.column / 16, &b->full[at.stage], passing);
+                tensor_load_group(x + x_bytes, &maps.w, step * elements, t.column / 16, &b->full[at.stage], passing);
             }
-            tensor_load(x, &maps.x, step * kStep, t.row, &b->full[at.stage]);
+            tensor_load(x, &maps.x, step * elements, t.row, &b->full[at.stage]);
         }
         if constexpr (epilogue == LINEAR_RESIDUAL)
             for (int from = 0; from < columns; from += kPieceColumns, at.next()) {

@@ -67,6 +67,10 @@ template <int n> __device__ __forceinline__ void wgmma_hold(float (&d)[n]) {
 #pragma unroll
     for (int i = 0; i < n; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
+template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
+#pragma unroll
+    for (int i = 0; i < n; i++) asm volatile("" : "+r"(d[i])::"memory");
+}
 
 /* ---- the instruction */
 
@@ -158,6 +162,37 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
     else if constexpr (n == 256 && !half)
         F5_WGMMA_256("bf16");
 }
+
+/* Whole numbers of 8 bits, 32 of them a step, which are 32 bytes too; exact sums. */
+#define F5_I4(i) "+r"(d[i]), "+r"(d[i + 1]), "+r"(d[i + 2]), "+r"(d[i + 3])
+#define F5_I16(i) F5_I4(i), F5_I4(i + 4), F5_I4(i + 8), F5_I4(i + 12)
+#define F5_WGMMA_S8(n, registers, a, b, keep)                                                                          \
+    "{\n.reg .pred keep;\nsetp.ne.b32 keep, " keep ", 0;\n"                                                            \
+    "wgmma.mma_async.sync.aligned.m64n" n "k32.s32.s8.s8 {" registers "}, " a ", " b ", keep;\n}\n"
+template <int n> __device__ __forceinline__ void wgmma_s8_64xn(int (&d)[n / 2], uint64_t a, uint64_t b, bool keep) {
+    static_assert(n == 128 || n == 176 || n == 192 || n == 256, "a width that a tile has");
+    if constexpr (n == 128)
+        asm volatile(F5_WGMMA_S8("128", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3, "%64", "%65", "%66")
+                     : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48)
+                     : "l"(a), "l"(b), "r"((int)keep));
+    else if constexpr (n == 176)
+        asm volatile(
+            F5_WGMMA_S8("176", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5_HALF, "%88", "%89", "%90")
+            : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48), F5_I16(64), F5_I4(80), F5_I4(84)
+            : "l"(a), "l"(b), "r"((int)keep));
+    else if constexpr (n == 192)
+        asm volatile(F5_WGMMA_S8("192", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5, "%96", "%97", "%98")
+                     : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48), F5_I16(64), F5_I16(80)
+                     : "l"(a), "l"(b), "r"((int)keep));
+    else
+        asm volatile(F5_WGMMA_S8("256", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6 "," F5_R7,
+                                 "%128", "%129", "%130")
+                     : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48), F5_I16(64), F5_I16(80), F5_I16(96), F5_I16(112)
+                     : "l"(a), "l"(b), "r"((int)keep));
+}
+#undef F5_I4
+#undef F5_I16
+#undef F5_WGMMA_S8
 
 /* The same with a in registers, its fragment a0 .. a3, and b [16,64] with its columns along the row. */
 #define F5_WGMMA_64_REGISTERS(type)                                                                                    \
