@@ -1,6 +1,7 @@
 /* dtype.c — the table of number types. */
 #include "kernels/dtype.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "kernels/half.h"
@@ -55,10 +56,28 @@ static int64_t narrow_bf16(void *to, const float *from, int64_t n) {
     return bad;
 }
 
+static void widen_i8(float *to, const void *from, int64_t n) {
+    const int8_t *whole = from;
+    for (int64_t i = 0; i < n; i++) to[i] = whole[i];
+}
+
+static int64_t narrow_i8(void *to, const float *from, int64_t n) {
+    int8_t *whole = to;
+    int64_t bad = -1;
+    for (int64_t i = n - 1; i >= 0; i--) {
+        const bool fits = from[i] >= -127.5f && from[i] <= 127.5f; /* NaN does not */
+        const float nearest = rintf(fits ? from[i] : 0.0f);
+        whole[i] = (int8_t)(nearest > 127.0f ? 127.0f : nearest < -127.0f ? -127.0f : nearest);
+        if (!fits) bad = i;
+    }
+    return bad;
+}
+
 static const dtype_info types[DTYPES] = {
     [F5_F32] = {"fp32", "F32", 4, widen_f32, narrow_f32},
     [F5_F16] = {"fp16", "F16", 2, widen_f16, narrow_f16},
     [F5_BF16] = {"bf16", "BF16", 2, widen_bf16, narrow_bf16},
+    [F5_I8] = {"int8", "I8", 1, widen_i8, narrow_i8},
 };
 
 const dtype_info *dtype(f5_dtype type) {

@@ -9,10 +9,11 @@
 extern "C" {
 #endif
 
-/* Number type of matrix operands. Statistics, angles and the ODE state are always F32. */
-typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2 } f5_dtype;
+/* Number type of matrix operands. Statistics, angles and the ODE state are always F32. F5_I8 are whole numbers from
+ * -127 to 127 that mean nothing without a scale, which is F32 and lies beside them: one for each row. */
+typedef enum { F5_F32 = 0, F5_F16 = 1, F5_BF16 = 2, F5_I8 = 3 } f5_dtype;
 
-#define DTYPES 3
+#define DTYPES 4
 
 typedef struct {
     const char *name;   /* "fp32": in options and in f5tts info */
@@ -21,7 +22,7 @@ typedef struct {
     /* from [n] of this type, aligned to nothing -> to [n] F32, exact */
     void (*widen)(float *to, const void *from, int64_t n);
     /* from [n] F32 -> to [n] of this type, rounded to nearest even. The result is the index of the first element that
-     * is not finite in this type, -1 when there is none. */
+     * is not finite in this type, or beyond 127 in F5_I8; -1 when there is none. */
     int64_t (*narrow)(void *to, const float *from, int64_t n);
 } dtype_info;
 
@@ -45,10 +46,11 @@ typedef struct {
     f5_dtype operands; /* of the matrix products of backbone and text encoder: weights and activations alike */
     f5_dtype residual; /* the residual stream and what is added to it */
     f5_dtype vocoder;  /* everything of the vocoder */
+    bool int8;         /* the products of a backbone's blocks have 8-bit operands instead */
 } f5_precision;
 
 static inline unsigned f5_dtype_bytes(f5_dtype type) {
-    return type == F5_F32 ? 4u : 2u;
+    return type == F5_F32 ? 4u : type == F5_I8 ? 1u : 2u;
 }
 
 #ifdef __cplusplus

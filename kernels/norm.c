@@ -6,6 +6,8 @@
 
 #include "kernels/cpu/context.h"
 #include "kernels/cpu/simd.h"
+#include "kernels/quantize.h"
+#include "kernels/whole.h"
 
 #define NORM_EPS 1e-6f
 
@@ -43,6 +45,17 @@ static void norm_row(const norm_args *a, const float *x, float *y) {
     for (int32_t i = 0; i < a->dim; i++) y[i] = (x[i] - mean) * rstd * (one + scale[i]) + shift[i];
 }
 
+/* Rows in F32 go through scratch memory. */
+static void norm_rows_int8(const void *user, int32_t begin, int32_t end, void *scratch) {
+    const norm_args *a = user;
+    float *made = scratch;
+    for (int32_t row = begin; row < end; row++) {
+        const size_t at = (size_t)row * (size_t)a->dim;
+        norm_row(a, a->x + at, made);
+        a->y_scale[row] = whole_row(made, a->dim, (int8_t *)a->y + at);
+    }
+}
+
 static void norm_rows(const void *user, int32_t begin, int32_t end, void *scratch) {
     (void)scratch;
     const norm_args *a = user;
@@ -55,6 +68,13 @@ static void norm_rows(const void *user, int32_t begin, int32_t end, void *scratc
 f5_status norm_ref(cpu_context *c, const norm_args *a) {
     if (!a || !a->x || !a->scale || !a->shift || !a->y) return F5_E_ARGUMENT;
     if (a->rows < 0 || a->dim < 1) return F5_E_SHAPE;
+    if (a->type == F5_I8) {
+        if (!a->y_scale) return F5_E_ARGUMENT;
+        if (a->dim % QUANTIZE_DIM_MULTIPLE != 0 || a->dim > (int32_t)(CPU_SCRATCH_BYTES / sizeof(float)))
+            return F5_E_SHAPE;
+        cpu_parallel(c, a->rows, cpu_grain(a->dim), norm_rows_int8, a);
+        return F5_OK;
+    }
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
     cpu_parallel(c, a->rows, cpu_grain(a->dim), norm_rows, a);
     return F5_OK;
@@ -70,5 +90,5 @@ double norm_flop(const norm_args *a, op_lengths lengths) {
 }
 
 double norm_bytes(const norm_args *a) {
-    return (double)a->rows * a->dim * (4 + f5_dtype_bytes(a->type));
+    return (double)a->rows * (a->dim * (4.0 + f5_dtype_bytes(a->type)) + (a->type == F5_I8 ? 4 : 0));
 }

@@ -5,6 +5,8 @@
 
 #include "kernels/cuda/common/reduce.cuh"
 #include "kernels/cuda/common/vec.cuh"
+#include "kernels/cuda/common/whole.cuh"
+#include "kernels/quantize.h"
 
 static constexpr int kWarps = 4; /* rows of a block */
 static constexpr float kEps = 1e-6f;
@@ -13,6 +15,7 @@ static constexpr float kEps = 1e-6f;
 typedef struct {
     int rows, dim;
     float add;
+    float *y_scale; /* of 8-bit y */
 } norm_row_args;
 
 /* The warp's row, once the kernel in front has written it. */
@@ -59,14 +62,26 @@ __global__ void __launch_bounds__(32 * kWarps)
     const float factor = reciprocal_deviation(lanes_sum(squares), dim);
 
     // scale, shift, store
+    uint32_t largest = 0;
 #pragma unroll
     for (int i = 0; i < CHUNKS; i++) {
         float scale[4], shift[4], out[4];
         load_vec(scale, scale_of + 128 * i + 4 * lane);
         load_vec(shift, shift_of + 128 * i + 4 * lane);
 #pragma unroll
-        for (int e = 0; e < 4; e++) out[e] = v[i][e] * factor * (a.add + scale[e]) + shift[e];
-        store_vec(to + 128 * i, out);
+        for (int e = 0; e < 4; e++) {
+            out[e] = v[i][e] * factor * (a.add + scale[e]) + shift[e];
+            largest = max(largest, magnitude(out[e]));
+            v[i][e] = out[e];
+        }
+        if constexpr (sizeof(T) > 1) store_vec(to + 128 * i, out);
+    }
+    if constexpr (sizeof(T) == 1) {
+        const whole_scale s = whole_scale_of(lanes_largest(largest));
+#pragma unroll
+        for (int i = 0; i < CHUNKS; i++)
+            *reinterpret_cast<uint32_t *>(to + 128 * i) = whole4(v[i][0], v[i][1], v[i][2], v[i][3], s.by);
+        if (lane == 0) a.y_scale[row] = s.scale;
     }
 }
 
@@ -84,8 +99,38 @@ __global__ void __launch_bounds__(32 * kWarps)
     const float mean = lanes_sum(sum) / (float)a.dim;
     for (int d = lane; d < a.dim; d += 32) squares += (from[d] - mean) * (from[d] - mean);
     const float factor = reciprocal_deviation(lanes_sum(squares), a.dim);
-    for (int d = lane; d < a.dim; d += 32)
-        to[d] = from_float<T>((from[d] - mean) * factor * (a.add + scale[d]) + shift[d]);
+    auto made = [&](int d) { return (from[d] - mean) * factor * (a.add + scale[d]) + shift[d]; };
+    if constexpr (sizeof(T) > 1) {
+        for (int d = lane; d < a.dim; d += 32) to[d] = from_float<T>(made(d));
+    } else { // D is a multiple of 16
+        uint32_t largest = 0;
+        for (int d = lane; d < a.dim; d += 32) largest = max(largest, magnitude(made(d)));
+        const whole_scale s = whole_scale_of(lanes_largest(largest));
+        for (int d = 4 * lane; d < a.dim; d += 128)
+            *reinterpret_cast<uint32_t *>(to + d) = whole4(made(d), made(d + 1), made(d + 2), made(d + 3), s.by);
+        if (lane == 0) a.y_scale[row] = s.scale;
+    }
+}
+
+template <typename T> static f5_status launch(cuda_context *c, const norm_args *a) {
+    const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f, a->y_scale};
+    auto kernel = norm_warp_per_row_any<T>;
+    switch (a->dim) { /* the widths that ship */
+    case 256:
+        kernel = norm_warp_per_row<T, 2>;
+        break;
+    case 512:
+        kernel = norm_warp_per_row<T, 4>;
+        break;
+    case 768:
+        kernel = norm_warp_per_row<T, 6>;
+        break;
+    case 1024:
+        kernel = norm_warp_per_row<T, 8>;
+        break;
+    }
+    return cuda_launch_early(c, "norm", kernel, dim3(ceil_div(a->rows, kWarps)), 32 * kWarps, 0, args, a->x, a->scale,
+                             a->shift, static_cast<T *>(a->y));
 }
 
 extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
@@ -93,26 +138,11 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
     if (a->rows < 0 || a->dim < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "norm: %d rows of %d do not exist", a->rows, a->dim);
     if (a->rows == 0) return F5_OK;
-    const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f};
-    const int blocks = ceil_div(a->rows, kWarps), threads = 32 * kWarps;
-    return for_dtype(c, "norm", a->type, [&](auto zero) {
-        using T = decltype(zero);
-        auto kernel = norm_warp_per_row_any<T>;
-        switch (a->dim) { /* the widths that ship */
-        case 256:
-            kernel = norm_warp_per_row<T, 2>;
-            break;
-        case 512:
-            kernel = norm_warp_per_row<T, 4>;
-            break;
-        case 768:
-            kernel = norm_warp_per_row<T, 6>;
-            break;
-        case 1024:
-            kernel = norm_warp_per_row<T, 8>;
-            break;
-        }
-        return cuda_launch_early(c, "norm", kernel, dim3(blocks), threads, 0, args, a->x, a->scale, a->shift,
-                                 static_cast<T *>(a->y));
-    });
+    if (a->type == F5_I8) {
+        if (a->dim % QUANTIZE_DIM_MULTIPLE != 0)
+            return f5_fail(&c->error, F5_E_SHAPE, "norm: 8-bit rows of %d", a->dim);
+        if (!a->y_scale) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: y_scale is NULL");
+        return launch<int8_t>(c, a);
+    }
+    return for_dtype(c, "norm", a->type, [&](auto zero) { return launch<decltype(zero)>(c, a); });
 }

@@ -4,7 +4,9 @@
  *   y = n * (one_plus_scale ? 1 + scale : scale) + shift
  *
  * AdaLN passes a step's modulation with one_plus_scale; plain LayerNorm passes weight and bias without.
- * x F32; y F32 if type is F32, else type, apart from scale and shift. D >= 1. The tail of a pack may hold anything. */
+ * x F32; y F32 if type is F32, else type, apart from scale and shift. D >= 1. The tail of a pack may hold anything.
+ * type I8: y as whole numbers with a scale for each row, made of the F32 numbers as quantize.h says; D is then a
+ * multiple of 16. The reference takes F32 and I8. */
 #ifndef F5_NORM_H
 #define F5_NORM_H
 
@@ -24,7 +26,8 @@ typedef struct norm_args {
     const float *shift; /* [dim] */
     void *y;            /* [rows,dim] type; may be x when type is F32 */
     bool one_plus_scale;
-    f5_dtype type; /* of y */
+    f5_dtype type;  /* of y */
+    float *y_scale; /* [rows] (I8) */
 } norm_args;
 
 #ifdef __cplusplus

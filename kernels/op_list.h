@@ -13,6 +13,7 @@ extern "C" {
 #define OPS_LIST(X)                                                                                                    \
     X(cast)                                                                                                            \
     X(linear)                                                                                                          \
+    X(quantize)                                                                                                        \
     X(linear_int8)                                                                                                     \
     X(attention)                                                                                                       \
     X(norm)                                                                                                            \

@@ -15,6 +15,8 @@ import cbind
 F32 = (torch.float32,)
 ALL = (torch.float32, torch.float16, torch.bfloat16)
 DTYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 2}  # f5_dtype
+CODES = {**DTYPES, torch.int8: 3}  # whole numbers need a scale beside them: only some ops have them
+UNWRITTEN = {torch.int8: -128}  # what an output holds before; NaN in all other types. Whole numbers are -127 to 127
 NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 # Relative L2 of the CUDA ops against fp64 on the same rounded inputs: sums in F32 (a few 1e-7, more where a logarithm
 # enlarges them); one rounding of a result to 11 or 8 bits is 3e-4 or 2e-3, and attention rounds keys, weights and result.
@@ -74,6 +76,7 @@ class Op:
     single = False        # one sequence is all that a call takes
     by_arch = False       # GPU architectures run different kernels of it
     y_f32 = False         # y is F32 whatever the type
+    y_int8 = False        # y is whole numbers whatever the type
     flat_output = False   # NAME_output gives y as one row
     optional = ()         # pointers of a call that may be NULL
     sizes = ("dim", "in", "out", "taps", "heads", "table_rows")  # scalars that are 1 at least, else F5_E_SHAPE
@@ -146,6 +149,9 @@ class Op:
         raise NotImplementedError(f"{cls.__name__} has no cases_bench")
 
     # ---- the same for every op
+
+    def y_dtype(self, dtype):
+        return torch.int8 if self.y_int8 else torch.float32 if self.y_f32 else dtype
 
     def bar(self, kind, dtype):
         if kind == "cpu":
@@ -235,15 +241,14 @@ class Call:
             self.slots[self.op.starts].copy_(torch.tensor(self.starts))
 
     def output(self):
-        rows, dtype = max(1, self.op.outputs(self.pack.rows)), torch.float32 if self.op.y_f32 else self.dtype
-        return self.device.output(rows, self.op.width, dtype=dtype)
+        return self.device.output(max(1, self.op.outputs(self.pack.rows)), self.op.width, dtype=self.op.y_dtype(self.dtype))
 
     def fields(self, y):
         fields = {**self.op.scalars, **self.rows, **self.slots, **self.shared, **self.scratch, "y": y}
         fields[self.op.count] = self.pack if self.op.count == "pack" else self.pack.rows
         fields.update({f: fields[of] for f, of in self.op.aliases.items()})
         known = dict(cbind.headers().struct(f"{self.op.name}_args")._fields_)
-        fields.update({f: v for f, v in (("type", self.dtype), ("y_f32", self.op.y_f32)) if f in known})
+        fields.update({f: v for f, v in (("type", torch.int8 if self.op.y_int8 else self.dtype), ("y_f32", self.op.y_f32)) if f in known})
         return fields
 
     def run(self, y=None):
@@ -269,7 +274,7 @@ class Call:
         return self.op.bytes(self)
 
     def output_bytes(self):
-        return self.starts[-1] * self.op.width * (4 if self.op.y_f32 or self.dtype == torch.float32 else 2)
+        return self.starts[-1] * self.op.width * torch.empty((), dtype=self.op.y_dtype(self.dtype)).element_size()
 
 
 # ---- the C references as a device
@@ -278,8 +283,10 @@ class HostOutput:
     """cbind.Guarded as a torch tensor `a`."""
 
     def __init__(self, *shape, dtype=torch.float32):
-        assert dtype == torch.float32, "the references are F32"
-        self.guarded = cbind.Guarded(shape)
+        assert dtype in (torch.float32, torch.int8), "the references are F32, and whole numbers"
+        self.guarded = cbind.Guarded(shape, np.int8 if dtype == torch.int8 else np.float32)
+        if dtype == torch.int8:
+            self.guarded.a[...] = UNWRITTEN[dtype]
         self.a = torch.from_numpy(self.guarded.a)
 
     def check(self):
@@ -308,7 +315,7 @@ class Reference:
             if isinstance(value, HostOutput):
                 value = value.a
             if isinstance(value, torch.dtype):
-                return DTYPES[value]
+                return CODES[value]
             if not isinstance(value, torch.Tensor):
                 return value
             array = value.numpy()
@@ -334,6 +341,11 @@ def rel_l2(got, want):
     bad = int((~torch.isfinite(got)).sum())
     assert bad == 0, f"{bad} of {got.numel()} elements are NaN or infinite"
     return float((got - want).norm() / want.norm().clamp_min(1e-300))
+
+
+def unwritten(y):
+    """Elements of an output that hold what they held before."""
+    return y == UNWRITTEN[y.dtype] if y.dtype in UNWRITTEN else torch.isnan(y)
 
 
 def check(op, what, got, want, bar):

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import cbind
-from op_base import ALL, Op, Timed
+from op_base import ALL, F32, Op, Timed
 from op_products import Attention, Conv1d, ConvPos, Linear, LinearInt8, rope_table, rotate  # noqa: F401  classes beside the list's
 from op_sound import Istft, Mel, Noise, Timestep, mel_bank, philox  # noqa: F401
 
@@ -40,6 +40,13 @@ def layer_norm(x, scale, shift):
     return n * scale.double() + shift.double()
 
 
+def whole(x):
+    """F32 rows as whole numbers and their scales, as quantize.h says."""
+    largest = x.abs().amax(dim=-1, keepdim=True)
+    by = torch.where(largest > 0, 127 / largest, torch.zeros_like(largest))
+    return torch.round(x * by), largest / 127
+
+
 def masked(x, keep):
     return torch.where(keep[:, None] != 0, x.double(), torch.zeros((), dtype=torch.float64, device=x.device))
 
@@ -49,9 +56,11 @@ def masked(x, keep):
 class Norm(Op):
     name, types, count = "norm", ALL, "rows"
 
-    def __init__(self, dim, one_plus=False):
-        super().__init__(f"{dim}{' one plus' * one_plus}", dim, dim=dim, one_plus_scale=one_plus)
-        self.one_plus = one_plus
+    def __init__(self, dim, one_plus=False, int8=False):
+        super().__init__(f"{dim}{' one plus' * one_plus}{' to int8' * int8}", dim, dim=dim, one_plus_scale=one_plus)
+        self.one_plus, self.y_int8 = one_plus, int8
+        if int8:  # a number near the middle of two whole ones may become the other one: few do, by one of some 40
+            self.types, self.bar_ref, self.bar_cuda = F32, 1e-3, 1e-3
 
     def draw_rows(self, draw, n):
         """Rows of unequal size, a little off zero."""
@@ -61,19 +70,56 @@ class Norm(Op):
         return {"scale": draw.normal(self.width), "shift": draw.normal(self.width)}
 
     def truth(self, rows, _, w):
-        return layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
+        y = layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
+        return whole(y.float())[0] if self.y_int8 else y
+
+    def scratch(self, pack):
+        return {"y_scale": (max(1, pack.rows),)} if self.y_int8 else {}
 
     def planned_bytes(self, call):
-        return self.bytes(call) - 8 * self.width  # scale and shift
+        return self.bytes(call) - 8 * self.width + 4 * call.pack.rows * self.y_int8  # without scale and shift
 
     @classmethod
     def cases_test(cls):
-        return [cls(dim, one_plus) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for one_plus in (True, False)]
+        plain = [cls(dim, one_plus) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for one_plus in (True, False)]
+        return plain + [cls(dim, True, int8=True) for dim in (1024, 768, 512, 256, 1040, 16)]
 
     @classmethod
     def cases_bench(cls, m):
-        ops = [(cls(m.config["dim"], True), m.both, True), (cls(m.config["vocos_dim"]), m.heard, False)]
+        dim = m.config["dim"]
+        ops = [(cls(dim, True), m.both, True), (cls(m.config["vocos_dim"]), m.heard, False), (cls(dim, True, True), m.both, False)]
         return [Timed(op.label, op, lengths, operands) for op, lengths, operands in ops]
+
+
+class Quantize(Op):
+    """Every step is one operation of F32, so the truth is, and there is no error."""
+    name, types, typed, count, y_int8, bar_ref, bar_cuda = "quantize", ALL, ("x",), "rows", True, 0.0, 0.0
+
+    def __init__(self, dim):
+        super().__init__(f"{dim}", dim, dim=dim)
+
+    def draw_rows(self, draw, n):
+        x = draw.normal(n, self.width) * torch.exp(draw.normal(n, 1))
+        x[::5] = 0
+        return {"x": x}
+
+    def truth(self, rows, _, w):
+        return whole(rows["x"].float())[0]
+
+    def scratch(self, pack):
+        return {"scale": (max(1, pack.rows),)}
+
+    def planned_bytes(self, call):
+        return self.bytes(call) + 4 * call.pack.rows
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim) for dim in (2048, 1536, 1024, 768, 512, 256, 1040, 80, 16)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed(f"int8 quantize {name}", cls(dim), m.both) for name, dim in
+                (("attended", 64 * m.config["heads"]), ("hidden", 2 * m.config["dim"]))]
 
 
 class DwconvNorm(Op):

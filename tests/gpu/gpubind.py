@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import torch
 
 import cbind
-from op_base import BARS, DTYPES, NAMES, Draw, check, rel_l2, same_bits  # noqa: F401  what GPU tests take from here
+from op_base import BARS, CODES, DTYPES, UNWRITTEN, NAMES, Draw, check, rel_l2, same_bits  # noqa: F401  what GPU tests take from here
 
 POINTEES = {"float": torch.float32, "int32_t": torch.int32, "int64_t": torch.int64, "int8_t": torch.int8,
             "uint8_t": torch.uint8, "uint64_t": torch.int64, "double": torch.float64}
@@ -55,7 +55,7 @@ class Output:
             size *= n
         self.whole = torch.full((size + 2 * self.GUARD,), 71.0, dtype=dtype, device="cuda")
         self.a = self.whole[self.GUARD:self.GUARD + size].view(*shape)
-        self.a.fill_(float("nan"))
+        self.a.fill_(UNWRITTEN.get(dtype, float("nan")))
 
     def check(self):
         for side, zone in (("before", self.whole[:self.GUARD]), ("after", self.whole[-self.GUARD:])):
@@ -114,7 +114,7 @@ class Gpu:
             if isinstance(value, Pack):
                 value = ctypes.addressof(value.struct)
             elif isinstance(value, torch.dtype):
-                value = DTYPES[value]
+                value = CODES[value]
             elif isinstance(value, torch.Tensor):
                 if not value.is_cuda or not value.is_contiguous():
                     raise TypeError(f"{name}.{field}: not a contiguous tensor of the device")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import packed
-from cbind import F5_F16, Guarded, check, copy, normal, poison, run, same_bits
+from cbind import F5_F16, F5_I8, Guarded, check, copy, normal, poison, run, same_bits
 from ops import Norm
 
 SHAPES = [(1, 1024), (2, 768), (31, 1024), (157, 768), (157, 512), (300, 1024), (5, 1), (9, 17), (31, 33)]
@@ -61,8 +61,19 @@ def test_silence_is_the_shift(rng):
     assert np.array_equal(y, np.broadcast_to(w["shift"], (3, 40)))
 
 
+def test_to_int8_is_the_norm_quantized(rng):
+    """The same whole numbers and scales as from the F32 result."""
+    w, x, y = operands(rng, 1040), normal(rng, (9, 1040)), poison((9, 1040))
+    run("norm", rows=9, dim=1040, x=x, y=y, one_plus_scale=True, **w)
+    made, scale, whole, scales = poison(y.shape, np.int8), poison((9,)), poison(y.shape, np.int8), poison((9,))
+    run("quantize", rows=9, dim=1040, x=y, y=whole, scale=scales)
+    run("norm", rows=9, dim=1040, x=x, y=made, y_scale=scale, one_plus_scale=True, type=F5_I8, **w)
+    assert same_bits(made, whole) and same_bits(scale, scales)
+
+
 def test_rejects(rng):
     good = {"rows": 4, "dim": 8, "x": normal(rng, (4, 8)), "y": poison((4, 8)), **operands(rng, 8)}
     packed.rejects("norm", good, [
+        ("F5_E_ARGUMENT", {"type": F5_I8}), ("F5_E_SHAPE", {"type": F5_I8, "y_scale": poison((4,))}),
         ("F5_E_SHAPE", {"dim": 0}), ("F5_E_SHAPE", {"rows": -1}), ("F5_E_UNSUPPORTED", {"type": F5_F16}),
         *packed.nothing("x", "scale", "shift", "y")])

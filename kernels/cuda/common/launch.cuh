@@ -161,6 +161,8 @@ template <typename Body> static inline f5_status for_dtype(cuda_context *c, cons
         return body(__half{});
     case F5_BF16:
         return body(__nv_bfloat16{});
+    case F5_I8:
+        break;
     }
     return f5_fail(&c->error, F5_E_UNSUPPORTED, "%s: number type %d", op, (int)type);
 }
