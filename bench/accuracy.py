@@ -5,9 +5,10 @@
     bench/accuracy.py --model mine.f5 --voice me.wav --transcript "What I say there." --sentences 20
     bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
     bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
+    bench/accuracy.py --truth euler:32 --settings euler:32 --precision fp16 bf16 int8       what the operands cost
 
 A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
-(384 evaluations) in fp32, from the same noise. Shown is the relative L2 of the generated frames of each sentence: the
+(384 evaluations) in fp32, from the same noise; or --truth, another setting in fp32. Shown is the relative L2 of the generated frames of each sentence: the
 median and the worst of three sets. `searched` are the sentences on which AB2's grids were chosen, `held out` and
 `lengths` were never looked at for it.
 """
@@ -133,6 +134,7 @@ def main(argv):
     p.add_argument("--sentences", type=int, default=1000, help="the first so many of each set")
     p.add_argument("--settings", nargs="+", type=setting, default=[setting(s) for s in SETTINGS])
     p.add_argument("--exact", type=int, default=192, metavar="STEPS", help="of midpoint for the exact solution")
+    p.add_argument("--truth", type=setting, help="compare with this setting in fp32 instead of the exact solution")
     p.add_argument("--device", default="cuda")
     p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings; the exact solution is in fp32")
     args = p.parse_args(argv)
@@ -152,7 +154,8 @@ def main(argv):
                 sets = shipped(engine, args.sentences)
             print(f"{args.random or args.model.name}, {engine.info()['device']}: "
                   + ", ".join(f"{len(r)} {name}" for name, r in sets.items()), flush=True)
-            exact = {name: sample(engine, requests, method=METHODS["midpoint"], nfe=args.exact) for name, requests in sets.items()}
+            truth = args.truth[1] if args.truth else dict(method=METHODS["midpoint"], nfe=args.exact)
+            exact = {name: sample(engine, requests, **truth) for name, requests in sets.items()}
         for precision in args.precision:
             print(f"\n{precision}\n")
             with f5lib.Engine(args.model, args.device, precision, **limits) as engine:

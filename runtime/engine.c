@@ -158,8 +158,10 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
 /* The model and the device that runs it. */
 static f5_status open_model(engine *e, const device_choice *choice, f5_error *error) {
     const char *path = e->limits.model_path;
-    F5_TRY(choice->cuda ? model_open_as_stored(&e->model, &models_catalogue, path, error)
-                        : model_open(&e->model, &models_catalogue, path, error));
+    F5_TRY(choice->cuda   ? model_open_as_stored(&e->model, &models_catalogue, path, error)
+           : choice->int8 ? model_open_int8(&e->model, &models_catalogue, path, error)
+                          : model_open(&e->model, &models_catalogue, path, error));
+    if (choice->int8) F5_TRY(model_check_int8(&e->model.config, path, error));
     device_needs needs = {.rows = 2 * (int64_t)(e->limits.max_frames + 64),
                           .eager = e->limits.eager,
                           .portable = e->limits.portable,
@@ -307,7 +309,7 @@ const char *engine_path(const engine *e) {
     return e->device->path;
 }
 f5_dtype engine_precision(const engine *e) {
-    return e->device->precision;
+    return e->ops->precision.int8 ? F5_I8 : e->device->precision;
 }
 int64_t engine_arena_bytes(const engine *e) {
     return (int64_t)e->arena.capacity;
@@ -466,6 +468,11 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     return F5_OK;
 }
 
+/* Whole numbers stand for engines with 8-bit blocks on a GPU. */
+static f5_precision precision_named(f5_dtype type) {
+    return (f5_precision){.operands = type == F5_I8 ? F5_F16 : type, .int8 = type == F5_I8};
+}
+
 f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
                           const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
     cuda_arch arch;
@@ -476,7 +483,7 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, (f5_precision){.operands = operands}, size.sequences * size.branches);
+    ops_plan_init(&plan, precision_named(operands), size.sequences * size.branches);
     ops_plan_report(&plan, &arch, fn, user);
     if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);

@@ -81,6 +81,7 @@ static manifest_tensor tensor_of(const model_config *c, int part, const part_lin
                          .sources = count_sources(keys_of(line), starred(c, part, line)),
                          .address = line->address + moved,
                          .rounded = line->rounded ? line->rounded + moved : 0,
+                         .scale = line->scale ? line->scale + moved : 0,
                          .line = line,
                          .index = index};
     expand(t.name, sizeof t.name, line->name, index);

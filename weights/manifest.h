@@ -45,6 +45,7 @@ typedef struct {
     int32_t sources;       /* 1, or more for PACK_STACK */
     size_t address;        /* offset in the part's weights of the pointer to this tensor */
     size_t rounded;        /* offset of the pointer to its copy in the operand type; 0: none */
+    size_t scale;          /* offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
     const part_line *line; /* private */
     int32_t index;         /* of the block this tensor belongs to; private */
 } manifest_tensor;

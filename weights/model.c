@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "kernels/quantize.h"
+#include "weights/int8_rows.h"
 #include "weights/match.h"
 
 #define OPERAND_ALIGNMENT 16 /* what the ops ask of their operands (kernels/linear.h) */
@@ -50,7 +52,26 @@ void model_twin_free(model *twin) {
 
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t) {
     if (t->class == PLAIN) return F5_F32;
+    if (t->scale && held.int8) return F5_I8;
     return t->part == PART_VOCODER ? held.vocoder : held.operands;
+}
+
+f5_status model_check_int8(const model_config *config, const char *where, f5_error *error) {
+    manifest_tensor *list;
+    int32_t count, i = 0;
+    F5_TRY(manifest_list(config, (manifest_types){0}, &list, &count, error));
+    while (i < count && (!list[i].scale || list[i].dims[1] % QUANTIZE_DIM_MULTIPLE == 0)) i++;
+    f5_status status = F5_OK;
+    if (i < count)
+        status = f5_fail(error, F5_E_UNSUPPORTED,
+                         "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
+                         where, QUANTIZE_DIM_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
+    free(list);
+    return status;
+}
+
+void model_place_scale(model *m, const manifest_tensor *t, const float *scale) {
+    memcpy((char *)m->weights[t->part] + t->scale, &scale, sizeof scale);
 }
 
 void model_place(model *m, const manifest_tensor *t, const void *data, f5_dtype type) {
@@ -78,13 +99,37 @@ static size_t round_up(size_t bytes) {
     return (bytes + WIDENED_ALIGNMENT - 1) & ~(size_t)(WIDENED_ALIGNMENT - 1);
 }
 
+/* Of the scales that are made here. */
+static size_t scale_bytes(const model *m, const manifest_tensor *t) {
+    return model_held_type(m->held, t) == F5_I8 ? (size_t)t->dims[0] * sizeof(float) : 0;
+}
+
+/* A tensor's numbers in the type that it is held in, at `to`; scales behind them. */
+static f5_status convert_tensor(const loader *l, model *m, const manifest_tensor *t, const void *from, uint8_t *to) {
+    const f5_dtype held = model_held_type(m->held, t);
+    if (held == t->type) {
+        memcpy(to, from, t->bytes);
+    } else if (held == F5_I8) {
+        float *row = malloc((size_t)t->dims[1] * sizeof *row),
+              *scale = (float *)(void *)(to + round_up(held_bytes(m, t)));
+        if (!row) return f5_fail(l->error, F5_E_MEMORY, "%s: out of memory", l->path);
+        int8_rows_narrow((int8_t *)to, scale, from, t->type, t->dims[0], t->dims[1], row);
+        model_place_scale(m, t, scale);
+        free(row);
+    } else {
+        dtype(t->type)->widen((float *)(void *)to, from, t->elements);
+    }
+    return F5_OK;
+}
+
 /* Sets every pointer of the model: into the mapping, or into the one allocation made here for what cannot stay there.
  */
 static f5_status place_tensors(const loader *l, model *m) {
     const tensor_match *match = &l->match;
     size_t total = 0;
     for (int32_t i = 0; i < match->count; i++)
-        if (!in_place(m, &match->list[i], match->found[i])) total += round_up(held_bytes(m, &match->list[i]));
+        if (!in_place(m, &match->list[i], match->found[i]))
+            total += round_up(held_bytes(m, &match->list[i])) + round_up(scale_bytes(m, &match->list[i]));
     const safetensors_tensor *pinyin = match->pinyin;
     const bool moved = pinyin && (uintptr_t)pinyin->data % WIDENED_ALIGNMENT != 0;
     if (moved) total += round_up(pinyin->bytes);
@@ -98,16 +143,13 @@ static f5_status place_tensors(const loader *l, model *m) {
         const manifest_tensor *t = &match->list[i];
         const void *place = match->found[i]->data;
         if (!in_place(m, t, match->found[i])) {
-            if (model_held_type(m->held, t) == t->type)
-                memcpy(free_place, place, t->bytes);
-            else
-                dtype(t->type)->widen((float *)(void *)free_place, place, t->elements);
+            F5_TRY(convert_tensor(l, m, t, place, free_place));
             place = free_place;
-            free_place += round_up(held_bytes(m, t));
+            free_place += round_up(held_bytes(m, t)) + round_up(scale_bytes(m, t));
         }
         model_place(m, t, place, model_held_type(m->held, t));
         m->parameters += t->elements;
-        m->weight_bytes += held_bytes(m, t);
+        m->weight_bytes += held_bytes(m, t) + scale_bytes(m, t);
     }
     if (pinyin) {
         m->pinyin = moved ? memcpy(free_place, pinyin->data, pinyin->bytes) : pinyin->data;
@@ -118,12 +160,16 @@ static f5_status place_tensors(const loader *l, model *m) {
 
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
-static f5_status load(loader *l, model *m, bool as_stored) {
+typedef enum { HELD_F32, HELD_INT8, HELD_AS_STORED } holding;
+
+static f5_status load(loader *l, model *m, holding held) {
     F5_TRY(safetensors_open(&l->file, l->path, l->error));
     F5_TRY(model_metadata_read(&l->file, l->parts, &m->config, &m->vocab, &m->format_version, l->path, l->error));
     F5_TRY(match_tensors(&l->match, &m->config, &l->file, l->path, l->error));
     m->file_types = l->match.types;
-    m->held.operands = as_stored ? m->file_types.matrices : F5_F32;
+    m->held.operands = held == HELD_AS_STORED ? m->file_types.matrices : F5_F32;
+    m->held.int8 = held == HELD_INT8;
+    if (m->held.int8) F5_TRY(model_check_int8(&m->config, l->path, l->error));
     F5_TRY(take_structs(m, l->error));
     F5_TRY(place_tensors(l, m));
     m->mapping = l->file.mapping; /* the mapping outlives the reader */
@@ -132,10 +178,10 @@ static f5_status load(loader *l, model *m, bool as_stored) {
     return F5_OK;
 }
 
-static f5_status open_as(model *m, const part_catalogue *parts, const char *path, bool as_stored, f5_error *error) {
+static f5_status open_as(model *m, const part_catalogue *parts, const char *path, holding held, f5_error *error) {
     *m = (model){0};
     loader l = {.parts = parts, .path = path, .error = error};
-    f5_status status = load(&l, m, as_stored);
+    f5_status status = load(&l, m, held);
     match_free(&l.match);
     safetensors_close(&l.file);
     if (status != F5_OK) model_close(m);
@@ -143,11 +189,15 @@ static f5_status open_as(model *m, const part_catalogue *parts, const char *path
 }
 
 f5_status model_open(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
-    return open_as(m, parts, path, false, error);
+    return open_as(m, parts, path, HELD_F32, error);
+}
+
+f5_status model_open_int8(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
+    return open_as(m, parts, path, HELD_INT8, error);
 }
 
 f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
-    return open_as(m, parts, path, true, error);
+    return open_as(m, parts, path, HELD_AS_STORED, error);
 }
 
 void model_close(model *m) {

@@ -48,7 +48,7 @@ typedef enum {
 } part_packing;
 
 /* PLAIN tensors are F32 wherever they lie, in a file and in memory, behind a `const float *`. MATRIX tensors have the
- * type that conversion and device choose, behind an f5_matrix. */
+ * type that conversion and device choose, behind an f5_matrix; whole numbers have their scales beside them. */
 typedef enum { PLAIN, MATRIX } tensor_class;
 
 /* One line a tensor, or a tensor of every block. A dimension is a number, or a symbol below zero that the part's
@@ -64,7 +64,9 @@ typedef struct {
     size_t stride;    /* from block to block */
     size_t rounded; /* PLAIN: offset of a `const void *` to the same values in the operand type of a device with 16-bit
                        operands, of block 0; 0: none is made */
-    int16_t repeat; /* how many tensors: 0 stands for one */
+    size_t scale; /* MATRIX [rows,columns] that may lie in 8 bits: offset of a `const float *` to the scale of each row,
+                     of block 0; 0: it never does */
+    int16_t repeat;         /* how many tensors: 0 stands for one */
     int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source */
     int16_t star;           /* PACK_STACK: how many sources the '*' stands for */
     int16_t star_rows;      /* rows of each of them; the other sources share the rest */

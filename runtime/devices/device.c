@@ -4,15 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-static f5_status choose_precision(const char *text, bool cuda, f5_dtype *precision, f5_error *error) {
-    if (!text) {
+/* 8 bits are for the products of a backbone's blocks; the other operands are then those of the device's best. */
+static f5_status choose_precision(const char *text, device_choice *choice, f5_error *error) {
+    const bool cuda = choice->cuda;
+    f5_dtype *precision = &choice->precision;
+    choice->int8 = text && strcmp(text, "int8") == 0;
+    if (!text || choice->int8) {
         *precision = cuda ? F5_F16 : F5_F32;
         return F5_OK;
     }
     if (!dtype_from_name(precision, text))
-        return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
+        return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16', 'bf16' or 'int8'", text);
     if (!cuda && *precision != F5_F32)
-        return f5_fail(error, F5_E_UNSUPPORTED, "precision '%s' needs a GPU: the cpu computes in fp32", text);
+        return f5_fail(error, F5_E_UNSUPPORTED, "precision '%s' needs a GPU: the cpu computes in fp32, or int8", text);
     return F5_OK;
 }
 
@@ -45,7 +49,7 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
     } else if (strcmp(name, "cpu") != 0) {
         return f5_fail(error, F5_E_ARGUMENT, "device '%s' is unknown: use 'auto', 'cpu', 'cuda' or 'cuda:N'", name);
     }
-    return choose_precision(precision, choice->cuda, &choice->precision, error);
+    return choose_precision(precision, choice, error);
 }
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {

@@ -67,6 +67,7 @@ f5_status device_cpu_open(const device_choice *choice, const device_needs *needs
         return status;
     }
     ops_ref_init(&c->ref);
+    c->ref.ops.precision.int8 = choice->int8;
     c->device = (device){.ops = &c->ref.ops,
                          .path = c->ref.context.set,
                          .bytes = (int64_t)pool_bytes(c->ref.context.pool),

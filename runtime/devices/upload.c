@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "runtime/arena.h"
+#include "weights/int8_rows.h"
 
 enum { BLOCK = 4096 }; /* numbers converted at a time */
 
@@ -13,7 +14,7 @@ typedef struct {
     const model *stored;
     model *placed;
     uint8_t *to;   /* the next free place on the device */
-    void *staging; /* of the largest tensor that changes its type */
+    void *staging; /* of the largest tensor that changes its type, scales of its rows, and a row */
     f5_error *error;
 } mover;
 
@@ -21,8 +22,17 @@ static size_t rounded_up(size_t bytes) {
     return (bytes + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN;
 }
 
+static f5_dtype wanted_type(const device *d, const manifest_tensor *t) {
+    return model_held_type(d->ops->precision, t);
+}
+
 static size_t wanted_bytes(const device *d, const manifest_tensor *t) {
-    return (size_t)t->elements * f5_dtype_bytes(model_held_type((f5_precision){.operands = d->precision}, t));
+    return (size_t)t->elements * f5_dtype_bytes(wanted_type(d, t));
+}
+
+/* Of the scales beside an 8-bit tensor. */
+static size_t scale_bytes(const device *d, const manifest_tensor *t) {
+    return wanted_type(d, t) == F5_I8 ? (size_t)t->dims[0] * sizeof(float) : 0;
 }
 
 /* The copy of a bias in the operand type: for products whose 16-bit output takes it so. */
@@ -59,9 +69,23 @@ static f5_status move(mover *m, const void *from, f5_dtype type, f5_dtype wanted
     return m->device->upload(m->device, (void *)*place, from, bytes, m->error);
 }
 
+/* A matrix as whole numbers, and the scales of its rows. */
+static f5_status move_as_int8(mover *m, const manifest_tensor *t, const void *from, f5_dtype held) {
+    int8_t *whole = m->staging;
+    float *scale = (float *)(void *)(whole + rounded_up((size_t)t->elements)), *row = scale + t->dims[0];
+    const void *place;
+    int8_rows_narrow(whole, scale, from, held, t->dims[0], t->dims[1], row);
+    F5_TRY(move(m, whole, F5_I8, F5_I8, t->elements, &place));
+    model_place(m->placed, t, place, F5_I8);
+    F5_TRY(move(m, scale, F5_F32, F5_F32, t->dims[0], &place));
+    model_place_scale(m->placed, t, place);
+    return F5_OK;
+}
+
 static f5_status move_tensor(mover *m, const manifest_tensor *t) {
     const void *from = tensor_data(m->stored, t), *place;
     f5_dtype held = model_held_type(m->stored->held, t), wanted = model_held_type(m->placed->held, t);
+    if (wanted == F5_I8) return move_as_int8(m, t, from, held);
     F5_TRY(move(m, from, held, wanted, t->elements, &place));
     model_place(m->placed, t, place, wanted);
     if (rounded_bytes(m->device, t) == 0) return F5_OK;
@@ -76,11 +100,13 @@ f5_status model_upload(device *d, const model *stored, model *placed, void **mem
     F5_TRY(manifest_list(&stored->config, stored->file_types, &list, &count, error));
     size_t total = 0, largest = 0;
     for (int32_t i = 0; i < count; i++) {
-        size_t one = wanted_bytes(d, &list[i]), copy = rounded_bytes(d, &list[i]);
-        total += rounded_up(one) + rounded_up(copy);
+        size_t one = wanted_bytes(d, &list[i]), copy = rounded_bytes(d, &list[i]), scales = scale_bytes(d, &list[i]);
+        total += rounded_up(one) + rounded_up(copy) + rounded_up(scales);
         f5_dtype held = model_held_type(stored->held, &list[i]);
-        bool changes = held != model_held_type((f5_precision){.operands = d->precision}, &list[i]) || copy;
-        if (changes && one > largest) largest = one;
+        const bool changes = held != wanted_type(d, &list[i]) || copy;
+        const size_t row = scales ? (size_t)list[i].dims[1] * sizeof(float) : 0;
+        const size_t staged = rounded_up(one) + scales + row;
+        if (changes && staged > largest) largest = staged;
     }
     *bytes = total;
     f5_status status = model_twin(placed, stored, error);
@@ -89,7 +115,7 @@ f5_status model_upload(device *d, const model *stored, model *placed, void **mem
         status = f5_fail(error, F5_E_MEMORY, "no memory to convert a tensor of %zu bytes", largest);
     if (status == F5_OK) status = d->alloc(d, total, "the model", memory, error);
     if (status == F5_OK) {
-        placed->held = (f5_precision){.operands = d->precision};
+        placed->held = d->ops->precision;
         m.to = *memory;
     }
     for (int32_t i = 0; i < count && status == F5_OK; i++) status = move_tensor(&m, &list[i]);

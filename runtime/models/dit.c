@@ -60,6 +60,7 @@ typedef struct {
     void *qkv;      /* [R,3,H,64] */
     void *attended; /* [R,H,64], and [R,D] between the two convolutions */
     void *hidden;   /* [R,F] */
+    int8_rows x8;   /* [R, the widest of D, H*64, F] what a product reads, where that is in 8 bits */
 } dit_state;
 
 enum { ROPE, POSITIONS }; /* the tables */
@@ -162,6 +163,7 @@ static int32_t count(const model_config *config, int16_t repeat) {
 #define AT(field) .address = offsetof(dit_weights, field)
 #define IN_BLOCK(field)                                                                                                \
     .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = BLOCKS
+#define IN_BLOCK_8(field) IN_BLOCK(field.w), .scale = offsetof(dit_weights, block[0].field.scale)
 #define IN_NORMED(field)                                                                                               \
     .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = NORMED_BLOCKS
 #define ROUNDED(field) .rounded = offsetof(dit_weights, block[0].field)
@@ -191,15 +193,15 @@ static const part_line lines[] = {
     {"dit.modulation.weight",  {MODULE, D}, MATRIX, PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.weight|" KEY "norm_out.linear.weight", AT(modulation.w), .star = BLOCKS, .star_rows = D6},
     {"dit.modulation.bias",    {MODULE},    PLAIN,  PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.bias|" KEY "norm_out.linear.bias", AT(modulation.b), .star = BLOCKS, .star_rows = D6},
 
-    {"dit.blocks.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   BLOCK "attn.to_q.weight|" BLOCK "attn.to_k.weight|" BLOCK "attn.to_v.weight", IN_BLOCK(qkv.w)},
+    {"dit.blocks.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   BLOCK "attn.to_q.weight|" BLOCK "attn.to_k.weight|" BLOCK "attn.to_v.weight", IN_BLOCK_8(qkv)},
     {"dit.blocks.%d.qkv.bias",    {I3},    PLAIN,  PACK_STACK,   BLOCK "attn.to_q.bias|" BLOCK "attn.to_k.bias|" BLOCK "attn.to_v.bias", IN_BLOCK(qkv.b), ROUNDED(qkv.b_rounded)},
     {"dit.blocks.%d.q_norm",      {HEAD},  PLAIN,  PACK_COPY,    BLOCK "attn.q_norm.weight",   IN_NORMED(q_norm)},
     {"dit.blocks.%d.k_norm",      {HEAD},  PLAIN,  PACK_COPY,    BLOCK "attn.k_norm.weight",   IN_NORMED(k_norm)},
-    {"dit.blocks.%d.out.weight",  {D, I},  MATRIX, PACK_COPY,    BLOCK "attn.to_out.0.weight", IN_BLOCK(out.w)},
+    {"dit.blocks.%d.out.weight",  {D, I},  MATRIX, PACK_COPY,    BLOCK "attn.to_out.0.weight", IN_BLOCK_8(out)},
     {"dit.blocks.%d.out.bias",    {D},     PLAIN,  PACK_COPY,    BLOCK "attn.to_out.0.bias",   IN_BLOCK(out.b)},
-    {"dit.blocks.%d.ff1.weight",  {F, D},  MATRIX, PACK_COPY,    BLOCK "ff.ff.0.0.weight",     IN_BLOCK(ff1.w)},
+    {"dit.blocks.%d.ff1.weight",  {F, D},  MATRIX, PACK_COPY,    BLOCK "ff.ff.0.0.weight",     IN_BLOCK_8(ff1)},
     {"dit.blocks.%d.ff1.bias",    {F},     PLAIN,  PACK_COPY,    BLOCK "ff.ff.0.0.bias",       IN_BLOCK(ff1.b), ROUNDED(ff1.b_rounded)},
-    {"dit.blocks.%d.ff2.weight",  {D, F},  MATRIX, PACK_COPY,    BLOCK "ff.ff.2.weight",       IN_BLOCK(ff2.w)},
+    {"dit.blocks.%d.ff2.weight",  {D, F},  MATRIX, PACK_COPY,    BLOCK "ff.ff.2.weight",       IN_BLOCK_8(ff2)},
     {"dit.blocks.%d.ff2.bias",    {D},     PLAIN,  PACK_COPY,    BLOCK "ff.ff.2.bias",         IN_BLOCK(ff2.b)},
 
     {"dit.long_skip.x.weight",  {D, D},    MATRIX, PACK_COLUMNS, KEY "long_skip_connection.weight", AT(long_skip_x), .repeat = IF_LONG_SKIP, .first = 0, .columns = D2},
@@ -247,6 +249,11 @@ static bool take_buffers(const stage_context *c, dit_state *b) {
     b->normed_a = b->attended;
     b->normed_m = b->qkv;
     b->hidden = a->overflow ? NULL : (char *)b->qkv + R * dim * width;
+    if (c->ops->precision.int8) {
+        const size_t ff = (size_t)config->ff_dim, widest = ff > dim ? ff : dim;
+        b->x8.whole = arena_take(a, R * (inner > widest ? inner : widest), sizeof(int8_t));
+        b->x8.scale = arena_take(a, R, sizeof(float));
+    }
     return !a->overflow;
 }
 
@@ -303,62 +310,58 @@ static f5_status input_embed(const stage_context *c, const dit_state *b, const f
                                         .y_f32 = true});
 }
 
-/* normed = LN(h) (1 + scale) + shift */
+/* normed = LN(h) (1 + scale) + shift; of a block in 8 bits instead where its products have that. */
 static f5_status modulate(const stage_context *c, const dit_state *b, const char *label, const float *scale,
-                          const float *shift, void *normed) {
+                          const float *shift, void *normed, bool of_block) {
     ops *o = c->ops;
+    const bool int8 = of_block && o->precision.int8;
     norm_args a = {.rows = b->pack->rows,
                    .dim = dit_config_of(c)->dim,
                    .x = b->h,
                    .scale = scale,
                    .shift = shift,
-                   .y = normed,
+                   .y = int8 ? b->x8.whole : normed,
+                   .y_scale = int8 ? b->x8.scale : NULL,
                    .one_plus_scale = true,
-                   .type = o->precision.operands};
+                   .type = int8 ? F5_I8 : o->precision.operands};
     return o->norm(o, label, &a);
 }
 
 /* h += gate (x w^T + bias) */
 static f5_status gated_residual(const stage_context *c, const dit_state *b, const char *label, const void *x,
                                 int32_t in, const linear_weights *w, const float *gate) {
-    ops *o = c->ops;
-    linear_args a = {.pack = b->pack,
-                     .in = in,
-                     .out = dit_config_of(c)->dim,
-                     .x = {x, o->precision.operands},
-                     .w = w->w,
-                     .bias = w->b,
-                     .gate = gate,
-                     .addend = b->h,
-                     .y = {b->h, F5_F32},
-                     .epilogue = LINEAR_RESIDUAL};
-    return o->linear(o, label, &a);
+    return block_product(c, label, w, &b->x8,
+                         (linear_args){.pack = b->pack,
+                                       .in = in,
+                                       .out = dit_config_of(c)->dim,
+                                       .x = {x, c->ops->precision.operands},
+                                       .gate = gate,
+                                       .addend = b->h,
+                                       .y = {b->h, F5_F32},
+                                       .epilogue = LINEAR_RESIDUAL});
 }
 
 static f5_status dit_block(const stage_context *c, const dit_state *b, const dit_block_weights *w,
                            const float *modulation) {
     const dit_config *config = dit_config_of(c);
     ops *o = c->ops;
-    int32_t dim = config->dim, inner = config->heads * ATTENTION_HEAD;
+    const int32_t dim = config->dim, inner = config->heads * ATTENTION_HEAD, rows = b->pack->rows;
     const int32_t rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head;
     const bool rotate_first = !w->q_norm; /* the norm of q and k, where a model has one, comes before RoPE */
     const float *shift_a = modulation, *scale_a = modulation + dim, *gate_a = modulation + 2 * dim;
     const float *shift_m = modulation + 3 * dim, *scale_m = modulation + 4 * dim, *gate_m = modulation + 5 * dim;
 
-    F5_TRY(modulate(c, b, "norm_a", scale_a, shift_a, b->normed_a));
-    F5_TRY(o->linear(o, "qkv",
-                     &(linear_args){.pack = b->pack,
-                                    .in = dim,
-                                    .out = 3 * inner,
-                                    .x = {b->normed_a, o->precision.operands},
-                                    .w = w->qkv.w,
-                                    .bias = w->qkv.b,
-                                    .bias_rounded = w->qkv.b_rounded,
-                                    .rope = c->tables->backbone[ROPE],
-                                    .rope_heads = rope_heads,
-                                    .max_position = c->tables->max_frames,
-                                    .y = {b->qkv, o->precision.operands},
-                                    .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE}));
+    F5_TRY(modulate(c, b, "norm_a", scale_a, shift_a, b->normed_a, true));
+    F5_TRY(block_product(c, "qkv", &w->qkv, &b->x8,
+                         (linear_args){.pack = b->pack,
+                                       .in = dim,
+                                       .out = 3 * inner,
+                                       .x = {b->normed_a, o->precision.operands},
+                                       .rope = c->tables->backbone[ROPE],
+                                       .rope_heads = rope_heads,
+                                       .max_position = c->tables->max_frames,
+                                       .y = {b->qkv, o->precision.operands},
+                                       .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE}));
     F5_TRY(o->attention(o, "attention",
                         &(attention_args){.pack = b->pack,
                                           .heads = config->heads,
@@ -370,19 +373,18 @@ static f5_status dit_block(const stage_context *c, const dit_state *b, const dit
                                           .k_norm = w->k_norm,
                                           .y = b->attended,
                                           .type = o->precision.operands}));
+    F5_TRY(block_quantize(c, "attended8", rows, inner, b->attended, &b->x8));
     F5_TRY(gated_residual(c, b, "out", b->attended, inner, &w->out, gate_a));
 
-    F5_TRY(modulate(c, b, "norm_m", scale_m, shift_m, b->normed_m));
-    F5_TRY(o->linear(o, "ff1",
-                     &(linear_args){.pack = b->pack,
-                                    .in = dim,
-                                    .out = config->ff_dim,
-                                    .x = {b->normed_m, o->precision.operands},
-                                    .w = w->ff1.w,
-                                    .bias = w->ff1.b,
-                                    .bias_rounded = w->ff1.b_rounded,
-                                    .y = {b->hidden, o->precision.operands},
-                                    .epilogue = LINEAR_GELU_TANH}));
+    F5_TRY(modulate(c, b, "norm_m", scale_m, shift_m, b->normed_m, true));
+    F5_TRY(block_product(c, "ff1", &w->ff1, &b->x8,
+                         (linear_args){.pack = b->pack,
+                                       .in = dim,
+                                       .out = config->ff_dim,
+                                       .x = {b->normed_m, o->precision.operands},
+                                       .y = {b->hidden, o->precision.operands},
+                                       .epilogue = LINEAR_GELU_TANH}));
+    F5_TRY(block_quantize(c, "hidden8", rows, config->ff_dim, b->hidden, &b->x8));
     return gated_residual(c, b, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
 }
 
@@ -420,7 +422,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     ops_at(o, "dit", -1);
     if (b->h0) F5_TRY(long_skip(c, b));
     const float *scale = row + (size_t)config->depth * 6 * dim, *shift = scale + dim; /* the exit has scale first */
-    F5_TRY(modulate(c, b, "norm_out", scale, shift, b->normed_a));
+    F5_TRY(modulate(c, b, "norm_out", scale, shift, b->normed_a, false));
     return o->linear(o, "velocity",
                      &(linear_args){.pack = b->pack,
                                     .in = config->dim,

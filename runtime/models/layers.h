@@ -9,6 +9,7 @@ typedef struct {
     f5_matrix w;           /* [out,in] */
     const float *b;        /* [out], NULL where there is none */
     const void *b_rounded; /* [out] b in the operand type, for products whose output has that type; NULL: not made */
+    const float *scale;    /* [out] of the rows of an 8-bit w; NULL where w has another type */
 } linear_weights;
 
 typedef struct {
@@ -62,6 +63,20 @@ typedef struct {
 /* y [n,dim] = last(MLP(features of times [n])), features as timestep.h says. Its place in traces is "schedule". */
 f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim, const float *times, int32_t n,
                      linear_epilogue last, f5_rows y);
+
+/* The operand of a block's product where the engine has 8 bits for it. */
+typedef struct {
+    int8_t *whole; /* [rows,dim] */
+    float *scale;  /* [rows] */
+} int8_rows;
+
+/* The product `a` of a backbone's block, which lacks w and its biases: as it is, or of the rows `x` in 8 bits. */
+f5_status block_product(const stage_context *c, const char *label, const linear_weights *w, const int8_rows *x,
+                        linear_args a);
+
+/* Rows x [rows,dim] of the operand type into y, where the engine has 8 bits for the product that reads them. */
+f5_status block_quantize(const stage_context *c, const char *label, int32_t rows, int32_t dim, const void *x,
+                         const int8_rows *y);
 
 /* RoPE's table [max_frames,32,2], for the backbone's list. */
 extern const stage_table rope_table;

@@ -1,0 +1,16 @@
+/* int8_rows.h — a matrix of weights as whole numbers of 8 bits with a scale for each row, and back (quantize.h says
+ * which numbers). */
+#ifndef F5_INT8_ROWS_H
+#define F5_INT8_ROWS_H
+
+#include "kernels/dtype.h"
+
+/* from [rows,cols] of any type but F5_I8 -> to [rows,cols] and scale [rows]. row [cols] is working memory. */
+void int8_rows_narrow(int8_t *to, float *scale, const void *from, f5_dtype type, int64_t rows, int64_t cols,
+                      float *row);
+
+/* from [rows,cols] and scale [rows] -> to [rows,cols] of any type but F5_I8. */
+void int8_rows_widen(void *to, f5_dtype type, const int8_t *from, const float *scale, int64_t rows, int64_t cols,
+                     float *row);
+
+#endif
