@@ -54,7 +54,7 @@ class Peers:
         import torch_peer
         self.peer, self.args, self.made = torch_peer, bench.args, bench.made
         bench.report.head["torch"] = torch.__version__
-        self.weights = torch_peer.Weights(bench.made, torch_peer.DTYPES[bench.precision])
+        self.weights = torch_peer.Weights(bench.made, torch_peer.DTYPES.get(bench.precision, torch.float16))
         self.upstream = None
         if bench.args.upstream:
             from upstream_peer import Upstream

@@ -49,9 +49,9 @@ import random_checkpoint  # noqa: E402
 
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
-            "speech": "speech", "profile": "kernel_profile", "power": "power"}
+            "speech": "speech", "profile": "kernel_profile", "power": "power", "precisions": "precisions"}
 NEED_TORCH = ("kernels", "profile")  # and a GPU
-NEED_GPU = ("power",)
+NEED_GPU = ("power", "precisions")
 
 
 class Bench:
@@ -70,7 +70,7 @@ class Bench:
     def made(self):
         """The model's arrays by upstream's names; its .f5 file is at `path`."""
         return f5file.write_model(self.path, self.args.arch, seed=self.args.seed,
-                                  dtype="fp16" if self.precision == "fp16" else "fp32")
+                                  dtype="fp16" if self.precision in ("fp16", "int8") else "fp32")
 
     @property
     def path(self):
@@ -79,9 +79,9 @@ class Bench:
     def sizes(self):
         return self.args.sizes or list(workload.SIZES)
 
-    def engine(self, max_frames, nfe=32, max_batch=1, **options):
+    def engine(self, max_frames, nfe=32, max_batch=1, precision=None, **options):
         assert self.made
-        return workload.Ours(self.path, self.args.device, self.precision, max_frames=max_frames, max_batch=max_batch,
+        return workload.Ours(self.path, self.args.device, precision or self.precision, max_frames=max_frames, max_batch=max_batch,
                              max_evaluations=nfe, **options)
 
 
@@ -126,7 +126,8 @@ def options():
     p.add_argument("commands", nargs="*", metavar="command", help=", ".join([*COMMANDS, "cpu", "all"]))
     p.add_argument("--sizes", nargs="+", choices=workload.SIZES, help="default: all")
     p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7")
-    p.add_argument("--precision", choices=("fp16", "bf16", "fp32"), default="fp16")
+    p.add_argument("--precision", choices=("fp16", "bf16", "fp32", "int8"), default="fp16",
+                   help="of f5tts; PyTorch takes fp16 where this is int8 (default: %(default)s)")
     p.add_argument("--rounds", type=positive, default=20, help="of which medians are shown (default: %(default)s)")
     p.add_argument("--modes", nargs="*", choices=workload.PEER_MODES, default=["eager", "compile", "compile+graph"],
                    help="of PyTorch in e2e; none given: f5tts alone")

@@ -263,7 +263,7 @@ def cublaslt_here():
 
 
 def run(bench):
-    dtype = {v: k for k, v in NAMES.items()}[bench.precision]
+    dtype = {v: k for k, v in NAMES.items()}.get(bench.precision, torch.float16)
     if bench.args.list:
         print_list(bench.config, bench.sizes(), dtype, bench.args.op)
         return

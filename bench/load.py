@@ -109,7 +109,7 @@ def options():
     p.add_argument("--arch", default="F5TTS_v1_Base", help="random weights of this model")
     p.add_argument("--model", metavar="FILE", help="a .f5 instead")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--precision", choices=["fp32", "fp16", "bf16"], default="fp16")
+    p.add_argument("--precision", choices=["fp32", "fp16", "bf16", "int8"], default="fp16")
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--commit", default=commit(), help="what the report says was measured")
     p.add_argument("--json", metavar="FILE")
@@ -124,7 +124,7 @@ def main(argv=None):
     with tempfile.TemporaryDirectory() as folder:
         path = args.model or Path(folder) / "model.f5"
         if not args.model:
-            f5file.write_model(path, args.arch, seed=args.seed, dtype="fp16" if args.precision == "fp16" else "fp32")
+            f5file.write_model(path, args.arch, seed=args.seed, dtype="fp16" if args.precision in ("fp16", "int8") else "fp32")
         for i, batch_frames in enumerate(args.batch_frames):
             room = args.max_frames or max(batch_frames or 16384, max(SIZES.values()) + 64)
             with f5lib.Engine(path, args.device, args.precision, max_frames=room, max_batch=args.max_batch,

@@ -4,8 +4,8 @@
  * Floor: 2·rows·in·out operations. 2812 rows, 1024 -> 3072: 17.7 G, 9.6 µs at the 1852 T a second that the tensor cores
  * of an H200 reach on operands in shared memory.
  *
- * Hopper's takes what a block of the DiT asks for: in a multiple of 128, out of 64, 16-bit y of NONE, GELU_TANH and
- * ROPE, F32 y of RESIDUAL. The way depends on shape and types alone; a row's sums are exact in either. */
+ * Hopper's takes what a block of the DiT asks for (plan/linear.c): in a multiple of 128, out of 64, 16-bit y of NONE,
+ * GELU_TANH and ROPE, F32 y of RESIDUAL. A row's sums are exact in either. */
 #include "kernels/linear_int8.h"
 
 #include "kernels/cuda/sm80/linear_int8.cuh"
@@ -32,13 +32,6 @@ f5_status check_call(cuda_context *c, const linear_int8_args *a, int32_t rows) {
     return F5_OK;
 }
 
-bool serves_sm90(const cuda_context *c, const linear_int8_args *a) {
-    const uintptr_t vectors = (uintptr_t)a->bias | (uintptr_t)a->gate | (uintptr_t)a->addend | (uintptr_t)a->w_scale;
-    if (c->arch.code < ARCH_SM90A || a->in % 128 != 0 || a->out % 64 != 0 || vectors % 16 != 0) return false;
-    if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
-}
-
 f5_status run_sm90(cuda_context *c, const linear_int8_args *a, int32_t rows) {
     return for_dtype(c, "linear_int8", a->y.type, [&](auto zero) -> f5_status {
         using T = decltype(zero);
@@ -58,5 +51,5 @@ extern "C" f5_status linear_int8_cuda(cuda_context *c, const linear_int8_args *a
     const int32_t rows = a->pack ? a->pack->rows : a->rows;
     F5_TRY(check_call(c, a, rows));
     if (rows == 0) return F5_OK;
-    return serves_sm90(c, a) ? run_sm90(c, a, rows) : linear_int8_sm80::run(c, a, rows);
+    return linear_int8_by_sm90(&c->arch, a) ? run_sm90(c, a, rows) : linear_int8_sm80::run(c, a, rows);
 }

@@ -6,7 +6,6 @@
 
 #include "kernels/cpu/context.h"
 #include "kernels/cpu/simd.h"
-#include "kernels/quantize.h"
 #include "kernels/whole.h"
 
 #define NORM_EPS 1e-6f
@@ -70,8 +69,7 @@ f5_status norm_ref(cpu_context *c, const norm_args *a) {
     if (a->rows < 0 || a->dim < 1) return F5_E_SHAPE;
     if (a->type == F5_I8) {
         if (!a->y_scale) return F5_E_ARGUMENT;
-        if (a->dim % QUANTIZE_DIM_MULTIPLE != 0 || a->dim > (int32_t)(CPU_SCRATCH_BYTES / sizeof(float)))
-            return F5_E_SHAPE;
+        if (a->dim % WHOLE_MULTIPLE != 0 || a->dim > (int32_t)(CPU_SCRATCH_BYTES / sizeof(float))) return F5_E_SHAPE;
         cpu_parallel(c, a->rows, cpu_grain(a->dim), norm_rows_int8, a);
         return F5_OK;
     }

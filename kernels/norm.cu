@@ -6,7 +6,7 @@
 #include "kernels/cuda/common/reduce.cuh"
 #include "kernels/cuda/common/vec.cuh"
 #include "kernels/cuda/common/whole.cuh"
-#include "kernels/quantize.h"
+#include "kernels/whole.h"
 
 static constexpr int kWarps = 4; /* rows of a block */
 static constexpr float kEps = 1e-6f;
@@ -139,8 +139,7 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
         return f5_fail(&c->error, F5_E_SHAPE, "norm: %d rows of %d do not exist", a->rows, a->dim);
     if (a->rows == 0) return F5_OK;
     if (a->type == F5_I8) {
-        if (a->dim % QUANTIZE_DIM_MULTIPLE != 0)
-            return f5_fail(&c->error, F5_E_SHAPE, "norm: 8-bit rows of %d", a->dim);
+        if (a->dim % WHOLE_MULTIPLE != 0) return f5_fail(&c->error, F5_E_SHAPE, "norm: 8-bit rows of %d", a->dim);
         if (!a->y_scale) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: y_scale is NULL");
         return launch<int8_t>(c, a);
     }

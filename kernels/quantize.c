@@ -16,7 +16,7 @@ static void rows_of_y(const void *user, int32_t begin, int32_t end, void *scratc
 f5_status quantize_ref(cpu_context *c, const quantize_args *a) {
     if (!a || !a->x.data || !a->y || !a->scale) return F5_E_ARGUMENT;
     if (((uintptr_t)a->x.data | (uintptr_t)a->y) % 16 != 0) return F5_E_ARGUMENT;
-    if (a->rows < 0 || a->dim < 1 || a->dim % QUANTIZE_DIM_MULTIPLE != 0) return F5_E_SHAPE;
+    if (a->rows < 0 || a->dim < 1 || a->dim % WHOLE_MULTIPLE != 0) return F5_E_SHAPE;
     if (a->x.type != F5_F32) return F5_E_UNSUPPORTED;
     cpu_parallel(c, a->rows, cpu_grain(a->dim), rows_of_y, a);
     return F5_OK;

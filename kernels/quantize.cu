@@ -4,6 +4,7 @@
 #include "kernels/quantize.h"
 
 #include "kernels/cuda/common/whole.cuh"
+#include "kernels/whole.h"
 
 namespace {
 
@@ -62,7 +63,7 @@ __global__ void __launch_bounds__(32 * kWarps)
 } // namespace
 
 extern "C" f5_status quantize_cuda(cuda_context *c, const quantize_args *a) {
-    if (a->rows < 0 || a->dim < 1 || a->dim % QUANTIZE_DIM_MULTIPLE != 0)
+    if (a->rows < 0 || a->dim < 1 || a->dim % WHOLE_MULTIPLE != 0)
         return f5_fail(&c->error, F5_E_SHAPE, "quantize: %d rows of %d", a->rows, a->dim);
     if (a->rows == 0) return F5_OK;
     if (!a->x.data || !a->y || !a->scale || ((uintptr_t)a->x.data | (uintptr_t)a->y) % 16 != 0)

@@ -18,8 +18,6 @@
 extern "C" {
 #endif
 
-#define QUANTIZE_DIM_MULTIPLE 16
-
 typedef struct quantize_args {
     int32_t rows, dim;
     f5_matrix x;  /* [rows,dim] */

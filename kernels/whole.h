@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WHOLE_MAX 127.0f
+#define WHOLE_MULTIPLE 16 /* of the numbers in a row, where a row is an operand */
 
 /* max |x|, by bits: NaN is above all, an infinity above all numbers. */
 static inline float whole_largest(const float *x, int32_t n) {
@@ -26,7 +27,7 @@ static inline float whole_largest(const float *x, int32_t n) {
 /* y = x in steps of the scale, which is returned. Adding 1.5 * 2^23 rounds to the nearest whole number and leaves it in
  * the low bits. The product is rounded before, by itself: it passes through memory, or a compiler could make one
  * multiply-add of both, whose result is another one near the middle. */
-static inline float whole_row(const float *x, int32_t n, int8_t *restrict y) {
+static inline float whole_row(const float *x, int32_t n, int8_t *y) {
     enum { BLOCK = 256 };
     float product[BLOCK];
     const float m = whole_largest(x, n), by = m > 0.0f ? WHOLE_MAX / m : 0.0f, round = 12582912.0f;

@@ -43,8 +43,9 @@ def layer_norm(x, scale, shift):
 def whole(x):
     """F32 rows as whole numbers and their scales, as quantize.h says."""
     largest = x.abs().amax(dim=-1, keepdim=True)
-    by = torch.where(largest > 0, 127 / largest, torch.zeros_like(largest))
-    return torch.round(x * by), largest / 127
+    most = torch.full_like(largest, 127)  # PyTorch divides a number on a GPU by way of the reciprocal, a tensor not
+    by = torch.where(largest > 0, most / largest, torch.zeros_like(largest))
+    return torch.round(x * by), largest / most
 
 
 def masked(x, keep):

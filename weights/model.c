@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "kernels/quantize.h"
+#include "kernels/whole.h"
 #include "weights/int8_rows.h"
 #include "weights/match.h"
 
@@ -60,12 +60,12 @@ f5_status model_check_int8(const model_config *config, const char *where, f5_err
     manifest_tensor *list;
     int32_t count, i = 0;
     F5_TRY(manifest_list(config, (manifest_types){0}, &list, &count, error));
-    while (i < count && (!list[i].scale || list[i].dims[1] % QUANTIZE_DIM_MULTIPLE == 0)) i++;
+    while (i < count && (!list[i].scale || list[i].dims[1] % WHOLE_MULTIPLE == 0)) i++;
     f5_status status = F5_OK;
     if (i < count)
         status = f5_fail(error, F5_E_UNSUPPORTED,
                          "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
-                         where, QUANTIZE_DIM_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
+                         where, WHOLE_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
     free(list);
     return status;
 }

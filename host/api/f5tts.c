@@ -194,7 +194,8 @@ static f5_status planned_operands(const f5_engine *e, const f5_plan_ops_params *
                                   f5_error *error) {
     *operands = p->as ? F5_F16 : engine_precision(e->core);
     if (!p->precision || dtype_from_name(operands, p->precision)) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16', 'bf16' or 'int8'", p->precision);
+    return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16', 'bf16' or 'int8'",
+                   p->precision);
 }
 
 f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_error *error) {

@@ -16,18 +16,18 @@ enum { BUCKET_ROWS = 64, PLAN_ROWS = 2816, BATCH_FRAMES = 2048 };
 typedef struct {
     const char *card, *device; /* device: part of the driver's name */
     int32_t sm, sm_count, shared_bytes;
-    double rate_16bit, rate_f32, bandwidth;
+    double rate_16bit, rate_8bit, rate_f32, bandwidth;
 } known_card;
 
-/* The h200's 16-bit rate and bandwidth are measured (bench/PERF.md), the other numbers are the data sheets', dense. The
- * larger of two cards with one name in common comes first. */
+/* The h200's rates of operands and its bandwidth are measured (bench/PERF.md), the other numbers are the data sheets',
+ * dense. The larger of two cards with one name in common comes first. */
 static const known_card cards[] = {
-    {"a100", "A100", 80, 108, 163 << 10, 312e12, 19.5e12, 2.039e12}, /* SXM, 80 GB */
-    {"l4", "NVIDIA L4", 89, 58, 99 << 10, 121e12, 30.3e12, 0.3e12},  /* */
-    {"rtx4090", "RTX 4090", 89, 128, 99 << 10, 165.2e12, 82.6e12, 1.008e12},
-    {"h100", "H100", 90, 132, 227 << 10, 989e12, 67e12, 3.35e12}, /* SXM */
-    {"h200", "H200", 90, 132, 227 << 10, 790e12, 67e12, 4.25e12}, /* measured */
-    {"b200", "B200", 100, 148, 227 << 10, 2250e12, 75e12, 8e12},
+    {"a100", "A100", 80, 108, 163 << 10, 312e12, 624e12, 19.5e12, 2.039e12}, /* SXM, 80 GB */
+    {"l4", "NVIDIA L4", 89, 58, 99 << 10, 121e12, 242e12, 30.3e12, 0.3e12},  /* */
+    {"rtx4090", "RTX 4090", 89, 128, 99 << 10, 165.2e12, 660.6e12, 82.6e12, 1.008e12},
+    {"h100", "H100", 90, 132, 227 << 10, 989e12, 1979e12, 67e12, 3.35e12}, /* SXM */
+    {"h200", "H200", 90, 132, 227 << 10, 790e12, 1852e12, 67e12, 4.25e12}, /* measured */
+    {"b200", "B200", 100, 148, 227 << 10, 2250e12, 4500e12, 75e12, 8e12},
 };
 enum { CARDS = sizeof cards / sizeof *cards };
 
@@ -53,7 +53,8 @@ static cuda_arch arch_from(const known_card *known, int32_t sm, int32_t sm_count
                       .batch_frames = BATCH_FRAMES};
     if (known) {
         arch.card = known->card;
-        arch.rate_16bit = known->rate_16bit, arch.rate_f32 = known->rate_f32, arch.bandwidth = known->bandwidth;
+        arch.rate_16bit = known->rate_16bit, arch.rate_8bit = known->rate_8bit;
+        arch.rate_f32 = known->rate_f32, arch.bandwidth = known->bandwidth;
     }
     return arch;
 }

@@ -29,6 +29,7 @@ typedef struct {
     arch_code code;       /* the newest kernels in use */
     bool split_f32;       /* F32 products as three of 16-bit halves on the tensor cores: faster than the F32 units */
     double rate_16bit;    /* FLOP/s of 16-bit operands with F32 sums; 0: not known */
+    double rate_8bit;     /* operations/s of 8-bit whole numbers, their sums exact */
     double rate_f32;      /* FLOP/s of the F32 units */
     double bandwidth;     /* bytes/s of device memory, read and written */
     int32_t bucket_rows;  /* rows of a branch are rounded up to a multiple of this */

@@ -153,7 +153,8 @@ static void knows_its_cards(void **state) {
         assert_true(arch_of_card(&arch, name));
         assert_string_equal(arch.card, name);
         assert_true(arch.sm >= 80 && arch.sm_count > 0 && arch.shared_bytes >= 99 << 10);
-        assert_true(arch.rate_16bit > arch.rate_f32 && arch.rate_f32 > 0 && arch.bandwidth > 0);
+        assert_true(arch.rate_8bit > arch.rate_16bit && arch.rate_16bit > arch.rate_f32 && arch.rate_f32 > 0 &&
+                    arch.bandwidth > 0);
         assert_true(arch.bucket_rows > 0 && arch.plan_rows % arch.bucket_rows == 0 && arch.batch_frames > 0);
     }
     assert_int_equal(count, 6);

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import cbind
+import ops
 from gpubind import NAMES, Pack, capture, generator, same_bits
 from ops import rope_table
 
@@ -65,7 +66,7 @@ class Chain:
     def __call__(self, gpu, after=lambda: None):
         """The state after some steps, live rows; after() is called behind every op."""
         def run(op, **fields):
-            gpu.run(op, **(fields if op in ("norm", "cast") else dict(fields, pack=self.pack)))
+            gpu.run(op, **(fields if op in ("norm", "cast", "quantize") else dict(fields, pack=self.pack)))
             after()
         self.x.copy_(self.start)
         after()
@@ -81,6 +82,51 @@ class Chain:
             run("linear", x=self.normed_a, w=self.w_velocity, y=self.v, out=MEL, **{"in": D})
             run("guide", dim=MEL, branches=2, cfg=2.0, dt=0.1, x=self.x, v=self.v, y=self.x)
         return self.x[:self.pack.live]
+
+
+class Int8Chain(Chain):
+    """With blocks whose products have 8-bit operands, all in the one buffer that dit.c has for them."""
+
+    def __init__(self, seed, lengths, tail, dtype):
+        super().__init__(seed, lengths, tail, dtype)
+        rows = self.pack.rows
+        self.whole = torch.zeros(rows * FF, dtype=torch.int8, device="cuda")
+        self.whole_scale = torch.zeros(rows, device="cuda")
+        for name in ("qkv", "out", "ff1", "ff2"):
+            w = getattr(self, f"w_{name}").float()
+            whole, scale = ops.whole(w)
+            setattr(self, f"w_{name}", whole.to(torch.int8))
+            setattr(self, f"scale_{name}", scale[:, 0].contiguous())
+        torch.cuda.synchronize()
+
+    def block(self, run, rotate_first):
+        rows = self.pack.rows
+
+        def norm():
+            run("norm", rows=rows, dim=D, x=self.h, scale=self.scale, shift=self.shift, y=self.whole,
+                y_scale=self.whole_scale, one_plus_scale=True, type=torch.int8)
+
+        def quantize(x, dim):
+            run("quantize", rows=rows, dim=dim, x=x, y=self.whole, scale=self.whole_scale)
+
+        def product(name, width_in, out, y, **fields):
+            run("linear_int8", x=self.whole, x_scale=self.whole_scale, w=getattr(self, f"w_{name}"),
+                w_scale=getattr(self, f"scale_{name}"), y=y, out=out, **fields, **{"in": width_in})
+
+        table = dict(rope=self.rope, max_position=len(self.rope))
+        residual = dict(addend=self.h, gate=self.gate, bias=self.bias, epilogue=cbind.LINEAR_RESIDUAL)
+        norm()
+        product("qkv", D, 3 * D, self.qkv, rope_heads=HEADS, **table,
+                epilogue=cbind.LINEAR_ROPE if rotate_first else cbind.LINEAR_NONE)
+        norms = {} if rotate_first else dict(zip(("q_norm", "k_norm"), self.norms))
+        run("attention", heads=HEADS, rope_heads=0 if rotate_first else HEADS, qkv=self.qkv, y=self.attended,
+            type=self.dtype, **table, **norms)
+        quantize(self.attended, D)
+        product("out", D, D, self.h, **residual)
+        norm()
+        product("ff1", D, FF, self.hidden, epilogue=cbind.LINEAR_GELU_TANH)
+        quantize(self.hidden, FF)
+        product("ff2", FF, D, self.h, **residual)
 
 
 class Vocoder:
@@ -119,7 +165,7 @@ class Vocoder:
         return self.x[:self.pack.live]
 
 
-CHAINS = [(Chain, torch.float16), (Chain, torch.bfloat16), (Vocoder, torch.float32)]
+CHAINS = [(Chain, torch.float16), (Chain, torch.bfloat16), (Int8Chain, torch.float16), (Vocoder, torch.float32)]
 
 
 @pytest.mark.parametrize("kind,dtype", CHAINS, ids=[f"{kind.__name__}-{NAMES[dtype]}" for kind, dtype in CHAINS])

@@ -21,7 +21,7 @@ def with_engine(path, requests, precision="fp16", nfe=5, batches=None, **limits)
         return [m for batch in (batches or [requests]) for m in e.sample(batch, nfe=nfe)]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
 @pytest.mark.parametrize("portable", [0, 1])
 def test_graphs_are_eager_launches(weights, rng, precision, portable):
     """The same call three times: run and captured, replayed, replayed; and launch by launch."""
@@ -48,7 +48,7 @@ def test_a_machine_without_the_gpu_plans_the_same(weights):
         assert e.plan_ops(card=card, **size) == own
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16", "int8"])
 def test_company_changes_nothing(weights, rng, precision):
     """A request alone and in batches of 2, 7 and 32 of mixed lengths, so in buckets of several sizes."""
     requests = [request_of(rng, int(n), int(n) // 4, weights.vocab_size) for n in rng.integers(20, 300, 32)]
@@ -60,10 +60,11 @@ def test_company_changes_nothing(weights, rng, precision):
             assert together[i].tobytes() == alone[i].tobytes(), f"request {i} depends on a batch of {size}"
 
 
-def test_same_seed_hundred_times(weights, rng):
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_same_seed_hundred_times(weights, rng, precision):
     request = request_of(rng, 300, 100, weights.vocab_size)
     del request["noise"]
-    with f5lib.Engine(weights.paths[BASE], "cuda", "fp16", max_frames=320, max_batch=1) as e:
+    with f5lib.Engine(weights.paths[BASE], "cuda", precision, max_frames=320, max_batch=1) as e:
         first, = e.sample([dict(request, seed=7)], nfe=7)
         for _ in range(99):
             again, = e.sample([dict(request, seed=7)], nfe=7)
@@ -137,13 +138,14 @@ def test_noise_is_the_cpus(demo, rng):
     assert error(mels[1], mels[0], 50) <= 1e-4
 
 
-def test_nothing_is_allocated_after_open(weights, rng):
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_nothing_is_allocated_after_open(weights, rng, precision):
     """50 requests: once each bucket has been seen (its graph is made then), device memory does not move at all."""
     gc.collect()
     torch.cuda.empty_cache()
     lengths = [int(n) for n in rng.integers(100, 900, 10)]
     requests = [request_of(rng, n, n // 3, weights.vocab_size) for n in lengths]
-    with f5lib.Engine(weights.paths[BASE], "cuda", "fp16", max_frames=960, max_batch=1) as e:
+    with f5lib.Engine(weights.paths[BASE], "cuda", precision, max_frames=960, max_batch=1) as e:
         for r in requests:
             e.vocode(e.sample([r], nfe=5)[0])
         torch.cuda.synchronize()
@@ -181,7 +183,7 @@ def test_memory_of_a_long_request(weights, rng):
     assert used <= info["device_bytes"] + 150e6, "graphs and library handles are all that may come on top"
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+@pytest.mark.parametrize("precision", ["fp16", "fp32", "int8"])
 def test_poisoned_memory(weights, rng, precision):
     """Working memory full of NaN before every call changes no bit, so nothing reads what nothing wrote."""
     requests = [request_of(rng, n, n // 3, weights.vocab_size) for n in (150, 77)]

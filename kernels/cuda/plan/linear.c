@@ -143,3 +143,35 @@ void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths
     line->path = path->name;
     path->describe(arch, a, line);
 }
+
+/* ---- linear_int8 */
+
+bool linear_int8_by_sm90(const cuda_arch *arch, const linear_int8_args *a) {
+    if (arch->code < ARCH_SM90A || a->in % LINEAR_INT8_STEP != 0 || a->out % 64 != 0) return false;
+    if (!aligned(a->bias, a->gate, a->addend, 16) || !aligned(a->w_scale, NULL, NULL, 16)) return false;
+    if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
+}
+
+void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {
+    const linear_int8_args *a = args;
+    const int32_t rows = a->pack ? a->pack->rows : a->rows;
+    (void)lengths;
+    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d int8", rows, a->in, a->out);
+    line->rate = arch->rate_8bit;
+    if (rows < 1) return;
+    if (linear_int8_by_sm90(arch, a)) {
+        const linear_plan p = linear_choose(rows, a->out, arch->sm_count, a->epilogue == LINEAR_ROPE ? 64 : 16);
+        line->path = "sm90";
+        set_tile(line, LINEAR_TILE_ROWS, p.columns);
+        line->stages = LINEAR_SM90_STAGES(p.columns);
+        line->shared_bytes = LINEAR_SM90_SHARED_BYTES;
+        line->waves = (double)p.waves;
+    } else {
+        line->path = "sm80";
+        set_tile(line, LINEAR_INT8_SM80_TILE, LINEAR_INT8_SM80_TILE);
+        line->stages = LINEAR_INT8_SM80_STAGES;
+        line->waves = (double)tiles_along(
+            tiles_along(rows, LINEAR_INT8_SM80_TILE) * tiles_along(a->out, LINEAR_INT8_SM80_TILE), arch->sm_count);
+    }
+}

@@ -26,6 +26,7 @@
 
 #include "kernels/cuda/plan/plan.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int8.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -73,6 +74,15 @@ linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t m
     ((LINEAR_SM90_SHARED_BYTES - 1024) / LINEAR_SM90_STAGE_BYTES(columns) < LINEAR_SM90_MAX_STAGES                     \
          ? (LINEAR_SM90_SHARED_BYTES - 1024) / LINEAR_SM90_STAGE_BYTES(columns)                                        \
          : LINEAR_SM90_MAX_STAGES)
+
+/* ---- linear_int8: the sm90 kernel's tiles and stages, which hold 128 numbers a row; or tiles of 64 by 64 */
+
+#define LINEAR_INT8_STEP 128
+#define LINEAR_INT8_SM80_TILE 64
+#define LINEAR_INT8_SM80_STAGES 2
+
+/* Does the sm90 kernel take the call? By shape and types alone. */
+bool linear_int8_by_sm90(const cuda_arch *arch, const linear_int8_args *a);
 
 /* ---- short rows: tiles of 32 rows by 128 outputs, F32 by three products of TF32 */
 

@@ -8,7 +8,10 @@
 static const struct {
     const char *op;
     op_describe describe;
-} several_ways[] = {{"linear", linear_describe}, {"attention", attention_describe}, {"conv_pos", conv_pos_describe}};
+} several_ways[] = {{"linear", linear_describe},
+                    {"linear_int8", linear_int8_describe},
+                    {"attention", attention_describe},
+                    {"conv_pos", conv_pos_describe}};
 
 static void describe_output(const op_output *y, op_plan_line *line) {
     const long long rows = y->pack ? y->pack->rows : y->rows;

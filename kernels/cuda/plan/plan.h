@@ -23,6 +23,7 @@ typedef struct {
 /* What an op with several ways does: plan/linear.h, attention.h, conv_pos.h. Describes the way taken. */
 typedef void (*op_describe)(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
+void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void attention_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void conv_pos_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 

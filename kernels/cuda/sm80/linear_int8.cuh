@@ -7,12 +7,14 @@
 
 #include "kernels/cuda/common/epilogue.cuh"
 #include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm80/ptx.cuh"
 #include "kernels/linear_int8.h"
 
 namespace linear_int8_sm80 {
 
-constexpr int kTile = 64, kStep = 64, kStride = 80, kThreads = 128, kStages = 2;
+constexpr int kTile = LINEAR_INT8_SM80_TILE, kStep = 64, kStride = 80, kThreads = 128,
+              kStages = LINEAR_INT8_SM80_STAGES;
 
 struct args {
     const int8_t *x, *w;

@@ -11,7 +11,7 @@
 
 namespace linear_sm90 {
 
-constexpr int kStepInt8 = 128;
+constexpr int kStepInt8 = LINEAR_INT8_STEP;
 
 struct int8_args {
     tile_args tile; /* steps of 128 along `in` */
