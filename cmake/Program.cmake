@@ -29,9 +29,11 @@ if(F5_PROGRAM_FOUND)
     endif()
     target_compile_definitions(f5files PRIVATE F5_HAVE_AV=$<BOOL:${F5_AV_FOUND}>)
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
+    include(cmake/Hub.cmake)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
-                   host/program/voice_cache.c host/program/cmd_convert.c
+                   host/program/voice_cache.c host/program/cmd_convert.c host/program/convert_files.c
+                   host/program/model_file.c host/program/model_make.c host/program/cmd_pull.c host/program/cmd_models.c
                    host/program/cmd_info.c host/program/cmd_serve.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
                    host/program/cli_complete.c host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
@@ -39,7 +41,7 @@ if(F5_PROGRAM_FOUND)
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
                    kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
-    target_link_libraries(f5tts PRIVATE f5files f5tts_shared PkgConfig::F5_PROGRAM)
+    target_link_libraries(f5tts PRIVATE f5files f5hub f5tts_shared PkgConfig::F5_PROGRAM)
     include(cmake/Server.cmake)
     file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     # in the build folder bin and lib lie side by side, as they do where they are installed but for lib's name
@@ -68,7 +70,7 @@ if(F5_PROGRAM_FOUND)
                                F5_SHIPPED_INSTALLED="${CMAKE_INSTALL_FULL_DATADIR}/f5tts")
     install(DIRECTORY weights/voices/ DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/voices
             FILES_MATCHING PATTERN *.f5 PATTERN *.wav PATTERN *.txt PATTERN README.md)
-    install(FILES weights/text/pinyin.bin weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
+    install(FILES weights/text/pinyin.bin weights/text/vocab.txt weights/text/README.md DESTINATION ${CMAKE_INSTALL_DATADIR}/f5tts/text)
     include(cmake/Help.cmake)
 else()
     message(STATUS "program f5tts: not built (needs libsndfile1-dev libyaml-dev libpng-dev)")

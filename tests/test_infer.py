@@ -247,7 +247,9 @@ USAGE = {
     "cfg nan": (["--cfg_strength", "nan"], "--cfg_strength nan: must be a number from 0 to 100"),
     "speed 0": (["--speed", "0"], "--speed 0: must be a number from 0.01 to 100"),
     "seed negative": (["--seed", "-1"], "--seed -1: must be a whole number"),
-    "upstream's, with value": (["-p", "ckpt.pt"], "--ckpt_file is not supported yet: the model is one file"),
+    "a model and its parts": (["-m", "m.f5", "-p", "ckpt.pt"], "--model m.f5: a model file has its configuration"),
+    "two checkpoints": (["-m", "a.pt", "-p", "b.pt"], "--model and --ckpt_file: both name a checkpoint"),
+    "a vocoder": (["--vocoder_name", "hifigan"], "--vocoder_name hifigan: must be one of vocos|bigvgan"),
 }
 
 

@@ -119,6 +119,8 @@ int cmd_info(int argc, char **argv);
 int cmd_batch(int argc, char **argv);
 int cmd_edit(int argc, char **argv);
 int cmd_check_voice(int argc, char **argv);
+int cmd_pull(int argc, char **argv);
+int cmd_models(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 

@@ -12,6 +12,7 @@
 #include "host/program/batch_line.h"
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
+#include "host/program/model_file.h"
 #include "host/program/speech_output.h"
 #include "host/program/speech_voices.h"
 #include "host/program/voice_cache.h"
@@ -227,7 +228,7 @@ static void speak_all(batch_run *r) {
 }
 
 static f5_status run(batch_run *r, f5_error *error) {
-    F5_TRY(model_file(r->o.model, &r->model, error));
+    F5_TRY(model_file(&r->o, &r->command, r->quiet, &r->model, error));
     F5_TRY(list_open(&r->list, r->list_path, batch_is_name, NULL, error));
     F5_TRY(plan_all(r, error));
     r->failed = r->plan.bad;
@@ -287,7 +288,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          .argument = "N", .help = "lines under way at a time",
                          .unit = "lines"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
-    to = speech_options_upstream(to);
+    to = speech_options_upstream(to, o);
     *to = (cli_option){0};
 }
 

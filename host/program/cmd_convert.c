@@ -1,16 +1,12 @@
 /* cmd_convert.c — `f5tts convert`: upstream's files into one .f5. */
-#define _GNU_SOURCE /* sigtimedwait */
-#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "host/api/f5tts.h"
-#include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
+#include "host/program/convert_files.h"
 #include "host/program/model_settings.h"
-#include "host/program/shipped.h"
 
 /* A part as the summary has it; of a kind whose settings are not known by name here, all that it has. */
 static void print_backbone(const f5_model_file *file, const char *kind) {
@@ -88,69 +84,6 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
     return status;
 }
 
-/* The tables that are asked for, or those that come with the program. Without any the model is made all the same. */
-static char *find_pinyin(f5_convert_params *p, bool quiet) {
-    char *path = NULL;
-    f5_error why = {0};
-    if (p->pinyin_path && strcmp(p->pinyin_path, "none") == 0)
-        p->pinyin_path = NULL;
-    else if (!p->pinyin_path && shipped_file(SHIPPED_TEXT, SHIPPED_PINYIN, "", &path, &why) == F5_OK)
-        p->pinyin_path = path;
-    else if (!p->pinyin_path && !quiet)
-        fprintf(stderr,
-                "f5tts convert: no tables for Chinese, which a pinyin model would carry: %s: give --pinyin FILE\n",
-                why.message);
-    return path;
-}
-
-static f5_status convert(f5_convert_params *p, f5_convert_summary *summary, f5_error *error) {
-    yaml_tree config = {0}, vocoder_config = {0};
-    f5_status status = yaml_tree_read(&config, p->config_path, error);
-    if (status == F5_OK) status = yaml_tree_read(&vocoder_config, p->vocoder_config_path, error);
-    p->config = config.setting;
-    p->n_config = config.count;
-    p->vocoder_config = vocoder_config.setting;
-    p->n_vocoder_config = vocoder_config.count;
-    if (status == F5_OK) status = f5_convert(p, summary, error);
-    yaml_tree_free(&config);
-    yaml_tree_free(&vocoder_config);
-    return status;
-}
-
-/* ---- signals: a conversion that is ended leaves nothing behind, whatever the file system */
-
-/* The signals that end a program wait while it converts, and are looked for between tensors. */
-typedef struct {
-    cli_progress *progress; /* NULL: quiet */
-    sigset_t waiting, before;
-    int signal; /* that ended it; 0: none */
-} interruption;
-
-static void interruption_begin(interruption *i) {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    sigemptyset(&i->waiting);
-    for (size_t k = 0; k < sizeof ending / sizeof *ending; k++) {
-        struct sigaction now; /* one that is ignored, as under nohup, stays so */
-        if (sigaction(ending[k], NULL, &now) == 0 && now.sa_handler != SIG_IGN) sigaddset(&i->waiting, ending[k]);
-    }
-    sigprocmask(SIG_BLOCK, &i->waiting, &i->before);
-    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is a failed write, and told */
-}
-
-static int report(void *user, int32_t tensor, int32_t tensors) {
-    interruption *i = user;
-    if (i->progress) cli_progress_report(i->progress, tensor, tensors);
-    int arrived = sigtimedwait(&i->waiting, NULL, &(struct timespec){0});
-    if (arrived > 0) i->signal = arrived;
-    return i->signal != 0;
-}
-
-/* Ends the program as the signal would have. */
-static void interruption_end(const interruption *i) {
-    sigprocmask(SIG_SETMASK, &i->before, NULL);
-    if (i->signal) raise(i->signal);
-}
-
 static bool is_type(const char *name) {
     return strcmp(name, "fp32") == 0 || strcmp(name, "fp16") == 0 || strcmp(name, "bf16") == 0;
 }
@@ -213,21 +146,11 @@ int cmd_convert(int argc, char **argv) {
     if (strcmp(p.weights, "ema") != 0 && strcmp(p.weights, "model") != 0)
         return cli_usage_error(&command, "--weights %s: known are ema and model", p.weights);
 
-    cli_progress progress;
     f5_convert_summary summary;
     f5_convert_summary_init(&summary);
     f5_error error = {0};
-    cli_progress_begin(&progress, "converting");
-    interruption ending = {.progress = quiet ? NULL : &progress};
-    p.progress = report;
-    p.progress_user = &ending;
     double started = cli_seconds();
-    char *pinyin = find_pinyin(&p, quiet);
-    interruption_begin(&ending);
-    f5_status status = convert(&p, &summary, &error);
-    free(pinyin);
-    cli_progress_end(&progress);
-    interruption_end(&ending);
+    f5_status status = convert_files(&p, command.program, quiet, &summary, &error);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
     if (!quiet && print_summary(&p, &summary, cli_seconds() - started, &error) != F5_OK)
         return cli_failure(&command, "%s", error.message);

@@ -7,6 +7,7 @@
 #include "host/api/f5tts.h"
 #include "host/files/audio_file.h"
 #include "host/program/cli.h"
+#include "host/program/model_file.h"
 #include "host/program/speech_options.h"
 #include "host/program/speech_output.h"
 #include "host/program/speech_progress.h"
@@ -77,7 +78,7 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
 }
 
 static f5_status run(edit_run *r, f5_error *error) {
-    F5_TRY(model_file(r->o.model, &r->model, error));
+    F5_TRY(model_file(&r->o, &r->command, r->quiet, &r->model, error));
     r->output_path = speech_output_path(&r->o, NULL);
     if (!r->output_path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     const char *inputs[] = {r->model, r->audio};
@@ -136,6 +137,7 @@ static int edit_command(edit_run *r, int argc, char **argv) {
                          .help = "a quieter recording is raised to this level meanwhile",
                          .unit = "of full scale"};
     to = speech_options_model(to, o);
+    to = speech_options_upstream(to, o);
     to = speech_options_solver(to, o);
     *to++ = (cli_option){"Output", .type = CLI_HEADING};
     *to++ = (cli_option){"output_dir",      "o",

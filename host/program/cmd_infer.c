@@ -10,6 +10,7 @@
 #include "host/files/text_file.h"
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
+#include "host/program/model_file.h"
 #include "host/program/speech_options.h"
 #include "host/program/speech_output.h"
 #include "host/program/speech_progress.h"
@@ -232,7 +233,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
     *to++ = (cli_option){"show_text", NULL, CLI_FLAG, &r->show_text,
                          .help = "speak nothing: print number, voice, pause, seconds and words of each piece"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
-    to = speech_options_upstream(to);
+    to = speech_options_upstream(to, o);
     *to = (cli_option){0};
 }
 
@@ -247,7 +248,7 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     speech_voices_main(&r->o, &r->config);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = model_file(r->o.model, &r->model, &error);
+    f5_status status = model_file(&r->o, &r->command, r->quiet, &r->model, &error);
     if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);

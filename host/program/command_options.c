@@ -1,10 +1,22 @@
 /* command_options.c — the command line is read twice: to learn of the file, and then over what the file said. */
 #include "host/program/command_options.h"
 
-/* What the command line says about the text or the voice replaces all that the file says about it. */
+#include <string.h>
+
+static bool is_file_name(const char *model) {
+    return model && strpbrk(model, "/.");
+}
+
+/* What the command line says about the text, the voice or the model replaces all that the file says about it. The name
+ * of a model says what its files are of, and so goes with them. */
 static void drop_replaced(speech_options *o, const speech_options *line, const char *usual_text) {
     if (line->gen_text != usual_text && !line->gen_file) o->gen_file = NULL;
     if (line->ref_audio || line->voice) o->ref_audio = o->ref_text = o->voice = NULL;
+    if (is_file_name(line->model)) {
+        o->ckpt_file = o->vocab_file = o->model_cfg = NULL;
+        o->load_vocoder_from_local = false;
+    }
+    if (line->ckpt_file && is_file_name(o->model)) o->model = NULL;
 }
 
 cli_outcome command_options_parse(cli_command *command, cli_option table[SPEECH_OPTIONS_MAX], speech_options *o,

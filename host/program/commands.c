@@ -12,6 +12,8 @@ const subcommand commands[] = {
     {"edit", cmd_edit, "replace words of a recording"},
     {"check-voice", cmd_check_voice, "say what is good and what is not about a recording"},
     {"convert", cmd_convert, "make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder"},
+    {"pull", cmd_pull, "fetch a model by its name from the model hub"},
+    {"models", cmd_models, "list the models that are on this machine"},
     {"info", cmd_info, "show what a .f5 file holds, and what running it would take"},
     {"serve", cmd_serve, "speak for other programs, over HTTP"},
     {"completion", cmd_completion, "print what completes f5tts in bash, zsh or fish"},

@@ -42,7 +42,8 @@ const char *config_find_file(config_file *c, const char *value) {
 }
 
 static bool names_file(const char *option) {
-    static const char *const files[] = {"ref_audio", "gen_file", "lexicon", "init_noise"};
+    static const char *const files[] = {"ref_audio", "gen_file",   "lexicon",  "init_noise",
+                                        "ckpt_file", "vocab_file", "model_cfg"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         if (strcmp(option, files[i]) == 0) return true;
     return false;

@@ -12,6 +12,7 @@
 #define SHIPPED_VOICE "slt"
 #define SHIPPED_TEXT "text"
 #define SHIPPED_PINYIN "pinyin.bin"
+#define SHIPPED_VOCAB "vocab.txt" /* of upstream's models */
 
 /* *path receives the path of the shipped file folder/stem + ending, to be freed. F5_E_IO names the places looked at. */
 f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error);

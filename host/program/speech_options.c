@@ -5,8 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ONE_FILE "the model is one file: give --model FILE.f5, made by `f5tts convert`"
-
 void speech_options_init(speech_options *o) {
     *o = (speech_options){.device = "auto",
                           .gen_text = "Here we generate something just for test.",
@@ -25,7 +23,8 @@ void speech_options_init(speech_options *o) {
 cli_option *speech_options_model(cli_option *to, speech_options *o) {
     const cli_option options[] = {
         {"Model and device", .type = CLI_HEADING},
-        {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5", .help = "the model, made by `f5tts convert`",
+        {"model", "m", CLI_STRING, &o->model, .argument = "NAME",
+         .help = "the model: a name, as F5TTS_v1_Base, or FILE.f5",
          .usual = "the small one that comes with the program", .kind = CLI_MODEL},
         {"device", NULL, CLI_STRING, &o->device, .argument = "NAME", .help = "what computes",
          .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
@@ -131,12 +130,17 @@ cli_option *speech_options_files(cli_option *to, speech_options *o) {
     return APPEND(to, options);
 }
 
-cli_option *speech_options_upstream(cli_option *to) {
-    static const cli_option options[] = {{"model_cfg", "mc", CLI_UNSUPPORTED, .help = ONE_FILE},
-                                         {"ckpt_file", "p", CLI_UNSUPPORTED, .help = ONE_FILE},
-                                         {"vocab_file", "v", CLI_UNSUPPORTED, .help = ONE_FILE},
-                                         {"vocoder_name", NULL, CLI_UNSUPPORTED, .help = ONE_FILE},
-                                         {"load_vocoder_from_local", NULL, CLI_UNSUPPORTED, .help = ONE_FILE}};
+cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"ckpt_file", "p", CLI_TEXT, &o->ckpt_file, .argument = "FILE",
+         .help = "upstream's checkpoint of the model instead, .safetensors or .pt, or hf://OWNER/NAME/FILE"},
+        {"vocab_file", "v", CLI_TEXT, &o->vocab_file, .argument = "FILE",
+         .help = "its vocab.txt; default: the one beside it, or the usual one"},
+        {"model_cfg", "mc", CLI_TEXT, &o->model_cfg, .argument = "FILE.yaml",
+         .help = "its configuration; default: that of --model NAME"},
+        {"vocoder_name", NULL, CLI_TEXT, &o->vocoder_name, .argument = "NAME", .help = "vocos; bigvgan is told apart"},
+        {"load_vocoder_from_local", NULL, CLI_FLAG, &o->load_vocoder_from_local,
+         .help = "the vocoder of ../checkpoints/vocos-mel-24khz"}};
     return APPEND(to, options);
 }
 

@@ -13,6 +13,8 @@
 typedef struct {
     /* the engine */
     const char *model, *device, *precision;
+    const char *ckpt_file, *vocab_file, *model_cfg, *vocoder_name;
+    bool load_vocoder_from_local;
     int32_t max_frames, threads;
     /* the voice */
     const char *voice, *ref_audio, *ref_text;
@@ -44,9 +46,9 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o);
 cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */
 cli_option *speech_options_solver(cli_option *to, speech_options *o);
 cli_option *speech_options_speech(cli_option *to, speech_options *o);
-cli_option *speech_options_output(cli_option *to, speech_options *o); /* output_dir and output_file left out */
-cli_option *speech_options_files(cli_option *to, speech_options *o);  /* of one text each */
-cli_option *speech_options_upstream(cli_option *to);                  /* those that are refused, with the reason */
+cli_option *speech_options_output(cli_option *to, speech_options *o);   /* output_dir and output_file left out */
+cli_option *speech_options_files(cli_option *to, speech_options *o);    /* of one text each */
+cli_option *speech_options_upstream(cli_option *to, speech_options *o); /* the files of a model, as upstream */
 
 /* Options that cannot go together; the message names them. */
 f5_status speech_options_check(const speech_options *o, f5_error *error);

@@ -113,26 +113,3 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
     audio_free(&recording);
     return status == F5_OK ? F5_OK : f5_fail(error, status, "%s: %s", v->audio, why.message);
 }
-
-f5_status model_file(const char *given, char **path, f5_error *error) {
-    f5_error why = {0};
-    if (!given) {
-        f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", path, &why);
-        return status == F5_OK
-                   ? F5_OK
-                   : f5_fail(error, status, "no --model is given, and %s: give --model FILE.f5", why.message);
-    }
-    bool is_name = !strchr(given, '/') && !strchr(given, '.') && access(given, F_OK) != 0;
-    size_t room = strlen(given) + 4;
-    *path = malloc(room);
-    if (!*path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    snprintf(*path, room, "%s%s", given, is_name ? ".f5" : "");
-    if (!is_name || access(*path, F_OK) == 0) return F5_OK;
-    f5_status status = f5_fail(error, F5_E_IO,
-                               "model %s: neither a file nor one with .f5 behind it: make one of upstream's files by "
-                               "`f5tts convert`, and give --model FILE.f5",
-                               given);
-    free(*path);
-    *path = NULL;
-    return status;
-}

@@ -28,8 +28,4 @@ typedef struct {
 f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_settings *settings, f5_voice **voice,
                            f5_error *error);
 
-/* Where the model lies: `given`, which may be a name whose NAME.f5 lies in the current folder, or, where it is NULL,
- * the one that comes with the program. *path is to be freed. */
-f5_status model_file(const char *given, char **path, f5_error *error);
-
 #endif
