@@ -12,7 +12,8 @@
 #include "host/hub/hub_curl.h"
 
 #define MAX_REDIRECTS 5
-#define MAX_TRIES 4               /* in a row that brought nothing */
+#define MAX_TRIES 5
+#define FIRST_PAUSE 0.25          /* seconds; the next is twice as long */
 #define MAX_WAIT 120              /* seconds that a hub may ask for */
 #define MAX_HEAD_BYTES (64 << 10) /* of one answer's headers */
 #define MAX_PAGE_BYTES (1 << 20)  /* of the page that comes with an error, which is not looked at */
@@ -31,6 +32,7 @@ typedef struct {
     hub_client *client;
     const char *what;     /* for messages: the file's name */
     bool head;            /* headers alone are wanted */
+    int max_tries;        /* in a row that bring nothing */
     int64_t at, size;     /* the byte that comes next, and bytes in all; -1: not known */
     const hub_sink *sink; /* NULL: of a head */
     bool in_body;
@@ -294,7 +296,7 @@ static void wait_seconds(double seconds) {
 /* Asks again where that may help, until all has come. */
 static f5_status transfer(request *r, const char *url, f5_error *error) {
     hub_client *c = r->client;
-    double pause = 0.5;
+    double pause = FIRST_PAUSE;
     for (int tries = 1;; tries++) {
         int64_t before = r->at;
         CURLcode result = follow(r, url);
@@ -302,14 +304,14 @@ static f5_status transfer(request *r, const char *url, f5_error *error) {
         bool answered = result == CURLE_OK && (r->code == 200 || r->code == 206 || (r->head && r->code / 100 == 3));
         if (answered && (r->head || r->size < 0 || r->at == r->size)) return F5_OK;
         bool restart = r->at > 0 && (r->size < 0 || r->code == 416); /* no parts of it are to be had */
-        if ((!restart && !is_passing(result, r->code)) || (tries >= MAX_TRIES && r->at <= before))
+        if ((!restart && !is_passing(result, r->code)) || (tries >= r->max_tries && r->at <= before))
             return explain(r, result, error);
         if (restart) {
             r->at = 0;
             F5_TRY(r->sink->restart(r->sink->user, error));
         } else if (r->at > before) {
             tries = 0;
-            pause = 0.5;
+            pause = FIRST_PAUSE;
         }
         curl_off_t asked = 0;
         c->curl.easy_getinfo(c->easy, CURLINFO_RETRY_AFTER, &asked);
@@ -365,7 +367,8 @@ static f5_status read_head(request *r, hub_head *head, f5_error *error) {
 f5_status hub_client_head(hub_client *c, const hub_file *file, hub_head *head, f5_error *error) {
     *head = (hub_head){0};
     char *name = hub_file_url(file, NULL);
-    request r = {.client = c, .what = name ? name : "", .head = true, .size = -1, .error = error};
+    request r = {
+        .client = c, .what = name ? name : "", .head = true, .max_tries = MAX_TRIES, .size = -1, .error = error};
     f5_status status = ask(&r, address_of(c, file, file->revision), error);
     if (status == F5_OK)
         status = read_head(&r, head, error);
@@ -380,6 +383,7 @@ f5_status hub_client_get(hub_client *c, const hub_file *file, const hub_head *he
     const char *slash = strrchr(file->path, '/');
     request r = {.client = c,
                  .what = slash ? slash + 1 : file->path,
+                 .max_tries = MAX_TRIES,
                  .at = from,
                  .size = head->size,
                  .sink = sink,
@@ -413,7 +417,7 @@ static f5_status page_add(void *user, const void *bytes, size_t n, f5_error *err
 f5_status hub_client_licence(hub_client *c, const hub_file *file, char licence[HUB_LICENCE], f5_error *error) {
     page p = {0};
     const hub_sink sink = {page_restart, page_add, &p};
-    request r = {.client = c, .what = file->repository, .size = -1, .sink = &sink, .error = error};
+    request r = {.client = c, .what = file->repository, .max_tries = 1, .size = -1, .sink = &sink, .error = error};
     char *url;
     *licence = '\0';
     if (asprintf(&url, "%s/api/models/%s/revision/%s", c->place->endpoint, file->repository, file->revision) < 0)

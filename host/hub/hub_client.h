@@ -46,7 +46,7 @@ typedef struct {
 f5_status hub_client_get(hub_client *client, const hub_file *file, const hub_head *head, int64_t from,
                          const hub_sink *sink, f5_error *error);
 
-/* The name of the licence of a repository, as its description has it; "" where it has none. */
+/* The name of the licence of a repository, as its description has it; "" where it has none. It is asked for once. */
 f5_status hub_client_licence(hub_client *client, const hub_file *file, char licence[HUB_LICENCE], f5_error *error);
 
 /* A line for hub_events.note; events may have none. */

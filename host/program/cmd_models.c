@@ -100,8 +100,9 @@ static void print_cached(const hub_place *place) {
         char *own = model_place(place->models, kind->name, ".f5"), *path = hub_cache_find(place->cache, &file, commit);
         bool made = own && stat(own, &there) == 0;
         if (path && !made && stat(path, &there) == 0) {
-            const char *licence = model_licence(kind->repository);
-            print_line(kind->name, there.st_size, "as upstream has it", licence ? licence : "unknown",
+            char licence[80];
+            snprintf(licence, sizeof licence, "licence %s", model_licence(kind->repository));
+            print_line(kind->name, there.st_size, "as upstream has it", licence,
                        strcmp(kind->backbone, "DiT") == 0 ? "in the cache of the hub: -m converts it"
                                                           : "in the cache of the hub: cannot be run yet",
                        path);

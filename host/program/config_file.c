@@ -76,7 +76,7 @@ static f5_status take_option(config_file *c, const toml_node *node, const cli_op
     }
     if (empty && o->type != CLI_TEXT) return F5_OK;
     const char *value = node->value;
-    if (names_file(node->path) && !(value = config_find_file(c, value)))
+    if (!empty && names_file(node->path) && !(value = config_find_file(c, value)))
         return refuse(c, node, F5_E_MEMORY, "no memory for a file name", error);
     f5_error why;
     f5_status status = cli_set(options, node->path, value, &why);
