@@ -74,7 +74,7 @@ f5_status hub_licence_parse(const char *json, size_t bytes, char licence[HUB_LIC
         return f5_fail(error, F5_E_FORMAT, "the hub's description of a repository is longer or deeper than one is");
     json_error_t why;
     json_t *root = json_loadb(json, bytes, JSON_REJECT_DUPLICATES, &why);
-    if (!root) return f5_fail(error, F5_E_FORMAT, "the hub's description of a repository is no JSON: %.100s", why.text);
+    if (!root) return f5_fail(error, F5_E_FORMAT, "the hub's description of a repository is no JSON: %s", why.text);
     json_t *tags = json_object_get(root, "tags");
     bool found =
         take_licence(json_string_value(json_object_get(json_object_get(root, "cardData"), "license")), licence);

@@ -53,7 +53,7 @@ f5_status hub_file_parse(hub_file *file, const char *url, f5_error *error) {
                 (name_bytes == repository_bytes || is_name(revision, revision_bytes));
     if (!good)
         return f5_fail(error, F5_E_ARGUMENT,
-                       "%.200s: hf://OWNER/NAME/FILE is wanted, as hf://SWivid/F5-TTS/F5TTS_v1_Base/vocab.txt", url);
+                       "%s: hf://OWNER/NAME/FILE is wanted, as hf://SWivid/F5-TTS/F5TTS_v1_Base/vocab.txt", url);
     snprintf(file->repository, sizeof file->repository, "%.*s/%.*s", (int)owner_bytes, owner, (int)name_bytes, name);
     snprintf(file->revision, sizeof file->revision, "%.*s", name_bytes == repository_bytes ? 4 : (int)revision_bytes,
              name_bytes == repository_bytes ? "main" : revision);

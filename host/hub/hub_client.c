@@ -47,7 +47,7 @@ void hub_note(const hub_events *events, const char *format, ...) {
     va_list arguments;
     if (!events || !events->note) return;
     va_start(arguments, format);
-    vsnprintf(message, sizeof message, format, arguments);
+    f5_format(message, sizeof message, format, arguments);
     va_end(arguments);
     events->note(events->user, message);
 }
@@ -265,7 +265,7 @@ static f5_status explain(const request *r, CURLcode result, f5_error *error) {
     hub_client *c = r->client;
     const char *code = header(c, "x-error-code");
     if (result != CURLE_OK && !(result == CURLE_WRITE_ERROR && r->code >= 400))
-        return f5_fail(error, F5_E_IO, "%s: %.200s%s", r->what, *c->reason ? c->reason : c->curl.easy_strerror(result),
+        return f5_fail(error, F5_E_IO, "%s: %s%s", r->what, *c->reason ? c->reason : c->curl.easy_strerror(result),
                        result == CURLE_UNSUPPORTED_PROTOCOL ? " (only https is, unless HF_ENDPOINT says http)" : "");
     if (strcmp(code, "GatedRepo") == 0 || r->code == 403)
         return f5_fail(error, F5_E_IO,

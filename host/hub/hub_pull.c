@@ -26,7 +26,7 @@ typedef struct {
 } download;
 
 static f5_status io_error(const char *path, f5_error *error) {
-    return f5_fail(error, F5_E_IO, "%.300s: %s", path, strerror(errno));
+    return f5_fail(error, F5_E_IO, "%s: %s", path, strerror(errno));
 }
 
 static bool is_file(const char *path, int64_t bytes) {
@@ -110,7 +110,7 @@ static f5_status open_incomplete(download *d, f5_error *error) {
     struct stat there;
     d->fd = open(d->incomplete, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (d->fd < 0 || fstat(d->fd, &there) != 0) return io_error(d->incomplete, error);
-    if (!S_ISREG(there.st_mode)) return f5_fail(error, F5_E_IO, "%.300s: is no file", d->incomplete);
+    if (!S_ISREG(there.st_mode)) return f5_fail(error, F5_E_IO, "%s: is no file", d->incomplete);
     F5_TRY(there.st_size > d->head->size ? restart(d, error) : F5_OK);
     hub_digest_begin(&d->digest, d->head->hash, d->head->size);
     char block[BLOCK];
@@ -129,7 +129,7 @@ static f5_status check_room(const download *d, f5_error *error) {
     struct statvfs room;
     int64_t left = d->head->size - d->at;
     if (fstatvfs(d->fd, &room) != 0 || room.f_bavail > (uint64_t)left / room.f_frsize) return F5_OK;
-    return f5_fail(error, F5_E_IO, "%.300s: no room: %.2f GB are still to come, %.2f GB are free", d->blob,
+    return f5_fail(error, F5_E_IO, "%s: no room: %.2f GB are still to come, %.2f GB are free", d->blob,
                    (double)left * 1e-9, (double)room.f_bavail * (double)room.f_frsize * 1e-9);
 }
 

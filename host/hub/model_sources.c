@@ -40,7 +40,7 @@ static f5_status take_hub(model_source *s, const char *repository, const char *f
     snprintf(s->hub.repository, sizeof s->hub.repository, "%s", repository);
     snprintf(s->hub.revision, sizeof s->hub.revision, "main");
     int n = snprintf(s->hub.path, sizeof s->hub.path, "%s%s%s", folder, *folder ? "/" : "", file);
-    if (n >= (int)sizeof s->hub.path) return f5_fail(error, F5_E_ARGUMENT, "%.100s...: a name too long", folder);
+    if (n >= (int)sizeof s->hub.path) return f5_fail(error, F5_E_ARGUMENT, "%s...: a name too long", folder);
     model_source_find(s, place);
     return F5_OK;
 }
@@ -55,8 +55,8 @@ static f5_status take_named(model_source *s, const char *name, const char *optio
         model_source_find(s, place);
         return F5_OK;
     }
-    if (stat(name, &there) != 0) return f5_fail(error, F5_E_IO, "%s: %.350s: %s", option, name, strerror(errno));
-    if (S_ISDIR(there.st_mode)) return f5_fail(error, F5_E_IO, "%s: %.350s: is a folder: name the file", option, name);
+    if (stat(name, &there) != 0) return f5_fail(error, F5_E_IO, "%s: %s: %s", option, name, strerror(errno));
+    if (S_ISDIR(there.st_mode)) return f5_fail(error, F5_E_IO, "%s: %s: is a folder: name the file", option, name);
     s->path = strdup(name);
     return s->path ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
 }
@@ -73,7 +73,7 @@ f5_status model_wish_check(const model_wish *w, f5_error *error) {
     const char *name = given(w->vocoder_name);
     if (!name || strcmp(name, "vocos") == 0) return F5_OK;
     if (strcmp(name, "bigvgan") != 0)
-        return f5_fail(error, F5_E_ARGUMENT, "--vocoder_name %.100s: must be one of vocos|bigvgan", name);
+        return f5_fail(error, F5_E_ARGUMENT, "--vocoder_name %s: must be one of vocos|bigvgan", name);
     return f5_fail(error, F5_E_UNSUPPORTED,
                    "--vocoder_name bigvgan: this engine does not run it yet: models whose sound vocos makes are "
                    "F5TTS_v1_Base and F5TTS_Base");
@@ -84,11 +84,11 @@ static f5_status take_kind(model_sources *s, const model_wish *w, const char *ch
     const char *name = given(w->model);
     s->config_path = given(w->model_cfg);
     if (name && model_is_checkpoint(name)) name = NULL;
-    if (name && !is_model_name(name)) return f5_fail(error, F5_E_ARGUMENT, "model %.100s: is no name of a model", name);
+    if (name && !is_model_name(name)) return f5_fail(error, F5_E_ARGUMENT, "model %s: is no name of a model", name);
     if (name) s->kind = model_kind_named(name);
     if (name && !s->kind && !s->config_path)
         return f5_fail(error, F5_E_IO,
-                       "model %.100s: neither a file, nor a model that was converted, nor a name of upstream's "
+                       "model %s: neither a file, nor a model that was converted, nor a name of upstream's "
                        "(F5TTS_v1_Base, F5TTS_Base, ...): `f5tts models` lists what is here",
                        name);
     if (!name && checkpoint) s->kind = model_kind_of_path(checkpoint);
@@ -120,7 +120,7 @@ static f5_status take_vocab_beside(model_sources *s, const hub_place *place, f5_
         s->vocab.of_hub = true;
         s->vocab.hub = s->checkpoint.hub;
         int n = snprintf(s->vocab.hub.path, HUB_MAX_PATH, "%.*svocab.txt", slash ? (int)(slash + 1 - path) : 0, path);
-        if (n >= HUB_MAX_PATH) return f5_fail(error, F5_E_ARGUMENT, "%.100s...: a name too long", path);
+        if (n >= HUB_MAX_PATH) return f5_fail(error, F5_E_ARGUMENT, "%s...: a name too long", path);
         model_source_find(&s->vocab, place);
         return F5_OK;
     }

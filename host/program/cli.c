@@ -122,8 +122,6 @@ static f5_status store_value(const cli_option *o, const char *text, f5_error *er
         list->item[list->count++] = text;
         break;
     }
-    case CLI_UNSUPPORTED:
-        return f5_fail(error, F5_E_ARGUMENT, "%s is not supported yet: %s", o->name, o->help);
     case CLI_HEADING:
         return f5_fail(error, F5_E_ARGUMENT, "%s is no option", o->name);
     }
@@ -180,7 +178,7 @@ static cli_outcome walk(const cli_command *command, int argc, char **argv, bool 
             cli_usage_error(command, "--%s takes no value", o->name);
             return CLI_BAD_USAGE;
         }
-        if (o->type != CLI_FLAG && o->type != CLI_UNSUPPORTED) {
+        if (o->type != CLI_FLAG) {
             if (equals)
                 value = equals + 1;
             else if (i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0)
@@ -192,7 +190,7 @@ static cli_outcome walk(const cli_command *command, int argc, char **argv, bool 
             }
         }
         f5_error error;
-        if ((store || o->type == CLI_UNSUPPORTED) && store_value(o, value, &error) != F5_OK) {
+        if (store && store_value(o, value, &error) != F5_OK) {
             cli_usage_error(command, "--%s", error.message);
             return CLI_BAD_USAGE;
         }

@@ -18,16 +18,15 @@
 enum { CLI_EXIT_OK = 0, CLI_EXIT_FAILED = 1, CLI_EXIT_USAGE = 2 };
 
 typedef enum {
-    CLI_FLAG,        /* bool *; takes no value */
-    CLI_STRING,      /* const char ** into argv; must not be empty */
-    CLI_TEXT,        /* const char ** into argv; may be empty */
-    CLI_INT,         /* int32_t * in min..max */
-    CLI_FLOAT,       /* float * in min..max, finite */
-    CLI_UINT64,      /* uint64_t *, whole range */
-    CLI_CHOICE,      /* int32_t *: which of the words in `argument`, "main|text|drop", from 0 */
-    CLI_LIST,        /* cli_list *: a text for each time that the option is given */
-    CLI_UNSUPPORTED, /* known elsewhere, not here: refused with `help` as the reason; left out of the help text */
-    CLI_HEADING,     /* no option: `name` is the title of those that follow */
+    CLI_FLAG,    /* bool *; takes no value */
+    CLI_STRING,  /* const char ** into argv; must not be empty */
+    CLI_TEXT,    /* const char ** into argv; may be empty */
+    CLI_INT,     /* int32_t * in min..max */
+    CLI_FLOAT,   /* float * in min..max, finite */
+    CLI_UINT64,  /* uint64_t *, whole range */
+    CLI_CHOICE,  /* int32_t *: which of the words in `argument`, "main|text|drop", from 0 */
+    CLI_LIST,    /* cli_list *: a text for each time that the option is given */
+    CLI_HEADING, /* no option: `name` is the title of those that follow */
 } cli_type;
 
 /* What a text names, so that a shell can complete it. */

@@ -15,7 +15,7 @@ const cli_exit_meaning cli_exit_meanings[] = {{"0", "done"},
 /* ---- an option in words ------------------------------------------------------------------------------------------ */
 
 bool cli_is_told(const cli_option *o) {
-    return o->type != CLI_HEADING && o->type != CLI_UNSUPPORTED;
+    return o->type != CLI_HEADING;
 }
 
 const char *cli_argument(const cli_option *o) {

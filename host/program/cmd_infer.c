@@ -248,7 +248,8 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     speech_voices_main(&r->o, &r->config);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = model_file(&r->o, &r->command, r->quiet, &r->model, &error);
+    const model_wish wish = speech_options_wish(&r->o);
+    f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
     if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);

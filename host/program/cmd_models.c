@@ -116,8 +116,9 @@ int cmd_models(int argc, char **argv) {
     const cli_option options[] = {{0}};
     const cli_command command = {.program = "f5tts models",
                                  .usage = "",
-                                 .summary = "Lists the models that are on this machine: name, megabytes, how matrices "
-                                            "are stored,\nlicence of the weights, where they are from, and the path.\n",
+                                 .summary =
+                                     "Lists the models that are on this machine: name, megabytes, how matrices are "
+                                     "stored, licence of the weights, where they are from, and the path.\n",
                                  .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);

@@ -215,7 +215,7 @@ static f5_status pull(pull_run *r, f5_error *error) {
     }
     if (!model_kind_named(r->given))
         return f5_fail(error, F5_E_ARGUMENT,
-                       "%.100s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, "
+                       "%s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, "
                        "F5TTS_Small, vocos, and hf://OWNER/NAME/FILE",
                        r->given);
     if (r->wish.model)
@@ -244,22 +244,32 @@ int cmd_pull(int argc, char **argv) {
     pull_run r = {.precision = "fp32"};
     const cli_option options[] = {
         {"vocab_file", "v", CLI_STRING, &r.wish.vocab_file, .argument = "FILE",
-         .help = "the vocabulary of a file hf://...; default: vocab.txt beside it, or the usual one"},
-        {"model_cfg", "mc", CLI_STRING, &r.wish.model_cfg, .argument = "FILE.yaml", .help = "its configuration"},
-        {"model", "m", CLI_STRING, &r.wish.model, .argument = "NAME",
-         .help = "of which kind a file hf://... is: F5TTS_v1_Base (default), F5TTS_Base, ..."},
-        {"dtype", NULL, CLI_STRING, &r.precision, .argument = "TYPE",
-         .help = "how matrices are stored: fp32 (default: exact), fp16 or bf16"},
-        {"no_convert", NULL, CLI_FLAG, &r.no_convert, .help = "fetch only; `f5tts infer -m NAME` converts it then"},
+         .help = "the vocabulary of a file hf://...", .usual = "vocab.txt beside it, else upstream's",
+         .kind = CLI_FILE},
+        {"model_cfg", "mc", CLI_STRING, &r.wish.model_cfg, .argument = "FILE.yaml", .help = "its configuration",
+         .usual = "that of --model", .kind = CLI_FILE},
+        {"model", "m", CLI_STRING, &r.wish.model, .argument = "NAME", .help = "of which kind a file hf://... is",
+         .usual = "as its path says, else F5TTS_v1_Base", .words = "F5TTS_v1_Base|F5TTS_Base|F5TTS_Small"},
+        {"dtype", NULL, CLI_STRING, &r.precision, .argument = "TYPE", .help = "how matrices are stored",
+         .words = "fp32|fp16|bf16"},
+        {"no_convert", NULL, CLI_FLAG, &r.no_convert, .help = "fetch only; f5tts infer -m NAME converts it then"},
         {"quiet", "q", CLI_FLAG, &r.quiet, .help = "no progress, no summary"},
         {0}};
     r.command = (cli_command){
         .program = "f5tts pull",
         .usage = "NAME | hf://OWNER/NAME/FILE [options]",
         .summary =
-            "Fetches a model from the model hub and converts it: F5TTS_v1_Base, F5TTS_Base, or a fine-tune's file.\n"
-            "The files go into the cache of huggingface_hub, which upstream's package shares. HF_ENDPOINT, HF_HOME,\n"
-            "HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE and the proxy variables of curl are heeded.\n",
+            "Fetches a model from the model hub and converts it: F5TTS_v1_Base, F5TTS_Base, or a fine-tune's file. "
+            "What a run that was ended has fetched is not fetched again.\n\n"
+            "The files go into the cache of huggingface_hub, which upstream's package shares. HF_ENDPOINT, HF_HOME, "
+            "HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE and curl's variables for proxies are heeded. The licence of "
+            "the weights is told: most are not for commercial use.\n",
+        .positional_words = "F5TTS_v1_Base|F5TTS_Base|vocos",
+        .examples = "# upstream's model, and speech of it\n"
+                    "f5tts pull F5TTS_v1_Base\n"
+                    "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say there.\" -t \"What I never said.\"\n"
+                    "# a fine-tune\n"
+                    "f5tts pull hf://hotstone228/F5-TTS-Russian/model_last.safetensors -m F5TTS_Base\n",
         .options = options,
         .positional = &r.given,
         .max_positional = 1,

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "host/program/cli.h"
+#include "host/program/model_file.h"
 #include "host/program/shipped.h"
-#include "host/program/voice_files.h"
 #include "host/server/server_options.h"
 
 #define LOG_FORMATS "json|text|none"
@@ -174,9 +174,10 @@ int cmd_serve(int argc, char **argv) {
     int exit_code = cli_exit_code(outcome);
     char *model = NULL, *voices = NULL;
     f5_error error;
+    const model_wish wish = {.model = o.model};
     if (outcome != CLI_RUN) {
         /* told already */
-    } else if (model_file(o.model, &model, &error) != F5_OK) {
+    } else if (model_file(&wish, command.program, false, &model, &error) != F5_OK) {
         exit_code = cli_failure(&command, "%s", error.message);
     } else {
         o.model = model;

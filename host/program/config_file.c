@@ -56,7 +56,7 @@ static f5_status refuse(const config_file *c, const toml_node *node, f5_status s
     return text_line_error(error, status, c->toml.file, node->line, "%s", message);
 }
 
-/* An option's value. What upstream has and this program does not need is passed over. */
+/* An option's value. */
 static f5_status take_option(config_file *c, const toml_node *node, const cli_option *options,
                              const cli_command *command, f5_error *error) {
     const cli_option *o = cli_find(options, node->path);
@@ -64,12 +64,6 @@ static f5_status take_option(config_file *c, const toml_node *node, const cli_op
     if (!node->value && o)
         return refuse(c, node, F5_E_ARGUMENT, "a table or an array stands where an option's value is wanted", error);
     if (!node->value) return F5_OK; /* a table of something else: its values are told */
-    if (o && o->type == CLI_UNSUPPORTED) {
-        if (!empty && strcmp(node->value, "false") != 0 && strcmp(node->value, "vocos") != 0)
-            cli_warning(command, "%s:%d: %s is passed over: a model is one file here", c->toml.file, node->line,
-                        node->path);
-        return F5_OK;
-    }
     if (!o) {
         cli_warning(command, "%s:%d: %s is no option: passed over", c->toml.file, node->line, node->path);
         return F5_OK;

@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "host/hub/model_sources.h"
 #include "host/program/model_make.h"
 #include "host/program/shipped.h"
 
@@ -23,11 +22,10 @@ static f5_status not_here(const model_sources *s, const model_source *missing, b
     char *url = hub_file_url(&missing->hub, NULL);
     bool of_vocoder = missing == &s->vocoder || missing == &s->vocoder_config;
     const char *what = of_vocoder && !by_name ? "vocos" : by_name ? s->name : url ? url : "";
-    f5_status status =
-        f5_fail(error, F5_E_IO,
-                "model %s: %.160s is not on this machine: `f5tts pull %.160s` fetches it from the hub, or "
-                "set HF_HUB_CACHE to the folder that has it",
-                s->name, url ? url : "", what);
+    f5_status status = f5_fail(error, F5_E_IO,
+                               "model %s: %s is not on this machine: `f5tts pull %s` fetches it from the hub, or "
+                               "set HF_HUB_CACHE to the folder that has it",
+                               s->name, url ? url : "", what);
     free(url);
     return status;
 }
@@ -45,43 +43,40 @@ static f5_status make(const model_wish *wish, const hub_place *place, const mode
     return status;
 }
 
-f5_status model_file(const speech_options *o, const cli_command *command, bool quiet, char **path, f5_error *error) {
-    const model_wish wish = {o->model,     o->ckpt_file,    o->vocab_file,
-                             o->model_cfg, o->vocoder_name, o->load_vocoder_from_local};
-    bool files = model_wish_has_files(&wish), named = is_given(o->model);
-    F5_TRY(model_wish_check(&wish, error));
+f5_status model_file(const model_wish *wish, const char *program, bool quiet, char **path, f5_error *error) {
+    bool files = model_wish_has_files(wish), named = is_given(wish->model);
+    F5_TRY(model_wish_check(wish, error));
     if (!files && !named) {
         f5_error why = {0};
         f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", path, &why);
         return status == F5_OK
                    ? F5_OK
-                   : f5_fail(error, status, "no --model is given, and %.440s: give --model FILE.f5", why.message);
+                   : f5_fail(error, status, "no --model is given, and %s: give --model FILE.f5", why.message);
     }
-    bool checkpoint = named && model_is_checkpoint(o->model);
-    bool is_file = named && !checkpoint && (strpbrk(o->model, "/.") || access(o->model, F_OK) == 0);
+    bool checkpoint = named && model_is_checkpoint(wish->model);
+    bool is_file = named && !checkpoint && (strpbrk(wish->model, "/.") || access(wish->model, F_OK) == 0);
     if (is_file && files)
-        return f5_fail(
-            error, F5_E_ARGUMENT,
-            "--model %.200s: a model file has its configuration, vocabulary and vocoder: leave out -p, -v, -mc "
-            "and --load_vocoder_from_local",
-            o->model);
-    if (is_file) return take(path, strdup(o->model), error);
-    if (checkpoint && is_given(o->ckpt_file))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "--model %s: a model file has its configuration, vocabulary and vocoder: leave out -p, -v, -mc "
+                       "and --load_vocoder_from_local",
+                       wish->model);
+    if (is_file) return take(path, strdup(wish->model), error);
+    if (checkpoint && is_given(wish->ckpt_file))
         return f5_fail(error, F5_E_ARGUMENT, "--model and --ckpt_file: both name a checkpoint, give one");
 
     bool by_name = named && !files && !checkpoint;
-    char *here = by_name ? model_place(".", o->model, ".f5") : NULL;
+    char *here = by_name ? model_place(".", wish->model, ".f5") : NULL;
     if (here && access(here, F_OK) == 0) return take(path, here, error);
     free(here);
     hub_place place;
     f5_status status = hub_place_find(&place, error);
-    char *own = status == F5_OK && by_name ? model_place(place.models, o->model, ".f5") : NULL;
+    char *own = status == F5_OK && by_name ? model_place(place.models, wish->model, ".f5") : NULL;
     if (own && access(own, R_OK) == 0) {
         *path = own;
         own = NULL;
     } else if (status == F5_OK) {
-        const model_making how = {.program = command->program, .precision = "fp32", .by_name = by_name, .quiet = quiet};
-        status = make(&wish, &place, &how, path, error);
+        const model_making how = {.program = program, .precision = "fp32", .by_name = by_name, .quiet = quiet};
+        status = make(wish, &place, &how, path, error);
     }
     free(own);
     hub_place_free(&place);

@@ -9,11 +9,10 @@
 #ifndef F5_MODEL_FILE_H
 #define F5_MODEL_FILE_H
 
-#include "host/program/cli.h"
-#include "host/program/speech_options.h"
+#include "host/hub/model_sources.h"
 
 /* *path receives it, to be freed. Errors name what is missing and how to get it; F5_E_ARGUMENT: options that cannot go
- * together. */
-f5_status model_file(const speech_options *o, const cli_command *command, bool quiet, char **path, f5_error *error);
+ * together. program begins what is said meanwhile: "f5tts infer". */
+f5_status model_file(const model_wish *wish, const char *program, bool quiet, char **path, f5_error *error);
 
 #endif

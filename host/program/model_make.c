@@ -74,11 +74,11 @@ static bool is_there(const making *m, const model_making *how) {
 static f5_status take_lock(making *m, const model_making *how, f5_error *error) {
     F5_TRY(output_make_folder(m->lock, error));
     m->lock_fd = open(m->lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (m->lock_fd < 0) return f5_fail(error, F5_E_IO, "%.400s: %s", m->lock, strerror(errno));
+    if (m->lock_fd < 0) return f5_fail(error, F5_E_IO, "%s: %s", m->lock, strerror(errno));
     if (flock(m->lock_fd, LOCK_EX | LOCK_NB) == 0) return F5_OK;
     if (!how->quiet) fprintf(stderr, "%s: another program converts this model: waiting\n", how->program);
     while (flock(m->lock_fd, LOCK_EX) != 0)
-        if (errno != EINTR) return f5_fail(error, F5_E_IO, "%.400s: %s", m->lock, strerror(errno));
+        if (errno != EINTR) return f5_fail(error, F5_E_IO, "%s: %s", m->lock, strerror(errno));
     return F5_OK;
 }
 

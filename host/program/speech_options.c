@@ -131,16 +131,19 @@ cli_option *speech_options_files(cli_option *to, speech_options *o) {
 }
 
 cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
-    const cli_option options[] = {
-        {"ckpt_file", "p", CLI_TEXT, &o->ckpt_file, .argument = "FILE",
-         .help = "upstream's checkpoint of the model instead, .safetensors or .pt, or hf://OWNER/NAME/FILE"},
-        {"vocab_file", "v", CLI_TEXT, &o->vocab_file, .argument = "FILE",
-         .help = "its vocab.txt; default: the one beside it, or the usual one"},
-        {"model_cfg", "mc", CLI_TEXT, &o->model_cfg, .argument = "FILE.yaml",
-         .help = "its configuration; default: that of --model NAME"},
-        {"vocoder_name", NULL, CLI_TEXT, &o->vocoder_name, .argument = "NAME", .help = "vocos; bigvgan is told apart"},
-        {"load_vocoder_from_local", NULL, CLI_FLAG, &o->load_vocoder_from_local,
-         .help = "the vocoder of ../checkpoints/vocos-mel-24khz"}};
+    const cli_option options[] = {{"A model in upstream's files", .type = CLI_HEADING},
+                                  {"ckpt_file", "p", CLI_TEXT, &o->ckpt_file, .argument = "FILE",
+                                   .help = "its checkpoint, .safetensors or .pt, or hf://OWNER/NAME/FILE",
+                                   .usual = "that of --model", .kind = CLI_FILE},
+                                  {"vocab_file", "v", CLI_TEXT, &o->vocab_file, .argument = "FILE",
+                                   .help = "its vocab.txt, or hf://OWNER/NAME/FILE",
+                                   .usual = "the one beside the checkpoint, else upstream's", .kind = CLI_FILE},
+                                  {"model_cfg", "mc", CLI_TEXT, &o->model_cfg, .argument = "FILE.yaml",
+                                   .help = "its configuration", .usual = "that of --model", .kind = CLI_FILE},
+                                  {"vocoder_name", NULL, CLI_TEXT, &o->vocoder_name, .argument = "NAME",
+                                   .help = "what makes its sound", .usual = "vocos", .words = "vocos"},
+                                  {"load_vocoder_from_local", NULL, CLI_FLAG, &o->load_vocoder_from_local,
+                                   .help = "take the vocoder in ../checkpoints/vocos-mel-24khz"}};
     return APPEND(to, options);
 }
 
@@ -153,6 +156,11 @@ f5_status speech_options_check(const speech_options *o, f5_error *error) {
         return f5_fail(error, F5_E_ARGUMENT,
                        "--subtitles and --remove_silence: the times would be those before silence was taken out");
     return F5_OK;
+}
+
+model_wish speech_options_wish(const speech_options *o) {
+    return (model_wish){o->model,     o->ckpt_file,    o->vocab_file,
+                        o->model_cfg, o->vocoder_name, o->load_vocoder_from_local};
 }
 
 /* The names of --method stand in this order. */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "host/api/f5tts.h"
+#include "host/hub/model_sources.h"
 #include "host/program/cli.h"
 
 typedef struct {
@@ -52,6 +53,9 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o); /* the f
 
 /* Options that cannot go together; the message names them. */
 f5_status speech_options_check(const speech_options *o, f5_error *error);
+
+/* Which model is asked for. */
+model_wish speech_options_wish(const speech_options *o);
 
 /* Parameters of the library. Pointers are the options' own; what is not an option keeps its default. */
 void speech_options_open(const speech_options *o, f5_open_params *p);
