@@ -185,6 +185,13 @@ def raw(data):
     return fault
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_):
+        """A client that has gone, or a connection that a fault has closed."""
+
+
 class FakeHub:
     def __init__(self):
         self.files, self.faults, self.log, self.headers = {}, {}, [], {}
@@ -194,8 +201,8 @@ class FakeHub:
     def __enter__(self):
         self.servers = []
         for name in ("hub", "cdn"):
-            server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-            server.daemon_threads, server.hub, server.name = True, self, name
+            server = Server(("127.0.0.1", 0), Handler)
+            server.hub, server.name = self, name
             threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
             self.servers.append(server)
         self.url, self.cdn_url = (f"http://127.0.0.1:{s.server_port}" for s in self.servers)
