@@ -184,8 +184,8 @@ static void print_help(const cli_command *command) {
 /* ---- the table, for programs: a line each, tabs between ---------------------------------------------------------- */
 
 static void print_table(const cli_command *command) {
-    static const char *const types[] = {"flag",   "string", "text", "int",         "float",
-                                        "uint64", "choice", "list", "unsupported", "heading"};
+    static const char *const types[] = {"flag",   "string", "text", "int",    "float",
+                                        "uint64", "choice", "list", "heading"};
     static const char *const kinds[] = {"any", "file", "folder", "voice", "model"};
     const char *heading = "";
     for (const cli_option *o = command->options; o->name; o++) {

@@ -269,7 +269,7 @@ int cmd_pull(int argc, char **argv) {
                     "f5tts pull F5TTS_v1_Base\n"
                     "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say.\" -t \"A new text.\"\n"
                     "# a fine-tune\n"
-                    "f5tts pull hf://hotstone228/F5-TTS-Russian/model_last.safetensors -m F5TTS_Base\n",
+                    "f5tts pull hf://OWNER/NAME/model_last.safetensors -m F5TTS_Base\n",
         .options = options,
         .positional = &r.given,
         .max_positional = 1,
