@@ -267,7 +267,7 @@ int cmd_pull(int argc, char **argv) {
         .positional_words = "F5TTS_v1_Base|F5TTS_Base|vocos",
         .examples = "# upstream's model, and speech of it\n"
                     "f5tts pull F5TTS_v1_Base\n"
-                    "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say.\" -t \"A new text.\"\n"
+                    "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say.\" -t \"A text.\"\n"
                     "# a fine-tune\n"
                     "f5tts pull hf://OWNER/NAME/model_last.safetensors -m F5TTS_Base\n",
         .options = options,
