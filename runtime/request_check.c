@@ -38,9 +38,8 @@ f5_status request_check_count(const engine_options *l, int32_t n, f5_error *erro
 
 f5_status request_check_frames(const engine_options *l, int64_t frames, f5_error *error) {
     if (frames > l->max_frames)
-        return f5_fail(error, F5_E_MEMORY,
-                       "%lld frames: the engine was opened for %d; open it with a larger max_frames", (long long)frames,
-                       l->max_frames);
+        return f5_fail(error, F5_E_LIMIT, "%lld frames: the engine was opened for %d; open it with a larger max_frames",
+                       (long long)frames, l->max_frames);
     return F5_OK;
 }
 

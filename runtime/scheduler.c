@@ -201,7 +201,7 @@ f5_status scheduler_refuse_inside(scheduler *s, f5_error *error) {
 f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error) {
     call->thread = pthread_self();
     if (call->sequences > s->options.max_sequences || call->store_frames > s->options.store_frames)
-        return f5_fail(error, F5_E_MEMORY, "the call is larger than the limits given at open");
+        return f5_fail(error, F5_E_LIMIT, "the call is larger than the limits given at open");
     if (pthread_cond_init(&call->wake, NULL) != 0)
         return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
     pthread_mutex_lock(&s->lock);

@@ -67,8 +67,8 @@ static f5_status check_params(const f5_engine *e, const f5_edit_params *p, f5_er
         return f5_fail(error, F5_E_ARGUMENT,
                        "the text of the edit is empty: give all that the edited recording shall say");
     if (strlen(p->text) > (size_t)e->max_text_bytes)
-        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d",
-                       strlen(p->text), e->max_text_bytes);
+        return f5_fail(error, F5_E_LIMIT, "the text has %zu bytes, max_text_bytes given at open is %d", strlen(p->text),
+                       e->max_text_bytes);
     if (!p->audio) return f5_fail(error, F5_E_ARGUMENT, "f5_edit_params.audio is NULL: nothing would hear the result");
     if (!p->edits || p->n_edits < 1 || p->n_edits > F5_MAX_EDITS)
         return f5_fail(error, F5_E_ARGUMENT, "%d edits: must be 1 to %d", p->edits ? p->n_edits : 0, F5_MAX_EDITS);
@@ -229,7 +229,7 @@ static f5_status measure(edit *e, f5_error *error) {
                        e->n_tokens, (long long)e->edited_frames, (double)e->edited_frames * F5_HOP / F5_SAMPLE_RATE);
     const int64_t frames = duration_frames(e->n_tokens, e->edited_frames, e->edited_frames);
     if (frames > max_frames)
-        return f5_fail(error, F5_E_MEMORY,
+        return f5_fail(error, F5_E_LIMIT,
                        "the edited recording has %lld frames (%.1f s), max_frames given at open is %d: edit a shorter "
                        "one, or open with a larger max_frames",
                        (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);

@@ -274,7 +274,7 @@ f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capa
     if (slowed && requested > max_frames) requested = max_frames; /* as slow as there is room for */
     int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
     if (frames > max_frames)
-        return f5_fail(error, F5_E_MEMORY,
+        return f5_fail(error, F5_E_LIMIT,
                        "chunk %d needs %lld frames (%.1f s, reference included), max_frames given at open is %d: speak "
                        "faster, use a shorter reference, or open with a larger max_frames",
                        (int)s->next, (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
@@ -415,7 +415,7 @@ static f5_status begin_call(speech *s, f5_engine *e, const f5_voice *v, const f5
     F5_TRY(speech_begin(s, e, v, params, true, error));
     size_t bytes = strlen(s->params.text);
     if (bytes > (size_t)e->max_text_bytes)
-        return f5_fail(error, F5_E_MEMORY, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
+        return f5_fail(error, F5_E_LIMIT, "the text has %zu bytes, max_text_bytes given at open is %d", bytes,
                        e->max_text_bytes);
     return call_refuse_inside(e, error); /* it would wait for its own thread */
 }

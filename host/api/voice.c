@@ -83,7 +83,7 @@ static f5_status voice_text(const opening *o, f5_error *error) {
         return f5_fail(error, F5_E_ARGUMENT,
                        "no transcript: give the words of the recording; transcription is not built in");
     if (bytes > (size_t)o->engine->max_text_bytes)
-        return f5_fail(error, F5_E_MEMORY, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
+        return f5_fail(error, F5_E_LIMIT, "the transcript has %zu bytes, max_text_bytes given at open is %d", bytes,
                        o->engine->max_text_bytes);
     const char *language = speech_language(o->engine, o->params->normalize);
     if (!language) return keep_text(o, transcript, bytes, error);
@@ -117,7 +117,7 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
     int64_t frames = engine_mel_frames(v->engine->core, clip->n_samples);
     int32_t max_frames = engine_limits(v->engine->core)->max_frames;
     if (frames >= max_frames)
-        return f5_fail(error, F5_E_MEMORY,
+        return f5_fail(error, F5_E_LIMIT,
                        "the reference takes %lld of the %d frames given at open as max_frames, which leaves none for "
                        "speech: use a shorter recording or a larger max_frames",
                        (long long)frames, max_frames);

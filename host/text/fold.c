@@ -384,8 +384,8 @@ static f5_status fold(const fold_alphabet *a, const char *text, size_t bytes, te
     }
     if (report) report->offset += bytes;
     if (out->full)
-        return f5_fail(error, F5_E_MEMORY, "a text of %zu bytes does not fit into the %zu bytes set aside for it",
-                       bytes, out->capacity);
+        return f5_fail(error, F5_E_LIMIT, "a text of %zu bytes does not fit into the %zu bytes set aside for it", bytes,
+                       out->capacity);
     if (f.dropped && f.last == ' ' && !character_is_white(code)) out->bytes = f.last_at;
     return F5_OK;
 }

@@ -51,7 +51,7 @@ typedef struct {
 } fold_report;
 
 /* Appends what the model can say of the text; `report` may be NULL. Errors: F5_E_FORMAT (malformed UTF-8, named by its
- * byte offset; nothing is written), F5_E_MEMORY (out is full: it holds a part). */
+ * byte offset; nothing is written), F5_E_LIMIT (out is full: it holds a part). */
 f5_status fold_text(const fold_alphabet *a, const char *text, size_t bytes, text_buffer *out, fold_report *report,
                     f5_error *error);
 

@@ -151,9 +151,8 @@ static f5_status begin(const normalizer *n, const char *code, const char *text, 
 
 static f5_status finish(const reading *r, f5_error *error) {
     if (r->out->full)
-        return f5_fail(error, F5_E_MEMORY,
-                       "the words of a sentence of %zu bytes need more than the %zu bytes set aside", r->bytes,
-                       r->out->capacity);
+        return f5_fail(error, F5_E_LIMIT, "the words of a sentence of %zu bytes need more than the %zu bytes set aside",
+                       r->bytes, r->out->capacity);
     return F5_OK;
 }
 

@@ -29,7 +29,7 @@ f5_status normalizer_open(const char *languages, normalizer **out, f5_error *err
 void normalizer_close(normalizer *n); /* NULL does nothing */
 
 /* Appends the words of a sentence, as sentence.h cuts it. language: one of those opened; a region after it
- * ("en-US") is not looked at. words may be NULL. F5_E_MEMORY if the buffer is too small for them. */
+ * ("en-US") is not looked at. words may be NULL. F5_E_LIMIT if the buffer is too small for them. */
 f5_status normalize_text(const normalizer *n, const char *language, const lexicon *words, const char *text,
                          size_t bytes, text_buffer *out, f5_error *error);
 

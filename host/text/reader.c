@@ -277,7 +277,7 @@ f5_status reader_next(reader *r, reader_outcome *outcome, reader_chunk *c, f5_er
         bool crowded = r->crowded;
         r->crowded = filled == READER_NO_ROOM && !r->in_flight;
         if (filled == READER_ADDED || (r->crowded && !crowded)) continue;
-        if (r->crowded) return f5_fail(error, F5_E_MEMORY, "a chunk has more text than there is room for");
+        if (r->crowded) return f5_fail(error, F5_E_LIMIT, "a chunk has more text than there is room for");
         *outcome = filled == READER_NO_TEXT ? READER_WAIT : READER_FULL;
         return F5_OK;
     }

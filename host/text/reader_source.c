@@ -128,7 +128,7 @@ static f5_status add_sentence(reader *r, const char *text, const sentence_span *
     size_t kept_bytes = r->original.bytes - original;
     if (kept_bytes > 0) F5_TRY(r->rules->prepare(r->rules->user, kept, kept_bytes, at, &out, error));
     if (out.full)
-        return f5_fail(error, F5_E_MEMORY,
+        return f5_fail(error, F5_E_LIMIT,
                        "the sentence at byte %lld becomes longer than %d bytes when it is normalised", (long long)at,
                        READER_SENTENCE_BYTES);
     text_put(&r->prepared, out.text, out.bytes);
@@ -261,7 +261,7 @@ static f5_status end_say_as(reader *r, f5_error *error) {
     s->run.bytes = s->say_as_at;
     s->in_say_as = false;
     if (out.full || !text_put(&s->run, out.text, out.bytes))
-        return f5_fail(error, F5_E_MEMORY, "say-as: its content becomes longer than can be said in one sentence");
+        return f5_fail(error, F5_E_LIMIT, "say-as: its content becomes longer than can be said in one sentence");
     return F5_OK;
 }
 
@@ -359,8 +359,7 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
             if (r->segment_ended) return F5_OK;
             if (r->prepared.bytes > 0) text_put(&r->prepared, " ", 1); /* </s><s> has no white space */
         } else if (s->slice_bytes > 0) {
-            if (s->in_say_as)
-                return f5_fail(error, F5_E_MEMORY, "say-as: its content is longer than a sentence may be");
+            if (s->in_say_as) return f5_fail(error, F5_E_LIMIT, "say-as: its content is longer than a sentence may be");
         } else {
             F5_TRY(read_event(r, error));
         }

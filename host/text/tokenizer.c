@@ -82,7 +82,7 @@ static f5_status put_run(const tokenizer *t, token_sink *sink, const char *text,
     }
     if (!t->pinyin) return refuse_chinese(text + run.chinese, run.bytes - run.chinese, offset + run.chinese, error);
     if (!t->scratch || t->scratch_bytes < TOKENIZER_SCRATCH_BYTES(run.characters))
-        return f5_fail(error, F5_E_MEMORY,
+        return f5_fail(error, F5_E_LIMIT,
                        "%zu characters in a row at byte %zu, the limit is %zu: put punctuation or spaces between them",
                        run.characters, offset, t->scratch_bytes / 16 > 0 ? t->scratch_bytes / 16 - 1 : 0);
     segment_chinese(t->pinyin, text, run, t->scratch, put_segment, sink);

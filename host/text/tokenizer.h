@@ -31,7 +31,7 @@ typedef struct {
     int32_t n;                  /* ids so far, which may be more than capacity */
     const pinyin_table *pinyin; /* for Chinese text; NULL: refused */
     void *scratch;              /* [scratch_bytes] at a multiple of 8: as much as TOKENIZER_SCRATCH_BYTES says for the
-                                   longest run with Chinese characters; F5_E_MEMORY names one that does not fit */
+                                   longest run with Chinese characters; F5_E_LIMIT names one that does not fit */
     size_t scratch_bytes;
     bool space_wanted; /* private */
 } tokenizer;

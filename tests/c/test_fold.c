@@ -230,7 +230,7 @@ static void test_full_buffers(void **state) {
             assert_int_equal(whole.status, F5_OK);
             for (size_t capacity = 0; capacity < whole.buffer.bytes; capacity++) {
                 folded f = fold_copy(with, text, bytes, capacity, &error);
-                assert_true(f.status == F5_E_MEMORY && f.buffer.full && f.buffer.bytes <= capacity);
+                assert_true(f.status == F5_E_LIMIT && f.buffer.full && f.buffer.bytes <= capacity);
                 free(f.text);
             }
             free(whole.text);

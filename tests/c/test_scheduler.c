@@ -95,8 +95,8 @@ static void larger_than_the_limits(void **state) {
     request wide = {.bench = b, .call = {.sequences = 1, .store_frames = STORE + 1}};
     serve(&many);
     serve(&wide);
-    assert_int_equal(many.status, F5_E_MEMORY);
-    assert_int_equal(wide.status, F5_E_MEMORY);
+    assert_int_equal(many.status, F5_E_LIMIT);
+    assert_int_equal(wide.status, F5_E_LIMIT);
     assert_int_equal(b->n, 0);
     bench_free(b);
 }

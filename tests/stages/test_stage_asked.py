@@ -257,7 +257,7 @@ def test_errors_leave_the_engine_usable(spoken):
     long = "a" * 200
     for status, text, settings in (("F5_E_FORMAT", "Hello. [pause x] there.", {}), ("F5_E_FORMAT", b"Hello there. You \xff are", {}),
                                    ("F5_E_FORMAT", "<speak>no end", dict(ssml=1)), ("F5_E_UNSUPPORTED", "<speak><audio/></speak>", dict(ssml=1)),
-                                   ("F5_E_MEMORY", "Hello there, friends.", dict(fix_duration=60.0)), ("F5_E_ARGUMENT", "Hi.", dict(chunking=3)),
+                                   ("F5_E_LIMIT", "Hello there, friends.", dict(fix_duration=60.0)), ("F5_E_ARGUMENT", "Hi.", dict(chunking=3)),
                                    ("F5_E_ARGUMENT", "Hi.", dict(cross_fade=2.1)), ("F5_E_ARGUMENT", "Hi.", dict(first_chunk=-2.0)),
                                    ("F5_E_ARGUMENT", "Hi.", dict(voices=[("", town, 0)])), ("F5_E_ARGUMENT", "Hi.", dict(sentence_pause=61.0)),
                                    ("F5_E_FORMAT", f"{long} [pause {long}]", {})):

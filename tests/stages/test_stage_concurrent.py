@@ -160,7 +160,7 @@ def test_a_bad_request_fails_alone_and_at_once(zoo, rng):
                                 (lambda: e.mel(np.zeros(100, np.float32)), "too few"),
                                 (lambda: e.speak(voice, "\n"), "empty")]:
                 assert words in crowd.refused("F5_E_ARGUMENT", call)
-            assert "max_frames" in crowd.refused("F5_E_MEMORY", lambda: e.sample([dict(good, frames=300, noise=None)], nfe=2))
+            assert "max_frames" in crowd.refused("F5_E_LIMIT", lambda: e.sample([dict(good, frames=300, noise=None)], nfe=2))
             laters.append(queue(lambda: e.sample([good], nfe=2)))
         assert all(same(later.result(), wanted) for later in laters)
 

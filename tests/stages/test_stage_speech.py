@@ -72,7 +72,7 @@ def test_a_text_that_changes_while_its_call_waits(zoo, rng, samples):
 def test_more_tokens_than_frames(zoo, rng, samples):
     """A transcript of more tokens than an engine has frames leaves no room for any text."""
     with f5lib.Engine(zoo["tiny"].path, max_frames=512) as e, e.voice(samples, words(rng, 1536), keep_whole=1) as voice:
-        message = crowd.refused("F5_E_MEMORY", lambda: speech(e, voice, words(rng, 300)))
+        message = crowd.refused("F5_E_LIMIT", lambda: speech(e, voice, words(rng, 300)))
         assert "max_frames given at open is 512" in message
 
 

@@ -1,0 +1,173 @@
+"""running.py — `f5tts serve` as a child of a test: started on a free port, asked, stopped; never left running.
+
+    with running.Server(model, "--waiting=4") as s:
+        s.speak(input="Hello.").body
+        s.raw(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+
+Everything speaks plain sockets and http.client, so that what a server sends is seen as it is.
+"""
+import http.client
+import json
+import os
+import re
+import resource
+import signal
+import socket
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import convert_lib
+
+ROOT = Path(__file__).resolve().parents[2]
+LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' timeout)
+
+
+class Reply:
+    def __init__(self, response):
+        self.status, self.headers = response.status, response.headers
+        self.type = response.headers.get("Content-Type")
+        self.body = response.read()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+class Server:
+    def __init__(self, model, *options, sanitized=False, env=None, log="none", descriptors=None, wait=60):
+        command = ["timeout", "-k", "5", str(LIFE), convert_lib.program(sanitized), "serve", "--port=0",
+                   f"--log_format={log}", *map(str, options)]
+        if model:
+            command.insert(6, f"--model={model}")
+        limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+                                        preexec_fn=limit, env={**os.environ, **convert_lib.SANITIZER, **(env or {})})
+        self.lines, self.errors, self.port, self._ready = [], [], None, threading.Event()
+        self._readers = [threading.Thread(target=self._read_errors, daemon=True),
+                         threading.Thread(target=self._read_log, daemon=True)]
+        for reader in self._readers:
+            reader.start()
+        assert self._ready.wait(wait) and self.port, f"no server: {self.errors}"
+
+    def _read_errors(self):
+        for line in self.process.stderr:
+            self.errors.append(line.rstrip("\n"))
+            found = re.search(r"ready at http://.*:(\d+)", line)
+            if found:
+                self.port = int(found.group(1))
+                self._ready.set()
+        self._ready.set()
+
+    def _read_log(self):
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+    # ---- ends
+
+    @property
+    def pid(self):
+        """Of the server itself: timeout is its parent."""
+        return int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0])
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def stop(self, within=30):
+        """SIGTERM; gives (exit code, seconds)."""
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.signal(signal.SIGTERM)
+        code = self.process.wait(within)
+        return code, time.monotonic() - began
+
+    def kill(self):
+        if self.process.poll() is None:
+            try:
+                self.signal(signal.SIGKILL)
+            except (IndexError, ProcessLookupError, FileNotFoundError):
+                self.process.kill()
+            self.process.wait(20)
+        for reader in self._readers:
+            reader.join(10)
+
+    def alive(self):
+        return self.process.poll() is None
+
+    # ---- asks
+
+    def ask(self, method, path, body=None, headers=None, timeout=60):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            if isinstance(body, (dict, list)):
+                body, headers = json.dumps(body).encode(), {"Content-Type": "application/json", **(headers or {})}
+            connection.request(method, path, body, headers or {})
+            return Reply(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, **more):
+        return self.ask("GET", path, **more)
+
+    def speak(self, headers=None, timeout=60, path="/v1/audio/speech", **fields):
+        return self.ask("POST", path, {"nfe_step": 1, **fields}, headers, timeout)
+
+    def connect(self, timeout=20):
+        return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
+
+    def raw(self, data, wait=5.0):
+        """Sends bytes, and gives all that comes until the server closes or `wait` seconds pass in silence."""
+        with self.connect() as s:
+            s.settimeout(wait)
+            got = b""
+            try:
+                s.sendall(data)
+            except OSError:
+                pass
+            try:
+                while part := s.recv(65536):
+                    got += part
+            except OSError:
+                pass
+            return got
+
+    def metrics(self):
+        """{"name{labels}": value} of /metrics."""
+        text = self.get("/metrics").body.decode()
+        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in text.splitlines()
+                if line and not line.startswith("#")}
+
+    def memory(self):
+        """Resident bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+    def descriptors(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_seconds(self):
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def post_bytes(body, path="/v1/audio/speech", more=b""):
+    """A POST as bytes, for a socket."""
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return (b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n"
+            % (path.encode(), len(body), more)) + body
+
+
+def events(body):
+    """[(event, data)] of a reply of server-sent events."""
+    found = []
+    for block in body.decode().split("\n\n"):
+        if block:
+            lines = dict(line.split(": ", 1) for line in block.split("\n"))
+            found.append((lines.get("event"), json.loads(lines["data"])))
+    return found
