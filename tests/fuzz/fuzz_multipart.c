@@ -1,5 +1,6 @@
 /* fuzz_multipart.c — any bytes as a multipart body, in bites that the first bytes choose: read whole and in bites they
- * must give the same parts or the same failure. For libFuzzer: make fuzz TARGET=multipart SECONDS=180. */
+ * must give the same parts or the same failure. clang -g -O1 -fsanitize=fuzzer,address,undefined -I. THIS
+ * host/server/multipart.c kernels/error.c. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>

@@ -154,8 +154,10 @@ function clearSound() {
   showPlaying();
 }
 
-function addSound(samples) {
+function addSound(samples, came) {
+  if (player.length === 0) show("first-sound", seconds(came));
   player.add(samples);
+  show("seconds", seconds(player.seconds));
   picture.add(samples);
   $("empty").hidden = true;
   $("position").max = player.seconds;
@@ -214,9 +216,7 @@ async function run() {
   show("state", "Speaking…");
   try {
     const times = await speak(orderOf(), addSound, running.signal);
-    show("first-sound", seconds(times.first));
     show("whole", seconds(times.whole));
-    show("seconds", seconds(times.seconds));
     show("rtf", (times.whole / times.seconds).toFixed(3));
     show("state", `Done: ${times.seconds.toFixed(1)} seconds of speech.`);
   } catch (error) {

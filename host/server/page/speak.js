@@ -3,7 +3,8 @@ import { request } from "./api.js";
 
 export const RATE = 24000;
 
-/** Sends `body`; piece(Float32Array) gets the samples. Gives { first, whole, seconds }, all in seconds. */
+/** Sends `body`; piece(samples, seconds) gets a Float32Array and when it came. Gives { whole, seconds }: until
+    all of it was here, and of speech. */
 export async function speak(body, piece, signal) {
   const began = performance.now(), since = () => (performance.now() - began) / 1000;
   const reply = await request("v1/audio/speech", {
@@ -13,7 +14,7 @@ export async function speak(body, piece, signal) {
     signal,
   });
   const reader = reply.body.getReader();
-  let odd = null, first = 0, samples = 0; // odd: the first byte of a sample whose second one has not come
+  let odd = null, samples = 0; // odd: the first byte of a sample whose second one has not come
   for (;;) {
     const { done, value } = await reader.read();
     if (done) break;
@@ -28,10 +29,9 @@ export async function speak(body, piece, signal) {
     if (count === 0) continue;
     const view = new DataView(bytes.buffer, bytes.byteOffset, 2 * count);
     const part = Float32Array.from({ length: count }, (_, i) => view.getInt16(2 * i, true) / 32768);
-    first ||= since();
     samples += count;
-    piece(part);
+    piece(part, since());
   }
   if (!samples) throw new Error("The server sent no sound.");
-  return { first, whole: since(), seconds: samples / RATE };
+  return { whole: since(), seconds: samples / RATE };
 }

@@ -1,6 +1,8 @@
 // spectrogram.js — a mel spectrogram that grows with the sound: a column for every hop, drawn once, scaled to the canvas.
 
-const SIZE = 1024, HOP = 256, BANDS = 96, SHORTEST = 500; // columns shown at least, while more may come
+const SIZE = 1024, HOP = 256, BANDS = 96;
+const SHORTEST = 500; // columns shown at least, while more may come
+const LONGEST = 8192; // columns kept: beyond them every second one goes, and hops are twice as long
 const FLOOR = -9, RANGE = 9.5; // natural logarithm of the magnitude: black, and from there to white
 
 // Colours from black over violet and orange to white, as lightness that rises evenly.
@@ -59,10 +61,12 @@ export class Spectrogram {
   }
 
   clear() {
-    this.strip.width = 2048;
+    this.strip.width = LONGEST;
     this.strip.height = BANDS;
     this.columns = 0;
+    this.hop = HOP;
     this.rest = new Float32Array(0); // samples that a later column needs
+    this.skip = 0; // samples to come that none needs
     this.position = -1;
     this.shortest = SHORTEST;
     this.draw();
@@ -78,17 +82,22 @@ export class Spectrogram {
     const all = new Float32Array(this.rest.length + samples.length);
     all.set(this.rest);
     all.set(samples, this.rest.length);
-    const count = Math.max(0, Math.floor((all.length - SIZE) / HOP) + 1);
-    if (count > 0) this.#addColumns(all, count);
-    this.rest = all.slice(count * HOP);
+    let at = this.skip;
+    while (at + SIZE <= all.length) {
+      if (this.columns === LONGEST) this.#halve();
+      const count = Math.min(LONGEST - this.columns, Math.floor((all.length - at - SIZE) / this.hop) + 1);
+      this.#addColumns(all, at, count);
+      at += count * this.hop;
+    }
+    this.rest = all.slice(at);
+    this.skip = Math.max(0, at - all.length);
     this.draw();
   }
 
-  #addColumns(all, count) {
-    this.#widen(this.columns + count);
+  #addColumns(all, from, count) {
     const context = this.strip.getContext("2d"), image = context.createImageData(count, BANDS);
     for (let column = 0; column < count; column++) {
-      for (let i = 0; i < SIZE; i++) this.re[i] = all[column * HOP + i] * WINDOW[i];
+      for (let i = 0; i < SIZE; i++) this.re[i] = all[from + column * this.hop + i] * WINDOW[i];
       this.im.fill(0);
       transform(this.re, this.im);
       this.bands.forEach(([low, high], band) => {
@@ -103,13 +112,14 @@ export class Spectrogram {
     this.columns += count;
   }
 
-  #widen(columns) {
-    if (columns <= this.strip.width) return;
-    const wider = document.createElement("canvas");
-    wider.width = Math.max(2 * this.strip.width, columns);
-    wider.height = BANDS;
-    wider.getContext("2d").drawImage(this.strip, 0, 0);
-    this.strip = wider;
+  #halve() {
+    const half = document.createElement("canvas");
+    half.width = LONGEST;
+    half.height = BANDS;
+    half.getContext("2d").drawImage(this.strip, 0, 0, LONGEST, BANDS, 0, 0, LONGEST / 2, BANDS);
+    this.strip = half;
+    this.columns = LONGEST / 2;
+    this.hop *= 2;
   }
 
   /** Draws all there is, and a line at `position` seconds; below 0 there is none. */
@@ -124,10 +134,10 @@ export class Spectrogram {
     context.fillStyle = "#0d0c14";
     context.fillRect(0, 0, width, height);
     if (!this.columns) return;
-    const shown = Math.max(this.columns, this.shortest);
+    const shown = Math.max(this.columns, (this.shortest * HOP) / this.hop);
     context.drawImage(this.strip, 0, 0, this.columns, BANDS, 0, 0, (width * this.columns) / shown, height);
     if (position < 0) return;
     context.fillStyle = "#ffffff";
-    context.fillRect(Math.round((width * position * this.rate) / HOP / shown), 0, Math.max(2, Math.round(1.5 * ratio)), height);
+    context.fillRect(Math.round((width * position * this.rate) / this.hop / shown), 0, Math.max(2, Math.round(1.5 * ratio)), height);
   }
 }
