@@ -81,10 +81,7 @@ static const voice_entry *find_entry(const voice_store *s, const char *name) {
 
 const voice_entry *voice_store_find(const voice_store *s, const char *name) {
     const server_options *o = s->options;
-    if (!name || !*name) {
-        const voice_entry *usual = o->default_voice ? find_entry(s, o->default_voice) : NULL;
-        return usual ? usual : voice_store_at(s, 0);
-    }
+    if (!name || !*name) return o->default_voice ? find_entry(s, o->default_voice) : voice_store_at(s, 0);
     const voice_entry *e = find_entry(s, name);
     for (int32_t i = 0; !e && i < o->n_alias; i++) {
         const char *is = strchr(o->alias[i], '=');
