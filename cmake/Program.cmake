@@ -6,7 +6,7 @@ if(PkgConfig_FOUND)
 endif()
 if(F5_PROGRAM_FOUND)
     add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/audio_read.c
-                host/files/audio_header.c host/files/audio_av.c
+                host/files/audio_header.c host/files/audio_stream.c host/files/audio_av.c
                 host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
                 host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
                 host/files/subtitle_lines.c host/files/list_file.c

@@ -110,6 +110,7 @@ f5_status advice_give(const f5_voice_params *p, const advice_facts *facts, f5_ad
         .samples = p->samples, .n_frames = p->n_frames, .channels = p->channels, .sample_rate = p->sample_rate};
     const listener to = {advice, user};
     double recorded = (double)p->n_frames / p->sample_rate;
+    double used = fmin(facts->used_seconds, recorded); /* a whole one has 50 ms of silence more */
     loudness l;
     F5_TRY(loudness_measure(&s, &l, error));
     say_loudness(&to, &l);
@@ -120,7 +121,7 @@ f5_status advice_give(const f5_voice_params *p, const advice_facts *facts, f5_ad
             p->sample_rate, p->sample_rate / 2);
     else
         say(&to, "rate", true, "%d samples a second", p->sample_rate);
-    say_length(&to, recorded, facts->used_seconds);
+    say_length(&to, recorded, used);
     say_pace(&to, recorded, facts);
     return F5_OK;
 }

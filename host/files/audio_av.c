@@ -16,7 +16,6 @@
 #define CONTAINERS                                                                                                     \
     "mov,matroska,asf,aac,amr,amrnb,amrwb,mp3,flac,ogg,wav,caf,aiff,avi,voc,mpegts,mpeg,ac3,eac3,dts,ape,wv,tta"
 #define IO_BYTES 32768
-#define MAX_FRUITLESS (64 << 20) /* bytes without any sound among them, as in a file that is all holes */
 
 /* Every function that is called: the library that has it, and its name. */
 #define AV_CALLS(X)                                                                                                    \
@@ -90,7 +89,7 @@ typedef struct {
 
 static f5_status fail_by(const decoder *d, const char *what, int code, f5_error *error) {
     char reason[128] = "";
-    d->av.av_strerror(code, reason, sizeof reason);
+    if (d->av.av_strerror(code, reason, sizeof reason) < 0) strcpy(reason, "a frame is none of its code");
     return f5_fail(error, F5_E_FORMAT, "%s: %s: %s", d->name, what, reason);
 }
 
@@ -105,7 +104,7 @@ static f5_status fail_to_open(const decoder *d, int code, f5_error *error) {
 
 static int io_read(void *user, uint8_t *to, int n) {
     decoder *d = user;
-    int64_t got = d->fruitless < MAX_FRUITLESS ? audio_bytes_read(d->file, to, n, d->at) : 0;
+    int64_t got = d->fruitless < AUDIO_MAX_FRUITLESS ? audio_bytes_read(d->file, to, n, d->at) : 0;
     d->at += got;
     d->fruitless += got;
     return got > 0 ? (int)got : AVERROR_EOF;
@@ -215,6 +214,9 @@ static f5_status take_frame(decoder *d, f5_error *error) {
         a->sample_rate = f->sample_rate;
         F5_TRY(audio_limits_check(a, d->name, error));
     }
+    if ((f->flags & AV_FRAME_FLAG_CORRUPT || f->decode_error_flags) && a->n_frames > 0)
+        return f5_fail(error, F5_E_FORMAT, "%s: is truncated or damaged after %.2f s", d->name,
+                       (double)a->n_frames / a->sample_rate);
     if (channels != a->channels || f->sample_rate != a->sample_rate)
         return f5_fail(error, F5_E_FORMAT, "%s: goes from %d channels at %d Hz to %d at %d Hz in the middle", d->name,
                        a->channels, a->sample_rate, channels, f->sample_rate);
@@ -229,8 +231,31 @@ static f5_status take_frame(decoder *d, f5_error *error) {
     return audio_limits_check(a, d->name, error);
 }
 
+/* What AMR has for pauses, which FFmpeg does not decode: a description of the noise, or nothing. The header of a frame
+ * says so. */
+static bool is_amr_pause(const decoder *d, const AVPacket *packet) {
+    int first = d->codec->codec_id == AV_CODEC_ID_AMR_NB ? 8 : d->codec->codec_id == AV_CODEC_ID_AMR_WB ? 9 : 16;
+    return packet && packet->size > 0 && (packet->data[0] >> 3 & 15) >= first;
+}
+
+/* A frame of AMR, which lasts 20 ms, as silence. */
+static f5_status take_pause(decoder *d, f5_error *error) {
+    audio_file *a = d->to;
+    if (a->channels == 0) {
+        a->channels = d->codec->ch_layout.nb_channels;
+        a->sample_rate = d->codec->sample_rate;
+        F5_TRY(audio_limits_check(a, d->name, error));
+    }
+    int64_t frames = a->sample_rate / 50;
+    F5_TRY(make_room(d, a->n_frames + frames, error));
+    memset(a->samples + a->n_frames * a->channels, 0, (size_t)(frames * a->channels) * sizeof *a->samples);
+    a->n_frames += frames;
+    return audio_limits_check(a, d->name, error);
+}
+
 /* One packet, or NULL at the end. What a stream that begins in the middle has before its first frame is passed over. */
 static f5_status decode(decoder *d, const AVPacket *packet, f5_error *error) {
+    if (is_amr_pause(d, packet)) return take_pause(d, error);
     int code = d->av.avcodec_send_packet(d->codec, packet);
     if (code < 0 && code != AVERROR_EOF && d->to->n_frames > 0) return fail_by(d, "is damaged", code, error);
     while ((code = d->av.avcodec_receive_frame(d->codec, d->frame)) == 0) F5_TRY(take_frame(d, error));

@@ -1,25 +1,15 @@
 /* audio_header.c — one small reader for each format, chosen by the first bytes; all of them read a hostile file. */
 #include "host/files/audio_header.h"
 
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MAX_CHUNKS 4096       /* before the sound; real files have some ten */
-#define MAX_PAGES (1 << 20)   /* of Ogg: hours */
+#include "host/files/audio_claim.h"
+
+#define MAX_BYTES (1ll << 40)
 #define OPEN_SIZE 0x7f000000u /* and above: what a program writes that does not know the size yet */
-#define NO_CLAIM INT64_MIN
-
-/* What a header says of the sound. */
-typedef struct {
-    int64_t at;    /* where it begins */
-    int64_t bytes; /* claimed; NO_CLAIM: nothing is said, or the size was left open */
-    bool endless;  /* more chunks than any real file has, or bytes that are none */
-} claim;
-
-static const claim NOTHING = {.bytes = NO_CLAIM};
 
 int64_t audio_bytes_read(const audio_bytes *file, void *to, int64_t n, int64_t at) {
     if (n <= 0 || at < 0) return 0;
@@ -34,16 +24,6 @@ int64_t audio_bytes_read(const audio_bytes *file, void *to, int64_t n, int64_t a
         if (place >= 0 && place < got) ((unsigned char *)to)[place] = file->patch[i];
     }
     return got;
-}
-
-static bool read_all(const audio_bytes *file, void *to, int64_t n, int64_t at) {
-    return audio_bytes_read(file, to, n, at) == n;
-}
-
-static uint64_t number(const unsigned char *p, int n, bool big_endian) {
-    uint64_t value = 0;
-    for (int i = 0; i < n; i++) value = value << 8 | p[big_endian ? i : n - 1 - i];
-    return value;
 }
 
 /* The size at `at` [n] becomes that of all that follows `from`. */
@@ -66,8 +46,8 @@ static bool printable(const unsigned char *name) {
 static bool chunks_to_the_end(const audio_bytes *file, int64_t at, bool big) {
     unsigned char chunk[8];
     if (at >= file->bytes) return true;
-    for (int i = 0; i < MAX_CHUNKS && read_all(file, chunk, 8, at) && printable(chunk); i++) {
-        int64_t size = (int64_t)number(chunk + 4, 4, big);
+    for (int i = 0; i < AUDIO_MAX_CHUNKS && audio_read_all(file, chunk, 8, at) && printable(chunk); i++) {
+        int64_t size = (int64_t)audio_number(chunk + 4, 4, big);
         at += 8 + size + (size & 1);
         if (at == file->bytes || at == file->bytes + 1) return true;
     }
@@ -83,91 +63,97 @@ static bool name_is_near(const audio_bytes *file, int64_t at, const char *name) 
     return false;
 }
 
-static claim claim_of_chunks(audio_bytes *file, const unsigned char *head) {
+static audio_claim claim_of_chunks(audio_bytes *file, const unsigned char *head) {
     bool big = head[0] == 'F' || memcmp(head, "RIFX", 4) == 0;
     const char *sound = head[0] != 'F' ? "data" : memcmp(head + 8, "AIF", 3) == 0 ? "SSND" : "BODY";
     unsigned char chunk[24];
     int64_t at = 12;
     uint64_t long_size = 0;
-    for (int i = 0; i < MAX_CHUNKS; i++) {
-        if (!read_all(file, chunk, 8, at)) return NOTHING;
-        if (!printable(chunk)) return name_is_near(file, at, sound) ? NOTHING : (claim){.endless = true};
-        int64_t size = (int64_t)number(chunk + 4, 4, big);
+    int64_t long_at = 0; /* where it stands */
+    for (int i = 0; i < AUDIO_MAX_CHUNKS; i++) {
+        if (!audio_read_all(file, chunk, 8, at)) return AUDIO_CLAIMS_NOTHING;
+        if (!printable(chunk))
+            return name_is_near(file, at, sound) ? AUDIO_CLAIMS_NOTHING : (audio_claim){.endless = true};
+        int64_t size = (int64_t)audio_number(chunk + 4, 4, big);
         at += 8;
-        if (memcmp(chunk, "ds64", 4) == 0 && read_all(file, chunk, 16, at)) long_size = number(chunk + 8, 8, false);
+        if (memcmp(chunk, "ds64", 4) == 0 && audio_read_all(file, chunk, 16, at)) {
+            long_size = audio_number(chunk + 8, 8, false);
+            long_at = at + 8;
+        }
         if (memcmp(chunk, sound, 4) == 0) {
             if (head[1] == 'F' && size == 0xffffffff && long_size > 0 && long_size < INT64_MAX)
-                return (claim){at, (int64_t)long_size, false};
-            if (size > 0 && size < OPEN_SIZE) return (claim){at, size, false};
+                return (audio_claim){at, (int64_t)long_size, false};
+            if (head[1] == 'F' && size == 0xffffffff && long_at > 0) patch_size(file, long_at, 8, false, at);
+            if (size > 0 && size < OPEN_SIZE) return (audio_claim){at, size, false};
             if (size == 0 && !chunks_to_the_end(file, at, big)) patch_size(file, at - 4, 4, big, at);
-            return NOTHING;
+            return AUDIO_CLAIMS_NOTHING;
         }
         at += size + (size & 1);
     }
-    return (claim){.endless = true};
+    return (audio_claim){.endless = true};
 }
 
 /* Sony Wave64: names of 16 bytes, sizes of 8 with name and size counted in, all at multiples of 8. */
-static claim claim_of_w64(audio_bytes *file) {
+static audio_claim claim_of_w64(audio_bytes *file) {
     unsigned char chunk[24];
     int64_t at = 40;
-    for (int i = 0; i < MAX_CHUNKS; i++) {
-        if (!read_all(file, chunk, 24, at)) return NOTHING;
-        uint64_t size = number(chunk + 16, 8, false);
+    for (int i = 0; i < AUDIO_MAX_CHUNKS; i++) {
+        if (!audio_read_all(file, chunk, 24, at)) return AUDIO_CLAIMS_NOTHING;
+        uint64_t size = audio_number(chunk + 16, 8, false);
         bool sound = memcmp(chunk, "data\xf3\xac\xd3\x11", 8) == 0;
         if (sound && (size == 24 || size >= 1ull << 62)) patch_size(file, at + 16, 8, false, at);
-        if (size < 24 || size >= 1ull << 62 || (sound && size == 24)) return NOTHING;
-        if (sound) return (claim){at + 24, (int64_t)size - 24, false};
+        if (size < 24 || size >= 1ull << 62 || (sound && size == 24)) return AUDIO_CLAIMS_NOTHING;
+        if (sound) return (audio_claim){at + 24, (int64_t)size - 24, false};
         at += ((int64_t)size + 7) & ~(int64_t)7;
     }
-    return (claim){.endless = true};
+    return (audio_claim){.endless = true};
 }
 
 /* Apple's Core Audio: big-endian, sizes of 8 bytes; the sound begins with 4 bytes of another number. */
-static claim claim_of_caf(audio_bytes *file) {
+static audio_claim claim_of_caf(audio_bytes *file) {
     unsigned char chunk[12];
     int64_t at = 8;
-    for (int i = 0; i < MAX_CHUNKS; i++) {
-        if (!read_all(file, chunk, 12, at)) return NOTHING;
-        uint64_t size = number(chunk + 4, 8, true);
+    for (int i = 0; i < AUDIO_MAX_CHUNKS; i++) {
+        if (!audio_read_all(file, chunk, 12, at)) return AUDIO_CLAIMS_NOTHING;
+        uint64_t size = audio_number(chunk + 4, 8, true);
         bool sound = memcmp(chunk, "data", 4) == 0;
         if (sound && (size == 4 || size == UINT64_MAX)) {
             patch_size(file, at + 4, 8, true, at + 12);
-            return NOTHING;
+            return AUDIO_CLAIMS_NOTHING;
         }
-        if (size >= 1ull << 62) return NOTHING;
-        if (sound) return (claim){at + 12, (int64_t)size, false};
+        if (size >= 1ull << 62) return AUDIO_CLAIMS_NOTHING;
+        if (sound) return (audio_claim){at + 12, (int64_t)size, false};
         at += 12 + (int64_t)size;
     }
-    return (claim){.endless = true};
+    return (audio_claim){.endless = true};
 }
 
 /* ---- other headers ----------------------------------------------------------------------------------------------- */
 
-static claim claim_of_au(audio_bytes *file, const unsigned char *head) {
+static audio_claim claim_of_au(audio_bytes *file, const unsigned char *head) {
     bool big = head[0] == '.';
-    int64_t at = (int64_t)number(head + 4, 4, big), size = (int64_t)number(head + 8, 4, big);
-    if (size > 0 && size < OPEN_SIZE) return (claim){at, size, false};
+    int64_t at = (int64_t)audio_number(head + 4, 4, big), size = (int64_t)audio_number(head + 8, 4, big);
+    if (size > 0 && size < OPEN_SIZE) return (audio_claim){at, size, false};
     if (at < file->bytes) patch_size(file, 8, 4, big, at);
-    return NOTHING;
+    return AUDIO_CLAIMS_NOTHING;
 }
 
 /* Blocks of a type, a size of 3 bytes and that many bytes, until one of type 0, which is a byte alone. */
-static claim claim_of_voc(audio_bytes *file) {
+static audio_claim claim_of_voc(audio_bytes *file) {
     unsigned char block[4];
     int sounds = 0;
-    if (!read_all(file, block, 2, 20)) return NOTHING;
-    int64_t at = (int64_t)number(block, 2, false);
-    for (int i = 0; i < MAX_CHUNKS && at < file->bytes; i++) {
+    if (!audio_read_all(file, block, 2, 20)) return AUDIO_CLAIMS_NOTHING;
+    int64_t at = (int64_t)audio_number(block, 2, false);
+    for (int i = 0; i < AUDIO_MAX_CHUNKS && at < file->bytes; i++) {
         int64_t got = audio_bytes_read(file, block, 4, at);
-        if (got < 1 || block[0] == 0) return NOTHING;
-        int64_t size = got == 4 ? (int64_t)number(block + 1, 3, false) : 0;
-        if (got < 4 || size > file->bytes - at - 4) return (claim){at + 4, size, false};
+        if (got < 1 || block[0] == 0) return AUDIO_CLAIMS_NOTHING;
+        int64_t size = got == 4 ? (int64_t)audio_number(block + 1, 3, false) : 0;
+        if (got < 4 || size > file->bytes - at - 4) return (audio_claim){at + 4, size, false};
         sounds += block[0] <= 2 || block[0] == 9;
         file->ffmpeg_first = sounds > 1;
         at += 4 + size;
     }
-    return at < file->bytes ? (claim){.endless = true} : NOTHING;
+    return at < file->bytes ? (audio_claim){.endless = true} : AUDIO_CLAIMS_NOTHING;
 }
 
 /* A number behind a name in the text header of NIST SPHERE, "sample_count -i 79560"; -1: none. */
@@ -178,77 +164,76 @@ static int64_t nist_field(const char *text, const char *name) {
     return sscanf(at + strlen(name), " -i %lld", &value) == 1 ? value : -1;
 }
 
-static claim claim_of_nist(const audio_bytes *file) {
+static audio_claim claim_of_nist(const audio_bytes *file) {
     char text[1025] = {0};
-    if (audio_bytes_read(file, text, 1024, 0) < 16) return NOTHING;
+    if (audio_bytes_read(file, text, 1024, 0) < 16) return AUDIO_CLAIMS_NOTHING;
     int64_t header = strtoll(text + 8, NULL, 10), count = nist_field(text, "sample_count"),
             channels = nist_field(text, "channel_count"), bytes = nist_field(text, "sample_n_bytes");
     bool good = header > 0 && header < 1 << 20 && count > 0 && count < 1ll << 40 && channels > 0 && channels < 1024 &&
                 bytes > 0 && bytes <= 8;
-    return good ? (claim){header, count * channels * bytes, false} : NOTHING;
+    return good ? (audio_claim){header, count * channels * bytes, false} : AUDIO_CLAIMS_NOTHING;
 }
 
-static claim claim_of_avr(const audio_bytes *file) {
+static audio_claim claim_of_avr(const audio_bytes *file) {
     unsigned char h[128];
-    if (!read_all(file, h, sizeof h, 0)) return NOTHING;
-    int64_t bytes = (int64_t)number(h + 14, 2, true) / 8 * (number(h + 12, 2, true) ? 2 : 1);
-    return (claim){128, (int64_t)number(h + 26, 4, true) * bytes, false};
+    if (!audio_read_all(file, h, sizeof h, 0)) return AUDIO_CLAIMS_NOTHING;
+    int64_t bytes = (int64_t)audio_number(h + 14, 2, true) / 8 * (audio_number(h + 12, 2, true) ? 2 : 1);
+    return (audio_claim){128, (int64_t)audio_number(h + 26, 4, true) * bytes, false};
 }
 
 /* Elements of a type, a size and that many bytes, the last of which is the matrix of the sound. */
-static claim claim_of_mat5(const audio_bytes *file) {
+static audio_claim claim_of_mat5(const audio_bytes *file) {
     unsigned char element[8];
-    if (!read_all(file, element, 2, 126)) return NOTHING;
+    if (!audio_read_all(file, element, 2, 126)) return AUDIO_CLAIMS_NOTHING;
     bool big = element[0] == 'M';
     int64_t at = 128;
-    for (int i = 0; i < MAX_CHUNKS && at < file->bytes; i++) {
-        if (!read_all(file, element, 8, at)) return NOTHING;
-        int64_t size = (int64_t)number(element + 4, 4, big);
+    for (int i = 0; i < AUDIO_MAX_CHUNKS && at < file->bytes; i++) {
+        if (!audio_read_all(file, element, 8, at)) return AUDIO_CLAIMS_NOTHING;
+        int64_t size = (int64_t)audio_number(element + 4, 4, big);
         /* libsndfile itself writes 8 too many */
-        if (size - 8 > file->bytes - at - 8) return (claim){at + 8, size - 8, false};
+        if (size - 8 > file->bytes - at - 8) return (audio_claim){at + 8, size - 8, false};
         at += 8 + size;
     }
-    return at < file->bytes ? (claim){.endless = true} : NOTHING;
+    return at < file->bytes ? (audio_claim){.endless = true} : AUDIO_CLAIMS_NOTHING;
 }
 
 /* Two matrices: the rate, and the sound. libsndfile's own are the only ones that it reads. */
-static claim claim_of_mat4(const audio_bytes *file, bool big) {
+static audio_claim claim_of_mat4(const audio_bytes *file, bool big) {
     static const int64_t sizes[] = {8, 4, 4, 2, 2, 1};
     unsigned char h[20];
     int64_t at = 0;
     for (int i = 0; i < 2; i++) {
-        if (!read_all(file, h, sizeof h, at)) return NOTHING;
-        int64_t type = (int64_t)number(h, 4, big) / 10 % 10, rows = (int64_t)number(h + 4, 4, big),
-                columns = (int64_t)number(h + 8, 4, big), name = (int64_t)number(h + 16, 4, big);
-        if (type > 5 || rows > 1024) return NOTHING;
+        if (!audio_read_all(file, h, sizeof h, at)) return AUDIO_CLAIMS_NOTHING;
+        int64_t type = (int64_t)audio_number(h, 4, big) / 10 % 10, rows = (int64_t)audio_number(h + 4, 4, big),
+                columns = (int64_t)audio_number(h + 8, 4, big), name = (int64_t)audio_number(h + 16, 4, big);
+        if (type > 5 || rows > 1024) return AUDIO_CLAIMS_NOTHING;
         at += (int64_t)sizeof h + name;
-        if (i == 1) return (claim){at, rows * columns * sizes[type], false};
+        if (i == 1) return (audio_claim){at, rows * columns * sizes[type], false};
         at += rows * columns * sizes[type];
     }
-    return NOTHING;
+    return AUDIO_CLAIMS_NOTHING;
 }
 
 /* Pages, each of which says in its header how long it is. A last page that is whole may lack the mark of the end, as
  * recorders leave it; one that is not whole was cut. */
-static claim claim_of_ogg(const audio_bytes *file) {
+static audio_claim claim_of_ogg(const audio_bytes *file) {
     unsigned char page[27 + 255];
     int64_t at = 0;
-    for (int i = 0; i < MAX_PAGES && at < file->bytes; i++) {
+    for (int i = 0; i < AUDIO_MAX_PIECES && at < file->bytes; i++) {
         int64_t got = audio_bytes_read(file, page, sizeof page, at), header, body = 0;
-        if (got < 4 || memcmp(page, "OggS", 4) != 0) return NOTHING;
+        if (got < 4 || memcmp(page, "OggS", 4) != 0) return AUDIO_CLAIMS_NOTHING;
         header = got < 27 ? 27 : 27 + page[26];
-        if (got < header) return (claim){at, header, false};
+        if (got < header) return (audio_claim){at, header, false};
         for (int s = 0; s < page[26]; s++) body += page[27 + s];
-        if (header + body > file->bytes - at) return (claim){at, header + body, false};
+        if (header + body > file->bytes - at) return (audio_claim){at, header + body, false};
         at += header + body;
     }
-    return at < file->bytes ? (claim){.endless = true} : NOTHING;
+    return at < file->bytes ? (audio_claim){.endless = true} : AUDIO_CLAIMS_NOTHING;
 }
 
-static claim read_claim(audio_bytes *file) {
-    unsigned char h[20] = {0};
-    int64_t got = audio_bytes_read(file, h, sizeof h, 0);
-    if (got < (int64_t)sizeof h) return NOTHING;
+static audio_claim read_claim(audio_bytes *file) {
+    unsigned char h[32] = {0};
+    if (audio_bytes_read(file, h, sizeof h, 0) < 20) return AUDIO_CLAIMS_NOTHING;
     bool riff = memcmp(h, "RIFF", 4) == 0 || memcmp(h, "RIFX", 4) == 0 || memcmp(h, "RF64", 4) == 0;
     if ((riff && memcmp(h + 8, "WAVE", 4) == 0) ||
         (memcmp(h, "FORM", 4) == 0 &&
@@ -264,13 +249,16 @@ static claim read_claim(audio_bytes *file) {
     if (memcmp(h + 4, "\1\0\0\0\1\0\0\0\0\0\0", 12) == 0) return claim_of_mat4(file, false);
     if (memcmp(h + 4, "\0\0\0\1\0\0\0\1\0\0\0", 12) == 0) return claim_of_mat4(file, true);
     if (memcmp(h, "OggS", 4) == 0) return claim_of_ogg(file);
-    return NOTHING;
+    if (memcmp(h, "ALawSoundFile**", 16) == 0) return (audio_claim){32, (int64_t)audio_number(h + 18, 4, true), false};
+    return audio_claim_of_stream(file, h);
 }
 
 f5_status audio_header_check(audio_bytes *file, const char *name, f5_error *error) {
-    claim c = read_claim(file);
+    audio_claim c = read_claim(file);
     if (c.endless) return f5_fail(error, F5_E_FORMAT, "%s: is damaged: no sound is found among its chunks", name);
-    if (c.bytes == NO_CLAIM) return F5_OK;
+    if (c.bytes == AUDIO_NO_CLAIM) return F5_OK;
+    if (c.bytes > MAX_BYTES)
+        return f5_fail(error, F5_E_FORMAT, "%s: is damaged: its header claims more sound than any file holds", name);
     int64_t there = c.at < file->bytes ? file->bytes - c.at : 0;
     return c.bytes <= there ? F5_OK
                             : f5_fail(error, F5_E_FORMAT, "%s: is truncated: %lld bytes of sound are missing", name,

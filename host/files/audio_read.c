@@ -71,6 +71,7 @@ static f5_status open_recording(int *fd, int64_t *bytes, const char *path, const
 typedef struct {
     audio_bytes *file;
     int64_t at;
+    int64_t fruitless; /* bytes read since the last sound */
 } view;
 
 static sf_count_t view_length(void *user) {
@@ -86,8 +87,9 @@ static sf_count_t view_seek(sf_count_t offset, int whence, void *user) {
 
 static sf_count_t view_read(void *to, sf_count_t n, void *user) {
     view *v = user;
-    int64_t got = audio_bytes_read(v->file, to, n, v->at);
+    int64_t got = v->fruitless < AUDIO_MAX_FRUITLESS ? audio_bytes_read(v->file, to, n, v->at) : 0;
     v->at += got;
+    v->fruitless += got;
     return got;
 }
 
@@ -132,14 +134,20 @@ static f5_status check_finite(const audio_file *a, const char *name, f5_error *e
     return F5_OK;
 }
 
-/* Where the length is not known before the end: blocks until there is no more. */
-static f5_status read_to_end(audio_file *a, SNDFILE *file, const char *name, f5_error *error) {
-    const sf_count_t block = 65536;
-    for (sf_count_t got = block; got == block;) {
-        float *more = realloc(a->samples, (size_t)((a->n_frames + block) * a->channels) * sizeof *more);
-        if (!more) return f5_fail(error, F5_E_MEMORY, "%s: no memory for %lld frames", name, (long long)a->n_frames);
-        a->samples = more;
-        got = sf_readf_float(file, a->samples + a->n_frames * a->channels, block);
+#define BLOCK 65536
+
+/* Blocks until there is no more, or all that is wanted. */
+static f5_status read_blocks(audio_file *a, SNDFILE *file, view *v, int64_t wanted, const char *name, f5_error *error) {
+    int64_t room = 0;
+    for (sf_count_t got = BLOCK; got == BLOCK && a->n_frames < wanted;) {
+        if (a->n_frames + BLOCK > room) {
+            room = wanted == SF_COUNT_MAX ? 2 * room + BLOCK : wanted + BLOCK;
+            float *more = realloc(a->samples, (size_t)(room * a->channels) * sizeof *more);
+            if (!more) return f5_fail(error, F5_E_MEMORY, "%s: no memory for %lld frames", name, (long long)room);
+            a->samples = more;
+        }
+        v->fruitless = 0;
+        got = sf_readf_float(file, a->samples + a->n_frames * a->channels, BLOCK);
         if (got < 0) got = 0;
         a->n_frames += got;
         F5_TRY(audio_limits_check(a, name, error));
@@ -147,22 +155,24 @@ static f5_status read_to_end(audio_file *a, SNDFILE *file, const char *name, f5_
     return F5_OK;
 }
 
-static f5_status read_samples(audio_file *a, SNDFILE *file, const SF_INFO *info, const char *name, f5_error *error) {
-    *a = (audio_file){.n_frames = info->frames, .channels = info->channels, .sample_rate = info->samplerate};
-    bool unknown = info->frames == SF_COUNT_MAX;
-    if (unknown) a->n_frames = 0;
+/* libsndfile's length of an MP3 without a count is a guess: what its pieces hold must be there, but for two at each
+ * end. */
+static int64_t least_frames(const audio_bytes *file, const SF_INFO *info) {
+    if (info->frames == SF_COUNT_MAX) return 0;
+    return file->walked_frames > 0 ? file->walked_frames - 4 * 1152 : info->frames;
+}
+
+static f5_status read_samples(audio_file *a, SNDFILE *file, const SF_INFO *info, view *v, const char *name,
+                              f5_error *error) {
+    *a = (audio_file){.n_frames = info->frames == SF_COUNT_MAX || v->file->walked_frames > 0 ? 0 : info->frames,
+                      .channels = info->channels,
+                      .sample_rate = info->samplerate};
     F5_TRY(audio_limits_check(a, name, error));
-    if (unknown) {
-        F5_TRY(read_to_end(a, file, name, error));
-    } else if (a->n_frames > 0) {
-        a->samples = malloc((size_t)(a->n_frames * a->channels) * sizeof *a->samples);
-        if (!a->samples)
-            return f5_fail(error, F5_E_MEMORY, "%s: no memory for %lld frames", name, (long long)a->n_frames);
-        sf_count_t got = sf_readf_float(file, a->samples, a->n_frames);
-        if (got < a->n_frames)
-            return f5_fail(error, F5_E_FORMAT, "%s: is truncated or damaged: %lld of %lld frames could be read", name,
-                           (long long)got, (long long)a->n_frames);
-    }
+    a->n_frames = 0;
+    F5_TRY(read_blocks(a, file, v, info->frames, name, error));
+    if (a->n_frames < least_frames(v->file, info))
+        return f5_fail(error, F5_E_FORMAT, "%s: is truncated or damaged: %lld of %lld frames could be read", name,
+                       (long long)a->n_frames, (long long)least_frames(v->file, info));
     if (a->n_frames <= 0) return f5_fail(error, F5_E_FORMAT, "%s: holds no samples", name);
     if ((info->format & SF_FORMAT_TYPEMASK) == SF_FORMAT_MPEG) audio_round(a); /* as upstream does with MP3 */
     if ((info->format & SF_FORMAT_SUBMASK) == SF_FORMAT_PCM_24 && (info->format & SF_FORMAT_TYPEMASK) != SF_FORMAT_FLAC)
@@ -178,19 +188,24 @@ static void prefer_48k(SNDFILE *file, SF_INFO *info) {
     sf_command(file, SFC_GET_CURRENT_SF_INFO, info, sizeof *info);
 }
 
-/* The header of IRCAM has no length; a cut file is known by half a frame at its end only. */
+/* Headers of IRCAM, PAF and PVF have no length; a cut file is known by half a frame at its end only. */
 static f5_status check_whole_frames(const audio_bytes *file, const SF_INFO *info, const char *name, f5_error *error) {
     static const int bytes[] = {0, 1, 2, 3, 4, 1, 4, 8}; /* by SF_FORMAT_PCM_S8 and following */
-    int code = info->format & SF_FORMAT_SUBMASK;
-    if ((info->format & SF_FORMAT_TYPEMASK) != SF_FORMAT_IRCAM || code < 1 || code > 7) return F5_OK;
-    int64_t left = (file->bytes - 1024) % (bytes[code] * info->channels);
+    int code = info->format & SF_FORMAT_SUBMASK, type = info->format & SF_FORMAT_TYPEMASK;
+    int64_t header = type == SF_FORMAT_IRCAM ? 1024 : type == SF_FORMAT_PAF ? 2048 : 0, frame;
+    char line[64] = "";
+    if (type == SF_FORMAT_PVF && audio_bytes_read(file, line, sizeof line - 1, 5) > 0) /* two lines of text */
+        header = 5 + (int64_t)strcspn(line, "\n") + 1;
+    if (header == 0 || code < 1 || code > 7) return F5_OK;
+    frame = (type == SF_FORMAT_PAF && code == SF_FORMAT_PCM_24 ? 32 : bytes[code]) * info->channels;
+    int64_t left = (file->bytes - header) % frame;
     return left == 0 ? F5_OK : f5_fail(error, F5_E_FORMAT, "%s: is truncated in the middle of a frame", name);
 }
 
 static f5_status read_by_libsndfile(audio_file *a, audio_bytes *file, bool *opened, const char *name, f5_error *error) {
     SF_VIRTUAL_IO calls = {view_length, view_seek, view_read, NULL, view_tell};
     SF_INFO info = {0};
-    view v = {file, 0};
+    view v = {.file = file};
     SNDFILE *sound = sf_open_virtual(&calls, SFM_READ, &info, &v);
     *opened = sound != NULL;
     /* of a broken MP3 it says that the file does not exist */
@@ -202,7 +217,7 @@ static f5_status read_by_libsndfile(audio_file *a, audio_bytes *file, bool *open
         prefer_48k(sound, &info);
         status = check_whole_frames(file, &info, name, error);
     }
-    if (status == F5_OK) status = read_samples(a, sound, &info, name, error);
+    if (status == F5_OK) status = read_samples(a, sound, &info, &v, name, error);
     sf_close(sound);
     return status;
 }
