@@ -99,8 +99,25 @@ def test_standard_input(tmp_path, model):
     assert made.returncode == 2 and b"--ref_text is required" in made.stderr
     made = subprocess.run([*arguments, "-s", WORDS], input=b"", capture_output=True, check=False)
     assert made.returncode == 1 and b"standard input: is empty" in made.stderr
+    twice = b"standard input (-) can be one of the text and the recordings, not 2"
     made = subprocess.run([*arguments, "-s", WORDS, "-f", "-"], input=data, capture_output=True, check=False)
-    assert made.returncode == 2 and b"standard input is one of them" in made.stderr
+    assert made.returncode == 2 and twice in made.stderr
+    config = tmp_path / "c.toml"
+    config.write_text('[voices.town]\nref_audio = "-"\nref_text = "Some words."\n')
+    made = subprocess.run([*arguments, "-s", WORDS, "-c", config], input=data, capture_output=True, check=False)
+    assert made.returncode == 2 and twice in made.stderr
+    (tmp_path / "list.txt").write_text("Some other words.\n")
+    made = subprocess.run([program, "batch", tmp_path / "list.txt", *arguments[2:4], "-o", tmp_path, "-r", "-", "-s", WORDS],
+                          input=data, capture_output=True, check=False)
+    assert made.returncode == 1 and b"list.txt:1: ref_audio -: standard input can be read once" in made.stderr
+
+
+def test_broken_transcript(tmp_path, voice):
+    """One that is there and cannot be read is not passed over."""
+    path = save(tmp_path / "voice.wav", voice / 32768)
+    path.with_suffix(".txt").write_bytes("Grüße".encode("latin-1"))
+    made = run_check(path)
+    assert made.returncode == 1 and "voice.txt: malformed UTF-8" in made.stderr
 
 
 def test_without_ffmpegs_libraries(tmp_path):

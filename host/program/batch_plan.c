@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/files/audio_file.h"
 #include "host/files/output_file.h"
 #include "host/program/batch_line.h"
 #include "host/program/speech_output.h"
@@ -111,6 +112,10 @@ f5_status batch_plan_add(batch_plan *plan, const batch_line *b, bool overwrite, 
     F5_TRY(speech_output_check(o, b->path, all, n, error));
     if (o->gen_file && access(o->gen_file, R_OK) != 0)
         return f5_fail(error, F5_E_IO, "%s: cannot be read", o->gen_file);
+    if (b->files.audio && audio_is_stdin(b->files.audio))
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "ref_audio -: standard input can be read once, and lines are many: give a "
+                       "file, or make it a voice of the configuration ([voices.NAME])");
     if (b->files.audio && access(b->files.audio, R_OK) != 0)
         return f5_fail(error, F5_E_IO, "%s: cannot be read", b->files.audio);
     F5_TRY(add_language(plan, o->normalize, error));

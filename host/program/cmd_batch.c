@@ -307,7 +307,7 @@ static int batch(batch_run *r, int argc, char **argv) {
     speech_voices_main(&r->o, &r->config);
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = speech_voices_find(&r->voices, false, &r->o, &r->config, &error);
+    f5_status status = speech_voices_find(&r->voices, false, &r->o, &r->config, r->list_path, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     if (status != F5_OK) return cli_failure(&r->command, "%s", error.message);

@@ -26,7 +26,11 @@ static f5_status check(const check_options *o, f5_error *error) {
     voice_files files = {0};
     f5_error why = {0};
     F5_TRY(audio_read(&recording, o->path, error));
-    if (voice_files_named(&files, o->path, o->words, &why) != F5_OK) files = (voice_files){0};
+    f5_status status = voice_files_named(&files, o->path, o->words, &why);
+    if (status != F5_OK && status != F5_E_ARGUMENT) { /* its transcript is there and cannot be read */
+        audio_free(&recording);
+        return f5_fail(error, status, "%s", why.message);
+    }
     f5_voice_params p;
     f5_voice_params_init(&p);
     p.samples = recording.samples;
@@ -36,7 +40,7 @@ static f5_status check(const check_options *o, f5_error *error) {
     p.transcript = files.words;
     p.keep_whole = o->keep_whole;
     const char *title = o->path;
-    f5_status status = f5_check_voice(&p, print_line, &title, &why);
+    status = f5_check_voice(&p, print_line, &title, &why);
     if (status != F5_OK) f5_fail(error, status, "%s: %s", o->path, why.message);
     audio_free(&recording);
     voice_files_free(&files);

@@ -250,7 +250,7 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (!r->o.seed_given) r->o.seed = random_seed();
     const model_wish wish = speech_options_wish(&r->o);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
-    if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, &error);
+    if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, r->o.gen_file, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);

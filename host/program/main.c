@@ -1,6 +1,9 @@
 /* main.c — the program: picks the subcommand. */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/api/f5tts.h"
 #include "host/program/cli_help.h"
@@ -87,8 +90,17 @@ static int run_command(int argc, char **argv) {
     return c ? c->run(argc - 1, argv + 1) : no_command(name);
 }
 
+/* A file that is opened while 0, 1 or 2 is free would get that number, and what is printed. What is opened here fails
+ * like a closed one: it cannot be read, or not be written. */
+static void fill_closed(void) {
+    static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY};
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", modes[fd]) != fd) return;
+}
+
 /* What a full disk or a closed pipe swallowed must not pass for output. */
 int main(int argc, char **argv) {
+    fill_closed();
     int exit_code = run_command(argc, argv);
     if (fflush(stdout) == 0 && !ferror(stdout)) return exit_code;
     fputs("f5tts: standard output cannot be written\n", stderr);

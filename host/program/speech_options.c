@@ -150,8 +150,6 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
 f5_status speech_options_check(const speech_options *o, f5_error *error) {
     if (o->ref_audio && o->voice)
         return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
-    if (o->ref_audio && o->gen_file && strcmp(o->ref_audio, "-") == 0 && strcmp(o->gen_file, "-") == 0)
-        return f5_fail(error, F5_E_ARGUMENT, "--ref_audio - and --gen_file -: standard input is one of them");
     if (o->remove_silence && o->subtitles)
         return f5_fail(error, F5_E_ARGUMENT,
                        "--subtitles and --remove_silence: the times would be those before silence was taken out");

@@ -16,8 +16,17 @@ void speech_voices_main(speech_options *o, const config_file *config) {
     if (o->speed == 0) o->speed = config->main.speed;
 }
 
+/* It can be read once. */
+static f5_status check_standard_input(const speech_voices *v, const char *text, f5_error *error) {
+    int times = (text && audio_is_stdin(text)) + (v->main.audio && audio_is_stdin(v->main.audio));
+    for (int i = 0; i < v->n; i++) times += audio_is_stdin(v->tagged[i].audio);
+    return times <= 1 ? F5_OK
+                      : f5_fail(error, F5_E_ARGUMENT,
+                                "standard input (-) can be one of the text and the recordings, not %d of them", times);
+}
+
 f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
-                             f5_error *error) {
+                             const char *text, f5_error *error) {
     *v = (speech_voices){.config = config};
     f5_error why;
     if (!main_too) {
@@ -35,7 +44,7 @@ f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_optio
         if (status != F5_OK) return text_line_error(error, status, config->toml.file, c->line, "%s", why.message);
         v->n++;
     }
-    return F5_OK;
+    return check_standard_input(v, text, error);
 }
 
 f5_status speech_voices_check(const speech_voices *v, f5_error *error) {

@@ -15,10 +15,11 @@ typedef struct {
     f5_speak_voice voice[CONFIG_MAX_VOICES]; /* [n] for f5_speak_params */
 } speech_voices;
 
-/* Finds the recordings and their words, the main voice's too or only those of the tags. F5_E_ARGUMENT: a name or a
- * transcript is missing. speech_voices_close follows, also after an error. config must outlive the voices. */
+/* Finds the recordings and their words, the main voice's too or only those of the tags. text: the file of the text or
+ * of the lines, or NULL. F5_E_ARGUMENT: a name or a transcript is missing, or standard input ("-") is asked for more
+ * than once. speech_voices_close follows, also after an error. config must outlive the voices. */
 f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
-                             f5_error *error);
+                             const char *text, f5_error *error);
 
 /* What is not given by the options and is by [voices.main]. */
 void speech_voices_main(speech_options *o, const config_file *config);
