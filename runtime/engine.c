@@ -173,7 +173,8 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
         e->weight_bytes = e->model.weight_bytes;
         return F5_OK;
     }
-    return model_upload(e->device, &e->model, &e->placed, &e->device_weights, &e->weight_bytes, error);
+    F5_TRY(model_upload(e->device, &e->model, &e->placed, &e->device_weights, &e->weight_bytes, error));
+    return model_check_unchanged(&e->model, path, error);
 }
 
 /* The tables of a part, computed on the host and moved to where the ops read them. */
@@ -338,8 +339,14 @@ int64_t engine_mel_frames(const engine *e, int64_t n_samples) {
     return vocoder_of(&e->model.config)->mel_frames(n_samples);
 }
 
+/* Is the model still the one that was opened? On a GPU it was uploaded, and the file does not matter any more. */
+static f5_status check_model(const engine *e, f5_error *error) {
+    return e->device->host_memory ? model_check_unchanged(&e->model, "the model's file", error) : F5_OK;
+}
+
 /* Before every call that runs something. */
 static f5_status begin(engine *e, f5_error *error) {
+    F5_TRY(check_model(e, error));
     e->ops->failure[0] = 0; /* an earlier call's is not this one's */
     if (e->dead[0])
         return f5_fail(error, F5_E_DEVICE, "the device failed earlier (%s): close this engine and open another",
@@ -355,7 +362,7 @@ static f5_status begin(engine *e, f5_error *error) {
 /* Gives a failed run its message, when nothing of the run is under way any more: what was launched before the failure
  * may still read the staging, or write to memory of the caller's. A device that is lost says so at once. */
 static f5_status report(engine *e, f5_status status, f5_error *error) {
-    if (status == F5_OK) return F5_OK;
+    if (status == F5_OK) return check_model(e, error);
     char detail[256];
     const char *said = e->device->failure(e->device);
     snprintf(detail, sizeof detail, "%s", said ? said : f5_status_string(status));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "kernels/whole.h"
 #include "weights/int8_rows.h"
@@ -174,8 +175,9 @@ static f5_status load(loader *l, model *m, holding held) {
     F5_TRY(place_tensors(l, m));
     m->mapping = l->file.mapping; /* the mapping outlives the reader */
     m->mapping_bytes = l->file.mapping_bytes;
+    m->stamp = l->file.stamp;
     l->file.mapping = NULL;
-    return F5_OK;
+    return model_check_unchanged(m, l->path, l->error);
 }
 
 static f5_status open_as(model *m, const part_catalogue *parts, const char *path, holding held, f5_error *error) {
@@ -200,8 +202,19 @@ f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char
     return open_as(m, parts, path, HELD_AS_STORED, error);
 }
 
+f5_status model_check_unchanged(const model *m, const char *path, f5_error *error) {
+    if (!file_stamp_changed(&m->stamp)) return F5_OK;
+    return f5_fail(error, F5_E_IO,
+                   "%s: was written to while it was open: close the engine and open it again; a model is replaced by "
+                   "renaming another over it",
+                   path);
+}
+
 void model_close(model *m) {
-    if (m->mapping) munmap(m->mapping, m->mapping_bytes);
+    if (m->mapping) {
+        munmap(m->mapping, m->mapping_bytes);
+        close(m->stamp.fd);
+    }
     free(m->widened);
     free_structs(m);
     vocab_free(&m->vocab);

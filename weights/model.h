@@ -8,6 +8,7 @@
 #define F5_MODEL_H
 
 #include "weights/config.h"
+#include "weights/file_stamp.h"
 #include "weights/manifest.h"
 
 typedef struct {
@@ -23,7 +24,8 @@ typedef struct {
     size_t pinyin_bytes;
     void *mapping; /* the file; private */
     size_t mapping_bytes;
-    void *widened; /* one allocation for what could not be used in place; private */
+    file_stamp stamp; /* of the file */
+    void *widened;    /* one allocation for what could not be used in place; private */
 } model;
 
 /* Maps and checks a .f5 file. Every tensor must be there with the shape the configuration gives, and none unknown.
@@ -34,6 +36,9 @@ f5_status model_open_int8(model *m, const part_catalogue *parts, const char *pat
 f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char *path,
                                f5_error *error); /* in the file's type, to be uploaded */
 void model_close(model *m);                      /* safe on a zeroed or closed model */
+
+/* F5_E_IO if the file was written to since it was opened: what is mapped is then another model. One fstat. */
+f5_status model_check_unchanged(const model *m, const char *path, f5_error *error);
 
 /* A model with weight structs of its own and everything else of `m`, which must stay open: for the same tensors in
  * another place. F5_E_MEMORY. */

@@ -217,6 +217,8 @@ static f5_status map_file(safetensors *st, const char *path, f5_error *error) {
         } else {
             st->mapping = mapping;
             st->mapping_bytes = (size_t)info.st_size;
+            st->stamp = file_stamp_of(fd, &info);
+            return F5_OK;
         }
     }
     close(fd);
@@ -254,7 +256,10 @@ f5_status safetensors_open(safetensors *st, const char *path, f5_error *error) {
 }
 
 void safetensors_close(safetensors *st) {
-    if (st->mapping) munmap(st->mapping, st->mapping_bytes);
+    if (st->mapping) {
+        munmap(st->mapping, st->mapping_bytes);
+        close(st->stamp.fd);
+    }
     free(st->tensors);
     free(st->metadata);
     json_free(&st->header);

@@ -16,6 +16,7 @@
 
 #include "kernels/dtype.h"
 #include "kernels/error.h"
+#include "weights/file_stamp.h"
 #include "weights/json.h"
 
 #define SAFETENSORS_MAX_HEADER_BYTES (16 << 20)
@@ -52,6 +53,7 @@ typedef struct {
     int32_t metadata_count;
     void *mapping; /* private from here on */
     size_t mapping_bytes;
+    file_stamp stamp;     /* of what is mapped */
     json_document header; /* owns the strings */
 } safetensors;
 

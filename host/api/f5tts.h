@@ -85,7 +85,7 @@ typedef void (*f5_warning_fn)(void *user, f5_warning_kind kind, const char *mess
 
 typedef struct {
     size_t size;
-    const char *model_path;  /* a .f5 file made by `f5tts convert` */
+    const char *model_path;  /* a .f5 file of `f5tts convert`; mapped: replace it by renaming, do not write into it */
     const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1";
                               "cpu:sse2", "cpu:avx2", "cpu:avx512": one instruction set instead of the CPU's best */
     const char *precision;   /* "fp32", "fp16", "bf16", "int8" (README); NULL: fp16 on a GPU, fp32 on a CPU */
