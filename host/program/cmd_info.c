@@ -2,10 +2,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "host/api/f5tts.h"
 #include "host/files/json_text.h"
 #include "host/program/cli.h"
+#include "host/program/model_file.h"
 #include "host/program/model_settings.h"
 #include "host/program/plan_table.h"
 
@@ -349,23 +351,30 @@ int cmd_info(int argc, char **argv) {
          .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};
     const cli_command command = {.program = "f5tts info",
-                                 .usage = "FILE.f5 [options]",
+                                 .usage = "FILE.f5 | NAME [options]",
                                  .summary = "Shows what a .f5 model file holds.\n",
                                  .options = options,
                                  .positional = &path,
                                  .max_positional = 1,
                                  .n_positional = &n_paths,
-                                 .positional_kind = CLI_FILE};
+                                 .positional_kind = CLI_MODEL};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (n_paths != 1) return cli_usage_error(&command, "name one .f5 file");
     if (o.ops && !o.plan) return cli_usage_error(&command, "--ops belongs to a plan: add --plan");
     if ((o.as || o.precision || o.all) && !o.ops)
         return cli_usage_error(&command, "--as, --precision and --all belong to a plan's ops: add --plan --ops");
-    description d;
+    description d = {0};
     f5_error error = {0};
-    f5_status status = describe(&d, path, &error);
+    char *named = NULL; /* where the model of a name lies */
+    f5_status status = F5_OK;
+    if (!strpbrk(path, "/.") && access(path, F_OK) != 0) {
+        const model_wish wish = {.model = path};
+        status = model_file(&wish, command.program, false, &named, &error);
+    }
+    if (status == F5_OK) status = describe(&d, named ? named : path, &error);
     if (status == F5_OK) status = show(&d, &o, &error);
     f5_model_file_close(d.file);
+    free(named);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
 }
