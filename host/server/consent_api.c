@@ -104,7 +104,7 @@ static void on_done(void *user, f5_status status, const char *message, const cha
         reply_failure(o->request, status, message);
     else if (o->request && (o->deletes || !c))
         reply_json(o->request, 200,
-                   json_pack("{s:s, s:s, s:b}", "id", id, "object", "audio.voice_consent.deleted", "deleted", 1));
+                   json_pack("{s:s, s:s, s:b}", "id", id, "object", "audio.voice_consent", "deleted", 1));
     else if (o->request)
         reply_json(o->request, 200, consent_json(c));
     free_order(o);

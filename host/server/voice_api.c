@@ -10,7 +10,7 @@
 
 static const form_field upload_fields[] = {
     {"name", VOICE_MAX_NAME},     {"ref_text", VOICE_MAX_TRANSCRIPT}, {"consent", VOICE_MAX_WORD},
-    {"language", VOICE_MAX_WORD}, {"speaker_description", 2048},
+    {"language", VOICE_MAX_WORD}, {"speaker_description", 2048},      {"type", VOICE_MAX_WORD},
 };
 static const form_layout upload_layout = {upload_fields, sizeof upload_fields / sizeof *upload_fields, "audio_sample",
                                           VOICE_API_MAX_SAMPLE};
@@ -124,6 +124,12 @@ static void on_added(void *user, f5_status status, const char *message) {
 
 /* The fields that must be there; false: it replied. */
 static bool check_form(http_request *r, const form *f) {
+    const char *type = form_value(f, "type");
+    if (type && strcmp(type, "audio_sample") != 0) {
+        reply_error(r, 400, "type", "unsupported_type", "type %.64s: a voice is made of a recording: audio_sample",
+                    type);
+        return false;
+    }
     const char *lacks = f->fd < 0                                     ? "audio_sample"
                         : !form_value(f, "name")                      ? "name"
                         : f5_text_is_blank(form_value(f, "ref_text")) ? "ref_text"

@@ -1,4 +1,6 @@
 """Voices of `f5tts serve`: listed, uploaded, deleted, watched in their folder, kept over a restart; consents."""
+import base64
+import http.client
 import json
 import shutil
 import threading
@@ -11,6 +13,7 @@ from voice_server import SLT, SLT_WORDS, VOICES, VoiceServer, form, voice_form
 
 VOICE = "/v1/audio/voices"
 CONSENT = "/v1/audio/voice_consents"
+RMS, RMS_WORDS = (VOICES / "rms.wav").read_bytes(), (VOICES / "rms.txt").read_text().strip()
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +79,7 @@ def test_what_lacks_or_is_no_sound_is_refused(server):
     refused(server, voice_form("x", sample=b""), 400, "empty", "audio_sample")
     refused(server, [*voice_form("x").items(), ("name", "y")], 400, "twice")
     refused(server, voice_form("x", words=b"\xff"), 400, "UTF-8")
+    refused(server, voice_form("x", type="prompt"), 400, "audio_sample", "type")
     assert server.json("POST", VOICE, b"{}", {"Content-Type": "application/json"})[0] == 400
     assert "x" not in server.names()
 
@@ -176,8 +180,7 @@ def test_consents(server):
     for bad in ("{}", '{"name":""}', "[", '{"name":1}'):
         assert server.json("POST", f"{CONSENT}/{first['id']}", bad, {"Content-Type": "application/json"})[0] == 400
     for id in (first["id"], second["id"]):
-        assert server.json("DELETE", f"{CONSENT}/{id}") == (200, {"id": id, "object": "audio.voice_consent.deleted",
-                                                                  "deleted": True})
+        assert server.json("DELETE", f"{CONSENT}/{id}") == (200, {"id": id, "object": "audio.voice_consent", "deleted": True})
         assert server.json("GET", f"{CONSENT}/{id}")[0] == 404
     assert server.json("POST", CONSENT, {"name": "Jo", "language": "en"})[0] == 400
     assert server.json("GET", CONSENT + "?limit=0")[0] == 400
@@ -198,6 +201,27 @@ def test_the_page_comes_with_its_headers_and_is_not_sent_twice(server):
         other, _ = server.request("GET", path, headers={"If-None-Match": '"other"'})
         assert other.status == 200
     assert server.request("GET", "/no_such.js")[0].status == 404
+
+
+def test_a_voice_speaks_as_its_recording_does_also_when_it_is_deleted_meanwhile(server):
+    assert server.json("POST", VOICE, voice_form("gone", words=RMS_WORDS, sample=RMS))[0] == 200
+    order = {"input": "The garden. " * 5, "response_format": "pcm", "nfe_step": 1, "seed": 5, "stream": True}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    connection.request("POST", "/v1/audio/speech", json.dumps({**order, "voice": "gone"}),
+                       {"Content-Type": "application/json"})
+    reply = connection.getresponse()
+    assert reply.status == 200
+    first = reply.read(100)  # it is under way
+    assert server.json("DELETE", VOICE + "/gone")[0] == 200
+    speech = first + reply.read()
+    connection.close()
+    inline = {"ref_audio": "data:audio/wav;base64," + base64.b64encode(RMS).decode(), "ref_text": RMS_WORDS}
+    reply, same = server.request("POST", "/v1/audio/speech", json.dumps({**order, **inline}),
+                                 {"Content-Type": "application/json"})
+    assert reply.status == 200 and same == speech and len(speech) > 40000
+    reply, _ = server.request("POST", "/v1/audio/speech", json.dumps({**order, "voice": "gone"}),
+                              {"Content-Type": "application/json"})
+    assert reply.status in (400, 404)
 
 
 def test_a_killed_server_leaves_no_half_voice(tmp_path):
