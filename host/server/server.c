@@ -17,10 +17,12 @@
 #include "host/server/model_api.h"
 #include "host/server/page.h"
 #include "host/server/service.h"
+#include "host/server/sockets.h"
 #include "host/server/speech_api.h"
 #include "host/server/status_api.h"
 #include "host/server/voice_api.h"
 #include "host/server/voice_store.h"
+#include "host/server/wyoming_port.h"
 
 #define BACKGROUND_THREADS 2
 #define DRAIN_LOOK 0.05 /* seconds between two looks at whether all have gone */
@@ -155,6 +157,7 @@ static f5_status open_parts(server *s, f5_error *error) {
     F5_TRY(status_api_add(s, error));
     F5_TRY(model_api_add(s, error));
     F5_TRY(speech_api_add(s, error));
+    F5_TRY(sockets_add(s, error));
     F5_TRY(voice_api_add_routes(s, error));
     F5_TRY(consent_api_add_routes(s, error));
     return o->no_page ? F5_OK : page_add_routes(s->http, error);
@@ -222,8 +225,9 @@ static void on_reload(evutil_socket_t number, short what, void *user) {
 
 static f5_status serve(server *s, f5_error *error) {
     const server_options *o = s->options;
-    int port;
+    int port, wyoming_port;
     F5_TRY(http_listen(s->http, o->host, o->port, &port, error));
+    if (o->wyoming_port >= 0) F5_TRY(wyoming_port_listen(s, &wyoming_port, error));
     drain d = {.server = s};
     d.look = loop_timer_new(s->loop, look, &d);
     struct event_base *base = loop_base(s->loop);
@@ -235,6 +239,8 @@ static f5_status serve(server *s, f5_error *error) {
     if (good) {
         bool six = strchr(o->host, ':') != NULL;
         fprintf(stderr, "f5tts serve: ready at http://%s%s%s:%d\n", six ? "[" : "", o->host, six ? "]" : "", port);
+        if (o->wyoming_port >= 0)
+            fprintf(stderr, "f5tts serve: Wyoming at tcp://%s:%d\n", o->wyoming_host, wyoming_port);
         service_tell("READY=1");
         loop_run(s->loop);
     }

@@ -182,6 +182,10 @@ void speech_socket_sentence(speech_socket *s, const char *text, size_t bytes) {
     if (s->speaking && !s->closed && !s->config.whole) start_sentence(s, text, bytes);
 }
 
+void speech_socket_sentence_end(speech_socket *s) {
+    if (s->speaking && !s->closed && !s->config.whole) end_sentence(s, false, false);
+}
+
 void speech_socket_sound(speech_socket *s, const void *data, size_t bytes) {
     if (!s->speaking || s->closed || bytes == 0) return;
     if (!s->in_sentence) start_sentence(s, "", 0);

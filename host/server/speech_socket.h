@@ -68,6 +68,8 @@ void speech_socket_binary(speech_socket *s);
 
 /* A sentence of the text that began is about to sound; the one before is over. text [bytes] need not be terminated. */
 void speech_socket_sentence(speech_socket *s, const char *text, size_t bytes);
+/* All of that sentence's sound has come. */
+void speech_socket_sentence_end(speech_socket *s);
 /* Sound of that sentence, in the session's format. */
 void speech_socket_sound(speech_socket *s, const void *data, size_t bytes);
 /* The text that was finished is spoken, or cannot be (error). Also before it was finished, with an error. */

@@ -132,7 +132,7 @@ static void end_sound(wyoming *w) {
 /* ---- events in */
 
 /* The voice that `data` asks for; "speaker" is the voice of a program that has one voice with many. */
-static f5_status begin(wyoming *w, const json_t *data, f5_error *error) {
+static f5_status begin(wyoming *w, const json_t *data, const char *text, f5_error *error) {
     const char *name = NULL, *language = NULL, *format = NULL;
     const json_t *voice = json_object_get(data, "voice");
     if (voice && !json_is_null(voice)) {
@@ -145,9 +145,10 @@ static f5_status begin(wyoming *w, const json_t *data, f5_error *error) {
     bool ssml = format && strcmp(format, "ssml") == 0;
     if (format && !ssml && strcmp(format, "text") != 0)
         return f5_fail(error, F5_E_UNSUPPORTED, "text_format is %.40s: text and ssml are spoken", format);
+    if (ssml && !text) return f5_fail(error, F5_E_UNSUPPORTED, "SSML is spoken whole: send it by synthesize");
     w->started = false;
     w->samples = 0;
-    return w->actions.begin(w->user, name, language, ssml, error);
+    return w->actions.begin(w->user, name, language, ssml, text, error);
 }
 
 static f5_status text_of(const json_t *data, const char **text, f5_error *error) {
@@ -166,10 +167,8 @@ static f5_status synthesize(wyoming *w, const json_t *data, f5_error *error) {
         end_sound(w);
         return F5_OK;
     }
-    F5_TRY(begin(w, data, error));
+    F5_TRY(begin(w, data, text, error));
     w->state = WYOMING_SPEAKING;
-    w->actions.push(w->user, text, strlen(text));
-    w->actions.finish(w->user);
     return F5_OK;
 }
 
@@ -185,7 +184,7 @@ static f5_status handle(wyoming *w, const char *type, const json_t *data, f5_err
     } else if (strcmp(type, "synthesize-start") == 0) {
         if (w->state == WYOMING_STREAMING)
             return f5_fail(error, F5_E_ARGUMENT, "synthesize-start twice without a stop");
-        F5_TRY(begin(w, data, error));
+        F5_TRY(begin(w, data, NULL, error));
         w->streamed = true;
         w->state = WYOMING_STREAMING;
     } else if (strcmp(type, "synthesize-chunk") == 0 && w->state == WYOMING_STREAMING) {

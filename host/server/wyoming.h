@@ -26,10 +26,12 @@ typedef struct wyoming wyoming;
 typedef struct {
     void (*output)(void *user, const void *data, size_t bytes); /* for the client, in order */
     json_t *(*info)(void *user); /* a new reference: the data of `info`; NULL: no memory */
-    /* A text begins. voice may be NULL, language too: the default. An error is told to the client. */
-    f5_status (*begin)(void *user, const char *voice, const char *language, bool ssml, f5_error *error);
+    /* A whole text is to be spoken (text, terminated), or one whose parts come by push (NULL). voice may be NULL,
+     * language too: the default. An error is told to the client. */
+    f5_status (*begin)(void *user, const char *voice, const char *language, bool ssml, const char *text,
+                       f5_error *error);
     void (*push)(void *user, const char *text, size_t bytes); /* of the text that began */
-    void (*finish)(void *user);                               /* it is whole: wyoming_done answers this, later or now */
+    void (*finish)(void *user);                               /* its last part has come */
 } wyoming_actions;
 
 wyoming *wyoming_open(const wyoming_actions *actions, void *user); /* NULL: out of memory */
@@ -41,7 +43,7 @@ void wyoming_feed(wyoming *w, const void *data, size_t n);
 /* Sound of the text that began: pcm [bytes], 16-bit little-endian samples, 24 kHz mono. */
 void wyoming_sound(wyoming *w, const void *pcm, size_t bytes);
 
-/* The text that was finished is spoken, or cannot be (error). Also before wyoming_actions.finish, with an error. */
+/* What was begun, and is whole, is spoken, or cannot be (error). Also before wyoming_actions.finish, with an error. */
 void wyoming_done(wyoming *w, const f5_error *error);
 
 typedef enum {

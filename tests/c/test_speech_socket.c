@@ -142,13 +142,15 @@ static void one_utterance(void **state) {
     speech_socket_sound(c->s, "1234", 4);
     say(c, again);
     speech_socket_sound(c->s, "12", 2);
+    speech_socket_sentence_end(c->s);
+    speech_socket_sentence_end(c->s);
     say(c, done);
     assert_int_equal(speech_socket_patience(c->s), 0); /* it waits for us */
     speech_socket_sentence(c->s, "Again.", 6);
     speech_socket_sound(c->s, "123456", 6);
     speech_socket_done(c->s, NULL);
     expect(c, "begin\npush Hello. \n> audio.start 0 sentence_index=0 sentence_text=Hello.\n> 4 bytes\npush Again.\n"
-              "> 2 bytes\nfinish\n> audio.done 0 sentence_index=0 total_bytes=6\n"
+              "> 2 bytes\n> audio.done 0 sentence_index=0 total_bytes=6\nfinish\n"
               "> audio.start 0 sentence_index=1 sentence_text=Again.\n> 6 bytes\n"
               "> audio.done 0 sentence_index=1 total_bytes=6\n> session.done 0 total_sentences=2\n");
     assert_int_equal(speech_socket_patience(c->s), SPEECH_SOCKET_IDLE_SECONDS);
@@ -220,6 +222,7 @@ static void whole_utterances(void **state) {
     say(c, done);
     speech_socket_sentence(c->s, "chunks do not count", 19);
     speech_socket_sound(c->s, "12", 2);
+    speech_socket_sentence_end(c->s);
     speech_socket_sound(c->s, "34", 2);
     speech_socket_done(c->s, NULL);
     expect(c, "begin\n> audio.start 0 sentence_index=0 sentence_text=Hello. Again.\npush Hello. Again.\nfinish\n"

@@ -77,10 +77,12 @@ static json_t *info(void *user) {
     return json_pack("{s:[]}", "tts");
 }
 
-static f5_status begin(void *user, const char *voice, const char *language, bool ssml, f5_error *error) {
+static f5_status begin(void *user, const char *voice, const char *language, bool ssml, const char *text,
+                       f5_error *error) {
     client *c = user;
     if (c->refuse) return f5_fail(error, F5_E_ARGUMENT, "no voice is called %s", voice);
-    note(c, "begin %s %s%s\n", voice ? voice : "-", language ? language : "-", ssml ? " ssml" : "");
+    note(c, "%s %s %s%s%s%.30s\n", text ? "speak" : "begin", voice ? voice : "-", language ? language : "-",
+         ssml ? " ssml" : "", text ? " " : "", text ? text : "");
     return F5_OK;
 }
 
@@ -143,7 +145,7 @@ static void one_text(void **state) {
                    drip); /* skipped, whatever is in it */
         expect(c, "> info\n> pong hi\n> pong null\n");
         send_event(c, "synthesize", "{\"text\": \"Hello.\", \"voice\": {\"name\": \"slt\"}}", NULL, drip);
-        expect(c, "begin slt -\npush Hello.\nfinish\n");
+        expect(c, "speak slt - Hello.\n");
         assert_int_equal(wyoming_state_of(c->w), WYOMING_SPEAKING);
         uint8_t pcm[20000] = {0};
         wyoming_sound(c->w, pcm, sizeof pcm);
@@ -163,8 +165,8 @@ static void one_text(void **state) {
         feed(c, "{\"type\":\"synthesize\",\"data\":{\"text\":\"<speak>x</speak>\",\"text_format\":\"ssml\"}}\n", drip);
         wyoming_done(c->w, NULL);
         send_event(c, "synthesize", "{\"text\": \"  \"}", NULL, drip); /* nothing to say */
-        expect(c, "begin - en\npush new\nfinish\n> audio-start at 0\n> audio-stop at 0\nbegin - - ssml\n"
-                  "push <speak>x</speak>\nfinish\n> audio-start at 0\n> audio-stop at 0\n> audio-start at 0\n"
+        expect(c, "speak - en new\n> audio-start at 0\n> audio-stop at 0\nspeak - - ssml <speak>x</speak>\n"
+                  "> audio-start at 0\n> audio-stop at 0\n> audio-start at 0\n"
                   "> audio-stop at 0\n");
         assert_int_equal(wyoming_state_of(c->w), WYOMING_LISTENING);
         close_client(c);
@@ -202,13 +204,12 @@ static void in_order(void **state) {
     (void)state;
     client *c = open_client();
     for (int i = 0; i < 3; i++) send_event(c, "synthesize", "{\"text\": \"x\"}", NULL, false);
-    expect(c, "begin - -\npush x\nfinish\n");
+    expect(c, "speak - - x\n");
     for (int i = 0; i < 3; i++) wyoming_done(c->w, NULL);
     wyoming_done(c->w, NULL); /* of nothing */
     wyoming_sound(c->w, "12", 2);
-    expect(c,
-           "> audio-start at 0\n> audio-stop at 0\nbegin - -\npush x\nfinish\n> audio-start at 0\n> audio-stop at 0\n"
-           "begin - -\npush x\nfinish\n> audio-start at 0\n> audio-stop at 0\n");
+    expect(c, "> audio-start at 0\n> audio-stop at 0\nspeak - - x\n> audio-start at 0\n> audio-stop at 0\n"
+              "speak - - x\n> audio-start at 0\n> audio-stop at 0\n");
     close_client(c);
 }
 
@@ -237,6 +238,8 @@ static void errors(void **state) {
          "> error text_format is html: text and ssml are spoken (not-supported)\n"},
         {"{\"type\":\"synthesize-start\"}\n{\"type\":\"synthesize-start\"}\n",
          "begin - -\n> error synthesize-start twice without a stop"},
+        {"{\"type\":\"synthesize-start\",\"data\":{\"text_format\":\"ssml\"}}\n",
+         "> error SSML is spoken whole: send it by synthesize (not-supported)\n"},
         {"{\"type\":\"synthesize-start\"}\n{\"type\":\"synthesize-chunk\"}\n", "begin - -\n> error text is missing"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         for (int drip = 0; drip < 2; drip++) {
@@ -290,7 +293,7 @@ static void limits(void **state) {
     c = open_client();
     send_event(c, "synthesize", "{\"text\": \"Hello.\"}", NULL, false);
     wyoming_feed(c->w, text, WYOMING_MAX_KEPT);
-    expect(c, "begin - -\npush Hello.\nfinish\n");
+    expect(c, "speak - - Hello.\n");
     wyoming_feed(c->w, text, 1);
     expect(c, "> error too much was sent while a text is being spoken (busy)\n");
     close_client(c);
@@ -301,7 +304,7 @@ static void limits(void **state) {
     size_t line = strlen("{\"text\":\"");
     memcpy(text + (size_t)n - line + WYOMING_MAX_LINE - 2, "\"}", 2);
     wyoming_feed(c->w, text, (size_t)n - line + WYOMING_MAX_LINE);
-    expect(c, "begin - -\npush aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nfinish\n");
+    expect(c, "speak - - aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n");
     close_client(c);
     free(text);
 }

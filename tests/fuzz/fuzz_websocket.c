@@ -89,6 +89,7 @@ static void answer(fuzz *f) {
     static const char pcm[2000];
     uint32_t what = roll(f) % 8;
     if (what == 0 && f->speech) speech_socket_sentence(f->speech, "a sentence\xff", 11);
+    if (what == 5 && f->speech) speech_socket_sentence_end(f->speech);
     if (what < 3 && f->speech) speech_socket_sound(f->speech, pcm, roll(f) % sizeof pcm);
     if (what < 3 && f->realtime) realtime_sound(f->realtime, pcm, roll(f) % sizeof pcm);
     f5_error error;

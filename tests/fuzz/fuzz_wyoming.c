@@ -53,14 +53,16 @@ static json_t *info(void *user) {
     return json_pack("{s:[]}", "tts");
 }
 
-static f5_status begin(void *user, const char *voice, const char *language, bool ssml, f5_error *error) {
+static f5_status begin(void *user, const char *voice, const char *language, bool ssml, const char *text,
+                       f5_error *error) {
     fuzz *f = user;
     (void)language;
     (void)ssml;
     must(!f->begun);
     if (roll(f) % 8 == 0) return f5_fail(error, F5_E_ARGUMENT, "no voice is called %s", voice ? voice : "that");
+    must(!text || strlen(text) <= WYOMING_MAX_LINE);
     f->begun = true;
-    f->finishing = false;
+    f->finishing = text != NULL;
     return F5_OK;
 }
 

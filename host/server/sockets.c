@@ -1,0 +1,56 @@
+/* sockets.c — the sockets' routes, and their orders: by the same reader, the same defaults and the same limits as those
+ * of POST /v1/audio/speech. */
+#include "host/server/sockets.h"
+
+#include "host/server/speech_call.h"
+
+f5_status sockets_add(server *s, f5_error *error) {
+    const http_route routes[] = {
+        {.method = "GET", .path = "/v1/audio/speech/stream", .run = speech_stream_run, .upgrade = true, .user = s},
+        {.method = "GET", .path = "/v1/realtime", .run = realtime_socket_run, .upgrade = true, .user = s}};
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) F5_TRY(http_route_add(s->http, &routes[i], error));
+    return F5_OK;
+}
+
+f5_status sockets_read(const server *s, json_t *fields, speech_request *request, recording **voice, f5_error *error) {
+    const speech_defaults defaults = speech_call_defaults(s);
+    request_fault why = {0};
+    *voice = NULL;
+    if (json_object_set_new(fields, "input", json_string("-")) != 0) return f5_fail(error, F5_E_MEMORY, "no memory");
+    if (speech_request_read(fields, NULL, &defaults, request, &why) && speech_call_check(s, request, voice, &why))
+        return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "%s", why.message);
+}
+
+static f5_status order(const server *s, json_t *fields, const sockets_text *text, const speech_events *events,
+                       void *user, speech_job **job, f5_error *error) {
+    speech_request request;
+    speech_order order;
+    recording *voice;
+    F5_TRY(sockets_read(s, fields, &request, &voice, error));
+    speech_call_order(&request, voice, &order);
+    order.text = text->text;
+    order.text_bytes = text->bytes;
+    if (!text->text) { /* a sentence sounds once it is there, not once a chunk is full */
+        order.chunking = F5_CHUNKS_SENTENCE;
+        order.first_chunk = 0;
+    }
+    f5_status status = text->bytes > (size_t)s->options->text_bytes
+                           ? f5_fail(error, F5_E_ARGUMENT, "the text has %zu bytes, and at most %d are taken",
+                                     text->bytes, (int)s->options->text_bytes)
+                           : speaker_order(s->speaker, &order, events, user, job, error);
+    recording_release(voice);
+    return status;
+}
+
+f5_status sockets_speak(const server *s, const sockets_text *text, const speech_events *events, void *user,
+                        speech_job **job, f5_error *error) {
+    if (peers_crowded(s->peers)) return f5_fail(error, F5_E_LIMIT, "too much speech waits to be read: try again");
+    json_t *fields = json_pack("{s:s?, s:s, s:b, s:b}", "voice", text->voice && *text->voice ? text->voice : NULL,
+                               "response_format", "pcm", "stream", 1, "ssml", text->ssml);
+    if (fields && text->speed > 0) json_object_set_new(fields, "speed", json_real(text->speed));
+    f5_status status =
+        fields ? order(s, fields, text, events, user, job, error) : f5_fail(error, F5_E_MEMORY, "no memory");
+    json_decref(fields);
+    return status;
+}
