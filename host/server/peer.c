@@ -82,8 +82,7 @@ static void bury(peer *p) {
     if (!p->before) all->first = p->after;
     if (p->after) p->after->before = p->before;
     all->count--;
-    struct evbuffer *out = bufferevent_get_output(p->buffer);
-    evbuffer_drain(out, evbuffer_get_length(out)); /* counted by on_output */
+    all->queued -= peer_queued(p); /* freeing tells on_output nothing */
     bufferevent_free(p->buffer);
     p->buffer = NULL;
     loop_timer_stop(p->deadline);

@@ -117,7 +117,7 @@ static f5_status open_network(server *s, f5_error *error) {
 static f5_status open_speaker(server *s, f5_error *error) {
     const server_options *o = s->options;
     lists l = {0};
-    const voice_entry *voice = voice_store_find(s->voices, NULL);
+    const voice_entry *voice = voice_store_find(s->voices, o->default_voice);
     if (!voice) return f5_fail(error, F5_E_ARGUMENT, "--voice %.200s: there is no such voice", o->default_voice);
     F5_TRY(read_devices(&l, o, error));
     F5_TRY(read_warm(&l, o, voice, error));

@@ -1,0 +1,225 @@
+"""Requests that break HTTP's rules, or strain them: each is answered as the table says, and none is taken for two."""
+import socket
+import time
+
+import pytest
+
+H = b"Host: x\r\n"
+JSON = b"Content-Type: application/json\r\n"
+
+
+def get(path=b"/health", more=b"", version=b"HTTP/1.1", host=H):
+    return b"GET " + path + b" " + version + b"\r\n" + host + more + b"\r\n"
+
+
+def post(more, body=b"", path=b"/v1/audio/speech"):
+    return b"POST " + path + b" HTTP/1.1\r\n" + H + JSON + more + b"\r\n" + body
+
+
+# name: (bytes, the statuses that come back, in order)
+CASES = {
+    "plain": (get(), [200]),
+    "empty lines before it": (b"\r\n\r\n" + get(), [200]),
+    "two after each other": (get() + get(b"/nothing"), [200, 404]),
+    "pipelined behind a body": (post(b"Content-Length: 2\r\n", b"{}") + get(), [400, 200]),
+    "chunked behind each other": (post(b"Transfer-Encoding: chunked\r\n", b"2;x=1\r\n{}\r\n0\r\nTrailer: z\r\n\r\n") + get(), [400, 200]),
+    "HTTP/1.0": (get(version=b"HTTP/1.0", host=b""), [200]),
+    "absolute form": (get(b"http://h/health"), [200]),
+    "HEAD": (b"HEAD /health HTTP/1.1\r\n" + H + b"\r\n", [200]),
+    "OPTIONS *": (b"OPTIONS * HTTP/1.1\r\n" + H + b"\r\n", [204]),
+    "no Host": (get(host=b""), [400]),
+    "two Hosts": (get(more=b"Host: y\r\n"), [400]),
+    "both lengths": (post(b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [400]),
+    "two lengths": (post(b"Content-Length: 3\r\nContent-Length: 4\r\n", b"abcd") + get(), [400]),
+    "two equal lengths": (post(b"Content-Length: 3\r\nContent-Length: 3\r\n", b"abc") + get(), [400]),
+    "length +3": (post(b"Content-Length: +3\r\n", b"abc") + get(), [400]),
+    "length -1": (post(b"Content-Length: -1\r\n", b"abc") + get(), [400]),
+    "length list": (post(b"Content-Length: 3, 3\r\n", b"abc") + get(), [400]),
+    "length of 30 digits": (post(b"Content-Length: " + b"9" * 30 + b"\r\n", b"abc"), [400]),
+    "length 0x3": (post(b"Content-Length: 0x3\r\n", b"abc"), [400]),
+    "coding identity, chunked": (post(b"Transfer-Encoding: identity, chunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [501]),
+    "coding gzip, chunked": (post(b"Transfer-Encoding: gzip, chunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [501]),
+    "coding xchunked": (post(b"Transfer-Encoding: xchunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [400, 501]),
+    "coding twice": (post(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [400]),
+    "space before the colon": (post(b"Transfer-Encoding : chunked\r\n", b"2\r\nab\r\n0\r\n\r\n") + get(), [400]),
+    "coding in HTTP/1.0": (post(b"Transfer-Encoding: chunked\r\n", b"0\r\n\r\n").replace(b"HTTP/1.1", b"HTTP/1.0") + get(), [400]),
+    "chunk size -2": (post(b"Transfer-Encoding: chunked\r\n", b"-2\r\nab\r\n0\r\n\r\n") + get(), [400]),
+    "chunk size 0x2": (post(b"Transfer-Encoding: chunked\r\n", b"0x2\r\nab\r\n0\r\n\r\n") + get(), [400]),
+    "chunk of 17 digits": (post(b"Transfer-Encoding: chunked\r\n", b"fffffffffffffffff\r\nab\r\n0\r\n\r\n"), [400, 413]),
+    "chunk without its end": (post(b"Transfer-Encoding: chunked\r\n", b"2\r\nabX\r\n0\r\n\r\n") + get(), [400]),
+    "bare line feeds": (b"GET /health HTTP/1.1\nHost: x\n\n", [400]),
+    "bare line feed in a header": (get(more=b"A: b\nB: c\r\n"), [400]),
+    "bare carriage return": (get(more=b"A: b\rB: c\r\n"), [400]),
+    "NUL in a header": (get(more=b"A: b\0c\r\n"), [400]),
+    "control character": (get(more=b"A: b\x01c\r\n"), [400]),
+    "folded header": (get(more=b"A: b\r\n c\r\n"), [400]),
+    "folded first header": (b"GET /health HTTP/1.1\r\n Host: x\r\n\r\n", [400]),
+    "space in a name": (get(more=b"A b: c\r\n"), [400]),
+    "no name": (get(more=b": c\r\n"), [400]),
+    "no colon": (get(more=b"abc\r\n"), [400]),
+    "head too large": (get(more=b"A: " + b"b" * 20000 + b"\r\n"), [431]),
+    "target too large": (get(b"/" + b"a" * 20000), [431]),
+    "too many headers": (get(more=b"a:\r\n" * 150), [431]),
+    "HTTP/1.2": (get(version=b"HTTP/1.2"), [400, 505]),
+    "HTTP/9.9": (get(version=b"HTTP/9.9"), [400, 505]),
+    "HTTP/0.9": (b"GET /health\r\n\r\n", [400, 505]),
+    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400, 505]),
+    "TLS": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"A" * 200, [400]),
+    "noise": (bytes(range(128, 256)) * 4, [400]),
+    "method BREW": (b"BREW /health HTTP/1.1\r\n" + H + b"\r\n", [400]),
+    "method in small letters": (b"get /health HTTP/1.1\r\n" + H + b"\r\n", [400]),
+    "CONNECT": (b"CONNECT h:1 HTTP/1.1\r\n" + H + b"\r\n", [400]),
+    "PUT": (b"PUT /health HTTP/1.1\r\n" + H + b"Content-Length: 0\r\n\r\n", [405]),
+    "POST where GET is": (b"POST /health HTTP/1.1\r\n" + H + b"Content-Length: 0\r\n\r\n", [405]),
+    "percent, malformed": (get(b"/v1/models/%zz"), [400]),
+    "percent 00": (get(b"/v1/models/a%00b"), [400]),
+    "percent, no UTF-8": (get(b"/v1/models/%ff%fe"), [400]),
+    "path upwards": (get(b"/v1/../etc/passwd"), [404]),
+    "path upwards, encoded": (get(b"/v1/models/..%2f..%2fetc%2fpasswd"), [404]),
+    "query of many parts": (get(b"/health?" + b"a=b&" * 100), [400]),
+    "compressed body": (post(b"Content-Encoding: gzip\r\nContent-Length: 2\r\n", b"{}"), [415]),
+    "body announced too large": (post(b"Content-Length: 999999999\r\n", b"x" * 100000), [413]),
+    "expect too large": (post(b"Content-Length: 999999999\r\nExpect: 100-continue\r\n"), [413]),
+    "expect nonsense": (post(b"Content-Length: 3\r\nExpect: banana\r\n", b"abc"), [417]),
+    "expect and send": (post(b"Content-Length: 2\r\nExpect: 100-continue\r\n", b"{}") + get(), [400, 200]),
+    "websocket where none is": (get(more=b"Upgrade: websocket\r\nConnection: Upgrade\r\n"), [200]),
+    "h2c": (get(more=b"Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\n"), [200]),
+}
+
+
+def statuses(answer, head_only=False):
+    """Of every answer in what came back; each must be whole."""
+    found = []
+    while answer:
+        head, end, answer = answer.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        assert end and lines[0].startswith(b"HTTP/1.1 "), head[:200]
+        status = int(lines[0].split()[1])
+        if status == 100:
+            continue
+        found.append(status)
+        fields = {k.lower(): v for k, v in (line.split(b": ", 1) for line in lines[1:])}
+        length = 0 if head_only else int(fields.get(b"content-length", 0))
+        assert len(answer) >= length
+        answer = answer[length:]
+    return found
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_answer(server, name):
+    data, wanted = CASES[name]
+    answer = server.raw(data, wait=0.25)
+    got = statuses(answer, head_only=name == "HEAD")
+    one_of = len(wanted) > 1 and name not in ("two after each other", "pipelined behind a body", "chunked behind each other", "expect and send")
+    assert (len(got) == 1 and got[0] in wanted) if one_of else got == wanted, answer[:400]
+    assert 500 not in got and server.alive() and server.get("/health").status == 200
+
+
+def test_expect_continue_is_answered_before_the_body(server):
+    with server.connect() as s:
+        s.sendall(post(b"Content-Length: 2\r\nExpect: 100-continue\r\n"))
+        assert s.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        s.sendall(b"{}")
+        assert s.recv(1000).startswith(b"HTTP/1.1 400")
+
+
+def test_a_body_too_large_gets_its_answer_while_it_is_sent(start):
+    """The answer must not be lost to a reset: the server reads on for a while."""
+    server = start("--body_megabytes=1")
+    for head in (b"Content-Length: 3000000\r\n", b"Transfer-Encoding: chunked\r\n"):
+        body = b"x" * 3000000 if b"Length" in head else (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 45 + b"0\r\n\r\n"
+        assert statuses(server.raw(post(head, body), wait=3)) == [413]
+    assert server.speak(input="Say these words.", response_format="pcm").status == 200
+
+
+def test_heads_in_any_pieces(server):
+    """However a request is cut, the answers are the same."""
+    data = post(b"Content-Length: 2\r\n", b"{}") + get() + post(b"Transfer-Encoding: chunked\r\n", b"1\r\n{\r\n1\r\n}\r\n0\r\n\r\n") + get()
+    for size in (1, 3, 50):
+        with server.connect() as s:
+            s.settimeout(0.3)
+            for at in range(0, len(data), size):
+                s.sendall(data[at:at + size])
+            got = b""
+            try:
+                while part := s.recv(65536):
+                    got += part
+            except TimeoutError:
+                pass
+            assert statuses(got) == [400, 200, 400, 200]
+
+
+def test_drips_are_cut_at_absolute_deadlines(start):
+    """A byte now and then does not prolong a deadline."""
+    server = start("--head_seconds=0.5", "--body_seconds=0.5", "--keep_alive_seconds=0.5")
+    for data in (b"GET /health HTTP/1.1\r\nHost: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", post(b"Content-Length: 500\r\n", b"{")):
+        began = time.monotonic()
+        with server.connect() as s:
+            if b"POST" in data:
+                s.sendall(data)
+                data = b" " * 200
+            answer = b""
+            try:
+                for byte in data:
+                    s.sendall(bytes([byte]))
+                    time.sleep(0.06)
+            except OSError:
+                pass
+            s.settimeout(3)
+            try:
+                answer = s.recv(1000)
+            except OSError:
+                pass
+        assert time.monotonic() - began < 5 + 2  # the drip itself notices the reset late
+        assert answer.startswith(b"HTTP/1.1 408") or not answer
+    with server.connect() as s:  # between requests: closed without a word
+        s.sendall(get())
+        assert s.recv(1000).startswith(b"HTTP/1.1 200")
+        s.settimeout(4)
+        assert s.recv(1000) == b""
+    with server.connect() as s:  # nothing at all
+        s.settimeout(4)
+        assert s.recv(1000) == b""
+
+
+def test_connections_beyond_the_limit(start):
+    server = start("--connections=20", "--connections_per_address=12")
+    held = [server.connect() for _ in range(12)]
+    time.sleep(0.3)
+    with server.connect() as s:
+        s.settimeout(3)
+        answer = s.recv(1000)
+        assert answer.startswith(b"HTTP/1.1 503") and b"Retry-After" in answer
+    for s in held:
+        s.close()
+    time.sleep(0.3)
+    assert server.get("/health").status == 200
+
+
+def test_no_descriptors_left(start):
+    """Those that are let in are served, and when some leave others come in."""
+    server = start("--connections=500", descriptors=60)
+    held = []
+    try:
+        for _ in range(100):
+            held.append(socket.create_connection(("127.0.0.1", server.port), timeout=2))
+    except OSError:
+        pass
+    time.sleep(0.5)
+    assert server.alive()
+    for s in held:
+        s.close()
+    time.sleep(0.5)
+    assert server.get("/health").status == 200
+
+
+def test_cors(start):
+    server = start("--cors_origin=https://page.example")
+    reply = server.ask("OPTIONS", "/v1/audio/speech", headers={"Origin": "https://page.example", "Access-Control-Request-Method": "POST"})
+    assert reply.status == 204 and reply.headers["Access-Control-Allow-Origin"] == "https://page.example"
+    assert "Authorization" in reply.headers["Access-Control-Allow-Headers"]
+    assert server.get("/health").headers["Access-Control-Allow-Origin"] == "https://page.example"
+
+
+def test_no_cors_unless_asked(server):
+    assert server.get("/health", headers={"Origin": "https://page.example"}).headers["Access-Control-Allow-Origin"] is None

@@ -1,0 +1,325 @@
+"""What a server does when there is too much, when clients leave, when it is told to end, when its device is lost."""
+import json
+import re
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import running
+
+SAY = "Say these few words, please."
+LONG = " ".join(f"This is sentence number {i} of a long text." for i in range(40))
+
+
+def test_overload_is_refused_at_once_and_what_was_taken_is_finished(start):
+    """Ten times the queue: a refusal takes no longer than 50 ms in the server, by its own log, and says when to try
+    again; all others end well."""
+    server = start("--running=1", "--waiting=3", log="json")
+
+    def one(i):
+        return server.speak(input=SAY, response_format="pcm", nfe_step=8, seed=i)
+
+    with ThreadPoolExecutor(40) as pool:
+        replies = list(pool.map(one, range(40)))
+    good, refused = [r for r in replies if r.status == 200], [r for r in replies if r.status == 503]
+    assert len(good) + len(refused) == 40 and len(good) >= 4 and len(refused) >= 10
+    assert all(len(r.body) > 10000 for r in good) and len({len(r.body) for r in good}) == 1
+    assert all(r.headers["Retry-After"] == "1" and r.json["error"]["code"] == "overloaded" for r in refused)
+    times = [json.loads(line)["seconds"] for line in server.lines if '"status":503' in line]
+    assert len(times) == len(refused) and max(times) < 0.05, max(times)
+
+
+def leave(server, body, after):
+    """A client that resets its connection after so many seconds."""
+    s = server.connect()
+    s.sendall(running.post_bytes(body))
+    time.sleep(after)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def settled(read, wanted, within=10):
+    """Waits until read() is wanted."""
+    end = time.monotonic() + within
+    while (value := read()) != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return value
+
+
+def idle(server):
+    m = server.metrics()
+    return m["f5tts_requests_running"] + m["f5tts_requests_waiting"] + m["f5tts_requests_held"]
+
+
+def test_clients_that_leave_free_their_place(start, rng):
+    """Each at a random moment; then nothing runs, nothing is held, no descriptor is left."""
+    server = start("--running=4")
+    server.speak(input=SAY, response_format="pcm")
+    descriptors = server.descriptors()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda t: leave(server, dict(input=LONG, response_format="pcm", nfe_step=4), t), rng.uniform(0, 0.25, 30)))
+    assert settled(lambda: idle(server), 0) == 0
+    assert settled(lambda: server.descriptors() <= descriptors, True)
+    m = server.metrics()
+    assert m['f5tts_speech_total{outcome="cancelled"}'] >= 20
+    assert server.speak(input=SAY, response_format="pcm").status == 200
+
+
+def test_half_closed_clients_are_gone(server):
+    """As nginx has it; what was answered already still comes."""
+    with server.connect() as s:
+        s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        s.shutdown(socket.SHUT_WR)
+        s.settimeout(3)
+        got = b""
+        while part := s.recv(1000):
+            got += part
+        assert not got or got.endswith(b"OK")
+
+
+def test_a_reader_that_stops_is_cut_and_holds_nothing(start):
+    """It is held with little sound in memory, then cut; another client is served meanwhile."""
+    server = start("--running=1", "--slow_seconds=1", "--first_chunk=0")
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        s.settimeout(20)
+        s.connect(("127.0.0.1", server.port))
+        s.sendall(running.post_bytes(dict(input=LONG * 5, response_format="pcm", nfe_step=1)))
+        assert settled(lambda: server.metrics()["f5tts_requests_held"], 1, within=20) == 1
+        assert server.metrics()["f5tts_queued_bytes"] < 4 << 20
+        assert server.speak(input=SAY, response_format="pcm").status == 200  # the one thread is free
+        assert settled(lambda: server.metrics()["f5tts_requests_held"], 0, within=20) == 0
+        assert settled(lambda: server.metrics()["f5tts_queued_bytes"], 0) == 0
+
+
+def test_a_slow_reader_gets_everything(start):
+    """Back-pressure loses no byte."""
+    server = start("--first_chunk=0")
+    text = LONG[:900]
+    wanted = server.speak(input=text, response_format="pcm", seed=2).body
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        s.connect(("127.0.0.1", server.port))
+        s.sendall(running.post_bytes(dict(input=text, response_format="pcm", nfe_step=1, seed=2), more=b"Connection: close\r\n"))
+        got = bytearray()
+        while part := s.recv(16384):
+            got += part
+            time.sleep(0.002)
+    head, _, rest = bytes(got).partition(b"\r\n\r\n")
+    body, at = b"", 0
+    while True:
+        line, _, _ = rest[at:at + 20].partition(b"\r\n")
+        size = int(line, 16)
+        at += len(line) + 2
+        body += rest[at:at + size]
+        at += size + 2
+        if size == 0:
+            break
+    assert body == wanted and at == len(rest)
+
+
+def test_end_lets_finish_what_has_begun(start):
+    """SIGTERM under load: what was begun is complete, nobody new comes in, the exit code is 0."""
+    server = start("--running=2")
+    replies = []
+    threads = [threading.Thread(target=lambda i=i: replies.append(server.speak(input=SAY, response_format="wav", nfe_step=8, seed=i)))
+               for i in range(5)]
+    quiet = server.connect()  # kept alive, and idle
+    for t in threads:
+        t.start()
+    settled(lambda: server.metrics()["f5tts_requests_running"], 2)
+    code, seconds = server.stop()
+    for t in threads:
+        t.join()
+    assert code == 0 and seconds < 25, server.errors
+    assert len(replies) == 5 and all(r.status == 200 and len(r.body) > 10000 for r in replies)
+    assert quiet.recv(10) == b""
+    with pytest.raises(OSError):
+        server.connect()
+
+
+def test_a_second_signal_ends_at_once(start):
+    server = start("--running=1", "--drain_seconds=60")
+    with server.connect() as s:
+        s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32, stream=True)))
+        assert settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
+        server.signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert server.alive()
+        code, seconds = server.stop()
+        assert code == 0 and seconds < 10
+
+
+def test_draining_has_an_end(start):
+    server = start("--running=1", "--drain_seconds=0.5")
+    with server.connect() as s:
+        s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32)))
+        assert settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
+        code, seconds = server.stop()
+        assert code == 0 and seconds < 10
+
+
+def test_keys(start, tmp_path):
+    """Asked for everywhere but where clients send none; read again at SIGHUP; a bad file leaves the old ones."""
+    file = tmp_path / "keys"
+    file.write_text("# keys\nsk-first\n\n  sk-second  \n")
+    server = start(f"--api_keys={file}", log="json")
+
+    def status(key, path="/v1/audio/speech"):
+        headers = {} if key is None else {"Authorization": key}
+        return server.speak(headers, path=path, input=SAY, response_format="pcm").status
+
+    assert [status(k) for k in ("Bearer sk-first", "bearer sk-second", "Bearer  sk-first")] == [200] * 3
+    for key in (None, "", "Bearer", "Bearer ", "Bearer sk-firs", "Bearer sk-first2", "Basic sk-first", "sk-first", "Bearer " + "x" * 5000):
+        assert status(key) == 401
+    reply = server.speak(input=SAY)
+    assert reply.json["error"]["type"] == "authentication_error" and reply.json["error"]["code"] == "invalid_api_key"
+    assert reply.headers["WWW-Authenticate"] == "Bearer" and status(None, "/v1/audio/speech/batch") == 401
+    assert server.get("/metrics").status == 401
+    for path in ("/health", "/readyz", "/v1/models", "/v1/audio/models", "/v1/"):
+        assert server.get(path).status == 200
+    file.write_text("sk-third\n")
+    server.signal(signal.SIGHUP)
+    assert settled(lambda: status("Bearer sk-third"), 200) == 200 and status("Bearer sk-first") == 401
+    file.write_text("\n")
+    server.signal(signal.SIGHUP)
+    assert settled(lambda: any("stay as they were" in line for line in server.errors), True)
+    assert status("Bearer sk-third") == 200
+    assert not any("sk-" in line for line in server.lines + server.errors)
+
+
+@pytest.fixture(scope="session")
+def taken_away(tmp_path_factory):
+    library = tmp_path_factory.mktemp("lost") / "lost_device.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{running.ROOT}", str(running.ROOT / "tests/server/lost_device.c"),
+                    "-o", str(library), "-ldl"], check=True)
+    return library
+
+
+def test_a_lost_device(start, tmp_path, taken_away):
+    """Requests fail with 503, the server says that it is not ready, opens its engine again, and goes on."""
+    flag = tmp_path / "lost"
+    server = start("--device=cpu,cpu", env=dict(LD_PRELOAD=str(taken_away), F5_TEST_LOST=str(flag)))
+    before = server.speak(input=SAY, response_format="pcm", seed=1).body
+    flag.write_text("")
+    statuses = [server.speak(input=SAY, response_format="pcm").status for _ in range(2)]
+    assert statuses == [503, 503]
+    assert settled(lambda: server.get("/readyz").status, 503) == 503 and server.get("/livez").status == 200
+    reply = server.speak(input=SAY)
+    assert reply.status == 503 and reply.json["error"]["code"] == "not_ready" and reply.headers["Retry-After"]
+    assert server.metrics()["f5tts_engines_ready"] == 0
+    flag.unlink()
+    assert settled(lambda: server.get("/readyz").status, 200, within=20) == 200
+    assert settled(lambda: server.metrics()["f5tts_engines_ready"], 2, within=20) == 2
+    assert server.speak(input=SAY, response_format="pcm", seed=1).body == before
+    assert server.metrics()["f5tts_engines_reopened_total"] == 2
+    assert any("the test took the device away" in line for line in server.errors)
+
+
+def test_two_engines_share_the_work(start):
+    server = start("--device=cpu,cpu", "--running=4")
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(lambda i: server.speak(input=SAY, response_format="pcm", seed=1).body, range(10)))
+    assert len(set(bodies)) == 1
+    m = server.metrics()
+    calls = [m[f'f5tts_engine_calls_total{{engine="{i}"}}'] for i in (0, 1)]
+    assert min(calls) >= 3, calls
+
+
+def read_strictly(text):
+    """Prometheus's text format by its grammar: HELP, TYPE, samples of that family; histograms that add up."""
+    kinds, samples, family = {}, {}, None
+    for line in text.splitlines():
+        if found := re.fullmatch(r"# HELP ([a-zA-Z_:][a-zA-Z0-9_:]*) \S.*", line):
+            family = found[1]
+            assert family not in kinds, family
+        elif found := re.fullmatch(r"# TYPE ([a-zA-Z_:][a-zA-Z0-9_:]*) (counter|gauge|histogram)", line):
+            assert found[1] == family
+            kinds[family] = found[2]
+        else:
+            found = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)*\})? (\S+)', line)
+            assert found, line
+            name = re.sub(r"_(bucket|sum|count)$", "", found[1]) if kinds[family] == "histogram" else found[1]
+            assert name == family and (found[1], found[2]) not in samples, line
+            samples[found[1], found[2]] = float(found[3])
+    for name, kind in kinds.items():
+        if kind == "counter":
+            assert name.endswith("_total")
+        if kind == "histogram":
+            counts = [v for (n, _), v in samples.items() if n == name + "_bucket"]
+            assert counts == sorted(counts) and counts[-1] == samples[name + "_count", None]
+    return samples
+
+
+def test_metrics_equal_the_clients_own_count(start):
+    server = start()
+    lengths, statuses = [], []
+    for i in range(30):
+        reply = server.speak(input=SAY, response_format="pcm", speed=5 if i % 4 == 0 else 1)
+        statuses.append(reply.status)
+        if reply.status == 200:
+            lengths.append(len(reply.body) / 48000)
+    m = read_strictly(server.get("/metrics").body.decode())
+    at = lambda name, labels=None: m[name, labels]  # noqa: E731
+    for status in (200, 400):
+        assert at("f5tts_http_requests_total", f'{{route="/v1/audio/speech",method="POST",status="{status}"}}') == statuses.count(status)
+    assert at("f5tts_speech_total", '{outcome="ok"}') == len(lengths) == at("f5tts_request_seconds_count")
+    assert at("f5tts_audio_seconds_total") == pytest.approx(sum(lengths), rel=1e-9)
+    assert at("f5tts_audio_bytes_total") == round(sum(lengths) * 48000)
+    assert at("f5tts_time_to_first_audio_seconds_count") == at("f5tts_queue_seconds_count") == len(lengths)
+    assert at("f5tts_audio_length_seconds_sum") == pytest.approx(sum(lengths), rel=1e-6)
+
+
+def test_memory_does_not_grow(start):
+    """After a warm-up, requests of all kinds leave nothing behind."""
+    server = start("--running=4")
+
+    def round_of(n):
+        for i in range(n):
+            server.speak(input=SAY, response_format=("mp3", "wav", "pcm", "opus")[i % 4])
+            server.speak(input=3)
+            leave(server, dict(input=LONG, response_format="pcm"), 0.02)
+        settled(lambda: idle(server), 0)
+        return server.memory()
+
+    round_of(5)
+    first, second = round_of(5), round_of(5)
+    assert second - first < 2 << 20, (first, second)
+
+
+def test_check_config(model, tmp_path):
+    good = running.convert_lib.run("serve", f"--model={model}", "--check_config", "--threads=1")
+    assert good.returncode == 0 and "in order" in good.stdout
+    for option in ("--model=absent.f5", "--voice=nobody", "--device=cpu,", "--warm=1,x", f"--api_keys={tmp_path / 'none'}",
+                   f"--log_file={tmp_path / 'no' / 'log'}"):
+        bad = running.convert_lib.run("serve", f"--model={model}", "--check_config", "--threads=1", option)
+        assert bad.returncode == 1 and bad.stderr.startswith("f5tts serve: "), (option, bad.stderr)
+
+
+def test_address_in_use(server, model):
+    bad = running.convert_lib.run("serve", f"--model={model}", "--threads=1", f"--port={server.port}")
+    assert bad.returncode == 1 and "cannot be listened at" in bad.stderr
+
+
+def test_service_manager_is_told(model, tmp_path):
+    """systemd's protocol: READY=1 when it listens, STOPPING=1 when it drains."""
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(30)
+        with running.Server(model, "--threads=1", env=dict(NOTIFY_SOCKET=path)) as server:
+            assert s.recv(100) == b"READY=1"
+            assert server.stop()[0] == 0
+        assert s.recv(100) == b"STOPPING=1"
+
+
+def test_sound_is_finite_and_has_a_level(server):
+    pcm = np.frombuffer(server.speak(input=SAY, response_format="pcm", nfe_step=4).body, "<i2")
+    assert np.abs(pcm.astype(int)).max() > 10
