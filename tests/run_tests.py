@@ -30,6 +30,7 @@ PYTEST = {
     "hostile": ["tests/hostile"],
     "conversion": ["tests/test_convert.py", "tests/test_convert_wild.py", "tests/test_convert_full_size.py"],
     "ops": ["tests/ops"],
+    "hub": ["tests/hub"],
     "server": ["tests/server"],
     "bench": ["tests/test_bench.py"],
     "gpu": ["tests/gpu"],

@@ -217,17 +217,26 @@ static f5_status store(download *d, hub_client *client, const hub_place *place, 
             pulled->fetched = true;
         }
         F5_TRY(link_snapshot(d, error));
-    }
-    return note_commit(place, d->file, d->head->commit, error);
+    } /* of a cache that cannot be written to, only the reference may be out of date */
+    f5_error why;
+    f5_status status = note_commit(place, d->file, d->head->commit, &why);
+    return status == F5_OK || !pulled->fetched ? F5_OK : f5_fail(error, status, "%s", why.message);
+}
+
+/* Before the hub is asked: a folder that cannot be written to, unless nothing may have to be. */
+static f5_status check_folder(const hub_place *place, const hub_file *file, f5_error *error) {
+    char commit[HUB_COMMIT], *there = hub_cache_find(place->cache, file, commit);
+    char *probe = there ? NULL : hub_cache_path(place->cache, file, "blobs/x");
+    f5_status status = probe ? output_check(probe, error) : F5_OK;
+    free(probe);
+    free(there);
+    return status;
 }
 
 f5_status hub_pull(hub_client *client, const hub_place *place, const hub_events *events, const hub_file *file,
                    int64_t max_bytes, hub_pulled *pulled, f5_error *error) {
     *pulled = (hub_pulled){0};
-    char *probe = hub_cache_path(place->cache, file, "blobs/x");
-    f5_status status = probe ? output_check(probe, error) : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    free(probe);
-    F5_TRY(status);
+    F5_TRY(check_folder(place, file, error));
     hub_head head;
     F5_TRY(hub_client_head(client, file, &head, error));
     pulled->missing = head.missing;
@@ -238,7 +247,7 @@ f5_status hub_pull(hub_client *client, const hub_place *place, const hub_events 
     pulled->bytes = head.size;
     memcpy(pulled->commit, head.commit, HUB_COMMIT);
     download d = {.file = file, .head = &head, .fd = -1, .lock_fd = -1};
-    status = store(&d, client, place, events, pulled, error);
+    f5_status status = store(&d, client, place, events, pulled, error);
     end(&d);
     return status;
 }

@@ -55,6 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do(self):
         hub, name = self.server.hub, self.server.name
+        self.path = re.sub(r"^http://[^/]+", "", self.path)  # as a proxy is asked
         with hub.lock:
             hub.log.append((name, self.command, self.path, dict(self.headers)))
             faults = hub.faults.get(f"{name} {self.command}") or []

@@ -132,6 +132,15 @@ def test_where_the_cache_is(tmp_path, hub, variables):
     assert (tmp_path / name / f"models--{VOCOS.replace('/', '--')}/refs/main").exists(), files(tmp_path)
 
 
+def test_proxy(tmp_path, hub, tiny):
+    """Curl's variables: the hub is asked through the proxy, and not where no_proxy names it."""
+    env = hub.environment(tmp_path, HF_ENDPOINT="http://hub.invalid", http_proxy=hub.url)
+    assert run(env, "pull", "hf://me/tiny/sub/vocab.txt").returncode == 0
+    whole(tmp_path, "hf://me/tiny/sub/vocab.txt", tiny.vocab)
+    assert {h["Host"] for _, _, _, h in hub.log} == {"hub.invalid"}
+    fails(run({**env, "no_proxy": "hub.invalid"}, "pull", "vocos"), "hub.invalid")
+
+
 def test_another_revision(tmp_path, hub):
     result = run(hub.environment(tmp_path), "pull", f"hf://me/tiny@{COMMIT}/sub/vocab.txt")
     assert result.returncode == 0 and not (cache(tmp_path) / "models--me--tiny/refs").exists()
