@@ -36,6 +36,7 @@ typedef struct {
     const pull_run *run;
     cli_progress bar;
     char file[256]; /* whose bar it is; "": none is shown */
+    char label[264];
 } watcher;
 
 static void end_bar(watcher *w) {
@@ -47,10 +48,11 @@ static void end_bar(watcher *w) {
 static void show_progress(void *user, const char *file, int64_t done, int64_t bytes) {
     watcher *w = user;
     if (w->run->quiet || bytes < 2000000 || bytes / 1000000 > INT32_MAX) return;
-    if (strncmp(w->file, file, sizeof w->file - 6) != 0) {
+    if (strncmp(w->file, file, sizeof w->file - 1) != 0) {
         end_bar(w);
-        snprintf(w->file, sizeof w->file, "%.240s", file);
-        cli_progress_begin(&w->bar, w->file);
+        snprintf(w->file, sizeof w->file, "%s", file);
+        snprintf(w->label, sizeof w->label, "%s, MB", w->file);
+        cli_progress_begin(&w->bar, w->label);
     }
     cli_progress_report(&w->bar, (int32_t)(done / 1000000), (int32_t)(bytes / 1000000));
     if (done == bytes) end_bar(w);

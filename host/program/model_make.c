@@ -102,6 +102,8 @@ static f5_status convert(const making *m, const model_sources *s, const model_ma
     f5_convert_summary summary;
     f5_setting settings[MODEL_SETTINGS];
     char licence[192];
+    if (access(m->path, F_OK) == 0 && access(m->description, F_OK) != 0)
+        return f5_fail(error, F5_E_IO, "%s: is there, and was not made by this program: move it away first", m->path);
     f5_convert_params_init(&p);
     f5_convert_summary_init(&summary);
     p.config_path = s->config_path ? s->config_path : s->name;

@@ -132,6 +132,17 @@ def test_where_the_cache_is(tmp_path, hub, variables):
     assert (tmp_path / name / f"models--{VOCOS.replace('/', '--')}/refs/main").exists(), files(tmp_path)
 
 
+def test_a_file_of_the_users_own_is_kept(tmp_path, hub, tiny):
+    """A model that was put under upstream's name is spoken with, and not replaced."""
+    hub.add("SWivid/F5-TTS", "F5TTS_v1_Base/model_1250000.safetensors", tiny.checkpoint)
+    own = tmp_path / ".local/share/f5tts/models/F5TTS_v1_Base.f5"
+    own.parent.mkdir(parents=True)
+    convert_lib.convert(tiny.made, own, pinyin=None)
+    before = own.read_bytes()
+    fails(run(hub.environment(tmp_path), "pull", "F5TTS_v1_Base"), str(own), "was not made by this program")
+    assert own.read_bytes() == before
+
+
 def test_proxy(tmp_path, hub, tiny):
     """Curl's variables: the hub is asked through the proxy, and not where no_proxy names it."""
     env = hub.environment(tmp_path, HF_ENDPOINT="http://hub.invalid", http_proxy=hub.url)
