@@ -149,7 +149,8 @@ def test_proxy(tmp_path, hub, tiny):
     assert run(env, "pull", "hf://me/tiny/sub/vocab.txt").returncode == 0
     whole(tmp_path, "hf://me/tiny/sub/vocab.txt", tiny.vocab)
     assert {h["Host"] for _, _, _, h in hub.log} == {"hub.invalid"}
-    fails(run({**env, "no_proxy": "hub.invalid"}, "pull", "vocos"), "hub.invalid")
+    past = hub.environment(tmp_path, http_proxy="http://127.0.0.1:9", no_proxy="127.0.0.1")
+    assert run(past, "pull", "vocos").returncode == 0
 
 
 def test_another_revision(tmp_path, hub):
