@@ -54,10 +54,14 @@ def reference_mel(made, cond, tokens, noise, nfe):
     w = {k: torch.as_tensor(v, device="cuda") for k, v in made["model"].items()}
     cond, tokens, noise = (torch.as_tensor(a, device="cuda") for a in (cond, tokens, noise))
     with torch.no_grad():
-        mel = reference.sample(w, reference.Options(), cond, tokens, len(noise), noise, nfe=nfe)
+        mel = reference.sample(w, options_of(made["config"]), cond, tokens, len(noise), noise, nfe=nfe)
     for flag, was in zip(flags, before):
         flag.allow_tf32 = was
     return mel[COND_FRAMES:].cpu().numpy()
+
+
+def options_of(c):
+    return reference.Options(c["text_mask_padding"], c["pe_attn_head"], c["average_upsampling"], c["skip"])
 
 
 # ---- weights --------------------------------------------------------------------------------------------------------
@@ -73,16 +77,19 @@ class Weights:
 
     def __init__(self, made, dtype=torch.float16, device="cuda"):
         c = made["config"]
-        assert c["text_mask_padding"] and c["pe_attn_head"] is None and not (c["qk_norm"] or c["long_skip"]), \
-            "the peer is the v1 architecture"
+        v1 = c["text_mask_padding"] and c["pe_attn_head"] is None and not c["long_skip"]
+        e2 = c["backbone"] == "UNetT" and c["conv_layers"] == 0 and c["skip"] == "concat"
+        assert (v1 or e2) and not c["qk_norm"], "the peer is F5-TTS v1 or E2-TTS"
         self.heads, self.dtype, self.device = c["heads"], dtype, torch.device(device)
+        self.rotated = c["heads"] if c["pe_attn_head"] is None else c["pe_attn_head"]
         w = {k: torch.as_tensor(v, device=device).to(dtype) for k, v in under(made["model"], "transformer.").items()}
-        self.blocks = [under(w, f"transformer_blocks.{i}.") for i in range(c["depth"])]
+        blocks, attention = ("layers", "2.") if e2 else ("transformer_blocks", "attn.")
+        self.e2, self.blocks = e2, [under(w, f"{blocks}.{i}.") for i in range(c["depth"])]
         for block in self.blocks:
             for part in ("weight", "bias"):
-                block["attn.to_qkv." + part] = torch.cat([block.pop(f"attn.to_{x}.{part}") for x in "qkv"])
+                block[f"{attention}to_qkv.{part}"] = torch.cat([block.pop(f"{attention}to_{x}.{part}") for x in "qkv"])
         self.text_blocks = [under(w, f"text_embed.text_blocks.{i}.") for i in range(c["conv_layers"])]
-        self.outer = {k: v for k, v in w.items() if "_blocks." not in k}
+        self.outer = {k: v for k, v in w.items() if "_blocks." not in k and not k.startswith("layers.")}
         v = {k: torch.as_tensor(x, device=device) for k, x in made["vocos"].items()}
         self.vocos_blocks = [under(v, f"backbone.convnext.{i}.") for i in range(c["vocos_layers"])]
         self.vocos = {k: x for k, x in v.items() if ".convnext." not in k}
@@ -92,7 +99,7 @@ class Weights:
 
 
 def linear(w, name, x):
-    return F.linear(x, w[name + ".weight"], w[name + ".bias"])
+    return F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
 
 
 def conv(w, name, x, groups=1):
@@ -111,6 +118,8 @@ def text_features(w, positions, tokens, frames):
     ids = F.pad(tokens[:frames] + 1, (0, frames - tokens.shape[0]))
     mask = (ids > 0)[None, :, None]
     x = F.embedding(torch.stack((ids, torch.zeros_like(ids))), w.outer["text_embed.text_embed.weight"])
+    if not w.text_blocks:
+        return x
     x = (x + positions) * mask
     for block in w.text_blocks:
         h = conv(block, "dwconv", x.transpose(1, 2), groups=x.shape[2]).transpose(1, 2)
@@ -129,14 +138,39 @@ def rotate(x, rope):
     return (wide * cos + turned * sin).to(x.dtype)
 
 
-def dit_block(w, x, c, rope, heads):
+def attend(block, name, x, rope, w):
+    """x [2,N,D], normed."""
+    q, k, v = linear(block, name + "to_qkv", x).unflatten(-1, (3, w.heads, 64)).permute(2, 0, 3, 1, 4)
+    if w.rotated < w.heads:
+        q, k = (torch.cat((rotate(y[:, :w.rotated], rope), y[:, w.rotated:]), dim=1) for y in (q, k))
+    else:
+        q, k = rotate(q, rope), rotate(k, rope)
+    return linear(block, name + "to_out.0", F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
+def unett_layers(w, h, c, rope):
+    """h [2,N,D], c [2,D] time -> [2,N,D] behind the last norm."""
+    h, skips = torch.cat((c.unsqueeze(1), h), dim=1), []
+
+    def rms(x, g):
+        return F.normalize(x, dim=-1) * x.shape[-1] ** 0.5 * g
+
+    for i, block in enumerate(w.blocks):
+        if i < len(w.blocks) // 2:
+            skips.append(h)
+        else:
+            h = linear(block, "0", torch.cat((h, skips.pop()), dim=-1))
+        h = h + attend(block, "2.", rms(h, block["1.g"]), rope, w)
+        h = h + linear(block, "4.ff.2", F.gelu(linear(block, "4.ff.0.0", rms(h, block["3.g"])), approximate="tanh"))
+    return rms(h, w.outer["norm_out.g"])[:, 1:]
+
+
+def dit_block(w, x, c, rope, model):
     """x [2,N,D], c [2,D] after SiLU."""
     modulation = linear(w, "attn_norm.linear", c).unsqueeze(1)
     shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = modulation.chunk(6, dim=-1)
     h = norm(x) * (1 + scale_a) + shift_a
-    q, k, v = linear(w, "attn.to_qkv", h).unflatten(-1, (3, heads, 64)).permute(2, 0, 3, 1, 4)
-    h = F.scaled_dot_product_attention(rotate(q, rope), rotate(k, rope), v)
-    x = x + gate_a * linear(w, "attn.to_out.0", h.transpose(1, 2).flatten(2))
+    x = x + gate_a * attend(w, "attn.", h, rope, model)
     h = norm(x) * (1 + scale_m) + shift_m
     return x + gate_m * linear(w, "ff.ff.2", F.gelu(linear(w, "ff.ff.0.0", h), approximate="tanh"))
 
@@ -145,14 +179,17 @@ def velocity(w, x, time_features, fixed, rope):
     """x [N,100] float32, time_features [256], fixed [2,N,100+T] (condition | text) -> [2,N,100]."""
     outer = w.outer
     c = F.silu(linear(outer, "time_embed.time_mlp.0", time_features.to(w.dtype).expand(2, -1)))
-    c = F.silu(linear(outer, "time_embed.time_mlp.2", c))
+    c = linear(outer, "time_embed.time_mlp.2", c)
     h = linear(outer, "input_embed.proj", torch.cat((x.to(w.dtype).expand(2, -1, -1), fixed), dim=-1))
     y = h.transpose(1, 2)
     for i in (0, 2):
         y = F.mish(conv(outer, f"input_embed.conv_pos_embed.conv1d.{i}", y, groups=16))
     h = h + y.transpose(1, 2)
+    if w.e2:
+        return linear(outer, "proj_out", unett_layers(w, h, c, rope))
+    c = F.silu(c)
     for block in w.blocks:
-        h = dit_block(block, h, c, rope, w.heads)
+        h = dit_block(block, h, c, rope, w)
     scale, shift = linear(outer, "norm_out.linear", c).unsqueeze(1).chunk(2, dim=-1)
     return linear(outer, "proj_out", norm(h) * (1 + scale) + shift)
 
@@ -224,7 +261,7 @@ class Peer:
         text_dim = weights.outer["text_embed.text_embed.weight"].shape[1]
         self.positions = reference.text_positions(frames, text_dim, weights.dtype, device)
         frequencies = 10000.0 ** -(torch.arange(0, 64, 2, device=device) / 64)
-        angles = torch.outer(torch.arange(frames, device=device), frequencies)
+        angles = torch.outer(torch.arange(frames + weights.e2, device=device), frequencies)
         self.rope = [f(angles).repeat_interleave(2, dim=1) for f in (torch.cos, torch.sin)]
         self.window = reference.hann(torch.float32, device)
         self.envelope = overlap_add(self.window.square()[None, :, None].expand(1, -1, frames - REF_FRAMES))

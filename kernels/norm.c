@@ -9,6 +9,7 @@
 #include "kernels/whole.h"
 
 #define NORM_EPS 1e-6f
+#define RMS_SHORTEST 1e-12f
 
 enum { LANES = 16 }; /* partial sums of a row: enough to fill the vector units, and fixed, so the order is too */
 
@@ -44,13 +45,20 @@ static void norm_row(const norm_args *a, const float *x, float *y) {
     for (int32_t i = 0; i < a->dim; i++) y[i] = (x[i] - mean) * rstd * (one + scale[i]) + shift[i];
 }
 
+static void rms_row(const norm_args *a, const float *x, float *y) {
+    const float length = sqrtf(row_sum(x, a->dim, 0.0f, 2)), *scale = a->scale;
+    const float factor = sqrtf((float)a->dim) / (length > RMS_SHORTEST ? length : RMS_SHORTEST);
+    SIMD_LOOP
+    for (int32_t i = 0; i < a->dim; i++) y[i] = x[i] * factor * scale[i];
+}
+
 /* Rows in F32 go through scratch memory. */
 static void norm_rows_int8(const void *user, int32_t begin, int32_t end, void *scratch) {
     const norm_args *a = user;
     float *made = scratch;
     for (int32_t row = begin; row < end; row++) {
         const size_t at = (size_t)row * (size_t)a->dim;
-        norm_row(a, a->x + at, made);
+        (a->rms ? rms_row : norm_row)(a, a->x + at, made);
         a->y_scale[row] = whole_row(made, a->dim, (int8_t *)a->y + at);
     }
 }
@@ -60,12 +68,12 @@ static void norm_rows(const void *user, int32_t begin, int32_t end, void *scratc
     const norm_args *a = user;
     for (int32_t row = begin; row < end; row++) {
         const size_t at = (size_t)row * (size_t)a->dim;
-        norm_row(a, a->x + at, (float *)a->y + at);
+        (a->rms ? rms_row : norm_row)(a, a->x + at, (float *)a->y + at);
     }
 }
 
 f5_status norm_ref(cpu_context *c, const norm_args *a) {
-    if (!a || !a->x || !a->scale || !a->shift || !a->y) return F5_E_ARGUMENT;
+    if (!a || !a->x || !a->scale || (!a->shift && !a->rms) || !a->y) return F5_E_ARGUMENT;
     if (a->rows < 0 || a->dim < 1) return F5_E_SHAPE;
     if (a->type == F5_I8) {
         if (!a->y_scale) return F5_E_ARGUMENT;

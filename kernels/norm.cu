@@ -10,6 +10,7 @@
 
 static constexpr int kWarps = 4; /* rows of a block */
 static constexpr float kEps = 1e-6f;
+static constexpr float kShortest = 1e-12f; /* length of a row that RMSNorm divides by */
 
 /* y = n * (add + scale) + shift, add being 1 for AdaLN. */
 typedef struct {
@@ -26,13 +27,15 @@ static __device__ __forceinline__ int row_of_warp() {
     return row;
 }
 
-static __device__ __forceinline__ float reciprocal_deviation(float squares, int dim) {
+/* What a row is multiplied by, from its squares: about the mean, or with RMS about zero. */
+template <bool RMS> static __device__ __forceinline__ float row_factor(float squares, int dim) {
+    if (RMS) return sqrtf((float)dim) / fmaxf(sqrtf(squares), kShortest);
     return 1.0f / sqrtf(squares / (float)dim + kEps);
 }
 
 /* D = 128 * CHUNKS: lane l holds elements 4 l .. 4 l + 3 of every 128. scale and shift are `restrict`, or each load of
  * them would wait for the store before it. */
-template <typename T, int CHUNKS>
+template <typename T, bool RMS, int CHUNKS>
 __global__ void __launch_bounds__(32 * kWarps)
     norm_warp_per_row(norm_row_args a, const float *x, const float *__restrict__ scale_of,
                       const float *__restrict__ shift_of, T *y) {
@@ -42,13 +45,13 @@ __global__ void __launch_bounds__(32 * kWarps)
     const float *from = x + (size_t)row * dim + 4 * lane;
     T *to = y + (size_t)row * dim + 4 * lane;
 
-    // load the row once, and its mean
+    // load the row once, and its mean; RMSNorm is about zero
     float v[CHUNKS][4], sum = 0;
 #pragma unroll
     for (int i = 0; i < CHUNKS; i++) load_vec(v[i], from + 128 * i);
 #pragma unroll
-    for (int i = 0; i < CHUNKS; i++) sum += (v[i][0] + v[i][1]) + (v[i][2] + v[i][3]);
-    const float mean = lanes_sum(sum) / (float)dim;
+    for (int i = 0; i < CHUNKS && !RMS; i++) sum += (v[i][0] + v[i][1]) + (v[i][2] + v[i][3]);
+    const float mean = RMS ? 0.0f : lanes_sum(sum) / (float)dim;
 
     // variance, of the differences
     float squares = 0;
@@ -59,18 +62,18 @@ __global__ void __launch_bounds__(32 * kWarps)
             v[i][e] -= mean;
             squares += v[i][e] * v[i][e];
         }
-    const float factor = reciprocal_deviation(lanes_sum(squares), dim);
+    const float factor = row_factor<RMS>(lanes_sum(squares), dim);
 
     // scale, shift, store
     uint32_t largest = 0;
 #pragma unroll
     for (int i = 0; i < CHUNKS; i++) {
-        float scale[4], shift[4], out[4];
+        float scale[4], shift[4] = {}, out[4];
         load_vec(scale, scale_of + 128 * i + 4 * lane);
-        load_vec(shift, shift_of + 128 * i + 4 * lane);
+        if (!RMS) load_vec(shift, shift_of + 128 * i + 4 * lane);
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            out[e] = v[i][e] * factor * (a.add + scale[e]) + shift[e];
+            out[e] = RMS ? v[i][e] * factor * scale[e] : v[i][e] * factor * (a.add + scale[e]) + shift[e];
             largest = max(largest, magnitude(out[e]));
             v[i][e] = out[e];
         }
@@ -86,7 +89,7 @@ __global__ void __launch_bounds__(32 * kWarps)
 }
 
 /* Any D: the row is read three times, the last two from cache. */
-template <typename T>
+template <typename T, bool RMS>
 __global__ void __launch_bounds__(32 * kWarps)
     norm_warp_per_row_any(norm_row_args a, const float *x, const float *scale, const float *shift, T *y) {
     const int lane = threadIdx.x % 32, row = row_of_warp();
@@ -95,11 +98,13 @@ __global__ void __launch_bounds__(32 * kWarps)
     T *to = y + (size_t)row * a.dim;
 
     float sum = 0, squares = 0;
-    for (int d = lane; d < a.dim; d += 32) sum += from[d];
-    const float mean = lanes_sum(sum) / (float)a.dim;
+    for (int d = lane; d < a.dim && !RMS; d += 32) sum += from[d];
+    const float mean = RMS ? 0.0f : lanes_sum(sum) / (float)a.dim;
     for (int d = lane; d < a.dim; d += 32) squares += (from[d] - mean) * (from[d] - mean);
-    const float factor = reciprocal_deviation(lanes_sum(squares), a.dim);
-    auto made = [&](int d) { return (from[d] - mean) * factor * (a.add + scale[d]) + shift[d]; };
+    const float factor = row_factor<RMS>(lanes_sum(squares), a.dim);
+    auto made = [&](int d) {
+        return RMS ? from[d] * factor * scale[d] : (from[d] - mean) * factor * (a.add + scale[d]) + shift[d];
+    };
     if constexpr (sizeof(T) > 1) {
         for (int d = lane; d < a.dim; d += 32) to[d] = from_float<T>(made(d));
     } else { // D is a multiple of 16
@@ -112,21 +117,21 @@ __global__ void __launch_bounds__(32 * kWarps)
     }
 }
 
-template <typename T> static f5_status launch(cuda_context *c, const norm_args *a) {
+template <typename T, bool RMS> static f5_status launch(cuda_context *c, const norm_args *a) {
     const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f, a->y_scale};
-    auto kernel = norm_warp_per_row_any<T>;
+    auto kernel = norm_warp_per_row_any<T, RMS>;
     switch (a->dim) { /* the widths that ship */
     case 256:
-        kernel = norm_warp_per_row<T, 2>;
+        kernel = norm_warp_per_row<T, RMS, 2>;
         break;
     case 512:
-        kernel = norm_warp_per_row<T, 4>;
+        kernel = norm_warp_per_row<T, RMS, 4>;
         break;
     case 768:
-        kernel = norm_warp_per_row<T, 6>;
+        kernel = norm_warp_per_row<T, RMS, 6>;
         break;
     case 1024:
-        kernel = norm_warp_per_row<T, 8>;
+        kernel = norm_warp_per_row<T, RMS, 8>;
         break;
     }
     return cuda_launch_early(c, "norm", kernel, dim3(ceil_div(a->rows, kWarps)), 32 * kWarps, 0, args, a->x, a->scale,
@@ -134,14 +139,18 @@ template <typename T> static f5_status launch(cuda_context *c, const norm_args *
 }
 
 extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
-    if (!a->x || !a->scale || !a->shift || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: a pointer is NULL");
+    if (!a->x || !a->scale || (!a->shift && !a->rms) || !a->y)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "norm: a pointer is NULL");
     if (a->rows < 0 || a->dim < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "norm: %d rows of %d do not exist", a->rows, a->dim);
     if (a->rows == 0) return F5_OK;
     if (a->type == F5_I8) {
         if (a->dim % WHOLE_MULTIPLE != 0) return f5_fail(&c->error, F5_E_SHAPE, "norm: 8-bit rows of %d", a->dim);
         if (!a->y_scale) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: y_scale is NULL");
-        return launch<int8_t>(c, a);
+        return a->rms ? launch<int8_t, true>(c, a) : launch<int8_t, false>(c, a);
     }
-    return for_dtype(c, "norm", a->type, [&](auto zero) { return launch<decltype(zero)>(c, a); });
+    return for_dtype(c, "norm", a->type, [&](auto zero) {
+        using T = decltype(zero);
+        return a->rms ? launch<T, true>(c, a) : launch<T, false>(c, a);
+    });
 }

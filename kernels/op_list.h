@@ -12,6 +12,8 @@ extern "C" {
 
 #define OPS_LIST(X)                                                                                                    \
     X(cast)                                                                                                            \
+    X(add)                                                                                                             \
+    X(time_row)                                                                                                        \
     X(linear)                                                                                                          \
     X(quantize)                                                                                                        \
     X(linear_int8)                                                                                                     \

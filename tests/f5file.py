@@ -28,11 +28,40 @@ def convnext(tensors, ours, theirs, weights, matrix):
             tensors[f"{ours}pw{i}.{part}"] = weights[f"{theirs}pwconv{i}.{part}"], matrix and part == "weight"
 
 
+def layer_names(c, i):
+    """Layer i in a .f5 file; its attention and its feed-forward in upstream's."""
+    if c["backbone"] == "UNetT":
+        return f"unett.layers.{i}.", f"layers.{i}.2.", f"layers.{i}.4.ff."
+    return f"dit.blocks.{i}.", f"transformer_blocks.{i}.attn.", f"transformer_blocks.{i}.ff.ff."
+
+
+def dit_only(t, c, w, stack):
+    for part in ("weight", "bias"):
+        norms = [f"transformer_blocks.{i}.attn_norm.linear.{part}" for i in range(c["depth"])] + ["norm_out.linear." + part]
+        t["dit.modulation." + part] = stack(*norms), part == "weight"
+    if c["long_skip"]:
+        skip = w["long_skip_connection.weight"]
+        t["dit.long_skip.x.weight"] = skip[:, :c["dim"]], True
+        t["dit.long_skip.x0.weight"] = skip[:, c["dim"]:], True
+
+
+def unett_only(t, c, w):
+    for i in range(c["depth"]):
+        t[f"unett.layers.{i}.attn_norm"] = w[f"layers.{i}.1.g"], False
+        t[f"unett.layers.{i}.ff_norm"] = w[f"layers.{i}.3.g"], False
+    half = c["depth"] // 2
+    for i in range(half if c["skip"] == "concat" else 0):
+        skip = w[f"layers.{half + i}.0.weight"]
+        t[f"unett.skips.{i}.x.weight"] = skip[:, :c["dim"]], True
+        t[f"unett.skips.{i}.skip.weight"] = skip[:, c["dim"]:], True
+    t["unett.norm_out"] = w["norm_out.g"], False
+
+
 def pack(made):
     """name -> (array, is a matrix) of everything a .f5 holds. `made` is what random_checkpoint.make_checkpoint returns."""
     c = made["config"]
     w = {k.removeprefix("transformer."): v for k, v in made["model"].items()}
-    v, t = made["vocos"], {}
+    v, t, backbone = made["vocos"], {}, c["backbone"].lower()
 
     def stack(*keys):
         return np.concatenate([w[k] for k in keys])
@@ -41,8 +70,8 @@ def pack(made):
         t[ours + ".weight"] = source[theirs + ".weight"], matrix
         t[ours + ".bias"] = source[theirs + ".bias"], False
 
-    both("dit.time.0", "time_embed.time_mlp.0")
-    both("dit.time.1", "time_embed.time_mlp.2")
+    both(f"{backbone}.time.0", "time_embed.time_mlp.0")
+    both(f"{backbone}.time.1", "time_embed.time_mlp.2")
     t["text.embedding"] = w["text_embed.text_embed.weight"], False
     for i in range(c["conv_layers"]):
         ours, theirs = f"text.blocks.{i}.", f"text_embed.text_blocks.{i}."
@@ -50,33 +79,29 @@ def pack(made):
         for part in ("gamma", "beta"):
             t[ours + "grn." + part] = w[theirs + "grn." + part].reshape(-1), False
     projection = w["input_embed.proj.weight"]
-    t["dit.input.x.weight"] = projection[:, :MEL], False
-    t["dit.input.cond.weight"] = projection[:, MEL:2 * MEL], False
-    t["dit.input.text.weight"] = projection[:, 2 * MEL:], False
-    t["dit.input.bias"] = w["input_embed.proj.bias"], False
+    t[f"{backbone}.input.x.weight"] = projection[:, :MEL], False
+    t[f"{backbone}.input.cond.weight"] = projection[:, MEL:2 * MEL], False
+    t[f"{backbone}.input.text.weight"] = projection[:, 2 * MEL:], False
+    t[f"{backbone}.input.bias"] = w["input_embed.proj.bias"], False
     for i in range(2):
         theirs = f"input_embed.conv_pos_embed.conv1d.{2 * i}."
-        t[f"dit.conv_pos.{i}.weight"] = w[theirs + "weight"].transpose(2, 0, 1), True
-        t[f"dit.conv_pos.{i}.bias"] = w[theirs + "bias"], False
-    blocks = [f"transformer_blocks.{i}." for i in range(c["depth"])]
-    for part in ("weight", "bias"):
-        norms = [b + "attn_norm.linear." + part for b in blocks] + ["norm_out.linear." + part]
-        t["dit.modulation." + part] = stack(*norms), part == "weight"
-    for i, b in enumerate(blocks):
-        ours = f"dit.blocks.{i}."
+        t[f"{backbone}.conv_pos.{i}.weight"] = w[theirs + "weight"].transpose(2, 0, 1), True
+        t[f"{backbone}.conv_pos.{i}.bias"] = w[theirs + "bias"], False
+    for i in range(c["depth"]):
+        ours, attn, forward = layer_names(c, i)
         for part in ("weight", "bias"):
-            t[ours + "qkv." + part] = stack(*(f"{b}attn.to_{x}.{part}" for x in "qkv")), part == "weight"
-        both(ours + "out", b + "attn.to_out.0")
-        both(ours + "ff1", b + "ff.ff.0.0")
-        both(ours + "ff2", b + "ff.ff.2")
+            t[ours + "qkv." + part] = stack(*(f"{attn}to_{x}.{part}" for x in "qkv")), part == "weight"
+        both(ours + "out", attn + "to_out.0")
+        both(ours + "ff1", forward + "0.0")
+        both(ours + "ff2", forward + "2")
         if c["qk_norm"]:
             for x in "qk":
-                t[f"{ours}{x}_norm"] = w[f"{b}attn.{x}_norm.weight"], False
-    if c["long_skip"]:
-        skip = w["long_skip_connection.weight"]
-        t["dit.long_skip.x.weight"] = skip[:, :c["dim"]], True
-        t["dit.long_skip.x0.weight"] = skip[:, c["dim"]:], True
-    both("dit.proj_out", "proj_out")
+                t[f"{ours}{x}_norm"] = w[f"{attn}{x}_norm.weight"], False
+    if backbone == "dit":
+        dit_only(t, c, w, stack)
+    else:
+        unett_only(t, c, w)
+    both(f"{backbone}.proj_out", "proj_out")
 
     t["vocos.embed.weight"] = v["backbone.embed.weight"].transpose(2, 0, 1), False
     t["vocos.embed.bias"] = v["backbone.embed.bias"], False
@@ -92,11 +117,13 @@ def pack(made):
 
 def configuration(name, c, vocab_size):
     """The configuration of format version 2: an object a part (weights/FORMAT.md)."""
+    own = {"DiT": dict(long_skip=c["long_skip"]),
+           "UNetT": dict(skip=["concat", "add", "none"].index(c["skip"]))}[c["backbone"]]
     return dict(name=name, tokenizer=c["tokenizer"], vocab_size=vocab_size,
-                backbone=dict(kind="DiT", dim=c["dim"], depth=c["depth"], heads=c["heads"],
+                backbone=dict(kind=c["backbone"], dim=c["dim"], depth=c["depth"], heads=c["heads"],
                               ff_dim=c["dim"] * c["ff_mult"],
                               pe_attn_head=-1 if c["pe_attn_head"] is None else c["pe_attn_head"],
-                              qk_norm=c["qk_norm"], long_skip=c["long_skip"]),
+                              qk_norm=c["qk_norm"], **own),
                 text=dict(dim=c["text_dim"], blocks=c["conv_layers"], mask_padding=c["text_mask_padding"],
                           average_upsampling=c["average_upsampling"]),
                 vocoder=dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
@@ -112,7 +139,7 @@ def flat_configuration(nested):
 
 
 def write_f5(path, made, name="random", dtype="fp32", version=2, pinyin=b""):
-    """Writes `made`, a DiT's checkpoint, as a .f5 file of this format version, with these tables for Chinese."""
+    """Writes `made`, a checkpoint, as a .f5 file of this format version, with these tables for Chinese."""
     config = configuration(name, made["config"], len(made["vocab"]))
     write_tensors(path, pack(made), config, made["vocab"], dtype, version, pinyin)
 

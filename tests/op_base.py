@@ -71,6 +71,7 @@ class Op:
     types = F32           # number types that it has on a GPU; a reference has F32
     typed = ()            # fields held as `type`
     count = "pack"        # the field that says how many rows there are: a pack, or a number
+    y_pack = False        # y has a pack of its own, the field y_pack: outputs(n) rows of a sequence of n
     aliases = {}          # {field: the field whose memory it shares}
     starts = None         # the field that says where each slot's outputs begin, [n_seq + 1]
     single = False        # one sequence is all that a call takes
@@ -211,8 +212,12 @@ class Call:
     """An op's inputs laid out in a bucket of pack.rows rows, whose tail holds NaN and absurd ids."""
 
     def __init__(self, device, op, dtype, inputs, tail=0, slots=None, rows=None):
-        self.device, self.op, self.dtype = device, op, dtype
+        self.device, self.op, self.dtype, self.starts = device, op, dtype, None
         self.pack = device.pack(op.slot_lengths(inputs.lengths), tail, slots, rows)
+        self.y_pack = None
+        if op.y_pack:
+            lengths = [op.outputs(end - begin) for begin, end in self.pack.spans]
+            self.y_pack = device.pack(lengths, tail, rows=rows and rows + len(lengths))
         first, on = op.slot_rows(inputs.sequences, 0), device.kind
         self.rows = {f: torch.empty((self.pack.rows,) + tuple(v.shape[1:]), dtype=v.dtype, device=on)
                      for f, v in first.items()}
@@ -236,16 +241,21 @@ class Call:
         for field, value in inputs.slots.items():
             self.slots[field].zero_()
             self.slots[field][:len(value)].copy_(value)
+        if self.y_pack and self.starts is not None:  # another composition of the bucket
+            self.y_pack.set([self.op.outputs(end - begin) for begin, end in self.pack.spans])
         self.starts = np.cumsum([0] + [self.op.outputs(end - begin) for begin, end in self.pack.spans]).tolist()
         if self.op.starts:
             self.slots[self.op.starts].copy_(torch.tensor(self.starts))
 
     def output(self):
-        return self.device.output(max(1, self.op.outputs(self.pack.rows)), self.op.width, dtype=self.op.y_dtype(self.dtype))
+        rows = self.y_pack.rows if self.y_pack else self.op.outputs(self.pack.rows)
+        return self.device.output(max(1, rows), self.op.width, dtype=self.op.y_dtype(self.dtype))
 
     def fields(self, y):
         fields = {**self.op.scalars, **self.rows, **self.slots, **self.shared, **self.scratch, "y": y}
         fields[self.op.count] = self.pack if self.op.count == "pack" else self.pack.rows
+        if self.y_pack:
+            fields["y_pack"] = self.y_pack
         fields.update({f: fields[of] for f, of in self.op.aliases.items()})
         known = dict(cbind.headers().struct(f"{self.op.name}_args")._fields_)
         fields.update({f: v for f, v in (("type", torch.int8 if self.op.y_int8 else self.dtype), ("y_f32", self.op.y_f32)) if f in known})

@@ -57,9 +57,10 @@ def masked(x, keep):
 class Norm(Op):
     name, types, count = "norm", ALL, "rows"
 
-    def __init__(self, dim, one_plus=False, int8=False):
-        super().__init__(f"{dim}{' one plus' * one_plus}{' to int8' * int8}", dim, dim=dim, one_plus_scale=one_plus)
-        self.one_plus, self.y_int8 = one_plus, int8
+    def __init__(self, dim, one_plus=False, rms=False, int8=False):
+        super().__init__(f"{dim}{' one plus' * one_plus}{' rms' * rms}{' to int8' * int8}", dim, dim=dim,
+                         one_plus_scale=one_plus, rms=rms)
+        self.one_plus, self.rms, self.y_int8 = one_plus, rms, int8
         if int8:  # a number near the middle of two whole ones may become the other one: few do, by one of some 40
             self.types, self.bar_ref, self.bar_cuda = F32, 1e-3, 1e-3
 
@@ -68,22 +69,25 @@ class Norm(Op):
         return {"x": draw.normal(n, self.width, mean=0.25) * torch.exp(draw.normal(n, 1, scale=2.0))}
 
     def draw_shared(self, draw, longest):
-        return {"scale": draw.normal(self.width), "shift": draw.normal(self.width)}
+        return {field: draw.normal(self.width) for field in ("scale", "shift")[:1 if self.rms else 2]}
 
     def truth(self, rows, _, w):
-        y = layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
+        if self.rms:
+            y = F.normalize(rows["x"].double(), dim=-1, eps=1e-12) * self.width ** 0.5 * w["scale"].double()
+        else:
+            y = layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
         return whole(y.float())[0] if self.y_int8 else y
 
     def scratch(self, pack):
         return {"y_scale": (max(1, pack.rows),)} if self.y_int8 else {}
 
-    def planned_bytes(self, call):
-        return self.bytes(call) - 8 * self.width + 4 * call.pack.rows * self.y_int8  # without scale and shift
+    def planned_bytes(self, call):  # without scale and shift
+        return self.bytes(call) - 4 * self.width * len(call.shared) + 4 * call.pack.rows * self.y_int8
 
     @classmethod
     def cases_test(cls):
-        plain = [cls(dim, one_plus) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for one_plus in (True, False)]
-        return plain + [cls(dim, True, int8=True) for dim in (1024, 768, 512, 256, 1040, 16)]
+        plain = [cls(dim, *how) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for how in ((True,), (), (False, True))]
+        return plain + [cls(dim, not rms, rms, int8=True) for dim in (1024, 768, 512, 256, 1040, 16) for rms in (False, True)]
 
     @classmethod
     def cases_bench(cls, m):
@@ -259,6 +263,38 @@ class TextRows(Op):
         return [Timed(op.label, op, m.both, False)]
 
 
+class TimeRow(Op):
+    name, y_pack, bar_ref, bar_cuda = "time_row", True, 0.0, 0.0  # nothing is computed
+
+    def __init__(self, dim, mode="put"):
+        super().__init__(f"{mode} {dim}", dim, dim=dim, mode=getattr(cbind, f"TIME_ROW_{mode.upper()}"))
+        self.put = mode == "put"
+
+    def outputs(self, n):
+        return n + (1 if self.put else -1) if n else 0
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n, self.width)}
+
+    def draw_shared(self, draw, longest):
+        return {"row": draw.normal(self.width)} if self.put else {}
+
+    def truth(self, rows, _, w):
+        return torch.cat((w["row"][None], rows["x"])) if self.put else rows["x"][1:]
+
+    def planned_bytes(self, call):
+        return 4 * self.width * (call.pack.rows + call.y_pack.rows)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(dim, mode) for mode in ("put", "drop") for dim in (1024, 768, 100, 33, 1)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        op = cls(m.config["dim"])
+        return [Timed(op.label, op, m.both, False)]
+
+
 # ---- the ODE
 
 class Cast(Op):
@@ -281,6 +317,27 @@ class Cast(Op):
     @classmethod
     def cases_bench(cls, m):
         return [Timed("cast", cls(), [2 * m.frames * m.config["dim"]])]
+
+
+class Add(Op):
+    name, count, flat_output, rounded_once, bar_cuda = "add", "n", True, True, 1e-7  # one rounding
+
+    def __init__(self):
+        super().__init__("", 1)
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n), "addend": draw.normal(n)}
+
+    def truth(self, rows, _, w):
+        return rows["x"].double() + rows["addend"].double()
+
+    @classmethod
+    def cases_test(cls):
+        return [cls()]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("add", cls(), [2 * m.frames * m.config["dim"]], False)]
 
 
 class Guide(Op):

@@ -28,8 +28,9 @@ def read_f5(path):
 
 
 @pytest.mark.parametrize("overrides", [{}, dict(qk_norm=True, long_skip=True, average_upsampling=True),
-                                       dict(text_mask_padding=False, pe_attn_head=1, vocos_padding="same")],
-                         ids=["plain", "all options", "v0"])
+                                       dict(text_mask_padding=False, pe_attn_head=1, vocos_padding="same"),
+                                       dict(backbone="UNetT", depth=4), dict(backbone="UNetT", skip="add", qk_norm=True)],
+                         ids=["plain", "all options", "v0", "UNetT", "UNetT, added"])
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
 def test_agrees_with_the_converter(tmp_path, overrides, dtype):
     import random_checkpoint

@@ -131,7 +131,8 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
     bool star;
     const char *pattern = source_pattern(keys_of(t->line), n_starred, &within, &star);
     *source = (manifest_source){.rank = t->rank, .dims = {t->dims[0], t->dims[1], t->dims[2]}};
-    expand(source->key, sizeof source->key, pattern, star ? within : t->index);
+    int32_t number = t->index + (int32_t)dimension(config, t->part, t->line->key_from);
+    expand(source->key, sizeof source->key, pattern, star ? within : number);
     int64_t *dims = source->dims, star_rows = n_starred ? dimension(config, t->part, t->line->star_rows) : 0;
     switch (t->packing) {
     case PACK_COPY:

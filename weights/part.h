@@ -70,6 +70,7 @@ typedef struct {
     int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source */
     int16_t star;           /* PACK_STACK: how many sources the '*' stands for */
     int16_t star_rows;      /* rows of each of them; the other sources share the rest */
+    int16_t key_from;       /* the number that %d of the keys has for block 0; that of the name is 0 */
 } part_line;
 
 /* ---- a part ------------------------------------------------------------------------------------------------------ */

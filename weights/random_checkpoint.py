@@ -33,13 +33,18 @@ ARCHS = {
                            pe_attn_head=None, tokenizer="char"),
     "F5TTS_Small": dict(dim=768, depth=18, heads=12, ff_mult=2, text_dim=512, conv_layers=4, text_mask_padding=False,
                         pe_attn_head=1, tokenizer="pinyin"),
+    # E2-TTS
+    "E2TTS_Base": dict(backbone="UNetT", dim=1024, depth=24, heads=16, ff_mult=4, text_dim=100, conv_layers=0,
+                       text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
+    "E2TTS_Small": dict(backbone="UNetT", dim=768, depth=20, heads=12, ff_mult=4, text_dim=100, conv_layers=0,
+                        text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
     # small enough for a CPU: one to run, one to test with
     "demo": dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=256, vocos_ff_dim=768, vocos_layers=8),
     "tiny": dict(dim=64, depth=2, heads=1, ff_mult=2, text_dim=32, conv_layers=2, text_mask_padding=True,
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=32, vocos_ff_dim=96, vocos_layers=2),
 }
-OPTIONS = dict(qk_norm=False, long_skip=False, average_upsampling=False, vocos_dim=512, vocos_ff_dim=1536,
+OPTIONS = dict(backbone="DiT", skip="concat", qk_norm=False, long_skip=False, average_upsampling=False, vocos_dim=512, vocos_ff_dim=1536,
                vocos_layers=8, vocos_padding="center")
 
 
@@ -74,7 +79,7 @@ def conv(key, out, inputs, taps):
 
 
 def acoustic_tensors(c, vocab_size):
-    d, t, inner = c["dim"], c["text_dim"], c["heads"] * 64
+    d, t = c["dim"], c["text_dim"]
     yield from linear("transformer.time_embed.time_mlp.0", d, 256)
     yield from linear("transformer.time_embed.time_mlp.2", d, d)
     text = "transformer.text_embed."
@@ -91,21 +96,44 @@ def acoustic_tensors(c, vocab_size):
     for i in (0, 2):
         yield from conv(f"transformer.input_embed.conv_pos_embed.conv1d.{i}", d, d // 16, 31)
     yield "transformer.rotary_embed.inv_freq", (32,), ("rotary", 0)
+    yield from {"DiT": dit_blocks, "UNetT": unett_layers}[c["backbone"]](c)
+    yield from linear("transformer.proj_out", MEL, d, std=0.02)
+
+
+def attention_and_feed_forward(c, attention, forward, gain=1.0):
+    """gain: of what is added to the residual stream, where nothing gates it."""
+    d, inner = c["dim"], c["heads"] * 64
+    for name in ("to_q", "to_k", "to_v"):
+        yield from linear(attention + name, inner, d)
+    yield from linear(attention + "to_out.0", d, inner, std=gain * inner ** -0.5)
+    if c["qk_norm"]:
+        yield attention + "q_norm.weight", (64,), ("about one", 0.1)
+        yield attention + "k_norm.weight", (64,), ("about one", 0.1)
+    yield from linear(forward + "0.0", c["ff_mult"] * d, d)
+    yield from linear(forward + "2", d, c["ff_mult"] * d, std=gain * (c["ff_mult"] * d) ** -0.5)
+
+
+def dit_blocks(c):
+    d = c["dim"]
     for i in range(c["depth"]):
         block = f"transformer.transformer_blocks.{i}."
         yield from linear(block + "attn_norm.linear", 6 * d, d, std=0.02)
-        for name in ("to_q", "to_k", "to_v"):
-            yield from linear(block + "attn." + name, inner, d)
-        yield from linear(block + "attn.to_out.0", d, inner)
-        if c["qk_norm"]:
-            yield block + "attn.q_norm.weight", (64,), ("about one", 0.1)
-            yield block + "attn.k_norm.weight", (64,), ("about one", 0.1)
-        yield from linear(block + "ff.ff.0.0", c["ff_mult"] * d, d)
-        yield from linear(block + "ff.ff.2", d, c["ff_mult"] * d)
+        yield from attention_and_feed_forward(c, block + "attn.", block + "ff.ff.")
     if c["long_skip"]:
         yield from linear("transformer.long_skip_connection", d, 2 * d, bias=False)
     yield from linear("transformer.norm_out.linear", 2 * d, d, std=0.02)
-    yield from linear("transformer.proj_out", MEL, d, std=0.02)
+
+
+def unett_layers(c):
+    d = c["dim"]
+    for i in range(c["depth"]):
+        layer = f"transformer.layers.{i}."
+        if i >= c["depth"] // 2 and c["skip"] == "concat":
+            yield from linear(layer + "0", d, 2 * d, bias=False)
+        yield layer + "1.g", (d,), ("about one", 0.1)
+        yield layer + "3.g", (d,), ("about one", 0.1)
+        yield from attention_and_feed_forward(c, layer + "2.", layer + "4.ff.", gain=0.3)
+    yield "transformer.norm_out.g", (d,), ("about one", 0.1)
 
 
 def vocos_tensors(c):
@@ -292,6 +320,9 @@ def write_torch(path, value, dtype="fp32", prefix="archive"):
 
 def model_yaml(name, c):
     yes = {True: "True", False: "False", None: "null"}
+    of_backbone = {"DiT": f"""    text_embedding_average_upsampling: {yes[c["average_upsampling"]]}
+    long_skip_connection: {yes[c["long_skip"]]}
+    checkpoint_activations: False""", "UNetT": f"""    skip_connect_type: {c["skip"]}"""}[c["backbone"]]
     return f"""hydra:
   run:
     dir: ckpts/${{model.name}}_${{model.mel_spec.mel_spec_type}}_${{model.tokenizer}}/${{now:%Y-%m-%d}}
@@ -300,7 +331,7 @@ model:
   name: {name}
   tokenizer: {c["tokenizer"]}
   tokenizer_path: null
-  backbone: DiT
+  backbone: {c["backbone"]}
   arch:
     dim: {c["dim"]}
     depth: {c["depth"]}
@@ -308,14 +339,12 @@ model:
     ff_mult: {c["ff_mult"]}
     text_dim: {c["text_dim"]}
     text_mask_padding: {yes[c["text_mask_padding"]]}
-    text_embedding_average_upsampling: {yes[c["average_upsampling"]]}
     qk_norm: {"rms_norm" if c["qk_norm"] else "null"}  # null | rms_norm
     conv_layers: {c["conv_layers"]}
     pe_attn_head: {"null" if c["pe_attn_head"] is None else c["pe_attn_head"]}
-    long_skip_connection: {yes[c["long_skip"]]}
     attn_backend: torch
     attn_mask_enabled: False
-    checkpoint_activations: False
+{of_backbone}
   mel_spec:
     target_sample_rate: 24000
     n_mel_channels: 100

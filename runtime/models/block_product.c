@@ -3,6 +3,12 @@
 #include "kernels/quantize.h"
 #include "runtime/models/layers.h"
 
+int8_rows block_rows(const stage_context *c, size_t rows, size_t dim, size_t ff_dim) {
+    if (!c->ops->precision.int8) return (int8_rows){0};
+    int8_t *whole = arena_take(c->arena, rows * (dim > ff_dim ? dim : ff_dim), sizeof(int8_t));
+    return (int8_rows){whole, arena_take(c->arena, rows, sizeof(float))};
+}
+
 f5_status block_product(const stage_context *c, const char *label, const linear_weights *w, const int8_rows *x,
                         linear_args a) {
     ops *o = c->ops;

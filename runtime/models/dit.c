@@ -36,11 +36,9 @@ typedef struct {
 
 typedef struct {
     time_weights time;
-    input_weights input;        /* [D,100 + 100 + T] */
-    f5_matrix conv_pos_w[2];    /* [31,D,D/16] tap first */
-    const float *conv_pos_b[2]; /* [D] */
-    linear_weights modulation;  /* [(6*depth+2)*D, D] per block shift_a, scale_a, gate_a, shift_m, scale_m, gate_m; at
-                                   the end scale, shift of the exit */
+    input_weights input;       /* [D,100 + 100 + T], and the convolutions */
+    linear_weights modulation; /* [(6*depth+2)*D, D] per block shift_a, scale_a, gate_a, shift_m, scale_m, gate_m; at
+                                  the end scale, shift of the exit */
     dit_block_weights block[MAX_DEPTH];
     f5_matrix long_skip_x;   /* [D,D] left half of the long skip, multiplies x; NULL without */
     f5_matrix long_skip_x0;  /* [D,D] right half, multiplies x0 */
@@ -52,7 +50,7 @@ typedef struct {
  * feed-forward's, and what is hidden in it, where q, k and v were. */
 typedef struct {
     const f5_pack *pack;
-    float *base;    /* [R,D] condition_project: the part of the input that x has no share in */
+    float *base;    /* [R,D] input_base: the part of the input that x has no share in */
     float *h;       /* [R,D] residual stream */
     float *h0;      /* [R,D] input of the blocks, kept for the long skip; NULL without */
     void *normed_a; /* [R,D] operand type: for the attention, and the exit */
@@ -184,10 +182,10 @@ static const part_line lines[] = {
     {"dit.input.cond.weight",  {D, MELS},  PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.cond), .first = MELS, .columns = INPUT},
     {"dit.input.text.weight",  {D, T},     PLAIN,  PACK_COLUMNS, KEY "input_embed.proj.weight", AT(input.text), .first = MELS2, .columns = INPUT},
     {"dit.input.bias",         {D},        PLAIN,  PACK_COPY,    KEY "input_embed.proj.bias",   AT(input.bias)},
-    {"dit.conv_pos.0.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.0.weight", AT(conv_pos_w[0])},
-    {"dit.conv_pos.0.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.0.bias", AT(conv_pos_b[0])},
-    {"dit.conv_pos.1.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.2.weight", AT(conv_pos_w[1])},
-    {"dit.conv_pos.1.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.2.bias", AT(conv_pos_b[1])},
+    {"dit.conv_pos.0.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.0.weight", AT(input.conv_pos_w[0])},
+    {"dit.conv_pos.0.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.0.bias", AT(input.conv_pos_b[0])},
+    {"dit.conv_pos.1.weight",  {CONV_POS_TAPS, D, GROUP}, MATRIX, PACK_TAP_FIRST, KEY "input_embed.conv_pos_embed.conv1d.2.weight", AT(input.conv_pos_w[1])},
+    {"dit.conv_pos.1.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.2.bias", AT(input.conv_pos_b[1])},
 
     /* every block's modulation and the exit's in one matrix: one product per time computes them all */
     {"dit.modulation.weight",  {MODULE, D}, MATRIX, PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.weight|" KEY "norm_out.linear.weight", AT(modulation.w), .star = BLOCKS, .star_rows = D6},
@@ -249,66 +247,19 @@ static bool take_buffers(const stage_context *c, dit_state *b) {
     b->normed_a = b->attended;
     b->normed_m = b->qkv;
     b->hidden = a->overflow ? NULL : (char *)b->qkv + R * dim * width;
-    if (c->ops->precision.int8) {
-        const size_t ff = (size_t)config->ff_dim, widest = ff > dim ? ff : dim;
-        b->x8.whole = arena_take(a, R * (inner > widest ? inner : widest), sizeof(int8_t));
-        b->x8.scale = arena_take(a, R, sizeof(float));
-    }
+    b->x8 = block_rows(c, R, dim > inner ? dim : inner, (size_t)config->ff_dim);
     return !a->overflow;
 }
 
 static f5_status begin(const stage_context *c, const backbone_input *in, void *state) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
-    int32_t dim = dit_config_of(c)->dim, text_dim = text_config_of(&c->model->config)->dim;
     dit_state *b = state;
     *b = (dit_state){.pack = in->pack};
-    b->base = arena_take(c->arena, (size_t)in->pack->rows * (size_t)dim, sizeof(float));
-    size_t mark = arena_mark(c->arena);
-    float *text = arena_take(c->arena, (size_t)in->pack->rows * (size_t)text_dim, sizeof(float));
-    if (c->arena->overflow) return F5_E_MEMORY;
-    F5_TRY(text_encode(c, in->pack, c->tables->backbone[POSITIONS], in->ids, in->text_keep, text));
-    F5_TRY(condition_project(c, in->pack, &w->input, dim, text_dim, in->cond, text, b->base));
-    arena_release(c->arena, mark);
+    F5_TRY(input_base(c, in, &w->input, dit_config_of(c)->dim, c->tables->backbone[POSITIONS], &b->base));
     return take_buffers(c, b) ? F5_OK : F5_E_MEMORY;
 }
 
 /* ---- one evaluation ---------------------------------------------------------------------------------------------- */
-
-static f5_status input_embed(const stage_context *c, const dit_state *b, const float *x) {
-    const dit_weights *w = c->model->weights[PART_BACKBONE];
-    ops *o = c->ops;
-    int32_t dim = dit_config_of(c)->dim;
-    f5_dtype type = o->precision.operands;
-    bool rounded = type != o->precision.residual; /* then the convolution reads a copy of h */
-    F5_TRY(o->linear(o, "input",
-                     &(linear_args){.pack = b->pack,
-                                    .in = MEL_BANDS,
-                                    .out = dim,
-                                    .x = {x, F5_F32},
-                                    .w = {w->input.x, F5_F32},
-                                    .addend = b->base,
-                                    .y = {b->h, F5_F32},
-                                    .also = {rounded ? b->normed_m : NULL, type},
-                                    .epilogue = LINEAR_RESIDUAL}));
-    F5_TRY(o->conv_pos(o, "conv_pos0",
-                       &(conv_pos_args){.pack = b->pack,
-                                        .dim = dim,
-                                        .x = rounded ? b->normed_m : b->h,
-                                        .w = w->conv_pos_w[0].data,
-                                        .bias = w->conv_pos_b[0],
-                                        .y = b->attended,
-                                        .type = type}));
-    return o->conv_pos(o, "conv_pos1",
-                       &(conv_pos_args){.pack = b->pack,
-                                        .dim = dim,
-                                        .x = b->attended,
-                                        .w = w->conv_pos_w[1].data,
-                                        .bias = w->conv_pos_b[1],
-                                        .residual = b->h,
-                                        .y = b->h,
-                                        .type = type,
-                                        .y_f32 = true});
-}
 
 /* normed = LN(h) (1 + scale) + shift; of a block in 8 bits instead where its products have that. */
 static f5_status modulate(const stage_context *c, const dit_state *b, const char *label, const float *scale,
@@ -413,7 +364,8 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     ops *o = c->ops;
     size_t dim = (size_t)config->dim;
     ops_at(o, "dit", -1);
-    F5_TRY(input_embed(c, b, x));
+    const input_buffers input = {.base = b->base, .y = b->h, .rounded = b->normed_m, .between = b->attended};
+    F5_TRY(input_embed(c, b->pack, &w->input, config->dim, x, &input));
     if (b->h0) F5_TRY(o->copy_within(o, b->h0, b->h, (size_t)b->pack->rows * dim * sizeof(float)));
     for (int32_t i = 0; i < config->depth; i++) {
         ops_at(o, "dit", i);

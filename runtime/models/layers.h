@@ -1,9 +1,9 @@
-/* layers.h — the layers that models share: their weights, the ConvNeXt block, the input projection, time, RoPE. */
+/* layers.h — the layers that models share: their weights, the ConvNeXt block, the input embedding, time, RoPE. */
 #ifndef F5_LAYERS_H
 #define F5_LAYERS_H
 
 #include "kernels/linear.h"
-#include "runtime/models/stage.h"
+#include "runtime/models/backbone.h"
 
 typedef struct {
     f5_matrix w;           /* [out,in] */
@@ -43,16 +43,30 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
 /* Upstream's projection of [x | cond | text] as three: cond and text do not change over the ODE. The three are small,
  * and F32 everywhere: the first reads the ODE state as it is. */
 typedef struct {
-    const float *x;    /* [D,100]; has no bias of its own */
-    const float *cond; /* [D,100] */
-    const float *text; /* [D,T] */
-    const float *bias; /* [D] */
+    const float *x;             /* [D,100]; has no bias of its own */
+    const float *cond;          /* [D,100] */
+    const float *text;          /* [D,T] */
+    const float *bias;          /* [D] */
+    f5_matrix conv_pos_w[2];    /* [31,D,D/16] tap first */
+    const float *conv_pos_b[2]; /* [D] */
 } input_weights;
 
-/* The part of the input projection that stays the same over the ODE: y [R,dim] = cond W_c + text W_t + bias. cond
- * [R,100], text [R,text_dim]. */
-f5_status condition_project(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
-                            int32_t text_dim, const float *cond, const float *text, float *y);
+/* Encodes the text and takes from the arena, for as long as the ODE lasts, the part of the input projection that stays
+ * the same: base [R,dim] = cond W_c + text W_t + bias. positions: text_positions_table's. */
+f5_status input_base(const stage_context *c, const backbone_input *in, const input_weights *w, int32_t dim,
+                     const float *positions, float **base);
+
+/* Working memory of input_embed. */
+typedef struct {
+    const float *base; /* [R,D] of input_base */
+    float *y;          /* [R,D] the result */
+    void *rounded;     /* [R,D] operand type; not read where that is F32 */
+    void *between;     /* [R,D] operand type: between the convolutions */
+} input_buffers;
+
+/* y = h + ConvPos(h), h = x W_x + base: the input of a backbone's blocks. x [R,100]. */
+f5_status input_embed(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim, const float *x,
+                      const input_buffers *b);
 
 /* The time MLP of every F5 model: two products, SiLU between them. */
 typedef struct {
@@ -70,6 +84,9 @@ typedef struct {
     float *scale;  /* [rows] */
 } int8_rows;
 
+/* Takes them from the arena for operands as wide as these; nothing where the engine has not 8 bits for them. */
+int8_rows block_rows(const stage_context *c, size_t rows, size_t dim, size_t ff_dim);
+
 /* The product `a` of a backbone's block, which lacks w and its biases: as it is, or of the rows `x` in 8 bits. */
 f5_status block_product(const stage_context *c, const char *label, const linear_weights *w, const int8_rows *x,
                         linear_args a);
@@ -78,7 +95,7 @@ f5_status block_product(const stage_context *c, const char *label, const linear_
 f5_status block_quantize(const stage_context *c, const char *label, int32_t rows, int32_t dim, const void *x,
                          const int8_rows *y);
 
-/* RoPE's table [max_frames,32,2], for the backbone's list. */
+/* RoPE's table [max_frames + 1,32,2], for the backbone's list: a sequence may have a row beside its frames. */
 extern const stage_table rope_table;
 
 #endif

@@ -4,7 +4,7 @@
 #include "runtime/models/backbone.h"
 #include "runtime/models/vocoder.h"
 
-#define BACKBONES(X) X(dit)
+#define BACKBONES(X) X(dit) X(unett)
 #define VOCODERS(X) X(vocos)
 
 #define DECLARE_BACKBONE(name) extern const backbone backbone_##name;

@@ -101,7 +101,7 @@ def test_conv_pos_at_the_edges_of_tiles(gpu, path, seed, dtype, y_f32):
 
 
 @pytest.mark.parametrize("op", [ops.Norm(64, True), ops.DwconvNorm(64), ops.Grn(64), ops.ConvPos(256), ops.Conv1d(8, 8, 3),
-                                ops.Embed(64), ops.TextRows(8), ops.Noise(100), ops.Istft("same"), ops.Guide(8)],
+                                ops.Embed(64), ops.TextRows(8), ops.TimeRow(8), ops.Noise(100), ops.Istft("same"), ops.Guide(8)],
                          ids=lambda op: op.name)
 def test_refuses_what_it_cannot_do(gpu, seed, op):
     call = laws.problem(gpu, seed, op, torch.float32, [5], 0)

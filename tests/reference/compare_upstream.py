@@ -67,7 +67,7 @@ def randomize(module, generator):
         if "attn_norm.linear" in name or "norm_out.linear" in name or "proj_out" in name:
             scale, shift = 0.02, 0.0
         elif p.dim() <= 1 or "grn" in name:
-            scale, shift = 0.1, float(name.endswith("norm.weight") or name.endswith("gamma"))
+            scale, shift = 0.1, float(name.endswith(("norm.weight", "gamma", ".g")))
         elif "text_embed.weight" in name:
             scale, shift = 1.0, 0.0
         else:
@@ -97,9 +97,9 @@ class Comparison:
 
 
 def build(c, f5, MelSpec, vocab, **arch):
-    """Upstream's CFM around a DiT, and its weights under upstream's names."""
-    dit = f5.DiT(text_num_embeds=vocab, mel_dim=100, **arch)
-    cfm = f5.CFM(transformer=dit, mel_spec_module=MelSpec())
+    """Upstream's CFM around a DiT, or a UNetT where it has skips, and its weights under upstream's names."""
+    backbone = f5.UNetT if "skip_connect_type" in arch else f5.DiT
+    cfm = f5.CFM(transformer=backbone(text_num_embeds=vocab, mel_dim=100, **arch), mel_spec_module=MelSpec())
     randomize(cfm, c.generator)
     cfm = cfm.to(c.device).eval()
     weights = {k: v for k, v in cfm.state_dict().items() if k.startswith("transformer.")}
@@ -109,10 +109,11 @@ def build(c, f5, MelSpec, vocab, **arch):
 BASE = dict(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4)
 SMALL = dict(dim=768, depth=18, heads=12, ff_mult=2, text_dim=512, conv_layers=4)
 V0 = dict(text_mask_padding=False, pe_attn_head=1)
+E2 = dict(dim=1024, depth=24, heads=16, ff_mult=4, skip_connect_type="concat", **V0)
 
 
 def compare_stages(c, f5, MelSpec):
-    """Text encoder and one evaluation of the DiT, both branches."""
+    """Text encoder and one evaluation of the backbone, both branches."""
     cases = {
         "v1 Base": BASE,
         "v0 Base": {**BASE, **V0},
@@ -122,6 +123,10 @@ def compare_stages(c, f5, MelSpec):
         "long skip": {**BASE, "depth": 4, "long_skip_connection": True},
         "average upsampling": {**BASE, "depth": 4, "text_embedding_average_upsampling": True},
         "pe_attn_head 5, ff x4": {**BASE, "depth": 4, "pe_attn_head": 5, "ff_mult": 4},
+        "E2 Base": E2,
+        "E2, added, qk_norm": {**E2, "depth": 4, "skip_connect_type": "add", "qk_norm": "rms_norm"},
+        "E2, no skips, text blocks": {**E2, "depth": 4, "skip_connect_type": "none", "conv_layers": 2, "text_dim": 128,
+                                      "text_mask_padding": True, "pe_attn_head": None},
         "no text blocks": {**BASE, "depth": 4, "conv_layers": 0, "text_dim": 100},
     }
     for name, arch in cases.items():
@@ -177,6 +182,7 @@ def compare_sampling(c, f5, MelSpec):
     models = {
         "v1": build(c, f5, MelSpec, 257, **{**BASE, "depth": 4}),
         "v0": build(c, f5, MelSpec, 257, **{**BASE, **V0, "depth": 4}),
+        "E2": build(c, f5, MelSpec, 257, **{**E2, "depth": 4}),
     }
     for (variant, (cfm, w, options)), (name, kwargs) in itertools.product(models.items(), settings.items()):
         kwargs = dict(kwargs)

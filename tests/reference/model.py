@@ -50,6 +50,7 @@ class Options:
     text_mask_padding: bool = True
     pe_attn_head: Optional[int] = None  # heads that are rotated; None: all
     average_upsampling: bool = False
+    skip: str = "concat"  # of UNetT: concat, add or none
 
     @staticmethod
     def from_arch(arch):
@@ -58,6 +59,7 @@ class Options:
             text_mask_padding=arch.get("text_mask_padding", True),
             pe_attn_head=arch.get("pe_attn_head"),
             average_upsampling=arch.get("text_embedding_average_upsampling", False),
+            skip=arch.get("skip_connect_type", "concat"),
         )
 
 
@@ -253,12 +255,39 @@ def velocity(w, options, x, cond, text, t):
     kind = w["transformer.proj_out.weight"].dtype
     c = time_vector(w, t)
     x = x0 = input_embed(w, x.to(kind), cond.to(kind), text)
+    if "transformer.layers.0.1.g" in w:
+        return unett_velocity(w, options, x, c)
     for i in range(blocks_under(w, "transformer.transformer_blocks.")):
         x = dit_block(w, f"transformer.transformer_blocks.{i}.", options, x, c)
     if "transformer.long_skip_connection.weight" in w:
         x = linear(w, "transformer.long_skip_connection", torch.cat((x, x0), dim=1))
     scale, shift = linear(w, "transformer.norm_out.linear", F.silu(c)).chunk(2)
     return linear(w, "transformer.proj_out", layer_norm(x) * (1 + scale) + shift)
+
+
+# ---- UNetT (E2-TTS) --------------------------------------------------------------------------------------------------
+
+
+def length_norm(x, g):
+    """x-transformers' RMSNorm: rows of length sqrt(D), times g."""
+    return F.normalize(x, dim=-1, eps=1e-12) * math.sqrt(x.shape[-1]) * g
+
+
+def unett_velocity(w, options, x, c):
+    """x [N,D] behind the input embedding, c [D] time, which is row 0 of the layers -> velocity [N,100]."""
+    x, skips, depth = torch.cat((c[None].to(x.dtype), x)), [], blocks_under(w, "transformer.layers.")
+    for i in range(depth):
+        p = f"transformer.layers.{i}."
+        if i < depth // 2:
+            skips.append(x)
+        elif options.skip == "concat":
+            x = linear(w, p + "0", torch.cat((x, skips.pop()), dim=1))
+        elif options.skip == "add":
+            x = x + skips.pop()
+        x = x + attention(w, p + "2.", options, length_norm(x, w[p + "1.g"]))
+        h = F.gelu(linear(w, p + "4.ff.0.0", length_norm(x, w[p + "3.g"])), approximate="tanh")
+        x = x + linear(w, p + "4.ff.2", h)
+    return linear(w, "transformer.proj_out", length_norm(x, w["transformer.norm_out.g"])[1:])
 
 
 # ---- sampling -------------------------------------------------------------------------------------------------------

@@ -34,7 +34,14 @@ RECIPES = {
     "inner 1280 of 1024": dict(V1, depth=2, heads=20, ff_mult=1, long_skip=True),
     "bare text": dict(V1, depth=2, conv_layers=0, text_dim=100),
     "same padding": dict(arch="tiny", vocos_dim=512, vocos_ff_dim=1536, vocos_layers=8, vocos_padding="same"),
+    "e2": dict(arch="E2TTS_Base", depth=4, **LITTLE_VOCOS),
+    "e2 small": dict(arch="E2TTS_Small", depth=2, **LITTLE_VOCOS),
+    "e2 added": dict(arch="E2TTS_Small", depth=4, skip="add", heads=3, qk_norm=True, **LITTLE_VOCOS),
+    "e2 no skips": dict(arch="E2TTS_Small", depth=2, skip="none", conv_layers=1, text_mask_padding=True, pe_attn_head=None,
+                        **LITTLE_VOCOS),
     "tiny": dict(arch="tiny"),
+    "tiny e2": dict(arch="tiny", backbone="UNetT", depth=4, conv_layers=0, text_dim=100, text_mask_padding=False,
+                    pe_attn_head=1),
     "tiny v0": dict(arch="tiny", text_mask_padding=False, pe_attn_head=0),
 }
 
@@ -69,7 +76,8 @@ def make_model(folder, recipe, seed):
     return Model(
         path=str(path), weights={k: torch.from_numpy(v) for k, v in made["model"].items()},
         vocos={k: torch.from_numpy(v) for k, v in made["vocos"].items()},
-        options=reference.Options(config["text_mask_padding"], config["pe_attn_head"], config["average_upsampling"]),
+        options=reference.Options(config["text_mask_padding"], config["pe_attn_head"], config["average_upsampling"],
+                                  config["skip"]),
         config=config, vocab_size=len(made["vocab"]))
 
 

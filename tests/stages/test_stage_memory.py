@@ -3,13 +3,16 @@ import os
 import subprocess
 from pathlib import Path
 
+import pytest
+
 import cbind
 
 
-def test_no_allocation_after_open(zoo, seed):
+@pytest.mark.parametrize("name", ["tiny", "tiny e2"])
+def test_no_allocation_after_open(zoo, seed, name):
     program = Path(os.environ.get("F5_BUILD", cbind.ROOT / "build")) / "bin" / "count_allocations"
     assert program.exists(), f"{program}: build it first (make)"
-    result = subprocess.run([program, zoo["tiny"].path, str(seed)], capture_output=True, text=True, timeout=300)
+    result = subprocess.run([program, zoo[name].path, str(seed)], capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     counts = {}
     for line in result.stdout.splitlines()[1:]:

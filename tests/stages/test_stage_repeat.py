@@ -9,7 +9,7 @@ import f5lib
 import stage
 
 
-@pytest.mark.parametrize("name", ["v1", "v0"])
+@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2"])
 def test_alone_and_in_company(zoo, rng, name):
     """Bit-identical whatever the batch, and whichever place in it."""
     m = zoo[name]
@@ -73,7 +73,7 @@ def test_seed_is_the_noise_it_draws(zoo, rng):
 
 def test_twenty_requests_on_three_engines(zoo, rng):
     """Engines are independent: each from a thread of its own, with different settings, all at once."""
-    requests, settings = {}, {"tiny": dict(nfe=5), "tiny v0": dict(nfe=6, cfg=0.0), "small v1": dict(nfe=3)}
+    requests, settings = {}, {"tiny": dict(nfe=5), "tiny e2": dict(nfe=6, cfg=0.0), "small v1": dict(nfe=3)}
     for name in settings:
         for _ in range(7 if name != "small v1" else 6):
             frames = int(rng.integers(12, 50))

@@ -57,10 +57,16 @@ def test_v0(zoo, rng, settings):
 
 
 @pytest.mark.parametrize("name", ["small v1", "small v0", "qk norm", "long skip", "upsampled", "5 heads rotated, ff x4",
-                                  "bare text"])
+                                  "bare text", "e2 added", "e2 no skips"])
 def test_variants(zoo, rng, name):
     m = zoo[name]
     compare(m, [stage.make_request(rng, m, 45, 19, 14)], dict(nfe=5), name)
+
+
+@pytest.mark.parametrize("settings", BOTH)
+def test_e2(zoo, rng, settings):
+    m = zoo["e2"]
+    compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"e2, {settings}")
 
 
 @pytest.mark.parametrize("nfe", sorted(reference.EPSS))
@@ -117,7 +123,7 @@ def test_the_old_flag_and_the_names(zoo, rng):
             assert failure.value.status == "F5_E_ARGUMENT"
 
 
-@pytest.mark.parametrize("name", ["v1", "v0"])
+@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2"])
 def test_edit_mask(zoo, rng, name):
     """Generated spans inside the reference, at its start and at its end; the model must not see what was there."""
     m = zoo[name]
@@ -132,14 +138,15 @@ def test_edit_mask(zoo, rng, name):
         assert cbind.same_bits(e.sample([request], nfe=3)[0], e.sample([hidden], nfe=3)[0])
 
 
-def test_packed_batch(zoo, rng):
+@pytest.mark.parametrize("name", ["v1", "tiny e2"])
+def test_packed_batch(zoo, rng, name):
     """Sequences of one call against the reference run on each alone, one of them edited."""
-    m = zoo["v1"]
+    m = zoo[name]
     mask = (rng.random(20) < 0.5).astype(np.uint8)
     requests = [stage.make_request(rng, m, 37, 11, 20, edit_mask=mask), stage.make_request(rng, m, 2, 1, 1),
                 stage.make_request(rng, m, 52, 51, 6)]
-    compare(m, requests, dict(nfe=5), "v1, packed")
-    compare(m, requests, dict(nfe=3, method=AB2), "v1, packed, ab2")
+    compare(m, requests, dict(nfe=5), f"{name}, packed")
+    compare(m, requests, dict(nfe=3, method=AB2), f"{name}, packed, ab2")
 
 
 @pytest.mark.parametrize("settings", [

@@ -1,4 +1,4 @@
-"""One evaluation of the DiT: the velocity of every sequence and branch, at each state and time of a short sampling.
+"""One evaluation of a backbone: the velocity of every sequence and branch, at each state and time of a short sampling.
 
 The states are the library's own (traced), so errors do not add up: each evaluation is judged alone."""
 import numpy as np
@@ -17,14 +17,16 @@ DEEP = [(40, 16, 15)]
 @pytest.mark.parametrize("name,shapes,nfe", [
     ("v1", SHORT, 3), ("v0", SHORT, 3), ("small v1", SHORT, 3), ("small v0", SHORT, 3), ("qk norm", SHORT, 3),
     ("long skip", SHORT, 3), ("upsampled", SHORT, 3), ("5 heads rotated, ff x4", SHORT, 3), ("bare text", SHORT, 3),
-    ("inner 192 of 1024", SHORT, 3), ("inner 1280 of 1024", SHORT, 3), ("v1 depth 22", DEEP, 2)])
+    ("inner 192 of 1024", SHORT, 3), ("inner 1280 of 1024", SHORT, 3), ("v1 depth 22", DEEP, 2), ("e2", SHORT, 3),
+    ("e2 small", SHORT, 3), ("e2 added", SHORT, 3), ("e2 no skips", SHORT, 3)])
 def test_velocity(zoo, rng, name, shapes, nfe):
     m = zoo[name]
     requests = [stage.make_request(rng, m, *shape) for shape in shapes]
-    trace = stage.Trace("dit.velocity", "ode.")
+    label = "unett.velocity" if name.startswith("e2") else "dit.velocity"
+    trace = stage.Trace(label, "ode.")
     with f5lib.Engine(m.path, max_frames=256, trace=trace) as e:
         e.sample(requests, nfe=nfe)
-    velocities, steps = trace.all("dit.velocity"), trace.all("ode.")
+    velocities, steps = trace.all(label), trace.all("ode.")
     assert len(velocities) == len(steps) == nfe
 
     times = reference.time_grid(nfe)
