@@ -237,8 +237,6 @@ static const part_line lines[] = {
 
 static const char *const ignored[] = {"initted", "step", "mel_spec.", "transformer.rotary_embed.", NULL};
 
-/* ---- time -------------------------------------------------------------------------------------------------------- */
-
 static int64_t row_width(const model_config *config) {
     return settings_of(config)->dim;
 }

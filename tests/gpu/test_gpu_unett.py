@@ -8,7 +8,7 @@ import f5file
 import f5lib
 from synth import COND_FRAMES, TORCH_TYPES, error, reference, request_of, torch_sample
 
-BARS = dict(fp32=2e-4, fp16=2e-3, bf16=1.4e-2)
+BARS = dict(fp32=2e-4, fp16=2e-3, bf16=1.4e-2, int8=2e-2)
 
 
 class Model:
@@ -39,7 +39,7 @@ def test_sampling(e2, rng, frames):
     request = request_of(rng, frames, COND_FRAMES, e2.vocab_size)
     truth = torch_sample(e2, "E2TTS_Base", request)
     found = {f"torch {k}": error(torch_sample(e2, "E2TTS_Base", request, dtype), truth) for k, dtype in TORCH_TYPES.items()}
-    for precision, portable in (("fp32", 0), ("fp16", 0), ("fp16", 1), ("bf16", 0), ("bf16", 1)):
+    for precision, portable in (("fp32", 0), ("fp16", 0), ("fp16", 1), ("bf16", 0), ("bf16", 1), ("int8", 0)):
         with f5lib.Engine(e2.path, "cuda", precision, max_frames=1472, max_batch=1, portable=portable) as e:
             mel, = e.sample([request])
         assert np.array_equal(mel[:COND_FRAMES], request["cond"]), "the kept frames must be the reference's own"
@@ -68,7 +68,7 @@ def test_other_settings_and_skips(tmp_path, rng, seed):
                 assert error(mel, truth, 60) <= 2e-4, (skip, settings)
 
 
-@pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16"])
+@pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16", "int8"])
 def test_company_and_graphs_change_nothing(small, rng, precision):
     """A request alone, among 2, 7 and 32 of mixed lengths, and launch by launch."""
     requests = [request_of(rng, int(n), int(n) // 4, small.vocab_size) for n in rng.integers(20, 300, 32)]
