@@ -3,8 +3,10 @@ import base64
 import http.client
 import json
 import shutil
+import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -103,6 +105,26 @@ def test_bombs_are_refused(server):
     status, answer = server.json("POST", VOICE, voice_form("x", words="x" * 20000))
     assert status == 413, answer
     assert server.json("GET", VOICE)[0] == 200
+
+
+def test_clients_that_leave_while_they_upload_leave_nothing(server, rng):
+    def files():
+        return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+    kind, body = form(voice_form("left"))
+    head = f"POST {VOICE} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    before = files()
+    for _ in range(60):
+        with socket.create_connection(("127.0.0.1", server.port)) as client:
+            client.sendall(head + body[:rng.integers(0, len(body))])
+            time.sleep(rng.uniform(0, 0.003))
+    wait_for(lambda: files() <= before)
+    assert "left" not in server.names()
+    with socket.create_connection(("127.0.0.1", server.port)) as client:
+        client.sendall(head + body)  # it is all there, and the answer is not waited for
+    wait_for(lambda: "left" in server.names())
+    wait_for(lambda: server.json("DELETE", VOICE + "/left")[0] == 200)
+    wait_for(lambda: files() <= before)
 
 
 def test_the_folder_is_watched(server):
