@@ -163,13 +163,9 @@ static f5_status open_model(engine *e, const device_choice *choice, f5_error *er
                           : model_open(&e->model, &models_catalogue, path, error));
     if (choice->int8) F5_TRY(model_check_int8(&e->model.config, path, error));
     const backbone *b = backbone_of(&e->model.config);
-    int64_t rows = 2 * (int64_t)(e->limits.max_frames + 64), widest = rows;
-    for (int32_t k = 0; k < b->n_packs; k++) {
-        const int64_t own = b->pack_rows(k, rows, 2 * e->limits.max_batch);
-        if (own > widest) widest = own;
-    }
+    const int64_t rows = backbone_most_rows(b, 2 * (int64_t)(e->limits.max_frames + 64), 2 * e->limits.max_batch);
     device_needs needs = {
-        .rows = widest, .eager = e->limits.eager, .portable = e->limits.portable, .threads = e->limits.threads};
+        .rows = rows, .eager = e->limits.eager, .portable = e->limits.portable, .threads = e->limits.threads};
     b->widths(&e->model.config, &needs.dim, &needs.out);
     F5_TRY(device_open(choice, &needs, &e->device, error));
     e->ops = e->device->ops;

@@ -55,4 +55,14 @@ static inline const backbone *backbone_of(const model_config *config) {
     return (const backbone *)config->part[PART_BACKBONE];
 }
 
+/* Rows of the longest pack of a call with so many rows of frames: theirs, or one of the backbone's own. */
+static inline int64_t backbone_most_rows(const backbone *b, int64_t rows, int32_t slots) {
+    int64_t most = rows;
+    for (int32_t k = 0; k < b->n_packs; k++) {
+        const int64_t own = b->pack_rows(k, rows, slots);
+        if (own > most) most = own;
+    }
+    return most;
+}
+
 #endif
