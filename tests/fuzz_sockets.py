@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""fuzz_sockets.py — libFuzzer with AddressSanitizer and UBSan at the machines of the server's sockets.
+"""fuzz_sockets.py — libFuzzer with AddressSanitizer and UBSan at the machines of the server's sockets, and at the bodies of
+requests for speech.
 
-    tests/fuzz_sockets.py [--seconds 180] [websocket] [wyoming]
+    tests/fuzz_sockets.py [--seconds 180] [websocket] [wyoming] [speech_request]
 
 Builds tests/fuzz/fuzz_NAME.c with clang (apt-get install clang) in a folder of its own under /tmp, writes seeds, runs. A
 finding is printed with the bytes that led to it; exits 1 on any. Not a part of `make test`: it takes its time.
@@ -18,8 +19,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"websocket": ["websocket", "speech_socket", "realtime", "json_read", "base64", "sha1"],
-           "wyoming": ["wyoming", "json_read"]}
-LIBRARIES = {"websocket": ["-lwslay", "-ljansson"], "wyoming": ["-ljansson"]}
+           "wyoming": ["wyoming", "json_read"], "speech_request": ["speech_request", "json_read"]}
+LIBRARIES = {"websocket": ["-lwslay", "-ljansson"], "wyoming": ["-ljansson"], "speech_request": ["-ljansson", "-lm"]}
 
 
 def frame(first, payload, mask=b"\0\0\0\0"):
@@ -60,11 +61,21 @@ SEEDS = {
         wyoming_event("synthesize-start", {"voice": {"language": "en"}}) + wyoming_event("synthesize-chunk", {"text": "a"})
         + wyoming_event("synthesize", {"text": "a"}) + wyoming_event("synthesize-stop") + wyoming_event("ping"),
         wyoming_event("audio-chunk", {"rate": 1}, b"\0" * 20) + b'{"type":"synthesize","data":{"text":"x"}}\n')],
+    "speech_request": [json.dumps(body).encode() for body in (
+        {"model": "tts-1", "input": "Hello.", "voice": {"id": "slt"}, "response_format": "opus", "speed": 1.5, "seed": 7},
+        {"input": "a", "speaker": "b", "stream_format": "sse", "stream": True, "subtitles": True, "first_chunk": -1},
+        {"input": "a", "ref_audio": "data:audio/wav;base64,AAAA", "ref_text": "b", "nfe_step": 16, "method": "ab2"},
+        {"input": "a", "references": [{"audio_path": "AAAA", "text": "b"}], "cfg_strength": 2, "sway_sampling_coef": -1.0},
+        {"input": "\u00e9\ud83d\ude00", "ssml": False, "normalize": "en", "fix_duration": 1e1, "sample_rate": 16000,
+         "cross_fade_duration": 0, "sentence_pause": 0.5, "paragraph_pause": 1, "language": "en", "instructions": "x"})],
 }
 WORDS = ["session.config", "session.close", "session.update", "input.text", "input.commit", "input.done", "input.cancel",
          "cancel", "response.create", "response.cancel", "conversation.item.create", "describe", "ping", "synthesize",
          "synthesize-start", "synthesize-chunk", "synthesize-stop", "data_length", "payload_length", "data", "type",
-         "text", "voice", "speaker", "audio", "output", "format", "speed", "input", "content", "role", "user"]
+         "text", "voice", "speaker", "audio", "output", "format", "speed", "input", "content", "role", "user", "model",
+         "response_format", "stream_format", "sse", "stream", "subtitles", "seed", "nfe_step", "method", "midpoint",
+         "cfg_strength", "sway_sampling_coef", "fix_duration", "normalize", "ssml", "sample_rate", "references", "ref_audio",
+         "ref_text", "audio_path", "first_chunk", "cross_fade_duration", "id", "null", "true", "1e999", "-1"]
 
 
 def library():
