@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/server/metrics.h"
 #include "host/server/realtime.h"
 #include "host/server/voice_store.h"
 #include "host/server/websocket.h"
@@ -45,6 +46,7 @@ static void on_done(void *user, const speech_result *result) {
     f5_error error = {0};
     if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
     s->job = NULL;
+    metrics_speech(s->server->metrics, result, result->first, result->total);
     realtime_done(s->machine, result->status == F5_OK ? NULL : &error);
     look(s);
 }
@@ -74,8 +76,10 @@ static f5_status speak(void *user, const char *text, size_t bytes, f5_error *err
 
 static void cancel(void *user) {
     session *s = user;
-    if (s->job) speech_cancel(s->job);
+    if (!s->job) return;
+    speech_cancel(s->job);
     s->job = NULL;
+    metrics_cancelled(s->server->metrics);
 }
 
 static void send_text(void *user, const char *text, size_t bytes) {
@@ -120,7 +124,7 @@ static void on_ending(void *user) {
 
 static void on_gone(void *user) {
     session *s = user;
-    if (s->job) speech_cancel(s->job);
+    cancel(s);
     realtime_free(s->machine);
     free(s->voice);
     free(s);

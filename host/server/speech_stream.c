@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "host/server/json_read.h"
+#include "host/server/metrics.h"
 #include "host/server/sockets.h"
 #include "host/server/speech_call.h"
 #include "host/server/speech_socket.h"
@@ -172,6 +173,7 @@ static void on_done(void *user, const speech_result *result) {
     f5_error error = {0};
     if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
     s->job = NULL;
+    metrics_speech(s->server->metrics, result, result->first, result->total);
     speech_socket_done(s->machine, result->status == F5_OK ? NULL : &error);
     look(s);
 }
@@ -215,8 +217,10 @@ static void finish(void *user) {
 
 static void cancel(void *user) {
     session *s = user;
-    if (s->job) speech_cancel(s->job);
+    if (!s->job) return;
+    speech_cancel(s->job);
     s->job = NULL;
+    metrics_cancelled(s->server->metrics);
 }
 
 /* ---- the socket -------------------------------------------------------------------------------------------------- */
@@ -266,7 +270,7 @@ static void on_ending(void *user) {
 
 static void on_gone(void *user) {
     session *s = user;
-    if (s->job) speech_cancel(s->job);
+    cancel(s);
     if (s->next) s->next->session = NULL;
     speech_socket_free(s->machine);
     free_settings(s->settings);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host/server/metrics.h"
 #include "host/server/sockets.h"
 #include "host/server/voice_store.h"
 #include "host/server/wyoming.h"
@@ -25,7 +26,10 @@ typedef struct {
 
 /* The peer is closed or lost. */
 static void end(session *s) {
-    if (s->job) speech_cancel(s->job);
+    if (s->job) {
+        speech_cancel(s->job);
+        metrics_cancelled(s->server->metrics);
+    }
     wyoming_free(s->machine);
     free(s);
 }
@@ -66,6 +70,7 @@ static void on_done(void *user, const speech_result *result) {
     f5_error error = {.status = result->status};
     if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
     s->job = NULL;
+    metrics_speech(s->server->metrics, result, result->first, result->total);
     wyoming_done(s->machine, result->status == F5_OK ? NULL : &error);
     look(s);
 }

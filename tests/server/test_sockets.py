@@ -215,6 +215,26 @@ def test_refused_settings(server, config, about):
         assert ws.until("session.done")[-1]["type"] == "session.done"
 
 
+def test_metrics_count_speech_of_sockets(model):
+    def ended(server, how):
+        return server.metrics()[f'f5tts_speech_total{{outcome="{how}"}}']
+
+    with Server(model, "--wyoming_port=0") as server:
+        with configured(server) as ws, server.websocket(REALTIME) as realtime, server.wyoming() as w:
+            say(ws, "Counted.")
+            made = len(sound(ws.until("session.done")))
+            made += len(open_webui(realtime, "Counted too.", voice="slt")[0])
+            w.send("synthesize", {"text": "And this."})
+            made += sum(len(payload) for _, _, payload in w.until("audio-stop"))
+            say(ws, "Forgotten. " * 50)
+            ws.send({"type": "cancel"})
+            ws.until("input.cancelled")
+            w.send("synthesize", {"text": "Forgotten. " * 50})
+        wait_for(lambda: ended(server, "cancelled") == 2)
+        assert ended(server, "ok") == 3 and ended(server, "failed") == 0
+        assert server.metrics()["f5tts_audio_bytes_total"] == made
+
+
 # ---- Realtime
 
 def open_webui(ws, text, voice="alloy"):
