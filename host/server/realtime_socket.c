@@ -139,8 +139,8 @@ void realtime_socket_run(http_request *r, void *user) {
                                                  .gone = on_gone};
     static const realtime_actions actions = {
         .configure = configure, .speak = speak, .cancel = cancel, .text = send_text, .close = close_socket};
-    (void)user;
-    server *all = http_user(r);
+    server *all = user;
+    if (!sockets_allow(all, r)) return;
     const voice_entry *voice = voice_store_find(all->voices, NULL);
     const char *model = http_query(r, "model");
     char id[64], name[128];

@@ -2,14 +2,49 @@
  * of POST /v1/audio/speech. */
 #include "host/server/sockets.h"
 
+#include <stdio.h>
+#include <string.h>
+
+#include "host/server/keys.h"
 #include "host/server/speech_call.h"
 
 f5_status sockets_add(server *s, f5_error *error) {
-    const http_route routes[] = {
-        {.method = "GET", .path = "/v1/audio/speech/stream", .run = speech_stream_run, .upgrade = true, .user = s},
-        {.method = "GET", .path = "/v1/realtime", .run = realtime_socket_run, .upgrade = true, .user = s}};
+    const http_route routes[] = {{.method = "GET",
+                                  .path = "/v1/audio/speech/stream",
+                                  .open = true,
+                                  .run = speech_stream_run,
+                                  .upgrade = true,
+                                  .user = s},
+                                 {.method = "GET",
+                                  .path = "/v1/realtime",
+                                  .open = true,
+                                  .run = realtime_socket_run,
+                                  .upgrade = true,
+                                  .user = s}};
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) F5_TRY(http_route_add(s->http, &routes[i], error));
     return F5_OK;
+}
+
+/* Pages cannot set the headers of a WebSocket: OpenAI's put the key among the subprotocols, none of which is agreed to.
+ */
+bool sockets_allow(const server *s, http_request *r) {
+    static const char prefix[] = "openai-insecure-api-key.";
+    const char *authorization = http_header(r, "authorization"), *offered = http_header(r, "sec-websocket-protocol");
+    char bearer[512];
+    if (!s->keys) return true;
+    offered = offered ? strstr(offered, prefix) : NULL;
+    if (!authorization && offered) {
+        offered += sizeof prefix - 1;
+        size_t bytes = strcspn(offered, ", \t");
+        if (bytes < sizeof bearer - sizeof "Bearer ") {
+            snprintf(bearer, sizeof bearer, "Bearer %.*s", (int)bytes, offered);
+            authorization = bearer;
+        }
+    }
+    if (keys_allow(s->keys, authorization)) return true;
+    http_set(r, "WWW-Authenticate", "Bearer");
+    reply_error(r, 401, NULL, "invalid_api_key", "a key is needed: Authorization: Bearer KEY");
+    return false;
 }
 
 f5_status sockets_read(const server *s, json_t *fields, speech_request *request, recording **voice, f5_error *error) {

@@ -8,6 +8,9 @@
 /* Adds /v1/audio/speech/stream and /v1/realtime. */
 f5_status sockets_add(server *s, f5_error *error);
 
+/* Does the request show a key, if one is needed? If not, it is answered with 401. */
+bool sockets_allow(const server *s, http_request *r);
+
 /* Handlers of the two: http_route.run. */
 void speech_stream_run(http_request *r, void *user);
 void realtime_socket_run(http_request *r, void *user);

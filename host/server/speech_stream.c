@@ -294,6 +294,7 @@ void speech_stream_run(http_request *r, void *user) {
                                                   .close = close_socket};
     server *all = user;
     char id[64];
+    if (!sockets_allow(all, r)) return;
     snprintf(id, sizeof id, "sess_%.48s", http_request_id(r)); /* the request ends with the handshake */
     session *s = calloc(1, sizeof *s);
     if (s) s->machine = speech_socket_open(&actions, s, id);

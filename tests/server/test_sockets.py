@@ -17,6 +17,7 @@ PCM = {"type": "session.config", "response_format": "pcm", "stream_audio": True,
 @pytest.fixture(scope="module")
 def server(model):
     with Server(model, "--wyoming_port=0", "--voice_alias=alloy=slt") as running:
+        running.silent, running.began = running.websocket(SPEECH), time.monotonic()
         yield running
 
 
@@ -75,6 +76,10 @@ def test_keys_and_cors(model, tmp_path):
                 assert ws.status == 401
             with server.websocket(path, Authorization="Bearer secret-key-2") as ws:
                 assert ws.status == 401
+            for key, status in (("1", 101), ("2", 401)):
+                with server.websocket(path, Sec_WebSocket_Protocol="realtime, openai-insecure-api-key.secret-key-" + key
+                                      ) as ws:
+                    assert ws.status == status
             with server.websocket(path, Authorization="Bearer secret-key-1", Origin="http://app.example") as ws:
                 assert ws.status == 101
 
@@ -363,6 +368,13 @@ def test_limits_of_text(server):
         for _ in range(40):
             ws.send({"type": "input.text", "text": " blah" * 2500})
         assert ws.until("none of these")[-1] == ("close", 1008)
+
+
+def test_a_client_that_says_nothing(server):
+    """The one that has been there since the first test."""
+    assert "in time" in server.silent.message()["message"] and server.silent.message() == ("close", 1008)
+    assert 9.9 < time.monotonic() - server.began
+    server.silent.__exit__()
 
 
 def test_a_reader_that_stops(model):
