@@ -1,7 +1,7 @@
 # make install: library with soname, header, find_package(f5tts) and pkg-config.
 # The installed header is one file: what it includes stands in the place of the include.
 file(READ host/api/f5tts.h f5_public_header)
-foreach(included kernels/f5_status.h host/api/f5tts_files.h)
+foreach(included kernels/f5_status.h host/api/f5tts_speech.h host/api/f5tts_files.h)
     set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS host/api/f5tts.h ${included})
     file(READ ${included} f5_included)
     string(REPLACE "#include \"${included}\"\n" "${f5_included}" f5_public_header "${f5_public_header}")

@@ -60,9 +60,8 @@ batch_size batch_measure(const model_config *config, const synth_solver *solver,
     batch_size size = {.sequences = n, .branches = solver_branches(solver)};
     for (int32_t i = 0; i < n; i++) {
         size.frames += jobs[i].frames;
-        if (!jobs[i].samples) continue;
-        size.slice_frames += jobs[i].frames - jobs[i].vocode_from;
-        size.samples += vocoder_of(config)->samples(config, jobs[i].frames - jobs[i].vocode_from);
+        size.slice_frames += batch_slice_frames(&jobs[i]);
+        size.samples += vocoder_of(config)->samples(config, batch_slice_frames(&jobs[i]));
     }
     return size;
 }
@@ -141,8 +140,7 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
     for (int k = 0; k < size->n_own; k++) fill_own(backbone_of(config), k, size, jobs, h);
     h->slice_offsets[0] = 0;
     h->sample_offsets[0] = 0;
-    for (int32_t i = 0; i < size->sequences; i++)
-        fill_slice(config, i, jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0, h);
+    for (int32_t i = 0; i < size->sequences; i++) fill_slice(config, i, batch_slice_frames(&jobs[i]), h);
     fill_slices_tail(size, h);
 }
 

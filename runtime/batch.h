@@ -56,6 +56,18 @@ void batch_round(const model_config *config, batch_size *size, const batch_bucke
 f5_pack batch_pack(const batch_size *size, const batch_arrays *a);
 void batch_own_packs(const batch_size *size, const batch_arrays *a, f5_pack *own);
 
+/* Frames of a job that the vocoder sees. */
+static inline int32_t batch_slice_frames(const synth_job *job) {
+    return job->samples ? job->vocode_before + job->frames - job->vocode_from + job->vocode_after : 0;
+}
+
+/* Rows that a job takes of what is given at open: a job whose vocoder sees more frames than its model makes takes
+ * these. */
+static inline int32_t batch_frames_taken(const synth_job *job) {
+    int32_t slice = batch_slice_frames(job);
+    return slice > job->frames ? slice : job->frames;
+}
+
 /* Live sizes of a batch of jobs (not checked here). */
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n);
 

@@ -400,7 +400,7 @@ f5_status engine_check_synth(const engine *e, const synth_solver *solver, const 
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
         F5_TRY(request_check_job(&e->model.config, &jobs[i], i, error));
-        frames += jobs[i].frames;
+        frames += batch_frames_taken(&jobs[i]);
     }
     return request_check_frames(&e->limits, frames, error);
 }
@@ -411,6 +411,7 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
     F5_TRY(request_check_frames(&e->limits, size.frames, error));
+    F5_TRY(request_check_frames(&e->limits, size.slice_frames, error));
     batch_round(&e->model.config, &size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);

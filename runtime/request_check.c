@@ -65,6 +65,10 @@ f5_status request_check_job(const model_config *config, const synth_job *j, int3
     }
     if (j->vocode_from < 0 || j->vocode_from > j->frames)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: vocode_from %d of %d frames", i, j->vocode_from, j->frames);
+    if (j->vocode_before < 0 || j->vocode_before > REQUEST_MAX_AROUND || j->vocode_after < 0 ||
+        j->vocode_after > REQUEST_MAX_AROUND)
+        return f5_fail(error, F5_E_ARGUMENT, "request %d: the vocoder shall see %d and %d frames more, at most %d", i,
+                       j->vocode_before, j->vocode_after, REQUEST_MAX_AROUND);
     if (j->cond_frames > 0) F5_TRY(request_check_finite("cond", i, j->cond, j->cond_frames, error));
     if (j->noise) F5_TRY(request_check_finite("noise", i, j->noise, j->frames, error));
     return F5_OK;

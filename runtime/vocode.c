@@ -24,10 +24,32 @@ static bool vocoder_buffers_take(const stage_context *c, const batch_size *size,
     return !c->arena->overflow;
 }
 
-/* The samples of slice i to their owner. */
-static f5_status slice_out(ops *o, const vocoder_buffers *v, const batch_arrays *host, int32_t i, float *samples) {
-    int64_t first = host->sample_offsets[i], n = host->sample_offsets[i + 1] - first;
-    return o->copy_out(o, samples, v->samples + first, (size_t)n * sizeof(float));
+/* n samples of slice i, from its sample `from` on, to their owner. */
+static f5_status slice_out(ops *o, const vocoder_buffers *v, const batch_arrays *host, int32_t i, int64_t from,
+                           int64_t n, float *samples) {
+    return o->copy_out(o, samples, v->samples + host->sample_offsets[i] + from, (size_t)n * sizeof(float));
+}
+
+/* Frame x, n times over at `to`: what was copied is copied again, twice as much each time. */
+static f5_status repeat_frame(ops *o, float *to, const float *x, int32_t n) {
+    for (int32_t done = 0; done < n;) {
+        int32_t some = done == 0 ? 1 : done < n - done ? done : n - done;
+        F5_TRY(o->copy_within(o, to + (size_t)done * MEL_BANDS, done == 0 ? x : to,
+                              (size_t)some * MEL_BANDS * sizeof(float)));
+        done += some;
+    }
+    return F5_OK;
+}
+
+/* The frames of a job that the vocoder sees, from its x [frames,100] to `to`. */
+static f5_status slice_in(ops *o, const synth_job *job, const float *x, float *to) {
+    int32_t missing = job->vocode_before > job->vocode_from ? job->vocode_before - job->vocode_from : 0;
+    int32_t from = job->vocode_from - job->vocode_before + missing, n = job->frames - from;
+    const float *last = x + (size_t)(job->frames - 1) * MEL_BANDS;
+    F5_TRY(repeat_frame(o, to, x, missing));
+    to += (size_t)missing * MEL_BANDS;
+    F5_TRY(o->copy_within(o, to, x + (size_t)from * MEL_BANDS, (size_t)n * MEL_BANDS * sizeof(float)));
+    return repeat_frame(o, to + (size_t)n * MEL_BANDS, last, job->vocode_after);
 }
 
 /* The vocoder on slices of x, and the samples to their owners. */
@@ -37,15 +59,18 @@ f5_status vocode_slices(const stage_context *c, const batch_size *size, const ba
     if (size->slice_frames == 0) return F5_OK;
     vocoder_buffers v;
     if (!vocoder_buffers_take(c, size, device, &v)) return F5_E_MEMORY;
+    for (int32_t i = 0; jobs && i < size->sequences; i++)
+        if (jobs[i].samples)
+            F5_TRY(slice_in(o, &jobs[i], x + (size_t)host->offsets[i] * MEL_BANDS,
+                            v.mel + (size_t)host->slice_offsets[i] * MEL_BANDS));
+    const model_config *config = &c->model->config;
+    const vocoder *voc = vocoder_of(config);
+    F5_TRY(voc->decode(c, &v.pack, v.mel, device->sample_offsets, v.samples));
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
-        size_t from = (size_t)(host->offsets[i] + jobs[i].vocode_from) * MEL_BANDS;
-        size_t to = (size_t)host->slice_offsets[i] * MEL_BANDS;
-        size_t n = (size_t)(host->slice_offsets[i + 1] - host->slice_offsets[i]) * MEL_BANDS;
-        F5_TRY(o->copy_within(o, v.mel + to, x + from, n * sizeof(float)));
-    }
-    F5_TRY(vocoder_of(&c->model->config)->decode(c, &v.pack, v.mel, device->sample_offsets, v.samples));
-    for (int32_t i = 0; jobs && i < size->sequences; i++) {
-        if (jobs[i].samples) F5_TRY(slice_out(o, &v, host, i, jobs[i].samples));
+        const synth_job *job = &jobs[i];
+        int64_t from = voc->samples(config, job->vocode_before + 1),
+                n = voc->samples(config, job->frames - job->vocode_from);
+        if (job->samples) F5_TRY(slice_out(o, &v, host, i, from, n, job->samples));
     }
     return F5_OK;
 }
@@ -63,6 +88,7 @@ f5_status vocode_run(const stage_context *c, const batch_size *size, const batch
         F5_TRY(o->copy_in(o, v.mel + first, jobs[i].mel, n * sizeof(float)));
     }
     F5_TRY(vocoder_of(&c->model->config)->decode(c, &v.pack, v.mel, device.sample_offsets, v.samples));
-    for (int32_t i = 0; jobs && i < size->sequences; i++) F5_TRY(slice_out(o, &v, host, i, jobs[i].samples));
+    for (int32_t i = 0; jobs && i < size->sequences; i++)
+        F5_TRY(slice_out(o, &v, host, i, 0, host->sample_offsets[i + 1] - host->sample_offsets[i], jobs[i].samples));
     return o->finish(o);
 }

@@ -48,7 +48,7 @@ ROOMS = [
     ("runtime", ["runtime/*"], ["contracts", "kernels/cuda", "kernels/cuda/plan", "weights", "runtime base", "runtime/ops",
                                 "runtime/models", "runtime/solver", "runtime/devices"]),
     # the host: the program knows the engine by the public header alone
-    ("f5tts.h", ["host/api/f5tts.h", "host/api/f5tts_files.h"], []),
+    ("f5tts.h", ["host/api/f5tts.h", "host/api/f5tts_speech.h", "host/api/f5tts_files.h"], []),
     ("host/text", ["host/text/*"], ["weights"]),
     ("host/audio", ["host/audio/*"], []),
     ("host/api", ["host/api/*"],

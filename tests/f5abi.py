@@ -13,15 +13,19 @@ from pathlib import Path
 import cbind
 
 
+PARTS = [cbind.ROOT / "host/api" / name for name in ("f5tts.h", "f5tts_speech.h", "f5tts_files.h")]
+
+
 class PublicHeader(cbind.Headers):
-    """host/api/f5tts.h and the status header it includes. Function pointers are read as plain pointers."""
+    """host/api/f5tts.h with its parts, and the status header it includes. Function pointers are read as plain pointers."""
 
     def __init__(self):
         self.constants, self.enums, self.structs, self.pointees, self.failed = {}, set(), {}, {}, {}
         self._texts, self._done = {}, set()
-        for path in (cbind.KERNELS / "f5_status.h", cbind.ROOT / "host/api/f5tts.h", cbind.ROOT / "host/api/f5tts_files.h"):
-            text = self._strip(path.read_text(encoding="utf-8"))
-            for name in re.findall(r"\btypedef\s+[\w ]+\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", text):
+        texts = {path: self._strip(path.read_text(encoding="utf-8")) for path in (cbind.KERNELS / "f5_status.h", *PARTS)}
+        kinds = re.findall(r"\btypedef\s+[\w ]+\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", "".join(texts.values()))
+        for path, text in texts.items():
+            for name in kinds:
                 text = re.sub(rf"\b{name}\s+(\w+)\s*;", r"void *\1;", text)  # a member of that type
             text = re.sub(r"\b\w+\s*\(\s*\*\s*(\w+)\s*\)\s*\([^()]*\)\s*;", r"void *\1;", text)
             self._texts[path.name] = text

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "runtime/batch.h"
+
 static bool together(const scheduler_call *first, const scheduler_call *second) {
     const api_call *a = (const api_call *)first, *b = (const api_call *)second;
     if (a->kind != b->kind || a->kind == CALL_MEL) return false;
@@ -103,7 +105,7 @@ f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
     if (!call->of_speech) F5_TRY(call_refuse_inside(e, error));
     scheduler_call *c = &call->turn;
     c->sequences = call->n;
-    for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += call->jobs[i].frames;
+    for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += batch_frames_taken(&call->jobs[i]);
     for (int32_t i = 0; i < call->n && call->kind == CALL_VOCODE; i++) c->frames += call->vocode_jobs[i].frames;
     c->progress = call->solver.progress;
     c->progress_user = call->solver.progress_user;

@@ -7,6 +7,7 @@
 #include "runtime/clock.h"
 
 #define SILENCE_SAMPLES 12000               /* of a pause that are handed over at a time */
+#define AROUND_FRAMES 8                     /* more that the vocoder sees on each side */
 #define EDGE_SAMPLES (F5_SAMPLE_RATE / 200) /* speech fades into a pause that was made, and out of it: 5 ms */
 
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
@@ -47,13 +48,17 @@ static f5_status gather(speech *s, int32_t *n, int32_t *frames, reader_outcome *
         if (!fits(s, *n, *frames, c)) break;
         s->n_held = 0;
         const f5_voice *v = s->voice[c->chunk.voice];
+        int32_t before = 0, after = 0;
+        if (!s->params.exact) speech_around(v->ref_frames, &before, &after);
         d->jobs[*n] = (synth_job){.cond = v->mel,
                                   .cond_frames = v->mel_frames,
                                   .tokens = d->tokens + tokens,
                                   .n_tokens = c->tokens,
                                   .frames = c->frames,
                                   .seed = seed_of(s->params.seed, s->next + *n),
-                                  .vocode_from = v->ref_frames};
+                                  .vocode_from = v->ref_frames,
+                                  .vocode_before = before,
+                                  .vocode_after = after};
         tokens += c->tokens;
         *frames += c->frames;
         ++*n;
@@ -72,6 +77,13 @@ static f5_status give_noise(speech *s, int32_t n, int32_t frames, f5_error *erro
         s->noise_at += s->desk->jobs[i].frames;
     }
     return F5_OK;
+}
+
+/* The vocoder hears silence around what it sees as a burst; frames of the reference before the speech, and its last
+ * frame again behind it, keep that away. Together no more than the reference has, so that they take no more memory. */
+void speech_around(int32_t ref_frames, int32_t *before, int32_t *after) {
+    *after = ref_frames < 2 * AROUND_FRAMES ? ref_frames / 2 : AROUND_FRAMES;
+    *before = ref_frames < 2 * AROUND_FRAMES ? ref_frames - *after : AROUND_FRAMES;
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
@@ -111,9 +123,17 @@ static f5_status hand_over_plain(speech *s, const float *samples, int64_t n, f5_
     return n > 0 ? hand_over(s, &audio, error) : F5_OK;
 }
 
+/* What is held back of the output, which nothing is to overlap: [*n]. */
+static float *end_joined(speech *s, int64_t *n) {
+    float *tail = join_end(&s->join, n);
+    int64_t edge = *n < EDGE_SAMPLES ? *n : EDGE_SAMPLES;
+    if (!s->params.exact) join_fade_out(tail + *n - edge, edge);
+    return tail;
+}
+
 f5_status speech_finish(speech *s, f5_error *error) {
     int64_t n;
-    const float *tail = join_end(&s->join, &n);
+    const float *tail = end_joined(s, &n);
     return hand_over_plain(s, tail, n, error);
 }
 
@@ -164,17 +184,28 @@ static f5_status join_chunk(speech *s, const desk_chunk *c, float *samples, int6
     audio->n_samples = ready;
     if (!c->chunk.joins) {
         int64_t rest;
-        const float *tail = join_end(&s->join, &rest);
-        if (ready > 0)
-            audio->n_samples = n; /* the tail is a copy of the chunk's own end */
-        else
+        const float *tail = end_joined(s, &rest);
+        if (ready > 0) {
+            memcpy(samples + ready, tail, (size_t)rest * sizeof *samples); /* it was a copy of the chunk's own end */
+            audio->n_samples = n;
+        } else {
             audio->samples = tail, audio->n_samples = rest;
+        }
     }
     int64_t start = after - n < before ? after - n : before;
     if (start > s->chunk_at) s->chunk_at = start; /* a short chunk may lie wholly over the one before it */
     audio->n_marks = mark_sentences(s, &c->chunk, (double)s->chunk_at / F5_SAMPLE_RATE, (double)after / F5_SAMPLE_RATE);
     audio->marks = s->desk->marks;
     return hand_over(s, audio, error);
+}
+
+/* Ends of a chunk that no other overlaps fade. Its last samples fade when it is known that nothing will, in end_joined,
+ * but where none are held back. Of upstream's own samples those beside a pause that was made fade. */
+static void fade_ends(const speech *s, const reader_chunk *c, float *samples, int64_t n) {
+    int64_t edge = n < EDGE_SAMPLES ? n : EDGE_SAMPLES;
+    bool alone = !s->params.exact && s->join.held == 0, open_end = !s->params.exact && s->join.fade == 0;
+    if (s->after_pause || alone) join_fade_in(samples, edge);
+    if (open_end || (s->params.exact && c->pause_follows)) join_fade_out(samples + n - edge, edge);
 }
 
 /* What came of a chunk: `at` is where its part of the store begins. */
@@ -188,9 +219,7 @@ static f5_status deliver(speech *s, const desk_chunk *c, size_t at, f5_error *er
     F5_TRY(speech_check_sound(e, samples, n, error));
     F5_TRY(be_silent(s, c->chunk.pause_before, error));
     if (c->chunk.segment != s->segment) F5_TRY(speech_finish(s, error)); /* voices follow each other without a fade */
-    int64_t edge = n < EDGE_SAMPLES ? n : EDGE_SAMPLES;
-    if (s->after_pause) join_fade_in(samples, edge);
-    if (c->chunk.pause_follows) join_fade_out(samples + n - edge, edge);
+    fade_ends(s, &c->chunk, samples, n);
     s->after_pause = false;
     s->segment = c->chunk.segment;
     f5_audio audio = {.mel = e->mel + (at + (size_t)v->ref_frames) * F5_MEL_BANDS,

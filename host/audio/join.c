@@ -41,7 +41,7 @@ void join_add(join *j, float *samples, int64_t n, int64_t *ready) {
     memcpy(j->tail, samples + *ready, (size_t)j->held * sizeof *samples);
 }
 
-const float *join_end(join *j, int64_t *n) {
+float *join_end(join *j, int64_t *n) {
     *n = j->held;
     j->held = 0;
     return j->tail;

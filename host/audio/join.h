@@ -19,8 +19,9 @@ typedef struct {
  * chunk itself: its first *ready samples, which come next in the output. */
 void join_add(join *j, float *samples, int64_t n, int64_t *ready);
 
-/* No chunk follows: the tail's samples, *n of them, come next in the output. They live until the next join_add. */
-const float *join_end(join *j, int64_t *n);
+/* No chunk follows: the tail's samples, *n of them, come next in the output. They live until the next join_add, and are
+ * the caller's to change. */
+float *join_end(join *j, int64_t *n);
 
 /* Fades the first n samples in from silence, or the last n out to it. */
 void join_fade_in(float *samples, int64_t n);
