@@ -5,7 +5,8 @@ if(PkgConfig_FOUND)
     pkg_check_modules(F5_PROGRAM IMPORTED_TARGET sndfile yaml-0.1 libpng)
 endif()
 if(F5_PROGRAM_FOUND)
-    add_library(f5files OBJECT host/files/output_file.c host/files/audio_file.c host/files/audio_read.c
+    add_library(f5files OBJECT host/files/output_file.c host/files/output_path.c host/files/output_litter.c
+                host/files/sound_file.c host/files/audio_read.c
                 host/files/audio_header.c host/files/audio_stream.c host/files/audio_av.c
                 host/files/mel_png.c host/files/npy.c host/files/yaml_tree.c host/files/text_file.c
                 host/files/toml.c host/files/toml_scan.c host/files/json_text.c host/files/subtitles.c
@@ -37,7 +38,8 @@ if(F5_PROGRAM_FOUND)
                    host/program/cmd_info.c host/program/cmd_serve.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
                    host/program/cli_complete.c host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
-                   host/program/config_file.c host/program/speech_options.c host/program/speech_output.c
+                   host/program/config_file.c host/program/speech_options.c host/program/speech_output.c host/program/speech_chunks.c
+                   host/program/speech_subtitles.c host/program/speech_level.c
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
                    kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links

@@ -14,12 +14,12 @@ typedef struct {
     const uint8_t *edit_mask; /* [cond_frames] 1 = keep, or NULL: keep all */
     const float *noise;       /* [frames,100] or NULL: from seed */
     uint64_t seed;
-    float *mel;          /* [frames,100] out, or NULL */
-    int32_t vocode_from; /* first frame that sounds */
+    float *mel;                          /* [frames,100] out, or NULL */
+    int32_t vocode_from;                 /* first frame that sounds */
     int32_t vocode_before, vocode_after; /* frames around those that the vocoder sees too, and that do not sound: it
                                             takes what it does not see for loud. Where the mel has none, its first or
                                             last frame stands for them */
-    float *samples; /* [the vocoder's samples of frames - vocode_from] out, or NULL: no vocoder */
+    float *samples;                      /* [the vocoder's samples of frames - vocode_from] out, or NULL: no vocoder */
 } synth_job;
 
 typedef struct {

@@ -71,6 +71,7 @@ def library():
         "f5_speak": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
         "f5_text_is_blank": (i32, text),
         "f5_remove_silence": (ctypes.c_int, pointer, i64, pointer, pointer, pointer),
+        "f5_measure_level": (ctypes.c_int, pointer, i64, pointer, pointer),
         "f5_edit": (ctypes.c_int, pointer, pointer, pointer, pointer),
         "f5_show_text": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer, pointer),
         "f5_stream_open": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),

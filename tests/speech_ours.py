@@ -30,7 +30,7 @@ def speak(engine, voice, case, noise, voices=()):
     s = case["settings"]
     pieces, _ = engine.speak(voice, case["text"], noise=np.concatenate(noise), sample=dict(nfe=s["nfe"], cfg=s["cfg"]),
                              speed=0 if s["speed"] == 1 else s["speed"], cross_fade=s["cross_fade_duration"],
-                             fix_duration=s["fix_duration"], normalize="none", voices=voices)
+                             fix_duration=s["fix_duration"], normalize="none", voices=voices, exact=1)
     return np.concatenate([p[0] for p in pieces]).astype(np.float64), np.concatenate([p[1] for p in pieces])
 
 

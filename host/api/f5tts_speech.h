@@ -118,8 +118,8 @@ typedef struct {
                           others; F5_FIRST_UPSTREAM */
     f5_warning_fn warning; /* NULL, or told what a listener would notice, before the work begins */
     void *warning_user;
-    int32_t exact; /* 1: upstream's samples, which begin and end with a burst of the vocoder's. 0 (default): it sees 8
-                      frames more on either side, and what no other chunk overlaps fades within 5 ms */
+    int32_t exact; /* 1: upstream's samples, which begin and end with a burst of the vocoder's. 0 (default): it sees
+                      more frames on either side, and what no other chunk overlaps fades within 5 ms */
 } f5_speak_params;
 F5_STRUCT_INIT(f5_speak_params)
 
@@ -193,6 +193,16 @@ void f5_lexicon_close(f5_lexicon *lexicon); /* NULL is fine */
 #define F5_SILENCE_ROUNDING 12
 f5_status f5_remove_silence(const float *samples, int64_t n, float *out /* [n + F5_SILENCE_ROUNDING] */, int64_t *n_out,
                             f5_error *error);
+
+/* How loud 24 kHz mono speech is. */
+typedef struct {
+    size_t size;
+    double lufs;    /* integrated loudness by ITU-R BS.1770-4; -infinity: nothing is above -70 LUFS */
+    double peak_db; /* the largest sample; 0: full scale. -infinity: none */
+    int64_t beyond; /* samples beyond full scale, which 16 bits would clip */
+} f5_level;
+F5_STRUCT_INIT(f5_level)
+f5_status f5_measure_level(const float *samples, int64_t n, f5_level *level, f5_error *error);
 
 /* A stretch of a recording, in seconds, and how long what takes its place shall be: at least F5_MIN_EDIT_SECONDS. Times
  * are rounded to frames. start == end inserts. This struct never grows. */

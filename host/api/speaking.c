@@ -6,8 +6,9 @@
 #include "host/api/speech.h"
 #include "runtime/clock.h"
 
-#define SILENCE_SAMPLES 12000               /* of a pause that are handed over at a time */
-#define AROUND_FRAMES 8                     /* more that the vocoder sees on each side */
+#define SILENCE_SAMPLES 12000 /* of a pause that are handed over at a time */
+#define FRAMES_BEFORE 8       /* that the vocoder sees besides: with 8 and 27 the ends of 36 outputs have no burst */
+#define FRAMES_AFTER 27       /* half of Vocos' reach: a convolution of 7 frames, and 8 blocks of another each */
 #define EDGE_SAMPLES (F5_SAMPLE_RATE / 200) /* speech fades into a pause that was made, and out of it: 5 ms */
 
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
@@ -79,11 +80,12 @@ static f5_status give_noise(speech *s, int32_t n, int32_t frames, f5_error *erro
     return F5_OK;
 }
 
-/* The vocoder hears silence around what it sees as a burst; frames of the reference before the speech, and its last
- * frame again behind it, keep that away. Together no more than the reference has, so that they take no more memory. */
+/* What the vocoder does not see is loud to it, and becomes a burst at 12 kHz. Before the speech it sees the reference.
+ * Behind the speech there is nothing, so it sees the last frame again, as far as its convolutions reach. Together that
+ * is no more than the reference has, so that it takes no more memory. */
 void speech_around(int32_t ref_frames, int32_t *before, int32_t *after) {
-    *after = ref_frames < 2 * AROUND_FRAMES ? ref_frames / 2 : AROUND_FRAMES;
-    *before = ref_frames < 2 * AROUND_FRAMES ? ref_frames - *after : AROUND_FRAMES;
+    *before = ref_frames / 2 < FRAMES_BEFORE ? ref_frames / 2 : FRAMES_BEFORE;
+    *after = ref_frames - *before < FRAMES_AFTER ? ref_frames - *before : FRAMES_AFTER;
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */

@@ -1,11 +1,10 @@
-/* audio_file.h — recordings in any format that libsndfile or FFmpeg's libraries know, and WAV files out. */
+/* audio_file.h — recordings in any format that libsndfile or FFmpeg's libraries know. */
 #ifndef F5_AUDIO_FILE_H
 #define F5_AUDIO_FILE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "host/files/output_file.h"
 #include "kernels/error.h"
 
 typedef struct {
@@ -27,23 +26,5 @@ bool audio_is_stdin(const char *path);
  */
 f5_status audio_limits_check(const audio_file *a, const char *name, f5_error *error);
 void audio_round(audio_file *a);
-
-/* A mono WAV file that is written while its samples come, 16-bit (clipped to full scale) or 32-bit float: whole or not
- * at all. Every begun one is ended by commit or abort; abort after commit or a failed begin does nothing. */
-typedef struct {
-    output_file out; /* its path may be changed until the commit, within its folder */
-    void *file;      /* libsndfile's */
-    int64_t n;       /* samples so far */
-    int32_t sample_bytes;
-} audio_writer;
-
-f5_status audio_begin(audio_writer *w, const char *path, int32_t sample_rate, bool as_float, f5_error *error);
-f5_status audio_append(audio_writer *w, const float *samples, int64_t n, f5_error *error);
-f5_status audio_commit(audio_writer *w, f5_error *error); /* the file is aborted if any write failed */
-void audio_abort(audio_writer *w);
-
-/* Writes samples [n] at once. */
-f5_status audio_write(const char *path, const float *samples, int64_t n, int32_t sample_rate, bool as_float,
-                      f5_error *error);
 
 #endif

@@ -14,7 +14,7 @@
 enum {
     BAND_PIXELS = 4,   /* height of a band */
     AXIS_PIXELS = 14,  /* strip below with ticks and seconds */
-    MAX_WIDTH = 16384, /* pixels; frames beyond would need more */
+    MAX_WIDTH = 16384, /* pixels; of more frames several share a column */
     DIGIT_WIDTH = 3,
     DIGIT_HEIGHT = 5
 };
@@ -95,11 +95,8 @@ static void draw_mel(canvas *c, const float *mel, int32_t frames, int32_t bands,
         }
 }
 
-f5_status mel_png_write(const char *path, const float *mel, int32_t frames, int32_t bands, double frames_per_second,
-                        f5_error *error) {
-    if (frames < 1 || bands < 1 || frames > MAX_WIDTH || bands > 1024)
-        return f5_fail(error, F5_E_ARGUMENT, "%s: a mel [%d,%d] does not make a picture; at most [%d,1024]", path,
-                       frames, bands, MAX_WIDTH);
+static f5_status write_picture(const char *path, const float *mel, int32_t frames, int32_t bands,
+                               double frames_per_second, f5_error *error) {
     int32_t zoom = frames < MAX_WIDTH / 8 ? 2 : 1;
     canvas c = {.width = frames * zoom, .height = bands * BAND_PIXELS + AXIS_PIXELS};
     float low = 0, high = 1;
@@ -121,10 +118,36 @@ f5_status mel_png_write(const char *path, const float *mel, int32_t frames, int3
         if (png_image_write_to_stdio(&image, out.stream, 0, c.rgb, 0, NULL)) {
             status = output_commit(&out, error);
         } else {
+            int reason = output_failed(&out);
             output_abort(&out);
-            status = f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, image.message);
+            status =
+                f5_fail(error, F5_E_IO, "%s: cannot be written: %s", path, reason ? strerror(reason) : image.message);
         }
     }
     free(c.rgb);
+    return status;
+}
+
+/* Means of `share` frames each, in memory of their own; the last has what is left. */
+static float *fewer_frames(const float *mel, int32_t frames, int32_t bands, int32_t share, int32_t columns) {
+    float *mean = calloc((size_t)columns * (size_t)bands, sizeof *mean);
+    for (int32_t n = 0; mean && n < frames; n++) {
+        int32_t column = n / share, left = frames - column * share, parts = left < share ? left : share;
+        for (int32_t b = 0; b < bands; b++)
+            mean[(int64_t)column * bands + b] += mel[(int64_t)n * bands + b] / (float)parts;
+    }
+    return mean;
+}
+
+f5_status mel_png_write(const char *path, const float *mel, int32_t frames, int32_t bands, double frames_per_second,
+                        f5_error *error) {
+    if (frames < 1 || bands < 1 || bands > 1024)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: a mel [%d,%d] does not make a picture", path, frames, bands);
+    if (frames <= MAX_WIDTH) return write_picture(path, mel, frames, bands, frames_per_second, error);
+    int32_t share = (frames - 1) / MAX_WIDTH + 1, columns = (frames - 1) / share + 1;
+    float *mean = fewer_frames(mel, frames, bands, share, columns);
+    if (!mean) return f5_fail(error, F5_E_MEMORY, "%s: no memory for a picture", path);
+    f5_status status = write_picture(path, mean, columns, bands, frames_per_second / share, error);
+    free(mean);
     return status;
 }

@@ -1,40 +1,43 @@
-/* output_file.h — a file that appears whole or not at all: written under a temporary name beside its own, then renamed.
- * An existing file is replaced, with its permissions; on failure it is left as it was. A link to a file stays: the file
- * that it leads to is replaced. */
+/* output_file.h — a file that appears whole or not at all: it is written without a name, or under a temporary one in
+ * the same folder, and gets its own when it is complete. An existing file is replaced, with its permissions; on failure
+ * it is left as it was. A link to a file stays: the file that it leads to is replaced, or made.
+ *
+ * Standard output ("-"), pipes and devices are written as they are, byte after byte; there is nothing to take back. */
 #ifndef F5_OUTPUT_FILE_H
 #define F5_OUTPUT_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
+#include "host/files/output_path.h"
 #include "kernels/error.h"
+
+typedef struct output_io output_io;
 
 typedef struct {
     const char *path; /* the caller's; must outlive this */
-    char *target;     /* where a link of that path leads; NULL: it is none. Owned */
-    char *temporary;  /* path of the file being written; owned */
-    bool named;       /* it has that path already */
-    FILE *stream;     /* binary, read and write */
+    bool direct;      /* standard output, a pipe or a device */
+    FILE *stream;     /* binary, for writing; only from where it stands where it is direct */
+    output_io *io;
 } output_file;
 
-/* Every begun file is ended by one of commit and abort; abort after commit or a failed begin does nothing. */
+/* Every begun file is ended by one of commit and abort; abort after commit or a failed begin does nothing. To open a
+ * pipe waits until somebody reads it. */
 f5_status output_begin(output_file *f, const char *path, f5_error *error);
 f5_status output_commit(output_file *f, f5_error *error); /* fails if any write failed; the file is then aborted */
 void output_abort(output_file *f);
 
-/* Fails early where making the folder and the file would fail: for a path that exists and is no file, or whose nearest
- * folder that exists cannot be written to. */
-f5_status output_check(const char *path, f5_error *error);
+/* Bytes behind all others, or in place of some, past the stream. 0, or the errno value of this failure or of the first
+ * one; also for sound_sink. A direct output cannot be rewritten. */
+int output_write(output_file *f, const void *bytes, size_t n);
+int output_rewrite(output_file *f, int64_t at, const void *bytes, size_t n);
 
-/* The file that a path names or will name, under one name however it is spelled: absolute, without links, "." and "..",
- * also of folders that are still to be made. identity [OUTPUT_MAX_PATH]; false: the path is too long. */
-#define OUTPUT_MAX_PATH 4096
-bool output_identity(const char *path, char *identity);
+/* The errno value of the first write that failed; 0: none did so far. */
+int output_failed(const output_file *f);
 
-/* Refuses an output that would take the place of another file of the same command. F5_E_ARGUMENT names both. */
-f5_status output_check_distinct(const char *path, const char *other, f5_error *error);
-
-/* Makes the folder a file is to lie in, and those above it; one that exists is fine. */
-f5_status output_make_folder(const char *path, f5_error *error);
+/* Gives a begun file another name in the same folder; path must outlive f. */
+f5_status output_rename(output_file *f, const char *path, f5_error *error);
 
 #endif

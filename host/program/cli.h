@@ -93,6 +93,7 @@ int32_t cli_find_word(const char *words, const char *text);
 int cli_usage_error(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 int cli_failure(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 void cli_warning(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
+void cli_tell(void *command, const char *message); /* the same as a callback */
 
 /* A bar on a terminal, a line every tenth elsewhere; on stderr. The signature of report suits f5_sample_params. */
 typedef struct {

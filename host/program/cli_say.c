@@ -53,6 +53,10 @@ void cli_warning(const cli_command *command, const char *format, ...) {
     va_end(args);
 }
 
+void cli_tell(void *command, const char *message) {
+    cli_warning(command, "%s", message);
+}
+
 /* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 double cli_seconds(void) {

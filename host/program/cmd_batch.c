@@ -102,6 +102,11 @@ static void warn_line(void *user, f5_warning_kind kind, const char *message) {
     cli_warning(&c->run->command, "%s:%d: %s", shown(c->run), (int)c->number, message);
 }
 
+static void tell_line(void *user, const char *message) {
+    const line_context *c = user;
+    cli_warning(&c->run->command, "%s:%d: %s", shown(c->run), (int)c->number, message);
+}
+
 /* What a line needs beside its options. */
 typedef struct {
     char *text;
@@ -154,8 +159,11 @@ static f5_status speak_line(batch_run *r, const batch_line *b, line_inputs *in, 
     p.audio = speech_output_take;
     p.audio_user = &in->output;
     F5_TRY(speech_output_begin(&in->output, &b->o, b->path, p.text, error));
+    in->output.tell = tell_line;
+    in->output.tell_user = &context;
     f5_status status = f5_speak(r->engine, in->voice, &p, NULL, error);
-    if (in->output.status != F5_OK) return f5_fail(error, in->output.status, "%s", in->output.error.message);
+    if (status == F5_E_CANCELLED && in->output.status != F5_OK)
+        return f5_fail(error, in->output.status, "%s", in->output.error.message);
     F5_TRY(status);
     status = speech_output_end(&in->output, error);
     *seconds = in->output.seconds;

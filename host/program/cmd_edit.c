@@ -69,10 +69,13 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     p.warning = speech_options_warn;
     p.warning_user = &r->command;
     F5_TRY(speech_output_begin(&r->output, &r->o, r->output_path, r->text, error));
+    r->output.tell = cli_tell;
+    r->output.tell_user = &r->command;
     speech_progress_begin(&r->progress);
     f5_status status = f5_edit(r->engine, &p, stats, error);
     speech_progress_end(&r->progress);
-    if (r->output.status != F5_OK) return f5_fail(error, r->output.status, "%s", r->output.error.message);
+    if (status == F5_E_CANCELLED && r->output.status != F5_OK)
+        return f5_fail(error, r->output.status, "%s", r->output.error.message);
     F5_TRY(status);
     return speech_output_end(&r->output, error);
 }
@@ -93,8 +96,9 @@ static f5_status run(edit_run *r, f5_error *error) {
     f5_speak_stats_init(&stats);
     F5_TRY(edit(r, &stats, error));
     if (!r->quiet)
-        printf("%s\n  %.2f s, of which %.2f s were kept of %s; seed %llu\n", r->output_path, r->output.seconds,
-               stats.reference_seconds, r->audio, (unsigned long long)r->o.seed);
+        fprintf(speech_output_is_stdout(&r->o, r->output_path) ? stderr : stdout,
+                "%s\n  %.2f s, of which %.2f s were kept of %s; seed %llu\n", r->output_path, r->output.seconds,
+                stats.reference_seconds, r->audio, (unsigned long long)r->o.seed);
     return F5_OK;
 }
 
@@ -157,7 +161,7 @@ static int edit_command(edit_run *r, int argc, char **argv) {
     *to++ = (cli_option){
         "spectrogram",   NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too",
         .kind = CLI_FILE};
-    *to++ = (cli_option){"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"};
+    to = speech_options_sound(to, o);
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
     *to = (cli_option){0};
     r->command.options = table;

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "host/api/f5tts.h"
 #include "host/files/npy.h"
+#include "host/files/output_litter.h"
 #include "host/files/text_file.h"
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
@@ -19,6 +21,7 @@
 
 #define MAX_TEXT_BYTES (16 << 20) /* as many as f5_open allows */
 #define MAX_LEXICON_BYTES (16 << 20)
+#define OUTPUT_NAME_ROOM 64 /* for a name of our own, and a number that makes it the only one */
 
 /* Everything that is held while the command runs. */
 typedef struct {
@@ -29,6 +32,8 @@ typedef struct {
     config_file config;
     speech_voices voices;
     char *model, *text, *output_path;
+    bool sound_made;
+    int reserved; /* litter: the output's name, where the program chose it; -1: none */
     size_t text_bytes;
     float *noise; /* [noise_frames,100] or NULL */
     int32_t noise_frames;
@@ -62,13 +67,31 @@ static f5_status take_lexicon(infer_run *r, f5_error *error) {
 }
 
 static f5_status name_output(infer_run *r, f5_error *error) {
-    char usual[64];
+    char usual[OUTPUT_NAME_ROOM];
     time_t now = time(NULL);
     struct tm local;
     localtime_r(&now, &local);
-    strftime(usual, sizeof usual, "infer_cli_%Y%m%d_%H%M%S.wav", &local);
+    size_t n = strftime(usual, sizeof usual, "infer_cli_%Y%m%d_%H%M%S.", &local);
+    snprintf(usual + n, sizeof usual - n, "%s",
+             sound_format_extension(r->o.format ? (sound_format)(r->o.format - 1) : SOUND_WAV));
     r->output_path = speech_output_path(&r->o, usual);
     return r->output_path ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+}
+
+/* A name of our own is taken at once, so that no other run has it. */
+static f5_status reserve_output(infer_run *r, f5_error *error) {
+    if (r->o.output_file) return F5_OK;
+    size_t room = strlen(r->output_path) + OUTPUT_NAME_ROOM;
+    char *path = realloc(r->output_path, room);
+    if (!path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    r->output_path = path;
+    F5_TRY(output_make_folder(path, error));
+    return output_reserve(path, room, &r->reserved, error);
+}
+
+static void release_output(infer_run *r) {
+    if (r->reserved >= 0 && !r->sound_made) unlink(r->output_path);
+    litter_forget(r->reserved);
 }
 
 static f5_status check_outputs(const infer_run *r, f5_error *error) {
@@ -136,37 +159,46 @@ static f5_status speak(infer_run *r, f5_error *error) {
     }
     p.audio = take_audio;
     p.audio_user = r;
+    F5_TRY(reserve_output(r, error));
     F5_TRY(speech_output_begin(&r->output, &r->o, r->output_path, r->text, error));
+    r->output.tell = cli_tell;
+    r->output.tell_user = &r->command;
     f5_speak_stats_init(&r->stats);
     speech_progress_begin(&r->progress);
     f5_status status = f5_speak(r->engine, r->voices.main_voice, &p, &r->stats, error);
     speech_progress_end(&r->progress);
     r->speak_seconds = cli_seconds() - r->progress.bar.started;
-    if (r->output.status != F5_OK) return f5_fail(error, r->output.status, "%s", r->output.error.message);
+    if (status == F5_E_CANCELLED && r->output.status != F5_OK)
+        return f5_fail(error, r->output.status, "%s", r->output.error.message);
     F5_TRY(status);
-    return speech_output_end(&r->output, error);
+    status = speech_output_end(&r->output, error);
+    r->sound_made = r->output.wanted[OUTPUT_SOUND];
+    return status;
 }
 
+/* Where the speech goes to standard output, the summary does not. */
 static void print_summary(const infer_run *r) {
+    FILE *to = speech_output_is_stdout(&r->o, r->output_path) ? stderr : stdout;
     const f5_speak_stats *s = &r->stats;
     f5_engine_info info;
     f5_engine_info_init(&info);
     if (f5_get_info(r->engine, &info, NULL) != F5_OK) return;
     double generated = s->generated_seconds;
-    printf("%s\n", r->output_path);
-    printf("  model      %s on %s, %s\n", info.name, info.device, info.precision);
-    printf("  reference  %.2f s of %s\n", s->reference_seconds, r->voices.main.audio);
-    if (r->voices.n > 0) printf("  voices     %d more of %s\n", r->voices.n, r->config_path);
-    printf("  generated  %.2f s", generated);
-    if (s->chunks > 1) printf(" in %d chunks", s->chunks);
-    if (r->o.remove_silence) printf(", %.2f s without silence", r->output.seconds);
-    printf("; %d frames with the reference, %d tokens, seed %llu\n", s->frames, s->tokens,
-           (unsigned long long)r->o.seed);
-    printf("  time       open %.2f s, voice %.2f s, prepare %.3f s, %d steps %.3f s, vocoder %.3f s\n", r->open_seconds,
-           r->voice_seconds, s->prepare_ms * 1e-3, r->o.nfe_step, s->ode_ms * 1e-3, s->vocos_ms * 1e-3);
-    if (s->chunks > 1) printf("  first      sound after %.3f s\n", s->first_ms * 1e-3);
-    printf("  RTF        %.4f (%.3f s for %.2f s of speech)\n", generated > 0 ? r->speak_seconds / generated : 0,
-           r->speak_seconds, generated);
+    fprintf(to, "%s\n", r->output_path);
+    fprintf(to, "  model      %s on %s, %s\n", info.name, info.device, info.precision);
+    fprintf(to, "  reference  %.2f s of %s\n", s->reference_seconds, r->voices.main.audio);
+    if (r->voices.n > 0) fprintf(to, "  voices     %d more of %s\n", r->voices.n, r->config_path);
+    fprintf(to, "  generated  %.2f s", generated);
+    if (s->chunks > 1) fprintf(to, " in %d chunks", s->chunks);
+    if (r->o.remove_silence) fprintf(to, ", %.2f s without silence", r->output.seconds);
+    fprintf(to, "; %d frames with the reference, %d tokens, seed %llu\n", s->frames, s->tokens,
+            (unsigned long long)r->o.seed);
+    fprintf(to, "  time       open %.2f s, voice %.2f s, prepare %.3f s, %d steps %.3f s, vocoder %.3f s\n",
+            r->open_seconds, r->voice_seconds, s->prepare_ms * 1e-3, r->o.nfe_step, s->ode_ms * 1e-3,
+            s->vocos_ms * 1e-3);
+    if (s->chunks > 1) fprintf(to, "  first      sound after %.3f s\n", s->first_ms * 1e-3);
+    fprintf(to, "  RTF        %.4f (%.3f s for %.2f s of speech)\n", generated > 0 ? r->speak_seconds / generated : 0,
+            r->speak_seconds, generated);
 }
 
 /* Cheap checks come first: a missing recording is told before the model is opened. */
@@ -186,6 +218,7 @@ static f5_status run(infer_run *r, f5_error *error) {
 
 static void run_end(infer_run *r) {
     speech_output_abort(&r->output);
+    release_output(r);
     speech_voices_close(&r->voices);
     f5_close(r->engine);
     f5_lexicon_close(r->lexicon);
@@ -259,10 +292,11 @@ static int infer(infer_run *r, int argc, char **argv) {
 int cmd_infer(int argc, char **argv) {
     infer_run *r = calloc(1, sizeof *r);
     if (!r) return CLI_EXIT_FAILED;
+    r->reserved = -1;
     r->command =
         (cli_command){.program = "f5tts infer",
                       .usage = "--gen_text TEXT [--model FILE.f5] [--ref_audio FILE --ref_text TEXT] [options]",
-                      .summary = "Speaks a text of any length in the voice of a recording and writes a WAV file.\n",
+                      .summary = "Speaks a text of any length in the voice of a recording and writes a sound file.\n",
                       .examples = "# with what comes with the program\n"
                                   "f5tts infer -t \"Good morning.\" -o . -w morning.wav\n"
                                   "# in your voice, with a model made by f5tts convert\n"

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host/api/f5tts.h"
+#include "host/files/output_litter.h"
 #include "host/program/cli_help.h"
 #include "host/program/commands.h"
 
@@ -101,7 +102,9 @@ static void fill_closed(void) {
 /* What a full disk or a closed pipe swallowed must not pass for output. */
 int main(int argc, char **argv) {
     fill_closed();
+    litter_watch();
     int exit_code = run_command(argc, argv);
+    litter_sweep();
     if (fflush(stdout) == 0 && !ferror(stdout)) return exit_code;
     fputs("f5tts: standard output cannot be written\n", stderr);
     return exit_code == CLI_EXIT_OK ? CLI_EXIT_FAILED : exit_code;

@@ -5,6 +5,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/files/sound_format.h"
+#include "host/program/speech_level.h"
+
 void speech_options_init(speech_options *o) {
     *o = (speech_options){.device = "auto",
                           .gen_text = "Here we generate something just for test.",
@@ -14,6 +17,7 @@ void speech_options_init(speech_options *o) {
                           .sway_sampling_coef = -1,
                           .cross_fade_duration = 0.15f,
                           .nfe_step = 32,
+                          .rate = F5_SAMPLE_RATE,
                           .max_frames = 4096};
 }
 
@@ -106,14 +110,32 @@ cli_option *speech_options_speech(cli_option *to, speech_options *o) {
     return APPEND(to, options);
 }
 
-cli_option *speech_options_output(cli_option *to, speech_options *o) {
+cli_option *speech_options_sound(cli_option *to, speech_options *o) {
     const cli_option options[] = {
+        {"format", NULL, CLI_CHOICE, &o->format, .argument = "auto|" SOUND_FORMAT_WORDS,
+         .help = "of the sound: by its name's ending, 16, 24 or 32-bit float WAV, FLAC, Vorbis, Opus, MP3, AAC, or "
+                 "16-bit samples alone"},
+        {"rate", NULL, CLI_INT, &o->rate, .min = 8000, .max = 192000, .argument = "HZ",
+         .help = "samples a second: 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or more",
+         .unit = "samples a second"},
+        {"loudness", NULL, CLI_STRING, &o->loudness, .argument = "LEVEL",
+         .help = "the recording's level, its peak at -1 dB of full scale, or this loudness in LUFS, as -16; a change "
+                 "needs all of the speech before it is written",
+         .words = SPEECH_LEVEL_WORDS, .usual = "keep"},
+        {"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "--format wavf: 32-bit float samples"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_output(cli_option *to, speech_options *o) {
+    to = speech_options_sound(to, o);
+    const cli_option options[] = {
+        {"exact", NULL, CLI_FLAG, &o->exact,
+         .help = "upstream's samples: with a burst at both ends, which is otherwise kept away"},
         {"remove_silence", NULL, CLI_FLAG, &o->remove_silence, .help = "take out silence of more than a second"},
         {"save_chunk", NULL, CLI_FLAG, &o->save_chunk,
          .help = "write each stretch in one voice too, into the folder NAME_chunks"},
         {"no_legacy_text", NULL, CLI_FLAG, &o->no_legacy_text,
-         .help = "no effect: names in that folder are never transliterated"},
-        {"float_wav", NULL, CLI_FLAG, &o->float_wav, .help = "32-bit float samples instead of 16-bit"}};
+         .help = "no effect: names in that folder are never transliterated"}};
     return APPEND(to, options);
 }
 
@@ -150,6 +172,8 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
 f5_status speech_options_check(const speech_options *o, f5_error *error) {
     if (o->ref_audio && o->voice)
         return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
+    speech_level level;
+    F5_TRY(speech_level_read(o->loudness, &level, error));
     if (o->remove_silence && o->subtitles)
         return f5_fail(error, F5_E_ARGUMENT,
                        "--subtitles and --remove_silence: the times would be those before silence was taken out");
@@ -208,6 +232,7 @@ void speech_options_speak(const speech_options *o, const f5_sample_params *sampl
     p->sentence_pause = o->sentence_pause;
     p->paragraph_pause = o->paragraph_pause;
     p->first_chunk = o->first_chunk;
+    p->exact = o->exact;
 }
 
 uint64_t random_seed(void) {

@@ -33,8 +33,10 @@ typedef struct {
     bool seed_given, uniform_steps, midpoint;
     const char *init_noise;
     /* the output */
-    const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles;
-    bool float_wav, save_chunk, no_legacy_text, remove_silence;
+    const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles, *loudness;
+    int32_t format; /* 0: by the name, else a sound_format + 1 */
+    int32_t rate;
+    bool exact, float_wav, save_chunk, no_legacy_text, remove_silence;
 } speech_options;
 
 void speech_options_init(speech_options *o);
@@ -47,6 +49,7 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o);
 cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */
 cli_option *speech_options_solver(cli_option *to, speech_options *o);
 cli_option *speech_options_speech(cli_option *to, speech_options *o);
+cli_option *speech_options_sound(cli_option *to, speech_options *o);    /* format and rate */
 cli_option *speech_options_output(cli_option *to, speech_options *o);   /* output_dir and output_file left out */
 cli_option *speech_options_files(cli_option *to, speech_options *o);    /* of one text each */
 cli_option *speech_options_upstream(cli_option *to, speech_options *o); /* the files of a model, as upstream */
