@@ -132,6 +132,9 @@ static int open_target(output_io *io, const char *path) {
         fflush(stdout);
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     }
+    int open_already, end = 0; /* /dev/stdout and the like: opened anew, a file would be written from its beginning */
+    if (io->direct && sscanf(io->target, "/proc/self/fd/%d%n", &open_already, &end) == 1 && !io->target[end])
+        return fcntl(open_already, F_DUPFD_CLOEXEC, 3);
     if (io->direct) return open(io->target, O_WRONLY | O_CLOEXEC | O_NOCTTY);
     int fd = open_nameless(io->target);
     if (fd < 0) {

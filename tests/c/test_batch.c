@@ -108,6 +108,8 @@ static void random_jobs(uint64_t *random, synth_job jobs[MAX_JOBS], job_arrays a
         j->seed = random_next(random);
         j->samples = random_below(random, 3) ? a->samples : NULL;
         j->vocode_from = random_below(random, j->frames);
+        j->vocode_before = random_below(random, 9);
+        j->vocode_after = random_below(random, 28);
     }
 }
 
@@ -184,7 +186,10 @@ static void every_row_holds_what_it_should(void **state) {
         }
         assert_int_equal(h.offsets[size.slots], row);
         check_tail(&h, row, size.rows);
-        for (int32_t i = 0; i < n; i++) length[i] = jobs[i].samples ? jobs[i].frames - jobs[i].vocode_from : 0;
+        for (int32_t i = 0; i < n; i++) {
+            const synth_job *j = &jobs[i];
+            length[i] = j->samples ? j->vocode_before + j->frames - j->vocode_from + j->vocode_after : 0;
+        }
         check_slices(&config, &size, &h, length);
         free(memory);
     }
