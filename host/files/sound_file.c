@@ -36,3 +36,13 @@ void sound_file_abort(sound_file *s) {
     s->encoder = NULL;
     output_abort(&s->out);
 }
+
+f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t rate,
+                           f5_error *error) {
+    sound_file s;
+    F5_TRY(sound_file_begin(&s, path, format, rate, error));
+    f5_status status = sound_file_append(&s, samples, n, error);
+    if (status == F5_OK) return sound_file_commit(&s, error);
+    sound_file_abort(&s);
+    return status;
+}

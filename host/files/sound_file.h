@@ -18,4 +18,8 @@ f5_status sound_file_append(sound_file *s, const float *samples, int64_t n, f5_e
 f5_status sound_file_commit(sound_file *s, f5_error *error); /* the file is aborted if any write failed */
 void sound_file_abort(sound_file *s);
 
+/* Writes samples [n] of 24 kHz at once. */
+f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t rate,
+                           f5_error *error);
+
 #endif
