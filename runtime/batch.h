@@ -61,11 +61,14 @@ static inline int32_t batch_slice_frames(const synth_job *job) {
     return job->samples ? job->vocode_before + job->frames - job->vocode_from + job->vocode_after : 0;
 }
 
+static inline int32_t batch_larger(int32_t a, int32_t b) {
+    return a > b ? a : b;
+}
+
 /* Rows that a job takes of what is given at open: a job whose vocoder sees more frames than its model makes takes
  * these. */
 static inline int32_t batch_frames_taken(const synth_job *job) {
-    int32_t slice = batch_slice_frames(job);
-    return slice > job->frames ? slice : job->frames;
+    return batch_larger(batch_slice_frames(job), job->frames);
 }
 
 /* Live sizes of a batch of jobs (not checked here). */

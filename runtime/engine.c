@@ -410,8 +410,7 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
     F5_TRY(begin(e, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
-    F5_TRY(request_check_frames(&e->limits, size.frames, error));
-    F5_TRY(request_check_frames(&e->limits, size.slice_frames, error));
+    F5_TRY(request_check_frames(&e->limits, batch_larger(size.frames, size.slice_frames), error));
     batch_round(&e->model.config, &size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
     stage_context c = context_of(e);
@@ -422,9 +421,7 @@ f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
-        if (jobs[i].frames < 1 || jobs[i].frames > REQUEST_MAX_FRAMES)
-            return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, jobs[i].frames,
-                           REQUEST_MAX_FRAMES);
+        F5_TRY(request_check_length(i, jobs[i].frames, error));
         frames += jobs[i].frames;
         F5_TRY(request_check_frames(&e->limits, frames, error));
         F5_TRY(request_check_finite("mel", i, jobs[i].mel, jobs[i].frames, error));

@@ -43,10 +43,13 @@ f5_status request_check_frames(const engine_options *l, int64_t frames, f5_error
     return F5_OK;
 }
 
+f5_status request_check_length(int32_t request, int32_t frames, f5_error *error) {
+    if (frames >= 1 && frames <= REQUEST_MAX_FRAMES) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", request, frames, REQUEST_MAX_FRAMES);
+}
+
 f5_status request_check_job(const model_config *config, const synth_job *j, int32_t i, f5_error *error) {
-    if (j->frames < 1 || j->frames > REQUEST_MAX_FRAMES)
-        return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; must be 1 to %d", i, j->frames,
-                       REQUEST_MAX_FRAMES);
+    F5_TRY(request_check_length(i, j->frames, error));
     int32_t positions = backbone_of(config)->max_frames(config);
     if (j->frames > positions)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %d frames; this model has %d text positions", i, j->frames,
