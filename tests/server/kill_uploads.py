@@ -28,10 +28,10 @@ def upload(server, name, kept, sample):
     return True
 
 
-def round_of(folder, number, before, wait):
+def round_of(folder, number, before, wait, more):
     """Kills a server after `wait` seconds of uploads; returns the names that were answered for."""
     kept = set(before)
-    with VoiceServer(folder) as server:
+    with VoiceServer(folder, **more) as server:
         missing = before - set(server.names())
         assert not missing, f"lost: {missing}"
         assert "left out" not in server.log, server.log
@@ -45,8 +45,7 @@ def round_of(folder, number, before, wait):
         for t in threads:
             t.start()
         time.sleep(wait)
-        server.process.kill()
-        server.process.wait(10)
+        server.kill()
         for t in threads:
             t.join()
     strange = [p.name for p in Path(folder).iterdir() if p.suffix != ".safetensors" and p.name != "consents"]
@@ -54,18 +53,18 @@ def round_of(folder, number, before, wait):
     return kept
 
 
-def run(folder, rounds, told=lambda line: None):
+def run(folder, rounds, told=lambda line: None, **more):
     kept = set()
     for number in range(rounds):
         before, wait = len(kept), random.uniform(0.01, 0.6)
-        kept = round_of(folder, number, kept, wait)
+        kept = round_of(folder, number, kept, wait, more)
         there = len(list(Path(folder).glob("*.safetensors")))
         told(f"round {number + 1}: killed after {wait:.2f} s, {len(kept) - before} uploads answered, {there} files")
         if len(kept) > 200:  # a folder of some size is enough
             for name in kept:
                 (Path(folder) / f"{name}.safetensors").unlink()
             kept = set()
-    with VoiceServer(folder) as server:
+    with VoiceServer(folder, **more) as server:
         assert kept <= set(server.names()) and "left out" not in server.log, server.log
 
 

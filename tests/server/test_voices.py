@@ -3,10 +3,8 @@ import base64
 import http.client
 import json
 import shutil
-import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +17,10 @@ RMS, RMS_WORDS = (VOICES / "rms.wav").read_bytes(), (VOICES / "rms.txt").read_te
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with VoiceServer(tmp_path_factory.mktemp("voices")) as server:
+def server(tmp_path_factory, model):
+    with VoiceServer(tmp_path_factory.mktemp("voices"), model=model) as server:
         yield server
-    assert server.exit == 0
+        assert server.stop()[0] == 0, server.errors
 
 
 def wait_for(condition, seconds=5):
@@ -108,23 +106,20 @@ def test_bombs_are_refused(server):
 
 
 def test_clients_that_leave_while_they_upload_leave_nothing(server, rng):
-    def files():
-        return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
-
     kind, body = form(voice_form("left"))
     head = f"POST {VOICE} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
-    before = files()
+    before = server.descriptors()
     for _ in range(60):
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
+        with server.connect() as client:
             client.sendall(head + body[:rng.integers(0, len(body))])
             time.sleep(rng.uniform(0, 0.003))
-    wait_for(lambda: files() <= before)
+    wait_for(lambda: server.descriptors() <= before)
     assert "left" not in server.names()
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
+    with server.connect() as client:
         client.sendall(head + body)  # it is all there, and the answer is not waited for
     wait_for(lambda: "left" in server.names())
     wait_for(lambda: server.json("DELETE", VOICE + "/left")[0] == 200)
-    wait_for(lambda: files() <= before)
+    wait_for(lambda: server.descriptors() <= before)
 
 
 def test_the_folder_is_watched(server):
@@ -160,9 +155,9 @@ def test_uploads_at_once_are_all_kept_or_told_to_come_again(server):
         assert server.json("DELETE", f"{VOICE}/{name}")[0] == 200
 
 
-def test_a_restart_finds_what_was_uploaded(tmp_path):
+def test_a_restart_finds_what_was_uploaded(tmp_path, model):
     folder = tmp_path / "voices"
-    with VoiceServer(folder) as server:  # it makes the folder
+    with VoiceServer(folder, model=model) as server:  # it makes the folder
         assert server.json("POST", VOICE, voice_form("Maria", language="en"))[0] == 200
         before = server.json("GET", VOICE + "/maria")[1]
         status, consent = server.json("POST", CONSENT, {"name": "Jo", "language": "en",
@@ -171,15 +166,15 @@ def test_a_restart_finds_what_was_uploaded(tmp_path):
     (folder / "later.safetensors").write_bytes(
         (folder / "Maria.safetensors").read_bytes().replace(b'"version":"1"', b'"version":"9"'))
     (folder / "half.safetensors").write_bytes((folder / "Maria.safetensors").read_bytes()[:5000])
-    with VoiceServer(folder) as server:
+    with VoiceServer(folder, model=model) as server:
         assert server.json("GET", VOICE + "/maria")[1] == before
         assert server.json("GET", f"{CONSENT}/{consent['id']}")[1] == consent
         assert "version 9" in server.log and "half.safetensors" in server.log
         assert not {"later", "half"} & set(server.names())
 
 
-def test_without_a_folder_uploads_are_refused(tmp_path):
-    with VoiceServer(tmp_path / "none", keeps=False) as server:
+def test_without_a_folder_uploads_are_refused(tmp_path, model):
+    with VoiceServer(tmp_path / "none", keeps=False, model=model) as server:
         refused(server, voice_form("x"), 400, "--voice_dir")
         status, answer = server.json("POST", CONSENT, {"name": "Jo", "language": "en",
                                                        "recording": ("a.wav", SLT, "audio/wav")})
@@ -210,24 +205,23 @@ def test_consents(server):
 
 
 def test_the_page_comes_with_its_headers_and_is_not_sent_twice(server):
-    reply, body = server.request("GET", "/")
-    assert reply.status == 200 and b"<title>f5tts</title>" in body
-    policy = reply.headers["Content-Security-Policy"]
+    page = server.get("/")
+    assert page.status == 200 and b"<title>f5tts</title>" in page.body
+    policy = page.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
-    assert reply.headers["X-Content-Type-Options"] == "nosniff"
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
     for path in ["/"] + [f"/{name}" for name in ("page.css", "page.js", "api.js", "player.js")]:
-        reply, body = server.request("GET", path)
-        assert reply.status == 200 and body
-        again, nothing = server.request("GET", path, headers={"If-None-Match": reply.headers["ETag"]})
-        assert again.status == 304 and nothing == b""
-        other, _ = server.request("GET", path, headers={"If-None-Match": '"other"'})
-        assert other.status == 200
-    assert server.request("GET", "/no_such.js")[0].status == 404
+        file = server.get(path)
+        assert file.status == 200 and file.body
+        again = server.get(path, headers={"If-None-Match": file.headers["ETag"]})
+        assert again.status == 304 and again.body == b""
+        assert server.get(path, headers={"If-None-Match": '"other"'}).status == 200
+    assert server.get("/no_such.js").status == 404
 
 
 def test_a_voice_speaks_as_its_recording_does_also_when_it_is_deleted_meanwhile(server):
     assert server.json("POST", VOICE, voice_form("gone", words=RMS_WORDS, sample=RMS))[0] == 200
-    order = {"input": "The garden. " * 5, "response_format": "pcm", "nfe_step": 1, "seed": 5, "stream": True}
+    order = {"input": "The garden. " * 9, "response_format": "pcm", "nfe_step": 1, "seed": 5, "stream": True}
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     connection.request("POST", "/v1/audio/speech", json.dumps({**order, "voice": "gone"}),
                        {"Content-Type": "application/json"})
@@ -238,13 +232,10 @@ def test_a_voice_speaks_as_its_recording_does_also_when_it_is_deleted_meanwhile(
     speech = first + reply.read()
     connection.close()
     inline = {"ref_audio": "data:audio/wav;base64," + base64.b64encode(RMS).decode(), "ref_text": RMS_WORDS}
-    reply, same = server.request("POST", "/v1/audio/speech", json.dumps({**order, **inline}),
-                                 {"Content-Type": "application/json"})
-    assert reply.status == 200 and same == speech and len(speech) > 40000
-    reply, _ = server.request("POST", "/v1/audio/speech", json.dumps({**order, "voice": "gone"}),
-                              {"Content-Type": "application/json"})
-    assert reply.status in (400, 404)
+    same = server.speak(**{**order, **inline})
+    assert same.status == 200 and same.body == speech and len(speech) > 40000
+    assert server.speak(**{**order, "voice": "gone"}).status in (400, 404)
 
 
-def test_a_killed_server_leaves_no_half_voice(tmp_path):
-    kill_uploads.run(tmp_path / "voices", rounds=2)
+def test_a_killed_server_leaves_no_half_voice(tmp_path, model):
+    kill_uploads.run(tmp_path / "voices", rounds=2, model=model)

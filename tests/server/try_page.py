@@ -2,8 +2,9 @@
 """try_page.py — the page of `f5tts serve` in headless Chromium: type, hear, download, upload, record, with and without a
 key, by mouse and by keyboard, at 360 and 1400 pixels, light and dark, and held against axe's rules.
 
-    apt-get install chromium chromium-driver; pip install selenium axe-playwright-python   # the latter for axe.min.js
-    tests/server/try_page.py [--shots FOLDER] [--axe axe.min.js] [--build build]
+    apt-get install chromium chromium-driver; python3 -m venv --system-site-packages V
+    V/bin/pip install selenium axe-playwright-python     # the latter for axe.min.js
+    V/bin/python tests/server/try_page.py [--shots FOLDER] [--axe axe.min.js]
 
 Prints a line a check; exits 1 on the first that fails. The microphone is a file: the shipped voice slt.
 """
@@ -21,7 +22,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from voice_server import BUILD, SLT_WORDS, VOICES, VoiceServer
+from voice_server import SLT_WORDS, VOICES, VoiceServer
 
 WIDTHS = (360, 1400)
 SERVE = ("--nfe_step", "4")  # what is said matters less here than how soon
@@ -288,15 +289,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shots", help="a folder for screenshots")
     parser.add_argument("--axe", help="axe.min.js; default: that of axe-playwright-python")
-    parser.add_argument("--build", default=BUILD)
     parser.add_argument("--only", help="the name of one function above")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="f5_page_") as folder, browser(options) as page:
         keys = Path(folder) / "keys"
         keys.write_text("secret-key\n")
         keys.chmod(0o600)
-        with (VoiceServer(Path(folder) / "open", *SERVE, build=options.build) as server,
-              VoiceServer(Path(folder) / "locked", *SERVE, "--api_keys", keys, build=options.build) as locked):
+        with (VoiceServer(Path(folder) / "open", *SERVE) as server,
+              VoiceServer(Path(folder) / "locked", *SERVE, "--api_keys", keys) as locked):
             for check, where in ((type_and_hear, server), (cancel, server), (upload, server), (record, server),
                                  (by_keyboard, server), (with_a_key, locked)):
                 if options.only not in (None, check.__name__):
