@@ -167,7 +167,7 @@ def test_killed_and_resumed_ten_times(tmp_path, hub, big, rng):
     env, partial = hub.environment(tmp_path), blobs(tmp_path, "me/big") / f"{hashlib.sha256(data).hexdigest()}.incomplete"
     snapshot, sizes = cache(tmp_path) / f"models--me--big/snapshots/{COMMIT}", []
     for _ in range(10):
-        hub.faults["cdn GET"] = [slow(0.002, 8192)]
+        hub.faults["cdn GET"] = [slow(0.01, 8192)]
         process = subprocess.Popen([convert_lib.program(), "pull", url], env=env, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
         want, end = (sizes[-1] if sizes else 0) + int(rng.integers(20_000, 100_000)), time.monotonic() + 20
