@@ -11,12 +11,12 @@
 #define FIRST "model_1200000.safetensors"
 
 static const model_kind kinds[] = {
-    {"F5TTS_v1_Base", F5, LATER, "DiT", "1024", "22", "16", "true", NULL},
-    {"F5TTS_v1_Small", F5, LATER, "DiT", "768", "18", "12", "true", NULL},
-    {"F5TTS_Base", F5, FIRST, "DiT", "1024", "22", "16", "false", "1"},
-    {"F5TTS_Small", F5, LATER, "DiT", "768", "18", "12", "false", "1"},
-    {"E2TTS_Base", E2, FIRST, "UNetT", "1024", "24", "16", "false", "1"},
-    {"E2TTS_Small", F5, LATER, "UNetT", "768", "20", "12", "false", "1"},
+    {"F5TTS_v1_Base", F5, LATER, "DiT", "pinyin", "1024", "22", "16", "true", NULL},
+    {"F5TTS_v1_Small", F5, LATER, "DiT", "char", "768", "18", "12", "true", NULL},
+    {"F5TTS_Base", F5, FIRST, "DiT", "pinyin", "1024", "22", "16", "false", "1"},
+    {"F5TTS_Small", F5, LATER, "DiT", "pinyin", "768", "18", "12", "false", "1"},
+    {"E2TTS_Base", E2, FIRST, "UNetT", "pinyin", "1024", "24", "16", "false", "1"},
+    {"E2TTS_Small", F5, LATER, "UNetT", "pinyin", "768", "20", "12", "false", "1"},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -49,7 +49,7 @@ int32_t model_kind_settings(const model_kind *kind, f5_setting setting[MODEL_SET
         const char *path, *value;
     } all[MODEL_SETTINGS] = {{"model", ""},
                              {"model.name", kind->name},
-                             {"model.tokenizer", "pinyin"},
+                             {"model.tokenizer", kind->tokenizer},
                              {"model.backbone", kind->backbone},
                              {"model.arch", ""},
                              {"model.arch.dim", kind->dim},

@@ -9,6 +9,7 @@ typedef struct {
     const char *repository; /* "SWivid/F5-TTS" */
     const char *file;       /* of the checkpoint, in the folder `name` of the repository */
     const char *backbone;   /* "DiT", "UNetT" */
+    const char *tokenizer;  /* "pinyin", "char" */
     const char *dim, *depth, *heads, *mask_padding;
     const char *pe_attn_head; /* NULL: not set */
 } model_kind;

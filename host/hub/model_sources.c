@@ -99,10 +99,6 @@ static f5_status take_kind(model_sources *s, const model_wish *w, const char *ch
     s->name = strdup(name ? name : s->kind->name);
     if (s->config_path) s->kind = NULL;
     if (!s->name) return f5_fail(error, F5_E_MEMORY, "no memory for a name");
-    if (s->kind && strcmp(s->kind->backbone, "DiT") != 0)
-        return f5_fail(error, F5_E_UNSUPPORTED,
-                       "model %s: its backbone %s is not supported yet, only DiT is: take F5TTS_v1_Base or F5TTS_Base",
-                       s->kind->name, s->kind->backbone);
     return F5_OK;
 }
 

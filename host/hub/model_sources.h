@@ -45,7 +45,7 @@ typedef struct {
 } model_sources;
 
 /* Finds them. usual_vocab (or NULL) is upstream's vocabulary as it comes with this program. F5_E_ARGUMENT: the wish is
- * none; F5_E_UNSUPPORTED: a model or vocoder that the engine does not run; F5_E_IO: a path that is not there. A file of
+ * none; F5_E_UNSUPPORTED: a vocoder that the engine does not run; F5_E_IO: a path that is not there. A file of
  * the hub that is not here is no error. model_sources_free follows in every case. The wish's strings must outlive it.
  */
 f5_status model_sources_find(model_sources *sources, const model_wish *wish, const hub_place *place,

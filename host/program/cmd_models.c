@@ -103,9 +103,7 @@ static void print_cached(const hub_place *place) {
             char licence[80];
             snprintf(licence, sizeof licence, "licence %s", model_licence(kind->repository));
             print_line(kind->name, there.st_size, "as upstream has it", licence,
-                       strcmp(kind->backbone, "DiT") == 0 ? "in the cache of the hub: -m converts it"
-                                                          : "in the cache of the hub: cannot be run yet",
-                       path);
+                       "in the cache of the hub: -m converts it", path);
         }
         free(path);
         free(own);

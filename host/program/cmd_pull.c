@@ -216,10 +216,11 @@ static f5_status pull(pull_run *r, f5_error *error) {
         return pull_model(r, false, error);
     }
     if (!model_kind_named(r->given))
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "%s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, "
-                       "F5TTS_Small, vocos, and hf://OWNER/NAME/FILE",
-                       r->given);
+        return f5_fail(
+            error, F5_E_ARGUMENT,
+            "%s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, E2TTS_Base, "
+            "F5TTS_Small, vocos, and hf://OWNER/NAME/FILE",
+            r->given);
     if (r->wish.model)
         return f5_fail(error, F5_E_ARGUMENT, "--model: says what a file hf://... is of; %s is a model", r->given);
     r->wish.model = r->given;
@@ -251,7 +252,7 @@ int cmd_pull(int argc, char **argv) {
         {"model_cfg", "mc", CLI_STRING, &r.wish.model_cfg, .argument = "FILE.yaml", .help = "its configuration",
          .usual = "that of --model", .kind = CLI_FILE},
         {"model", "m", CLI_STRING, &r.wish.model, .argument = "NAME", .help = "of which kind a file hf://... is",
-         .usual = "as its path says, else F5TTS_v1_Base", .words = "F5TTS_v1_Base|F5TTS_Base|F5TTS_Small"},
+         .usual = "as its path says, else F5TTS_v1_Base", .words = "F5TTS_v1_Base|F5TTS_Base|F5TTS_Small|E2TTS_Base"},
         {"dtype", NULL, CLI_STRING, &r.precision, .argument = "TYPE", .help = "how matrices are stored",
          .words = "fp32|fp16|bf16"},
         {"no_convert", NULL, CLI_FLAG, &r.no_convert, .help = "fetch only; f5tts infer -m NAME converts it then"},
@@ -266,7 +267,7 @@ int cmd_pull(int argc, char **argv) {
             "The files go into the cache of huggingface_hub, which upstream's package shares. HF_ENDPOINT, HF_HOME, "
             "HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE and curl's variables for proxies are heeded. The licence of "
             "the weights is told: most are not for commercial use.\n",
-        .positional_words = "F5TTS_v1_Base|F5TTS_Base|vocos",
+        .positional_words = "F5TTS_v1_Base|F5TTS_Base|E2TTS_Base|vocos",
         .examples = "# upstream's model, and speech of it\n"
                     "f5tts pull F5TTS_v1_Base\n"
                     "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say.\" -t \"A text.\"\n"

@@ -331,7 +331,7 @@ NOT_THERE = {
     "no repository": ("hf://me/none/a.txt", 1, "401): there is no such repository, or it is private: set HF_TOKEN"),
     "no file": ("hf://me/tiny/none.txt", 1, "hf://me/tiny/none.txt: not found (404): the repository has no such file"),
     "no model": ("F5TTS_v9", 2, "F5TTS_v9: is no model of upstream's: there are F5TTS_v1_Base"),
-    "E2": ("E2TTS_Base", 1, "its backbone UNetT is not supported yet"),
+    "E2": ("E2TTS_Base", 1, "hf://SWivid/E2-TTS/E2TTS_Base/model_1200000.safetensors: the hub refuses it (401)"),
     "up": ("hf://me/tiny/../../a", 2, "hf://OWNER/NAME/FILE is wanted"),
     "dot": ("hf://me/tiny/./a", 2, "hf://OWNER/NAME/FILE is wanted"),
     "up as an owner": ("hf://../tiny/a", 2, "hf://OWNER/NAME/FILE is wanted"),
