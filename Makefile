@@ -32,7 +32,7 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python lint build build-asan build-tsan install gpu-test sanitize profile bench clean \
+.PHONY: demo test test-c test-python lint build build-asan build-tsan install soak gpu-test sanitize profile bench clean \
         format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
@@ -76,6 +76,10 @@ build-asan:
 build-tsan:
 	@cmake --preset tsan $(CMAKE_FLAGS) -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@cmake --build --preset tsan
+
+# The server among clients that are slow, leave, flood and err, for half an hour: tests/server/torture.py --help
+soak: build
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/server/torture.py
 
 install: build
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
