@@ -1,6 +1,7 @@
 """Where speech goes: every format by name and by word, pipes, devices and standard output; links, modes, names that are too
 long or that two outputs share, disks that are full or read-only, the last write that fails; a signal at any moment. The
 whole of the signals is tests/interrupt_outputs.py; a sample of them is here."""
+import ctypes
 import os
 import re
 import stat
@@ -14,7 +15,9 @@ import encoder_lib
 import f5file
 import outputs_lib
 from outputs_lib import SIGNALS
+from png import read_png
 from test_infer import TRANSCRIPT, read_wav, write_wav
+
 
 @pytest.fixture(scope="module")
 def moments(tmp_path_factory):
@@ -296,3 +299,16 @@ def test_default_name_ended_by_a_signal(runs):
         runs.clear()
         result = runs.run(moments=dict(AT=at, SIGNAL=2), output_file=None)
         assert result.returncode == -2 and runs.tree() == {}, (at, result)
+
+
+def test_a_picture_of_more_frames_than_pixels(tmp_path):
+    """40,000 frames of four bands: three share a column, and the colours are of their mean."""
+    lib, error = encoder_lib.library(), encoder_lib.Error()
+    mel = np.tile(np.linspace(-8, 2, 40000, dtype=np.float32)[:, None], (1, 4))
+    status = lib.mel_png_write(os.fsencode(tmp_path / "a.png"), mel.ctypes.data_as(ctypes.c_void_p), 40000, 4,
+                               ctypes.c_double(93.75), ctypes.byref(error))
+    assert status == 0, error.message
+    pixels = read_png(tmp_path / "a.png")
+    assert pixels.shape == (30, 13334, 3)
+    light = pixels[0, ::100].astype(int).sum(1)  # cubehelix rises evenly
+    assert light[0] < 20 and light[-1] > 700 and (np.diff(light) >= -3).all()
