@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""fuzz_sockets.py — libFuzzer with AddressSanitizer and UBSan at the machines of the server's sockets, and at the bodies of
-requests for speech.
+"""fuzz_sockets.py — libFuzzer with AddressSanitizer and UBSan at the machines of the server's sockets, at the bodies of
+requests for speech, and at forms.
 
-    tests/fuzz_sockets.py [--seconds 180] [websocket] [wyoming] [speech_request]
+    tests/fuzz_sockets.py [--seconds 180] [websocket] [wyoming] [speech_request] [multipart]
 
 Builds tests/fuzz/fuzz_NAME.c with clang (apt-get install clang) in a folder of its own under /tmp, writes seeds, runs. A
 finding is printed with the bytes that led to it; exits 1 on any. Not a part of `make test`: it takes its time.
@@ -19,8 +19,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"websocket": ["websocket", "speech_socket", "realtime", "json_read", "base64", "sha1"],
-           "wyoming": ["wyoming", "json_read"], "speech_request": ["speech_request", "json_read"]}
-LIBRARIES = {"websocket": ["-lwslay", "-ljansson"], "wyoming": ["-ljansson"], "speech_request": ["-ljansson", "-lm"]}
+           "wyoming": ["wyoming", "json_read"], "speech_request": ["speech_request", "json_read"],
+           "multipart": ["multipart", "form"]}
+LIBRARIES = {"websocket": ["-lwslay", "-ljansson"], "wyoming": ["-ljansson"], "speech_request": ["-ljansson", "-lm"],
+             "multipart": []}
 
 
 def frame(first, payload, mask=b"\0\0\0\0"):
@@ -43,6 +45,10 @@ REALTIME = messages(
     {"type": "conversation.item.create", "item": {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]}},
     {"type": "response.create", "response": {"input": [{"role": "user", "content": [
         {"type": "input_text", "text": "Hello."}]}]}}, {"type": "response.cancel", "event_id": "e"})
+
+
+def form_part(name, value, more=""):
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n{value}\r\n'.encode()
 
 
 def wyoming_event(kind, data=None, payload=b""):
@@ -68,6 +74,10 @@ SEEDS = {
         {"input": "a", "references": [{"audio_path": "AAAA", "text": "b"}], "cfg_strength": 2, "sway_sampling_coef": -1.0},
         {"input": "\u00e9\ud83d\ude00", "ssml": False, "normalize": "en", "fix_duration": 1e1, "sample_rate": 16000,
          "cross_fade_duration": 0, "sentence_pause": 0.5, "paragraph_pause": 1, "language": "en", "instructions": "x"})],
+    "multipart": [bytes([bite, 0]) + body for bite in (0, 3, 18) for body in (
+        form_part("name", "a") + form_part("audio_sample", "RIFF", '; filename="a.wav"\r\nContent-Type: audio/wav')
+        + form_part("ref_text", "x\r\n--c\r\n") + form_part("other", "") + b"--b--\r\n",
+        b"\r\n" + form_part("name", "\u00e9", '; filename*=x') + form_part("name", "a" * 70) + b"--b--")],
 }
 WORDS = ["session.config", "session.close", "session.update", "input.text", "input.commit", "input.done", "input.cancel",
          "cancel", "response.create", "response.cancel", "conversation.item.create", "describe", "ping", "synthesize",
@@ -75,7 +85,8 @@ WORDS = ["session.config", "session.close", "session.update", "input.text", "inp
          "text", "voice", "speaker", "audio", "output", "format", "speed", "input", "content", "role", "user", "model",
          "response_format", "stream_format", "sse", "stream", "subtitles", "seed", "nfe_step", "method", "midpoint",
          "cfg_strength", "sway_sampling_coef", "fix_duration", "normalize", "ssml", "sample_rate", "references", "ref_audio",
-         "ref_text", "audio_path", "first_chunk", "cross_fade_duration", "id", "null", "true", "1e999", "-1"]
+         "ref_text", "audio_path", "first_chunk", "cross_fade_duration", "id", "null", "true", "1e999", "-1",
+         "--b", "--b--", "Content-Disposition: form-data; name=", "Content-Type: ", "filename=", "name", "audio_sample"]
 
 
 def library():

@@ -1,11 +1,11 @@
 /* fuzz_multipart.c — any bytes as a multipart body, in bites that the first bytes choose: read whole and in bites they
- * must give the same parts or the same failure. clang -g -O1 -fsanitize=fuzzer,address,undefined -I. THIS
- * host/server/multipart.c kernels/error.c. */
+ * must give the same parts or the same failure, and a form of them must hold what its layout allows.
+ * tests/fuzz_sockets.py builds and runs it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/server/multipart.h"
+#include "host/server/form.h"
 
 typedef struct {
     uint64_t hash, data;
@@ -47,6 +47,27 @@ static f5_status on_end(void *user, f5_error *error) {
     return F5_OK;
 }
 
+/* The same bytes as a form. */
+static f5_status read_form(const char *type, const uint8_t *bytes, size_t n, size_t bite) {
+    static const form_field fields[] = {{"name", 64}, {"ref_text", 300}};
+    static const form_layout layout = {fields, 2, "audio_sample", 500};
+    form f;
+    f5_error error;
+    f5_status status = form_begin(&f, type, &layout, &error);
+    for (size_t at = 0; status == F5_OK && at < n; at += bite)
+        status = form_push(&f, (const char *)bytes + at, bite < n - at ? bite : n - at, &error);
+    if (status == F5_OK) status = form_finish(&f, &error);
+    if (status == F5_OK) {
+        for (int i = 0; i < 2; i++) {
+            const char *value = form_value(&f, fields[i].name);
+            if (value && strlen(value) > fields[i].max_bytes) abort();
+        }
+        if (f.file_bytes > layout.max_file || (f.file_bytes > 0 && f.fd < 0)) abort();
+    }
+    form_free(&f);
+    return status;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n);
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
@@ -81,5 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n) {
     /* before a failure the bites may have told less data of a part, but never more parts */
     if (status[0] != status[1] || got[0].parts != got[1].parts) abort();
     if (status[0] == F5_OK && (got[0].hash != got[1].hash || got[0].data != got[1].data)) abort();
+    /* a form refuses what multipart refuses, and some of what it takes */
+    if (read_form(type, bytes, n, bite) == F5_OK && status[0] != F5_OK) abort();
     return 0;
 }
