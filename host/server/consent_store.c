@@ -236,6 +236,7 @@ void consent_store_free(consent_store *s) {
     while (s->jobs) {
         job *j = s->jobs;
         s->jobs = j->next;
+        j->done(j->user, F5_E_CANCELLED, "the server ends", j->consent.id);
         free_job(j);
     }
     free(s->consent);

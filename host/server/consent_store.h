@@ -21,7 +21,7 @@ typedef struct {
 /* folder: of the uploaded voices, in which "consents" is made; NULL: nothing is kept. Files there that cannot be read
  * are told on stderr and left out. F5_E_IO. */
 f5_status consent_store_new(consent_store **s, loop *l, const char *folder, f5_error *error);
-void consent_store_free(consent_store *s); /* NULL is fine */
+void consent_store_free(consent_store *s); /* NULL is fine; what is under way is told F5_E_CANCELLED */
 
 int consent_store_count(const consent_store *s);
 const consent *consent_store_at(const consent_store *s, int i);            /* the newest first */

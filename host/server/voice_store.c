@@ -372,9 +372,8 @@ void voice_store_free(voice_store *s) {
     if (!s) return;
     work_group_end(&s->working);
     while (s->jobs) {
-        job *j = s->jobs;
-        s->jobs = j->next;
-        free_job(j);
+        s->jobs->status = f5_fail(&s->jobs->error, F5_E_CANCELLED, "the server ends");
+        end_job(s, s->jobs);
     }
     voice_watch_free(s->watch);
     loop_timer_free(s->retry);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """kill_uploads.py — ends a server with SIGKILL while clients upload voices, again and again: no half file is left.
 
-    tests/server/kill_uploads.py [--rounds 20]
+    tests/server/kill_uploads.py [--rounds 20] [--politely]
 
 After each kill every file of the folder must be one that a new server reads; every upload that was answered with 200
-must be there. Prints a line a round; exits 1 on a fault.
+must be there. --politely ends it with SIGTERM, upon which it must exit with 0. Prints a line a round; exits 1 on a fault.
 """
 import argparse
 import http.client
@@ -28,7 +28,7 @@ def upload(server, name, kept, sample):
     return True
 
 
-def round_of(folder, number, before, wait, more):
+def round_of(folder, number, before, wait, politely, more):
     """Kills a server after `wait` seconds of uploads; returns the names that were answered for."""
     kept = set(before)
     with VoiceServer(folder, **more) as server:
@@ -45,7 +45,10 @@ def round_of(folder, number, before, wait, more):
         for t in threads:
             t.start()
         time.sleep(wait)
-        server.kill()
+        if politely:
+            assert server.stop()[0] == 0, server.errors
+        else:
+            server.kill()
         for t in threads:
             t.join()
     strange = [p.name for p in Path(folder).iterdir() if p.suffix != ".safetensors" and p.name != "consents"]
@@ -53,13 +56,13 @@ def round_of(folder, number, before, wait, more):
     return kept
 
 
-def run(folder, rounds, told=lambda line: None, **more):
+def run(folder, rounds, told=lambda line: None, politely=False, **more):
     kept = set()
     for number in range(rounds):
         before, wait = len(kept), random.uniform(0.01, 0.6)
-        kept = round_of(folder, number, kept, wait, more)
+        kept = round_of(folder, number, kept, wait, politely, more)
         there = len(list(Path(folder).glob("*.safetensors")))
-        told(f"round {number + 1}: killed after {wait:.2f} s, {len(kept) - before} uploads answered, {there} files")
+        told(f"round {number + 1}: ended after {wait:.2f} s, {len(kept) - before} uploads answered, {there} files")
         if len(kept) > 200:  # a folder of some size is enough
             for name in kept:
                 (Path(folder) / f"{name}.safetensors").unlink()
@@ -71,13 +74,14 @@ def run(folder, rounds, told=lambda line: None, **more):
 def main():
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rounds", type=int, default=20)
+    options.add_argument("--politely", action="store_true")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="f5_kill_") as folder:
         try:
-            run(Path(folder) / "voices", given.rounds, lambda line: print(line, flush=True))
+            run(Path(folder) / "voices", given.rounds, lambda line: print(line, flush=True), given.politely)
         except AssertionError as error:
             sys.exit(f"FAULT: {error}")
-    print(f"{given.rounds} kills, no half file, nothing lost that was answered for")
+    print(f"{given.rounds} ends, no half file, nothing lost that was answered for")
 
 
 if __name__ == "__main__":

@@ -237,5 +237,6 @@ def test_a_voice_speaks_as_its_recording_does_also_when_it_is_deleted_meanwhile(
     assert server.speak(**{**order, "voice": "gone"}).status in (400, 404)
 
 
-def test_a_killed_server_leaves_no_half_voice(tmp_path, model):
-    kill_uploads.run(tmp_path / "voices", rounds=2, model=model)
+@pytest.mark.parametrize("politely", [False, True])
+def test_a_server_that_is_ended_leaves_no_half_voice(tmp_path, model, politely):
+    kill_uploads.run(tmp_path / "voices", rounds=2, politely=politely, model=model)
