@@ -370,6 +370,23 @@ def test_limits_of_text(server):
         assert ws.until("none of these")[-1] == ("close", 1008)
 
 
+def test_long_messages(model):
+    """Longer than what a connection keeps unread: taken piece by piece, up to the limit of a body."""
+    with Server(model, "--body_megabytes=2") as server:
+        with server.websocket(SPEECH) as ws:
+            data = json.dumps({**PCM, "note": "a" * 1_900_000}).encode()
+            ws.raw(frame(0x01, data[:1_000_000]) + frame(0x00, data[1_000_000:]) + frame(0x80))
+            assert ws.message()["type"] == "session.configured"
+            say(ws, "Said.")
+            ws.until("session.done")
+            ws.raw(frame(0x81, b'{"type": "session.config", "note": "' + b"a" * (2 << 20) + b'"}'))
+            assert ws.until()[-1] == ("close", 1009)
+        with server.websocket(REALTIME) as ws:
+            ws.message()
+            ws.raw(frame(0x81, b"a" * (512 * 1024 + 1)))
+            assert ws.message() == ("close", 1009)
+
+
 def test_a_client_that_says_nothing(server):
     """The one that has been there since the first test."""
     assert "in time" in server.silent.message()["message"] and server.silent.message() == ("close", 1008)
