@@ -213,6 +213,14 @@ static void answer_options(http_request *c) {
 }
 
 /* 0, or the status that refuses a parsed request, whose reason is then *why. */
+/* A page of another site can make a browser send a form, or a text, without asking first: it would use a server that
+ * listens on its reader's own machine. Browsers say so, and behind a proxy too. */
+static bool is_of_another_site(const http_request *c) {
+    const char *site = http_header(c, "sec-fetch-site");
+    return c->parser.method != HTTP_GET && c->parser.method != HTTP_HEAD && !c->server->options.cors_origin && site &&
+           (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0);
+}
+
 static int check_request(http_request *c, const char **code, const char **why) {
     int status;
     char allow[64];
@@ -227,6 +235,11 @@ static int check_request(http_request *c, const char **code, const char **why) {
         *why = "the API key is missing or not one of this server's: send it as \"Authorization: Bearer KEY\"";
         http_set(c, "WWW-Authenticate", "Bearer");
         return 401;
+    }
+    if (is_of_another_site(c)) {
+        *code = "cross_site";
+        *why = "a page of another site may not ask: --cors-origin lets it";
+        return 403;
     }
     if (c->route->upgrade && !asks_for_websocket(c)) {
         http_set(c, "Upgrade", "websocket");

@@ -89,6 +89,19 @@ def test_shipped_voices_cannot_be_deleted_or_taken(server):
     refused(server, voice_form("SLT"), 400, "already", "name")
 
 
+def test_pages_of_other_sites_upload_nothing(server, start, tmp_path):
+    kind, body = form(voice_form("site"))
+    for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
+        assert server.json("POST", VOICE, body, {"Content-Type": kind, "Sec-Fetch-Site": site})[0] == status
+    assert server.json("DELETE", VOICE + "/site", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert server.json("DELETE", VOICE + "/site", headers={"Sec-Fetch-Site": "none"})[0] == 200
+    asked = server.ask("POST", "/v1/audio/speech", b'{"input":"Hi."}', {"Content-Type": "text/plain",
+                                                                       "Sec-Fetch-Site": "cross-site"})
+    assert asked.status == 403
+    allows = start("--cors_origin=https://page.example", f"--voice_dir={tmp_path / 'voices'}")
+    assert allows.ask("POST", VOICE, body, {"Content-Type": kind, "Sec-Fetch-Site": "cross-site"}).status == 200
+
+
 def test_bombs_are_refused(server):
     many = [(f"f{i}", "x") for i in range(5000)]
     refused(server, many, 400, "more than 32 parts")
