@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+import f5lib
+
 ROOT = Path(__file__).resolve().parents[1]
 VOICE = ROOT / "weights/voices/slt.wav"
 WORDS = (ROOT / "weights/voices/slt.txt").read_text().strip()
@@ -48,19 +50,37 @@ def read(lib, path):
 
 
 def write(path, samples, code, rate=24000):
-    """By libsndfile itself."""
+    """By libsndfile itself: samples [n] or [n, channels]."""
     sndfile = ctypes.CDLL("libsndfile.so.1")
     sndfile.sf_open.restype = ctypes.c_void_p
     sndfile.sf_open.argtypes = [ctypes.c_char_p, ctypes.c_int, ctypes.c_void_p]
     sndfile.sf_write_float.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
     sndfile.sf_write_float.restype = ctypes.c_int64
     sndfile.sf_close.argtypes = [ctypes.c_void_p]
-    info = Info(rate=rate, channels=1, format=code)
+    x = np.ascontiguousarray(samples, np.float32)
+    info = Info(rate=rate, channels=1 if x.ndim == 1 else x.shape[1], format=code)
     handle = sndfile.sf_open(os.fsencode(path), 0x20, ctypes.byref(info))
     assert handle, f"libsndfile writes no {code:#x}"
-    x = np.ascontiguousarray(samples, np.float32)
-    assert sndfile.sf_write_float(handle, x.ctypes.data, len(x)) == len(x)
+    assert sndfile.sf_write_float(handle, x.ctypes.data, x.size) == x.size
     sndfile.sf_close(handle)
+
+
+class Clip(ctypes.Structure):
+    _fields_ = [("samples", ctypes.POINTER(ctypes.c_float)), ("n_samples", ctypes.c_int64), ("rms", ctypes.c_float)]
+
+
+def prepared(lib, path):
+    """The clip at 24 kHz that a voice is made of."""
+    a, clip, error = AudioFile(), Clip(), Error()
+    assert not lib.audio_read(ctypes.byref(a), str(path).encode(), ctypes.byref(error)), error.message.decode()
+    params = f5lib.struct("f5_voice_params", samples=ctypes.cast(a.samples, ctypes.c_void_p).value, n_frames=a.n_frames,
+                          channels=a.channels, sample_rate=a.sample_rate)
+    status = lib.recording_read(ctypes.byref(params), 0, ctypes.byref(clip), ctypes.byref(error))
+    lib.audio_free(ctypes.byref(a))
+    assert not status, error.message.decode()
+    samples = np.ctypeslib.as_array(clip.samples, (clip.n_samples,)).copy()
+    lib.free(clip.samples)
+    return samples
 
 
 def ffmpeg(*arguments, output=None):

@@ -8,7 +8,8 @@ import struct
 import numpy as np
 import pytest
 
-from recordings_lib import VOICE, ffmpeg, hide_ffmpeg, library, read, run_check, save, voice_samples, write
+import recording_cases
+from recordings_lib import VOICE, ffmpeg, hide_ffmpeg, library, prepared, read, run_check, save, voice_samples, write
 
 
 # libsndfile's names of formats: the container and, as encoding, 16 bits or what the container knows
@@ -114,6 +115,17 @@ def test_empty_sound_is_empty(lib, tmp_path):
     path = tmp_path / "empty.wav"
     path.write_bytes(piped_header(b"LIST" + struct.pack("<I", 4) + b"INFO", 0))
     assert "holds no samples" in read(lib, path)
+
+
+@pytest.mark.parametrize("name", recording_cases.CASES)
+def test_upstreams_clips(lib, tmp_path, voice, name):
+    """What ffmpeg, pydub and torchaudio made of these files, within the rounding of float32 sums."""
+    code, rate, _ = recording_cases.CASES[name]
+    path = tmp_path / name
+    write(path, recording_cases.samples_of(name, voice), code, rate)
+    made, want = recording_cases.kept(prepared(lib, path)), recording_cases.golden()[name]
+    assert made["samples"] == want["samples"]
+    assert abs(made["energy"] / want["energy"] - 1) < 1e-6 and np.abs(made["at"] - np.array(want["at"])).max() < 1e-6
 
 
 def test_rf64_of_a_pipe(lib, tmp_path, voice):
