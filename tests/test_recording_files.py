@@ -128,6 +128,29 @@ def test_upstreams_clips(lib, tmp_path, voice, name):
     assert abs(made["energy"] / want["energy"] - 1) < 1e-6 and np.abs(made["at"] - np.array(want["at"])).max() < 1e-6
 
 
+@pytest.mark.parametrize("code, error", [(0x010010, 0.03), (0x010011, 0.03), (0x010012, 0.2), (0x010013, 0.2), (0x010005, 0.01),
+                                         (0x010007, 1e-7)], ids=["u-law", "A-law", "IMA", "MS", "8 bits", "double"])
+def test_codes(lib, tmp_path, voice, code, error):
+    path = tmp_path / "voice.wav"
+    write(path, voice / 32768, code)
+    got, rate = read(lib, path)
+    assert rate == 24000 and 0 <= len(got) - len(voice) < 2048
+    assert np.abs(got[:len(voice), 0] - voice / 32768).max() < error
+
+
+@pytest.mark.parametrize("name", ["one side", "six", "antiphase and more"])
+def test_channels(lib, tmp_path, voice, name):
+    """Their mean is the voice, at the level that every quiet recording is brought to."""
+    x = voice / 32768
+    sides = {"one side": [x, 0 * x], "six": [x, x, 0.5 * x, 0 * x, x, x], "antiphase and more": [x, -x, 0.8 * x]}[name]
+    write(tmp_path / "one.wav", np.mean(sides, 0), 0x010006)
+    write(tmp_path / "more.wav", np.stack(sides, 1), 0x010006)
+    one, more = prepared(lib, tmp_path / "one.wav"), prepared(lib, tmp_path / "more.wav")
+    n = min(len(one), len(more)) // 2  # silence at the end is measured over all channels
+    start = min(range(-4800, 4801, 240), key=lambda d: abs(one[9600:n] - more[9600 + d:n + d]).max())
+    assert np.abs(one[9600:n] / np.abs(one).max() - more[9600 + start:n + start] / np.abs(more).max()).max() < 1e-5
+
+
 def test_rf64_of_a_pipe(lib, tmp_path, voice):
     """Its size of 64 bits is left 0 in another place."""
     path = tmp_path / "piped.rf64"

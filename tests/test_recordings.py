@@ -34,15 +34,17 @@ def bad_recordings(x, rng):
             "noise": (x + noise * 0.01, 24000, r"noisy: its pauses are at -4\d dBFS, 2\d dB below"),
             "rate": (x[::2][:len(x) // 2], 12000, "12000 samples a second: what it says above 6000 Hz"),
             "length": (x[12000:30000], 24000, r"0\.[78]\d s of sound: from less than a second"),
+            "pause": (np.concatenate([x, np.zeros(72000), x]), 24000, r"a pause of 3\.\d s.*silenceremove"),
             "pace": (np.tile(x, 3), 24000, r"the transcript has \d+ bytes for .* s of recording")}
 
 
-@pytest.mark.parametrize("what", ["level", "clipping", "noise", "rate", "length", "pace"])
+@pytest.mark.parametrize("what", ["level", "clipping", "noise", "rate", "length", "pause", "pace"])
 def test_advice(tmp_path, voice, rng, what):
     """What is wrong is said, and by infer as a warning in the same words; nothing else is."""
     x, rate, words = bad_recordings(voice / 32768, rng)[what]
     path = save(tmp_path / "bad.wav", x, rate)
     transcript = "Yes." if what in ("length", "pace") else WORDS
+    what = "length" if what == "pause" else what
     made = run_check(path, "--ref_text", transcript)
     assert made.returncode == 0, made.stderr
     said = verdicts(made.stdout)

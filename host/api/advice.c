@@ -22,6 +22,7 @@
 #define CLIPPED_PACE 18      /* bytes a second: faster than most people speak */
 #define SHORT_SECONDS 1
 #define LONG_SECONDS 20
+#define LONG_PAUSE 1.5 /* seconds; upstream keeps 2 of it */
 
 typedef struct {
     f5_advice_fn advice;
@@ -90,7 +91,7 @@ static void say_pace(const listener *to, double recorded, const advice_facts *f)
         say(to, "pace", true, "%.1f bytes of transcript a second", pace);
 }
 
-static void say_length(const listener *to, double recorded, double used) {
+static void say_length(const listener *to, double recorded, double used, double pause) {
     if (used < SHORT_SECONDS)
         say(to, "length", false, "the recording has %.2f s of sound: from less than a second no voice is learned",
             used);
@@ -100,6 +101,12 @@ static void say_length(const listener *to, double recorded, double used) {
             "by "
             "itself, and badly; use a recording of at most 12 s",
             used);
+    else if (pause > LONG_PAUSE)
+        say(to, "length", false,
+            "the recording has a pause of %.1f s, of which up to 2 s count as speech: what is spoken will be slower by "
+            "it. Cut it out: ffmpeg -i IN -af silenceremove=stop_periods=-1:stop_duration=0.5:stop_threshold=-42dB "
+            "out.wav",
+            pause);
     else
         say(to, "length", true, "%.2f s are used of %.2f s", used, recorded);
 }
@@ -121,7 +128,7 @@ f5_status advice_give(const f5_voice_params *p, const advice_facts *facts, f5_ad
             p->sample_rate, p->sample_rate / 2);
     else
         say(&to, "rate", true, "%d samples a second", p->sample_rate);
-    say_length(&to, recorded, used);
+    say_length(&to, recorded, used, l.pause);
     say_pace(&to, recorded, facts);
     return F5_OK;
 }

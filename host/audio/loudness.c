@@ -36,18 +36,33 @@ static void measure_peaks(const sound *s, loudness *out) {
     out->clipped = (double)clipped / (double)(s->n_frames * s->channels);
 }
 
+/* Mean square from a frame on. */
+static double frame_power(const sound *s, int64_t at, int64_t length) {
+    int64_t end = at + length < s->n_frames ? at + length : s->n_frames;
+    double sum = 0;
+    for (int64_t i = at * s->channels; i < end * s->channels; i++) sum += (double)s->samples[i] * (double)s->samples[i];
+    return sum / (double)((end - at) * s->channels);
+}
+
 /* Powers of the frames that are not digital silence, into power; their number. */
 static int64_t frame_powers(const sound *s, int64_t length, float *power) {
     int64_t n = 0;
     for (int64_t at = 0; at < s->n_frames; at += length) {
-        int64_t end = at + length < s->n_frames ? at + length : s->n_frames;
-        double sum = 0;
-        for (int64_t i = at * s->channels; i < end * s->channels; i++)
-            sum += (double)s->samples[i] * (double)s->samples[i];
-        double mean = sum / (double)((end - at) * s->channels);
+        double mean = frame_power(s, at, length);
         if (mean > DIGITAL_SILENCE) power[n++] = (float)mean;
     }
     return n;
+}
+
+/* The longest stretch between two frames that are louder than `quiet`. */
+static double longest_pause(const sound *s, int64_t length, double quiet) {
+    int64_t last = -1, longest = 0;
+    for (int64_t at = 0; at < s->n_frames; at += length) {
+        if (decibel(frame_power(s, at, length)) <= quiet) continue;
+        if (last >= 0 && at - last - length > longest) longest = at - last - length;
+        last = at;
+    }
+    return (double)longest / s->sample_rate;
 }
 
 f5_status loudness_measure(const sound *s, loudness *out, f5_error *error) {
@@ -65,6 +80,7 @@ f5_status loudness_measure(const sound *s, loudness *out, f5_error *error) {
             sum += power[i];
         out->speech_db = decibel(sum / (double)speech);
         out->noise_db = decibel(power[n / 10]);
+        out->pause = longest_pause(s, length, decibel(loud) - SPEECH_RANGE_DB);
         out->has_pause = out->speech_db - out->noise_db > PAUSE_DB;
     }
     free(power);

@@ -11,6 +11,7 @@ typedef struct {
     double noise_db;   /* of the quiet frames, the 10th percentile; digital silence does not count. -infinity: none */
     double peak_db;    /* the largest sample */
     double clipped;    /* share of samples that lie at full scale or beyond, two or more in a row */
+    double pause;      /* seconds, the longest between two frames of speech */
     int32_t has_pause; /* 1: quiet frames are so much quieter than loud ones that they are pauses, or there are none */
 } loudness;
 
