@@ -188,22 +188,22 @@ def test_streams_whole_and_cut(lib, tmp_path, voice, rng, name):
 
 
 def test_mp3_without_a_count(tmp_path, voice):
-    """libsndfile guesses its length by the first frame: 5.8 of 13 s were read without a word, or a whole file was called
+    """libsndfile guesses its length by the first frame: a part was read without a word, or a whole file was called
     truncated. With FFmpeg it is as long as with a count; without, what was guessed too short is refused."""
     shim, long = tmp_path / "no.so", tmp_path / "long.wav"
     hide_ffmpeg(shim)
-    quiet = np.zeros(36000)
+    quiet = np.zeros(12000)
     save(long, np.concatenate([voice / 32768, quiet, voice / 32768, quiet, voice / 32768]))
     for order in ("anull", "areverse"):
         path = tmp_path / f"{order}.mp3"
         ffmpeg("-i", long, "-af", order, "-q:a", "2", "-write_xing", "0", path)
         made = run_check(path)
-        assert made.returncode == 0 and re.search(r"used of 13\.0\d s", made.stdout), made.stdout + made.stderr
+        assert made.returncode == 0 and re.search(r"used of 1[01]\.\d\d s", made.stdout), made.stdout + made.stderr
         made = run_check(path, env={**os.environ, "LD_PRELOAD": str(shim)})
-        assert re.search(r"used of 13\.0\d s", made.stdout) or "is truncated or damaged" in made.stderr, made.stdout
+        assert re.search(r"used of 1[01]\.\d\d s", made.stdout) or "is truncated or damaged" in made.stderr, made.stdout
     ffmpeg("-i", long, "-b:a", "64k", "-write_xing", "0", path)
     made = run_check(path, env={**os.environ, "LD_PRELOAD": str(shim)})
-    assert made.returncode == 0 and re.search(r"used of 1[23]\.\d\d s", made.stdout), made.stderr
+    assert made.returncode == 0 and re.search(r"used of 1[01]\.\d\d s", made.stdout), made.stderr
 
 
 @pytest.mark.parametrize("wide", [False, True])
