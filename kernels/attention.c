@@ -163,14 +163,14 @@ f5_status attention_ref(cpu_context *c, const attention_args *a) {
     return F5_OK;
 }
 
-void rope_table_fill(float *rope, int32_t positions) {
-    double frequency[HEAD / 2];
-    for (int i = 0; i < HEAD / 2; i++) frequency[i] = pow(10000.0, -2.0 * i / HEAD);
+void rope_table_fill(float *rope, int32_t positions, const float *frequency) {
+    double turn[HEAD / 2];
+    for (int i = 0; i < HEAD / 2; i++) turn[i] = frequency ? (double)frequency[i] : pow(10000.0, -2.0 * i / HEAD);
     for (int32_t p = 0; p < positions; p++)
         for (int i = 0; i < HEAD / 2; i++) {
             float *pair = rope + ((size_t)p * (HEAD / 2) + (size_t)i) * 2;
-            pair[0] = (float)cos(p * frequency[i]);
-            pair[1] = (float)sin(p * frequency[i]);
+            pair[0] = (float)cos(p * turn[i]);
+            pair[1] = (float)sin(p * turn[i]);
         }
 }
 

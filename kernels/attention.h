@@ -35,8 +35,8 @@ typedef struct attention_args {
     f5_dtype type;
 } attention_args;
 
-/* Fills rope [positions,32,2] with (cos, sin), angles in double, rounded once. */
-void rope_table_fill(float *rope, int32_t positions);
+/* Fills rope [positions,32,2] with (cos, sin), angles in double, rounded once. frequency [32]; NULL: 10000^(-2i/64). */
+void rope_table_fill(float *rope, int32_t positions, const float *frequency);
 
 #ifdef __cplusplus
 }

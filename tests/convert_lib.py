@@ -40,7 +40,8 @@ def convert_args(made, output, dtype="fp32", **other):
                  vocos_config=made["vocos_config"], vocos=made["vocos_path"], output=output, dtype=dtype,
                  pinyin="none")
     files.update(other)
-    return ["convert"] + [f"--{k.replace('_', '-')}={v}" for k, v in files.items() if v is not None]
+    return ["convert"] + [f"--{k.replace('_', '-')}" + ("" if v is True else f"={v}")
+                          for k, v in files.items() if v is not None]
 
 
 def convert(made, output, sanitized=False, **other):

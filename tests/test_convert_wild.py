@@ -395,3 +395,24 @@ def test_v0_and_v1_are_told_apart_by_the_configuration_alone(tmp_path, tiny):
     made = rc.make_checkpoint(tmp_path / "v0", "tiny", seed=1, text_mask_padding=False, pe_attn_head=1)
     bytes_of(made, tmp_path, "note      taken as F5TTS of before v1 (text_mask_padding false)")
     assert "A checkpoint does not say whether it is of F5TTS_v1" in " ".join(lib.run("help", "convert").stdout.split())
+
+
+# ---- rotary frequencies
+
+@pytest.mark.parametrize("kind, number", [(torch.float16, 1), (torch.bfloat16, 2), (torch.float32, None)])
+def test_stored_rotary(tmp_path, tiny, kind, number):
+    """As a 16-bit checkpoint holds them, where that is asked for; files without are those of before."""
+    exact = 1 / 10000 ** (torch.arange(0, 64, 2).float() / 64)
+    tensors = {k: v.to(kind) for k, v in {**tensors_of(tiny), "transformer.rotary_embed.inv_freq": exact}.items()}
+    path = tmp_path / "model.pt"
+    torch.save(dict(model_state_dict=tensors), path)
+    for asked in (True, None):
+        metadata, _ = lib.converted(tiny, tmp_path / "out.f5", checkpoint=path, stored_rotary=asked)
+        assert json.loads(metadata["config"])["backbone"].get("rotary") == (number if asked else None)
+    if kind != torch.float32:
+        tensors["transformer.rotary_embed.inv_freq"][3] *= 1.005
+        torch.save(dict(model_state_dict=tensors), path)
+        refused(lib.convert(tiny, tmp_path / "bad.f5", checkpoint=path, stored_rotary=True), "stored-rotary", "rounded to")
+    del tensors["transformer.rotary_embed.inv_freq"]
+    torch.save(dict(model_state_dict=tensors), path)
+    refused(lib.convert(tiny, tmp_path / "bad.f5", checkpoint=path, stored_rotary=True), "stored-rotary", "holds no")

@@ -370,6 +370,7 @@ static void write_speech(const model_speech *speech, char *text) {
     if (begun) put(text, "}");
 }
 
+/* A field that a part got after version 1 is left out where it has its default: older versions open such files. */
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]) {
     text[0] = '\0';
     put(text, "{\"name\":\"%s\",\"tokenizer\":\"%s\",\"vocab_size\":%d", config->name,
@@ -381,6 +382,7 @@ void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]
         for (int32_t i = 0; i < part->n_fields; i++) {
             const part_field *field = &part->fields[i];
             int32_t value = field_get(config_of(config, p), field);
+            if (part->fields[0].flat && !field->flat && value == field->missing) continue;
             put(text, "%s\"%s\":", p == PART_TEXT && i == 0 ? "" : ",", field->name);
             if (field->kind == FIELD_FLAG)
                 put(text, "%s", value ? "true" : "false");

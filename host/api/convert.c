@@ -102,6 +102,7 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
                                .pinyin_path = p.pinyin_path,
                                .lora_path = p.lora_path,
                                .lora_scale = p.lora_scale,
+                               .stored_rotary = p.stored_rotary != 0,
                                .pinyin_check = check_pinyin};
     setting *list[2] = {NULL};
     convert_summary made;

@@ -93,6 +93,8 @@ typedef struct {
     const char *lora_path; /* a folder with PEFT's adapter_config.json and adapter_model.safetensors or .bin, merged
                               into the weights; NULL (default): none */
     float lora_scale;      /* multiplies what the adapter changes; default 1 */
+    int32_t stored_rotary; /* 1: RoPE's frequencies are rounded as the checkpoint's are, as upstream has them, for a
+                              comparison with it; default 0: exact */
 } f5_convert_params;
 F5_STRUCT_INIT(f5_convert_params)
 

@@ -91,7 +91,7 @@ static bool is_type(const char *name) {
 int cmd_convert(int argc, char **argv) {
     f5_convert_params p;
     f5_convert_params_init(&p);
-    bool quiet = false;
+    bool quiet = false, stored_rotary = false;
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)",
          .kind = CLI_FILE, .required = true},
@@ -105,6 +105,9 @@ int cmd_convert(int argc, char **argv) {
          .kind = CLI_FOLDER},
         {"lora-scale", NULL, CLI_FLOAT, &p.lora_scale, .argument = "X", .min = -1000, .max = 1000,
          .help = "how much of the adapter", .unit = "times"},
+        {"stored-rotary", NULL, CLI_FLAG, &stored_rotary,
+         .help = "position frequencies rounded as those of a 16-bit checkpoint, as upstream has them; for a comparison "
+                 "with it"},
         {"vocab", "v", CLI_STRING, &p.vocab_path, .argument = "FILE",
          .help = "vocab.txt; not needed by the byte tokenizer", .kind = CLI_FILE},
         {"vocos-config", NULL, CLI_STRING, &p.vocoder_config_path, .argument = "FILE",
@@ -140,6 +143,7 @@ int cmd_convert(int argc, char **argv) {
         .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
+    p.stored_rotary = stored_rotary;
     if (!is_type(p.matrices)) return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", p.matrices);
     if (!is_type(p.vocoder_matrices))
         return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", p.vocoder_matrices);

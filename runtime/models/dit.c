@@ -22,6 +22,7 @@ typedef struct {
     int32_t heads;        /* H; inner width H*64 */
     int32_t ff_dim;       /* F = dim * ff_mult */
     int32_t pe_attn_head; /* heads rotated; -1: all */
+    int32_t rotary;       /* f5_dtype that RoPE's frequencies are rounded to; F5_F32: they are exact */
     bool qk_norm, long_skip;
 } dit_config;
 
@@ -83,6 +84,7 @@ static const part_field fields[] = {
     {"pe_attn_head", "pe_attn_head", offsetof(dit_config, pe_attn_head), FIELD_INTEGER, -1, 128, -1},
     {"qk_norm", "qk_norm", offsetof(dit_config, qk_norm), FIELD_FLAG, 0, 1, 0},
     {"long_skip", "long_skip", offsetof(dit_config, long_skip), FIELD_FLAG, 0, 1, 0},
+    {"rotary", NULL, offsetof(dit_config, rotary), FIELD_INTEGER, 0, 2, 0},
 };
 
 static f5_status check(const model_config *config, const char *where, f5_error *error) {

@@ -14,7 +14,7 @@ BAR, MAX_POSITION = Attention.bar_ref, 400
 
 def rope_table(positions):
     out = poison((positions, 32, 2))
-    function("rope_table_fill", None, ctypes.c_void_p, ctypes.c_int32)(pointer(out), positions)
+    function("rope_table_fill", None, ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p)(pointer(out), positions, None)
     return out
 
 

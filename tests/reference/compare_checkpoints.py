@@ -204,6 +204,8 @@ def numbers(b):
         rounded = copy.deepcopy(cfm)
         rounded.load_state_dict({k: v if "inv_freq" in k else narrow[k].float() for k, v in cfm.state_dict().items()})
         b.compare(f"{kind}", rounded, b.save(dict(ema_model_state_dict={f"ema_model.{k}": v for k, v in narrow.items()})))
+        rounded.load_state_dict({k: v.float() for k, v in narrow.items()})
+        b.compare(f"{kind}, --stored-rotary", rounded, {**b.save(dict(model_state_dict=narrow)), "stored_rotary": True})
 
 
 def legacy(b):

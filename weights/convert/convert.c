@@ -12,6 +12,7 @@
 #include "weights/convert/key_names.h"
 #include "weights/convert/quote.h"
 #include "weights/convert/read_file.h"
+#include "weights/convert/rotary.h"
 #include "weights/convert/upstream.h"
 #include "weights/manifest.h"
 #include "weights/match.h"
@@ -269,29 +270,12 @@ static f5_status open_vocoder(conversion *c) {
     return status;
 }
 
-/* Rotary frequencies are not stored in a .f5: a checkpoint with others than 10000^(-2i/64) would go wrong silently. */
-static f5_status check_rotary(const conversion *c) {
-    const source *from = &c->origin[ORIGIN_ACOUSTIC];
-    const source_tensor *t = source_find(from, "transformer.rotary_embed.inv_freq");
-    if (!t) return F5_OK;
-    float frequency[32];
-    bool good = t->number && t->rank == 1 && t->dims[0] == 32;
-    if (good) source_read(t, frequency);
-    for (int i = 0; i < 32 && good; i++) {
-        double expected = pow(10000.0, -i / 32.0);
-        good = fabs(frequency[i] - expected) <= 0.01 * expected; /* bfloat16 keeps 0.4 % */
-    }
-    return good ? F5_OK
-                : f5_fail(c->error, F5_E_UNSUPPORTED,
-                          "%s: rotary frequencies other than 10000^(-2i/64), which is all that is supported",
-                          from->path);
-}
-
 static f5_status open_origins(conversion *c) {
     F5_TRY(manifest_list(&c->config, c->options->types, &c->list, &c->count, c->error));
     F5_TRY(open_acoustic(c));
     F5_TRY(open_vocoder(c));
-    F5_TRY(check_rotary(c));
+    F5_TRY(rotary_check(&c->origin[ORIGIN_ACOUSTIC], c->error));
+    if (c->options->stored_rotary) F5_TRY(rotary_keep(&c->origin[ORIGIN_ACOUSTIC], &c->config, c->error));
     int64_t largest = 0;
     for (int32_t i = 0; i < c->count; i++)
         for (int32_t s = 0; s < c->list[i].sources; s++) {

@@ -29,6 +29,7 @@ typedef struct {
     bool plain_weights;      /* those of training, where the checkpoint holds averaged ones too */
     const char *lora_path;   /* the folder of an adapter to merge; NULL: none */
     float lora_scale;        /* multiplies its changes */
+    bool stored_rotary;      /* RoPE's frequencies rounded as the checkpoint's, in which upstream has them */
     f5_status (*pinyin_check)(const void *data, size_t bytes, const char *where, f5_error *error); /* of their reader;
                                                                                      data lies as malloc places it */
 } convert_options;
