@@ -57,7 +57,7 @@ f5_status sockets_read(const server *s, json_t *fields, speech_request *request,
     return f5_fail(error, F5_E_ARGUMENT, "%s", why.message);
 }
 
-static f5_status order(const server *s, json_t *fields, const sockets_text *text, const speech_events *events,
+static f5_status place(const server *s, json_t *fields, const sockets_text *text, const speech_events *events,
                        void *user, speech_job **job, f5_error *error) {
     speech_request request;
     speech_order order;
@@ -85,7 +85,7 @@ f5_status sockets_speak(const server *s, const sockets_text *text, const speech_
                                "response_format", "pcm", "stream", 1, "ssml", text->ssml);
     if (fields && text->speed > 0) json_object_set_new(fields, "speed", json_real(text->speed));
     f5_status status =
-        fields ? order(s, fields, text, events, user, job, error) : f5_fail(error, F5_E_MEMORY, "no memory");
+        fields ? place(s, fields, text, events, user, job, error) : f5_fail(error, F5_E_MEMORY, "no memory");
     json_decref(fields);
     return status;
 }

@@ -110,6 +110,18 @@ def test_first_sound_before_the_text_ends(server):
         assert events(ws.until("audio.done")) == ["audio.start", "audio.done"]
 
 
+@pytest.mark.parametrize("grain, least", [("sentence", 2), ("clause", 3), ("none", 1)])
+def test_granularity(server, grain, least):
+    text = ("When the rain had stopped, which took all afternoon, and the sun came out again, we walked to the river, over "
+            "the old bridge, past the mill. Then it rained again.")
+    with configured(server, {**PCM, "split_granularity": grain}) as ws:
+        say(ws, *(word + " " for word in text.split(" ")))
+        messages = ws.until("session.done")
+        said = [m["sentence_text"].strip() for m in messages if isinstance(m, dict) and m["type"] == "audio.start"]
+        assert " ".join(said) == text
+        assert len(said) == messages[-1]["total_sentences"] >= least and (grain == "clause" or len(said) == least)
+
+
 def test_same_sound_however_the_text_is_cut(server):
     text, results = "Näïve words — “quoted”. One more sentence.", set()
     for cut in (1, 3, len(text)):
