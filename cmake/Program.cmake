@@ -37,7 +37,9 @@ if(F5_PROGRAM_FOUND)
                    host/program/model_file.c host/program/model_make.c host/program/cmd_pull.c host/program/cmd_models.c
                    host/program/cmd_info.c host/program/cmd_serve.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
-                   host/program/cli_complete.c host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
+                   host/program/cli_complete.c host/program/interruption.c host/program/run_program.c
+                   host/program/shell_words.c host/program/heard_words.c host/program/transcript_cache.c host/program/transcribe.c
+                   host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
                    host/program/config_file.c host/program/speech_options.c host/program/speech_output.c host/program/speech_chunks.c
                    host/program/speech_subtitles.c host/program/speech_level.c
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c

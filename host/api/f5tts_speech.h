@@ -33,6 +33,12 @@ double f5_voice_seconds(const f5_voice *voice); /* of the reference as used */
 typedef void (*f5_advice_fn)(void *user, const char *what, int32_t good, const char *message);
 f5_status f5_check_voice(const f5_voice_params *params, f5_advice_fn advice, void *user, f5_error *error);
 
+/* Hands `take` the part of a recording that f5_voice_open would use, clipped, trimmed and mono, [n] samples of 24 kHz
+ * at a level of at least target_rms, for a program that hears what it says. It is called once, and the samples live
+ * during the call. Errors are those of f5_voice_open about the recording. Allocates. */
+f5_status f5_clip_voice(const f5_voice_params *params, void (*take)(void *user, const float *samples, int64_t n),
+                        void *user, f5_error *error);
+
 /* When something was said, in seconds of the whole output. This struct never grows. */
 typedef struct {
     double start, end; /* estimated from its share of the chunk's bytes */

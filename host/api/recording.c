@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "host/api/params.h"
 #include "host/audio/resample.h"
 
 static f5_status check_recording(const f5_voice_params *p, f5_error *error) {
@@ -58,4 +59,17 @@ f5_status recording_read(const f5_voice_params *p, int leave_out, reference_clip
     if (p->keep_whole) leave_out |= REFERENCE_KEEP_WHOLE;
     F5_TRY(reference_prepare(&recording, leave_out, p->target_rms, clip, error));
     return p->sample_rate == F5_SAMPLE_RATE ? F5_OK : bring_to_rate(p, clip, error);
+}
+
+f5_status f5_clip_voice(const f5_voice_params *params, void (*take)(void *user, const float *samples, int64_t n),
+                        void *user, f5_error *error) {
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_voice_params", error));
+    if (!take) return f5_fail(error, F5_E_ARGUMENT, "f5_clip_voice: take is NULL");
+    reference_clip clip = {0};
+    f5_status status = recording_read(&p, 0, &clip, error);
+    if (status == F5_OK) take(user, clip.samples, clip.n_samples);
+    free(clip.samples);
+    return status;
 }

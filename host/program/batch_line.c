@@ -34,9 +34,9 @@ bool batch_is_name(void *user, const char *name) {
 }
 
 /* A voice by its name: one of the configuration, or one that comes with the program. */
-static f5_status find_voice(batch_line *b, const config_file *config, f5_error *error) {
+static f5_status find_voice(batch_line *b, const config_file *config, transcriber *t, f5_error *error) {
     b->config_voice = -1;
-    if (b->o.ref_audio) return voice_files_named(&b->files, b->o.ref_audio, b->o.ref_text, error);
+    if (b->o.ref_audio) return voice_files_named(&b->files, b->o.ref_audio, b->o.ref_text, t, b->o.keep_whole, error);
     for (int i = 0; b->o.voice && i < config->n_voices; i++) {
         if (strcmp(config->voice[i].name, b->o.voice) != 0) continue;
         b->config_voice = i;
@@ -64,7 +64,8 @@ static f5_status set_values(batch_line *b, const list_line *line, f5_error *erro
     return F5_OK;
 }
 
-static f5_status make(batch_line *b, const list_line *line, const config_file *config, f5_error *error) {
+static f5_status make(batch_line *b, const list_line *line, const config_file *config, transcriber *t,
+                      f5_error *error) {
     const speech_options usual = b->o;
     b->o.gen_text = b->o.gen_file = b->o.output_file = NULL;
     b->o.voice = b->o.ref_audio = b->o.ref_text = NULL;
@@ -83,13 +84,13 @@ static f5_status make(batch_line *b, const list_line *line, const config_file *c
         return f5_fail(error, F5_E_ARGUMENT, "output -: a list's lines go into files");
     b->path = speech_output_path(&b->o, name);
     if (!b->path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    return find_voice(b, config, error);
+    return find_voice(b, config, t, error);
 }
 
 f5_status batch_line_make(batch_line *b, const list_line *line, const speech_options *usual, const config_file *config,
-                          f5_error *error) {
+                          transcriber *t, f5_error *error) {
     *b = (batch_line){.number = line->number, .o = *usual};
-    f5_status status = make(b, line, config, error);
+    f5_status status = make(b, line, config, t, error);
     if (status != F5_OK) batch_line_free(b);
     return status;
 }

@@ -20,10 +20,10 @@ typedef struct {
 /* Is it the name of a column? An is_name of list_open. */
 bool batch_is_name(void *user, const char *name);
 
-/* Makes a task of a line; `usual` are the options of the run. Errors say what is wrong, without file and line. Nothing
- * is held after an error. */
+/* Makes a task of a line; `usual` are the options of the run, t hears transcripts that are missing. Errors say what is
+ * wrong, without file and line. Nothing is held after an error. */
 f5_status batch_line_make(batch_line *b, const list_line *line, const speech_options *usual, const config_file *config,
-                          f5_error *error);
+                          transcriber *t, f5_error *error);
 void batch_line_free(batch_line *b);
 
 /* ---- all lines --------------------------------------------------------------------------------------------------- */

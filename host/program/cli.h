@@ -52,6 +52,7 @@ typedef struct {
     cli_kind kind;        /* of CLI_STRING, CLI_TEXT, CLI_LIST */
     const char *words;    /* or NULL: usual values of a string, "fp32|fp16|bf16"; others are not refused here */
     bool required;        /* of CLI_STRING, CLI_TEXT, CLI_LIST: a command line without it is wrong */
+    bool typed_only;      /* a configuration may not set it: what it does is the user's own to ask for */
 } cli_option;
 
 typedef struct {
@@ -88,12 +89,13 @@ int32_t cli_find_word(const char *words, const char *text);
  */
 
 /* A complaint about the command line (prints a hint at --help, returns CLI_EXIT_USAGE) or a failure of the work
- * (returns CLI_EXIT_FAILED), or something that is neither. Each is one line: what a file brought into it is
- * shown as f5_format shows it. */
+ * (returns CLI_EXIT_FAILED), or something that is neither, to mind or to know. Each is one line: what a file brought
+ * into it is shown as f5_format shows it. */
 int cli_usage_error(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 int cli_failure(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 void cli_warning(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 void cli_tell(void *command, const char *message); /* the same as a callback */
+void cli_note(const cli_command *command, const char *format, ...) F5_PRINTF(2, 3);
 
 /* A bar on a terminal, a line every tenth elsewhere; on stderr. The signature of report suits f5_sample_params. */
 typedef struct {

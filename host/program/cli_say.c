@@ -17,6 +17,7 @@ bool cli_colours(FILE *stream) {
 
 #define RED "31"
 #define YELLOW "33"
+#define PLAIN "39"
 
 /* PROGRAM: WORDMESSAGE, on a line of its own on stderr; what comes before the message in colour. */
 static void complain(const cli_command *command, const char *colour, const char *word, const char *format,
@@ -55,6 +56,13 @@ void cli_warning(const cli_command *command, const char *format, ...) {
 
 void cli_tell(void *command, const char *message) {
     cli_warning(command, "%s", message);
+}
+
+void cli_note(const cli_command *command, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    complain(command, PLAIN, "", format, args);
+    va_end(args);
 }
 
 /* ---- progress ---------------------------------------------------------------------------------------------------- */

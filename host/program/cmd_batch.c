@@ -29,6 +29,7 @@ typedef struct {
     int32_t parallel;
     bool overwrite, quiet;
     config_file config;
+    transcriber transcriber; /* what it heard before the work is what it says later */
     batch_plan plan;
     char *model;
     f5_engine *engine;
@@ -50,7 +51,7 @@ static const char *shown(const batch_run *r) {
 
 static f5_status plan_line(batch_run *r, const list_line *line, f5_error *error) {
     batch_line b;
-    F5_TRY(batch_line_make(&b, line, &r->o, &r->config, error));
+    F5_TRY(batch_line_make(&b, line, &r->o, &r->config, &r->transcriber, error));
     const char *inputs[] = {r->list_path, r->config_path, r->model, r->o.lexicon};
     f5_status status = batch_plan_add(&r->plan, &b, r->overwrite, inputs, 4, error);
     batch_line_free(&b);
@@ -179,7 +180,7 @@ static bool next_line(batch_run *r, list_line *line, batch_line *b) {
         f5_status status = list_next(r->list, line, &why);
         r->over = (status != F5_OK && status != F5_E_FORMAT) || (status == F5_OK && line->number == 0);
         if (status != F5_OK || line->number == 0 || batch_plan_state(&r->plan, line->number) != BATCH_TO_DO) continue;
-        status = batch_line_make(b, line, &r->o, &r->config, &why);
+        status = batch_line_make(b, line, &r->o, &r->config, &r->transcriber, &why);
         if (status == F5_OK) return true;
         r->failed++; /* a file that was there is gone */
         cli_failure(&r->command, "%s:%d: %s", shown(r), (int)line->number, why.message);
@@ -263,6 +264,7 @@ static void run_end(batch_run *r) {
     list_close(r->list);
     batch_plan_free(&r->plan);
     config_close(&r->config);
+    transcriber_free(&r->transcriber);
     free(r->model);
 }
 
@@ -279,6 +281,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          .help = "options by their names and voices, as upstream; the command line wins",
                          .kind = CLI_FILE};
     to = speech_options_voice(to, o);
+    to = speech_options_transcribe(to, o);
     to = speech_options_model(to, o);
     to = speech_options_text(to, o);
     to = speech_options_speech(to, o);
@@ -315,7 +318,8 @@ static int batch(batch_run *r, int argc, char **argv) {
     speech_voices_main(&r->o, &r->config);
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     if (!r->o.seed_given) r->o.seed = random_seed();
-    f5_status status = speech_voices_find(&r->voices, false, &r->o, &r->config, r->list_path, &error);
+    r->transcriber = speech_options_transcriber(&r->o, r->quiet ? NULL : &r->command);
+    f5_status status = speech_voices_find(&r->voices, false, &r->o, &r->config, r->list_path, &r->transcriber, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     if (status != F5_OK) return cli_failure(&r->command, "%s", error.message);

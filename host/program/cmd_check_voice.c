@@ -5,12 +5,8 @@
 #include "host/api/f5tts.h"
 #include "host/files/audio_file.h"
 #include "host/program/cli.h"
+#include "host/program/speech_options.h"
 #include "host/program/voice_files.h"
-
-typedef struct {
-    const char *path, *words;
-    bool keep_whole;
-} check_options;
 
 /* user: the recording's name, until it was printed. */
 static void print_line(void *user, const char *what, int32_t good, const char *message) {
@@ -21,13 +17,15 @@ static void print_line(void *user, const char *what, int32_t good, const char *m
 }
 
 /* The transcript may be missing: then nothing is said about pace. */
-static f5_status check(const check_options *o, f5_error *error) {
+static f5_status check(const char *path, const speech_options *o, const cli_command *command, f5_error *error) {
     audio_file recording;
     voice_files files = {0};
     f5_error why = {0};
-    F5_TRY(audio_read(&recording, o->path, error));
-    f5_status status = voice_files_named(&files, o->path, o->words, &why);
-    if (status != F5_OK && status != F5_E_ARGUMENT) { /* its transcript is there and cannot be read */
+    F5_TRY(audio_read(&recording, path, error));
+    transcriber t = speech_options_transcriber(o, command);
+    f5_status status = voice_files_named(&files, path, o->ref_text, &t, o->keep_whole, &why);
+    transcriber_free(&t);
+    if (status != F5_OK && (status != F5_E_ARGUMENT || o->transcribe)) { /* it is there and cannot be read, or heard */
         audio_free(&recording);
         return f5_fail(error, status, "%s", why.message);
     }
@@ -39,29 +37,38 @@ static f5_status check(const check_options *o, f5_error *error) {
     p.sample_rate = recording.sample_rate;
     p.transcript = files.words;
     p.keep_whole = o->keep_whole;
-    const char *title = o->path;
+    const char *title = path;
     status = f5_check_voice(&p, print_line, &title, &why);
-    if (status != F5_OK) f5_fail(error, status, "%s: %s", o->path, why.message);
+    if (status != F5_OK) f5_fail(error, status, "%s: %s", path, why.message);
     audio_free(&recording);
     voice_files_free(&files);
     return status;
 }
 
 int cmd_check_voice(int argc, char **argv) {
-    check_options o = {0};
+    speech_options o;
+    const char *path = NULL;
     int given = 0;
-    const cli_option options[] = {
-        {"ref_text", "s", CLI_TEXT, &o.words, .argument = "TEXT", .help = "what the recording says",
-         .usual = "FILE.txt beside it, if it is there"},
-        {"keep_whole", NULL, CLI_FLAG, &o.keep_whole, .help = "as it would be used with this option of infer"},
-        {0}};
+    cli_option options[16], *to = options;
+    speech_options_init(&o);
+    *to++ = (cli_option){"ref_text",
+                         "s",
+                         CLI_TEXT,
+                         &o.ref_text,
+                         .argument = "TEXT",
+                         .help = "what the recording says",
+                         .usual = "FILE.txt beside it, if it is there"};
+    *to++ = (cli_option){"keep_whole", NULL, CLI_FLAG, &o.keep_whole,
+                         .help = "as it would be used with this option of infer"};
+    to = speech_options_transcribe(to, &o);
+    *to = (cli_option){0};
     const cli_command command = {
         .program = "f5tts check-voice",
         .usage = "FILE [--ref_text TEXT]",
         .summary = "Says what is good and what is not about a recording of a voice: its level, clipping, noise, sample "
                    "rate and length, and the pace of its transcript. FILE is -: standard input.\n",
         .options = options,
-        .positional = &o.path,
+        .positional = &path,
         .max_positional = 1,
         .n_positional = &given,
         .positional_kind = CLI_FILE};
@@ -69,5 +76,6 @@ int cmd_check_voice(int argc, char **argv) {
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (given == 0) return cli_usage_error(&command, "which FILE?");
     f5_error error = {0};
-    return check(&o, &error) == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
+    if (speech_options_check(&o, &error) != F5_OK) return cli_usage_error(&command, "%s", error.message);
+    return check(path, &o, &command, &error) == F5_OK ? CLI_EXIT_OK : cli_failure(&command, "%s", error.message);
 }

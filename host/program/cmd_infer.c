@@ -30,6 +30,7 @@ typedef struct {
     const char *config_path;
     bool show_text, quiet;
     config_file config;
+    transcriber transcriber;
     speech_voices voices;
     char *model, *text, *output_path;
     bool sound_made;
@@ -223,6 +224,7 @@ static void run_end(infer_run *r) {
     f5_close(r->engine);
     f5_lexicon_close(r->lexicon);
     config_close(&r->config);
+    transcriber_free(&r->transcriber);
     free(r->model);
     free(r->noise);
     free(r->output_path);
@@ -248,6 +250,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
                          .argument = "FILE", .help = "the same from a file, or from standard input: -",
                          .kind = CLI_FILE};
     to = speech_options_voice(to, o);
+    to = speech_options_transcribe(to, o);
     to = speech_options_model(to, o);
     to = speech_options_text(to, o);
     to = speech_options_speech(to, o);
@@ -281,9 +284,11 @@ static int infer(infer_run *r, int argc, char **argv) {
     if (speech_options_check(&r->o, &error) != F5_OK) return cli_usage_error(&r->command, "%s", error.message);
     speech_voices_main(&r->o, &r->config);
     if (!r->o.seed_given) r->o.seed = random_seed();
+    r->transcriber = speech_options_transcriber(&r->o, r->quiet ? NULL : &r->command);
     const model_wish wish = speech_options_wish(&r->o);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
-    if (status == F5_OK) status = speech_voices_find(&r->voices, true, &r->o, &r->config, r->o.gen_file, &error);
+    if (status == F5_OK)
+        status = speech_voices_find(&r->voices, true, &r->o, &r->config, r->o.gen_file, &r->transcriber, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);

@@ -68,6 +68,11 @@ static f5_status take_option(config_file *c, const toml_node *node, const cli_op
         cli_warning(command, "%s:%d: %s is no option: passed over", c->toml.file, node->line, node->path);
         return F5_OK;
     }
+    if (o->typed_only) {
+        cli_warning(command, "%s:%d: %s runs a program, which no file may ask for: passed over, give it as --%s",
+                    c->toml.file, node->line, node->path, node->path);
+        return F5_OK;
+    }
     if (empty && o->type != CLI_TEXT) return F5_OK;
     const char *value = node->value;
     if (!empty && names_file(node->path) && !(value = config_find_file(c, value)))

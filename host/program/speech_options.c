@@ -13,6 +13,7 @@ void speech_options_init(speech_options *o) {
                           .gen_text = "Here we generate something just for test.",
                           .output_dir = "tests",
                           .target_rms = 0.1f,
+                          .transcribe_seconds = TRANSCRIBE_SECONDS,
                           .cfg_strength = 2,
                           .sway_sampling_coef = -1,
                           .cross_fade_duration = 0.15f,
@@ -53,6 +54,15 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o) {
         {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .min = 1e-6, .max = 1, .argument = "X",
          .help = "quieter recordings are raised to this level", .unit = "of full scale"},
         {"keep_whole", NULL, CLI_FLAG, &o->keep_whole, .help = "do not clip or trim the recording"}};
+    return APPEND(to, options);
+}
+
+cli_option *speech_options_transcribe(cli_option *to, speech_options *o) {
+    const cli_option options[] = {
+        {"transcribe", NULL, CLI_STRING, &o->transcribe, .argument = "COMMAND", .typed_only = true,
+         .help = "without a transcript, a program hears the words: 'whisper-cli -f {}'; {} is a WAV file of 16 kHz"},
+        {"transcribe_seconds", NULL, CLI_FLOAT, &o->transcribe_seconds, .min = 1, .max = 3600, .argument = "S",
+         .help = "how long it may take", .unit = "seconds"}};
     return APPEND(to, options);
 }
 
@@ -169,7 +179,12 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
     return APPEND(to, options);
 }
 
+transcriber speech_options_transcriber(const speech_options *o, const cli_command *say) {
+    return (transcriber){.command = o->transcribe, .seconds = o->transcribe_seconds, .say = say};
+}
+
 f5_status speech_options_check(const speech_options *o, f5_error *error) {
+    if (o->transcribe) F5_TRY(transcriber_check(o->transcribe, error));
     if (o->ref_audio && o->voice)
         return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
     speech_level level;

@@ -10,6 +10,7 @@
 #include "host/api/f5tts.h"
 #include "host/hub/model_sources.h"
 #include "host/program/cli.h"
+#include "host/program/transcribe.h"
 
 typedef struct {
     /* the engine */
@@ -18,7 +19,8 @@ typedef struct {
     bool load_vocoder_from_local;
     int32_t max_frames, threads;
     /* the voice */
-    const char *voice, *ref_audio, *ref_text;
+    const char *voice, *ref_audio, *ref_text, *transcribe;
+    float transcribe_seconds;
     float target_rms;
     bool keep_whole;
     /* the text */
@@ -46,6 +48,7 @@ void speech_options_init(speech_options *o);
 #define SPEECH_OPTIONS_MAX 128
 cli_option *speech_options_model(cli_option *to, speech_options *o);
 cli_option *speech_options_voice(cli_option *to, speech_options *o);
+cli_option *speech_options_transcribe(cli_option *to, speech_options *o);
 cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */
 cli_option *speech_options_solver(cli_option *to, speech_options *o);
 cli_option *speech_options_speech(cli_option *to, speech_options *o);
@@ -64,6 +67,10 @@ model_wish speech_options_wish(const speech_options *o);
 void speech_options_open(const speech_options *o, f5_open_params *p);
 void speech_options_sample(const speech_options *o, f5_sample_params *p);
 void speech_options_speak(const speech_options *o, const f5_sample_params *sample, f5_speak_params *p);
+
+/* The recogniser that --transcribe names; what it heard is told as the command's (NULL: it is not). transcriber_free.
+ */
+transcriber speech_options_transcriber(const speech_options *o, const cli_command *say);
 
 int32_t speech_options_evaluations(const speech_options *o); /* of the velocity, a piece */
 

@@ -26,13 +26,13 @@ static f5_status check_standard_input(const speech_voices *v, const char *text, 
 }
 
 f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
-                             const char *text, f5_error *error) {
+                             const char *text, transcriber *t, f5_error *error) {
     *v = (speech_voices){.config = config};
     f5_error why;
     if (!main_too) {
         /* each text has its own */
     } else if (o->ref_audio) {
-        F5_TRY(voice_files_named(&v->main, o->ref_audio, o->ref_text, error));
+        F5_TRY(voice_files_named(&v->main, o->ref_audio, o->ref_text, t, o->keep_whole, error));
     } else {
         f5_status status = voice_files_shipped(&v->main, o->voice ? o->voice : SHIPPED_VOICE, &why);
         if (status == F5_E_ARGUMENT) return f5_fail(error, status, "--%s", why.message);
@@ -40,7 +40,7 @@ f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_optio
     }
     for (int i = 0; i < config->n_voices; i++) {
         const config_voice *c = &config->voice[i];
-        f5_status status = voice_files_named(&v->tagged[i], c->ref_audio, c->ref_text, &why);
+        f5_status status = voice_files_named(&v->tagged[i], c->ref_audio, c->ref_text, t, o->keep_whole, &why);
         if (status != F5_OK) return text_line_error(error, status, config->toml.file, c->line, "%s", why.message);
         v->n++;
     }

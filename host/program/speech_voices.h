@@ -17,9 +17,10 @@ typedef struct {
 
 /* Finds the recordings and their words, the main voice's too or only those of the tags. text: the file of the text or
  * of the lines, or NULL. F5_E_ARGUMENT: a name or a transcript is missing, or standard input ("-") is asked for more
- * than once. speech_voices_close follows, also after an error. config must outlive the voices. */
+ * than once; those of transcribe, where t hears transcripts. speech_voices_close follows, also after an error. config
+ * must outlive the voices. */
 f5_status speech_voices_find(speech_voices *v, bool main_too, const speech_options *o, const config_file *config,
-                             const char *text, f5_error *error);
+                             const char *text, transcriber *t, f5_error *error);
 
 /* What is not given by the options and is by [voices.main]. */
 void speech_voices_main(speech_options *o, const config_file *config);

@@ -22,37 +22,48 @@ static void join_lines(char *words) {
         if (*c == '\n' || *c == '\r') *c = ' ';
 }
 
-/* The transcript beside a recording. */
-static f5_status read_words(const char *audio, char **words, f5_error *error) {
-    if (audio_is_stdin(audio))
-        return f5_fail(error, F5_E_ARGUMENT,
-                       "standard input: --ref_text is required: transcription is not built in, give the words that the "
-                       "recording says");
+/* FILE.txt beside FILE.wav, to be freed; NULL: no memory. */
+static char *words_path(const char *audio) {
     const char *slash = strrchr(audio, '/'), *dot = strrchr(audio, '.');
     size_t stem = dot && dot > (slash ? slash + 1 : audio) ? (size_t)(dot - audio) : strlen(audio);
     char *path = malloc(stem + 5);
-    if (!path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    if (!path) return NULL;
     memcpy(path, audio, stem);
     memcpy(path + stem, ".txt", 5);
-    f5_status status = F5_E_ARGUMENT;
+    return path;
+}
+
+#define NO_WORDS "%s: --ref_text is required: transcription is not built in, give the words that the recording says, "
+
+/* The transcript beside a recording, or heard. */
+static f5_status find_words(const char *audio, transcriber *t, bool keep_whole, char **words, f5_error *error) {
+    if (audio_is_stdin(audio))
+        return f5_fail(error, F5_E_ARGUMENT, NO_WORDS "or a file instead, which --transcribe COMMAND can hear",
+                       "standard input");
+    char *path = words_path(audio);
+    if (!path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    f5_status status;
     if (access(path, F_OK) == 0)
         status = text_file_read(path, MAX_TRANSCRIPT_BYTES, words, NULL, error);
+    else if (t && t->command)
+        status = transcribe(t, audio, keep_whole, words, error);
     else
-        f5_fail(error, status,
-                "%s: --ref_text is required: transcription is not built in, give the words that the recording says, "
-                "or write them into %s",
-                audio, path);
+        status = f5_fail(error, F5_E_ARGUMENT,
+                         NO_WORDS "write them into %s, or name a program that hears them: --transcribe 'whisper-cli -f "
+                                  "{}'",
+                         audio, path);
     free(path);
     if (status == F5_OK) join_lines(*words);
     return status;
 }
 
-f5_status voice_files_named(voice_files *v, const char *audio, const char *words, f5_error *error) {
+f5_status voice_files_named(voice_files *v, const char *audio, const char *words, transcriber *t, bool keep_whole,
+                            f5_error *error) {
     *v = (voice_files){0};
     f5_status status = F5_OK;
     v->audio = strdup(audio);
     if (f5_text_is_blank(words))
-        status = read_words(audio, &v->words, error);
+        status = find_words(audio, t, keep_whole, &v->words, error);
     else
         v->words = strdup(words);
     if (status == F5_OK && (!v->audio || !v->words)) status = f5_fail(error, F5_E_MEMORY, "no memory for a transcript");
@@ -68,7 +79,7 @@ f5_status voice_files_shipped(voice_files *v, const char *name, f5_error *error)
                        "ref_audio",
                        name);
     F5_TRY(shipped_file(SHIPPED_VOICES, name, ".wav", &v->audio, error));
-    f5_status status = read_words(v->audio, &v->words, error);
+    f5_status status = find_words(v->audio, NULL, false, &v->words, error);
     if (status != F5_OK) voice_files_free(v);
     return status;
 }

@@ -4,14 +4,18 @@
 #define F5_VOICE_FILES_H
 
 #include "host/api/f5tts.h"
+#include "host/program/transcribe.h"
 
 typedef struct {
     char *audio; /* path */
     char *words; /* transcript */
 } voice_files;
 
-/* words may be NULL or blank. F5_E_ARGUMENT: there is no transcript. Nothing is held after an error. */
-f5_status voice_files_named(voice_files *v, const char *audio, const char *words, f5_error *error);
+/* words may be NULL or blank: then they are those of FILE.txt, or what the recogniser of `t` hears, of the whole
+ * recording where keep_whole says so. F5_E_ARGUMENT: there is no transcript and no recogniser; or those of transcribe.
+ * Nothing is held after an error. */
+f5_status voice_files_named(voice_files *v, const char *audio, const char *words, transcriber *t, bool keep_whole,
+                            f5_error *error);
 
 /* A voice that comes with the program. F5_E_ARGUMENT: no name of one; F5_E_IO: it is not there. */
 f5_status voice_files_shipped(voice_files *v, const char *name, f5_error *error);
