@@ -25,6 +25,21 @@ const subcommand *commands_find(const char *name) {
     return NULL;
 }
 
+const char *commands_instead(const char *name) {
+    static const struct {
+        const char *name, *instead;
+    } known[] = {{"infer-cli", "`f5tts infer` is it"},
+                 {"infer-gradio", "there is no Gradio app; `f5tts serve` has a page for browsers"},
+                 {"gradio", "there is no Gradio app; `f5tts serve` has a page for browsers"},
+                 {"socket_server", "`f5tts serve` is the server"},
+                 {"speech_edit", "`f5tts edit` is it"},
+                 {"finetune-cli", "nothing is trained here; `f5tts convert` takes what upstream's training makes"},
+                 {"finetune-gradio", "nothing is trained here; `f5tts convert` takes what upstream's training makes"}};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i].name, name) == 0) return known[i].instead;
+    return NULL;
+}
+
 int commands_show(const subcommand *command, const char *word) {
     char name[32], asked[32];
     snprintf(name, sizeof name, "%s", command->name);

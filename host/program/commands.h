@@ -12,6 +12,9 @@ extern const subcommand commands[]; /* ended by a name NULL */
 
 const subcommand *commands_find(const char *name); /* or NULL */
 
+/* What to do instead of a command that upstream has under this name, or NULL. */
+const char *commands_instead(const char *name);
+
 /* Answers a command's "--help" or "--help=FORM"; the exit code. */
 int commands_show(const subcommand *command, const char *word);
 

@@ -54,6 +54,8 @@ static void print_man(void) {
 
 static int no_command(const char *name) {
     const cli_command program = {.program = "f5tts"};
+    const char *instead = commands_instead(name);
+    if (instead) return cli_usage_error(&program, "no command '%s': %s", name, instead);
     char known[512];
     size_t n = 0;
     for (const subcommand *c = commands; c->name && n < sizeof known; c++)
