@@ -1,15 +1,14 @@
 /* convert_files.c — what cmd_convert.c and model_file.c share: inputs, progress and signals of a conversion. */
-#define _GNU_SOURCE /* sigtimedwait */
 #include "host/program/convert_files.h"
 
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/files/yaml_tree.h"
 #include "host/program/cli.h"
+#include "host/program/interruption.h"
 #include "host/program/shipped.h"
 
 /* The tables that are asked for, or those that come with the program; to be freed. Without any the model is made all
@@ -48,36 +47,16 @@ static f5_status read_and_convert(f5_convert_params *p, f5_convert_summary *summ
 
 /* ---- signals: a conversion that is ended leaves nothing behind, whatever the file system ------------------------- */
 
-/* The signals that end a program wait while it converts, and are looked for between tensors. */
+/* They are looked for between tensors. */
 typedef struct {
-    cli_progress *progress; /* NULL: quiet */
-    sigset_t waiting, before;
-    int signal; /* that ended it; 0: none */
-} interruption;
-
-static void interruption_begin(interruption *i) {
-    static const int ending[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT};
-    sigemptyset(&i->waiting);
-    for (size_t k = 0; k < sizeof ending / sizeof *ending; k++) {
-        struct sigaction now; /* one that is ignored, as under nohup, stays so */
-        if (sigaction(ending[k], NULL, &now) == 0 && now.sa_handler != SIG_IGN) sigaddset(&i->waiting, ending[k]);
-    }
-    sigprocmask(SIG_BLOCK, &i->waiting, &i->before);
-    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is a failed write, and told */
-}
+    cli_progress *bar; /* NULL: quiet */
+    interruption ending;
+} watch;
 
 static int report(void *user, int32_t tensor, int32_t tensors) {
-    interruption *i = user;
-    if (i->progress) cli_progress_report(i->progress, tensor, tensors);
-    int arrived = sigtimedwait(&i->waiting, NULL, &(struct timespec){0});
-    if (arrived > 0) i->signal = arrived;
-    return i->signal != 0;
-}
-
-/* Ends the program as the signal would have. */
-static void interruption_end(const interruption *i) {
-    sigprocmask(SIG_SETMASK, &i->before, NULL);
-    if (i->signal) raise(i->signal);
+    watch *w = user;
+    if (w->bar) cli_progress_report(w->bar, tensor, tensors);
+    return interruption_arrived(&w->ending, 0);
 }
 
 f5_status convert_files(f5_convert_params *params, const char *program, bool quiet, f5_convert_summary *summary,
@@ -85,14 +64,15 @@ f5_status convert_files(f5_convert_params *params, const char *program, bool qui
     f5_convert_params p = *params;
     cli_progress progress;
     cli_progress_begin(&progress, "converting");
-    interruption ending = {.progress = quiet ? NULL : &progress};
+    watch w = {.bar = quiet ? NULL : &progress};
     p.progress = report;
-    p.progress_user = &ending;
+    p.progress_user = &w;
     char *pinyin = find_pinyin(&p, program, quiet);
-    interruption_begin(&ending);
+    interruption_begin(&w.ending);
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is a failed write, and told */
     f5_status status = read_and_convert(&p, summary, error);
     free(pinyin);
     cli_progress_end(&progress);
-    interruption_end(&ending);
+    interruption_end(&w.ending);
     return status;
 }
