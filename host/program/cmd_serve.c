@@ -88,8 +88,8 @@ static cli_option *voice_options(cli_option *to, server_options *o, cli_list *al
          .kind = CLI_VOICE},
         {"voice_dir", NULL, CLI_STRING, &o->voice_dir, .argument = "DIR",
          .help = "recordings NAME.wav with their words NAME.txt, watched", .kind = CLI_FOLDER},
-        {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR",
-         .help = "where uploaded voices are kept; default: voice_dir's folder", .kind = CLI_FOLDER},
+        {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR", .help = "where uploaded voices are kept",
+         .kind = CLI_FOLDER, .usual = "voice_dir's folder"},
         {"voice_alias", NULL, CLI_LIST, alias, .argument = "NAME=VOICE",
          .help = "another name, as alloy=slt; may be given often"}};
     return APPEND(to, options);

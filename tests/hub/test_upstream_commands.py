@@ -125,8 +125,10 @@ def checkout(tmp_path, tiny, model):
     for path in ("bin/f5tts", "lib/libf5tts.so.0"):
         (tmp_path / path).parent.mkdir()
         shutil.copy(Path(convert_lib.program()).parent.parent / path, tmp_path / path)
+    (tmp_path / "share/f5tts").mkdir(parents=True)
+    (tmp_path / "share/f5tts/text").symlink_to(convert_lib.ROOT / "weights/text")
     voices = tmp_path / "share/f5tts/voices"
-    voices.mkdir(parents=True)
+    voices.mkdir()
     shutil.copy(model, voices / "flite.f5")
     for name in ("slt.wav", "slt.txt"):
         shutil.copy(convert_lib.ROOT / "weights/voices" / name, voices)
@@ -168,6 +170,7 @@ def test_typed_unchanged(checkout, tiny, number):
 def test_the_story_with_a_recogniser(checkout):
     """Three voices without transcripts, heard by a program that is named once."""
     here, _ = checkout
-    result = run(checkout, *typed(COMMANDS[3][1]), "--transcribe", "sh -c 'echo Some words of mine.' {}")
+    result = run(checkout, *typed(COMMANDS[3][1]), "--transcribe", "sh -c 'echo Some words of mine.' {}",
+                 "--nfe_step", "4")
     assert result.returncode == 0 and result.stderr.count("says: Some words of mine.") == 3, result.stderr
     assert "voices     2 more" in result.stdout and (here / "tests/infer_cli_story.wav").stat().st_size > 1000
