@@ -22,10 +22,14 @@ def complete(request, tmp_path):
     assert shutil.which(request.param), f"{request.param} is not here: apt-get install {request.param}"
     (tmp_path / "voice.wav").write_text("")
     (tmp_path / "folder").mkdir()
+    own = tmp_path / ".local/share/f5tts/models"  # of HOME, which zsh, that answers all tests, has elsewhere
+    own.mkdir(parents=True)
+    (own / "my_own.f5").write_text("")
 
     def run(*words):
         return {word.removesuffix("/") for word in ask(["f5tts", *words], script, tmp_path)}
 
+    run.shell = request.param
     return run
 
 
@@ -47,6 +51,7 @@ def test_values(complete):
     assert complete("completion", "z") == {"zsh"}
     assert complete("infer", "--voice", "") == {"slt", "rms", "awb"}
     assert complete("infer", "--model", "F5TTS_v1") == {"F5TTS_v1_Base"}
+    assert complete.shell == "zsh" or complete("infer", "--model", "my") == {"my_own"}
 
 
 def test_files(complete):

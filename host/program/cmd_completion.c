@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "host/hub/hub_place.h"
+#include "host/hub/model_names.h"
 #include "host/program/cli_help.h"
 #include "host/program/commands.h"
 #include "host/program/shipped.h"
@@ -109,18 +111,22 @@ static void print_commands(void) {
     for (const subcommand *c = commands; c->name; c++) puts(c->name);
 }
 
-static void print_voice(void *user, const char *name) {
+static void print_name(void *user, const char *name) {
     (void)user;
     puts(name);
 }
 
 static void print_voices(void) {
-    shipped_each(SHIPPED_VOICES, ".wav", print_voice, NULL);
+    shipped_each(SHIPPED_VOICES, ".wav", print_name, NULL);
 }
 
-/* Upstream's names: what they stand for lies in the current folder as NAME.f5 or was fetched. */
+/* Upstream's, and those in the program's own folder. */
 static void print_models(void) {
-    puts("F5TTS_v1_Base\nF5TTS_Base\nE2TTS_Base");
+    hub_place place;
+    const model_kind *kind;
+    for (int i = 0; (kind = model_kind_at(i)); i++) puts(kind->name);
+    if (hub_place_find(&place, NULL) == F5_OK) each_stem(place.models, ".f5", print_name, NULL);
+    hub_place_free(&place);
 }
 
 int cmd_completion(int argc, char **argv) {

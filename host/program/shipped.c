@@ -39,16 +39,22 @@ f5_status shipped_file(const char *folder, const char *stem, const char *ending,
                    *place[0] ? place[0] : "nothing");
 }
 
-void shipped_each(const char *folder, const char *ending, void (*each)(void *user, const char *stem), void *user) {
-    char place[2][2 * PATH_MAX], stem[NAME_MAX + 1];
-    find_places(folder, "", "", place);
-    DIR *open = *place[0] ? opendir(place[0]) : NULL;
-    if (!open) open = opendir(place[1]);
-    for (const struct dirent *d; open && (d = readdir(open));) {
+bool each_stem(const char *path, const char *ending, void (*each)(void *user, const char *stem), void *user) {
+    char stem[NAME_MAX + 1];
+    DIR *folder = opendir(path);
+    if (!folder) return false;
+    for (const struct dirent *d; (d = readdir(folder));) {
         size_t length = strlen(d->d_name), end = strlen(ending);
-        if (length <= end || strcmp(d->d_name + length - end, ending) != 0) continue;
+        if (length <= end || d->d_name[0] == '.' || strcmp(d->d_name + length - end, ending) != 0) continue;
         snprintf(stem, sizeof stem, "%.*s", (int)(length - end), d->d_name);
         each(user, stem);
     }
-    if (open) closedir(open);
+    closedir(folder);
+    return true;
+}
+
+void shipped_each(const char *folder, const char *ending, void (*each)(void *user, const char *stem), void *user) {
+    char place[2][2 * PATH_MAX];
+    find_places(folder, "", "", place);
+    if (!*place[0] || !each_stem(place[0], ending, each, user)) each_stem(place[1], ending, each, user);
 }

@@ -5,6 +5,8 @@
 #ifndef F5_SHIPPED_H
 #define F5_SHIPPED_H
 
+#include <stdbool.h>
+
 #include "kernels/error.h"
 
 #define SHIPPED_VOICES "voices"
@@ -17,7 +19,10 @@
 /* *path receives the path of the shipped file folder/stem + ending, to be freed. F5_E_IO names the places looked at. */
 f5_status shipped_file(const char *folder, const char *stem, const char *ending, char **path, f5_error *error);
 
-/* Calls `each` with the stem of every file in the folder that has the ending; with none if the folder is not there. */
+/* Calls `each` with the stem of every file in a folder that has the ending. false: the folder cannot be read. */
+bool each_stem(const char *path, const char *ending, void (*each)(void *user, const char *stem), void *user);
+
+/* The same of a folder of shipped files, if it is there. */
 void shipped_each(const char *folder, const char *ending, void (*each)(void *user, const char *stem), void *user);
 
 #endif
