@@ -2,7 +2,7 @@
 """torture.py — what takes too long for `make test`: clients by the hundred that are slow, leave, flood, and a server that is
 killed. `make soak` runs all of it.
 
-    tests/server/torture.py [--model FILE.f5] [--seconds 60] [--soak 1200] [disconnects slow overload kill metrics soak]
+    tests/server/torture.py [--model FILE.f5] [--seconds 60] [--soak 1200] [disconnects slow overload streams kill metrics soak]
 
 Prints a line of figures for each; exits 1 if one is beyond its bar. The bars: memory and descriptors flat, a good client's
 p95 below twice its own without the others (and 50 ms), refusals within 50 ms in the server, no answer of 500 ever.
@@ -13,6 +13,7 @@ import random
 import socket
 import statistics
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -93,7 +94,7 @@ def disconnects(options):
 
 
 def slow(options):
-    """500 slow heads, bodies and readers for a minute; a good client goes on meanwhile."""
+    """490 slow heads and bodies and 10 slow readers for a minute; a good client goes on meanwhile."""
     with running.Server(options.model, "--running=4", "--connections=1024", "--head_seconds=10", "--body_seconds=10",
                         "--slow_seconds=10", descriptors=4096) as server:
         def good(seconds):
@@ -117,14 +118,15 @@ def slow(options):
             if kind == 1:
                 s.sendall(b"POST /v1/audio/speech HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n{")
             if kind == 2:
-                s.sendall(running.post_bytes(dict(input=LONG, response_format="pcm", nfe_step=1)))
+                s.sendall(running.post_bytes(dict(input=SAY, response_format="pcm", nfe_step=1)))
             s.setblocking(False)
             return [kind, s, time.monotonic()]
 
         def drip():
             while time.monotonic() < ends:
                 while len(held) < 500:
-                    held.append(open_one(len(held) % 50 and len(held) % 2 if len(held) % 25 else 2))
+                    readers = sum(kind == 2 for kind, _, _ in held)
+                    held.append(open_one(2 if readers < 10 else len(held) % 2))
                 for one in list(held):
                     kind, s, _ = one
                     try:
@@ -146,14 +148,12 @@ def slow(options):
         dripper = threading.Thread(target=drip)
         dripper.start()
         time.sleep(1)
-        cpu, began = server.cpu_seconds(), time.monotonic()
         among = good(options.seconds - 2)
         dripper.join()
         for _, s, _ in held:
             s.close()
         before, after = p95(alone), p95(among)
         settle(server)
-        del cpu, began
         print(f"slow: 500 for {options.seconds} s: cut heads {cut[0]}, bodies {cut[1]}, readers {cut[2]}; a good client's p50 "
               f"{statistics.median(alone):.3f} -> {statistics.median(among):.3f} s, p95 {before:.3f} -> {after:.3f} s of "
               f"{len(among)}; 500s {of_status(server, '500'):.0f}; memory {server.memory() >> 20} MB", flush=True)
@@ -175,6 +175,25 @@ def overload(options):
               f"{1e3 * statistics.median(times):.2f} ms, p99 {1e3 * sorted(times)[int(.99 * len(times))]:.2f} ms, worst {1e3 * max(times):.2f} ms; "
               f"{bad} other", flush=True)
         return bad == 0 and max(times) < 0.05
+
+
+def streams(options):
+    """64 clients hear speech at its own pace from an engine that costs nothing (paced_engine.c): the server's own CPU time."""
+    told, good = [], True
+    with tempfile.TemporaryDirectory(prefix="f5_paced_") as folder:
+        library = Path(folder) / "paced.so"
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-I{ROOT}", str(ROOT / "tests/server/paced_engine.c"), "-o", str(library), "-lm"],
+                       check=True)
+        with running.Server(options.model, "--running=64", "--threads=1", log="json", env=dict(LD_PRELOAD=str(library))) as server:
+            for form, more in (("pcm", {}), ("pcm", dict(stream_format="sse")), ("mp3", {}), ("opus", {})):
+                cpu, began = server.cpu_seconds(), time.monotonic()
+                with ThreadPoolExecutor(64) as pool:
+                    sizes = [len(r.body) for r in pool.map(lambda i: server.speak(input=SAY, response_format=form, **more), range(64))]
+                share = (server.cpu_seconds() - cpu) / (time.monotonic() - began)
+                told.append(f"{form}{' sse' if more else ''} {100 * share:.1f} %")
+                good = good and min(sizes) > 10000 and (form != "pcm" or share < 0.05 + 0.03)  # the sine costs some itself
+    print("streams: 64 at once, each at the pace of speech, CPU of the whole process in per cent of a core: " + ", ".join(told), flush=True)
+    return good
 
 
 def kill(options):
@@ -275,7 +294,7 @@ def soak(options):
         return not wrong and code == 0 and last - first < 0.01 * first + (1 << 20)
 
 
-ALL = dict(disconnects=disconnects, slow=slow, overload=overload, kill=kill, metrics=metrics, soak=soak)
+ALL = dict(disconnects=disconnects, slow=slow, overload=overload, streams=streams, kill=kill, metrics=metrics, soak=soak)
 
 
 def main():
