@@ -57,6 +57,6 @@ def remove_silence(samples):
 def edit(engine, case, recording, noise):
     """(wave, mel) of an edit; noise of the frames made."""
     samples, s = recording[0].astype(np.float32) / 32768, case["settings"]
-    wave, mel, _ = engine.edit(samples, case["text"], case["edits"], sample=dict(nfe=s["nfe"], cfg=s["cfg"]),
+    wave, mel, _ = engine.edit(samples, case["text"], case["edits"], exact=1, sample=dict(nfe=s["nfe"], cfg=s["cfg"]),
                                noise=noise, target_rms=s["target_rms"])
     return wave, mel

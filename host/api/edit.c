@@ -240,10 +240,22 @@ static f5_status measure(edit *e, f5_error *error) {
     return F5_OK;
 }
 
+/* An end of the recording that was made anew fades. */
+static void fade_ends(const edit *e) {
+    const splice_edit *first = e->samples, *last = first + e->params->n_edits - 1;
+    const int64_t in = first->made < SPEECH_EDGE ? first->made : SPEECH_EDGE;
+    const int64_t out = last->made < SPEECH_EDGE ? last->made : SPEECH_EDGE;
+    if (e->params->exact) return;
+    if (first->from == 0) join_fade_in(e->out, in);
+    if (last->to == e->clip.n_samples) join_fade_out(e->out + e->out_samples - out, out);
+}
+
 static f5_status generate(edit *e, api_call *call, f5_error *error) {
     const int64_t n = engine_vocode_samples(e->engine->core, e->frames_made);
     F5_TRY(get((void **)&e->tokens, e->n_tokens, sizeof *e->tokens, error));
     F5_TRY(tokenize(e, error));
+    int32_t before = 0, after = 0;
+    if (!e->params->exact) speech_around(engine_limits(e->engine->core)->max_frames - e->frames_made, &before, &after);
     F5_TRY(get((void **)&e->mel, (int64_t)e->frames_made * F5_MEL_BANDS, sizeof *e->mel, error));
     F5_TRY(get((void **)&e->generated, n, sizeof *e->generated, error));
     F5_TRY(get((void **)&e->out, e->out_samples, sizeof *e->out, error));
@@ -256,6 +268,8 @@ static f5_status generate(edit *e, api_call *call, f5_error *error) {
                            .noise = e->params->noise,
                            .seed = e->params->seed,
                            .mel = e->mel,
+                           .vocode_before = before,
+                           .vocode_after = after,
                            .samples = e->generated};
     call->n = 1;
     call->jobs = &job;
@@ -266,6 +280,7 @@ static f5_status generate(edit *e, api_call *call, f5_error *error) {
     for (int64_t i = 0; i < n && raised(e); i++)
         e->generated[i] = e->generated[i] * e->clip.rms / e->params->target_rms;
     splice(e->clip.samples, e->clip.n_samples, e->generated, e->samples, e->params->n_edits, e->out);
+    fade_ends(e);
     return speech_check_sound(e->engine, e->out, e->out_samples, error);
 }
 

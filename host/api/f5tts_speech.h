@@ -240,6 +240,7 @@ typedef struct {
     void *audio_user;
     f5_warning_fn warning; /* NULL, or told of characters that the model cannot say */
     void *warning_user;
+    int32_t exact; /* as in f5_speak_params; it matters to edits at the recording's ends */
 } f5_edit_params;
 F5_STRUCT_INIT(f5_edit_params)
 

@@ -9,7 +9,6 @@
 #define SILENCE_SAMPLES 12000 /* of a pause that are handed over at a time */
 #define FRAMES_BEFORE 8       /* that the vocoder sees besides: with 8 and 27 the ends of 36 outputs have no burst */
 #define FRAMES_AFTER 27       /* half of Vocos' reach: a convolution of 7 frames, and 8 blocks of another each */
-#define EDGE_SAMPLES (F5_SAMPLE_RATE / 200) /* speech fades into a pause that was made, and out of it: 5 ms */
 
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
@@ -81,11 +80,10 @@ static f5_status give_noise(speech *s, int32_t n, int32_t frames, f5_error *erro
 }
 
 /* What the vocoder does not see is loud to it, and becomes a burst at 12 kHz. Before the speech it sees the reference.
- * Behind the speech there is nothing, so it sees the last frame again, as far as its convolutions reach. Together that
- * is no more than the reference has, so that it takes no more memory. */
-void speech_around(int32_t ref_frames, int32_t *before, int32_t *after) {
-    *before = ref_frames / 2 < FRAMES_BEFORE ? ref_frames / 2 : FRAMES_BEFORE;
-    *after = ref_frames - *before < FRAMES_AFTER ? ref_frames - *before : FRAMES_AFTER;
+ * Behind the speech there is nothing, so it sees the last frame again, as far as its convolutions reach. */
+void speech_around(int32_t room, int32_t *before, int32_t *after) {
+    *before = room / 2 < FRAMES_BEFORE ? room / 2 : FRAMES_BEFORE;
+    *after = room - *before < FRAMES_AFTER ? room - *before : FRAMES_AFTER;
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */
@@ -128,7 +126,7 @@ static f5_status hand_over_plain(speech *s, const float *samples, int64_t n, f5_
 /* What is held back of the output, which nothing is to overlap: [*n]. */
 static float *end_joined(speech *s, int64_t *n) {
     float *tail = join_end(&s->join, n);
-    int64_t edge = *n < EDGE_SAMPLES ? *n : EDGE_SAMPLES;
+    int64_t edge = *n < SPEECH_EDGE ? *n : SPEECH_EDGE;
     if (!s->params.exact) join_fade_out(tail + *n - edge, edge);
     return tail;
 }
@@ -204,7 +202,7 @@ static f5_status join_chunk(speech *s, const desk_chunk *c, float *samples, int6
 /* Ends of a chunk that no other overlaps fade. Its last samples fade when it is known that nothing will, in end_joined,
  * but where none are held back. Of upstream's own samples those beside a pause that was made fade. */
 static void fade_ends(const speech *s, const reader_chunk *c, float *samples, int64_t n) {
-    int64_t edge = n < EDGE_SAMPLES ? n : EDGE_SAMPLES;
+    int64_t edge = n < SPEECH_EDGE ? n : SPEECH_EDGE;
     bool alone = !s->params.exact && s->join.held == 0, open_end = !s->params.exact && s->join.fade == 0;
     if (s->after_pause || alone) join_fade_in(samples, edge);
     if (open_end || (s->params.exact && c->pause_follows)) join_fade_out(samples + n - edge, edge);

@@ -9,7 +9,8 @@
 #include "host/api/desk.h"
 #include "host/audio/join.h"
 
-#define SPEECH_MAX_VOICES 64 /* beside the main one */
+#define SPEECH_MAX_VOICES 64               /* beside the main one */
+#define SPEECH_EDGE (F5_SAMPLE_RATE / 200) /* samples in which an end fades: 5 ms */
 
 typedef struct {
     f5_engine *engine;
@@ -77,8 +78,9 @@ f5_status speech_text_error(f5_status status, const f5_error *why, f5_error *err
  * played or saved. */
 f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error);
 
-/* Frames around those that sound which the vocoder sees too, of a voice whose reference has so many. */
-void speech_around(int32_t ref_frames, int32_t *before, int32_t *after);
+/* Frames around those that sound which the vocoder sees too; together at most `room`, which for a voice is what its
+ * reference has, so that they take no more memory. */
+void speech_around(int32_t room, int32_t *before, int32_t *after);
 
 /* Speaks the chunks that the reader has, until more text is needed or the text ends. */
 f5_status speech_go_on(speech *s, f5_error *error);

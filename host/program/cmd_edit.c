@@ -64,6 +64,7 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
     p.n_edits = r->edit.count;
     p.seed = r->o.seed;
     p.sample = &sample;
+    p.exact = r->o.exact;
     p.audio = speech_output_take;
     p.audio_user = &r->output;
     p.warning = speech_options_warn;
@@ -162,6 +163,8 @@ static int edit_command(edit_run *r, int argc, char **argv) {
         "spectrogram",   NULL, CLI_STRING, &o->spectrogram, .argument = "FILE.png", .help = "write its picture too",
         .kind = CLI_FILE};
     to = speech_options_sound(to, o);
+    *to++ = (cli_option){"exact", NULL, CLI_FLAG, &o->exact,
+                         .help = "upstream's samples: with a burst where an end of the recording is made anew"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
     *to = (cli_option){0};
     r->command.options = table;
