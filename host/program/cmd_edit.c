@@ -164,7 +164,7 @@ static int edit_command(edit_run *r, int argc, char **argv) {
         .kind = CLI_FILE};
     to = speech_options_sound(to, o);
     *to++ = (cli_option){"exact", NULL, CLI_FLAG, &o->exact,
-                         .help = "upstream's samples: with a burst where an end of the recording is made anew"};
+                         .help = "upstream's samples: with a burst at both ends, which is otherwise kept away"};
     *to++ = (cli_option){"quiet", "q", CLI_FLAG, &r->quiet, .help = "no progress, no summary"};
     *to = (cli_option){0};
     r->command.options = table;
