@@ -11,6 +11,7 @@
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/math.h"
 #include "kernels/pack_check.h"
+#include "kernels/whole.h"
 
 /* The higher a tile, the less of its time goes to rearranging w; the lower, the more threads find work. */
 enum { TILE_ROWS = 512, TILE_COLS = GEMM_COLS };
@@ -85,6 +86,36 @@ static void tiles(const void *user, int32_t begin, int32_t end, void *scratch) {
     }
 }
 
+/* Weights of whole numbers: a row of w is widened, then all rows of x multiply it. */
+static void columns_of_int8(const void *user, int32_t begin, int32_t end, void *scratch) {
+    enum { LANES = 16 };
+    const linear_job *job = user;
+    const linear_args *a = job->a;
+    float *w = scratch;
+    for (int32_t col = begin; col < end; col++) {
+        dtype(F5_I8)->widen(w, (const int8_t *)a->w.data + (size_t)col * (size_t)a->in, a->in);
+        for (int32_t row = 0; row < job->rows; row++) {
+            const float *x = (const float *)a->x.data + (size_t)row * (size_t)a->in;
+            float lane[LANES] = {0}, sum = 0;
+            for (int32_t i = 0; i < a->in; i += LANES)
+                for (int32_t j = 0; j < LANES; j++) lane[j] += x[i + j] * w[i + j];
+            for (int32_t j = 0; j < LANES; j++) sum += lane[j];
+            float *y = (float *)a->y.data + (size_t)row * (size_t)a->out + col;
+            *y = sum * a->w_scale[col] + (a->bias ? a->bias[col] : 0.0f);
+        }
+    }
+}
+
+static f5_status linear_of_int8(cpu_context *c, const linear_args *a) {
+    if (!a->w_scale) return F5_E_ARGUMENT;
+    if (a->in % WHOLE_WEIGHTS_MULTIPLE != 0 || a->in > (int32_t)(CPU_SCRATCH_BYTES / sizeof(float))) return F5_E_SHAPE;
+    if (a->x.type != F5_F32 || a->y.type != F5_F32 || a->also.data || a->epilogue != LINEAR_NONE)
+        return F5_E_UNSUPPORTED;
+    const linear_job job = {.a = a, .rows = a->pack ? pack_live(a->pack) : a->rows};
+    cpu_parallel(c, a->out, 16, columns_of_int8, &job);
+    return F5_OK;
+}
+
 static f5_status check(const linear_args *a) {
     if (!a || !a->x.data || !a->w.data || !a->y.data) return F5_E_ARGUMENT;
     if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE) return F5_E_ARGUMENT;
@@ -98,12 +129,14 @@ static f5_status check(const linear_args *a) {
             return F5_E_SHAPE;
         if ((a->pack ? pack_longest(a->pack) : a->rows) > a->max_position) return F5_E_SHAPE;
     }
+    if (a->w.type == F5_I8) return F5_OK;
     if (a->x.type != F5_F32 || a->w.type != F5_F32 || a->y.type != F5_F32 || a->also.data) return F5_E_UNSUPPORTED;
     return F5_OK;
 }
 
 f5_status linear_ref(cpu_context *c, const linear_args *a) {
     F5_TRY(check(a));
+    if (a->w.type == F5_I8) return linear_of_int8(c, a);
     const int32_t rows = a->pack ? pack_live(a->pack) : a->rows;
     const int32_t height = block_height(rows, TILE_ROWS, SIMD_ROWS);
     linear_job job = {.a = a, .rows = rows, .height = height, .blocks = (rows + height - 1) / height};
@@ -124,6 +157,7 @@ double linear_bytes(const linear_args *a) {
     /* w is counted in the type of x, which it has in calls that run; under a plan it may have another, the CPU's */
     const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->x.type);
     const double y = f5_dtype_bytes(a->y.type), rounded = a->also.data ? f5_dtype_bytes(a->also.type) : 0;
-    const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL));
-    return operand * in * (rows + out) + rows * out * (y + rounded + (a->addend ? 4 : 0)) + vectors;
+    const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL) + (a->w.type == F5_I8));
+    const double weight = a->w.type == F5_I8 ? 1 : operand;
+    return in * (operand * rows + weight * out) + rows * out * (y + rounded + (a->addend ? 4 : 0)) + vectors;
 }

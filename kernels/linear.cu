@@ -10,16 +10,36 @@
  * uses the algorithm that its heuristics give for arch.plan_rows rows, whatever the bucket. */
 #include "kernels/cast.h"
 #include "kernels/linear.h"
+#include "kernels/whole.h"
 
 #include "kernels/cuda/blas.h"
 #include "kernels/cuda/common/linear_finish.cuh"
 #include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm80/linear_few_outputs.cuh"
+#include "kernels/cuda/sm80/linear_int8_weights.cuh"
 #include "kernels/cuda/sm80/linear_short_rows.cuh"
 #include "kernels/cuda/sm80/linear_split_f32.cuh"
 #include "kernels/cuda/sm90/linear.cuh"
 
 namespace {
+
+f5_status run_int8_weights(cuda_context *c, const linear_args *a, int32_t rows) {
+    if (a->x.type != F5_F16 || a->y.type != F5_F32 || a->also.data || a->epilogue != LINEAR_NONE)
+        return f5_fail(&c->error, F5_E_UNSUPPORTED,
+                       "linear: of 8-bit weights x is F16, y F32, and there is no epilogue");
+    if (a->in % WHOLE_WEIGHTS_MULTIPLE != 0)
+        return f5_fail(&c->error, F5_E_SHAPE, "linear: 8-bit weights of %d a row", a->in);
+    if (!a->w_scale) return f5_fail(&c->error, F5_E_ARGUMENT, "linear: w_scale is NULL");
+    const linear_int8_weights::args w = {static_cast<const __half *>(a->x.data),
+                                         static_cast<const int8_t *>(a->w.data),
+                                         a->w_scale,
+                                         a->bias,
+                                         static_cast<float *>(a->y.data),
+                                         rows,
+                                         a->in,
+                                         a->out};
+    return linear_int8_weights::run(c, w);
+}
 
 f5_status run_short_rows(cuda_context *c, const linear_args *a, int32_t rows) {
     linear_short_rows::args s = {};
@@ -128,9 +148,9 @@ f5_status run_cublaslt(cuda_context *c, const linear_args *a, int32_t rows) {
 /* ---- dispatch: in the order of linear_paths */
 
 using run_fn = f5_status (*)(cuda_context *c, const linear_args *a, int32_t rows);
-constexpr run_fn run[] = {run_short_rows, run_sm90, run_split_f32, run_few_outputs, run_cublaslt};
-static_assert(sizeof run / sizeof *run == LINEAR_PATHS && LINEAR_SHORT_ROWS == 0 && LINEAR_SM90 == 1 &&
-                  LINEAR_SPLIT_F32 == 2 && LINEAR_FEW_OUTPUTS == 3 && LINEAR_CUBLASLT == 4,
+constexpr run_fn run[] = {run_int8_weights, run_short_rows, run_sm90, run_split_f32, run_few_outputs, run_cublaslt};
+static_assert(sizeof run / sizeof *run == LINEAR_PATHS && LINEAR_INT8_WEIGHTS == 0 && LINEAR_SHORT_ROWS == 1 &&
+                  LINEAR_SM90 == 2 && LINEAR_SPLIT_F32 == 3 && LINEAR_FEW_OUTPUTS == 4 && LINEAR_CUBLASLT == 5,
               "plan/linear.h lists the same ways");
 
 /* What the host can tell; lengths of sequences it cannot. */
@@ -142,7 +162,7 @@ f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool
         return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);
     if (rope && (a->out % 192 != 0 || a->rope_heads < 0 || a->rope_heads > a->out / 192))
         return f5_fail(&c->error, F5_E_SHAPE, "linear: %d columns, %d heads rotated", a->out, a->rope_heads);
-    if (a->w.type != a->x.type || (a->y.type != a->x.type && (!y_f32 || rope)))
+    if ((a->w.type != a->x.type && a->w.type != F5_I8) || (a->y.type != a->x.type && (!y_f32 || rope)))
         return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: x is %s, w %s, y %s", dtype(a->x.type)->name,
                        dtype(a->w.type)->name, dtype(a->y.type)->name);
     if (a->also.data && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: also is of an F32 y");

@@ -14,14 +14,16 @@
  * ROPE rotates pairs (2i, 2i+1) of heads < rope_heads of the first two thirds (q, k) by the row's position in its
  * sequence, as attention.h says; that op is then given rope_heads = 0.
  *
- * Types: x and w have one type. y is F32 or has that type; with ROPE it has that type. bias, gate, addend and rope are
- * F32. also: where y is F32, y once more in another type, for the op that reads it as an operand. bias_rounded: the
- * bias rounded to the type of w. cuBLASLt needs it where y is 16-bit; if NULL, every such call rounds the bias again.
- * The reference does not read it. It takes F32 only and no `also` (else F5_E_UNSUPPORTED). Pointers of x, w, y, also
- * and rope are 16-byte aligned; rows >= 0, in and out >= 1. Rows of y that belong to no sequence are left as they were
- * or hold anything. A row's result depends on its own sequence's rows and length only (in the reference on its own row
- * of x and, for ROPE, its position, whatever the number of threads). pack NULL: all rows are one sequence. ROPE: every
- * sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out / 192, else F5_E_SHAPE. */
+ * Types: x and w have one type, or w is whole numbers (I8) that w_scale multiplies: then x is F16, in the reference
+ * F32, y F32, the epilogue NONE, and in a multiple of 64. y is F32 or has that type; with ROPE it has that type. bias,
+ * gate, addend and rope are F32. also: where y is F32, y once more in another type, for the op that reads it as an
+ * operand. bias_rounded: the bias rounded to the type of w. cuBLASLt needs it where y is 16-bit; if NULL, every such
+ * call rounds the bias again. The reference does not read it. It takes F32 only and no `also` (else F5_E_UNSUPPORTED).
+ * Pointers of x, w, y, also and rope are 16-byte aligned; rows >= 0, in and out >= 1. Rows of y that belong to no
+ * sequence are left as they were or hold anything. A row's result depends on its own sequence's rows and length only
+ * (in the reference on its own row of x and, for ROPE, its position, whatever the number of threads). pack NULL: all
+ * rows are one sequence. ROPE: every sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out /
+ * 192, else F5_E_SHAPE. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
@@ -49,7 +51,8 @@ typedef struct linear_args {
     int32_t rows;             /* read only when pack is NULL */
     int32_t in, out;          /* widths */
     f5_matrix x;              /* [rows,in] */
-    f5_matrix w;              /* [out,in], the type of x */
+    f5_matrix w;              /* [out,in], the type of x, or I8 */
+    const float *w_scale;     /* [out] of the rows of an I8 w */
     const float *bias;        /* [out] or NULL */
     const void *bias_rounded; /* [out] the type of w, or NULL */
     const float *gate;        /* [out] or NULL (RESIDUAL) */

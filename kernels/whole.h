@@ -8,7 +8,8 @@
 #include <string.h>
 
 #define WHOLE_MAX 127.0f
-#define WHOLE_MULTIPLE 16 /* of the numbers in a row, where a row is an operand */
+#define WHOLE_MULTIPLE 16         /* of the numbers in a row, where a row is an operand */
+#define WHOLE_WEIGHTS_MULTIPLE 64 /* and in a row of weights */
 
 /* max |x|, by bits: NaN is above all, an infinity above all numbers. */
 static inline float whole_largest(const float *x, int32_t n) {

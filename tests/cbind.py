@@ -322,7 +322,7 @@ def typed(value):
     """(data, F5_F32 or another type): of an array its own type, unless the value is such a pair already."""
     if isinstance(value, tuple):
         return value
-    return value, headers().constants["F5_F32"]
+    return value, headers().constants["F5_I8" if getattr(value, "dtype", None) == np.int8 else "F5_F32"]
 
 
 def args(op, fields):
@@ -337,7 +337,8 @@ def args(op, fields):
     for field, value in fields.items():
         if types[field] in typed_structs():
             value, kind = typed(value)
-            setattr(out, field, types[field](data=_field_value(name, field, ctypes.c_void_p, "float", value), type=kind))
+            pointee = "void" if kind == headers().constants["F5_I8"] else "float"
+            setattr(out, field, types[field](data=_field_value(name, field, ctypes.c_void_p, pointee, value), type=kind))
         else:
             setattr(out, field, _field_value(name, field, types[field], pointees.get(field), value))
     out.keep_alive = SimpleNamespace(**fields)

@@ -31,14 +31,18 @@ class Linear(Op):
     EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
-                 bias_rounded=False, in_place=False):
+                 bias_rounded=False, in_place=False, int8_weights=False):
         rope = epilogue == "ROPE"
         label = f"{width_in} to {width_out} {epilogue.lower()}" + (f" {rope_heads} heads" if rope else "")
+        label += " of int8" * int8_weights
         super().__init__(label + " to F32" * y_f32 + " gate" * gate, width_out, out=width_out,
                          epilogue=getattr(cbind, f"LINEAR_{epilogue}"), **{"in": width_in})
         self.width_in, self.epilogue, self.bias, self.gate, self.y_f32 = width_in, epilogue, bias, gate, y_f32
         self.bias_rounded, self.in_place, self.rope_heads = bias_rounded, in_place, rope_heads
         self.aliases = {"addend": "y"} if in_place else {}
+        self.int8_weights = int8_weights
+        if int8_weights:
+            self.types, self.typed = (torch.float16,), ("x",)
         if rope:
             self.scalars["rope_heads"] = rope_heads
 
@@ -50,6 +54,9 @@ class Linear(Op):
 
     def draw_shared(self, draw, longest):
         shared = {"w": draw.normal(self.width, self.width_in, scale=self.width_in ** -0.5)}
+        if self.int8_weights:
+            w = draw.integers(-127, 128, self.width * self.width_in, torch.int8).view(self.width, self.width_in)
+            shared = {"w": w, "w_scale": draw.uniform(self.width, low=0.5, high=2.0) / 64 * self.width_in ** -0.5}
         if self.bias:
             shared["bias"] = draw.normal(self.width, scale=0.5)
             if self.bias_rounded:
@@ -62,6 +69,8 @@ class Linear(Op):
 
     def truth(self, rows, _, w):
         a = rows["x"].double() @ w["w"].double().T
+        if self.int8_weights:
+            a = a * w["w_scale"].double()
         if w.get("bias") is not None:
             a = a + w["bias"].double()
         if self.epilogue == "SILU":
@@ -82,13 +91,14 @@ class Linear(Op):
         return 2.0 * sum(lengths) * self.width_in * self.width
 
     def read_of_shared(self, lengths, shared):
-        return [shared[f] for f in ("w", "bias", "gate") if f in shared]
+        return [shared[f] for f in ("w", "w_scale", "bias", "gate") if f in shared]
 
     @classmethod
     def cases_test(cls):
         return [*(cls(1024, 200, epilogue, gate=epilogue == "RESIDUAL") for epilogue in cls.EPILOGUES),
                 cls(300, 530, "RESIDUAL", bias=False, y_f32=True), cls(300, 530, "GELU_ERF"), cls(24, 33, bias=False),
                 cls(100, 512, "RESIDUAL", bias=False), cls(768, 100, y_f32=True), cls(256, 768, "ROPE", rope_heads=4),
+                cls(1024, 1040, y_f32=True, int8_weights=True), cls(64, 333, bias=False, y_f32=True, int8_weights=True),
                 cls(72, 3072, "ROPE", rope_heads=16), cls(72, 192, "ROPE", rope_heads=1),
                 cls(768, 2304, "ROPE", rope_heads=1), cls(72, 576, "ROPE", rope_heads=0)]
 
@@ -111,6 +121,7 @@ class Linear(Op):
             case("text pw1", m.both, text, 2 * text, "GELU_ERF"), case("text pw2", m.both, 2 * text, text, "RESIDUAL"),
             case("condition text", m.both, text, dim, "RESIDUAL", False, bias=False),
             case("modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim),
+            case("int8 modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim, int8_weights=True),
             case("Vocos pw1", m.heard, vocos, ff, "GELU_ERF", False),
             case("Vocos pw2", m.heard, ff, vocos, "RESIDUAL", False, gate=True),
             case("Vocos head", m.heard, vocos, 1026, operands=False)]

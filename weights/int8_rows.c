@@ -1,6 +1,8 @@
 /* int8_rows.c — row by row, by way of F32. */
 #include "weights/int8_rows.h"
 
+#include <string.h>
+
 #include "kernels/whole.h"
 
 void int8_rows_narrow(int8_t *to, float *scale, const void *from, f5_dtype type, int64_t rows, int64_t cols,
@@ -12,11 +14,10 @@ void int8_rows_narrow(int8_t *to, float *scale, const void *from, f5_dtype type,
     }
 }
 
-void int8_rows_widen(void *to, f5_dtype type, const int8_t *from, const float *scale, int64_t rows, int64_t cols,
-                     float *row) {
-    const int64_t to_bytes = cols * f5_dtype_bytes(type);
+void int8_rows_widen(float *to, const int8_t *from, const void *scale, int64_t rows, int64_t cols) {
     for (int64_t r = 0; r < rows; r++) {
-        for (int64_t i = 0; i < cols; i++) row[i] = (float)from[r * cols + i] * scale[r];
-        (void)dtype(type)->narrow((char *)to + r * to_bytes, row, cols);
+        float by;
+        memcpy(&by, (const char *)scale + r * (int64_t)sizeof by, sizeof by);
+        for (int64_t i = 0; i < cols; i++) to[r * cols + i] = (float)from[r * cols + i] * by;
     }
 }

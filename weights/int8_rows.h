@@ -9,8 +9,7 @@
 void int8_rows_narrow(int8_t *to, float *scale, const void *from, f5_dtype type, int64_t rows, int64_t cols,
                       float *row);
 
-/* from [rows,cols] and scale [rows] -> to [rows,cols] of any type but F5_I8. */
-void int8_rows_widen(void *to, f5_dtype type, const int8_t *from, const float *scale, int64_t rows, int64_t cols,
-                     float *row);
+/* from [rows,cols] and scale [rows], F32 aligned to nothing -> to [rows,cols]. */
+void int8_rows_widen(float *to, const int8_t *from, const void *scale, int64_t rows, int64_t cols);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "kernels/whole.h"
+
 /* The greatest size, of a DiT's modulation, is about 2.6e10 elements at the limits of the configuration: nothing here
  * overflows 64 bits. */
 static int64_t dimension(const model_config *c, int part, int16_t symbol) {
@@ -74,7 +76,9 @@ static manifest_tensor tensor_of(const model_config *c, int part, const part_lin
     f5_dtype matrices = part == PART_VOCODER ? types.vocoder : types.matrices;
     size_t moved = (size_t)index * line->stride;
     manifest_tensor t = {.class = line->class,
-                         .type = line->class == MATRIX ? matrices : F5_F32,
+                         .type = line->scale && types.int8 ? F5_I8
+                                 : line->class == MATRIX   ? matrices
+                                                           : F5_F32,
                          .part = part,
                          .packing = line->packing,
                          .first_column = dimension(c, part, line->first),
@@ -98,6 +102,22 @@ static int alignment_rank(const manifest_tensor *t) {
     return t->bytes % 64 == 0 ? 0 : t->bytes % 16 == 0 ? 1 : 2;
 }
 
+/* The scales of an 8-bit matrix. */
+static manifest_tensor scale_of(const manifest_tensor *matrix) {
+    manifest_tensor t = *matrix;
+    const size_t length = strlen(t.name);
+    memcpy(t.name + length, ".scale", length + sizeof ".scale" <= sizeof t.name ? sizeof ".scale" : 1);
+    t.class = SCALE;
+    t.type = F5_F32;
+    t.address = matrix->scale;
+    t.scale = 0;
+    t.rank = 1;
+    t.dims[1] = t.dims[2] = 1;
+    t.elements = t.dims[0];
+    t.bytes = (size_t)t.elements * sizeof(float);
+    return t;
+}
+
 /* Every tensor of the configuration in the tables' order: into list where it is not NULL. Returns how many. */
 static int32_t write_out(const model_config *c, manifest_types types, int pass, manifest_tensor *list) {
     int32_t written = 0;
@@ -108,8 +128,11 @@ static int32_t write_out(const model_config *c, manifest_types types, int pass, 
             for (int32_t index = 0; index < n && list; index++) {
                 manifest_tensor t = tensor_of(c, part, line, index, types);
                 if (alignment_rank(&t) == pass) list[written++] = t;
+                if (t.type != F5_I8) continue;
+                const manifest_tensor scale = scale_of(&t);
+                if (alignment_rank(&scale) == pass) list[written++] = scale;
             }
-            if (!list) written += n;
+            if (!list) written += line->scale && types.int8 ? 2 * n : n;
         }
     return written;
 }
@@ -127,6 +150,11 @@ f5_status manifest_list(const model_config *config, manifest_types types, manife
 }
 
 void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source) {
+    manifest_tensor matrix;
+    if (t->class == SCALE) { /* it is made of what its matrix is made of */
+        matrix = tensor_of(config, t->part, t->line, t->index, (manifest_types){.int8 = true});
+        t = &matrix;
+    }
     int32_t n_starred = starred(config, t->part, t->line), within = s;
     bool star;
     const char *pattern = source_pattern(keys_of(t->line), n_starred, &within, &star);
@@ -156,6 +184,20 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
         break;
     }
     source->elements = product(dims);
+}
+
+f5_status manifest_check_int8(const model_config *config, const char *where, f5_error *error) {
+    manifest_tensor *list;
+    int32_t count, i = 0;
+    F5_TRY(manifest_list(config, (manifest_types){0}, &list, &count, error));
+    while (i < count && (!list[i].scale || list[i].dims[1] % WHOLE_WEIGHTS_MULTIPLE == 0)) i++;
+    f5_status status = F5_OK;
+    if (i < count)
+        status = f5_fail(error, F5_E_UNSUPPORTED,
+                         "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
+                         where, WHOLE_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
+    free(list);
+    return status;
 }
 
 manifest_origin manifest_origin_of(int part) {

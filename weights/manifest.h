@@ -29,6 +29,7 @@ typedef enum {
 typedef struct {
     f5_dtype matrices; /* of backbone and text encoder */
     f5_dtype vocoder;
+    bool int8; /* those that may lie in 8 bits do so instead, with their scales */
 } manifest_types;
 
 typedef struct {
@@ -41,11 +42,11 @@ typedef struct {
     size_t bytes;  /* as stored */
     int part;
     part_packing packing;
-    int64_t first_column;  /* PACK_COLUMNS only, else 0 */
-    int32_t sources;       /* 1, or more for PACK_STACK */
-    size_t address;        /* offset in the part's weights of the pointer to this tensor */
-    size_t rounded;        /* offset of the pointer to its copy in the operand type; 0: none */
-    size_t scale;          /* offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
+    int64_t first_column; /* PACK_COLUMNS only, else 0 */
+    int32_t sources;      /* 1, or more for PACK_STACK */
+    size_t address;       /* offset in the part's weights of the pointer to this tensor */
+    size_t rounded;       /* offset of the pointer to its copy in the operand type; 0: none */
+    size_t scale; /* MATRIX: offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
     const part_line *line; /* private */
     int32_t index;         /* of the block this tensor belongs to; private */
 } manifest_tensor;
@@ -64,6 +65,9 @@ f5_status manifest_list(const model_config *config, manifest_types types, manife
 
 /* Source s of t, 0 <= s < t->sources. */
 void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source);
+
+/* Can all matrices that may lie in 8 bits do so? F5_E_UNSUPPORTED names one whose rows are no multiple of 64 wide. */
+f5_status manifest_check_int8(const model_config *config, const char *where, f5_error *error);
 
 /* The checkpoint that a part's tensors come from. */
 manifest_origin manifest_origin_of(int part);

@@ -15,7 +15,7 @@ typedef struct {
 static f5_status find_type(const matcher *m, const char *witness, f5_dtype *type) {
     const safetensors_tensor *t = safetensors_find(m->file, witness);
     if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, witness);
-    if (!safetensors_number_type(t->dtype, type))
+    if (!safetensors_number_type(t->dtype, type) || *type == F5_I8)
         return f5_fail(m->error, F5_E_UNSUPPORTED, "%s: tensor \"%s\" is %s: F32, F16 or BF16 expected", m->where,
                        witness, safetensors_dtype_name(t->dtype));
     return F5_OK;
@@ -65,9 +65,22 @@ static f5_status check_unknown(const matcher *m, const tensor_match *match) {
     return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" has no place in the model", m->where, shown);
 }
 
+/* Are the matrices that may lie in 8 bits stored so? The first of them tells. */
+static f5_status find_int8(const matcher *m, const model_config *config, manifest_types *types) {
+    manifest_tensor *list;
+    int32_t count, i = 0;
+    F5_TRY(manifest_list(config, *types, &list, &count, m->error));
+    while (i < count && !list[i].scale) i++;
+    const safetensors_tensor *t = i < count ? safetensors_find(m->file, list[i].name) : NULL;
+    types->int8 = t && t->dtype == ST_I8;
+    free(list);
+    return F5_OK;
+}
+
 static f5_status match_all(const matcher *m, const model_config *config, tensor_match *match) {
     F5_TRY(find_type(m, manifest_witness(config->part[PART_BACKBONE]), &match->types.matrices));
     F5_TRY(find_type(m, manifest_witness(config->part[PART_VOCODER]), &match->types.vocoder));
+    F5_TRY(find_int8(m, config, &match->types));
     F5_TRY(manifest_list(config, match->types, &match->list, &match->count, m->error));
     match->found = calloc((size_t)match->count, sizeof *match->found);
     if (!match->found) return f5_fail(m->error, F5_E_MEMORY, "%s: out of memory", m->where);

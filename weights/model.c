@@ -6,7 +6,6 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "kernels/whole.h"
 #include "weights/int8_rows.h"
 #include "weights/match.h"
 
@@ -52,23 +51,9 @@ void model_twin_free(model *twin) {
 }
 
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t) {
-    if (t->class == PLAIN) return F5_F32;
+    if (t->class != MATRIX) return F5_F32;
     if (t->scale && held.int8) return F5_I8;
     return t->part == PART_VOCODER ? held.vocoder : held.operands;
-}
-
-f5_status model_check_int8(const model_config *config, const char *where, f5_error *error) {
-    manifest_tensor *list;
-    int32_t count, i = 0;
-    F5_TRY(manifest_list(config, (manifest_types){0}, &list, &count, error));
-    while (i < count && (!list[i].scale || list[i].dims[1] % WHOLE_MULTIPLE == 0)) i++;
-    f5_status status = F5_OK;
-    if (i < count)
-        status = f5_fail(error, F5_E_UNSUPPORTED,
-                         "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
-                         where, WHOLE_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
-    free(list);
-    return status;
 }
 
 void model_place_scale(model *m, const manifest_tensor *t, const float *scale) {
@@ -102,7 +87,21 @@ static size_t round_up(size_t bytes) {
 
 /* Of the scales that are made here. */
 static size_t scale_bytes(const model *m, const manifest_tensor *t) {
-    return model_held_type(m->held, t) == F5_I8 ? (size_t)t->dims[0] * sizeof(float) : 0;
+    return model_held_type(m->held, t) == F5_I8 && t->type != F5_I8 ? (size_t)t->dims[0] * sizeof(float) : 0;
+}
+
+/* A file's scales of an 8-bit matrix; aligned to nothing. */
+static const void *stored_scales(const loader *l, const manifest_tensor *t) {
+    for (int32_t i = 0; i < l->match.count; i++) {
+        const manifest_tensor *s = &l->match.list[i];
+        if (s->class == SCALE && s->part == t->part && s->address == t->scale) return l->match.found[i]->data;
+    }
+    return NULL; /* match.c has seen them */
+}
+
+/* Scales are read with their matrix, and stay only where it stays whole numbers. */
+static bool is_held(const model *m, const manifest_tensor *t) {
+    return t->class != SCALE || m->held.int8;
 }
 
 /* A tensor's numbers in the type that it is held in, at `to`; scales behind them. */
@@ -117,6 +116,8 @@ static f5_status convert_tensor(const loader *l, model *m, const manifest_tensor
         int8_rows_narrow((int8_t *)to, scale, from, t->type, t->dims[0], t->dims[1], row);
         model_place_scale(m, t, scale);
         free(row);
+    } else if (t->type == F5_I8) {
+        int8_rows_widen((float *)(void *)to, from, stored_scales(l, t), t->dims[0], t->dims[1]);
     } else {
         dtype(t->type)->widen((float *)(void *)to, from, t->elements);
     }
@@ -129,7 +130,7 @@ static f5_status place_tensors(const loader *l, model *m) {
     const tensor_match *match = &l->match;
     size_t total = 0;
     for (int32_t i = 0; i < match->count; i++)
-        if (!in_place(m, &match->list[i], match->found[i]))
+        if (is_held(m, &match->list[i]) && !in_place(m, &match->list[i], match->found[i]))
             total += round_up(held_bytes(m, &match->list[i])) + round_up(scale_bytes(m, &match->list[i]));
     const safetensors_tensor *pinyin = match->pinyin;
     const bool moved = pinyin && (uintptr_t)pinyin->data % WIDENED_ALIGNMENT != 0;
@@ -143,13 +144,14 @@ static f5_status place_tensors(const loader *l, model *m) {
     for (int32_t i = 0; i < match->count; i++) {
         const manifest_tensor *t = &match->list[i];
         const void *place = match->found[i]->data;
+        m->parameters += t->elements;
+        if (!is_held(m, t)) continue;
         if (!in_place(m, t, match->found[i])) {
             F5_TRY(convert_tensor(l, m, t, place, free_place));
             place = free_place;
             free_place += round_up(held_bytes(m, t)) + round_up(scale_bytes(m, t));
         }
         model_place(m, t, place, model_held_type(m->held, t));
-        m->parameters += t->elements;
         m->weight_bytes += held_bytes(m, t) + scale_bytes(m, t);
     }
     if (pinyin) {
@@ -161,7 +163,7 @@ static f5_status place_tensors(const loader *l, model *m) {
 
 /* ---- open and close --------------------------------------------------------------------------------------------- */
 
-typedef enum { HELD_F32, HELD_INT8, HELD_AS_STORED } holding;
+typedef enum { HELD_F32, HELD_INT8, HELD_F32_OR_INT8, HELD_AS_STORED } holding;
 
 static f5_status load(loader *l, model *m, holding held) {
     F5_TRY(safetensors_open(&l->file, l->path, l->error));
@@ -169,8 +171,8 @@ static f5_status load(loader *l, model *m, holding held) {
     F5_TRY(match_tensors(&l->match, &m->config, &l->file, l->path, l->error));
     m->file_types = l->match.types;
     m->held.operands = held == HELD_AS_STORED ? m->file_types.matrices : F5_F32;
-    m->held.int8 = held == HELD_INT8;
-    if (m->held.int8) F5_TRY(model_check_int8(&m->config, l->path, l->error));
+    m->held.int8 = held == HELD_INT8 || (held >= HELD_F32_OR_INT8 && m->file_types.int8);
+    if (m->held.int8) F5_TRY(manifest_check_int8(&m->config, l->path, l->error));
     F5_TRY(take_structs(m, l->error));
     F5_TRY(place_tensors(l, m));
     m->mapping = l->file.mapping; /* the mapping outlives the reader */
@@ -196,6 +198,10 @@ f5_status model_open(model *m, const part_catalogue *parts, const char *path, f5
 
 f5_status model_open_int8(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
     return open_as(m, parts, path, HELD_INT8, error);
+}
+
+f5_status model_open_for_cpu(model *m, const part_catalogue *parts, const char *path, f5_error *error) {
+    return open_as(m, parts, path, HELD_F32_OR_INT8, error);
 }
 
 f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char *path, f5_error *error) {

@@ -32,7 +32,9 @@ typedef struct {
  * Errors: F5_E_IO, F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY; *m is then closed. */
 f5_status model_open(model *m, const part_catalogue *parts, const char *path, f5_error *error); /* matrices in F32 */
 f5_status model_open_int8(model *m, const part_catalogue *parts, const char *path,
-                          f5_error *error); /* likewise, those of a backbone's blocks in 8 bits */
+                          f5_error *error); /* those that may lie in 8 bits do, others in F32 */
+f5_status model_open_for_cpu(model *m, const part_catalogue *parts, const char *path,
+                             f5_error *error); /* as the file has it: matrices in F32, or likewise */
 f5_status model_open_as_stored(model *m, const part_catalogue *parts, const char *path,
                                f5_error *error); /* in the file's type, to be uploaded */
 void model_close(model *m);                      /* safe on a zeroed or closed model */
@@ -47,9 +49,6 @@ void model_twin_free(model *twin); /* safe on a zeroed one */
 
 /* The type that a tensor has in a model's memory. */
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t);
-
-/* Can all matrices that may lie in 8 bits do so? F5_E_UNSUPPORTED names one whose rows are no multiple of 16 wide. */
-f5_status model_check_int8(const model_config *config, const char *where, f5_error *error);
 
 /* Makes the part's pointer to the scales of the tensor's rows this. */
 void model_place_scale(model *m, const manifest_tensor *t, const float *scale);

@@ -48,8 +48,9 @@ typedef enum {
 } part_packing;
 
 /* PLAIN tensors are F32 wherever they lie, in a file and in memory, behind a `const float *`. MATRIX tensors have the
- * type that conversion and device choose, behind an f5_matrix; whole numbers have their scales beside them. */
-typedef enum { PLAIN, MATRIX } tensor_class;
+ * type that conversion and device choose, behind an f5_matrix; whole numbers have their scales beside them: a SCALE,
+ * F32 [rows], which no line is for: one lies in a file where its matrix is stored in 8 bits, as "NAME.scale". */
+typedef enum { PLAIN, MATRIX, SCALE } tensor_class;
 
 /* One line a tensor, or a tensor of every block. A dimension is a number, or a symbol below zero that the part's
  * `dimension` knows; `repeat` and `star` are numbers that its `count` knows. */

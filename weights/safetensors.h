@@ -24,7 +24,7 @@
 #define SAFETENSORS_MAX_RANK 8
 #define SAFETENSORS_MAX_NAME_BYTES 512
 
-typedef enum { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I64, ST_I32, ST_U8, ST_BOOL, ST_DTYPES } safetensors_dtype;
+typedef enum { ST_F32, ST_F16, ST_BF16, ST_F64, ST_I64, ST_I32, ST_U8, ST_I8, ST_BOOL, ST_DTYPES } safetensors_dtype;
 
 size_t safetensors_dtype_size(safetensors_dtype dtype);
 const char *safetensors_dtype_name(safetensors_dtype dtype); /* "F32", ... as in the header */

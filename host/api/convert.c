@@ -28,11 +28,20 @@ static f5_status read_settings(settings *to, setting **list, const f5_setting *f
     return F5_OK;
 }
 
-static f5_status read_type(f5_dtype *type, const char *name, const char *field, f5_error *error) {
+static f5_status read_type(f5_dtype *type, const char *name, const char *field, const char *known, f5_error *error) {
     if (name && dtype_from_name(type, name)) return F5_OK;
     const char *shown = name ? name : "NULL";
-    return f5_fail(error, F5_E_ARGUMENT, "%s is %s: known are fp32, fp16 and bf16", field,
-                   quote(shown, strlen(shown)).text);
+    return f5_fail(error, F5_E_ARGUMENT, "%s is %s: known are %s", field, quote(shown, strlen(shown)).text, known);
+}
+
+/* Whole numbers are for matrices that may lie in 8 bits; the others are then of 16. */
+static f5_status read_types(manifest_types *types, const f5_convert_params *p, f5_error *error) {
+    F5_TRY(read_type(&types->matrices, p->matrices, "matrices", "fp32, fp16, bf16 and int8", error));
+    types->int8 = types->matrices == F5_I8;
+    if (types->int8) types->matrices = F5_F16;
+    F5_TRY(read_type(&types->vocoder, p->vocoder_matrices, "vocoder_matrices", "fp32, fp16 and bf16", error));
+    if (types->vocoder != F5_I8) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "vocoder_matrices is int8: known are fp32, fp16 and bf16");
 }
 
 static f5_status read_weights(bool *plain, const char *name, f5_error *error) {
@@ -58,8 +67,7 @@ static f5_status check_pinyin(const void *data, size_t bytes, const char *where,
 static f5_status convert(const f5_convert_params *p, convert_options *o, setting *list[2], convert_summary *made,
                          f5_error *error) {
     F5_TRY(check_paths(p, error));
-    F5_TRY(read_type(&o->types.matrices, p->matrices, "matrices", error));
-    F5_TRY(read_type(&o->types.vocoder, p->vocoder_matrices, "vocoder_matrices", error));
+    F5_TRY(read_types(&o->types, p, error));
     F5_TRY(read_weights(&o->plain_weights, p->weights, error));
     F5_TRY(read_settings(&o->config, &list[0], p->config, p->n_config, p->config_path, error));
     F5_TRY(read_settings(&o->vocos_config, &list[1], p->vocoder_config, p->n_vocoder_config, p->vocoder_config_path,

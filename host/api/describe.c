@@ -126,7 +126,7 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .backbone = f->config.part[PART_BACKBONE]->kind,
                        .vocoder = f->config.part[PART_VOCODER]->kind,
                        .tokenizer = tokenizer_name(f->config.tokenizer),
-                       .precision = dtype(f->types.matrices)->name,
+                       .precision = dtype(f->types.int8 ? F5_I8 : f->types.matrices)->name,
                        .vocoder_precision = dtype(f->types.vocoder)->name,
                        .format_version = f->version,
                        .settings = f->n_settings,

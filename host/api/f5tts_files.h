@@ -12,7 +12,7 @@ void f5_model_file_close(f5_model_file *file); /* NULL is fine */
 typedef struct {
     size_t size;
     const char *name, *backbone, *vocoder, *tokenizer; /* as in f5_engine_info */
-    const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16" */
+    const char *precision, *vocoder_precision;         /* of the matrices as stored: "fp32", "fp16", "bf16", "int8" */
     int32_t format_version;
     int32_t settings, parts, tensors, tokens; /* how many of each are described below */
     int64_t parameters, bytes;                /* of all tensors; the tables for Chinese are bytes alone */
@@ -79,7 +79,7 @@ typedef struct {
     const char *vocab_path;       /* vocab.txt; NULL for the byte tokenizer only */
     const char *output_path;      /* appears when it is complete */
     const char *name;             /* of the model; NULL (default): model.name of the configuration */
-    const char *matrices;         /* how matrices are stored: "fp32" (default), "fp16", "bf16" */
+    const char *matrices;         /* how matrices are stored: "fp32" (default), "fp16", "bf16", "int8" */
     const char *vocoder_matrices; /* the same of the vocoder's; default "fp32" */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;

@@ -121,7 +121,8 @@ int cmd_convert(int argc, char **argv) {
         {"output", "o", CLI_STRING, &p.output_path, .argument = "FILE", .help = "where the model goes (NAME.f5)",
          .kind = CLI_FILE, .required = true},
         {"dtype", NULL, CLI_STRING, &p.matrices, .argument = "TYPE",
-         .help = "how matrices are stored, fp32 exactly; the rest stays fp32", .words = "fp32|fp16|bf16"},
+         .help = "how matrices are stored, fp32 exactly; int8: those of the blocks in 8 bits, others in fp16",
+         .words = "fp32|fp16|bf16|int8"},
         {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
          .help = "the same for those of vocos, which are computed in fp32 whatever this is", .words = "fp32|fp16|bf16"},
         {"normalize", NULL, CLI_STRING, &p.normalize, .argument = "LANGUAGE",
@@ -144,7 +145,8 @@ int cmd_convert(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     p.stored_rotary = stored_rotary;
-    if (!is_type(p.matrices)) return cli_usage_error(&command, "--dtype %s: known are fp32, fp16 and bf16", p.matrices);
+    if (!is_type(p.matrices) && strcmp(p.matrices, "int8") != 0)
+        return cli_usage_error(&command, "--dtype %s: known are fp32, fp16, bf16 and int8", p.matrices);
     if (!is_type(p.vocoder_matrices))
         return cli_usage_error(&command, "--vocos-dtype %s: known are fp32, fp16 and bf16", p.vocoder_matrices);
     if (strcmp(p.weights, "ema") != 0 && strcmp(p.weights, "model") != 0)

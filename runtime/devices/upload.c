@@ -69,23 +69,37 @@ static f5_status move(mover *m, const void *from, f5_dtype type, f5_dtype wanted
     return m->device->upload(m->device, (void *)*place, from, bytes, m->error);
 }
 
+/* Where the scales of an 8-bit matrix lie in a model's memory. */
+static const float *tensor_scales(const model *m, const manifest_tensor *t) {
+    return *(const float *const *)(const void *)((const char *)m->weights[t->part] + t->scale);
+}
+
 /* A matrix as whole numbers, and the scales of its rows. */
 static f5_status move_as_int8(mover *m, const manifest_tensor *t, const void *from, f5_dtype held) {
     int8_t *whole = m->staging;
     float *scale = (float *)(void *)(whole + rounded_up((size_t)t->elements)), *row = scale + t->dims[0];
-    const void *place;
-    int8_rows_narrow(whole, scale, from, held, t->dims[0], t->dims[1], row);
-    F5_TRY(move(m, whole, F5_I8, F5_I8, t->elements, &place));
+    const void *place, *numbers = whole, *scales = scale;
+    if (held == F5_I8)
+        numbers = from, scales = tensor_scales(m->stored, t);
+    else
+        int8_rows_narrow(whole, scale, from, held, t->dims[0], t->dims[1], row);
+    F5_TRY(move(m, numbers, F5_I8, F5_I8, t->elements, &place));
     model_place(m->placed, t, place, F5_I8);
-    F5_TRY(move(m, scale, F5_F32, F5_F32, t->dims[0], &place));
+    F5_TRY(move(m, scales, F5_F32, F5_F32, t->dims[0], &place));
     model_place_scale(m->placed, t, place);
     return F5_OK;
 }
 
 static f5_status move_tensor(mover *m, const manifest_tensor *t) {
+    if (t->class == SCALE) return F5_OK; /* moved with its matrix */
     const void *from = tensor_data(m->stored, t), *place;
     f5_dtype held = model_held_type(m->stored->held, t), wanted = model_held_type(m->placed->held, t);
     if (wanted == F5_I8) return move_as_int8(m, t, from, held);
+    if (held == F5_I8) { /* by way of F32, behind the place of the converted */
+        float *wide = (float *)(void *)((char *)m->staging + rounded_up(wanted_bytes(m->device, t)));
+        int8_rows_widen(wide, from, tensor_scales(m->stored, t), t->dims[0], t->dims[1]);
+        from = wide, held = F5_F32;
+    }
     F5_TRY(move(m, from, held, wanted, t->elements, &place));
     model_place(m->placed, t, place, wanted);
     if (rounded_bytes(m->device, t) == 0) return F5_OK;
@@ -100,12 +114,14 @@ f5_status model_upload(device *d, const model *stored, model *placed, void **mem
     F5_TRY(manifest_list(&stored->config, stored->file_types, &list, &count, error));
     size_t total = 0, largest = 0;
     for (int32_t i = 0; i < count; i++) {
+        if (list[i].class == SCALE) continue;
         size_t one = wanted_bytes(d, &list[i]), copy = rounded_bytes(d, &list[i]), scales = scale_bytes(d, &list[i]);
         total += rounded_up(one) + rounded_up(copy) + rounded_up(scales);
         f5_dtype held = model_held_type(stored->held, &list[i]);
         const bool changes = held != wanted_type(d, &list[i]) || copy;
         const size_t row = scales ? (size_t)list[i].dims[1] * sizeof(float) : 0;
-        const size_t staged = rounded_up(one) + scales + row;
+        const size_t wide = held == F5_I8 && !scales ? (size_t)list[i].elements * sizeof(float) : 0;
+        const size_t staged = rounded_up(one) + scales + row + wide;
         if (changes && staged > largest) largest = staged;
     }
     *bytes = total;

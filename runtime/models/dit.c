@@ -190,7 +190,7 @@ static const part_line lines[] = {
     {"dit.conv_pos.1.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.2.bias", AT(input.conv_pos_b[1])},
 
     /* every block's modulation and the exit's in one matrix: one product per time computes them all */
-    {"dit.modulation.weight",  {MODULE, D}, MATRIX, PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.weight|" KEY "norm_out.linear.weight", AT(modulation.w), .star = BLOCKS, .star_rows = D6},
+    {"dit.modulation.weight",  {MODULE, D}, MATRIX, PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.weight|" KEY "norm_out.linear.weight", AT(modulation.w), .scale = offsetof(dit_weights, modulation.scale), .star = BLOCKS, .star_rows = D6},
     {"dit.modulation.bias",    {MODULE},    PLAIN,  PACK_STACK,  KEY "transformer_blocks.*.attn_norm.linear.bias|" KEY "norm_out.linear.bias", AT(modulation.b), .star = BLOCKS, .star_rows = D6},
 
     {"dit.blocks.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   BLOCK "attn.to_q.weight|" BLOCK "attn.to_k.weight|" BLOCK "attn.to_v.weight", IN_BLOCK_8(qkv)},
@@ -222,6 +222,7 @@ static int64_t row_width(const model_config *config) {
 static f5_status fill_rows(const stage_context *c, const float *times, int32_t n, float *rows) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
     f5_dtype type = c->ops->precision.operands;
+    const bool int8 = c->ops->precision.int8; /* the weights alone: rows are few, and every row of frames reads them */
     int32_t dim = dit_config_of(c)->dim;
     f5_rows embedded = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
     F5_TRY(time_embed(c, &w->time, dim, times, n, LINEAR_SILU, embedded));
@@ -230,7 +231,8 @@ static f5_status fill_rows(const stage_context *c, const float *times, int32_t n
                                          .in = dim,
                                          .out = (int32_t)row_width(&c->model->config),
                                          .x = {embedded.data, type},
-                                         .w = w->modulation.w,
+                                         .w = {w->modulation.w.data, int8 ? F5_I8 : w->modulation.w.type},
+                                         .w_scale = w->modulation.scale,
                                          .bias = w->modulation.b,
                                          .y = {rows, F5_F32}});
 }

@@ -121,7 +121,7 @@ class Gpu:
                 want = POINTEES.get(pointees.get(field))
                 if want is not None and value.dtype != want:
                     raise TypeError(f"{name}.{field} is a {pointees[field]} *, the tensor is {value.dtype}")
-                kind, value = DTYPES.get(value.dtype), value.data_ptr()
+                kind, value = CODES.get(value.dtype), value.data_ptr()
             if types[field] in cbind.typed_structs():
                 value = types[field]() if kind is None else types[field](data=value, type=kind)
             setattr(filled, field, value)

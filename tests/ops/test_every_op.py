@@ -75,6 +75,7 @@ def described(call):
     struct, code = dict(cbind.headers().struct(f"{op.name}_args")._fields_), DTYPES[call.dtype]
     fields = {}
     for field, value in call.fields(y).items():
+        whole = getattr(value, "dtype", None) == torch.int8
         if isinstance(value, torch.dtype):
             value = CODES[value]
         elif field == "y":
@@ -85,7 +86,7 @@ def described(call):
             value = value.a.data_ptr()  # scratch
         if struct[field] in cbind.typed_structs():
             in_type = not op.y_f32 if field == "y" else field in op.typed
-            value = value, code if in_type else cbind.F5_F32
+            value = value, cbind.F5_I8 if whole else code if in_type else cbind.F5_F32
         fields[field] = value
     return cbind.args(op.name, fields), y
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernels/whole.h"
 #include "weights/config.h"
 #include "weights/convert/adapter.h"
 #include "weights/convert/key_names.h"
@@ -91,6 +92,7 @@ static f5_status read_config(conversion *c) {
     F5_TRY(read_vocab(c));
     F5_TRY(read_pinyin(c));
     F5_TRY(model_config_check(&c->config, o->config.file, c->error));
+    if (o->types.int8) F5_TRY(manifest_check_int8(&c->config, o->config.file, c->error));
     if (!o->name) return F5_OK;
     if (!*o->name || strlen(o->name) >= sizeof c->config.name)
         return f5_fail(c->error, F5_E_ARGUMENT, "name '%s': a name has 1 to %zu bytes",
@@ -337,6 +339,17 @@ static f5_status narrow(const conversion *c, const manifest_tensor *to, const ma
                    dtype(to->type == F5_F16 ? F5_BF16 : F5_F32)->name);
 }
 
+/* c->packed [n] as rows of whole numbers, in the memory of c->values, and behind these their scales. Writes either. */
+static f5_status write_int8(const conversion *c, const manifest_tensor *to, int64_t n, int64_t columns) {
+    const int64_t rows = n / columns;
+    int8_t *whole = (int8_t *)c->values;
+    float *scale = c->values + (n + 3) / 4; /* n / columns of them fit: rows have 64 numbers and more */
+    for (int64_t r = 0; r < rows; r++)
+        scale[r] = whole_row(c->packed + r * columns, (int32_t)columns, whole + r * columns);
+    if (to->class == SCALE) return safetensors_writer_data(c->writer, scale, (size_t)rows * sizeof *scale, c->error);
+    return safetensors_writer_data(c->writer, whole, (size_t)n, c->error);
+}
+
 static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
     const source *from = &c->origin[manifest_origin_of(to->part)];
     for (int32_t s = 0; s < to->sources; s++) {
@@ -346,6 +359,10 @@ static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
         if (from == &c->origin[ORIGIN_ACOUSTIC]) adapter_apply(&c->adapter, &key, c->values);
         F5_TRY(check_finite(c, from, &key));
         int64_t n = pack(c, to, &key);
+        if (to->class == SCALE || to->type == F5_I8) {
+            F5_TRY(write_int8(c, to, n, key.dims[1]));
+            continue;
+        }
         F5_TRY(narrow(c, to, &key, n));
         F5_TRY(safetensors_writer_data(c->writer, c->values, (size_t)n * f5_dtype_bytes(to->type), c->error));
     }

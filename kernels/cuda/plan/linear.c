@@ -19,6 +19,22 @@ static void set_tile(op_plan_line *line, int64_t rows, int64_t columns) {
     snprintf(line->tile, sizeof line->tile, "%lldx%lld", (long long)rows, (long long)columns);
 }
 
+/* ---- 8-bit weights */
+
+static bool serves_int8_weights(const cuda_arch *arch, const linear_args *a) {
+    (void)arch;
+    return a->w.type == F5_I8;
+}
+
+static void describe_int8_weights(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    const int32_t rows = linear_weights_rows(arch, a->in);
+    set_tile(line, rows, LINEAR_WEIGHTS_OUTS);
+    line->shared_bytes = LINEAR_WEIGHTS_SHARED_BYTES(rows, a->in);
+    const int64_t tiles = tiles_along(rows_of(a), rows) * tiles_along(a->out, LINEAR_WEIGHTS_OUTS);
+    line->waves = (double)tiles_along(tiles, arch->sm_count);
+    line->rate = arch->rate_16bit;
+}
+
 /* ---- short rows */
 
 static bool serves_short_rows(const cuda_arch *arch, const linear_args *a) {
@@ -121,6 +137,7 @@ static void describe_cublaslt(const cuda_arch *arch, const linear_args *a, op_pl
 /* ---- the dispatch */
 
 const linear_path linear_paths[LINEAR_PATHS] = {
+    [LINEAR_INT8_WEIGHTS] = {"8-bit weights", serves_int8_weights, describe_int8_weights},
     [LINEAR_SHORT_ROWS] = {"short rows", serves_short_rows, describe_short_rows},
     [LINEAR_SM90] = {"sm90", serves_sm90, describe_sm90},
     [LINEAR_SPLIT_F32] = {"split f32", serves_split_f32, describe_split_f32},

@@ -5,6 +5,7 @@
  * because a row's bits must not depend on it.
  *
  *   way           kernel                       for
+ *   8-bit weights sm80/linear_int8_weights.cuh w of whole numbers: the modulations
  *   short rows    sm80/linear_short_rows.cuh   RESIDUAL of F32 without bias and gate, in <= 104: the model's input
  *   sm90          sm90/linear.cuh              16-bit x and w, in and out multiples of 64, the y of a block:
  *                                              16-bit y of NONE, GELU_TANH and ROPE, F32 y of RESIDUAL
@@ -32,7 +33,15 @@
 extern "C" {
 #endif
 
-enum { LINEAR_SHORT_ROWS = 0, LINEAR_SM90, LINEAR_SPLIT_F32, LINEAR_FEW_OUTPUTS, LINEAR_CUBLASLT, LINEAR_PATHS };
+enum {
+    LINEAR_INT8_WEIGHTS = 0,
+    LINEAR_SHORT_ROWS,
+    LINEAR_SM90,
+    LINEAR_SPLIT_F32,
+    LINEAR_FEW_OUTPUTS,
+    LINEAR_CUBLASLT,
+    LINEAR_PATHS
+};
 
 typedef struct {
     const char *name;
@@ -83,6 +92,16 @@ linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t m
 
 /* Does the sm90 kernel take the call? By shape and types alone. */
 bool linear_int8_by_sm90(const cuda_arch *arch, const linear_int8_args *a);
+
+/* ---- 8-bit weights: a block has 32 rows, or as many as shared memory holds, and 128 outputs at a time */
+
+#define LINEAR_WEIGHTS_OUTS 128
+#define LINEAR_WEIGHTS_SHARED_BYTES(rows, in) ((rows) * ((in) + 8) * 2)
+static inline int32_t linear_weights_rows(const cuda_arch *arch, int32_t in) {
+    int32_t rows = 32;
+    while (rows > 8 && LINEAR_WEIGHTS_SHARED_BYTES(rows, (int64_t)in) > arch->shared_bytes) rows /= 2;
+    return rows;
+}
 
 /* ---- short rows: tiles of 32 rows by 128 outputs, F32 by three products of TF32 */
 
