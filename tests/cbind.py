@@ -337,7 +337,7 @@ def args(op, fields):
     for field, value in fields.items():
         if types[field] in typed_structs():
             value, kind = typed(value)
-            pointee = "void" if kind == headers().constants["F5_I8"] else "float"
+            pointee = "void" if getattr(value, "dtype", None) == np.int8 else "float"
             setattr(out, field, types[field](data=_field_value(name, field, ctypes.c_void_p, pointee, value), type=kind))
         else:
             setattr(out, field, _field_value(name, field, types[field], pointees.get(field), value))

@@ -57,7 +57,7 @@ def converted(made, output, **other):
 
 def read_f5(path):
     """(metadata, {name: array}); bfloat16 comes as uint16 bits."""
-    types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "U8": np.uint8}
+    types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16, "U8": np.uint8, "I8": np.int8}
     raw = Path(path).read_bytes()
     size = struct.unpack("<Q", raw[:8])[0]
     header = json.loads(raw[8:8 + size])

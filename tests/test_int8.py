@@ -2,8 +2,10 @@
 import numpy as np
 import pytest
 
+import convert_lib
 import f5file
 import f5lib
+from f5file import random_checkpoint
 
 
 def requests_of(rng, vocab_size, lengths):
@@ -49,7 +51,53 @@ def test_memory_of_weights(model):
     for precision in ("fp32", "int8"):
         with f5lib.Engine(model[0], "cpu", precision, max_frames=64, max_batch=1) as e:
             sizes[precision] = e.info()["weight_bytes"]
-    blocks = 2 * (3 * 64 * 64 + 64 * 64 + 2 * 128 * 64)  # numbers
-    scales = 2 * (3 * 64 + 64 + 128 + 64)
-    assert sizes["fp32"] - sizes["int8"] == 3 * blocks - 4 * scales
+    numbers = 2 * (3 * 64 * 64 + 64 * 64 + 2 * 128 * 64) + 14 * 64 * 64  # of the blocks' products and the modulations
+    scales = 2 * (3 * 64 + 64 + 128 + 64) + 14 * 64
+    assert sizes["fp32"] - sizes["int8"] == 3 * numbers - 4 * scales
 
+
+
+def test_a_file_in_8_bits(tmp_path, rng):
+    """Written by convert: smaller, told as such, run in 8 bits unless another precision is asked for."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
+    paths = {}
+    for dtype in ("fp16", "int8"):
+        paths[dtype] = tmp_path / f"{dtype}.f5"
+        convert_lib.converted(made, paths[dtype], dtype=dtype)
+    numbers = 2 * (3 * 64 * 64 + 64 * 64 + 2 * 128 * 64) + 14 * 64 * 64  # the blocks' products and the modulations
+    scales = 2 * (3 * 64 + 64 + 128 + 64) + 14 * 64
+    saved = paths["fp16"].stat().st_size - paths["int8"].stat().st_size
+    assert abs(saved - (numbers - 4 * scales)) < 1500  # the header names the scales
+    with f5lib.ModelFile(paths["int8"]) as f:
+        assert f.info()["precision"] == "int8"
+        types = {t["name"]: t["type"] for t in f.all("tensor")}
+    assert types["dit.blocks.1.ff2.weight"] == types["dit.modulation.weight"] == "I8"
+    assert types["dit.blocks.1.ff2.weight.scale"] == "F32" and types["dit.proj_out.weight"] == "F16"
+
+    mels = {}
+    with f5lib.Engine(paths["int8"], "cpu", None, max_frames=256, max_batch=1) as e:
+        requests = requests_of(rng, e.info()["vocab_size"], [97])
+        assert e.info()["precision"] == "int8"
+        mels["own"], = e.sample(requests, nfe=4)
+    for dtype, precision in (("int8", "int8"), ("int8", "fp32"), ("fp16", "int8"), ("fp16", "fp32")):
+        with f5lib.Engine(paths[dtype], "cpu", precision, max_frames=256, max_batch=1) as e:
+            assert e.info()["precision"] == precision
+            mels[dtype, precision], = e.sample(requests, nfe=4)
+    assert mels["own"].tobytes() == mels["int8", "int8"].tobytes()
+    n, exact = 97 // 3, mels["fp16", "fp32"]
+    for key, mel in mels.items():
+        error = np.linalg.norm(mel[n:] - exact[n:]) / np.linalg.norm(exact[n:])
+        assert error < 2e-2 and (error > 1e-5) == (key != ("fp16", "fp32")), (key, error)
+
+
+def test_damaged_files_in_8_bits(tmp_path):
+    """Scales that are missing, or matrices of which some are in 8 bits."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
+    convert_lib.converted(made, tmp_path / "good.f5", dtype="int8")
+    good = (tmp_path / "good.f5").read_bytes()
+    for old, new, words in ((b'"dit.blocks.1.out.weight.scale"', b'"dit.blocks.1.out.weight.scalf"', 'weight.scale" is missing'),
+                            (b'"dit.blocks.0.qkv.weight":{"dtype":"I8"', b'"dit.blocks.0.qkv.weight":{"dtype":"U8"', "U8")):
+        assert good.count(old) == 1
+        (tmp_path / "bad.f5").write_bytes(good.replace(old, new))
+        with pytest.raises(f5lib.Error, match=words):
+            f5lib.Engine(tmp_path / "bad.f5", "cpu", "int8", max_frames=64, max_batch=1)

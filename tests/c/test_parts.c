@@ -125,7 +125,8 @@ static void test_without_upstream(void **state) {
     manifest_tensor *list;
     int32_t count, seen = 0;
     assert_int_equal(model_config_parts(&c, &parts, "Own", "Vocos", "test", &error), F5_OK);
-    assert_int_equal(manifest_list(&c, (manifest_types){F5_F32, F5_F32}, &list, &count, &error), F5_OK);
+    assert_int_equal(manifest_list(&c, (manifest_types){.matrices = F5_F32, .vocoder = F5_F32}, &list, &count, &error),
+                     F5_OK);
     for (int32_t i = 0; i < count; i++) {
         if (list[i].part != PART_BACKBONE) continue;
         manifest_source source;

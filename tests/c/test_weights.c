@@ -58,7 +58,7 @@ static void test_manifest(void **state) {
     int32_t count;
     int rounded = 0;
     set(&c, PART_BACKBONE, "depth", 2);
-    OK(manifest_list(&c, (manifest_types){F5_F16, F5_BF16}, &list, &count, &error));
+    OK(manifest_list(&c, (manifest_types){.matrices = F5_F16, .vocoder = F5_BF16}, &list, &count, &error));
     for (int32_t i = 0; i < count; i++) {
         const manifest_tensor *t = &list[i];
         int64_t elements = 0;
@@ -120,7 +120,7 @@ static void test_released_size(void **state) {
     int32_t count, sources = 1; /* and rotary_embed.inv_freq, which is not read */
     int64_t elements[2] = {32, 0};
     OK(model_config_check(&c, "test", &error));
-    OK(manifest_list(&c, (manifest_types){F5_F32, F5_F32}, &list, &count, &error));
+    OK(manifest_list(&c, (manifest_types){.matrices = F5_F32, .vocoder = F5_F32}, &list, &count, &error));
     for (int32_t i = 0; i < count; i++) {
         elements[manifest_origin_of(list[i].part)] += list[i].elements;
         if (manifest_origin_of(list[i].part) == ORIGIN_ACOUSTIC) sources += list[i].sources;

@@ -1,0 +1,104 @@
+/* gemm_int8.h — one block of a product of 8-bit whole numbers, held in registers: exact sums of 32 bits.
+ *
+ * Numbers lie in words of 32 bits along `in`, as the CPU's instruction takes them: four bytes for the dot products of
+ * VNNI (AVX-512 and AVX), where those of x are 128 larger and without a sign; two of 16 bits for the multiply-adds that
+ * every x86 has. Which of the two it is changes no sum, so it is asked of the CPU and not of the instruction set. */
+#ifndef F5_CPU_GEMM_INT8_H
+#define F5_CPU_GEMM_INT8_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "kernels/cpu/simd.h"
+
+#if defined(__SSE2__)
+#include <immintrin.h>
+#define GEMM_INT8_BLOCKS
+
+#if defined(__AVX512BW__)
+typedef __m512i int8_vector;
+#define INT8_LOAD(p) _mm512_loadu_si512(p)
+#define INT8_STORE(p, v) _mm512_storeu_si512(p, v)
+#define INT8_SET(word) _mm512_set1_epi32((int)(word))
+#define INT8_PAIRS(sum, x, w) _mm512_add_epi32(sum, _mm512_madd_epi16(x, w))
+#define INT8_FOURS(sum, x, w) _mm512_dpbusd_epi32(sum, x, w)
+#define INT8_FOURS_TARGET __attribute__((target("avx512vnni")))
+#define INT8_FOURS_CPU "avx512vnni"
+#elif defined(__AVX2__)
+typedef __m256i int8_vector;
+#define INT8_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define INT8_STORE(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
+#define INT8_SET(word) _mm256_set1_epi32((int)(word))
+#define INT8_PAIRS(sum, x, w) _mm256_add_epi32(sum, _mm256_madd_epi16(x, w))
+#define INT8_FOURS(sum, x, w) _mm256_dpbusd_avx_epi32(sum, x, w)
+#define INT8_FOURS_TARGET __attribute__((target("avxvnni")))
+#define INT8_FOURS_CPU "avxvnni"
+#else
+typedef __m128i int8_vector;
+#define INT8_LOAD(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
+#define INT8_STORE(p, v) _mm_storeu_si128((__m128i *)(void *)(p), v)
+#define INT8_SET(word) _mm_set1_epi32((int)(word))
+#define INT8_PAIRS(sum, x, w) _mm_add_epi32(sum, _mm_madd_epi16(x, w))
+#endif
+
+/* sums [SIMD_ROWS][SIMD_COLS] of `groups` words along `in`; x [SIMD_ROWS] rows of words, x_row apart; panel
+ * [groups][SIMD_COLS]. */
+#define DEFINE_INT8_BLOCK(name, target, step)                                                                          \
+    target static void name(int32_t groups, const uint32_t *x, size_t x_row, const uint32_t *panel,                    \
+                            int32_t sums[SIMD_ROWS][SIMD_COLS]) {                                                      \
+        int8_vector s[SIMD_ROWS][SIMD_VECTORS];                                                                        \
+        for (int r = 0; r < SIMD_ROWS; r++)                                                                            \
+            for (int v = 0; v < SIMD_VECTORS; v++) s[r][v] = INT8_SET(0);                                              \
+        for (int32_t g = 0; g < groups; g++, panel += SIMD_COLS) {                                                     \
+            int8_vector w[SIMD_VECTORS];                                                                               \
+            for (int v = 0; v < SIMD_VECTORS; v++) w[v] = INT8_LOAD(panel + v * SIMD_LANES);                           \
+            for (int r = 0; r < SIMD_ROWS; r++) {                                                                      \
+                const int8_vector one = INT8_SET(x[(size_t)r * x_row + (size_t)g]);                                    \
+                for (int v = 0; v < SIMD_VECTORS; v++) s[r][v] = step(s[r][v], one, w[v]);                             \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int r = 0; r < SIMD_ROWS; r++)                                                                            \
+            for (int v = 0; v < SIMD_VECTORS; v++) INT8_STORE(&sums[r][v * SIMD_LANES], s[r][v]);                      \
+    }
+
+DEFINE_INT8_BLOCK(int8_block_pairs, , INT8_PAIRS)
+#ifdef INT8_FOURS
+DEFINE_INT8_BLOCK(int8_block_fours, INT8_FOURS_TARGET, INT8_FOURS)
+#endif
+
+/* Four bytes a word, or two numbers of 16 bits. */
+static inline bool int8_has_fours(void) {
+#ifdef INT8_FOURS
+    __builtin_cpu_init();
+    return __builtin_cpu_supports(INT8_FOURS_CPU);
+#else
+    return false;
+#endif
+}
+
+static inline void int8_block(bool fours, int32_t groups, const uint32_t *x, size_t x_row, const uint32_t *panel,
+                              int32_t sums[SIMD_ROWS][SIMD_COLS]) {
+#ifdef INT8_FOURS
+    if (fours) {
+        int8_block_fours(groups, x, x_row, panel, sums);
+        return;
+    }
+#endif
+    (void)fours;
+    int8_block_pairs(groups, x, x_row, panel, sums);
+}
+
+/* The word that begins at a number of a row: four of them, `more` being added to each, or two. */
+static inline uint32_t int8_word(bool fours, const int8_t *at, uint32_t more) {
+    uint32_t word;
+    if (fours) {
+        memcpy(&word, at, sizeof word);
+        return word ^ more;
+    }
+    return (uint32_t)(uint16_t)at[0] | (uint32_t)(uint16_t)at[1] << 16;
+}
+#define INT8_WITHOUT_SIGN 0x80808080u /* for int8_word: 128 more, as a number without a sign */
+
+#endif
+#endif
