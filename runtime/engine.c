@@ -475,11 +475,6 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     return F5_OK;
 }
 
-/* Whole numbers stand for engines with 8-bit blocks on a GPU. */
-static f5_precision precision_named(f5_dtype type) {
-    return (f5_precision){.operands = type == F5_I8 ? F5_F16 : type, .int8 = type == F5_I8};
-}
-
 f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
                           const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
     cuda_arch arch;
@@ -490,7 +485,7 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, precision_named(operands), size.sequences * size.branches);
+    ops_plan_init(&plan, plan_report_precision(operands), size.sequences * size.branches);
     ops_plan_report(&plan, &arch, fn, user);
     if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);

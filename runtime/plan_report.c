@@ -3,6 +3,10 @@
 
 #include <stddef.h>
 
+f5_precision plan_report_precision(f5_dtype operands) {
+    return (f5_precision){.operands = operands == F5_I8 ? F5_F16 : operands, .int8 = operands == F5_I8};
+}
+
 f5_status plan_report_arch(cuda_arch *arch, const char *as, const cuda_arch *own, f5_error *error) {
     if (as) {
         if (arch_of_card(arch, as)) return F5_OK;
