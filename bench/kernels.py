@@ -52,6 +52,7 @@ class Case:
     dtype: torch.dtype  # of the operands, for the ceiling
     ours: object
     rivals: dict = field(default_factory=dict)  # as kernel_rows names them -> [call(i)]
+    rate: float = 1.0  # of the ceiling of dtype: 8-bit operands have twice that of 16-bit ones
 
 
 # ---- timing
@@ -158,6 +159,8 @@ def attention_rivals(_, timed, calls):
 def linear_rivals(library, timed, calls):
     """PyTorch's product with its bias, and the algorithms that cuBLASLt proposes, with as much of the epilogue as it has."""
     op, dtype, residual = timed.op, calls[0].dtype, timed.op.epilogue == "RESIDUAL"
+    if op.int8_weights:
+        return {}
     bias, y_f32 = calls[0].shared.get("bias"), op.y_f32 or calls[0].dtype == torch.float32
     rounded = (torch.zeros(op.width, device="cuda") if bias is None else bias).to(dtype)
     drawn = [(c.rows["x"], c.shared["w"], c.output().a.zero_()) for c in calls]
@@ -215,7 +218,7 @@ def case_of(gpu, library, timed, dtype):
     drawn = [first] + [made() for _ in range(sets_for(moved) - 1)]
     rivals = RIVALS.get(timed.op.name, lambda *_: {})(library, timed, [call for call, _ in drawn])
     return Case(timed.title, len(drawn), timed.op.flop(timed.lengths), moved, dtype,
-                lambda i: gpu.run(timed.op.name, **drawn[i][1]), rivals)
+                lambda i: gpu.run(timed.op.name, **drawn[i][1]), rivals, 2.0 if timed.op.name == "linear_int8" else 1.0)
 
 
 def timed_ops(config, frames, wanted=None):
@@ -251,7 +254,7 @@ def measure(gpu, case, rates, bandwidth):
     if "ours" not in times:
         return None
     cached = case.bytes * case.sets < 1.5 * torch.cuda.get_device_properties(0).L2_cache_size
-    return kernel_rows.row(case.op, times, case.flop, case.bytes, rates[case.dtype], bandwidth, cached)
+    return kernel_rows.row(case.op, times, case.flop, case.bytes, case.rate * rates[case.dtype], bandwidth, cached)
 
 
 def cublaslt_here():
