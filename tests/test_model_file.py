@@ -112,7 +112,8 @@ def test_settings_are_what_counts(made, tmp_path):
     ("output_path", None, "output_path is NULL"), ("vocab_path", None, "needs a vocabulary"),
     ("config", None, "settings, or NULL"), ("vocoder_config", None, "settings, or NULL"),
     ("n_config", -1, "-1 settings"), ("n_config", 65537, "65537 settings"), ("n_vocoder_config", -2**31, "settings"),
-    ("matrices", None, "matrices is NULL"), ("matrices", "int8", "matrices is int8: known are"),
+    ("matrices", None, "matrices is NULL"), ("matrices", "int4", "matrices is int4: known are"),
+    ("vocoder_matrices", "int8", "vocoder_matrices is int8: known are"),
     ("matrices", "a\nb", "matrices is a?b: known"), ("vocoder_matrices", "", "vocoder_matrices is "),
     ("name", "", "1 to 63 bytes"), ("name", "n" * 64, "1 to 63 bytes"),
     ("size", 0, "fill the struct with its _init"), ("size", 12, "fill the struct"), ("size", 1 << 20, "fill the struct")])
