@@ -28,7 +28,8 @@ export async function speak(body, piece, signal) {
     const count = bytes.length >> 1;
     if (count === 0) continue;
     const view = new DataView(bytes.buffer, bytes.byteOffset, 2 * count);
-    const part = Float32Array.from({ length: count }, (_, i) => view.getInt16(2 * i, true) / 32768);
+    const part = new Float32Array(count);
+    for (let i = 0; i < count; i++) part[i] = view.getInt16(2 * i, true) / 32768;
     samples += count;
     piece(part, since());
   }

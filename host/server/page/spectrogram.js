@@ -1,8 +1,10 @@
 // spectrogram.js — a mel spectrogram that grows with the sound: a column for every hop, drawn once, scaled to the canvas.
+// It works a few milliseconds a frame, so that nothing waits for it: not the player, not the reader of what comes.
 
 const SIZE = 1024, HOP = 256, BANDS = 96;
 const SHORTEST = 500; // columns shown at least, while more may come
 const LONGEST = 8192; // columns kept: beyond them every second one goes, and hops are twice as long
+const BUDGET = 8, AT_ONCE = 8; // milliseconds a frame; columns between two looks at the clock
 const FLOOR = -9, RANGE = 9.5; // natural logarithm of the magnitude: black, and from there to white
 
 // Colours from black over violet and orange to white, as lightness that rises evenly.
@@ -53,6 +55,7 @@ export class Spectrogram {
     this.canvas = canvas;
     this.rate = rate;
     this.bands = bands(rate);
+    this.frame = null;
     this.strip = document.createElement("canvas"); // a pixel a column and band
     this.re = new Float32Array(SIZE);
     this.im = new Float32Array(SIZE);
@@ -67,6 +70,7 @@ export class Spectrogram {
     this.hop = HOP;
     this.rest = new Float32Array(0); // samples that a later column needs
     this.skip = 0; // samples to come that none needs
+    this.waiting = []; // pieces that are not drawn yet
     this.position = -1;
     this.shortest = SHORTEST;
     this.draw();
@@ -75,23 +79,43 @@ export class Spectrogram {
   /** No more comes: what there is takes the whole width. */
   finish() {
     this.shortest = 1;
-    this.draw();
+    this.#soon();
   }
 
   add(samples) {
-    const all = new Float32Array(this.rest.length + samples.length);
-    all.set(this.rest);
-    all.set(samples, this.rest.length);
-    let at = this.skip;
-    while (at + SIZE <= all.length) {
-      if (this.columns === LONGEST) this.#halve();
-      const count = Math.min(LONGEST - this.columns, Math.floor((all.length - at - SIZE) / this.hop) + 1);
-      this.#addColumns(all, at, count);
-      at += count * this.hop;
+    this.waiting.push(samples);
+    this.#soon();
+  }
+
+  #soon() {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      this.#work(performance.now() + BUDGET);
+      this.draw();
+      if (this.waiting.length) this.#soon();
+    });
+  }
+
+  #work(until) {
+    while (this.waiting.length && performance.now() < until) {
+      const samples = this.waiting.shift(), all = new Float32Array(this.rest.length + samples.length);
+      all.set(this.rest);
+      all.set(samples, this.rest.length);
+      let at = this.skip;
+      while (at + SIZE <= all.length && performance.now() < until) {
+        if (this.columns === LONGEST) this.#halve();
+        const left = Math.floor((all.length - at - SIZE) / this.hop) + 1;
+        const count = Math.min(LONGEST - this.columns, AT_ONCE, left);
+        this.#addColumns(all, at, count);
+        at += count * this.hop;
+      }
+      this.skip = Math.max(0, at - all.length);
+      this.rest = all.slice(at);
+      if (this.rest.length >= SIZE) { // the time is up
+        this.waiting.unshift(this.rest);
+        this.rest = new Float32Array(0);
+      }
     }
-    this.rest = all.slice(at);
-    this.skip = Math.max(0, at - all.length);
-    this.draw();
   }
 
   #addColumns(all, from, count) {
