@@ -354,6 +354,20 @@ def test_adapter_files(tmp_path, tiny, rng):
         refused(lib.convert(tiny, tmp_path / "out.f5", lora=folder), word)
 
 
+# ---- a checkpoint of another size
+
+@pytest.mark.parametrize("edit, words", [(("depth: 2", "depth: 3"), ["keys missing (", "blocks.2."]),
+                                         (("depth: 2", "depth: 1"), ["unknown (", "blocks.1."]),
+                                         (("dim: 64", "dim: 128"), ["has shape [", "does the configuration fit the checkpoint?"]),
+                                         (("text_dim: ", "text_dim: 1"), ["has shape [", "does the configuration fit"])])
+def test_another_size(tmp_path, tiny, edit, words):
+    """Troubles B39: the tensor or the keys are named, and the question asked."""
+    text = Path(tiny["yaml"]).read_text()
+    assert edit[0] in text, text
+    (tmp_path / "other.yaml").write_text(text.replace(*edit, 1))
+    refused(lib.convert(tiny, tmp_path / "out.f5", config=tmp_path / "other.yaml"), *words)
+
+
 # ---- ended in the middle
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,17 @@ def test_advice(tmp_path, voice, rng, what):
     assert {w for w, (fine, _) in said.items() if not fine} <= expected, made.stdout
 
 
+def test_too_long_to_be_kept_whole(tmp_path, voice, model):
+    """The recording is what has to change, not the text: check-voice says so, and infer where nothing is left."""
+    path = save(tmp_path / "long.wav", np.tile(voice / 32768, 8))
+    good, line = verdicts(run_check(path, "--keep_whole").stdout)["length"]
+    assert not good and "26.5 s" in line and "22 s at most" in line and "at most 12 s" in line
+    assert verdicts(run_check(path).stdout)["length"][0], "cut to 12 s it is good"
+    made = convert_lib.run("infer", "--model", model, "-r", path, "-s", WORDS, "-t", "Some other words.", "-o", tmp_path,
+                           "-w", "a.wav", "--nfe_step", "1", "--max_frames", "1024", "--device", "cpu", "--keep_whole")
+    assert made.returncode == 1 and "use a shorter recording or a larger max_frames" in made.stderr, made.stderr
+
+
 def test_infer_warns_alike(tmp_path, voice, model):
     path = save(tmp_path / "quiet.wav", voice / 32768 * 0.05)
     line = verdicts(run_check(path, "--ref_text", WORDS).stdout)["level"][1]
