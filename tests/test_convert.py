@@ -446,7 +446,7 @@ def test_command_line(tmp_path, tiny):
             assert result.returncode == (1 if name == "--vocab" else 0)
         else:
             refused(result, name, "required", code=2)
-    refused(lib.run(*args, "--dtype=int8"), "int8", code=2)
+    refused(lib.run(*args, "--dtype=int4"), "int4", code=2)
     refused(lib.run(*args, "--vocos-dtype=int8"), "int8", code=2)
     refused(lib.run(*args, "surplus"), "surplus", code=2)
     refused(lib.run(*args, "--name", "x" * 64), "63 bytes")
