@@ -2,6 +2,7 @@
 #include "host/server/server.h"
 
 #include <event2/event.h>
+#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -259,8 +260,17 @@ static f5_status check(server *s, f5_error *error) {
     return F5_OK;
 }
 
+/* Memory that long sounds took goes back to the system, whichever thread took it. */
+static void settle_memory(void) {
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, 262144); /* set by hand it stays there */
+    mallopt(M_ARENA_MAX, 4);
+#endif
+}
+
 int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
+    settle_memory();
     server s = {.options = options};
     f5_error error = {0};
     f5_status status = open_parts(&s, &error);
