@@ -197,8 +197,10 @@ static f5_status begin(void *user, f5_error *error) {
     s->held = false;
     s->seconds = 0;
     if (peers_crowded(s->server->peers))
-        return f5_fail(error, F5_E_LIMIT, "too much speech waits to be read: try again");
-    return speaker_order(s->server->speaker, &order, &events, s, &s->job, error);
+        return f5_fail(error, F5_E_MEMORY, "too much speech waits to be read: try again");
+    f5_status status = speaker_order(s->server->speaker, &order, &events, s, &s->job, error);
+    /* a full queue is no fault of the message, as an order beyond a limit of the engine would be */
+    return status == F5_E_LIMIT ? (error->status = F5_E_MEMORY) : status;
 }
 
 static void push(void *user, const char *text, size_t bytes) {

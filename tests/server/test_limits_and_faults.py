@@ -24,7 +24,7 @@ def test_overload_is_refused_at_once_and_what_was_taken_is_finished(start):
     server = start("--running=1", "--waiting=3", log="json")
 
     def one(i):
-        return server.speak(input=SAY, response_format="pcm", nfe_step=8, seed=i)
+        return server.speak(input=SAY, response_format="pcm", nfe_step=4, seed=i)
 
     with ThreadPoolExecutor(40) as pool:
         replies = list(pool.map(one, range(40)))
@@ -102,7 +102,7 @@ def test_a_reader_that_stops_is_cut_and_holds_nothing(start):
 def test_a_slow_reader_gets_everything(start):
     """Back-pressure loses no byte."""
     server = start("--first_chunk=0")
-    text = LONG[:900]
+    text = LONG[:600]
     wanted = server.speak(input=text, response_format="pcm", seed=2).body
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
