@@ -212,7 +212,6 @@ static void answer_options(http_request *c) {
     http_reply(c, 204, NULL, NULL, 0);
 }
 
-/* 0, or the status that refuses a parsed request, whose reason is then *why. */
 /* A page of another site can make a browser send a form, or a text, without asking first: it would use a server that
  * listens on its reader's own machine. Browsers say so, and behind a proxy too. */
 static bool is_of_another_site(const http_request *c) {
@@ -221,6 +220,7 @@ static bool is_of_another_site(const http_request *c) {
            (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0);
 }
 
+/* 0, or the status that refuses a parsed request, whose reason is then *why. */
 static int check_request(http_request *c, const char **code, const char **why) {
     int status;
     char allow[64];

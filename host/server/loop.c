@@ -115,7 +115,7 @@ f5_status loop_background(loop *l, loop_fn work, loop_fn done, void *user, f5_er
     *t = (task){.work = work, .done = done, .user = user};
     t->post = (loop_post){.run = finish_task, .user = t};
     pthread_mutex_lock(&l->lock);
-    bool room = l->waiting_tasks < MAX_BACKGROUND;
+    bool ending = l->ending, room = !ending && l->waiting_tasks < MAX_BACKGROUND;
     if (room) {
         *l->last_task = t;
         l->last_task = &t->next;
@@ -125,6 +125,7 @@ f5_status loop_background(loop *l, loop_fn work, loop_fn done, void *user, f5_er
     pthread_mutex_unlock(&l->lock);
     if (room) return F5_OK;
     free(t);
+    if (ending) return f5_fail(error, F5_E_CANCELLED, "the server ends");
     return f5_fail(error, F5_E_LIMIT, "%d tasks wait already: try again later", MAX_BACKGROUND);
 }
 
@@ -197,13 +198,32 @@ f5_status loop_new(loop **made, int threads, f5_error *error) {
     return status;
 }
 
-void loop_free(loop *l) {
-    if (!l) return;
+/* Ends the threads when they have done all that waits. */
+static void end_threads(loop *l) {
     pthread_mutex_lock(&l->lock);
     l->ending = true;
     pthread_cond_broadcast(&l->some);
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->threads; i++) pthread_join(l->thread[i], NULL);
+    l->threads = 0;
+}
+
+static bool has_posts(loop *l) {
+    pthread_mutex_lock(&l->lock);
+    bool some = l->first != NULL;
+    pthread_mutex_unlock(&l->lock);
+    return some;
+}
+
+void loop_settle(loop *l) {
+    if (!l) return;
+    end_threads(l);
+    while (has_posts(l)) take_posts(l->bell, 0, l);
+}
+
+void loop_free(loop *l) {
+    if (!l) return;
+    end_threads(l);
     if (l->rung) event_free(l->rung);
     if (l->base) event_base_free(l->base);
     if (l->bell >= 0) close(l->bell);

@@ -19,6 +19,9 @@ f5_status loop_new(loop **l, int threads, f5_error *error);
 void loop_free(loop *l); /* waits for background work; what was posted and did not run is dropped */
 void loop_run(loop *l);  /* returns after loop_stop */
 void loop_stop(loop *l);
+/* After loop_stop: waits for background work, then runs what was posted, so that whoever asked for it is told while it
+ * is still there. NULL is fine. */
+void loop_settle(loop *l);
 struct event_base *loop_base(loop *l); /* for sockets and signals */
 double loop_seconds(void);             /* of a clock that only goes forward; any thread */
 
@@ -31,7 +34,8 @@ typedef struct loop_post {
 } loop_post;
 void loop_send(loop *l, loop_post *post);
 
-/* work(user) on another thread, then done(user) on the loop's. F5_E_LIMIT: too much waits already. */
+/* work(user) on another thread, then done(user) on the loop's. F5_E_LIMIT: too much waits already. F5_E_CANCELLED:
+ * after loop_settle. */
 f5_status loop_background(loop *l, loop_fn work, loop_fn done, void *user, f5_error *error);
 
 /* A timer that calls run(user). It is not set when it is made; NULL: no memory. Freeing or stopping it in its own run

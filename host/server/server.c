@@ -166,11 +166,12 @@ static f5_status open_parts(server *s, f5_error *error) {
 
 static void close_parts(server *s) {
     peers_free(s->peers); /* whoever has a request is told that its client left */
+    loop_settle(s->loop); /* whoever gave work to the background is told that it is done */
     http_server_free(s->http);
     voice_store_free(s->voices);
     consent_store_free(s->consents);
     speaker_free(s->speaker);
-    if (s->loop) event_base_loop(loop_base(s->loop), EVLOOP_NONBLOCK); /* what was posted last frees itself */
+    loop_settle(s->loop); /* what was posted last frees itself */
     loop_free(s->loop);
     keys_free(s->keys);
     access_log_close(s->log);
