@@ -286,6 +286,14 @@ f5_status speaker_new(speaker **made, loop *l, const speaker_options *options, f
     s->loop = l;
     s->options = *options;
     s->last = &s->queue;
+    size_t warm_bytes = (size_t)options->open.n_warm * sizeof *s->warm;
+    if (warm_bytes > 0 && !(s->warm = malloc(warm_bytes))) {
+        free(s);
+        *made = NULL;
+        return f5_fail(error, F5_E_MEMORY, "no memory for a speaker");
+    }
+    if (s->warm) memcpy(s->warm, options->open.warm_frames, warm_bytes);
+    s->options.open.warm_frames = s->warm;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->engines, NULL);
@@ -321,6 +329,7 @@ void speaker_free(speaker *s) {
     pthread_cond_destroy(&s->engines);
     pthread_cond_destroy(&s->work);
     pthread_mutex_destroy(&s->lock);
+    free(s->warm);
     free(s);
 }
 

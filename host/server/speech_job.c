@@ -11,6 +11,9 @@
 
 #define SHORT_TEXT 400 /* bytes: about half a minute of speech, which may wait in memory to be read */
 #define FED_BYTES 256  /* of a longer text, at a time */
+/* Of sound that is kept until its end, or that is made while its reader has too much. A few bytes of markup can ask for
+ * hours of silence, and one call speaks all of them. */
+#define SOUND_BYTES 67108864
 
 /* ---- what is posted to the loop ---------------------------------------------------------------------------------- */
 
@@ -117,6 +120,18 @@ static f5_status end_encoder(speech_job *job, f5_error *error) {
     return status;
 }
 
+/* May the bytes that wait in `out` be kept, or posted? */
+static f5_status check_sound(speech_job *job, f5_error *error) {
+    if (job->out.n > SOUND_BYTES)
+        return f5_fail(error, F5_E_LIMIT, "the sound is larger than %d MB: split the text, or ask for a stream",
+                       SOUND_BYTES >> 20);
+    pthread_mutex_lock(&job->speaker->lock);
+    job->unread = job->held ? job->unread + job->out.n : 0;
+    pthread_mutex_unlock(&job->speaker->lock);
+    if (job->order.whole || job->unread <= SOUND_BYTES) return F5_OK;
+    return f5_fail(error, F5_E_LIMIT, "the sound is read too slowly: more than %d MB wait", SOUND_BYTES >> 20);
+}
+
 static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *error) {
     bool chunk = audio->mel_frames > 0;
     double seconds = (double)audio->n_samples / F5_SAMPLE_RATE;
@@ -125,6 +140,7 @@ static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *er
         if (job->result.first == 0) job->result.first = loop_seconds() - job->ordered;
         F5_TRY(sound_encoder_add(job->encoder, audio->samples, audio->n_samples, error));
     }
+    F5_TRY(check_sound(job, error));
     job->result.seconds += seconds;
     if (chunk) job->chunk = job->result.chunks++;
     bool ends = chunk && job->order.separate;

@@ -74,6 +74,7 @@ struct speech_job {
     byte_buffer out; /* encoded, not posted */
     bool begun, chunk_open;
     int32_t chunk;
+    size_t unread;           /* bytes posted since the reader was last known to take them */
     f5_sample_params sample; /* the stream points to it */
     f5_status status;        /* of a callback of ours, which `why` explains */
     f5_error why, error;
@@ -87,7 +88,8 @@ struct speech_job {
 
 struct speaker {
     loop *loop;
-    speaker_options options;
+    speaker_options options; /* its devices are the slots' */
+    int32_t *warm;           /* options.open.warm_frames, for engines that are opened again */
     pthread_mutex_t lock;
     pthread_cond_t work;    /* a job is ready, or all ends */
     pthread_cond_t engines; /* a voice was opened, an engine was left or opened */

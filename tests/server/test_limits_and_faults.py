@@ -206,7 +206,7 @@ def taken_away(tmp_path_factory):
 def test_a_lost_device(start, tmp_path, taken_away):
     """Requests fail with 503, the server says that it is not ready, opens its engine again, and goes on."""
     flag = tmp_path / "lost"
-    server = start("--device=cpu,cpu", env=dict(LD_PRELOAD=str(taken_away), F5_TEST_LOST=str(flag)))
+    server = start("--device=cpu,cpu", "--warm=0.5", env=dict(LD_PRELOAD=str(taken_away), F5_TEST_LOST=str(flag)))
     before = server.speak(input=SAY, response_format="pcm", seed=1).body
     flag.write_text("")
     statuses = [server.speak(input=SAY, response_format="pcm").status for _ in range(2)]
@@ -221,6 +221,33 @@ def test_a_lost_device(start, tmp_path, taken_away):
     assert server.speak(input=SAY, response_format="pcm", seed=1).body == before
     assert server.metrics()["f5tts_engines_reopened_total"] == 2
     assert any("the test took the device away" in line for line in server.errors)
+
+
+def test_markup_that_asks_for_hours_of_silence(start):
+    """A short text becomes hundreds of megabytes: refused where the sound is kept whole, cut where its reader is slow."""
+    server = start("--running=2")
+    text = "<speak>Hi." + '<break time="60s"/>' * 150 + "</speak>"
+    before = server.memory()
+    reply = server.speak(input=text, ssml=True, response_format="wav")
+    assert reply.status == 413 and "64 MB" in reply.json["error"]["message"], reply.body[:200]
+    with server.connect() as slow:
+        slow.sendall(running.post_bytes(dict(input=text, ssml=True, response_format="pcm", nfe_step=1)))
+        assert settled(lambda: server.metrics()['f5tts_speech_total{outcome="failed"}'], 2, within=20) == 2
+    assert server.memory() - before < 300 << 20
+
+
+def test_an_end_while_the_folder_is_read(tmp_path, model):
+    """What is under way in the background is told before what it is for is freed."""
+    voices = running.ROOT / "weights" / "voices"
+    for i in range(20):
+        for name in ("slt.wav", "slt.txt"):
+            (tmp_path / name.replace("slt", f"v{i}")).write_bytes((voices / name).read_bytes())
+    with running.Server(model, "--threads=1", f"--voice_dir={tmp_path}", sanitized=True) as server:
+        for wav in tmp_path.glob("*.wav"):
+            wav.touch()
+        server.signal(signal.SIGHUP)
+        time.sleep(0.05)
+        assert server.stop()[0] == 0, server.errors
 
 
 def test_two_engines_share_the_work(start):
