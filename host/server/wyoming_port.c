@@ -12,14 +12,18 @@
 #define IDLE_SECONDS 300.0      /* between texts */
 #define STREAMING_SECONDS 120.0 /* between the parts of a text: the language model that writes it may think */
 #define EVENT_SECONDS 30.0      /* for all bytes of an event */
+/* Bytes queued from which nothing more is read: a few bytes ask for the list of all voices, and a client that does not
+ * read the answers must not fill the memory. Speech is held at PEER_HIGH long before. */
+#define STALL_BYTES (8 * PEER_HIGH)
+#define FED_BYTES 1024 /* at a time, between two looks at what is queued */
 
 typedef struct {
     server *server;
     peer *peer;
     wyoming *machine;
-    speech_job *job; /* NULL: none */
-    bool held;
-    bool in_event; /* a deadline runs for the event of this number */
+    speech_job *job;    /* NULL: none */
+    bool held, stalled; /* stalled: what came was left in the peer */
+    bool in_event;      /* a deadline runs for the event of this number */
     uint64_t event;
     bool ending;
 } session;
@@ -130,15 +134,22 @@ static void finish(void *user) {
 
 static size_t on_data(void *user, const char *bytes, size_t n) {
     session *s = user;
-    wyoming_feed(s->machine, bytes, n);
+    size_t taken = 0;
+    while (taken < n && peer_queued(s->peer) < STALL_BYTES) {
+        size_t bit = n - taken < FED_BYTES ? n - taken : FED_BYTES;
+        wyoming_feed(s->machine, bytes + taken, bit); /* a machine that is finished passes over the rest */
+        taken += bit;
+    }
+    s->stalled = taken < n;
     look(s);
-    return n;
+    return taken;
 }
 
 static void on_drained(void *user) {
     session *s = user;
     if (s->job && s->held) speech_hold(s->job, false);
-    s->held = false;
+    if (s->stalled) peer_again(s->peer);
+    s->held = s->stalled = false;
 }
 
 static void on_closed(void *user) {
