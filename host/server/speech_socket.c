@@ -30,6 +30,7 @@ struct speech_socket {
     char id[64];
     bool configured, closed;
     bool configuring; /* speech_socket_configured is waited for */
+    bool taking;      /* in take_input */
     speech_socket_config config;
     queue inputs;   /* that wait for the end of a text */
     queue messages; /* that wait for a configuration */
@@ -242,11 +243,12 @@ static void take_text(speech_socket *s, const char *text, size_t bytes) {
 static void take_end(speech_socket *s, input_kind end) {
     if (s->held && !f5_text_is_blank(s->held) && begin(s)) {
         start_sentence(s, s->held, s->held_bytes);
-        s->actions.push(s->user, s->held, s->held_bytes);
+        if (s->speaking) s->actions.push(s->user, s->held, s->held_bytes);
     }
     free(s->held);
     s->held = NULL;
     s->held_bytes = 0;
+    if (s->closed) return;
     if (!s->speaking) {
         answer_end(s, end);
         return;
@@ -256,10 +258,11 @@ static void take_end(speech_socket *s, input_kind end) {
     s->actions.finish(s->user);
 }
 
-/* Everything that need not wait. speech_socket_done may be called in here, and calls this: the queue is left in order.
- */
+/* Everything that need not wait. speech_socket_done may be called in here, and calls this: the outer call goes on. */
 static void take_input(speech_socket *s) {
     input *in;
+    if (s->taking) return;
+    s->taking = true;
     while (!s->ending && !s->closed && (in = take(&s->inputs)) != NULL) {
         if (in->kind == INPUT_TEXT)
             take_text(s, in->text, in->bytes);
@@ -267,6 +270,7 @@ static void take_input(speech_socket *s) {
             take_end(s, in->kind);
         free(in);
     }
+    s->taking = false;
 }
 
 static void add_input(speech_socket *s, input_kind kind, const char *text) {

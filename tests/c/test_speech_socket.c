@@ -16,7 +16,7 @@ typedef struct {
     speech_socket *s;
     char log[65536];
     size_t n;
-    bool refuse_config, refuse_begin, done_at_once, whole, later;
+    bool refuse_config, refuse_begin, refuse_push, done_at_once, whole, later;
     int pushed;
 } client;
 
@@ -48,6 +48,9 @@ static void push(void *user, const char *text, size_t bytes) {
     client *c = user;
     c->pushed++;
     note(c, "push %.*s\n", (int)(bytes < 40 ? bytes : 40), text);
+    f5_error error;
+    f5_fail(&error, F5_E_LIMIT, "too long");
+    if (c->refuse_push) speech_socket_done(c->s, &error);
 }
 
 static void finish(void *user) {
@@ -423,11 +426,37 @@ static void configured_later(void **state) {
     close_client(c);
 }
 
+/* What waits behind a text that fails is said as it came: neither lost nor joined to it. */
+static void failures_while_others_wait(void **state) {
+    (void)state;
+    client *c = configured(true);
+    say(c, hello);
+    say(c, done);
+    for (int i = 0; i < 3; i++) {
+        say(c, again);
+        say(c, done);
+    }
+    c->n = 0;
+    c->refuse_push = true;
+    speech_socket_done(c->s, NULL);
+    char wanted[2048] = "> audio.done 0 sentence_index=0 total_bytes=0\n> session.done 0 total_sentences=1\n";
+    for (int i = 1; i <= 3; i++)
+        snprintf(wanted + strlen(wanted), sizeof wanted - strlen(wanted),
+                 "begin\n> audio.start %d sentence_index=0 sentence_text=Again.\npush Again.\n"
+                 "> error %d message=too long\n> audio.done %d sentence_index=0 total_bytes=0 error\n"
+                 "> session.done %d total_sentences=1\n",
+                 i, i, i, i);
+    expect(c, wanted);
+    close_client(c);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_utterance),    cmocka_unit_test(waiting),   cmocka_unit_test(nothing_to_say),
-        cmocka_unit_test(whole_utterances), cmocka_unit_test(cancelled), cmocka_unit_test(failures),
-        cmocka_unit_test(bad_messages),     cmocka_unit_test(limits),    cmocka_unit_test(configured_later),
+        cmocka_unit_test(one_utterance),    cmocka_unit_test(waiting),
+        cmocka_unit_test(nothing_to_say),   cmocka_unit_test(whole_utterances),
+        cmocka_unit_test(cancelled),        cmocka_unit_test(failures),
+        cmocka_unit_test(bad_messages),     cmocka_unit_test(limits),
+        cmocka_unit_test(configured_later), cmocka_unit_test(failures_while_others_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
