@@ -82,7 +82,11 @@ static void write_json(access_log *log, const char *time, const http_record *r) 
 
 /* What could forge a line or move a terminal's cursor is shown as '?'. */
 static void write_word(access_log *log, const char *text) {
-    for (; *text; text++) fputc((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text, log->file);
+    for (const unsigned char *b = (const unsigned char *)text; *b; b++) {
+        bool of_two = b[0] == 0xc2 && b[1] >= 0x80 && b[1] < 0xa0; /* U+0080 to U+009F */
+        if (of_two) b++;
+        fputc(of_two || *b < 0x20 || *b == 0x7f ? '?' : *b, log->file);
+    }
 }
 
 static void write_text(access_log *log, const char *time, const http_record *r) {

@@ -118,7 +118,7 @@ f5_status voice_read_pair(voice_file *v, const char *path, const char *ending, f
     if (stem + 5 > sizeof words_path) return f5_fail(error, F5_E_IO, "%.200s...: the path is too long", path);
     snprintf(words_path, sizeof words_path, "%.*s.txt", (int)stem, path);
     struct stat there;
-    if (stat(words_path, &there) != 0)
+    if (stat(words_path, &there) != 0 || !S_ISREG(there.st_mode)) /* a pipe would be waited for */
         return f5_fail(error, F5_E_IO, "%.200s: there is no %.200s with the words that it says", path, words_path);
     F5_TRY(text_file_read(words_path, VOICE_MAX_TRANSCRIPT, &words, NULL, error));
     join_lines(words);
