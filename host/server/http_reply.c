@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "host/server/http_connection.h"
+#include "weights/utf8.h"
 
 #define HEAD_BYTES 2048
 
@@ -17,6 +18,7 @@ const char *http_status_text(int status) {
                  {200, "OK"},
                  {201, "Created"},
                  {204, "No Content"},
+                 {304, "Not Modified"},
                  {400, "Bad Request"},
                  {401, "Unauthorized"},
                  {403, "Forbidden"},
@@ -54,7 +56,9 @@ void http_set(http_request *r, const char *name, const char *value) {
 
 void http_note(http_request *r, const char *key, const char *value) {
     if (r->n_notes == HTTP_NOTES_MAX) return;
-    snprintf(r->note_text[r->n_notes], sizeof r->note_text[0], "%s", value);
+    size_t n = utf8_valid_prefix(value, strnlen(value, sizeof r->note_text[0] - 1));
+    memcpy(r->note_text[r->n_notes], value, n);
+    r->note_text[r->n_notes][n] = '\0';
     r->notes[r->n_notes] = (http_noted){.key = key, .value = r->note_text[r->n_notes]};
     r->n_notes++;
 }

@@ -1,7 +1,5 @@
 /* replies.c — answers in JSON, and errors in the form that OpenAI's clients know. */
-#include <math.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,11 +33,8 @@ void reply_error(http_request *r, int status, const char *param, const char *cod
     char message[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(message, sizeof message, format, args);
+    f5_format(message, sizeof message, format, args); /* a text that is cut stays UTF-8 */
     va_end(args);
-    /* what was cut in the middle of a character is not UTF-8 */
-    for (size_t n = strlen(message); n == sizeof message - 1 && n > 0 && (message[n - 1] & 0x80); n--)
-        message[n - 1] = '\0';
     if (status == 503 || status == 429) http_set(r, "Retry-After", "1");
     http_note(r, "error", message);
     reply_json(r, status, error_json(status, param, code, message));

@@ -25,7 +25,9 @@ bool model_is_known(const server *s, const char *model) {
 static bool refuse(request_fault *why, int status, const char *param, const char *code, const char *format,
                    const char *name) {
     *why = (request_fault){.status = status, .param = param, .code = code};
-    snprintf(why->message, sizeof why->message, format, name);
+    f5_error shown;
+    f5_fail(&shown, F5_E_ARGUMENT, format, name); /* a name that is cut stays UTF-8 */
+    snprintf(why->message, sizeof why->message, "%s", shown.message);
     return false;
 }
 

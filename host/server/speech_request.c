@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/error.h"
+
 typedef struct {
     const json_t *object, *shared;
     request_fault *why;
@@ -16,7 +18,7 @@ static bool refuse(reader *r, const char *param, const char *code, const char *f
 static bool refuse(reader *r, const char *param, const char *code, const char *format, ...) {
     va_list args;
     va_start(args, format);
-    vsnprintf(r->why->message, sizeof r->why->message, format, args);
+    f5_format(r->why->message, sizeof r->why->message, format, args); /* a text that is cut stays UTF-8 */
     va_end(args);
     r->why->status = 400;
     r->why->param = param;
