@@ -53,6 +53,10 @@ double http_began(const http_request *r);                         /* loop_second
 void *http_user(const http_request *r);                           /* as http_server_new was given it */
 loop *http_loop(const http_request *r);
 
+/* Was it sent by a page of an origin that is neither this server's nor options.cors_origin? Browsers say where a page
+ * is from by Sec-Fetch-Site, but over HTTP to another machine by Origin alone, whose host must then be Host. */
+bool http_is_of_another_site(const http_request *r);
+
 /* Told once when the client leaves before the request ends. */
 void http_on_gone(http_request *r, void (*gone)(void *user), void *user);
 

@@ -212,14 +212,6 @@ static void answer_options(http_request *c) {
     http_reply(c, 204, NULL, NULL, 0);
 }
 
-/* A page of another site can make a browser send a form, or a text, without asking first: it would use a server that
- * listens on its reader's own machine. Browsers say so, and behind a proxy too. */
-static bool is_of_another_site(const http_request *c) {
-    const char *site = http_header(c, "sec-fetch-site");
-    return c->parser.method != HTTP_GET && c->parser.method != HTTP_HEAD && !c->server->options.cors_origin && site &&
-           (strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0);
-}
-
 /* 0, or the status that refuses a parsed request, whose reason is then *why. */
 static int check_request(http_request *c, const char **code, const char **why) {
     int status;
@@ -236,7 +228,9 @@ static int check_request(http_request *c, const char **code, const char **why) {
         http_set(c, "WWW-Authenticate", "Bearer");
         return 401;
     }
-    if (is_of_another_site(c)) {
+    /* a page can make a browser send a form, or a text, without asking first: it would use a server that listens on its
+     * reader's own machine */
+    if (c->parser.method != HTTP_GET && c->parser.method != HTTP_HEAD && http_is_of_another_site(c)) {
         *code = "cross_site";
         *why = "a page of another site may not ask: --cors-origin lets it";
         return 403;

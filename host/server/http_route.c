@@ -1,5 +1,6 @@
 /* http_route.c — which handler a request is for, and what stands in its path and query. */
 #include <string.h>
+#include <strings.h>
 
 #include "host/server/http_connection.h"
 #include "weights/utf8.h"
@@ -106,6 +107,15 @@ const char *http_header(const http_request *r, const char *name) {
     for (int i = 0; i < r->n_fields; i++)
         if (strcmp(r->fields[i].name, name) == 0) return r->fields[i].value;
     return NULL;
+}
+
+bool http_is_of_another_site(const http_request *r) {
+    const char *origin = http_header(r, "origin"), *site = http_header(r, "sec-fetch-site");
+    const char *host = http_header(r, "host"), *let = r->server->options.cors_origin;
+    if (let && (strcmp(let, "*") == 0 || (origin && strcasecmp(let, origin) == 0))) return false;
+    if (site) return strcmp(site, "cross-site") == 0 || strcmp(site, "same-site") == 0;
+    const char *from = origin ? strstr(origin, "://") : NULL;
+    return origin && !(from && host && strcasecmp(from + 3, host) == 0);
 }
 
 const char *http_body(const http_request *r, size_t *bytes) {

@@ -152,7 +152,7 @@ void realtime_socket_run(http_request *r, void *user) {
         return;
     }
     s->server = all;
-    s->socket = websocket_peer_open(r, "realtime", all->options->cors_origin, REALTIME_MAX_MESSAGE, &events, s);
+    s->socket = websocket_peer_open(r, "realtime", REALTIME_MAX_MESSAGE, &events, s);
     if (!s->socket) {
         free(s);
         return;

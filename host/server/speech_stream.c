@@ -306,8 +306,7 @@ void speech_stream_run(http_request *r, void *user) {
         return;
     }
     s->server = all;
-    s->socket =
-        websocket_peer_open(r, NULL, all->options->cors_origin, (size_t)all->options->body_megabytes << 20, &events, s);
+    s->socket = websocket_peer_open(r, NULL, (size_t)all->options->body_megabytes << 20, &events, s);
     if (s->socket)
         look(s);
     else

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "host/server/server.h"
 #include "host/server/websocket.h"
@@ -40,15 +39,6 @@ static bool has_word(const char *list, const char *word) {
         list += n;
     }
     return false;
-}
-
-/* An Origin is a scheme and a host; only browsers send it. */
-static bool may_connect(const http_request *r, const char *cors_origin) {
-    const char *origin = http_header(r, "origin"), *host = http_header(r, "host");
-    if (!origin) return true;
-    if (cors_origin && (strcmp(cors_origin, "*") == 0 || strcasecmp(cors_origin, origin) == 0)) return true;
-    const char *from = strstr(origin, "://");
-    return from && host && strcasecmp(from + 3, host) == 0;
 }
 
 /* ---- the end ----------------------------------------------------------------------------------------------------- */
@@ -166,8 +156,8 @@ static websocket_peer *make(http_request *r, size_t max_message, const websocket
     return NULL;
 }
 
-websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, const char *cors_origin,
-                                    size_t max_message, const websocket_peer_events *events, void *user) {
+websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, size_t max_message,
+                                    const websocket_peer_events *events, void *user) {
     static const peer_events on_peer = {
         .data = on_data, .drained = on_drained, .closed = on_closed, .ending = on_ending};
     char accept[WEBSOCKET_ACCEPT_BYTES];
@@ -180,7 +170,7 @@ websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, co
         reply_error(r, 426, NULL, "upgrade_required", "Sec-WebSocket-Version must be 13");
     } else if (!key || !websocket_accept(key, accept)) {
         reply_error(r, 400, NULL, NULL, "Sec-WebSocket-Key must be 16 bytes in base64");
-    } else if (!may_connect(r, cors_origin)) {
+    } else if (http_is_of_another_site(r)) {
         reply_error(r, 403, NULL, NULL, "a page of another host may not connect: --cors-origin lets it");
     } else if (!(wp = make(r, max_message, events, user))) {
         reply_error(r, 503, NULL, NULL, "no memory");

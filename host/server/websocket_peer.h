@@ -24,8 +24,8 @@ typedef struct {
 /* Answers the request: with 101, or with an error and NULL. A page of another host may not connect, unless CORS lets
  * it: browsers ask nobody before they open a WebSocket. subprotocol: the one that is agreed to where the client offers
  * it, or NULL. max_message: bytes. */
-websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, const char *cors_origin,
-                                    size_t max_message, const websocket_peer_events *events, void *user);
+websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, size_t max_message,
+                                    const websocket_peer_events *events, void *user);
 
 void websocket_peer_text(websocket_peer *wp, const char *text, size_t bytes);
 void websocket_peer_binary(websocket_peer *wp, const void *data, size_t bytes);

@@ -95,11 +95,19 @@ def test_pages_of_other_sites_upload_nothing(server, start, tmp_path):
         assert server.json("POST", VOICE, body, {"Content-Type": kind, "Sec-Fetch-Site": site})[0] == status
     assert server.json("DELETE", VOICE + "/site", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
     assert server.json("DELETE", VOICE + "/site", headers={"Sec-Fetch-Site": "none"})[0] == 200
+    own = f"http://127.0.0.1:{server.port}"  # browsers say nothing else over HTTP to another machine
+    for origin, status in (("http://page.example", 403), ("null", 403), (own + ".page.example", 403), (own, 200)):
+        assert server.json("POST", VOICE, body, {"Content-Type": kind, "Origin": origin})[0] == status, origin
+    assert server.json("DELETE", VOICE + "/site", headers={"Origin": own, "Sec-Fetch-Site": "cross-site"})[0] == 403
+    assert server.json("DELETE", VOICE + "/site", headers={"Origin": "https://proxy.example",
+                                                           "Sec-Fetch-Site": "same-origin"})[0] == 200
     asked = server.ask("POST", "/v1/audio/speech", b'{"input":"Hi."}', {"Content-Type": "text/plain",
                                                                        "Sec-Fetch-Site": "cross-site"})
     assert asked.status == 403
     allows = start("--cors_origin=https://page.example", f"--voice_dir={tmp_path / 'voices'}")
-    assert allows.ask("POST", VOICE, body, {"Content-Type": kind, "Sec-Fetch-Site": "cross-site"}).status == 200
+    for origin, status in (("https://other.example", 403), ("https://page.example", 200)):
+        assert allows.ask("POST", VOICE, body, {"Content-Type": kind, "Origin": origin,
+                                                "Sec-Fetch-Site": "cross-site"}).status == status
 
 
 def test_bombs_are_refused(server):
