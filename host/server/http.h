@@ -46,11 +46,12 @@ const char *http_capture(const http_request *r);                  /* decoded; ""
 const char *http_query(const http_request *r, const char *name);  /* decoded; NULL: not given */
 const char *http_header(const http_request *r, const char *name); /* name in lower case; NULL: not given */
 const char *http_body(const http_request *r, size_t *bytes);      /* [bytes], with a '\0' behind it */
-char *http_body_steal(http_request *r, size_t *bytes);            /* the same, now the caller's to free; or NULL */
-const char *http_request_id(const http_request *r);               /* the client's X-Request-Id if it is sane, or ours */
-const char *http_address(const http_request *r);                  /* the client's */
-double http_began(const http_request *r);                         /* loop_seconds when its first byte came */
-void *http_user(const http_request *r);                           /* as http_server_new was given it */
+char *http_body_steal(http_request *r, size_t *bytes); /* the same, now the caller's; or NULL. It counts as held */
+void http_body_free(http_server *s, char *body, size_t bytes); /* until this, also when its request is over */
+const char *http_request_id(const http_request *r);            /* the client's X-Request-Id if it is sane, or ours */
+const char *http_address(const http_request *r);               /* the client's */
+double http_began(const http_request *r);                      /* loop_seconds when its first byte came */
+void *http_user(const http_request *r);                        /* as http_server_new was given it */
 loop *http_loop(const http_request *r);
 
 /* Was it sent by a page of an origin that is neither this server's nor options.cors_origin? Browsers say where a page

@@ -130,10 +130,15 @@ static void at_deadline(void *user) {
 
 /* ---- the body ---------------------------------------------------------------------------------------------------- */
 
+size_t http_body_room(size_t bytes) {
+    size_t room = 4096;
+    while (room <= bytes) room *= 2;
+    return room;
+}
+
 static bool make_room(http_request *c, size_t bytes) {
     if (bytes < c->body_room) return true;
-    size_t room = c->body_room ? c->body_room : 4096;
-    while (room <= bytes) room *= 2;
+    size_t room = http_body_room(bytes);
     char *larger = realloc(c->body, room);
     if (!larger) return false;
     c->server->bodies += room - c->body_room;

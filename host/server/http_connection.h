@@ -112,6 +112,7 @@ const http_route *http_route_find(http_request *c, int *status, char *allow, siz
 /* ---- http_connection.c */
 
 bool http_body_take(http_request *c, const char *bytes, size_t n); /* false: it is too large, or nobody wants it */
+size_t http_body_room(size_t bytes);        /* memory that a body of so many bytes has; more than bytes */
 void http_connection_drop(http_request *c); /* the peer is no longer ours: frees all in the loop's next turn */
 void http_connection_next(http_request *c); /* the request is over: the connection goes on or ends */
 void http_request_over(http_request *c, bool finished);                           /* tells the log */

@@ -1,4 +1,5 @@
 /* http_route.c — which handler a request is for, and what stands in its path and query. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -127,9 +128,13 @@ char *http_body_steal(http_request *r, size_t *bytes) {
     char *body = r->body;
     *bytes = r->body_bytes;
     r->body = NULL;
-    r->server->bodies -= r->body_room;
     r->body_room = r->body_bytes = 0;
     return body;
+}
+
+void http_body_free(http_server *s, char *body, size_t bytes) {
+    if (body) s->bodies -= http_body_room(bytes);
+    free(body);
 }
 
 const char *http_request_id(const http_request *r) {

@@ -32,9 +32,14 @@ typedef struct {
     double first; /* when the first sound was sent */
 } speech_call;
 
+static void free_body(speech_call *c) {
+    http_body_free(c->server->http, c->body, c->body_bytes);
+    c->body = NULL;
+}
+
 static void free_call(speech_call *c) {
     json_decref(c->json);
-    free(c->body);
+    free_body(c);
     recording_release(c->voice);
     free(c);
 }
@@ -213,6 +218,7 @@ static void decoded(void *user) {
 
 /* The request was read: on with its voice. */
 static void go_on(speech_call *c) {
+    free_body(c); /* the strings are the tree's */
     if (c->why.status || !speech_call_check(c->server, &c->asked, &c->voice, &c->why)) {
         refuse(c);
     } else if (!c->asked.ref_audio) {

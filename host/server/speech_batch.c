@@ -44,6 +44,11 @@ typedef struct batch {
     batch_item items[ITEMS_MAX];
 } batch;
 
+static void free_body(batch *b) {
+    http_body_free(b->server->http, b->body, b->body_bytes);
+    b->body = NULL;
+}
+
 static void free_batch(batch *b) {
     for (int i = 0; i < b->n; i++) {
         recording_release(b->items[i].voice);
@@ -51,7 +56,7 @@ static void free_batch(batch *b) {
     }
     loop_timer_free(b->again);
     json_decref(b->json);
-    free(b->body);
+    free_body(b);
     free(b);
 }
 
@@ -225,6 +230,7 @@ static void parsed(void *user) {
         free_batch(b);
         return;
     }
+    free_body(b); /* the strings are the tree's */
     if (!b->why.status && !(b->again = loop_timer_new(b->server->loop, again, b)))
         b->why = (request_fault){.status = 503, .message = "no memory"};
     if (b->why.status) {

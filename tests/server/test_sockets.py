@@ -340,6 +340,16 @@ def test_wyoming_refusals(server, data, about):
             w.event()
 
 
+def test_wyoming_client_that_asks_and_does_not_read(server):
+    before = server.memory()
+    with server.wyoming() as w:
+        w.connection.settimeout(2)
+        with pytest.raises(TimeoutError):  # the server reads no more
+            while True:
+                w.connection.sendall(b'{"type":"describe"}\n' * 4096)
+        assert server.memory() - before < 64 << 20 and server.get("/health").status == 200
+
+
 # ---- limits and ends
 
 def test_broken_frames(server):

@@ -129,6 +129,13 @@ def test_unknown_model(server):
     assert reply.status == 404 and reply.json["error"]["code"] == "model_not_found"
 
 
+@pytest.mark.parametrize("start", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("name", ["model", "voice", "response_format", "method"])
+def test_a_name_that_is_cut_in_the_message_is_cut_between_characters(server, name, start):
+    reply = server.speak(input=SAY, **{name: start + "\U0001d11e" * 200})
+    assert reply.status in (400, 404) and "\U0001d11e" in reply.json["error"]["message"], reply.body
+
+
 def test_more_steps_than_the_engine_was_opened_for(server):
     reply = server.speak(input=SAY, nfe_step=1000)
     assert reply.status == 400 and "nfe" in reply.json["error"]["message"]
