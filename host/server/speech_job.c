@@ -120,13 +120,13 @@ static f5_status end_encoder(speech_job *job, f5_error *error) {
     return status;
 }
 
-/* May the bytes that wait in `out` be kept, or posted? */
-static f5_status check_sound(speech_job *job, f5_error *error) {
+/* May the bytes that wait in `out` be kept, or posted? So many of them were added last. */
+static f5_status check_sound(speech_job *job, size_t added, f5_error *error) {
     if (job->out.n > SOUND_BYTES)
         return f5_fail(error, F5_E_LIMIT, "the sound is larger than %d MB: split the text, or ask for a stream",
                        SOUND_BYTES >> 20);
     pthread_mutex_lock(&job->speaker->lock);
-    job->unread = job->held ? job->unread + job->out.n : 0;
+    job->unread = job->held ? job->unread + added : 0;
     pthread_mutex_unlock(&job->speaker->lock);
     if (job->order.whole || job->unread <= SOUND_BYTES) return F5_OK;
     return f5_fail(error, F5_E_LIMIT, "the sound is read too slowly: more than %d MB wait", SOUND_BYTES >> 20);
@@ -135,12 +135,13 @@ static f5_status check_sound(speech_job *job, f5_error *error) {
 static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *error) {
     bool chunk = audio->mel_frames > 0;
     double seconds = (double)audio->n_samples / F5_SAMPLE_RATE;
+    size_t before = job->out.n;
     if (!job->encoder) F5_TRY(open_encoder(job, error));
     if (audio->n_samples > 0) {
         if (job->result.first == 0) job->result.first = loop_seconds() - job->ordered;
         F5_TRY(sound_encoder_add(job->encoder, audio->samples, audio->n_samples, error));
     }
-    F5_TRY(check_sound(job, error));
+    F5_TRY(check_sound(job, job->out.n - before, error));
     job->result.seconds += seconds;
     if (chunk) job->chunk = job->result.chunks++;
     bool ends = chunk && job->order.separate;

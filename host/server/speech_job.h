@@ -74,7 +74,7 @@ struct speech_job {
     byte_buffer out; /* encoded, not posted */
     bool begun, chunk_open;
     int32_t chunk;
-    size_t unread;           /* bytes posted since the reader was last known to take them */
+    size_t unread;           /* bytes made since the reader was last known to take them */
     f5_sample_params sample; /* the stream points to it */
     f5_status status;        /* of a callback of ours, which `why` explains */
     f5_error why, error;
