@@ -162,7 +162,7 @@ def test_drips_are_cut_at_absolute_deadlines(start):
             try:
                 for byte in data:
                     s.sendall(bytes([byte]))
-                    time.sleep(0.06)
+                    time.sleep(0.03)
             except OSError:
                 pass
             s.settimeout(3)
