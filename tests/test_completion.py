@@ -60,6 +60,19 @@ def test_files(complete):
     assert complete("infer", "-o", "f") == {"folder"} and not complete("infer", "-o", "v")
 
 
+def test_names_are_no_commands(tmp_path):
+    """Names of models and of files, as they are: nothing in them is run, matched or cut at blanks."""
+    own = tmp_path / ".local/share/f5tts/models"
+    own.mkdir(parents=True)
+    names = {"$(touch run)", "`touch run`", "my model", "m*"}
+    for name in names:
+        (own / f"{name}.f5").write_text("")
+        (tmp_path / f"{name}.wav").write_text("")
+    found = shells.bash(["f5tts", "infer", "-m", ""], SHELLS["bash"][1], tmp_path)
+    assert names | {f"{name}.wav" for name in names} <= found and not (tmp_path / "run").exists()
+    assert shells.bash(["f5tts", "infer", "-m", "m*"], SHELLS["bash"][1], tmp_path) >= {"m*", "m*.wav"}
+
+
 def test_values_behind_an_equals_sign(tmp_path):
     def bash(*words):
         return shells.bash(["f5tts", *words], SHELLS["bash"][1], tmp_path)

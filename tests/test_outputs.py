@@ -7,6 +7,7 @@ import re
 import stat
 import subprocess
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -127,6 +128,35 @@ def test_standard_output(runs):
     bad(runs, "would overwrite -", output_file="-", save_mel="-")
     bad(runs, "save_chunk: the folder is named after the output", output_file="-", save_chunk=True)
     bad(runs, "-: cannot be written: No space left on device", output_file="-", stdout=open("/dev/full", "wb"))
+
+
+def test_standard_output_by_other_names(runs):
+    """What is said is said elsewhere, nothing else goes there, and its folder gets no chunks."""
+    for name in ("/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", runs.folder / "link.raw"):
+        if name == runs.folder / "link.raw":
+            name.symlink_to("/dev/stdout")
+        result = good(runs, output_file=name, quiet=None, format="raw")
+        assert len(result.stdout) % 2 == 0 and b"RTF" not in result.stdout and b"RTF" in result.stderr, name
+        bad(runs, "would overwrite -", output_file="-", save_mel=name)
+        bad(runs, "named after the output, which is standard output", output_file=name, save_chunk=True)
+
+
+def test_text_in_and_speech_out(runs):
+    command = runs.command(gen_text=None, gen_file="-", output_file="-")
+    result = subprocess.run(command, input=b"Say these few words.", capture_output=True, timeout=60)
+    assert result.returncode == 0 and result.stdout[:4] == b"RIFF", result.stderr
+
+
+def test_descriptors_of_a_shell(runs):
+    """>(command) of bash is /dev/fd/63 to the program."""
+    heard, made = runs.folder / "heard.wav", runs.folder / "heard.npy"
+    line = '"${@}" --output_file >(cat > heard.wav) --save_mel >(cat > heard.npy) && wait'
+    subprocess.run(["bash", "-c", line, "bash", *runs.command(output_file=None)], cwd=runs.folder, check=True, timeout=60)
+    for _ in range(100):  # bash waits for the last of them alone
+        if heard.exists() and made.exists() and heard.stat().st_size and made.stat().st_size:
+            break
+        time.sleep(0.05)
+    assert heard.read_bytes()[:4] == b"RIFF" and made.read_bytes()[:6] == b"\x93NUMPY"
 
 
 def test_standard_output_that_is_a_file(runs):

@@ -74,6 +74,19 @@ def test_the_words_are_heard_once(ask):
     assert ask(hear).returncode == 0 and told.read_text() == "xxx"
 
 
+def test_a_cache_that_was_spoiled(ask):
+    """What cannot be words is heard again: no words, bytes that are no text, a folder, a pipe that nobody writes to."""
+    hear = f"print({HEARD!r})"
+    assert ask(hear).returncode == 0
+    kept, = (ask.cache / "f5tts/transcripts").iterdir()
+    for spoil in (lambda: kept.write_text(" \n"), lambda: kept.write_bytes(b"a\0b"), lambda: kept.write_bytes(b"\xff"),
+                  lambda: kept.write_text("x" * 70000), lambda: os.mkfifo(kept), kept.mkdir):
+        kept.unlink()
+        spoil()
+        result = ask(hear)
+        assert result.returncode == 0 and f"voice.wav says: {HEARD}" in result.stderr, result.stderr
+
+
 def test_without_a_cache(ask):
     """A folder that cannot be made costs nothing but time."""
     told = ask.folder / "told"

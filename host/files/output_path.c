@@ -16,8 +16,18 @@
 
 #define MAX_LINKS 40 /* as many as the kernel follows */
 
+#define FD_FOLDER "/dev/fd/" /* a link to the next one; a shell's >(command) has names there */
+#define OWN_FD_FOLDER "/proc/self/fd/"
+
 bool output_is_stdout(const char *path) {
     return strcmp(path, "-") == 0;
+}
+
+bool output_goes_to_stdout(const char *path) {
+    char real[OUTPUT_MAX_PATH];
+    bool direct;
+    if (output_is_stdout(path)) return true;
+    return output_resolve(path, real, &direct, NULL) == F5_OK && direct && strcmp(real, OWN_FD_FOLDER "1") == 0;
 }
 
 char *output_folder(const char *path) {
@@ -45,6 +55,16 @@ static f5_status follow(const char *path, char *real, f5_error *error) {
     return F5_OK;
 }
 
+/* /dev/fd/63 as /proc/self/fd/63. */
+static f5_status rename_fd_folder(const char *path, char *real, f5_error *error) {
+    const size_t old = sizeof FD_FOLDER - 1, new = sizeof OWN_FD_FOLDER - 1, rest = strlen(real) + 1 - old;
+    if (strncmp(real, FD_FOLDER, old) != 0) return F5_OK;
+    if (new + rest > OUTPUT_MAX_PATH) return too_long(path, error);
+    memmove(real + new, real + old, rest);
+    memcpy(real, OWN_FD_FOLDER, new);
+    return F5_OK;
+}
+
 f5_status output_resolve(const char *path, char *real, bool *direct, f5_error *error) {
     struct stat there;
     size_t bytes = strlen(path);
@@ -53,6 +73,7 @@ f5_status output_resolve(const char *path, char *real, bool *direct, f5_error *e
     memcpy(real, path, bytes + 1);
     if (*direct) return F5_OK;
     for (int links = 0; lstat(real, &there) == 0 && S_ISLNK(there.st_mode); links++) {
+        F5_TRY(rename_fd_folder(path, real, error));
         /* /dev/stdout leads to a link of the kernel's, which stands for an open file and names none */
         *direct = strncmp(real, "/proc/", 6) == 0;
         if (*direct) return F5_OK;
@@ -115,7 +136,8 @@ f5_status output_check_distinct(const char *path, const char *other, f5_error *e
     if (fresh && strcmp(path, other) != 0 && stat(other, &b) == 0) return F5_OK;
     char first[OUTPUT_MAX_PATH], second[OUTPUT_MAX_PATH];
     if (stat(path, &a) == 0 && S_ISCHR(a.st_mode)) return F5_OK; /* /dev/null has room for all of them */
-    bool same = output_identity(path, first) && output_identity(other, second) && strcmp(first, second) == 0;
+    bool same = output_goes_to_stdout(path) && output_goes_to_stdout(other);
+    if (!same) same = output_identity(path, first) && output_identity(other, second) && strcmp(first, second) == 0;
     if (!same && stat(path, &a) == 0 && stat(other, &b) == 0) same = a.st_dev == b.st_dev && a.st_ino == b.st_ino;
     return same ? f5_fail(error, F5_E_ARGUMENT, "%s: would overwrite %s: give another name", path, other) : F5_OK;
 }

@@ -11,6 +11,7 @@
 #define OUTPUT_MAX_PATH 4096
 
 bool output_is_stdout(const char *path);
+bool output_goes_to_stdout(const char *path); /* /dev/stdout and what leads there, too */
 
 /* The file that is written for a path: where links of its last name lead, also to what is not there yet. real
  * [OUTPUT_MAX_PATH]. *direct: it is a pipe, a device or an open file of a process, which is written as it is. */

@@ -80,10 +80,10 @@ static f5_status make(batch_line *b, const list_line *line, const config_file *c
     char name[32];
     snprintf(name, sizeof name, "%06d.%s", (int)line->number,
              sound_format_extension(b->o.format ? (sound_format)(b->o.format - 1) : SOUND_WAV));
-    if (b->o.output_file && output_is_stdout(b->o.output_file))
-        return f5_fail(error, F5_E_ARGUMENT, "output -: a list's lines go into files");
     b->path = speech_output_path(&b->o, name);
     if (!b->path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    if (output_goes_to_stdout(b->path))
+        return f5_fail(error, F5_E_ARGUMENT, "output %s: a list's lines go into files", b->path);
     return find_voice(b, config, t, error);
 }
 

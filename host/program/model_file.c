@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/program/model_make.h"
@@ -10,6 +11,14 @@
 
 static bool is_given(const char *value) {
     return value && *value;
+}
+
+/* It is spelled as a file, or lies there. A folder of a model's name, as those of upstream's checkpoints, is none. */
+static bool is_model_file(const char *name) {
+    struct stat there;
+    size_t bytes = strlen(name);
+    if (strchr(name, '/') || (bytes > 3 && strcmp(name + bytes - 3, ".f5") == 0)) return true;
+    return stat(name, &there) == 0 && !S_ISDIR(there.st_mode);
 }
 
 static f5_status take(char **path, char *found, f5_error *error) {
@@ -54,7 +63,7 @@ f5_status model_file(const model_wish *wish, const char *program, bool quiet, ch
                    : f5_fail(error, status, "no --model is given, and %s: give --model FILE.f5", why.message);
     }
     bool checkpoint = named && model_is_checkpoint(wish->model);
-    bool is_file = named && !checkpoint && (strpbrk(wish->model, "/.") || access(wish->model, F_OK) == 0);
+    bool is_file = named && !checkpoint && is_model_file(wish->model);
     if (is_file && files)
         return f5_fail(error, F5_E_ARGUMENT,
                        "--model %s: a model file has its configuration, vocabulary and vocoder: leave out -p, -v, -mc "

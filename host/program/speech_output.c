@@ -28,10 +28,7 @@ char *speech_output_path(const speech_options *o, const char *unnamed) {
 
 f5_status speech_output_format(const speech_options *o, const char *path, sound_format *format, f5_error *error) {
     *format = (sound_format)(o->format - 1);
-    if (o->format == 0 && output_is_stdout(path))
-        *format = SOUND_WAV;
-    else if (o->format == 0)
-        F5_TRY(sound_format_of_name(path, format, error));
+    if (o->format == 0) F5_TRY(sound_format_of_name(path, format, error));
     if (o->float_wav && *format != SOUND_WAV && *format != SOUND_WAV_FLOAT)
         return f5_fail(error, F5_E_ARGUMENT, "--float_wav: the output is %s, no WAV", sound_format_word(*format));
     if (o->float_wav) *format = SOUND_WAV_FLOAT;
@@ -51,13 +48,13 @@ bool speech_output_is_stdout(const speech_options *o, const char *path) {
     const char *paths[OUTPUT_KINDS];
     paths_of(o, path, paths);
     for (int i = 0; i < OUTPUT_KINDS; i++)
-        if (paths[i] && output_is_stdout(paths[i])) return true;
+        if (paths[i] && output_goes_to_stdout(paths[i])) return true;
     return false;
 }
 
 static f5_status check_chunks(const speech_options *o, const char *path, f5_error *error) {
     if (!o->save_chunk) return F5_OK;
-    if (output_is_stdout(path))
+    if (output_goes_to_stdout(path))
         return f5_fail(error, F5_E_ARGUMENT,
                        "--save_chunk: the folder is named after the output, which is "
                        "standard output: give it a file");
@@ -78,7 +75,8 @@ f5_status speech_output_check(const speech_options *o, const char *path, const c
         if (!outputs[i]) continue;
         F5_TRY(output_check(outputs[i], error));
         for (int k = 0; k < n_inputs; k++)
-            if (inputs[k]) F5_TRY(output_check_distinct(outputs[i], inputs[k], error));
+            if (inputs[k] && strcmp(inputs[k], "-") != 0) /* which is standard input there */
+                F5_TRY(output_check_distinct(outputs[i], inputs[k], error));
         for (int k = 0; k < i; k++)
             if (outputs[k]) F5_TRY(output_check_distinct(outputs[i], outputs[k], error));
     }

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/api/f5tts.h"
 #include "host/files/text_file.h"
 
 #define MAX_WORDS_BYTES 65536
@@ -32,10 +33,15 @@ static bool find_path(char path[PATH_MAX], uint64_t hash, bool make) {
     return true;
 }
 
+/* What is no file, or says nothing, counts as not there. */
 char *transcript_find(uint64_t hash) {
     char path[PATH_MAX], *words = NULL;
-    if (!find_path(path, hash, false)) return NULL;
-    return text_file_read(path, MAX_WORDS_BYTES, &words, NULL, NULL) == F5_OK ? words : NULL;
+    struct stat there;
+    if (!find_path(path, hash, false) || stat(path, &there) != 0 || !S_ISREG(there.st_mode)) return NULL;
+    if (text_file_read(path, MAX_WORDS_BYTES, &words, NULL, NULL) != F5_OK) return NULL;
+    if (!f5_text_is_blank(words)) return words;
+    free(words);
+    return NULL;
 }
 
 void transcript_keep(uint64_t hash, const char *words) {

@@ -136,6 +136,20 @@ def test_own_names(home, tmp_path, tiny, right):
     assert "bad  0.0 MB  damaged" in listed and "(default)  30.9 MB  fp16, licence MIT, comes with" in listed
 
 
+def test_names_that_look_like_others(home, tmp_path, tiny, right):
+    """A name with a dot is no file's, and a folder of a model's name, as those of upstream's checkpoints, is no model."""
+    own = tmp_path / ".local/share/f5tts/models"
+    own.mkdir(parents=True)
+    convert_lib.convert(tiny.made, own / "v1.5.f5", pinyin=None)
+    assert said(home, tmp_path, "-m", "v1.5", cwd=tmp_path) == right
+    (tmp_path / "F5TTS_v1_Base").mkdir()
+    shutil.copy(own / "v1.5.f5", own / "F5TTS_v1_Base.f5")
+    assert said(home, tmp_path, "-m", "F5TTS_v1_Base", cwd=tmp_path) == right
+    for name, message in (("v1.6", "neither a file, nor"), ("v1.6.f5", "No such file"), ("..", "no name of a model")):
+        result = run(home, "infer", "-m", name, cwd=tmp_path)
+        assert result.returncode in (1, 2) and message in result.stderr, result.stderr
+
+
 def test_what_is_in_the_cache_is_listed(home, tmp_path):
     store(tmp_path, "SWivid/E2-TTS", "E2TTS_Base/model_1200000.safetensors", b"x")
     listed = run(home, "models").stdout
