@@ -109,6 +109,11 @@ def test_goes_on_where_it_ended(case, batch):  # noqa: F811
     assert result.stdout.startswith("list.tsv: 3 spoken, 0 there already") and len(read_wav(made / "000003.wav")) > 0
 
 
+def test_a_device_takes_every_line(case, batch):  # noqa: F811
+    result = batch("Say these few words.\t\t/dev/null\nOther words.\t\t/dev/null\n")
+    assert result.returncode == 0 and "2 spoken" in result.stdout, result.stderr
+
+
 def test_bad_lines_are_told_and_the_rest_is_done(case, batch):  # noqa: F811
     (case.folder / "sub").mkdir()
     lines = [b"Say these few words.\t\tgood.wav", b"\t\tempty.wav", b"Nobody's.\tnobody", b"Twice.\t\tgood.wav",
