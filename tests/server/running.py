@@ -36,8 +36,8 @@ class Reply:
 
 
 class Server:
-    def __init__(self, model, *options, sanitized=False, env=None, log="none", descriptors=None, wait=60):
-        command = ["timeout", "-k", "5", str(LIFE), convert_lib.program(sanitized), "serve", "--port=0",
+    def __init__(self, model, *options, sanitized=False, env=None, log="none", descriptors=None, wait=60, life=LIFE):
+        command = ["timeout", "-k", "5", str(life), convert_lib.program(sanitized), "serve", "--port=0",
                    f"--log_format={log}", *map(str, options)]
         if model:
             command.insert(6, f"--model={model}")

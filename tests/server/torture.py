@@ -8,6 +8,7 @@ Prints a line of figures for each; exits 1 if one is beyond its bar. The bars: m
 p95 below twice its own without the others (and 50 ms), refusals within 50 ms in the server, no answer of 500 ever.
 """
 import argparse
+import http.client
 import json
 import random
 import socket
@@ -239,7 +240,8 @@ def metrics(options):
 
 def soak(options):
     """Mixed clients for a long time, faults among them; memory is looked at after the first tenth and at the end."""
-    with running.Server(options.model, "--running=4", "--waiting=64", "--slow_seconds=3", "--voice_alias=alloy=slt") as server:
+    with running.Server(options.model, "--running=4", "--waiting=64", "--slow_seconds=3", "--voice_alias=alloy=slt",
+                        life=options.soak + 600) as server:
         end, counts, lock, wrong = time.monotonic() + options.soak, {}, threading.Lock(), []
 
         def count(name):
@@ -270,7 +272,7 @@ def soak(options):
                         good = r.status == 200 and r.json["succeeded"] == 3
                     else:
                         good = all(server.get(p).status == 200 for p in ("/v1/models", "/v1/audio/voices", "/metrics", "/readyz"))
-                except OSError as e:
+                except (OSError, http.client.HTTPException) as e:
                     good = f"{type(e).__name__}: {e}"
                 count(kind)
                 if good is not True:
