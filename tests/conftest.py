@@ -1,5 +1,6 @@
 """Fresh random inputs each run: the seed is printed in the header and beside every failure; F5_TEST_SEED fixes it."""
 import os
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -8,8 +9,14 @@ from pathlib import Path
 # slower. libgomp reads this when it is loaded, so it stands before numpy.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-import numpy as np
-import pytest
+# nohup and a shell's & leave signals ignored, and programs that inherit that go on ignoring them, as they should: those
+# that the tests end by a signal would not end.
+for ending in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ending) == signal.SIG_IGN:
+        signal.signal(ending, signal.SIG_DFL)
+
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
