@@ -5,12 +5,13 @@
 
 #if F5_HAVE_AV
 
-#include <dlfcn.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/files/av_library.h"
 
 /* What may be in a file. Lists of other files and addresses, which FFmpeg also takes for media, may not. */
 #define CONTAINERS                                                                                                     \
@@ -45,27 +46,15 @@
     X(util, av_strerror)
 
 typedef struct {
-#define DECLARE(library, function) __typeof__(&function) function;
-    AV_CALLS(DECLARE)
-#undef DECLARE
+    AV_CALLS(AV_DECLARE)
 } av_calls;
 
-#define VERSIONED(name, major) "lib" name ".so." AV_STRINGIFY(major)
-
-/* They stay loaded: a second file finds them there. */
 static bool load(av_calls *av) {
-    void *util = dlopen(VERSIONED("avutil", LIBAVUTIL_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL),
-         *codec = dlopen(VERSIONED("avcodec", LIBAVCODEC_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL),
-         *format = dlopen(VERSIONED("avformat", LIBAVFORMAT_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    void *util = av_library_open(AV_LIBRARY("avutil", LIBAVUTIL_VERSION_MAJOR)),
+         *codec = av_library_open(AV_LIBRARY("avcodec", LIBAVCODEC_VERSION_MAJOR)),
+         *format = av_library_open(AV_LIBRARY("avformat", LIBAVFORMAT_VERSION_MAJOR));
     if (!util || !codec || !format) return false;
-#define FIND(library, function)                                                                                        \
-    {                                                                                                                  \
-        void *found = dlsym(library, #function);                                                                       \
-        if (!found) return false;                                                                                      \
-        memcpy(&av->function, &found, sizeof found);                                                                   \
-    }
-    AV_CALLS(FIND)
-#undef FIND
+    AV_CALLS(AV_FIND)
     return true;
 }
 
@@ -311,8 +300,9 @@ f5_status audio_av_read(audio_file *a, const audio_bytes *file, const char *name
         return f5_fail(error, F5_E_UNSUPPORTED,
                        "%s, %s and %s are not here: install them (Debian: apt install "
                        "libavformat%d)",
-                       VERSIONED("avformat", LIBAVFORMAT_VERSION_MAJOR), VERSIONED("avcodec", LIBAVCODEC_VERSION_MAJOR),
-                       VERSIONED("avutil", LIBAVUTIL_VERSION_MAJOR), LIBAVFORMAT_VERSION_MAJOR);
+                       AV_LIBRARY("avformat", LIBAVFORMAT_VERSION_MAJOR),
+                       AV_LIBRARY("avcodec", LIBAVCODEC_VERSION_MAJOR), AV_LIBRARY("avutil", LIBAVUTIL_VERSION_MAJOR),
+                       LIBAVFORMAT_VERSION_MAJOR);
     d.av.av_log_set_level(AV_LOG_QUIET);
     f5_status status = open_file(&d, error);
     if (status == F5_OK) status = open_codec(&d, error);

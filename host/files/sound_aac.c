@@ -3,11 +3,12 @@
 
 #if F5_HAVE_AV
 
-#include <dlfcn.h>
 #include <libavcodec/avcodec.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "host/files/av_library.h"
 
 #define ADTS_BYTES 7
 #define BITS_A_SAMPLE 3 /* 72 kbit/s at 24 kHz: what one channel needs to sound like the original */
@@ -31,9 +32,7 @@
     X(util, av_log_set_level)
 
 typedef struct {
-#define DECLARE(library, function) __typeof__(&function) function;
-    AV_CALLS(DECLARE)
-#undef DECLARE
+    AV_CALLS(AV_DECLARE)
 } av_calls;
 
 struct sound_aac {
@@ -48,21 +47,11 @@ struct sound_aac {
     void *user;
 };
 
-#define VERSIONED(name, major) "lib" name ".so." AV_STRINGIFY(major)
-
-/* They stay loaded: the next sound finds them there. */
 static bool load(av_calls *av) {
-    void *util = dlopen(VERSIONED("avutil", LIBAVUTIL_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL),
-         *codec = dlopen(VERSIONED("avcodec", LIBAVCODEC_VERSION_MAJOR), RTLD_NOW | RTLD_LOCAL);
+    void *util = av_library_open(AV_LIBRARY("avutil", LIBAVUTIL_VERSION_MAJOR)),
+         *codec = av_library_open(AV_LIBRARY("avcodec", LIBAVCODEC_VERSION_MAJOR));
     if (!util || !codec) return false;
-#define FIND(library, function)                                                                                        \
-    {                                                                                                                  \
-        void *found = dlsym(library, #function);                                                                       \
-        if (!found) return false;                                                                                      \
-        memcpy(&av->function, &found, sizeof found);                                                                   \
-    }
-    AV_CALLS(FIND)
-#undef FIND
+    AV_CALLS(AV_FIND)
     return true;
 }
 
@@ -70,7 +59,7 @@ static f5_status load_or_say(av_calls *av, const AVCodec **codec, f5_error *erro
     if (!load(av))
         return f5_fail(error, F5_E_UNSUPPORTED,
                        "aac cannot be written: %s is not here: install it (Debian: apt install libavcodec%d)",
-                       VERSIONED("avcodec", LIBAVCODEC_VERSION_MAJOR), LIBAVCODEC_VERSION_MAJOR);
+                       AV_LIBRARY("avcodec", LIBAVCODEC_VERSION_MAJOR), LIBAVCODEC_VERSION_MAJOR);
     *codec = av->avcodec_find_encoder(AV_CODEC_ID_AAC);
     return *codec ? F5_OK : f5_fail(error, F5_E_UNSUPPORTED, "aac cannot be written: this libavcodec has no encoder");
 }
