@@ -76,10 +76,7 @@ static f5_status speak(void *user, const char *text, size_t bytes, f5_error *err
 
 static void cancel(void *user) {
     session *s = user;
-    if (!s->job) return;
-    speech_cancel(s->job);
-    s->job = NULL;
-    metrics_cancelled(s->server->metrics);
+    sockets_cancel(s->server, &s->job);
 }
 
 static void send_text(void *user, const char *text, size_t bytes) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "host/server/keys.h"
+#include "host/server/metrics.h"
 #include "host/server/speech_call.h"
 
 f5_status sockets_add(server *s, f5_error *error) {
@@ -88,4 +89,11 @@ f5_status sockets_speak(const server *s, const sockets_text *text, const speech_
         fields ? place(s, fields, text, events, user, job, error) : f5_fail(error, F5_E_MEMORY, "no memory");
     json_decref(fields);
     return status;
+}
+
+void sockets_cancel(const server *s, speech_job **job) {
+    if (!*job) return;
+    speech_cancel(*job);
+    *job = NULL;
+    metrics_cancelled(s->metrics);
 }

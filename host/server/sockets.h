@@ -30,4 +30,7 @@ typedef struct {
 f5_status sockets_speak(const server *s, const sockets_text *text, const speech_events *events, void *user,
                         speech_job **job, f5_error *error);
 
+/* The client wants no more of a job, or went: *job is NULL then. NULL is fine. */
+void sockets_cancel(const server *s, speech_job **job);
+
 #endif

@@ -219,10 +219,7 @@ static void finish(void *user) {
 
 static void cancel(void *user) {
     session *s = user;
-    if (!s->job) return;
-    speech_cancel(s->job);
-    s->job = NULL;
-    metrics_cancelled(s->server->metrics);
+    sockets_cancel(s->server, &s->job);
 }
 
 /* ---- the socket -------------------------------------------------------------------------------------------------- */

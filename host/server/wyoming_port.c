@@ -30,10 +30,7 @@ typedef struct {
 
 /* The peer is closed or lost. */
 static void end(session *s) {
-    if (s->job) {
-        speech_cancel(s->job);
-        metrics_cancelled(s->server->metrics);
-    }
+    sockets_cancel(s->server, &s->job);
     wyoming_free(s->machine);
     free(s);
 }
