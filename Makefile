@@ -13,7 +13,7 @@ PYTHON   := $(or $(PYTHON),/usr/bin/python3)
 
 PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libyaml-dev \
                  libpng-dev libjansson-dev libicu-dev libavformat-dev libevent-dev node-llhttp libwslay-dev \
-                 libcurl4-gnutls-dev nettle-dev
+                 libcurl4-gnutls-dev nettle-dev libespeak-ng-dev
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \

@@ -31,6 +31,7 @@ if(F5_PROGRAM_FOUND)
     target_compile_definitions(f5files PRIVATE F5_HAVE_AV=$<BOOL:${F5_AV_FOUND}>)
     target_compile_definitions(f5files PRIVATE F5_HAVE_JANSSON=$<BOOL:${JANSSON_FOUND}>)
     include(cmake/Hub.cmake)
+    include(cmake/Phonemes.cmake)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c host/program/convert_files.c
@@ -45,7 +46,7 @@ if(F5_PROGRAM_FOUND)
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
                    kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links
-    target_link_libraries(f5tts PRIVATE f5files f5hub f5tts_shared PkgConfig::F5_PROGRAM)
+    target_link_libraries(f5tts PRIVATE f5files f5hub f5phonemes f5tts_shared PkgConfig::F5_PROGRAM)
     include(cmake/Server.cmake)
     file(RELATIVE_PATH f5_library_from_program ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})
     # in the build folder bin and lib lie side by side, as they do where they are installed but for lib's name

@@ -55,9 +55,10 @@ ROOMS = [
      ["f5tts.h", "contracts", "weights", "weights/convert", "runtime base", "runtime/models", "runtime", "host/text",
       "host/audio"]),
     ("host/files", ["host/files/*"], ["f5tts.h"]),
+    ("host/phonemes", ["host/phonemes/*"], []),
     ("host/hub", ["host/hub/*"], ["f5tts.h", "host/files"]),
     ("host/server", ["host/server/*"], ["f5tts.h", "weights", "host/files"]),
-    ("host/program", ["host/program/*"], ["f5tts.h", "host/files", "host/hub", "host/server"]),
+    ("host/program", ["host/program/*"], ["f5tts.h", "host/files", "host/phonemes", "host/hub", "host/server"]),
     ("tests", ["tests/*", "bench/*"], None),  # see everything
 ]
 MAY = {room: may for room, _, may in ROOMS}
