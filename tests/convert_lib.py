@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "weights"))
 import random_checkpoint as rc  # noqa: E402
 
-SANITIZER = dict(ASAN_OPTIONS="detect_leaks=1:exitcode=99:abort_on_error=0:allocator_may_return_null=1",
+# The link order: some tests preload a library of theirs, which then comes before the sanitizer's.
+SANITIZER = dict(ASAN_OPTIONS="detect_leaks=1:exitcode=99:abort_on_error=0:allocator_may_return_null=1"
+                              ":verify_asan_link_order=0",
                  UBSAN_OPTIONS="print_stacktrace=1:exitcode=99")
 
 

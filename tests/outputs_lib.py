@@ -35,7 +35,7 @@ class Runs:
                                                   if v is not None], *arguments]
 
     def run(self, *arguments, before=(), moments=None, stdout=subprocess.PIPE, **options):
-        environment = dict(os.environ)
+        environment = {**os.environ, **convert_lib.SANITIZER}
         if moments is not None:
             environment.update(LD_PRELOAD=str(self.moments), **{f"MOMENTS_{k}": str(v) for k, v in moments.items()})
         return subprocess.run([*before, *self.command(*arguments, **options)], stdout=stdout, stderr=subprocess.PIPE,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+import convert_lib
 import f5lib
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -96,10 +97,10 @@ def hide_ffmpeg(shim):
     subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o", shim, "-"], input=source, text=True, check=True)
 
 
-def run_check(path, *more, timeout=60, **settings):
-    program = Path(os.environ.get("F5_BUILD", ROOT / "build")) / "bin" / "f5tts"
-    return subprocess.run([program, "check-voice", path, *more], capture_output=True, text=True, timeout=timeout,
-                          check=False, **settings)
+def run_check(path, *more, timeout=60, env=(), **settings):
+    return subprocess.run([convert_lib.program(), "check-voice", path, *more], capture_output=True, text=True,
+                          timeout=timeout, check=False, env={**os.environ, **convert_lib.SANITIZER, **dict(env)},
+                          **settings)
 
 
 def save(path, x, rate=24000):

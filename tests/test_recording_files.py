@@ -199,10 +199,10 @@ def test_mp3_without_a_count(tmp_path, voice):
         ffmpeg("-i", long, "-af", order, "-q:a", "2", "-write_xing", "0", path)
         made = run_check(path)
         assert made.returncode == 0 and re.search(r"used of 1[01]\.\d\d s", made.stdout), made.stdout + made.stderr
-        made = run_check(path, env={**os.environ, "LD_PRELOAD": str(shim)})
+        made = run_check(path, env={"LD_PRELOAD": str(shim)})
         assert re.search(r"used of 1[01]\.\d\d s", made.stdout) or "is truncated or damaged" in made.stderr, made.stdout
     ffmpeg("-i", long, "-b:a", "64k", "-write_xing", "0", path)
-    made = run_check(path, env={**os.environ, "LD_PRELOAD": str(shim)})
+    made = run_check(path, env={"LD_PRELOAD": str(shim)})
     assert made.returncode == 0 and re.search(r"used of 1[01]\.\d\d s", made.stdout), made.stderr
 
 
