@@ -27,20 +27,11 @@ typedef struct {
 } dit_config;
 
 typedef struct {
-    linear_weights qkv;  /* [3*H*64,D] to_q, to_k, to_v stacked */
-    linear_weights out;  /* [D,H*64] */
-    linear_weights ff1;  /* [F,D] */
-    linear_weights ff2;  /* [D,F] */
-    const float *q_norm; /* [64], NULL without qk_norm */
-    const float *k_norm; /* [64] */
-} dit_block_weights;
-
-typedef struct {
     time_weights time;
     input_weights input;       /* [D,100 + 100 + T], and the convolutions */
     linear_weights modulation; /* [(6*depth+2)*D, D] per block shift_a, scale_a, gate_a, shift_m, scale_m, gate_m; at
                                   the end scale, shift of the exit */
-    dit_block_weights block[MAX_DEPTH];
+    block_weights block[MAX_DEPTH];
     f5_matrix long_skip_x;   /* [D,D] left half of the long skip, multiplies x; NULL without */
     f5_matrix long_skip_x0;  /* [D,D] right half, multiplies x0 */
     linear_weights proj_out; /* [100,D] */
@@ -50,16 +41,11 @@ typedef struct {
  * where it can, so that more of it is found in a GPU's L2: the attention's operand where its result will be; the
  * feed-forward's, and what is hidden in it, where q, k and v were. */
 typedef struct {
-    const f5_pack *pack;
-    float *base;    /* [R,D] input_base: the part of the input that x has no share in */
-    float *h;       /* [R,D] residual stream */
-    float *h0;      /* [R,D] input of the blocks, kept for the long skip; NULL without */
-    void *normed_a; /* [R,D] operand type: for the attention, and the exit */
-    void *normed_m; /* [R,D] for the feed-forward */
-    void *qkv;      /* [R,3,H,64] */
-    void *attended; /* [R,H,64], and [R,D] between the two convolutions */
-    void *hidden;   /* [R,F] */
-    int8_rows x8;   /* [R, the widest of D, H*64, F] what a product reads, where that is in 8 bits */
+    block_stream rows; /* a row a frame; `attended` also [R,D] between the two convolutions */
+    float *base;       /* [R,D] input_base: the part of the input that x has no share in */
+    float *h0;         /* [R,D] input of the blocks, kept for the long skip; NULL without */
+    void *normed_a;    /* [R,D] operand type: for the attention, and the exit */
+    void *normed_m;    /* [R,D] for the feed-forward */
 } dit_state;
 
 enum { ROPE, POSITIONS }; /* the tables */
@@ -162,10 +148,10 @@ static int32_t count(const model_config *config, int16_t repeat) {
 
 #define AT(field) .address = offsetof(dit_weights, field)
 #define IN_BLOCK(field)                                                                                                \
-    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = BLOCKS
+    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(block_weights), .repeat = BLOCKS
 #define IN_BLOCK_8(field) IN_BLOCK(field.w), .scale = offsetof(dit_weights, block[0].field.scale)
 #define IN_NORMED(field)                                                                                               \
-    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(dit_block_weights), .repeat = NORMED_BLOCKS
+    .address = offsetof(dit_weights, block[0].field), .stride = sizeof(block_weights), .repeat = NORMED_BLOCKS
 #define ROUNDED(field) .rounded = offsetof(dit_weights, block[0].field)
 #define KEY "transformer."
 #define BLOCK "transformer.transformer_blocks.%d."
@@ -242,121 +228,77 @@ static f5_status fill_rows(const stage_context *c, const float *times, int32_t n
 static bool take_buffers(const stage_context *c, dit_state *b) {
     const dit_config *config = dit_config_of(c);
     arena *a = c->arena;
-    size_t R = (size_t)b->pack->rows, dim = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
+    block_stream *r = &b->rows;
+    size_t R = (size_t)r->pack->rows, dim = (size_t)config->dim, inner = (size_t)config->heads * ATTENTION_HEAD;
     size_t width = f5_dtype_bytes(c->ops->precision.operands), qkv = 3 * inner, forward = dim + (size_t)config->ff_dim;
-    b->h = arena_take(a, R * dim, sizeof(float));
+    r->h = arena_take(a, R * dim, sizeof(float));
     b->h0 = config->long_skip ? arena_take(a, R * dim, sizeof(float)) : NULL;
-    b->attended = arena_take(a, R * (inner > dim ? inner : dim), width);
-    b->qkv = arena_take(a, R * (qkv > forward ? qkv : forward), width);
-    b->normed_a = b->attended;
-    b->normed_m = b->qkv;
-    b->hidden = a->overflow ? NULL : (char *)b->qkv + R * dim * width;
-    b->x8 = block_rows(c, R, dim > inner ? dim : inner, (size_t)config->ff_dim);
+    r->attended = arena_take(a, R * (inner > dim ? inner : dim), width);
+    r->qkv = arena_take(a, R * (qkv > forward ? qkv : forward), width);
+    b->normed_a = r->attended;
+    b->normed_m = r->qkv;
+    r->hidden = a->overflow ? NULL : (char *)r->qkv + R * dim * width;
+    r->x8 = block_rows(c, R, dim > inner ? dim : inner, (size_t)config->ff_dim);
     return !a->overflow;
 }
 
 static f5_status begin(const stage_context *c, const backbone_input *in, void *state) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
     dit_state *b = state;
-    *b = (dit_state){.pack = in->pack};
+    *b = (dit_state){.rows.pack = in->pack};
     F5_TRY(input_base(c, in, &w->input, dit_config_of(c)->dim, c->tables->backbone[POSITIONS], &b->base));
     return take_buffers(c, b) ? F5_OK : F5_E_MEMORY;
 }
 
 /* ---- one evaluation ---------------------------------------------------------------------------------------------- */
 
-/* normed = LN(h) (1 + scale) + shift; of a block in 8 bits instead where its products have that. */
-static f5_status modulate(const stage_context *c, const dit_state *b, const char *label, const float *scale,
-                          const float *shift, void *normed, bool of_block) {
-    ops *o = c->ops;
-    const bool int8 = of_block && o->precision.int8;
-    norm_args a = {.rows = b->pack->rows,
-                   .dim = dit_config_of(c)->dim,
-                   .x = b->h,
-                   .scale = scale,
-                   .shift = shift,
-                   .y = int8 ? b->x8.whole : normed,
-                   .y_scale = int8 ? b->x8.scale : NULL,
-                   .one_plus_scale = true,
-                   .type = int8 ? F5_I8 : o->precision.operands};
-    return o->norm(o, label, &a);
-}
-
-/* h += gate (x w^T + bias) */
-static f5_status gated_residual(const stage_context *c, const dit_state *b, const char *label, const void *x,
-                                int32_t in, const linear_weights *w, const float *gate) {
-    return block_product(c, label, w, &b->x8,
-                         (linear_args){.pack = b->pack,
-                                       .in = in,
-                                       .out = dit_config_of(c)->dim,
-                                       .x = {x, c->ops->precision.operands},
-                                       .gate = gate,
-                                       .addend = b->h,
-                                       .y = {b->h, F5_F32},
-                                       .epilogue = LINEAR_RESIDUAL});
-}
-
-static f5_status dit_block(const stage_context *c, const dit_state *b, const dit_block_weights *w,
-                           const float *modulation) {
+static block_shape shape_of(const stage_context *c) {
     const dit_config *config = dit_config_of(c);
-    ops *o = c->ops;
-    const int32_t dim = config->dim, inner = config->heads * ATTENTION_HEAD, rows = b->pack->rows;
-    const int32_t rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head;
-    const bool rotate_first = !w->q_norm; /* the norm of q and k, where a model has one, comes before RoPE */
-    const float *shift_a = modulation, *scale_a = modulation + dim, *gate_a = modulation + 2 * dim;
-    const float *shift_m = modulation + 3 * dim, *scale_m = modulation + 4 * dim, *gate_m = modulation + 5 * dim;
+    return (block_shape){.dim = config->dim,
+                         .heads = config->heads,
+                         .ff_dim = config->ff_dim,
+                         .rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head,
+                         .max_position = c->tables->max_frames,
+                         .rope = c->tables->backbone[ROPE]};
+}
 
-    F5_TRY(modulate(c, b, "norm_a", scale_a, shift_a, b->normed_a, true));
-    F5_TRY(block_product(c, "qkv", &w->qkv, &b->x8,
-                         (linear_args){.pack = b->pack,
-                                       .in = dim,
-                                       .out = 3 * inner,
-                                       .x = {b->normed_a, o->precision.operands},
-                                       .rope = c->tables->backbone[ROPE],
-                                       .rope_heads = rope_heads,
-                                       .max_position = c->tables->max_frames,
-                                       .y = {b->qkv, o->precision.operands},
-                                       .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE}));
-    F5_TRY(o->attention(o, "attention",
-                        &(attention_args){.pack = b->pack,
-                                          .heads = config->heads,
-                                          .rope_heads = rotate_first ? 0 : rope_heads,
-                                          .max_position = c->tables->max_frames,
-                                          .qkv = b->qkv,
-                                          .rope = c->tables->backbone[ROPE],
-                                          .q_norm = w->q_norm,
-                                          .k_norm = w->k_norm,
-                                          .y = b->attended,
-                                          .type = o->precision.operands}));
-    F5_TRY(block_quantize(c, "attended8", rows, inner, b->attended, &b->x8));
-    F5_TRY(gated_residual(c, b, "out", b->attended, inner, &w->out, gate_a));
+/* LN(h) (1 + scale) + shift */
+static norm_args modulated(const float *scale, const float *shift) {
+    return (norm_args){.scale = scale, .shift = shift, .one_plus_scale = true};
+}
 
-    F5_TRY(modulate(c, b, "norm_m", scale_m, shift_m, b->normed_m, true));
-    F5_TRY(block_product(c, "ff1", &w->ff1, &b->x8,
-                         (linear_args){.pack = b->pack,
-                                       .in = dim,
-                                       .out = config->ff_dim,
-                                       .x = {b->normed_m, o->precision.operands},
-                                       .y = {b->hidden, o->precision.operands},
-                                       .epilogue = LINEAR_GELU_TANH}));
-    F5_TRY(block_quantize(c, "hidden8", rows, config->ff_dim, b->hidden, &b->x8));
-    return gated_residual(c, b, "ff2", b->hidden, config->ff_dim, &w->ff2, gate_m);
+static f5_status dit_block(const stage_context *c, const dit_state *b, const block_weights *w,
+                           const float *modulation) {
+    const block_shape s = shape_of(c);
+    const block_stream *r = &b->rows;
+    const float *shift_a = modulation, *scale_a = modulation + s.dim, *gate_a = modulation + 2 * s.dim;
+    const float *shift_m = modulation + 3 * s.dim, *scale_m = modulation + 4 * s.dim, *gate_m = modulation + 5 * s.dim;
+
+    F5_TRY(block_norm(c, &s, r, "norm_a", modulated(scale_a, shift_a), b->normed_a, true));
+    F5_TRY(block_qkv(c, &s, r, w, b->normed_a));
+    F5_TRY(block_attention(c, &s, r, w));
+    F5_TRY(block_add(c, &s, r, "out", r->attended, s.heads * ATTENTION_HEAD, &w->out, gate_a, NULL));
+
+    F5_TRY(block_norm(c, &s, r, "norm_m", modulated(scale_m, shift_m), b->normed_m, true));
+    F5_TRY(block_hidden(c, &s, r, w, b->normed_m));
+    return block_add(c, &s, r, "ff2", r->hidden, s.ff_dim, &w->ff2, gate_m, NULL);
 }
 
 /* h = [h | h0] w^T, as two products; normed_m holds their operands. */
 static f5_status long_skip(const stage_context *c, const dit_state *b) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
+    const block_stream *r = &b->rows;
     ops *o = c->ops;
     int32_t dim = dit_config_of(c)->dim;
-    int64_t n = (int64_t)b->pack->rows * dim;
+    int64_t n = (int64_t)r->pack->rows * dim;
     f5_dtype type = o->precision.operands;
     linear_args product = {
-        .pack = b->pack, .in = dim, .out = dim, .x = {b->normed_m, type}, .w = w->long_skip_x, .y = {b->h, F5_F32}};
-    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = b->h, .y = b->normed_m, .type = type}));
+        .pack = r->pack, .in = dim, .out = dim, .x = {b->normed_m, type}, .w = w->long_skip_x, .y = {r->h, F5_F32}};
+    F5_TRY(o->cast(o, "skip_x", &(cast_args){.n = n, .x = r->h, .y = b->normed_m, .type = type}));
     F5_TRY(o->linear(o, "long_skip_x", &product));
     F5_TRY(o->cast(o, "skip_x0", &(cast_args){.n = n, .x = b->h0, .y = b->normed_m, .type = type}));
     product.w = w->long_skip_x0;
-    product.addend = b->h;
+    product.addend = r->h;
     product.epilogue = LINEAR_RESIDUAL;
     return o->linear(o, "long_skip_x0", &product);
 }
@@ -365,12 +307,14 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     const dit_state *b = state;
     const dit_config *config = dit_config_of(c);
     const dit_weights *w = c->model->weights[PART_BACKBONE];
+    const block_stream *r = &b->rows;
+    const block_shape s = shape_of(c);
     ops *o = c->ops;
     size_t dim = (size_t)config->dim;
     ops_at(o, "dit", -1);
-    const input_buffers input = {.base = b->base, .y = b->h, .rounded = b->normed_m, .between = b->attended};
-    F5_TRY(input_embed(c, b->pack, &w->input, config->dim, x, &input));
-    if (b->h0) F5_TRY(o->copy_within(o, b->h0, b->h, (size_t)b->pack->rows * dim * sizeof(float)));
+    const input_buffers input = {.base = b->base, .y = r->h, .rounded = b->normed_m, .between = r->attended};
+    F5_TRY(input_embed(c, r->pack, &w->input, config->dim, x, &input));
+    if (b->h0) F5_TRY(o->copy_within(o, b->h0, r->h, (size_t)r->pack->rows * dim * sizeof(float)));
     for (int32_t i = 0; i < config->depth; i++) {
         ops_at(o, "dit", i);
         F5_TRY(dit_block(c, b, &w->block[i], row + (size_t)i * 6 * dim));
@@ -378,9 +322,9 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     ops_at(o, "dit", -1);
     if (b->h0) F5_TRY(long_skip(c, b));
     const float *scale = row + (size_t)config->depth * 6 * dim, *shift = scale + dim; /* the exit has scale first */
-    F5_TRY(modulate(c, b, "norm_out", scale, shift, b->normed_a, false));
+    F5_TRY(block_norm(c, &s, r, "norm_out", modulated(scale, shift), b->normed_a, false));
     return o->linear(o, "velocity",
-                     &(linear_args){.pack = b->pack,
+                     &(linear_args){.pack = r->pack,
                                     .in = config->dim,
                                     .out = MEL_BANDS,
                                     .x = {b->normed_a, o->precision.operands},

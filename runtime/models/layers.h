@@ -3,6 +3,7 @@
 #define F5_LAYERS_H
 
 #include "kernels/linear.h"
+#include "kernels/norm.h"
 #include "runtime/models/backbone.h"
 
 typedef struct {
@@ -94,6 +95,57 @@ f5_status block_product(const stage_context *c, const char *label, const linear_
 /* Rows x [rows,dim] of the operand type into y, where the engine has 8 bits for the product that reads them. */
 f5_status block_quantize(const stage_context *c, const char *label, int32_t rows, int32_t dim, const void *x,
                          const int8_rows *y);
+
+/* A transformer block's products. D is the width of the stream, H the heads, F the width of the feed-forward. */
+typedef struct {
+    linear_weights qkv;  /* [3*H*64,D] to_q, to_k, to_v stacked */
+    linear_weights out;  /* [D,H*64] */
+    linear_weights ff1;  /* [F,D] */
+    linear_weights ff2;  /* [D,F] */
+    const float *q_norm; /* [64], NULL without qk_norm */
+    const float *k_norm; /* [64] */
+} block_weights;
+
+typedef struct {
+    int32_t dim, heads, ff_dim; /* D, H, F */
+    int32_t rope_heads;         /* heads rotated */
+    int32_t max_position;       /* rows of rope */
+    const float *rope;          /* [max_position,32,2] rope_table's */
+} block_shape;
+
+/* The rows that pass through the blocks, and the working memory of a block. */
+typedef struct {
+    const f5_pack *pack;
+    float *h;       /* [R,D] residual stream */
+    void *qkv;      /* [R,3,H,64] operand type, as all below */
+    void *attended; /* [R,H,64] */
+    void *hidden;   /* [R,F] */
+    int8_rows x8;   /* [R, the widest of D, H*64, F] what a product reads, where that is in 8 bits */
+} block_stream;
+
+/* A block is: block_norm, block_qkv, block_attention, block_add of attended; block_norm, block_hidden, block_add of
+ * hidden. */
+
+/* normed [R,D] = the norm `a` of h, which lacks x, y and the sizes; of a block in 8 bits instead where its products
+ * have that. */
+f5_status block_norm(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
+                     norm_args a, void *normed, bool of_block);
+
+/* qkv = normed w^T, rotated unless a norm of q and k comes before. */
+f5_status block_qkv(const stage_context *c, const block_shape *s, const block_stream *b, const block_weights *w,
+                    const void *normed);
+
+/* attended = the attention of qkv, whose norms and rotation it does where block_qkv did not. */
+f5_status block_attention(const stage_context *c, const block_shape *s, const block_stream *b, const block_weights *w);
+
+/* hidden = GELU(normed w^T) */
+f5_status block_hidden(const stage_context *c, const block_shape *s, const block_stream *b, const block_weights *w,
+                       const void *normed);
+
+/* h += gate (x w^T + bias), x [R,in] being attended or hidden. gate [D], or NULL for 1. also [R,D]: h once more in the
+ * operand type, or NULL; NULL where products are in 8 bits. */
+f5_status block_add(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
+                    const void *x, int32_t in, const linear_weights *w, const float *gate, void *also);
 
 /* RoPE's table [max_frames + 1,32,2], for the backbone's list: a sequence may have a row beside its frames. */
 extern const stage_table rope_table;

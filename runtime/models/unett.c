@@ -40,12 +40,7 @@ typedef struct {
 typedef struct {
     const float *attn_norm; /* [D] */
     const float *ff_norm;   /* [D] */
-    linear_weights qkv;     /* [3*H*64,D] to_q, to_k, to_v stacked */
-    linear_weights out;     /* [D,H*64] */
-    linear_weights ff1;     /* [F,D] */
-    linear_weights ff2;     /* [D,F] */
-    const float *q_norm;    /* [64], NULL without qk_norm */
-    const float *k_norm;    /* [64] */
+    block_weights block;
 } unett_layer_weights;
 
 /* The projection of [x | skip] of a layer of the later half, as two. */
@@ -66,18 +61,14 @@ typedef struct {
 /* What lasts over the ODE, and the working memory of one evaluation. R rows of frames, S rows of frames and time. */
 typedef struct {
     const f5_pack *pack; /* a row a frame */
-    const f5_pack *rows; /* a row more, for time, in front of each sequence */
+    block_stream rows;   /* [S] a row more, for time, in front of each sequence; `attended` also [R,D] between the two
+                            convolutions */
     float *base;         /* [R,D] input_base: the part of the input that x has no share in */
     float *frames;       /* [R,D] input of the layers, without time */
-    float *h;            /* [S,D] residual stream */
     void *normed;        /* [S,D] operand type */
-    void *qkv;           /* [S,3,H,64] */
-    void *attended;      /* [S,H,64], and [R,D] between the two convolutions */
-    void *hidden;        /* [S,F] */
     void *skips;         /* [depth/2][S,D] inputs of the first half's layers: operand type (concat) or F32 (add) */
     void *joined;        /* [S,D] operand type: the input of a later layer, as its projection reads it (concat) */
     float *v;            /* [S,100] velocity, time's row too */
-    int8_rows x8;        /* [S, the widest of D, H*64, F] what a product reads, where that is in 8 bits */
 } unett_state;
 
 enum { ROPE, POSITIONS }; /* the tables */
@@ -218,17 +209,17 @@ static const part_line lines[] = {
     {"unett.conv_pos.1.bias",    {D},        PLAIN,  PACK_COPY,    KEY "input_embed.conv_pos_embed.conv1d.2.bias", AT(input.conv_pos_b[1])},
 
     {"unett.layers.%d.attn_norm",   {D},     PLAIN,  PACK_COPY,    LAYER "1.g", IN_LAYER(attn_norm)},
-    {"unett.layers.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   LAYER "2.to_q.weight|" LAYER "2.to_k.weight|" LAYER "2.to_v.weight", IN_LAYER_8(qkv)},
-    {"unett.layers.%d.qkv.bias",    {I3},    PLAIN,  PACK_STACK,   LAYER "2.to_q.bias|" LAYER "2.to_k.bias|" LAYER "2.to_v.bias", IN_LAYER(qkv.b), ROUNDED(qkv.b_rounded)},
-    {"unett.layers.%d.q_norm",      {HEAD},  PLAIN,  PACK_COPY,    LAYER "2.q_norm.weight",   IN_NORMED(q_norm)},
-    {"unett.layers.%d.k_norm",      {HEAD},  PLAIN,  PACK_COPY,    LAYER "2.k_norm.weight",   IN_NORMED(k_norm)},
-    {"unett.layers.%d.out.weight",  {D, I},  MATRIX, PACK_COPY,    LAYER "2.to_out.0.weight", IN_LAYER_8(out)},
-    {"unett.layers.%d.out.bias",    {D},     PLAIN,  PACK_COPY,    LAYER "2.to_out.0.bias",   IN_LAYER(out.b)},
+    {"unett.layers.%d.qkv.weight",  {I3, D}, MATRIX, PACK_STACK,   LAYER "2.to_q.weight|" LAYER "2.to_k.weight|" LAYER "2.to_v.weight", IN_LAYER_8(block.qkv)},
+    {"unett.layers.%d.qkv.bias",    {I3},    PLAIN,  PACK_STACK,   LAYER "2.to_q.bias|" LAYER "2.to_k.bias|" LAYER "2.to_v.bias", IN_LAYER(block.qkv.b), ROUNDED(block.qkv.b_rounded)},
+    {"unett.layers.%d.q_norm",      {HEAD},  PLAIN,  PACK_COPY,    LAYER "2.q_norm.weight",   IN_NORMED(block.q_norm)},
+    {"unett.layers.%d.k_norm",      {HEAD},  PLAIN,  PACK_COPY,    LAYER "2.k_norm.weight",   IN_NORMED(block.k_norm)},
+    {"unett.layers.%d.out.weight",  {D, I},  MATRIX, PACK_COPY,    LAYER "2.to_out.0.weight", IN_LAYER_8(block.out)},
+    {"unett.layers.%d.out.bias",    {D},     PLAIN,  PACK_COPY,    LAYER "2.to_out.0.bias",   IN_LAYER(block.out.b)},
     {"unett.layers.%d.ff_norm",     {D},     PLAIN,  PACK_COPY,    LAYER "3.g", IN_LAYER(ff_norm)},
-    {"unett.layers.%d.ff1.weight",  {F, D},  MATRIX, PACK_COPY,    LAYER "4.ff.0.0.weight",   IN_LAYER_8(ff1)},
-    {"unett.layers.%d.ff1.bias",    {F},     PLAIN,  PACK_COPY,    LAYER "4.ff.0.0.bias",     IN_LAYER(ff1.b), ROUNDED(ff1.b_rounded)},
-    {"unett.layers.%d.ff2.weight",  {D, F},  MATRIX, PACK_COPY,    LAYER "4.ff.2.weight",     IN_LAYER_8(ff2)},
-    {"unett.layers.%d.ff2.bias",    {D},     PLAIN,  PACK_COPY,    LAYER "4.ff.2.bias",       IN_LAYER(ff2.b)},
+    {"unett.layers.%d.ff1.weight",  {F, D},  MATRIX, PACK_COPY,    LAYER "4.ff.0.0.weight",   IN_LAYER_8(block.ff1)},
+    {"unett.layers.%d.ff1.bias",    {F},     PLAIN,  PACK_COPY,    LAYER "4.ff.0.0.bias",     IN_LAYER(block.ff1.b), ROUNDED(block.ff1.b_rounded)},
+    {"unett.layers.%d.ff2.weight",  {D, F},  MATRIX, PACK_COPY,    LAYER "4.ff.2.weight",     IN_LAYER_8(block.ff2)},
+    {"unett.layers.%d.ff2.bias",    {D},     PLAIN,  PACK_COPY,    LAYER "4.ff.2.bias",       IN_LAYER(block.ff2.b)},
 
     {"unett.skips.%d.x.weight",     {D, D},  MATRIX, PACK_COLUMNS, LAYER "0.weight", IN_SKIP(x), .first = 0, .columns = D2, .key_from = LATER},
     {"unett.skips.%d.skip.weight",  {D, D},  MATRIX, PACK_COLUMNS, LAYER "0.weight", IN_SKIP(skip), .first = D, .columns = D2, .key_from = LATER},
@@ -251,28 +242,29 @@ static f5_status fill_rows(const stage_context *c, const float *times, int32_t n
 static bool take_buffers(const stage_context *c, unett_state *b) {
     const unett_config *config = unett_config_of(c);
     arena *a = c->arena;
-    size_t R = (size_t)b->pack->rows, S = (size_t)b->rows->rows, dim = (size_t)config->dim;
+    block_stream *r = &b->rows;
+    size_t R = (size_t)b->pack->rows, S = (size_t)r->pack->rows, dim = (size_t)config->dim;
     size_t inner = (size_t)config->heads * ATTENTION_HEAD, width = f5_dtype_bytes(c->ops->precision.operands);
     size_t longest = S * inner > R * dim ? S * inner : R * dim, half = (size_t)config->depth / 2;
     b->frames = arena_take(a, R * dim, sizeof(float));
-    b->h = arena_take(a, S * dim, sizeof(float));
+    r->h = arena_take(a, S * dim, sizeof(float));
     b->normed = arena_take(a, S * dim, width);
-    b->qkv = arena_take(a, S * 3 * inner, width);
-    b->attended = arena_take(a, longest, width);
-    b->hidden = arena_take(a, S * (size_t)config->ff_dim, width);
+    r->qkv = arena_take(a, S * 3 * inner, width);
+    r->attended = arena_take(a, longest, width);
+    r->hidden = arena_take(a, S * (size_t)config->ff_dim, width);
     b->skips = config->skip == SKIP_NONE
                    ? NULL
                    : arena_take(a, half * S * dim, config->skip == SKIP_CONCAT ? width : sizeof(float));
     b->joined = config->skip == SKIP_CONCAT ? arena_take(a, S * dim, width) : NULL;
     b->v = arena_take(a, S * MEL_BANDS, sizeof(float));
-    b->x8 = block_rows(c, S, dim > inner ? dim : inner, (size_t)config->ff_dim);
+    r->x8 = block_rows(c, S, dim > inner ? dim : inner, (size_t)config->ff_dim);
     return !a->overflow;
 }
 
 static f5_status begin(const stage_context *c, const backbone_input *in, void *state) {
     const unett_weights *w = c->model->weights[PART_BACKBONE];
     unett_state *b = state;
-    *b = (unett_state){.pack = in->pack, .rows = &in->own_packs[0]};
+    *b = (unett_state){.pack = in->pack, .rows.pack = &in->own_packs[0]};
     F5_TRY(input_base(c, in, &w->input, unett_config_of(c)->dim, c->tables->backbone[POSITIONS], &b->base));
     return take_buffers(c, b) ? F5_OK : F5_E_MEMORY;
 }
@@ -290,7 +282,7 @@ static void *kept(const stage_context *c, const unett_state *b, int32_t layer) {
     if (layer >= config->depth || !b->skips) return NULL;
     if (layer >= config->depth / 2) return b->joined;
     return (char *)b->skips +
-           (size_t)layer * (size_t)b->rows->rows * (size_t)config->dim * f5_dtype_bytes(kept_type(c));
+           (size_t)layer * (size_t)b->rows.pack->rows * (size_t)config->dim * f5_dtype_bytes(kept_type(c));
 }
 
 static f5_status keep(const stage_context *c, const unett_state *b, int32_t layer) {
@@ -298,55 +290,39 @@ static f5_status keep(const stage_context *c, const unett_state *b, int32_t laye
     if (!to) return F5_OK;
     return c->ops->cast(
         c->ops, "kept",
-        &(cast_args){.n = (int64_t)b->rows->rows * unett_config_of(c)->dim, .x = b->h, .y = to, .type = kept_type(c)});
+        &(cast_args){
+            .n = (int64_t)b->rows.pack->rows * unett_config_of(c)->dim, .x = b->rows.h, .y = to, .type = kept_type(c)});
 }
 
 /* The state [R,100] at a time [D] becomes the layers' input. */
 static f5_status enter(const stage_context *c, const unett_state *b, const float *x, const float *time) {
     const unett_weights *w = c->model->weights[PART_BACKBONE];
     const int32_t dim = unett_config_of(c)->dim;
-    const input_buffers input = {.base = b->base, .y = b->frames, .rounded = b->normed, .between = b->attended};
+    const input_buffers input = {.base = b->base, .y = b->frames, .rounded = b->normed, .between = b->rows.attended};
     F5_TRY(input_embed(c, b->pack, &w->input, dim, x, &input));
     F5_TRY(c->ops->time_row(c->ops, "time",
                             &(time_row_args){.pack = b->pack,
-                                             .y_pack = b->rows,
+                                             .y_pack = b->rows.pack,
                                              .dim = dim,
                                              .mode = TIME_ROW_PUT,
                                              .x = b->frames,
                                              .row = time,
-                                             .y = b->h}));
+                                             .y = b->rows.h}));
     return keep(c, b, 0);
 }
 
-/* normed = RMSNorm(h); of a layer in 8 bits instead where its products have that. */
-static f5_status normalize(const stage_context *c, const unett_state *b, const char *label, const float *scale,
-                           bool of_layer) {
-    ops *o = c->ops;
-    const bool int8 = of_layer && o->precision.int8;
-    return o->norm(o, label,
-                   &(norm_args){.rows = b->rows->rows,
-                                .dim = unett_config_of(c)->dim,
-                                .x = b->h,
-                                .scale = scale,
-                                .y = int8 ? b->x8.whole : b->normed,
-                                .y_scale = int8 ? b->x8.scale : NULL,
-                                .rms = true,
-                                .type = int8 ? F5_I8 : o->precision.operands});
+static block_shape shape_of(const stage_context *c) {
+    const unett_config *config = unett_config_of(c);
+    return (block_shape){.dim = config->dim,
+                         .heads = config->heads,
+                         .ff_dim = config->ff_dim,
+                         .rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head,
+                         .max_position = c->tables->max_frames + 1,
+                         .rope = c->tables->backbone[ROPE]};
 }
 
-/* h += x w^T + bias; also: h once more in the operand type, or NULL */
-static f5_status add_product(const stage_context *c, const unett_state *b, const char *label, const void *x, int32_t in,
-                             const linear_weights *w, void *also) {
-    const f5_dtype type = c->ops->precision.operands;
-    return block_product(c, label, w, &b->x8,
-                         (linear_args){.pack = b->rows,
-                                       .in = in,
-                                       .out = unett_config_of(c)->dim,
-                                       .x = {x, type},
-                                       .addend = b->h,
-                                       .y = {b->h, F5_F32},
-                                       .also = {also, type},
-                                       .epilogue = LINEAR_RESIDUAL});
+static norm_args rms(const float *scale) {
+    return (norm_args){.scale = scale, .rms = true};
 }
 
 /* A layer of the later half begins: its input and the kept stream of its partner. */
@@ -358,66 +334,42 @@ static f5_status skip(const stage_context *c, const unett_state *b, int32_t laye
     ops *o = c->ops;
     if (config->skip == SKIP_NONE) return F5_OK;
     if (config->skip == SKIP_ADD)
-        return o->add(o, "skip",
-                      &(add_args){.n = (int64_t)b->rows->rows * config->dim, .x = b->h, .addend = partner, .y = b->h});
+        return o->add(
+            o, "skip",
+            &(add_args){
+                .n = (int64_t)b->rows.pack->rows * config->dim, .x = b->rows.h, .addend = partner, .y = b->rows.h});
     const unett_skip_weights *w = &weights->skip[layer - config->depth / 2];
-    linear_args product = {
-        .pack = b->rows, .in = config->dim, .out = config->dim, .x = {b->joined, type}, .w = w->x, .y = {b->h, F5_F32}};
+    linear_args product = {.pack = b->rows.pack,
+                           .in = config->dim,
+                           .out = config->dim,
+                           .x = {b->joined, type},
+                           .w = w->x,
+                           .y = {b->rows.h, F5_F32}};
     F5_TRY(o->linear(o, "skip_x", &product));
     product.x = (f5_matrix){partner, type};
     product.w = w->skip;
-    product.addend = b->h;
+    product.addend = b->rows.h;
     product.epilogue = LINEAR_RESIDUAL;
     return o->linear(o, "skip", &product);
 }
 
 static f5_status unett_layer(const stage_context *c, const unett_state *b, int32_t layer) {
-    const unett_config *config = unett_config_of(c);
     const unett_layer_weights *w = &((const unett_weights *)c->model->weights[PART_BACKBONE])->layer[layer];
-    ops *o = c->ops;
-    const f5_dtype type = o->precision.operands;
-    const int32_t dim = config->dim, inner = config->heads * ATTENTION_HEAD, rows = b->rows->rows;
-    const int32_t rope_heads = config->pe_attn_head < 0 ? config->heads : config->pe_attn_head;
-    const bool rotate_first = !w->q_norm; /* the norm of q and k, where a model has one, comes before RoPE */
+    const block_shape s = shape_of(c);
+    const block_stream *r = &b->rows;
     /* a product writes what is kept of it, where it can; 8-bit ones cannot */
-    const bool beside = kept_type(c) != F5_F32 && !o->precision.int8;
+    const bool beside = kept_type(c) != F5_F32 && !c->ops->precision.int8;
+    void *next = beside ? kept(c, b, layer + 1) : NULL;
 
-    if (layer >= config->depth / 2) F5_TRY(skip(c, b, layer));
-    F5_TRY(normalize(c, b, "norm_a", w->attn_norm, true));
-    F5_TRY(block_product(c, "qkv", &w->qkv, &b->x8,
-                         (linear_args){.pack = b->rows,
-                                       .in = dim,
-                                       .out = 3 * inner,
-                                       .x = {b->normed, type},
-                                       .rope = c->tables->backbone[ROPE],
-                                       .rope_heads = rope_heads,
-                                       .max_position = c->tables->max_frames + 1,
-                                       .y = {b->qkv, type},
-                                       .epilogue = rotate_first ? LINEAR_ROPE : LINEAR_NONE}));
-    F5_TRY(o->attention(o, "attention",
-                        &(attention_args){.pack = b->rows,
-                                          .heads = config->heads,
-                                          .rope_heads = rotate_first ? 0 : rope_heads,
-                                          .max_position = c->tables->max_frames + 1,
-                                          .qkv = b->qkv,
-                                          .rope = c->tables->backbone[ROPE],
-                                          .q_norm = w->q_norm,
-                                          .k_norm = w->k_norm,
-                                          .y = b->attended,
-                                          .type = type}));
-    F5_TRY(block_quantize(c, "attended8", rows, inner, b->attended, &b->x8));
-    F5_TRY(add_product(c, b, "out", b->attended, inner, &w->out, NULL));
+    if (layer >= unett_config_of(c)->depth / 2) F5_TRY(skip(c, b, layer));
+    F5_TRY(block_norm(c, &s, r, "norm_a", rms(w->attn_norm), b->normed, true));
+    F5_TRY(block_qkv(c, &s, r, &w->block, b->normed));
+    F5_TRY(block_attention(c, &s, r, &w->block));
+    F5_TRY(block_add(c, &s, r, "out", r->attended, s.heads * ATTENTION_HEAD, &w->block.out, NULL, NULL));
 
-    F5_TRY(normalize(c, b, "norm_m", w->ff_norm, true));
-    F5_TRY(block_product(c, "ff1", &w->ff1, &b->x8,
-                         (linear_args){.pack = b->rows,
-                                       .in = dim,
-                                       .out = config->ff_dim,
-                                       .x = {b->normed, type},
-                                       .y = {b->hidden, type},
-                                       .epilogue = LINEAR_GELU_TANH}));
-    F5_TRY(block_quantize(c, "hidden8", rows, config->ff_dim, b->hidden, &b->x8));
-    F5_TRY(add_product(c, b, "ff2", b->hidden, config->ff_dim, &w->ff2, beside ? kept(c, b, layer + 1) : NULL));
+    F5_TRY(block_norm(c, &s, r, "norm_m", rms(w->ff_norm), b->normed, true));
+    F5_TRY(block_hidden(c, &s, r, &w->block, b->normed));
+    F5_TRY(block_add(c, &s, r, "ff2", r->hidden, s.ff_dim, &w->block.ff2, NULL, next));
     return beside ? F5_OK : keep(c, b, layer + 1);
 }
 
@@ -433,9 +385,10 @@ static f5_status velocity(const stage_context *c, const void *state, const float
         F5_TRY(unett_layer(c, b, i));
     }
     ops_at(o, "unett", -1);
-    F5_TRY(normalize(c, b, "norm_out", w->norm_out, false));
+    const block_shape s = shape_of(c);
+    F5_TRY(block_norm(c, &s, &b->rows, "norm_out", rms(w->norm_out), b->normed, false));
     F5_TRY(o->linear(o, "velocity_rows",
-                     &(linear_args){.pack = b->rows,
+                     &(linear_args){.pack = b->rows.pack,
                                     .in = config->dim,
                                     .out = MEL_BANDS,
                                     .x = {b->normed, o->precision.operands},
@@ -445,7 +398,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     return o->time_row(
         o, "velocity",
         &(time_row_args){
-            .pack = b->rows, .y_pack = b->pack, .dim = MEL_BANDS, .mode = TIME_ROW_DROP, .x = b->v, .y = v});
+            .pack = b->rows.pack, .y_pack = b->pack, .dim = MEL_BANDS, .mode = TIME_ROW_DROP, .x = b->v, .y = v});
 }
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */
