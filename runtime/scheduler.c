@@ -1,17 +1,29 @@
 /* scheduler.c — a queue under one lock; the oldest waiting call leads, and runs a batch on its own thread. */
 #include "runtime/scheduler.h"
 
+#include <time.h>
+
 #include "runtime/clock.h"
+
+#define ANSWER_SECONDS 0.1 /* at most, that a batch which may be cancelled waits for its calls to say so */
 
 f5_status scheduler_init(scheduler *s, const scheduler_options *options, scheduler_call **batch, f5_error *error) {
     *s = (scheduler){.options = *options, .batch = batch};
     if (pthread_mutex_init(&s->lock, NULL) != 0) return f5_fail(error, F5_E_MEMORY, "no memory for a lock");
-    if (pthread_cond_init(&s->store_freed, NULL) == 0) return F5_OK;
+    pthread_condattr_t steady;
+    bool stored = pthread_cond_init(&s->store_freed, NULL) == 0, attribute = pthread_condattr_init(&steady) == 0;
+    bool answered = attribute && pthread_condattr_setclock(&steady, CLOCK_MONOTONIC) == 0 &&
+                    pthread_cond_init(&s->answered, &steady) == 0;
+    if (attribute) pthread_condattr_destroy(&steady);
+    if (stored && answered) return F5_OK;
+    if (stored) pthread_cond_destroy(&s->store_freed);
+    if (answered) pthread_cond_destroy(&s->answered);
     pthread_mutex_destroy(&s->lock);
     return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
 }
 
 void scheduler_destroy(scheduler *s) {
+    pthread_cond_destroy(&s->answered);
     pthread_cond_destroy(&s->store_freed);
     pthread_mutex_destroy(&s->lock);
 }
@@ -141,15 +153,39 @@ static void lead(scheduler *s, scheduler_call *self) {
 
 /* Tells a call's owner of one step that it has not heard of. The lock is given up meanwhile. */
 static void report_step(scheduler *s, scheduler_call *call) {
-    int32_t step = ++call->step_reported, steps = call->steps;
+    int32_t step = call->step_reported + 1, steps = call->steps;
     pthread_mutex_unlock(&s->lock);
     bool stop = call->progress(call->progress_user, step, steps) != 0;
     pthread_mutex_lock(&s->lock);
+    call->step_reported = step;
     if (stop) call->cancelled = true;
+    pthread_cond_signal(&s->answered);
 }
 
 static bool has_news(const scheduler_call *call) {
     return call->progress && !call->cancelled && call->step_reported < call->step_posted;
+}
+
+/* Has no call of the batch said that it goes on after this step? */
+static bool may_end(const scheduler *s) {
+    for (int32_t i = 0; i < s->n_running; i++) {
+        const scheduler_call *c = s->running[i];
+        if (!c->progress || (!c->cancelled && !has_news(c))) return false;
+    }
+    return true;
+}
+
+/* Waits for those that were cancelled to say so, lest the batch compute another step for nobody. */
+static void wait_for_answers(scheduler *s) {
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
+    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    for (bool wait = true; wait && may_end(s);) {
+        wait = false;
+        for (int32_t i = 0; i < s->n_running; i++) wait = wait || has_news(s->running[i]);
+        if (wait) wait = pthread_cond_timedwait(&s->answered, &s->lock, &until) == 0;
+    }
 }
 
 int scheduler_step(void *user, int32_t step, int32_t steps) {
@@ -167,6 +203,7 @@ int scheduler_step(void *user, int32_t step, int32_t steps) {
             pthread_cond_signal(&c->wake);
     }
     if (self && has_news(self)) report_step(s, self);
+    wait_for_answers(s);
     bool all = true;
     for (int32_t i = 0; i < s->n_running; i++) all = all && s->running[i]->cancelled;
     pthread_mutex_unlock(&s->lock);

@@ -62,11 +62,11 @@ typedef struct {
 typedef struct {
     scheduler_options options;
     pthread_mutex_t lock;
-    pthread_cond_t store_freed;
-    scheduler_call *oldest, *newest; /* that wait */
-    scheduler_call *active;          /* calls that have entered and not yet been released; newest first */
-    scheduler_call *leader;          /* runs or is about to; NULL: nobody waits */
-    scheduler_call **batch;          /* [max_sequences] what the leader took */
+    pthread_cond_t store_freed, answered; /* answered: a call heard of its step */
+    scheduler_call *oldest, *newest;      /* that wait */
+    scheduler_call *active;               /* calls that have entered and not yet been released; newest first */
+    scheduler_call *leader;               /* runs or is about to; NULL: nobody waits */
+    scheduler_call **batch;               /* [max_sequences] what the leader took */
     int32_t n_batch;
     scheduler_call *const *running; /* the part of it that runs: all, or one after the other; the leader's own */
     int32_t n_running;
@@ -89,7 +89,8 @@ f5_status scheduler_refuse_inside(scheduler *s, f5_error *error);
 /* For run to call after each step, on the thread it runs on; s is a scheduler. Every call of the batch hears of the
  * step through its progress callback, on its own thread: the leader's at once, the others' as soon as they wake, while
  * the batch goes on. A callback that returns non-zero cancels its own call alone; non-zero is returned when all calls
- * of the batch are cancelled. If a run reports only its final step, its first call here passes that step's number. */
+ * of the batch are cancelled: where the leader's is and the others have yet to answer, they are waited for, a tenth
+ * of a second at most. If a run reports only its final step, its first call here passes that step's number. */
 int scheduler_step(void *s, int32_t step, int32_t steps);
 
 scheduler_counts scheduler_count(scheduler *s);

@@ -109,11 +109,14 @@ typedef struct {
     size_t head_bytes;         /* request line and headers; 431 */
     int headers;               /* 431 */
     size_t body_bytes;         /* usual limit; 413 */
-    size_t bodies_bytes;       /* of all bodies that are held at a time; 503 */
     double head_seconds;       /* from the first byte of a request to the end of its head; 408 */
     double body_seconds;       /* from there to the end of its body; 408. Bodies over 1 MB get a second more a MB */
     double keep_alive_seconds; /* between requests */
     const char *cors_origin;   /* NULL: no CORS; "*" or an origin */
+    /* Names by which the server is called, between commas: a request with another Host is 403. ".example.org": all
+     * within it; "*": any. Addresses, localhost and `host`, where it listens, are always taken. NULL: where it listens
+     * at this machine's loopback only, the same holds for a Host with the port at which it listens. */
+    const char *allowed_hosts, *host;
     bool (*allow)(void *user, const char *authorization); /* NULL: everyone; authorization may be NULL */
     void (*over)(void *user, const http_record *record);  /* or NULL */
     /* Writes an error of the server's own as the handlers would: a body for status and message. NULL: plain text */

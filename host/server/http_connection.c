@@ -12,7 +12,7 @@
 
 /* Frees what a request holds; the connection is as new. */
 static void clear_request(http_request *c) {
-    c->server->bodies -= c->body_room;
+    peers_hold(c->server->peers, c->body_room, 0);
     free(c->head);
     free(c->fields);
     free(c->body);
@@ -141,7 +141,7 @@ static bool make_room(http_request *c, size_t bytes) {
     size_t room = http_body_room(bytes);
     char *larger = realloc(c->body, room);
     if (!larger) return false;
-    c->server->bodies += room - c->body_room;
+    peers_hold(c->server->peers, c->body_room, room);
     c->body = larger;
     c->body_room = room;
     return true;
@@ -158,7 +158,7 @@ bool http_body_take(http_request *c, const char *bytes, size_t n) {
         c->sink->data(c, c->sink_context, bytes, n);
         return c->state == HTTP_BODY;
     }
-    if (c->server->bodies > c->server->options.bodies_bytes || !make_room(c, c->body_bytes)) {
+    if (peers_full(c->server->peers) || !make_room(c, c->body_bytes)) {
         http_refuse(c, 503, "busy", "too many large requests are being read: try again later");
         return false;
     }
@@ -221,6 +221,11 @@ static void answer_options(http_request *c) {
 static int check_request(http_request *c, const char **code, const char **why) {
     int status;
     char allow[64];
+    if (!http_host_is_ours(c)) {
+        *code = "unknown_host";
+        *why = "the Host header is no name of this server: --allowed_hosts lets it";
+        return 403;
+    }
     c->route = http_route_find(c, &status, allow, sizeof allow);
     if (status == 405) http_set(c, "Allow", allow);
     *code = status == 404 ? "not_found" : "method_not_allowed";
@@ -277,7 +282,7 @@ static void take_head(http_request *c, const char *bytes, size_t n) {
     int status = http_head_parse(c, bytes, n, &why);
     make_id(c);
     c->state = HTTP_BUSY;
-    if (!status && c->parser.method == HTTP_OPTIONS && c->complete) {
+    if (!status && c->parser.method == HTTP_OPTIONS && c->complete && http_host_is_ours(c)) {
         answer_options(c);
         return;
     }
@@ -398,5 +403,9 @@ f5_status http_listen(http_server *s, const char *address, int port, int *bound_
                                "Retry-After: 1\r\nConnection: close\r\nContent-Length: 107\r\n\r\n"
                                "{\"error\": {\"message\": \"too many connections\", \"type\": \"server_error\", "
                                "\"param\": null, \"code\": \"overloaded\"}}";
-    return peers_listen(s->peers, address, port, full, accept_peer, s, bound_port, error);
+    peers_place place = {0};
+    F5_TRY(peers_listen(s->peers, address, port, full, accept_peer, s, &place, error));
+    s->port = *bound_port = place.port;
+    s->loopback = place.loopback;
+    return F5_OK;
 }

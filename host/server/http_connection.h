@@ -84,9 +84,15 @@ struct http_server {
     http_request *first;
     uint64_t requests;
     uint64_t salt; /* of request ids */
-    size_t bodies; /* bytes of bodies held now */
     bool ending;
+    int port;      /* at which it listens */
+    bool loopback; /* it can be reached from this machine alone */
 };
+
+/* ---- http_host.c */
+
+/* May a request ask by this Host? See options.allowed_hosts. */
+bool http_host_is_ours(const http_request *c);
 
 /* ---- http_head.c */
 

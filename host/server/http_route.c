@@ -133,7 +133,7 @@ char *http_body_steal(http_request *r, size_t *bytes) {
 }
 
 void http_body_free(http_server *s, char *body, size_t bytes) {
-    if (body) s->bodies -= http_body_room(bytes);
+    if (body) peers_hold(s->peers, http_body_room(bytes), 0);
     free(body);
 }
 

@@ -56,7 +56,7 @@ struct peers {
     peer_limits limits;
     peer *first;
     int count;
-    size_t queued;
+    size_t queued, held;
     door doors[LISTENERS_MAX];
     int n_doors;
     loop_timer *reopen;
@@ -306,6 +306,10 @@ loop *peer_loop(const peer *p) {
     return p->all->loop;
 }
 
+peers *peer_all(const peer *p) {
+    return p->all;
+}
+
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static void write_address(const struct sockaddr *from, char to[INET6_ADDRSTRLEN]) {
@@ -407,7 +411,7 @@ static void close_doors(peers *all) {
     loop_timer_stop(all->reopen);
 }
 
-void peers_free(peers *all) {
+void peers_close(peers *all) {
     if (!all) return;
     close_doors(all);
     for (peer *p = all->first, *after; p; p = after) {
@@ -416,6 +420,10 @@ void peers_free(peers *all) {
     }
     /* those posts run in the loop's last turn */
     event_base_loop(loop_base(all->loop), EVLOOP_NONBLOCK);
+}
+
+void peers_free(peers *all) {
+    if (!all) return;
     loop_timer_free(all->reopen);
     free(all);
 }
@@ -440,8 +448,16 @@ bool peers_crowded(const peers *all) {
     return all->queued >= all->limits.queued_bytes;
 }
 
+void peers_hold(peers *all, size_t before, size_t now) {
+    all->held += now - before;
+}
+
+bool peers_full(const peers *all) {
+    return all->held > all->limits.held_bytes;
+}
+
 f5_status peers_listen(peers *all, const char *address, int port, const char *refusal,
-                       void (*accept)(void *user, peer *p), void *user, int *bound_port, f5_error *error) {
+                       void (*accept)(void *user, peer *p), void *user, peers_place *place, f5_error *error) {
     if (all->n_doors == LISTENERS_MAX) return f5_fail(error, F5_E_LIMIT, "no more than %d listeners", LISTENERS_MAX);
     char service[16];
     snprintf(service, sizeof service, "%d", port);
@@ -467,7 +483,10 @@ f5_status peers_listen(peers *all, const char *address, int port, const char *re
     struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     getsockname(evconnlistener_get_fd(d->listener), (struct sockaddr *)&bound, &size);
-    *bound_port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                    : ((struct sockaddr_in *)&bound)->sin_port);
+    const struct sockaddr_in *four = (const struct sockaddr_in *)&bound;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&bound;
+    bool is_six = bound.ss_family == AF_INET6;
+    place->port = ntohs(is_six ? six->sin6_port : four->sin_port);
+    place->loopback = is_six ? IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) : ntohl(four->sin_addr.s_addr) >> 24 == 127;
     return F5_OK;
 }

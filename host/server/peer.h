@@ -38,25 +38,38 @@ void peer_deadline(peer *p, double seconds); /* cut when so many seconds have pa
 void peer_idle(peer *p, double seconds);     /* cut when nothing came for so long; 0: not */
 const char *peer_address(const peer *p);     /* "127.0.0.1" */
 loop *peer_loop(const peer *p);
+peers *peer_all(const peer *p);
 
 typedef struct {
     int connections;             /* in all */
     int connections_per_address; /* 0: no limit of its own */
     size_t queued_bytes;         /* over all peers, from which peers_crowded is true */
+    size_t held_bytes;           /* from which peers_full is true */
     double slow_seconds; /* a peer to which bytes are queued gets slow_bytes away in so many seconds, or is cut */
     size_t slow_bytes;
 } peer_limits;
 
 peers *peers_new(loop *l, const peer_limits *limits); /* NULL: no memory */
-void peers_free(peers *all);                          /* cuts those that are left */
+void peers_close(peers *all);                         /* stops listening, cuts those that are left; NULL is fine */
+void peers_free(peers *all);                          /* after it */
 void peers_end(peers *all);                           /* stops listening, tells everyone `ending` */
 int peers_count(const peers *all);
 size_t peers_queued(const peers *all);
 bool peers_crowded(const peers *all); /* so much waits to be read that nothing new should begin */
 
+/* What clients sent, and what is kept of it: bodies, messages, recordings. Whoever keeps it counts it: it was so many
+ * bytes before, and is so many now. */
+void peers_hold(peers *all, size_t before, size_t now);
+bool peers_full(const peers *all); /* so much is kept that nothing large should be begun */
+
+typedef struct {
+    int port;
+    bool loopback; /* only this machine can connect */
+} peers_place;
+
 /* accept() is called for each connection within the limits and takes the peer. One beyond them gets `refusal`, which
- * may be NULL, and is closed. *port receives the port, which may be asked for as 0. */
+ * may be NULL, and is closed. *place receives where it listens: port may be asked for as 0. */
 f5_status peers_listen(peers *all, const char *address, int port, const char *refusal,
-                       void (*accept)(void *user, peer *p), void *user, int *bound_port, f5_error *error);
+                       void (*accept)(void *user, peer *p), void *user, peers_place *place, f5_error *error);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/server/metrics.h"
 #include "host/server/realtime.h"
 #include "host/server/voice_store.h"
 #include "host/server/websocket.h"
@@ -14,13 +13,12 @@
 #define IDLE_SECONDS 600.0 /* between responses */
 
 typedef struct {
-    server *server;
     websocket_peer *socket;
     realtime *machine;
-    speech_job *job; /* NULL: none */
-    char *voice;     /* NULL: the default */
-    double speed;    /* 0: none was asked for */
-    bool held, ending;
+    sockets_job speech;
+    char *voice;  /* NULL: the default */
+    double speed; /* 0: none was asked for */
+    bool ending;
 } session;
 
 /* After anything that may have changed the machine's state. */
@@ -35,19 +33,13 @@ static void look(session *s) {
 static void on_piece(void *user, const speech_piece *piece) {
     session *s = user;
     realtime_sound(s->machine, piece->bytes, piece->n);
-    if (s->job && !s->held && websocket_peer_queued(s->socket) >= PEER_HIGH) {
-        s->held = true;
-        speech_hold(s->job, true);
-    }
+    sockets_queued(&s->speech, websocket_peer_queued(s->socket));
 }
 
 static void on_done(void *user, const speech_result *result) {
     session *s = user;
-    f5_error error = {0};
-    if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
-    s->job = NULL;
-    metrics_speech(s->server->metrics, result, result->first, result->total);
-    realtime_done(s->machine, result->status == F5_OK ? NULL : &error);
+    f5_error error;
+    realtime_done(s->machine, sockets_done(&s->speech, result, &error));
     look(s);
 }
 
@@ -57,7 +49,7 @@ static f5_status configure(void *user, const char *voice, double speed, f5_error
     session *s = user;
     if (speed > 0) s->speed = speed;
     if (!voice) return F5_OK;
-    if (!voice_store_find(s->server->voices, voice))
+    if (!voice_store_find(s->speech.server->voices, voice))
         return f5_fail(error, F5_E_ARGUMENT, "there is no voice %s: GET /v1/audio/voices lists them", voice);
     char *copy = strdup(voice);
     if (!copy) return f5_fail(error, F5_E_MEMORY, "no memory");
@@ -70,13 +62,12 @@ static f5_status speak(void *user, const char *text, size_t bytes, f5_error *err
     static const speech_events events = {.piece = on_piece, .done = on_done};
     session *s = user;
     const sockets_text what = {.voice = s->voice, .text = text, .bytes = bytes, .speed = s->speed};
-    s->held = false;
-    return sockets_speak(s->server, &what, &events, s, &s->job, error);
+    return sockets_speak(&s->speech, &what, &events, s, error);
 }
 
 static void cancel(void *user) {
     session *s = user;
-    sockets_cancel(s->server, &s->job);
+    sockets_cancel(&s->speech);
 }
 
 static void send_text(void *user, const char *text, size_t bytes) {
@@ -104,8 +95,7 @@ static void on_binary(void *user) {
 
 static void on_drained(void *user) {
     session *s = user;
-    if (s->job && s->held) speech_hold(s->job, false);
-    s->held = false;
+    sockets_drained(&s->speech);
 }
 
 static void on_idle(void *user) {
@@ -148,7 +138,7 @@ void realtime_socket_run(http_request *r, void *user) {
         reply_error(r, 503, NULL, NULL, "no memory");
         return;
     }
-    s->server = all;
+    s->speech.server = all;
     s->socket = websocket_peer_open(r, "realtime", REALTIME_MAX_MESSAGE, &events, s);
     if (!s->socket) {
         free(s);

@@ -2,7 +2,6 @@
 #include "host/server/server.h"
 
 #include <event2/event.h>
-#include <malloc.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include "host/server/consent_api.h"
 #include "host/server/consent_store.h"
 #include "host/server/keys.h"
+#include "host/server/memory.h"
 #include "host/server/metrics.h"
 #include "host/server/model_api.h"
 #include "host/server/page.h"
@@ -97,16 +97,18 @@ static f5_status open_network(server *s, f5_error *error) {
     const peer_limits limits = {.connections = o->connections,
                                 .connections_per_address = o->connections_per_address,
                                 .queued_bytes = (size_t)o->buffer_megabytes << 20,
+                                .held_bytes = (size_t)o->body_megabytes << 24,
                                 .slow_seconds = o->slow_seconds,
                                 .slow_bytes = (size_t)(o->slow_seconds * 1024)};
     const http_options http = {.head_bytes = (size_t)o->head_bytes,
                                .headers = o->headers,
                                .body_bytes = (size_t)o->body_megabytes << 20,
-                               .bodies_bytes = (size_t)o->body_megabytes << 24,
                                .head_seconds = o->head_seconds,
                                .body_seconds = o->body_seconds,
                                .keep_alive_seconds = o->keep_alive_seconds,
                                .cors_origin = o->cors_origin,
+                               .allowed_hosts = o->allowed_hosts,
+                               .host = o->host,
                                .allow = s->keys ? allow : NULL,
                                .over = request_over,
                                .fail = fail};
@@ -151,6 +153,7 @@ static f5_status open_parts(server *s, f5_error *error) {
     F5_TRY(access_log_open(&s->log, o->log_file, o->log_format, error));
     if (o->key_file) F5_TRY(keys_read(&s->keys, o->key_file, error));
     F5_TRY(loop_new(&s->loop, BACKGROUND_THREADS, error));
+    s->memory = memory_keep(s->loop);
     F5_TRY(open_network(s, error));
     F5_TRY(voice_store_new(&s->voices, s->loop, o, error));
     F5_TRY(consent_store_new(&s->consents, s->loop, o->upload_dir ? o->upload_dir : o->voice_dir, error));
@@ -165,13 +168,15 @@ static f5_status open_parts(server *s, f5_error *error) {
 }
 
 static void close_parts(server *s) {
-    peers_free(s->peers); /* whoever has a request is told that its client left */
-    loop_settle(s->loop); /* whoever gave work to the background is told that it is done */
+    peers_close(s->peers); /* whoever has a request is told that its client left */
+    loop_settle(s->loop);  /* whoever gave work to the background is told that it is done */
     http_server_free(s->http);
     voice_store_free(s->voices);
     consent_store_free(s->consents);
     speaker_free(s->speaker);
     loop_settle(s->loop); /* what was posted last frees itself */
+    peers_free(s->peers);
+    memory_keeper_free(s->memory);
     loop_free(s->loop);
     keys_free(s->keys);
     access_log_close(s->log);
@@ -261,17 +266,9 @@ static f5_status check(server *s, f5_error *error) {
     return F5_OK;
 }
 
-/* Memory that long sounds took goes back to the system, whichever thread took it. */
-static void settle_memory(void) {
-#ifdef __GLIBC__
-    mallopt(M_MMAP_THRESHOLD, 262144); /* set by hand it stays there */
-    mallopt(M_ARENA_MAX, 4);
-#endif
-}
-
 int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
-    settle_memory();
+    memory_settle();
     server s = {.options = options};
     f5_error error = {0};
     f5_status status = open_parts(&s, &error);

@@ -22,6 +22,7 @@ struct server {
     struct metrics *metrics;
     struct access_log *log;
     struct keys *keys;
+    struct memory_keeper *memory;
     double started; /* seconds of the epoch */
     bool ending;    /* drains: nothing new begins */
 };

@@ -30,7 +30,7 @@ typedef struct {
     int32_t connections, connections_per_address;
     float head_seconds, body_seconds, keep_alive_seconds, slow_seconds;
     int32_t head_bytes, headers, body_megabytes;
-    const char *cors_origin, *key_file;
+    const char *cors_origin, *allowed_hosts, *key_file;
     /* the work */
     int32_t running, waiting, text_bytes, buffer_megabytes;
     int32_t nfe_step, method; /* of requests that do not say */

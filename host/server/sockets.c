@@ -58,8 +58,21 @@ f5_status sockets_read(const server *s, json_t *fields, speech_request *request,
     return f5_fail(error, F5_E_ARGUMENT, "%s", why.message);
 }
 
-static f5_status place(const server *s, json_t *fields, const sockets_text *text, const speech_events *events,
-                       void *user, speech_job **job, f5_error *error) {
+/* ---- orders ------------------------------------------------------------------------------------------------------ */
+
+f5_status sockets_order(sockets_job *j, const speech_order *order, const speech_events *events, void *user,
+                        f5_error *error) {
+    j->held = false;
+    if (peers_crowded(j->server->peers))
+        return f5_fail(error, F5_E_MEMORY, "too much speech waits to be read: try again");
+    f5_status status = speaker_order(j->server->speaker, order, events, user, &j->job, error);
+    /* a full queue is no fault of the message, as an order beyond a limit of the engine would be */
+    return status == F5_E_LIMIT ? (error->status = F5_E_MEMORY) : status;
+}
+
+static f5_status place(sockets_job *j, json_t *fields, const sockets_text *text, const speech_events *events,
+                       void *user, f5_error *error) {
+    const server *s = j->server;
     speech_request request;
     speech_order order;
     recording *voice;
@@ -74,26 +87,55 @@ static f5_status place(const server *s, json_t *fields, const sockets_text *text
     f5_status status = text->bytes > (size_t)s->options->text_bytes
                            ? f5_fail(error, F5_E_ARGUMENT, "the text has %zu bytes, and at most %d are taken",
                                      text->bytes, (int)s->options->text_bytes)
-                           : speaker_order(s->speaker, &order, events, user, job, error);
+                           : sockets_order(j, &order, events, user, error);
     recording_release(voice);
     return status;
 }
 
-f5_status sockets_speak(const server *s, const sockets_text *text, const speech_events *events, void *user,
-                        speech_job **job, f5_error *error) {
-    if (peers_crowded(s->peers)) return f5_fail(error, F5_E_LIMIT, "too much speech waits to be read: try again");
+f5_status sockets_speak(sockets_job *j, const sockets_text *text, const speech_events *events, void *user,
+                        f5_error *error) {
     json_t *fields = json_pack("{s:s?, s:s, s:b, s:b}", "voice", text->voice && *text->voice ? text->voice : NULL,
                                "response_format", "pcm", "stream", 1, "ssml", text->ssml);
     if (fields && text->speed > 0) json_object_set_new(fields, "speed", json_real(text->speed));
-    f5_status status =
-        fields ? place(s, fields, text, events, user, job, error) : f5_fail(error, F5_E_MEMORY, "no memory");
+    f5_status status = fields ? place(j, fields, text, events, user, error) : f5_fail(error, F5_E_MEMORY, "no memory");
     json_decref(fields);
     return status;
 }
 
-void sockets_cancel(const server *s, speech_job **job) {
-    if (!*job) return;
-    speech_cancel(*job);
-    *job = NULL;
-    metrics_cancelled(s->metrics);
+f5_status sockets_push(sockets_job *j, const char *text, size_t bytes, f5_error *error) {
+    f5_status status = j->job ? speech_push(j->job, text, bytes, error) : F5_OK;
+    if (status == F5_OK) return F5_OK;
+    speech_cancel(j->job);
+    j->job = NULL;
+    return status;
+}
+
+void sockets_finish(sockets_job *j) {
+    if (j->job) speech_finish(j->job);
+}
+
+void sockets_cancel(sockets_job *j) {
+    if (!j->job) return;
+    speech_cancel(j->job);
+    j->job = NULL;
+    metrics_cancelled(j->server->metrics);
+}
+
+void sockets_queued(sockets_job *j, size_t queued) {
+    if (!j->job || j->held || queued < PEER_HIGH) return;
+    j->held = true;
+    speech_hold(j->job, true);
+}
+
+void sockets_drained(sockets_job *j) {
+    if (j->job && j->held) speech_hold(j->job, false);
+    j->held = false;
+}
+
+const f5_error *sockets_done(sockets_job *j, const speech_result *result, f5_error *error) {
+    j->job = NULL;
+    metrics_speech(j->server->metrics, result, result->first, result->total);
+    if (result->status == F5_OK) return NULL;
+    f5_fail(error, result->status, "%s", result->message);
+    return error;
 }

@@ -19,18 +19,38 @@ void realtime_socket_run(http_request *r, void *user);
  * where ref_audio gives the voice. Strings of the request live as long as `fields`, which this changes. */
 f5_status sockets_read(const server *s, json_t *fields, speech_request *request, recording **voice, f5_error *error);
 
-/* Orders raw samples in a voice (NULL or "": the default), with the server's own settings for speech that is streamed.
- * speed 0: the usual one. text [bytes]; NULL: it comes by speech_push. */
+/* The order that a connection has spoken. */
+typedef struct {
+    const server *server;
+    speech_job *job; /* NULL: none */
+    bool held;       /* for its reader, who has too much */
+} sockets_job;
+
+/* Places an order. F5_E_MEMORY: there is no room for it now. */
+f5_status sockets_order(sockets_job *j, const speech_order *order, const speech_events *events, void *user,
+                        f5_error *error);
+
+/* The same with raw samples in a voice (NULL or "": the default), and the server's own settings for speech that is
+ * streamed. speed 0: the usual one. text [bytes]; NULL: it comes by sockets_push. */
 typedef struct {
     const char *voice, *text;
     size_t bytes;
     double speed;
     bool ssml;
 } sockets_text;
-f5_status sockets_speak(const server *s, const sockets_text *text, const speech_events *events, void *user,
-                        speech_job **job, f5_error *error);
+f5_status sockets_speak(sockets_job *j, const sockets_text *text, const speech_events *events, void *user,
+                        f5_error *error);
 
-/* The client wants no more of a job, or went: *job is NULL then. NULL is fine. */
-void sockets_cancel(const server *s, speech_job **job);
+/* More of the text. On an error the job is given up. */
+f5_status sockets_push(sockets_job *j, const char *text, size_t bytes, f5_error *error);
+void sockets_finish(sockets_job *j); /* the text is whole */
+void sockets_cancel(sockets_job *j); /* the client wants no more of it, or went */
+
+/* After sound was queued for the reader, of which `queued` bytes wait now; and when little of it waits. */
+void sockets_queued(sockets_job *j, size_t queued);
+void sockets_drained(sockets_job *j);
+
+/* The job is done: for speech_events.done. Gives *error, or NULL if it came to a good end. */
+const f5_error *sockets_done(sockets_job *j, const speech_result *result, f5_error *error);
 
 #endif

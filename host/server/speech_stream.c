@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "host/server/json_read.h"
-#include "host/server/metrics.h"
 #include "host/server/sockets.h"
 #include "host/server/speech_call.h"
 #include "host/server/speech_socket.h"
@@ -25,16 +24,17 @@ typedef struct {
     speech_socket_config config;
     f5_status status; /* of the recording */
     f5_error error;
+    peers *all;
+    size_t counted; /* bytes that they know of: of the recording as it came, then of its samples */
 } settings;
 
 struct session {
-    server *server;
     websocket_peer *socket;
     speech_socket *machine;
     settings *settings, *next; /* NULL: none. next: its recording is being decoded */
-    speech_job *job;           /* NULL: none */
-    double seconds;            /* of the order's sound so far */
-    bool held, ending;
+    sockets_job speech;
+    double seconds; /* of the order's sound so far */
+    bool ending;
 };
 
 /* After anything that may have changed the machine's state. */
@@ -46,8 +46,14 @@ static void look(session *s) {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
+static void count(settings *n, size_t bytes) {
+    peers_hold(n->all, n->counted, bytes);
+    n->counted = bytes;
+}
+
 static void free_settings(settings *n) {
     if (!n) return;
+    count(n, 0);
     json_decref(n->fields);
     recording_release(n->voice);
     free(n);
@@ -91,6 +97,11 @@ static void decode(void *user) {
 static void decoded(void *user) {
     settings *n = user;
     session *s = n->session;
+    /* nobody reads these strings any more, and a session may be long */
+    json_object_del(n->fields, "ref_audio");
+    json_object_del(n->fields, "references");
+    n->request.ref_audio = n->request.ref_text = NULL;
+    count(n, n->voice ? (size_t)(n->voice->n_frames * n->voice->channels) * sizeof(float) : 0);
     if (!s) {
         free_settings(n);
         return;
@@ -108,16 +119,17 @@ static void decoded(void *user) {
 
 static f5_status configure(void *user, const json_t *config, speech_socket_config *settled, f5_error *error) {
     session *s = user;
+    const server *all = s->speech.server;
     settings *n = calloc(1, sizeof *n);
-    if (n) n->fields = json_copy((json_t *)config);
-    if (!n || !n->fields) {
-        free_settings(n);
-        return f5_fail(error, F5_E_MEMORY, "no memory");
-    }
+    if (!n) return f5_fail(error, F5_E_MEMORY, "no memory");
+    n->all = all->peers;
     n->session = s;
-    f5_status status = read_config(n, s->server, error);
+    n->fields = json_copy((json_t *)config);
+    f5_status status = n->fields ? read_config(n, all, error) : f5_fail(error, F5_E_MEMORY, "no memory");
     if (status == F5_OK && n->request.ref_audio) {
-        status = loop_background(s->server->loop, decode, decoded, n, error);
+        count(n, strlen(n->request.ref_audio));
+        status = peers_full(all->peers) ? f5_fail(error, F5_E_MEMORY, "too many recordings are held: try again later")
+                                        : loop_background(all->loop, decode, decoded, n, error);
         settled->later = true;
     }
     if (status != F5_OK) {
@@ -161,20 +173,14 @@ static void on_piece(void *user, const speech_piece *piece) {
         speech_socket_sound(s->machine, bytes + at, piece->n - at < most ? piece->n - at : most);
     if (piece->chunk_ends) speech_socket_sentence_end(s->machine);
     s->seconds += piece->seconds;
-    if (s->job && !s->held && websocket_peer_queued(s->socket) >= PEER_HIGH) {
-        s->held = true;
-        speech_hold(s->job, true);
-    }
+    sockets_queued(&s->speech, websocket_peer_queued(s->socket));
     look(s);
 }
 
 static void on_done(void *user, const speech_result *result) {
     session *s = user;
-    f5_error error = {0};
-    if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
-    s->job = NULL;
-    metrics_speech(s->server->metrics, result, result->first, result->total);
-    speech_socket_done(s->machine, result->status == F5_OK ? NULL : &error);
+    f5_error error;
+    speech_socket_done(s->machine, sockets_done(&s->speech, result, &error));
     look(s);
 }
 
@@ -194,32 +200,24 @@ static f5_status begin(void *user, f5_error *error) {
         order.chunking = sentence ? F5_CHUNKS_SENTENCE : F5_CHUNKS_UPSTREAM;
         order.first_chunk = sentence ? 0 : F5_FIRST_UPSTREAM;
     }
-    s->held = false;
     s->seconds = 0;
-    if (peers_crowded(s->server->peers))
-        return f5_fail(error, F5_E_MEMORY, "too much speech waits to be read: try again");
-    f5_status status = speaker_order(s->server->speaker, &order, &events, s, &s->job, error);
-    /* a full queue is no fault of the message, as an order beyond a limit of the engine would be */
-    return status == F5_E_LIMIT ? (error->status = F5_E_MEMORY) : status;
+    return sockets_order(&s->speech, &order, &events, s, error);
 }
 
 static void push(void *user, const char *text, size_t bytes) {
     session *s = user;
-    f5_error error = {0};
-    if (!s->job || speech_push(s->job, text, bytes, &error) == F5_OK) return;
-    speech_cancel(s->job);
-    s->job = NULL;
-    speech_socket_done(s->machine, &error);
+    f5_error error;
+    if (sockets_push(&s->speech, text, bytes, &error) != F5_OK) speech_socket_done(s->machine, &error);
 }
 
 static void finish(void *user) {
     session *s = user;
-    if (s->job) speech_finish(s->job);
+    sockets_finish(&s->speech);
 }
 
 static void cancel(void *user) {
     session *s = user;
-    sockets_cancel(s->server, &s->job);
+    sockets_cancel(&s->speech);
 }
 
 /* ---- the socket -------------------------------------------------------------------------------------------------- */
@@ -252,8 +250,7 @@ static void on_binary(void *user) {
 
 static void on_drained(void *user) {
     session *s = user;
-    if (s->job && s->held) speech_hold(s->job, false);
-    s->held = false;
+    sockets_drained(&s->speech);
 }
 
 static void on_idle(void *user) {
@@ -302,7 +299,7 @@ void speech_stream_run(http_request *r, void *user) {
         reply_error(r, 503, NULL, NULL, "no memory");
         return;
     }
-    s->server = all;
+    s->speech.server = all;
     s->socket = websocket_peer_open(r, NULL, (size_t)all->options->body_megabytes << 20, &events, s);
     if (s->socket)
         look(s);

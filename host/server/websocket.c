@@ -243,6 +243,10 @@ bool websocket_finished(const websocket *ws) {
     return websocket_closing(ws) && (ws->broken || ws->refused || !wslay_event_get_read_enabled(ws->wslay));
 }
 
+size_t websocket_held(const websocket *ws) {
+    return ws->message_capacity;
+}
+
 bool websocket_alive(websocket *ws) {
     bool alive = ws->alive;
     ws->alive = false;

@@ -57,6 +57,7 @@ void websocket_close(websocket *ws, uint16_t code, const char *reason);
 
 bool websocket_closing(const websocket *ws);  /* a close frame was sent: nothing more will be */
 bool websocket_finished(const websocket *ws); /* and none is waited for: end the connection once its bytes are out */
+size_t websocket_held(const websocket *ws);   /* bytes of memory for the message that is coming */
 bool websocket_alive(websocket *ws);          /* a frame came since the last time this was asked: the client is there */
 
 #endif

@@ -15,9 +15,12 @@
 /* Bytes queued from which nothing more is read: a client that sends pings and reads no pongs must not fill the memory.
  * Speech is held at PEER_HIGH long before, so that a client that reads slowly can still cancel. */
 #define STALL_BYTES (8 * PEER_HIGH)
+#define SMALL_BYTES 65536 /* of a message that is let in when the server is full */
 
 struct websocket_peer {
     peer *peer;
+    peers *all;
+    size_t held; /* as they know it */
     websocket *machine;
     const websocket_peer_events *events;
     void *user;
@@ -45,6 +48,7 @@ static bool has_word(const char *list, const char *word) {
 
 /* The peer is closed or lost. */
 static void end(websocket_peer *wp) {
+    peers_hold(wp->all, wp->held, 0);
     loop_timer_free(wp->idle);
     loop_timer_free(wp->end);
     loop_timer_free(wp->alive);
@@ -98,6 +102,11 @@ static size_t on_data(void *user, const char *bytes, size_t n) {
         return 0;
     }
     websocket_feed(wp->machine, bytes, n);
+    size_t held = websocket_held(wp->machine);
+    peers_hold(wp->all, wp->held, held);
+    wp->held = held;
+    if (held > SMALL_BYTES && peers_full(wp->all))
+        websocket_close(wp->machine, WEBSOCKET_TRY_LATER, "too many large messages are being read: try again later");
     look(wp);
     return n;
 }
@@ -181,6 +190,7 @@ websocket_peer *websocket_peer_open(http_request *r, const char *subprotocol, si
         headers[7] = subprotocol;
     }
     wp->peer = http_upgrade(r, headers, &on_peer, wp);
+    wp->all = peer_all(wp->peer);
     loop_timer_set(wp->alive, ALIVE_SECONDS);
     return wp;
 }

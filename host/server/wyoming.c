@@ -322,10 +322,18 @@ void wyoming_feed(wyoming *w, const void *data, size_t n) {
     }
 }
 
+void wyoming_fail(wyoming *w, const f5_error *error) {
+    fail(w, code_of(error), error->message);
+}
+
+size_t wyoming_held(const wyoming *w) {
+    return w->capacity;
+}
+
 void wyoming_done(wyoming *w, const f5_error *error) {
     if (!busy(w)) return;
     if (error) {
-        fail(w, code_of(error), error->message);
+        wyoming_fail(w, error);
         return;
     }
     end_sound(w);

@@ -54,6 +54,12 @@ typedef enum {
 } wyoming_state;
 wyoming_state wyoming_state_of(const wyoming *w);
 
+/* Tells an error of the caller's, after which the machine is finished. */
+void wyoming_fail(wyoming *w, const f5_error *error);
+
+/* Bytes of memory for what came and is not answered yet. */
+size_t wyoming_held(const wyoming *w);
+
 /* Events that were taken so far; and whether a part of the next one is here. */
 uint64_t wyoming_events(const wyoming *w);
 bool wyoming_in_event(const wyoming *w);

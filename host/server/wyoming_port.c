@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host/server/metrics.h"
 #include "host/server/sockets.h"
 #include "host/server/voice_store.h"
 #include "host/server/wyoming.h"
@@ -15,22 +14,24 @@
 /* Bytes queued from which nothing more is read: a few bytes ask for the list of all voices, and a client that does not
  * read the answers must not fill the memory. Speech is held at PEER_HIGH long before. */
 #define STALL_BYTES (8 * PEER_HIGH)
-#define FED_BYTES 1024 /* at a time, between two looks at what is queued */
+#define FED_BYTES 1024    /* at a time, between two looks at what is queued */
+#define SMALL_BYTES 65536 /* that may wait when the server is full */
 
 typedef struct {
-    server *server;
     peer *peer;
     wyoming *machine;
-    speech_job *job;    /* NULL: none */
-    bool held, stalled; /* stalled: what came was left in the peer */
-    bool in_event;      /* a deadline runs for the event of this number */
+    sockets_job speech;
+    bool stalled;  /* what came was left in the peer */
+    bool in_event; /* a deadline runs for the event of this number */
     uint64_t event;
+    size_t counted; /* bytes of memory that the peers know of */
     bool ending;
 } session;
 
 /* The peer is closed or lost. */
 static void end(session *s) {
-    sockets_cancel(s->server, &s->job);
+    peers_hold(s->speech.server->peers, s->counted, 0);
+    sockets_cancel(&s->speech);
     wyoming_free(s->machine);
     free(s);
 }
@@ -59,20 +60,14 @@ static bool look(session *s) {
 static void on_piece(void *user, const speech_piece *piece) {
     session *s = user;
     wyoming_sound(s->machine, piece->bytes, piece->n);
-    if (s->job && !s->held && peer_queued(s->peer) >= PEER_HIGH) {
-        s->held = true;
-        speech_hold(s->job, true);
-    }
+    sockets_queued(&s->speech, peer_queued(s->peer));
     look(s);
 }
 
 static void on_done(void *user, const speech_result *result) {
     session *s = user;
-    f5_error error = {.status = result->status};
-    if (result->status != F5_OK) f5_fail(&error, result->status, "%s", result->message);
-    s->job = NULL;
-    metrics_speech(s->server->metrics, result, result->first, result->total);
-    wyoming_done(s->machine, result->status == F5_OK ? NULL : &error);
+    f5_error error;
+    wyoming_done(s->machine, sockets_done(&s->speech, result, &error));
     look(s);
 }
 
@@ -89,7 +84,7 @@ static json_t *attribution(void) {
 
 static json_t *info(void *user) {
     const session *s = user;
-    const server *all = s->server;
+    const server *all = s->speech.server;
     json_t *voices = json_array();
     for (int i = 0; i < voice_store_count(all->voices); i++) {
         const voice_entry *voice = voice_store_at(all->voices, i);
@@ -109,22 +104,29 @@ static f5_status begin(void *user, const char *voice, const char *language, bool
     session *s = user;
     (void)language; /* the text says what it is in; a voice speaks every language of the model */
     const sockets_text what = {.voice = voice, .text = text, .bytes = text ? strlen(text) : 0, .ssml = ssml};
-    s->held = false;
-    return sockets_speak(s->server, &what, &events, s, &s->job, error);
+    return sockets_speak(&s->speech, &what, &events, s, error);
 }
 
 static void push(void *user, const char *text, size_t bytes) {
     session *s = user;
-    f5_error error = {0};
-    if (!s->job || speech_push(s->job, text, bytes, &error) == F5_OK) return;
-    speech_cancel(s->job);
-    s->job = NULL;
-    wyoming_done(s->machine, &error);
+    f5_error error;
+    if (sockets_push(&s->speech, text, bytes, &error) != F5_OK) wyoming_done(s->machine, &error);
 }
 
 static void finish(void *user) {
     session *s = user;
-    if (s->job) speech_finish(s->job);
+    sockets_finish(&s->speech);
+}
+
+/* Memory that it takes counts with that of all others. */
+static void count(session *s) {
+    f5_error error;
+    size_t held = wyoming_held(s->machine);
+    peers_hold(s->speech.server->peers, s->counted, held);
+    s->counted = held;
+    if (held <= SMALL_BYTES || !peers_full(s->speech.server->peers)) return;
+    f5_fail(&error, F5_E_MEMORY, "too many large events are being read: try again later");
+    wyoming_fail(s->machine, &error);
 }
 
 /* ---- the peer ---------------------------------------------------------------------------------------------------- */
@@ -138,15 +140,16 @@ static size_t on_data(void *user, const char *bytes, size_t n) {
         taken += bit;
     }
     s->stalled = taken < n;
+    count(s);
     look(s);
     return taken;
 }
 
 static void on_drained(void *user) {
     session *s = user;
-    if (s->job && s->held) speech_hold(s->job, false);
+    sockets_drained(&s->speech);
     if (s->stalled) peer_again(s->peer);
-    s->held = s->stalled = false;
+    s->stalled = false;
 }
 
 static void on_closed(void *user) {
@@ -171,7 +174,7 @@ static void on_accept(void *user, peer *p) {
         peer_cut(p);
         return;
     }
-    s->server = user;
+    s->speech.server = user;
     s->peer = p;
     peer_take(p, &on_peer, s);
     look(s);
@@ -179,5 +182,8 @@ static void on_accept(void *user, peer *p) {
 
 f5_status wyoming_port_listen(server *s, int *port, f5_error *error) {
     const server_options *o = s->options;
-    return peers_listen(s->peers, o->wyoming_host, o->wyoming_port, NULL, on_accept, s, port, error);
+    peers_place place = {0};
+    F5_TRY(peers_listen(s->peers, o->wyoming_host, o->wyoming_port, NULL, on_accept, s, &place, error));
+    *port = place.port;
+    return F5_OK;
 }

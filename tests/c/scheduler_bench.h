@@ -36,7 +36,7 @@ typedef struct bench {
     scheduler s;
     scheduler_call *slots[MAX_SEQUENCES];
     atomic_bool hold, running; /* run waits while hold is set */
-    atomic_int n;
+    atomic_int n, steps;       /* batches, and steps of all of them */
     struct {
         int n, first, last; /* calls, and their ids */
     } batches[MAX_BATCHES];
@@ -80,6 +80,7 @@ static f5_status run(void *user, scheduler_call *const *calls, int32_t n, f5_err
     else if (b->fail_with && (b->id_that_fails < 0 || b->id_that_fails == ((const request *)calls[0])->id))
         status = f5_fail(error, b->fail_with, "it broke");
     for (int step = 1; step <= STEPS && status == F5_OK; step++) {
+        atomic_fetch_add(&b->steps, 1);
         if (scheduler_step(&b->s, step, STEPS)) status = f5_fail(error, F5_E_CANCELLED, "all cancelled");
         bool wait = b->listener && n > 1;
         for (int i = 0; wait && i < 5000 && atomic_load(&b->listener->steps_heard) == 0; i++) nap();

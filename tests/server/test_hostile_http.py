@@ -223,3 +223,42 @@ def test_cors(start):
 
 def test_no_cors_unless_asked(server):
     assert server.get("/health", headers={"Origin": "https://page.example"}).headers["Access-Control-Allow-Origin"] is None
+
+
+UPGRADE = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+def status_of_host(server, host, path=b"/health", more=b"", method=b"GET"):
+    host = host.replace("PORT", str(server.port)).encode()
+    answer = server.raw(b"%s %s HTTP/1.1\r\nHost: %s\r\n%sContent-Length: 0\r\n\r\n" % (method, path, host, more), wait=0.5)
+    if b" 403 " in answer:
+        assert b"unknown_host" in answer and b"--allowed_hosts" in answer
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize("host,let", [
+    ("evil.example:PORT", False), ("EVIL.EXAMPLE.:0PORT", False), ("127.0.0.1.evil.example:PORT", False), ("localhost.evil.example:PORT", False),
+    ("evil.example:PORTx", False), ("x:PORT", False), ("[evil.example]:PORT", False), ("internal:PORT", False), ("", True), ("x", True),
+    ("tts.example.org", True), ("tts.example.org:443", True), ("localhost:PORT", True), ("LocalHost.:PORT", True), ("a.localhost:PORT", True),
+    ("host.docker.internal:PORT", True), ("127.0.0.1:PORT", True), ("192.168.1.7:PORT", True), ("[::1]:PORT", True), ("[fe80::1]:PORT", True)])
+def test_names_that_point_here_from_elsewhere(server, host, let):
+    """DNS rebinding: a browser names the port to which it connects; a proxy in front names none or its own."""
+    assert status_of_host(server, host) == (200 if let else 403)
+
+
+def test_every_path_asks_for_the_name(server):
+    for path, more, method in ((b"/", b"", b"GET"), (b"/metrics", b"", b"GET"), (b"/nothing", b"", b"GET"), (b"/v1/realtime", UPGRADE, b"GET"),
+                               (b"/v1/audio/speech/stream", UPGRADE, b"GET"), (b"/v1/audio/speech", b"", b"POST"), (b"*", b"", b"OPTIONS"),
+                               (b"/v1/audio/voices/x", b"", b"DELETE")):
+        assert status_of_host(server, "evil.example:PORT", path, more, method) == 403, path
+    assert server.raw(b"GET /readyz HTTP/1.0\r\n\r\n", wait=0.5).startswith(b"HTTP/1.1 200")  # no browser, and in Docker's health check
+
+
+def test_names_by_an_option(start):
+    server = start("--allowed_hosts=tts.example.org,.lan.example")
+    for host, let in (("tts.example.org", True), ("tts.example.org:PORT", True), ("a.lan.example:1", True), ("lan.example", False),
+                      ("evil.example", False), ("evil.example:443", False), ("localhost:PORT", True), ("127.0.0.1", True)):
+        assert (status_of_host(server, host) == 200) == let, host
+    assert status_of_host(start("--allowed_hosts=*"), "evil.example:PORT") == 200
+    everywhere = start("--host=0.0.0.0")  # a machine of others' names
+    assert status_of_host(everywhere, "tts.example.org:PORT") == 200
