@@ -24,6 +24,14 @@ ROOT = Path(__file__).resolve().parents[2]
 LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' timeout)
 
 
+def paced(folder):
+    """Environment of a server whose speech costs nothing, and comes at the pace at which it is heard: paced_engine.c."""
+    library = Path(folder) / "paced.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-I{ROOT}", str(ROOT / "tests/server/paced_engine.c"), "-o", str(library), "-lm"],
+                   check=True)
+    return dict(LD_PRELOAD=str(library))
+
+
 class Reply:
     def __init__(self, response):
         self.status, self.headers = response.status, response.headers

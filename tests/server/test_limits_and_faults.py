@@ -1,4 +1,5 @@
 """What a server does when there is too much, when clients leave, when it is told to end, when its device is lost."""
+import contextlib
 import json
 import re
 import signal
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import running
+import socket_client
 
 SAY = "Say these few words, please."
 LONG = " ".join(f"This is sentence number {i} of a long text." for i in range(40))
@@ -350,3 +352,33 @@ def test_service_manager_is_told(model, tmp_path):
 def test_sound_is_finite_and_has_a_level(server):
     pcm = np.frombuffer(server.speak(input=SAY, response_format="pcm", nfe_step=4).body, "<i2")
     assert np.abs(pcm.astype(int)).max() > 10
+
+
+def test_messages_count_with_bodies(model):
+    """What waits in WebSockets is in the limit that bodies have, of 16 times the largest: then large ones are refused, small ones not."""
+    def hold(server, stack, n):
+        """A socket with the first part of a message, which has arrived."""
+        ws = stack.enter_context(server.websocket("/v1/audio/speech/stream"))
+        ws.raw(socket_client.frame(0x01, b"x" * n) + socket_client.frame(0x89))
+        return ws.frame()
+
+    megabyte = 1 << 20
+    with socket_client.Server(model, "--body_megabytes=1", "--wyoming_port=0") as server:
+        with contextlib.ExitStack() as held:
+            for n in [megabyte - 1] * 16 + [40000]:  # buffers of 1 MB, then one of 64 KB, which is small
+                assert hold(server, held, n) == (10, b"")
+            opcode, why = hold(server, held, megabyte - 1)
+            assert opcode == 8 and why[:2] == (1013).to_bytes(2, "big"), why
+            w = held.enter_context(server.wyoming())
+            w.raw(b'{"type": "ping", "data_length": 200000}\n' + b" " * 190000)
+            kind, data, _ = w.event()
+            assert kind == "error" and data["code"] == "busy"
+            assert server.speak(input="x" * 100000).status == 503
+            with server.websocket("/v1/audio/speech/stream") as ws:
+                ws.send({"type": "session.config", "response_format": "pcm", "ref_audio": "AAAA", "ref_text": "Nothing."})
+                assert "too many recordings" in ws.until("error")[-1]["message"]
+            with server.websocket("/v1/realtime") as ws:
+                assert ws.message()["type"] == "session.created"
+                ws.send({"type": "session.update", "session": {}})
+                assert ws.message()["type"] == "session.updated"
+        socket_client.wait_for(lambda: server.speak(input=SAY, response_format="pcm").status == 200)

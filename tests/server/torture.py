@@ -14,7 +14,6 @@ import random
 import socket
 import statistics
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
@@ -182,10 +181,7 @@ def streams(options):
     """64 clients hear speech at its own pace from an engine that costs nothing (paced_engine.c): the server's own CPU time."""
     told, good = [], True
     with tempfile.TemporaryDirectory(prefix="f5_paced_") as folder:
-        library = Path(folder) / "paced.so"
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-I{ROOT}", str(ROOT / "tests/server/paced_engine.c"), "-o", str(library), "-lm"],
-                       check=True)
-        with running.Server(options.model, "--running=64", "--threads=1", log="json", env=dict(LD_PRELOAD=str(library))) as server:
+        with running.Server(options.model, "--running=64", "--threads=1", log="json", env=running.paced(folder)) as server:
             for form, more in (("pcm", {}), ("pcm", dict(stream_format="sse")), ("mp3", {}), ("opus", {})):
                 cpu, began = server.cpu_seconds(), time.monotonic()
                 with ThreadPoolExecutor(64) as pool:
