@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define WHOLE_MAX 127.0f
+#define WHOLE_SMALLEST 0x1p-120f  /* a row without larger numbers is zeros: 127 / m would be infinite */
 #define WHOLE_MULTIPLE 16         /* of the numbers in a row, where a row is an operand */
 #define WHOLE_WEIGHTS_MULTIPLE 64 /* and in a row of weights */
 
@@ -31,7 +32,7 @@ static inline float whole_largest(const float *x, int32_t n) {
 static inline float whole_row(const float *x, int32_t n, int8_t *y) {
     enum { BLOCK = 256 };
     float product[BLOCK];
-    const float m = whole_largest(x, n), by = m > 0.0f ? WHOLE_MAX / m : 0.0f, round = 12582912.0f;
+    const float m = whole_largest(x, n), by = m >= WHOLE_SMALLEST ? WHOLE_MAX / m : 0.0f, round = 12582912.0f;
     if (!(m - m == 0.0f)) { /* NaN or an infinity */
         memset(y, 0, (size_t)n);
         return m - m;

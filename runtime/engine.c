@@ -479,6 +479,7 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
                           const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
     cuda_arch arch;
     batch_size size;
+    if (operands == F5_I8) F5_TRY(manifest_check_int8(&e->model.config, "the plan", error));
     F5_TRY(planned_size(frames, sequences, solver, &size, error));
     F5_TRY(plan_report_arch(&arch, as, e->device->arch, error));
     batch_round(&e->model.config, &size, &(batch_bucket){.rows = arch.bucket_rows, .slots = e->limits.max_batch});

@@ -1,4 +1,6 @@
 """Precision int8 on the CPU: near fp32, the laws of the engine, memory, what is refused. Small random models."""
+import re
+
 import numpy as np
 import pytest
 
@@ -101,3 +103,43 @@ def test_damaged_files_in_8_bits(tmp_path):
         (tmp_path / "bad.f5").write_bytes(good.replace(old, new))
         with pytest.raises(f5lib.Error, match=words):
             f5lib.Engine(tmp_path / "bad.f5", "cpu", "int8", max_frames=64, max_batch=1)
+
+
+def test_parameters_are_those_of_any_precision(tmp_path):
+    """Scales are none: of the file, of its parts, of an engine, and as convert says them."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
+    told = set()
+    for dtype in ("fp32", "int8"):
+        path = tmp_path / f"{dtype}.f5"
+        said = convert_lib.run(*convert_lib.convert_args(made, path, dtype=dtype)).stdout
+        with f5lib.ModelFile(path) as f, f5lib.Engine(path, "cpu", max_frames=64, max_batch=1) as e:
+            assert f.info()["parameters"] == e.info()["parameters"]
+            told.add((f.info()["parameters"], tuple(p["parameters"] for p in f.all("part")),
+                      re.search(r"[\d.]+ M parameters", said).group()))
+    assert len(told) == 1, told
+
+
+@pytest.mark.parametrize("backbone, words", [("DiT", "dit.modulation.weight"), ("UNetT", "unett.layers.0.qkv.weight")])
+def test_rows_that_are_too_narrow(tmp_path, backbone, words):
+    """A width of 80: refused by name and with the right multiple, at open, by a plan and by convert; fp32 runs."""
+    f5file.write_model(tmp_path / "m.f5", "tiny", dim=80, backbone=backbone)
+    says = f'multiple of 64 numbers, those of "{words}" have 80'
+    with pytest.raises(f5lib.Error, match=says):
+        f5lib.Engine(tmp_path / "m.f5", "cpu", "int8", max_frames=64, max_batch=1)
+    with f5lib.Engine(tmp_path / "m.f5", "cpu", max_frames=64, max_batch=1) as e:
+        assert e.plan_ops(64, card="h200")
+        with pytest.raises(f5lib.Error, match="the plan: .*" + says):
+            e.plan_ops(64, card="h200", precision="int8")
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4, dim=80, backbone=backbone)
+    result = convert_lib.convert(made, tmp_path / "out.f5", dtype="int8")
+    assert result.returncode == 1 and says in result.stderr and not (tmp_path / "out.f5").exists()
+
+
+def test_a_plan_is_of_what_would_run(tmp_path):
+    """A named card runs a file in 8 bits in these, unless told otherwise."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
+    convert_lib.converted(made, tmp_path / "m.f5", dtype="int8")
+    with f5lib.Engine(tmp_path / "m.f5", "cpu", max_frames=64, max_batch=1) as e:
+        for precision, op in ((None, "linear_int8"), ("int8", "linear_int8"), ("fp16", "linear")):
+            qkv = next(c for c in e.plan_ops(64, card="h200", precision=precision) if c["label"] == "dit.1.qkv")
+            assert qkv["op"] == op

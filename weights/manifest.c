@@ -187,17 +187,17 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
 }
 
 f5_status manifest_check_int8(const model_config *config, const char *where, f5_error *error) {
-    manifest_tensor *list;
-    int32_t count, i = 0;
-    F5_TRY(manifest_list(config, (manifest_types){0}, &list, &count, error));
-    while (i < count && (!list[i].scale || list[i].dims[1] % WHOLE_WEIGHTS_MULTIPLE == 0)) i++;
-    f5_status status = F5_OK;
-    if (i < count)
-        status = f5_fail(error, F5_E_UNSUPPORTED,
-                         "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
-                         where, WHOLE_MULTIPLE, list[i].name, (long long)list[i].dims[1]);
-    free(list);
-    return status;
+    for (int part = 0; part < PARTS; part++)
+        for (int32_t i = 0; i < config->part[part]->n_lines; i++) {
+            const part_line *line = &config->part[part]->lines[i];
+            if (!line->scale || repetitions(config, part, line) == 0) continue;
+            const manifest_tensor t = tensor_of(config, part, line, 0, (manifest_types){0});
+            if (t.dims[1] % WHOLE_WEIGHTS_MULTIPLE == 0) continue;
+            return f5_fail(error, F5_E_UNSUPPORTED,
+                           "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",
+                           where, WHOLE_WEIGHTS_MULTIPLE, t.name, (long long)t.dims[1]);
+        }
+    return F5_OK;
 }
 
 manifest_origin manifest_origin_of(int part) {

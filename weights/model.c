@@ -144,7 +144,7 @@ static f5_status place_tensors(const loader *l, model *m) {
     for (int32_t i = 0; i < match->count; i++) {
         const manifest_tensor *t = &match->list[i];
         const void *place = match->found[i]->data;
-        m->parameters += t->elements;
+        if (t->class != SCALE) m->parameters += t->elements;
         if (!is_held(m, t)) continue;
         if (!in_place(m, t, match->found[i])) {
             F5_TRY(convert_tensor(l, m, t, place, free_place));

@@ -39,20 +39,20 @@ struct f5_model_file {
     int64_t parameters, bytes, pinyin_bytes;
 };
 
-/* Every tensor that match_tensors let pass belongs to a part, but for the tables for Chinese. */
-static void count_tensors(f5_model_file *f) {
+/* Every tensor belongs to a part, but for the tables for Chinese. Scales are no parameters: a model has as many in 8
+ * bits as in 32. */
+static void count_tensors(f5_model_file *f, const tensor_match *match) {
+    for (int32_t i = 0; i < match->count; i++) {
+        const manifest_tensor *t = &match->list[i];
+        part *p = &f->parts[t->part];
+        p->tensors++;
+        p->parameters += t->class == SCALE ? 0 : t->elements;
+        p->bytes += (int64_t)t->bytes;
+    }
     for (int k = 0; k < PARTS; k++) {
-        const char *prefix = f->config.part[k]->prefix;
-        size_t length = strlen(prefix);
         part *p = &f->parts[k];
+        const char *prefix = f->config.part[k]->prefix;
         snprintf(p->name, sizeof p->name, "%.*s", (int)strcspn(prefix, "."), prefix);
-        for (int32_t i = 0; i < f->file.count; i++) {
-            const safetensors_tensor *t = &f->file.tensors[i];
-            if (strncmp(t->name, prefix, length) != 0) continue;
-            p->tensors++;
-            p->parameters += t->elements;
-            p->bytes += (int64_t)t->bytes;
-        }
         f->parameters += p->parameters;
         f->bytes += p->bytes;
     }
@@ -90,8 +90,8 @@ static f5_status read_file(f5_model_file *f, const char *path, f5_error *error) 
     f->types = match.types;
     f->pinyin_bytes = match.pinyin ? (int64_t)match.pinyin->bytes : 0;
     f->bytes = f->pinyin_bytes;
+    count_tensors(f, &match);
     match_free(&match);
-    count_tensors(f);
     return list_settings(f, path, error);
 }
 

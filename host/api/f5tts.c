@@ -189,10 +189,11 @@ static void tell(void *user, const ops_plan_call *call) {
     l->op(l->user, &op);
 }
 
-/* A named card computes in fp16 by default, as f5_open has it on a GPU. */
+/* A named card computes by default as f5_open has it on a GPU: in fp16, a file in 8 bits in these. */
 static f5_status planned_operands(const f5_engine *e, const f5_plan_ops_params *p, f5_dtype *operands,
                                   f5_error *error) {
-    *operands = p->as ? F5_F16 : engine_precision(e->core);
+    const f5_dtype on_gpu = engine_model(e->core)->file_types.int8 ? F5_I8 : F5_F16;
+    *operands = p->as ? on_gpu : engine_precision(e->core);
     if (!p->precision || dtype_from_name(operands, p->precision)) return F5_OK;
     return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16', 'bf16' or 'int8'",
                    p->precision);

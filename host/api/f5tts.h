@@ -88,7 +88,8 @@ typedef struct {
     const char *model_path;  /* a .f5 file of `f5tts convert`; mapped: replace it by renaming, do not write into it */
     const char *device;      /* "auto" (default: a GPU when there is one), "cpu", "cuda", "cuda:1";
                               "cpu:sse2", "cpu:avx2", "cpu:avx512": one instruction set instead of the CPU's best */
-    const char *precision;   /* "fp32", "fp16", "bf16", "int8" (README); NULL: fp16 on a GPU, fp32 on a CPU */
+    const char *precision;   /* "fp32", "fp16", "bf16", "int8" (README); NULL: int8 of a file in 8 bits, else
+                              fp16 on a GPU, fp32 on a CPU */
     int32_t max_frames;      /* most mel frames packed in one call, reference included; default 4096 (43.7 s) */
     int32_t max_batch;       /* most sequences in one call; default 8 */
     int32_t max_evaluations; /* most velocity evaluations a sampling takes (nfe, of midpoint 2 nfe); default 64 */
@@ -253,7 +254,7 @@ typedef struct {
     int32_t sequences;              /* default 1 */
     const f5_sample_params *sample; /* nfe, cfg, method; NULL: defaults */
     const char *as;                 /* a card by name, "h200", which need not be here; NULL: the engine's own GPU */
-    const char *precision;          /* as f5_open has it; NULL: fp16, or the engine's own */
+    const char *precision;          /* NULL: as f5_open has it on a GPU, or the engine's own */
     void (*op)(void *user, const f5_plan_op *op); /* called with every op call, in order */
     void *op_user;
 } f5_plan_ops_params;

@@ -346,7 +346,7 @@ int cmd_info(int argc, char **argv) {
         {"as", NULL, CLI_STRING, &o.as, .argument = "CARD",
          .help = "with --ops: as that card, which need not be here, say h200", .usual = "this GPU"},
         {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE", .help = "with --ops: of the operands",
-         .words = "fp32|fp16|bf16|int8", .usual = "fp16"},
+         .words = "fp32|fp16|bf16|int8", .usual = "fp16, int8 of a file in 8 bits"},
         {"all", NULL, CLI_FLAG, &o.all,
          .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};

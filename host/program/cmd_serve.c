@@ -51,7 +51,7 @@ static cli_option *engine_options(cli_option *to, server_options *o) {
         {"device", NULL, CLI_STRING, &o->devices, .argument = "LIST",
          .help = "auto, cpu, cuda, or several: cuda:0,cuda:1, an engine each"},
         {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "of the matrices",
-         .usual = "fp16 on a GPU, fp32 on a CPU", .words = "fp32|fp16|bf16|int8"},
+         .usual = "fp16 on a GPU, fp32 on a CPU, int8 of such a file", .words = "fp32|fp16|bf16|int8"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 64, .max = 1 << 20, .argument = "N",
          .help = "mel frames in one batch, recordings included", .unit = "frames"},
         {"max_batch", NULL, CLI_INT, &o->max_batch, .min = 1, .max = 64, .argument = "N",

@@ -34,7 +34,7 @@ cli_option *speech_options_model(cli_option *to, speech_options *o) {
         {"device", NULL, CLI_STRING, &o->device, .argument = "NAME", .help = "what computes",
          .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
         {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "numbers that it computes with",
-         .words = "fp32|fp16|bf16|int8", .usual = "fp16 on a GPU, fp32 on a CPU"},
+         .words = "fp32|fp16|bf16|int8", .usual = "fp16 on a GPU, fp32 on a CPU, int8 of such a file"},
         {"threads", NULL, CLI_INT, &o->threads, .min = 1, .max = 1024, .argument = "N",
          .help = "threads that compute on the cpu", .unit = "threads", .usual = "one for each CPU"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 16, .max = 65536, .argument = "N",

@@ -442,7 +442,7 @@ static void summarise(const conversion *c, convert_summary *summary) {
     *summary =
         (convert_summary){.config = c->config, .tensors = c->count + (c->pinyin != NULL), .bytes = c->pinyin_bytes};
     for (int32_t i = 0; i < c->count; i++) {
-        summary->parameters += c->list[i].elements;
+        if (c->list[i].class != SCALE) summary->parameters += c->list[i].elements;
         summary->bytes += c->list[i].bytes;
     }
     const source *acoustic = &c->origin[ORIGIN_ACOUSTIC];

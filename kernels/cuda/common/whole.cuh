@@ -3,6 +3,7 @@
 #define F5_WHOLE_CUH
 
 #include "kernels/cuda/common/launch.cuh"
+#include "kernels/whole.h"
 
 /* |x| by its bits: NaN is above all, an infinity above all numbers. */
 __device__ __forceinline__ uint32_t magnitude(float x) {
@@ -15,7 +16,8 @@ struct whole_scale {
 };
 __device__ __forceinline__ whole_scale whole_scale_of(uint32_t largest) {
     const float m = __uint_as_float(largest);
-    return {m > 0.0f ? __fdiv_rn(127.0f, m) : 0.0f, largest < 0x7f800000u ? __fdiv_rn(m, 127.0f) : m - m};
+    return {m >= WHOLE_SMALLEST ? __fdiv_rn(WHOLE_MAX, m) : 0.0f,
+            largest < 0x7f800000u ? __fdiv_rn(m, WHOLE_MAX) : m - m};
 }
 
 /* Four whole numbers, the first in the low byte. Adding 1.5 * 2^23 rounds to the nearest and leaves it in the low
