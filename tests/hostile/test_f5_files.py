@@ -10,14 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bad_models import good_others, other_cases
 from bad_safetensors import container_cases, good_models, model_cases
 from seeds import SEED
+from test_infer import write_wav
 
 ROOT = Path(__file__).resolve().parents[2]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:allocator_may_return_null=1", "UBSAN_OPTIONS": "exitcode=99"}
 
 CONTAINERS = container_cases()
-MODELS = model_cases(np.random.default_rng([SEED, zlib.crc32(b"test_f5_files")]))
+MODELS = model_cases(np.random.default_rng([SEED, zlib.crc32(b"test_f5_files")])) + other_cases()
+GOOD = {**good_models(), **good_others()}
 
 
 @pytest.fixture(scope="module", params=["plain", "sanitized"])
@@ -55,10 +58,10 @@ def test_info_refuses(program, tmp_path, case):
     check_refused(program("info", path), path, case.reason)
 
 
-@pytest.mark.parametrize("name", good_models())
+@pytest.mark.parametrize("name", GOOD)
 def test_info_takes(program, tmp_path, name):
     path = tmp_path / "model.f5"
-    path.write_bytes(good_models()[name])
+    path.write_bytes(GOOD[name])
     result = program("info", path)
     assert result.returncode == 0, result.stderr.decode()
     assert result.stderr == b""
@@ -115,3 +118,15 @@ def test_convert_refuses(program, tmp_path, case):
     # what does not even begin like a safetensors file could have been a torch file as well
     check_refused(result, path, case.reason + "|neither a .safetensors file nor|none that torch.save writes")
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*files, path.name]), "something was left behind"
+
+
+@pytest.mark.parametrize("name, code", {"unett_int8": 0, "dit_int8_of_-128": 0, "dit_int8_any_scale": 1}.items())
+def test_infer_of_numbers_in_8_bits(program, tmp_path, name, code):
+    """Any whole number is one; scales that are none give no sound, and say so."""
+    write_wav(tmp_path / "voice.wav", np.random.default_rng(1).uniform(-0.3, 0.3, 24000))
+    (tmp_path / "model.f5").write_bytes(GOOD[name])
+    result = program("infer", "-m", tmp_path / "model.f5", "-r", tmp_path / "voice.wav", "-s", "a b", "-t", "b a ab",
+                     "-o", tmp_path, "-w", "said.wav", "--nfe_step", "2", "--quiet")
+    error = result.stderr.decode()
+    assert result.returncode == code and (tmp_path / "said.wav").exists() == (code == 0), error
+    assert ("not a finite number" in error) == (code == 1)
