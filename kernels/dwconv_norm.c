@@ -47,6 +47,7 @@ f5_status dwconv_norm_ref(cpu_context *c, const dwconv_norm_args *a) {
                            .y = a->y,
                            .one_plus_scale = false,
                            .type = F5_F32,
+                           .eps = a->eps,
                        });
 }
 

@@ -19,6 +19,7 @@ typedef struct {
     int rows, dim;
     const int *seq_of_row;
     const float *x, *w, *bias, *scale, *shift;
+    float eps;
 } dwconv_tensors;
 
 /* sums[i] over the threads of the block, for every row of the tile, in a fixed order. partial is shared memory. */
@@ -89,7 +90,7 @@ template <typename T> __global__ void __launch_bounds__(kMaxThreads) dwconv_norm
 #pragma unroll
     for (int i = 0; i < kTile; i++) {
         if (first + i >= a.rows) break;
-        const float factor = 1.0f / sqrtf(sums[i] / (float)a.dim + kEps);
+        const float factor = 1.0f / sqrtf(sums[i] / (float)a.dim + a.eps);
 #pragma unroll
         for (int e = 0; e < 4; e++) c[i][e] = fmaf(c[i][e] * factor, scale[e], shift[e]);
         store_vec(y + (size_t)(first + i) * a.dim + d, c[i]);
@@ -121,7 +122,7 @@ template <typename T> __global__ void __launch_bounds__(128) dwconv_norm_row_any
         if (pass == 0)
             mean = sum;
         else
-            factor = 1.0f / sqrtf(sum + kEps);
+            factor = 1.0f / sqrtf(sum + a.eps);
     }
     for (int d = threadIdx.x; d < a.dim; d += blockDim.x)
         y[(size_t)row * a.dim + d] = from_float<T>((convolved(a, row, s, d) - mean) * factor * a.scale[d] + a.shift[d]);
@@ -133,7 +134,8 @@ extern "C" f5_status dwconv_norm_cuda(cuda_context *c, const dwconv_norm_args *a
     if (a->dim < 1) return f5_fail(&c->error, F5_E_SHAPE, "dwconv_norm: dim %d", a->dim);
     const int rows = a->pack->rows;
     if (rows == 0) return F5_OK;
-    const dwconv_tensors tensors = {rows, a->dim, a->pack->seq_of_row, a->x, a->w, a->bias, a->scale, a->shift};
+    const dwconv_tensors tensors = {rows,     a->dim,   a->pack->seq_of_row,       a->x, a->w, a->bias,
+                                    a->scale, a->shift, a->eps > 0 ? a->eps : kEps};
     return for_dtype(c, "dwconv_norm", a->type, [&](auto zero) {
         using T = decltype(zero);
         T *y = static_cast<T *>(a->y);

@@ -34,6 +34,8 @@ static void activate_row(linear_epilogue epilogue, int32_t n, const float *bias,
         for (int32_t i = 0; i < n; i++) y[i] = cpu_gelu_tanh(y[i]);
     else if (epilogue == LINEAR_GELU_ERF)
         for (int32_t i = 0; i < n; i++) y[i] = cpu_gelu_erf(y[i]);
+    else if (epilogue == LINEAR_RELU)
+        for (int32_t i = 0; i < n; i++) y[i] = y[i] < 0 ? 0 : y[i];
 }
 
 /* y = addend + gate * bias: the product, times gate, is added on top. y may be addend. */
@@ -118,7 +120,7 @@ static f5_status linear_of_int8(cpu_context *c, const linear_args *a) {
 
 static f5_status check(const linear_args *a) {
     if (!a || !a->x.data || !a->w.data || !a->y.data) return F5_E_ARGUMENT;
-    if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE) return F5_E_ARGUMENT;
+    if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_RELU) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_RESIDUAL && !a->addend) return F5_E_ARGUMENT;
     if (((uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->y.data) % 16 != 0) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_ROPE && (!a->rope || (uintptr_t)a->rope % 16 != 0)) return F5_E_ARGUMENT;

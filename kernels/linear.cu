@@ -56,6 +56,7 @@ f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
             if (a->epilogue == LINEAR_RESIDUAL) return linear_sm90::run<T, LINEAR_RESIDUAL>(c, a, rows);
             if (a->epilogue == LINEAR_ROPE) return linear_sm90::run<T, LINEAR_ROPE>(c, a, rows);
             if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run<T, LINEAR_GELU_TANH>(c, a, rows);
+            if (a->epilogue == LINEAR_RELU) return linear_sm90::run<T, LINEAR_RELU>(c, a, rows);
             return linear_sm90::run<T, LINEAR_NONE>(c, a, rows);
         }
         return F5_E_UNSUPPORTED;
@@ -156,7 +157,7 @@ static_assert(sizeof run / sizeof *run == LINEAR_PATHS && LINEAR_INT8_WEIGHTS ==
 /* What the host can tell; lengths of sequences it cannot. */
 f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool y_f32) {
     const bool residual = a->epilogue == LINEAR_RESIDUAL, rope = a->epilogue == LINEAR_ROPE;
-    if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_ROPE)
+    if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_RELU)
         return f5_fail(&c->error, F5_E_ARGUMENT, "linear: epilogue %d", (int)a->epilogue);
     if (rows < 0 || a->in < 1 || a->out < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "linear: [%d,%d] x [%d,%d]", rows, a->in, a->out, a->in);

@@ -8,6 +8,7 @@
  *   SILU        a / (1 + exp(-a))
  *   GELU_TANH   a/2 (1 + tanh(sqrt(2/pi) (a + 0.044715 a^3)))
  *   GELU_ERF    a/2 (1 + erf(a / sqrt 2))
+ *   RELU        a where a > 0, else 0          a NaN stays NaN
  *   RESIDUAL    addend + gate * a     gate [out], NULL = 1; addend [rows,out], may be y itself
  *   ROPE        a, rotated            y is [rows, 3, heads, 64], out = 192 heads: see below
  *
@@ -43,7 +44,8 @@ typedef enum {
     LINEAR_GELU_TANH,
     LINEAR_GELU_ERF,
     LINEAR_RESIDUAL,
-    LINEAR_ROPE
+    LINEAR_ROPE,
+    LINEAR_RELU
 } linear_epilogue;
 
 typedef struct linear_args {

@@ -3,7 +3,7 @@
  *
  *   n = x . w^T                                  x [rows,in]  w [out,in], whole numbers; exact
  *   a = n * (x_scale[row] * w_scale[column]) + bias
- *   y = epilogue(a)                              as linear.h says, RESIDUAL and ROPE too
+ *   y = epilogue(a)                              as linear.h says, RESIDUAL and ROPE too; RELU it has not
  *
  * The sums n are the same on every device and in any order; what is rounded is a. y is F32, F16 or BF16; with ROPE 16
  * bits on a GPU or F32. The reference takes an F32 y only, else F5_E_UNSUPPORTED. in is a multiple of 16 and at most

@@ -38,7 +38,7 @@ static inline float row_sum(const float *x, int32_t dim, float centre, int power
 static void norm_row(const norm_args *a, const float *x, float *y) {
     const float mean = row_sum(x, a->dim, 0.0f, 1) / (float)a->dim;
     const float variance = row_sum(x, a->dim, mean, 2) / (float)a->dim;
-    const float rstd = 1.0f / sqrtf(variance + NORM_EPS);
+    const float rstd = 1.0f / sqrtf(variance + (a->eps > 0 ? a->eps : NORM_EPS));
     const float one = a->one_plus_scale ? 1.0f : 0.0f;
     const float *scale = a->scale, *shift = a->shift;
     SIMD_LOOP

@@ -15,7 +15,7 @@ static constexpr float kShortest = 1e-12f; /* length of a row that RMSNorm divid
 /* y = n * (add + scale) + shift, add being 1 for AdaLN. */
 typedef struct {
     int rows, dim;
-    float add;
+    float add, eps;
     float *y_scale; /* of 8-bit y */
 } norm_row_args;
 
@@ -28,9 +28,9 @@ static __device__ __forceinline__ int row_of_warp() {
 }
 
 /* What a row is multiplied by, from its squares: about the mean, or with RMS about zero. */
-template <bool RMS> static __device__ __forceinline__ float row_factor(float squares, int dim) {
+template <bool RMS> static __device__ __forceinline__ float row_factor(float squares, int dim, float eps) {
     if (RMS) return sqrtf((float)dim) / fmaxf(sqrtf(squares), kShortest);
-    return 1.0f / sqrtf(squares / (float)dim + kEps);
+    return 1.0f / sqrtf(squares / (float)dim + eps);
 }
 
 /* D = 128 * CHUNKS: lane l holds elements 4 l .. 4 l + 3 of every 128. scale and shift are `restrict`, or each load of
@@ -62,7 +62,7 @@ __global__ void __launch_bounds__(32 * kWarps)
             v[i][e] -= mean;
             squares += v[i][e] * v[i][e];
         }
-    const float factor = row_factor<RMS>(lanes_sum(squares), dim);
+    const float factor = row_factor<RMS>(lanes_sum(squares), dim, a.eps);
 
     // scale, shift, store
     uint32_t largest = 0;
@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(32 * kWarps)
     for (int d = lane; d < a.dim && !RMS; d += 32) sum += from[d];
     const float mean = RMS ? 0.0f : lanes_sum(sum) / (float)a.dim;
     for (int d = lane; d < a.dim; d += 32) squares += (from[d] - mean) * (from[d] - mean);
-    const float factor = row_factor<RMS>(lanes_sum(squares), a.dim);
+    const float factor = row_factor<RMS>(lanes_sum(squares), a.dim, a.eps);
     auto made = [&](int d) {
         return RMS ? from[d] * factor * scale[d] : (from[d] - mean) * factor * (a.add + scale[d]) + shift[d];
     };
@@ -118,7 +118,8 @@ __global__ void __launch_bounds__(32 * kWarps)
 }
 
 template <typename T, bool RMS> static f5_status launch(cuda_context *c, const norm_args *a) {
-    const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f, a->y_scale};
+    const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f, a->eps > 0 ? a->eps : kEps,
+                                a->y_scale};
     auto kernel = norm_warp_per_row_any<T, RMS>;
     switch (a->dim) { /* the widths that ship */
     case 256:

@@ -1,6 +1,6 @@
 /* norm.h — LayerNorm of each row, then an affine map shared by all rows; or RMSNorm.
  *
- *   n = (x - mean) / sqrt(var + eps)           var is the biased variance; statistics F32, eps 1e-6
+ *   n = (x - mean) / sqrt(var + eps)           var is the biased variance; statistics F32
  *   y = n * (one_plus_scale ? 1 + scale : scale) + shift
  *
  * AdaLN passes a step's modulation with one_plus_scale; plain LayerNorm passes weight and bias without. With rms
@@ -32,6 +32,7 @@ typedef struct norm_args {
     bool one_plus_scale, rms;
     f5_dtype type;  /* of y */
     float *y_scale; /* [rows] (I8) */
+    float eps;      /* 0: 1e-6 */
 } norm_args;
 
 #ifdef __cplusplus

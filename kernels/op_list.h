@@ -13,6 +13,7 @@ extern "C" {
 #define OPS_LIST(X)                                                                                                    \
     X(cast)                                                                                                            \
     X(add)                                                                                                             \
+    X(relu)                                                                                                            \
     X(time_row)                                                                                                        \
     X(linear)                                                                                                          \
     X(quantize)                                                                                                        \

@@ -1,6 +1,7 @@
-/* time_row.c — the plain reference: a sequence is one copy, beside it the row. */
+/* time_row.c — the plain reference: a sequence is one copy, beside it the rows that it has not. */
 #include "kernels/time_row.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "kernels/cpu/context.h"
@@ -10,6 +11,16 @@ static int32_t rows_of(const f5_pack *pack, int32_t slot) {
     return pack->offsets[slot + 1] - pack->offsets[slot];
 }
 
+/* row or zeros, k times. */
+static void fill(const time_row_args *a, float *y, int32_t k) {
+    for (int32_t i = 0; i < k; i++, y += a->dim) {
+        if (a->row)
+            memcpy(y, a->row, (size_t)a->dim * sizeof *y);
+        else
+            memset(y, 0, (size_t)a->dim * sizeof *y);
+    }
+}
+
 static void move_sequences(const void *user, int32_t begin, int32_t end, void *scratch) {
     (void)scratch;
     const time_row_args *a = user;
@@ -17,32 +28,30 @@ static void move_sequences(const void *user, int32_t begin, int32_t end, void *s
     for (int32_t slot = begin; slot < end; slot++) {
         const float *x = a->x + (size_t)a->pack->offsets[slot] * dim;
         float *y = a->y + (size_t)a->y_pack->offsets[slot] * dim;
-        const int32_t rows = rows_of(a->pack, slot);
-        if (rows == 0) continue;
-        if (a->mode == TIME_ROW_PUT) {
-            memcpy(y, a->row, bytes);
-            memcpy(y + dim, x, (size_t)rows * bytes);
-        } else {
-            memcpy(y, x + dim, (size_t)(rows - 1) * bytes);
+        const int32_t rows = rows_of(a->pack, slot), k = rows_of(a->y_pack, slot) - rows;
+        if (a->mode == TIME_ROW_DROP) {
+            memcpy(y, x + (size_t)-k * dim, (size_t)(rows + k) * bytes);
+            continue;
         }
+        const bool front = a->mode == TIME_ROW_PUT;
+        fill(a, front ? y : y + (size_t)rows * dim, k);
+        memcpy(front ? y + (size_t)k * dim : y, x, (size_t)rows * bytes);
     }
 }
 
-/* Has every sequence of y as many rows as the mode gives it? */
+/* Is no sequence of the longer pack shorter than the other's? */
 static f5_status check_lengths(const time_row_args *a) {
     if (a->pack->n_seq != a->y_pack->n_seq) return F5_E_ARGUMENT;
-    const int32_t more = a->mode == TIME_ROW_PUT ? 1 : -1;
     for (int32_t slot = 0; slot < a->pack->n_seq; slot++) {
-        const int32_t rows = rows_of(a->pack, slot);
-        if (rows_of(a->y_pack, slot) != (rows == 0 ? 0 : rows + more)) return F5_E_ARGUMENT;
+        const int32_t more = rows_of(a->y_pack, slot) - rows_of(a->pack, slot);
+        if (a->mode == TIME_ROW_DROP ? more > 0 : more < 0) return F5_E_ARGUMENT;
     }
     return F5_OK;
 }
 
 f5_status time_row_ref(cpu_context *c, const time_row_args *a) {
     if (!a || !a->x || !a->y) return F5_E_ARGUMENT;
-    if (a->mode != TIME_ROW_PUT && a->mode != TIME_ROW_DROP) return F5_E_ARGUMENT;
-    if (a->mode == TIME_ROW_PUT && !a->row) return F5_E_ARGUMENT;
+    if ((int)a->mode < TIME_ROW_PUT || (int)a->mode > TIME_ROW_AFTER) return F5_E_ARGUMENT;
     F5_TRY(pack_check(a->pack));
     F5_TRY(pack_check(a->y_pack));
     F5_TRY(check_lengths(a));

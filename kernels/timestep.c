@@ -11,23 +11,24 @@ f5_status timestep_ref(cpu_context *c, const timestep_args *a) {
     if (!a || !a->t || !a->y || a->n < 0) return F5_E_ARGUMENT;
     if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 
-    enum { HALF = TIMESTEP_DIM / 2 };
-    const float step = (float)(log(10000.0) / (HALF - 1));
+    const int32_t dim = a->dim, half = dim / 2;
+    if (dim < 4 || dim % 2 != 0) return F5_E_SHAPE;
+    const float scale = a->scale, step = timestep_step(half);
     float *y = a->y;
-    for (int32_t i = 0; i < a->n; i++, y += TIMESTEP_DIM) {
-        const float scaled = 1000.0f * a->t[i];
-        for (int32_t j = 0; j < HALF; j++) {
+    for (int32_t i = 0; i < a->n; i++, y += dim) {
+        const float scaled = scale * a->t[i];
+        for (int32_t j = 0; j < half; j++) {
             const float frequency = (float)exp((double)((float)j * -step)); /* correctly rounded */
             const float angle = scaled * frequency;
             y[j] = sinf(angle);
-            y[HALF + j] = cosf(angle);
+            y[half + j] = cosf(angle);
         }
     }
     return F5_OK;
 }
 
 op_output timestep_output(const timestep_args *a) {
-    return (op_output){.data = a->y, .type = a->type, .rows = a->n, .cols = TIMESTEP_DIM};
+    return (op_output){.data = a->y, .type = a->type, .rows = a->n, .cols = a->dim};
 }
 
 double timestep_flop(const timestep_args *a, op_lengths lengths) {
@@ -36,5 +37,5 @@ double timestep_flop(const timestep_args *a, op_lengths lengths) {
 }
 
 double timestep_bytes(const timestep_args *a) {
-    return (double)a->n * (4 + TIMESTEP_DIM * f5_dtype_bytes(a->type));
+    return (double)a->n * (4 + a->dim * f5_dtype_bytes(a->type));
 }

@@ -110,6 +110,10 @@ class Op:
         """Rows of y that a sequence of n rows gives."""
         return n
 
+    def y_rows(self, rows, n_seq):
+        """Rows of a bucket of y_pack, where that of x has so many."""
+        return rows + n_seq
+
     def scratch(self, pack):
         """{field: shape}"""
         return {}
@@ -217,7 +221,7 @@ class Call:
         self.y_pack = None
         if op.y_pack:
             lengths = [op.outputs(end - begin) for begin, end in self.pack.spans]
-            self.y_pack = device.pack(lengths, tail, rows=rows and rows + len(lengths))
+            self.y_pack = device.pack(lengths, tail, rows=rows and op.y_rows(rows, len(lengths)))
         first, on = op.slot_rows(inputs.sequences, 0), device.kind
         self.rows = {f: torch.empty((self.pack.rows,) + tuple(v.shape[1:]), dtype=v.dtype, device=on)
                      for f, v in first.items()}

@@ -28,7 +28,7 @@ class Linear(Op):
     name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_rounded"), True
     lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
     optional = ("pack", "bias", "gate")
-    EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RESIDUAL"]
+    EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RELU", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
                  bias_rounded=False, in_place=False, int8_weights=False):
@@ -79,6 +79,8 @@ class Linear(Op):
             return a / 2 * (1 + torch.tanh(math.sqrt(2 / math.pi) * (a + 0.044715 * a ** 3)))
         if self.epilogue == "GELU_ERF":
             return a / 2 * (1 + torch.erf(a / math.sqrt(2)))
+        if self.epilogue == "RELU":
+            return a.clamp(min=0)
         if self.epilogue == "RESIDUAL":
             return rows["addend"].double() + (a if w.get("gate") is None else w["gate"].double() * a)
         if self.epilogue == "ROPE":
@@ -162,7 +164,7 @@ class LinearInt8(Op):
 
     @classmethod
     def cases_test(cls):
-        return [*(cls(256, 200, epilogue, gate=epilogue == "RESIDUAL") for epilogue in Linear.EPILOGUES),
+        return [*(cls(256, 200, epilogue, gate=epilogue == "RESIDUAL") for epilogue in Linear.EPILOGUES if epilogue != "RELU"),
                 cls(1024, 1024, "RESIDUAL", gate=True, y_f32=True), cls(384, 320, "GELU_TANH"), cls(128, 64, bias=False),
                 cls(80, 33, bias=False, y_f32=True), cls(256, 768, "ROPE", rope_heads=3), cls(128, 192, "ROPE", rope_heads=0),
                 cls(48, 192, "ROPE", rope_heads=1)]

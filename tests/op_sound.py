@@ -14,8 +14,9 @@ class Timestep(Op):
     name, types, count, bar_ref = "timestep", ALL, "n", 1e-7  # the rounding of sin and cos
     bad_count = "ARGUMENT"
 
-    def __init__(self):
-        super().__init__("", 256)
+    def __init__(self, dim=256, scale=1000.0):
+        super().__init__(f"{dim} times {scale:g}", dim, dim=dim, scale=scale)
+        self.scale = np.float32(scale)
 
     def draw_rows(self, draw, n):
         t = draw.uniform(n)
@@ -24,14 +25,15 @@ class Timestep(Op):
 
     def truth(self, rows, _, w):
         """Angles in F32, as upstream has them, from correctly rounded frequencies."""
-        exponent = np.arange(128, dtype=np.float32) * -np.float32(np.log(10000) / 127)
+        half = self.width // 2
+        exponent = np.arange(half, dtype=np.float32) * -np.float32(np.log(10000) / (half - 1))
         frequency = np.exp(exponent.astype(np.float64)).astype(np.float32)
-        angle = ((np.float32(1000) * rows["t"].cpu().numpy())[:, None] * frequency).astype(np.float64)
+        angle = ((self.scale * rows["t"].cpu().numpy())[:, None] * frequency).astype(np.float64)
         return torch.from_numpy(np.concatenate([np.sin(angle), np.cos(angle)], axis=1))
 
     @classmethod
     def cases_test(cls):
-        return [cls()]
+        return [cls(), cls(512, 1.0), cls(64, 1.0), cls(4, 3.0), cls(770, 1000.0)]
 
     @classmethod
     def cases_bench(cls, m):

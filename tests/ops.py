@@ -34,9 +34,9 @@ def cases_test(**only):
 
 # ---- what several ops share
 
-def layer_norm(x, scale, shift):
+def layer_norm(x, scale, shift, eps=1e-6):
     """The variance is written out: F.layer_norm would be held to its own rounding."""
-    n = (x - x.mean(dim=-1, keepdim=True)) / torch.sqrt(x.var(dim=-1, unbiased=False, keepdim=True) + 1e-6)
+    n = (x - x.mean(dim=-1, keepdim=True)) / torch.sqrt(x.var(dim=-1, unbiased=False, keepdim=True) + eps)
     return n * scale.double() + shift.double()
 
 
@@ -57,10 +57,10 @@ def masked(x, keep):
 class Norm(Op):
     name, types, count = "norm", ALL, "rows"
 
-    def __init__(self, dim, one_plus=False, rms=False, int8=False):
-        super().__init__(f"{dim}{' one plus' * one_plus}{' rms' * rms}{' to int8' * int8}", dim, dim=dim,
-                         one_plus_scale=one_plus, rms=rms)
-        self.one_plus, self.rms, self.y_int8 = one_plus, rms, int8
+    def __init__(self, dim, one_plus=False, rms=False, int8=False, eps=0.0):
+        super().__init__(f"{dim}{' one plus' * one_plus}{' rms' * rms}{' to int8' * int8}{f' eps {eps}' * (eps > 0)}", dim, dim=dim,
+                         one_plus_scale=one_plus, rms=rms, eps=eps)
+        self.one_plus, self.rms, self.y_int8, self.eps = one_plus, rms, int8, eps or 1e-6
         if int8:  # a number near the middle of two whole ones may become the other one: few do, by one of some 40
             self.types, self.bar_ref, self.bar_cuda = F32, 1e-3, 1e-3
 
@@ -75,7 +75,7 @@ class Norm(Op):
         if self.rms:
             y = F.normalize(rows["x"].double(), dim=-1, eps=1e-12) * self.width ** 0.5 * w["scale"].double()
         else:
-            y = layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"])
+            y = layer_norm(rows["x"].double(), w["scale"].double() + self.one_plus, w["shift"], self.eps)
         return whole(y.float())[0] if self.y_int8 else y
 
     def scratch(self, pack):
@@ -87,6 +87,7 @@ class Norm(Op):
     @classmethod
     def cases_test(cls):
         plain = [cls(dim, *how) for dim in (1024, 768, 512, 256, 100, 33, 17, 1) for how in ((True,), (), (False, True))]
+        plain += [cls(dim, eps=eps) for dim, eps in ((512, 1e-5), (256, 1e-5), (100, 1e-2), (1, 1e-5))]
         return plain + [cls(dim, not rms, rms, int8=True) for dim in (1024, 768, 512, 256, 1040, 16) for rms in (False, True)]
 
     @classmethod
@@ -131,8 +132,9 @@ class Quantize(Op):
 class DwconvNorm(Op):
     name, types = "dwconv_norm", ALL
 
-    def __init__(self, dim):
-        super().__init__(f"{dim}", dim, dim=dim)
+    def __init__(self, dim, eps=0.0):
+        super().__init__(f"{dim}{f' eps {eps}' * (eps > 0)}", dim, dim=dim, eps=eps)
+        self.eps = eps or 1e-6
 
     def draw_rows(self, draw, n):
         return {"x": draw.normal(n, self.width)}
@@ -143,11 +145,11 @@ class DwconvNorm(Op):
     def truth(self, rows, _, w):
         kernel = w["w"].double().T[:, None]
         c = F.conv1d(rows["x"].double().T[None], kernel, w["bias"].double(), padding=3, groups=self.width)[0].T
-        return layer_norm(c, w["scale"], w["shift"])
+        return layer_norm(c, w["scale"], w["shift"], self.eps)
 
     @classmethod
     def cases_test(cls):
-        return [cls(dim) for dim in (512, 256, 1024, 768, 128, 100, 33, 17, 1)]
+        return [*(cls(dim) for dim in (512, 256, 1024, 768, 128, 100, 33, 17, 1)), cls(512, 1e-5), cls(33, 1e-2)]
 
     @classmethod
     def cases_bench(cls, m):
@@ -266,29 +268,44 @@ class TextRows(Op):
 
 class TimeRow(Op):
     name, y_pack, bar_ref, bar_cuda = "time_row", True, 0.0, 0.0  # nothing is computed
+    optional = ("row",)
 
-    def __init__(self, dim, mode="put"):
-        super().__init__(f"{mode} {dim}", dim, dim=dim, mode=getattr(cbind, f"TIME_ROW_{mode.upper()}"))
-        self.put = mode == "put"
+    def __init__(self, dim, mode="put", many=False, zeros=False):
+        super().__init__(f"{mode}{' many' * many}{' zeros' * zeros} {dim}", dim, dim=dim,
+                         mode=getattr(cbind, f"TIME_ROW_{mode.upper()}"))
+        self.mode, self.many, self.zeros = mode, many, zeros
+
+    def k(self, n):
+        """Rows that a sequence of n rows gains or loses."""
+        if self.mode == "drop":
+            return n // 3 if self.many else min(n, 1)
+        return (n // 3 + 2) * (n > 0) if self.many else min(n, 1)
 
     def outputs(self, n):
-        return n + (1 if self.put else -1) if n else 0
+        return n - self.k(n) if self.mode == "drop" else n + self.k(n)
+
+    def y_rows(self, rows, n_seq):
+        return 2 * rows + 2 * n_seq if self.many else rows + n_seq
 
     def draw_rows(self, draw, n):
         return {"x": draw.normal(n, self.width)}
 
     def draw_shared(self, draw, longest):
-        return {"row": draw.normal(self.width)} if self.put else {}
+        return {} if self.mode == "drop" or self.zeros else {"row": draw.normal(self.width)}
 
     def truth(self, rows, _, w):
-        return torch.cat((w["row"][None], rows["x"])) if self.put else rows["x"][1:]
+        x, k = rows["x"], self.k(len(rows["x"]))
+        more = w["row"].expand(k, -1) if "row" in w else torch.zeros(k, self.width, device=x.device)
+        return {"put": lambda: torch.cat((more, x)), "after": lambda: torch.cat((x, more)), "drop": lambda: x[k:]}[self.mode]()
 
     def planned_bytes(self, call):
         return 4 * self.width * (call.pack.rows + call.y_pack.rows)
 
     @classmethod
     def cases_test(cls):
-        return [cls(dim, mode) for mode in ("put", "drop") for dim in (1024, 768, 100, 33, 1)]
+        many = [cls(dim, mode, True, zeros) for dim, mode, zeros in ((512, "put", True), (80, "put", True), (512, "after", False),
+                                                                     (33, "after", True), (80, "drop", False), (33, "put", False))]
+        return many + [cls(dim, mode) for mode in ("put", "drop") for dim in (1024, 768, 100, 33, 1)]
 
     @classmethod
     def cases_bench(cls, m):
@@ -339,6 +356,29 @@ class Add(Op):
     @classmethod
     def cases_bench(cls, m):
         return [Timed("add", cls(), [2 * m.frames * m.config["dim"]], False)]
+
+
+class Relu(Op):
+    name, count, flat_output, rounded_once, bar_cuda = "relu", "n", True, True, 1e-7  # one rounding
+
+    def __init__(self, slope=0.0):
+        super().__init__(f"{slope}", 1, slope=slope)
+        self.slope = torch.tensor(slope).double().item()  # as F32 has it
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n)}
+
+    def truth(self, rows, _, w):
+        x = rows["x"].double()
+        return torch.where(x < 0, self.slope * x, x)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(), cls(0.1), cls(0.01)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("relu", cls(), [2 * m.frames * m.config["dim"]], False)]
 
 
 class Guide(Op):

@@ -25,7 +25,9 @@ f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim,
     f5_rows hidden = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
     if (c->arena->overflow) return F5_E_MEMORY;
     ops_at(o, "schedule", -1);
-    F5_TRY(o->timestep(o, "features", &(timestep_args){.n = n, .t = times, .y = features, .type = type}));
+    F5_TRY(o->timestep(
+        o, "features",
+        &(timestep_args){.n = n, .t = times, .y = features, .type = type, .dim = TIMESTEP_DIM, .scale = 1000}));
     F5_TRY(product(c, "time1", n, TIMESTEP_DIM, dim, features, &w->first, LINEAR_SILU, hidden));
     F5_TRY(product(c, "time2", n, dim, dim, hidden.data, &w->second, last, y));
     arena_release(c->arena, mark);

@@ -16,7 +16,7 @@ TORCH_BAR, EXACT_BAR = 1e-5, Timestep.bar_ref
 
 def features(t):
     y = Guarded((len(t), 256))
-    run("timestep", n=len(t), t=t, y=y)
+    run("timestep", n=len(t), t=t, y=y, dim=256, scale=1000.0)
     return y.check()
 
 
@@ -62,10 +62,11 @@ def test_nan():
 
 def test_none_at_all():
     y = Guarded((1, 256))
-    assert call("timestep", n=0, t=copy([1], np.float32), y=y) == 0
+    assert call("timestep", n=0, t=copy([1], np.float32), y=y, dim=256, scale=1000.0) == 0
     assert np.isnan(y.check()).all()
 
 
 def test_rejects(rng):
-    packed.rejects("timestep", {"n": 2, "t": copy(rng.random(2), np.float32), "y": poison((2, 256))}, [
+    good = {"n": 2, "t": copy(rng.random(2), np.float32), "y": poison((2, 256)), "dim": 256, "scale": 1000.0}
+    packed.rejects("timestep", good, [
         ("F5_E_ARGUMENT", {"n": -1}), ("F5_E_UNSUPPORTED", {"type": F5_F16}), *packed.nothing("t", "y")])

@@ -10,6 +10,7 @@ template <linear_epilogue epilogue> __device__ __forceinline__ float linear_fini
     if (epilogue == LINEAR_GELU_TANH)
         return 0.5f * a * (1.0f + tanhf(0.7978845608028654f * (a + 0.044715f * a * a * a)));
     if (epilogue == LINEAR_GELU_ERF) return 0.5f * a * (1.0f + erff(a * 0.7071067811865476f));
+    if (epilogue == LINEAR_RELU) return a < 0 ? 0.0f : a; // a NaN stays
     if (epilogue == LINEAR_RESIDUAL) return fmaf(gate, a, addend);
     return a;
 }
@@ -24,6 +25,8 @@ template <typename Body> static inline f5_status for_epilogue(linear_epilogue ep
         return body(linear_epilogue_is<LINEAR_GELU_TANH>{});
     case LINEAR_GELU_ERF:
         return body(linear_epilogue_is<LINEAR_GELU_ERF>{});
+    case LINEAR_RELU:
+        return body(linear_epilogue_is<LINEAR_RELU>{});
     case LINEAR_RESIDUAL:
         return body(linear_epilogue_is<LINEAR_RESIDUAL>{});
     case LINEAR_NONE:

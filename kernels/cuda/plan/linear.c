@@ -59,7 +59,8 @@ static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
     if (arch->code < ARCH_SM90A || a->x.type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16)) return false;
     if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_RELU ||
+           a->epilogue == LINEAR_ROPE;
 }
 
 linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns) {
@@ -167,7 +168,8 @@ bool linear_int8_by_sm90(const cuda_arch *arch, const linear_int8_args *a) {
     if (arch->code < ARCH_SM90A || a->in % LINEAR_INT8_STEP != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16) || !aligned(a->w_scale, NULL, NULL, 16)) return false;
     if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_RELU ||
+           a->epilogue == LINEAR_ROPE;
 }
 
 void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {

@@ -273,7 +273,7 @@ __device__ __forceinline__ void rotate_and_store(const tile_args &d, const float
     }
 }
 
-/* NONE and GELU_TANH: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
+/* NONE, GELU_TANH and RELU: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
  * saves. */
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void finish_and_store(const tile_args &d, const float (&acc)[columns / 2],
@@ -289,6 +289,8 @@ __device__ __forceinline__ void finish_and_store(const tile_args &d, const float
                           acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
             if (epilogue == LINEAR_GELU_TANH)
                 for (float &value : a) value = gelu_tanh(value);
+            if (epilogue == LINEAR_RELU)
+                for (float &value : a) value = value < 0 ? 0.0f : value;
             const uint2 made = {pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3])};
             T *y = static_cast<T *>(d.y) + p.at[half] + 16 * g;
             if (g >= swapped)
