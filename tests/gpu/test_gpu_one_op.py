@@ -57,7 +57,8 @@ def test_cast(gpu, seed, dtype, n):
 @pytest.mark.parametrize("dtype", ALL, ids=NAMES.get)
 @pytest.mark.parametrize("n", [1, 2, 7, 8, 16, 33, 64, 129])
 def test_timestep(gpu, seed, dtype, n):
-    laws.against_truth(gpu, seed, ops.Timestep(), dtype, [n], 0)
+    for op in (ops.Timestep(), ops.Timestep(512, 1.0)):
+        laws.against_truth(gpu, seed, op, dtype, [n], 0)
 
 
 @pytest.mark.parametrize("n", [1024, 24000, 71999, 240001, 123456])

@@ -273,8 +273,8 @@ __device__ __forceinline__ void rotate_and_store(const tile_args &d, const float
     }
 }
 
-/* NONE, GELU_TANH and RELU: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than it
- * saves. */
+/* NONE, GELU_TANH and RELU: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than
+ * it saves. */
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void finish_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                                  const float *shared_bias, const thread_place &p) {
