@@ -1,4 +1,4 @@
-/* cmd_models.c — `f5tts models`: the models that are on this machine, one a line. */
+/* cmd_models.c — `f5tts models`: the models that are on this machine, one a line, or where one of them lies. */
 #define _GNU_SOURCE /* asprintf */
 #include <dirent.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "host/files/text_file.h"
 #include "host/hub/model_sources.h"
 #include "host/program/cli.h"
+#include "host/program/model_file.h"
 #include "host/program/model_make.h"
 #include "host/program/shipped.h"
 
@@ -110,16 +111,42 @@ static void print_cached(const hub_place *place) {
     }
 }
 
+/* Where the model lies that the options name; what is said while it is made goes to stderr. */
+static int print_path(const cli_command *command, const model_wish *wish) {
+    f5_error error = {0};
+    char *path = NULL;
+    f5_status status = model_file(wish, command->program, false, &path, &error);
+    if (status == F5_OK && (puts(path) < 0 || fflush(stdout) != 0))
+        status = f5_fail(&error, F5_E_IO, "standard output cannot be written");
+    free(path);
+    return status == F5_OK ? CLI_EXIT_OK : cli_failure(command, "%s", error.message);
+}
+
 int cmd_models(int argc, char **argv) {
-    const cli_option options[] = {{0}};
+    model_wish wish = {0};
+    bool path = false;
+    const cli_option options[] = {
+        {"path", NULL, CLI_FLAG, &path,
+         .help = "prints where the model lies that the options below name, after converting it where it has not been"},
+        {"model", "m", CLI_TEXT, &wish.model, .argument = "MODEL",
+         .help = "with --path: as in f5tts infer; so the rest"},
+        {"ckpt_file", "p", CLI_TEXT, &wish.ckpt_file, .argument = "FILE", .help = "upstream's checkpoint"},
+        {"vocab_file", "v", CLI_TEXT, &wish.vocab_file, .argument = "FILE", .help = "its vocabulary"},
+        {"model_cfg", "mc", CLI_TEXT, &wish.model_cfg, .argument = "FILE.yaml", .help = "its configuration"},
+        {"load_vocoder_from_local", NULL, CLI_FLAG, &wish.vocoder_from_local,
+         .help = "the vocoder of ../checkpoints/vocos-mel-24khz"},
+        {0}};
     const cli_command command = {.program = "f5tts models",
-                                 .usage = "",
+                                 .usage = "[--path [-m MODEL] [-p FILE] [-v FILE] [-mc FILE.yaml]]",
                                  .summary =
                                      "Lists the models that are on this machine: name, megabytes, how matrices are "
                                      "stored, licence of the weights, where they are from, and the path.\n",
                                  .options = options};
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
+    if (path) return print_path(&command, &wish);
+    if (wish.model || model_wish_has_files(&wish))
+        return cli_usage_error(&command, "the options that name a model belong to --path: add it");
     f5_error error = {0};
     hub_place place;
     if (hub_place_find(&place, &error) != F5_OK) {
