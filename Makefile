@@ -16,7 +16,7 @@ PACKAGES      := gcc g++ cmake ninja-build pkg-config libsndfile1-dev libyaml-de
                  libcurl4-gnutls-dev nettle-dev libespeak-ng-dev
 DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
-TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-yaml \
+TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-venv python3-yaml \
                  libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg man-db groff-base \
                  locales zsh fish
 
@@ -32,7 +32,7 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python lint build build-asan build-tsan install soak gpu-test sanitize profile bench clean \
+.PHONY: demo test test-c test-python lint build build-asan build-tsan install wheel wheel-test soak gpu-test sanitize profile bench clean \
         format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
@@ -83,6 +83,14 @@ soak: build
 
 install: build
 	DESTDIR="$(DESTDIR)" cmake --install $(BUILD) --prefix "$(PREFIX)"
+
+# The Python package, into out/: CPU or CUDA, as the build is (CMAKE_FLAGS=-DF5_CUDA=ON).
+wheel: build
+	$(PYTHON) host/python/backend.py --build $(BUILD) --output out
+
+# It in fresh environments of every Python from 3.9 on that is here, with PyPI's numpy; mypy; twice the same bytes.
+wheel-test: wheel
+	$(PYTHON) tests/python/matrix.py out
 
 # On a machine with an NVIDIA GPU: builds for it and runs the tests that need one.
 gpu-test:

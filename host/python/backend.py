@@ -55,17 +55,18 @@ def cache(build, name):
 
 
 def licences(taken, folder):
-    """What the libraries that came along ask to be told, as Debian keeps it."""
-    for path in taken:
-        owner = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True) if shutil.which("dpkg-query") else None
-        if owner is None or owner.returncode:  # a merged /usr is known by its other name
-            owner = subprocess.run(["dpkg-query", "-S", str(path).replace("/lib/", "/usr/lib/", 1)], capture_output=True, text=True) \
-                if owner else None
-        package = owner.stdout.split(":")[0] if owner and owner.returncode == 0 else None
-        copyright_ = Path("/usr/share/doc") / package / "copyright" if package else None
-        if not copyright_ or not copyright_.exists():
-            raise SystemExit(f"{path}: its licence is not in /usr/share/doc: build the wheel on Debian")
-        shutil.copy(copyright_, folder / f"{path.name}.txt")
+    """What the libraries that came along ask to be told, as Debian keeps it. A file may be known by the name that it had
+    before /lib became /usr/lib, or by the other one."""
+    names = {path: {str(path), str(path).removeprefix("/usr") if str(path).startswith("/usr/") else f"/usr{path}"}
+             for path in taken}
+    told = subprocess.run(["dpkg-query", "-S", *sorted(set().union(*names.values()))], capture_output=True, text=True).stdout \
+        if taken and shutil.which("dpkg-query") else ""
+    owners = {line.rpartition(": ")[2]: line.split(":")[0] for line in told.splitlines()}
+    for path, known in names.items():
+        package = next((owners[name] for name in known if name in owners), None)
+        if package is None:
+            raise SystemExit(f"{path}: no package of Debian's that says its licence: build the wheel on Debian")
+        shutil.copy(Path("/usr/share/doc") / package / "copyright", folder / f"{path.name}.txt")
 
 
 def native(build, folder):

@@ -129,8 +129,8 @@ def spectrogram(mel: npt.ArrayLike, path: Union[str, os.PathLike[str], None] = N
     Raises ArgumentError (ValueError): no frames, or another shape; FileError (OSError)."""
     picture = array_of(mel, np.float32, (None, None), "mel")
     frames, bands = picture.shape
-    if not 1 <= bands <= 4096 or frames >= 2 ** 31:
-        raise ArgumentError(f"mel has the shape {[frames, bands]}: 1 to 4096 bands it may have")
+    if not 1 <= bands <= 4096 or not 1 <= frames < 2 ** 31:
+        raise ArgumentError(f"mel has the shape {[frames, bands]}: frames it must have, and 1 to 4096 bands")
 
     def draw(target: Any) -> None:
         file_call("mel_png_write", path_bytes(target, "the picture's path"), picture.ctypes.data, frames, bands,
