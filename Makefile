@@ -77,6 +77,12 @@ build-tsan:
 	@cmake --preset tsan $(CMAKE_FLAGS) -Wno-dev > $(TSAN).log 2>&1 || { cat $(TSAN).log; exit 1; }
 	@cmake --build --preset tsan
 
+# Recordings, outputs, names and messages on the sanitized program; the library that the tests load is sanitized too.
+test-asan-files: build-asan
+	F5_BUILD=$(CURDIR)/$(ASAN) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) ASAN_OPTIONS=detect_leaks=0 \
+	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/hub \
+	    $(addprefix tests/test_,$(addsuffix .py,recordings recording_files outputs transcribe convert_wild help messages batch))
+
 # The server among clients that are slow, leave, flood and err, for half an hour: tests/server/torture.py --help
 soak: build
 	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/server/torture.py

@@ -132,6 +132,25 @@ def test_bad_lines_are_told_and_the_rest_is_done(case, batch):  # noqa: F811
     assert left_behind(case.folder / "made") == ["000012.wav", "good.wav"]
 
 
+def test_lines_that_would_harm_each_other(case, batch, rng):  # noqa: F811
+    """One folder of chunks for two outputs; an output over the recording of a line before or behind."""
+    for name in "ab":
+        write_wav(case.folder / f"{name}.wav", rng.uniform(-0.3, 0.3, 24000))
+    before = (case.folder / "a.wav").read_bytes(), (case.folder / "b.wav").read_bytes()
+    voice = dict(ref_text="Some words of it.")
+    lines = [dict(text="Say these.", ref_audio="a.wav", output="one.wav", **voice), dict(text="And these.", output="one.flac"),
+             dict(text="Over line 1's.", output="../a.wav"), dict(text="Over line 5's.", output="../b.wav"),
+             dict(text="Say these.", ref_audio="b.wav", output="two.wav", **voice),
+             dict(text="The same voice.", ref_audio="a.wav", output="three.wav", **voice)]
+    result = batch("".join(json.dumps(line) + "\n" for line in lines), name="list.jsonl", save_chunk=True)
+    told = sorted(line.removeprefix("f5tts batch: list.jsonl:") for line in result.stderr.splitlines() if "list.jsonl:" in line)
+    wanted = ["2: made/one_chunks/: line 1 writes this", "3: made/../a.wav: line 1 reads this file as its recording",
+              "5: b.wav: the recording of this line is what line 4 writes"]
+    assert result.returncode == 1 and len(told) == len(wanted), result.stderr
+    assert all(found.startswith(start) for found, start in zip(told, wanted)), told
+    assert (case.folder / "a.wav").read_bytes() == before[0]
+
+
 def test_lines_that_fail_while_spoken(case, batch):  # noqa: F811
     """An error of the library is the line's; its output does not appear."""
     (case.folder / "bad.npy").write_bytes(b"no array")

@@ -34,8 +34,8 @@ typedef struct {
     uint8_t *state; /* [n_states] of each line by its number, a batch_state; BATCH_BAD where no task is */
     int32_t n_states, to_do, there, bad;
     int32_t max_evaluations;
-    char languages[256];    /* of the lines' normalize, "en,de" */
-    struct output_set *set; /* outputs so far */
+    char languages[256];  /* of the lines' normalize, "en,de" */
+    struct file_set *set; /* that the lines so far read and write */
 } batch_plan;
 
 /* Looks at one task: is its output there already, would it take the place of an input or of another line's output? An

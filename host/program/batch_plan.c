@@ -1,5 +1,5 @@
-/* batch_plan.c — what the lines of a list ask for, kept in a few bytes a line: its state, and a hash of each output's
- * path. Two paths that spell one file differently are one output. */
+/* batch_plan.c — what the lines of a list ask for, kept in a few bytes a line: its state, and a hash of the path of
+ * each output and each recording. Two paths that spell one file differently are one file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,17 +9,19 @@
 #include "host/files/audio_file.h"
 #include "host/files/output_file.h"
 #include "host/program/batch_line.h"
+#include "host/program/speech_chunks.h"
 #include "host/program/speech_output.h"
 
-/* ---- outputs ----------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t hash; /* 0: free */
     int32_t line;
-} output_slot;
+    bool read; /* a recording, which many lines may read */
+} file_slot;
 
-struct output_set {
-    output_slot *slot; /* [slots], a power of two, at most half of them taken */
+struct file_set {
+    file_slot *slot; /* [slots], a power of two, at most half of them taken */
     size_t slots, taken;
 };
 
@@ -31,15 +33,15 @@ static uint64_t hash_path(const char *path) {
     return hash | 1;
 }
 
-static output_slot *find_slot(const struct output_set *set, uint64_t hash) {
+static file_slot *find_slot(const struct file_set *set, uint64_t hash) {
     size_t i = hash & (set->slots - 1);
     while (set->slot[i].hash && set->slot[i].hash != hash) i = (i + 1) & (set->slots - 1);
     return &set->slot[i];
 }
 
-static bool grow_set(struct output_set *set) {
+static bool grow_set(struct file_set *set) {
     if (2 * (set->taken + 1) <= set->slots) return true;
-    struct output_set larger = {.slots = set->slots ? 2 * set->slots : 1024, .taken = set->taken};
+    struct file_set larger = {.slots = set->slots ? 2 * set->slots : 1024, .taken = set->taken};
     larger.slot = calloc(larger.slots, sizeof *larger.slot);
     if (!larger.slot) return false;
     for (size_t i = 0; i < set->slots; i++)
@@ -49,18 +51,23 @@ static bool grow_set(struct output_set *set) {
     return true;
 }
 
-/* Writes the line that has the path already, or 0, into *other. */
-static f5_status add_output(batch_plan *plan, const char *path, int32_t line, f5_error *error) {
+/* A file of that line, which reads or writes it. F5_E_ARGUMENT: a line before it writes the file, or reads what this
+ * line would write. */
+static f5_status add_file(batch_plan *plan, const char *path, int32_t line, bool read, f5_error *error) {
     struct stat there;
     if (stat(path, &there) == 0 && S_ISCHR(there.st_mode)) return F5_OK; /* /dev/null has room for all of them */
     if (!plan->set) plan->set = calloc(1, sizeof *plan->set);
-    if (!plan->set || !grow_set(plan->set)) return f5_fail(error, F5_E_MEMORY, "no memory for the list's outputs");
+    if (!plan->set || !grow_set(plan->set)) return f5_fail(error, F5_E_MEMORY, "no memory for the list's files");
     uint64_t hash = hash_path(path);
-    output_slot *slot = find_slot(plan->set, hash);
+    file_slot *slot = find_slot(plan->set, hash);
+    if (slot->hash && read && slot->read) return F5_OK;
     if (slot->hash)
-        return f5_fail(error, F5_E_ARGUMENT, "%s: line %d writes this file already: give another name", path,
-                       (int)slot->line);
-    *slot = (output_slot){hash, line};
+        return f5_fail(error, F5_E_ARGUMENT,
+                       read ? "%s: the recording of this line is what line %d writes: give the output another name"
+                       : slot->read ? "%s: line %d reads this file as its recording: give another name"
+                                    : "%s: line %d writes this file already: give another name",
+                       path, (int)slot->line);
+    *slot = (file_slot){hash, line, read};
     plan->set->taken++;
     return F5_OK;
 }
@@ -100,6 +107,15 @@ static f5_status add_language(batch_plan *plan, const char *language, f5_error *
     return F5_OK;
 }
 
+/* Two outputs whose names differ in their endings alone have one folder of chunks. */
+static f5_status add_chunks(batch_plan *plan, const batch_line *b, f5_error *error) {
+    char *folder = speech_chunks_folder(b->path, 0);
+    if (!folder) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
+    f5_status status = add_file(plan, folder, b->number, false, error);
+    free(folder);
+    return status;
+}
+
 static bool is_there(const char *path) {
     struct stat there;
     return stat(path, &there) == 0 && S_ISREG(there.st_mode);
@@ -121,9 +137,11 @@ f5_status batch_plan_add(batch_plan *plan, const batch_line *b, bool overwrite, 
     if (b->files.audio && access(b->files.audio, R_OK) != 0)
         return f5_fail(error, F5_E_IO, "%s: cannot be read", b->files.audio);
     F5_TRY(add_language(plan, o->normalize, error));
+    if (b->files.audio) F5_TRY(add_file(plan, b->files.audio, b->number, true, error));
     const char *outputs[] = {b->path, o->save_mel, o->spectrogram, o->subtitles};
     for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
-        if (outputs[i]) F5_TRY(add_output(plan, outputs[i], b->number, error));
+        if (outputs[i]) F5_TRY(add_file(plan, outputs[i], b->number, false, error));
+    if (o->save_chunk) F5_TRY(add_chunks(plan, b, error));
     bool there = !overwrite && is_there(b->path);
     F5_TRY(set_state(plan, b->number, there ? BATCH_THERE : BATCH_TO_DO, error));
     if (there) {

@@ -254,7 +254,7 @@ int cmd_pull(int argc, char **argv) {
         {"model", "m", CLI_STRING, &r.wish.model, .argument = "NAME", .help = "of which kind a file hf://... is",
          .usual = "as its path says, else F5TTS_v1_Base", .words = "F5TTS_v1_Base|F5TTS_Base|F5TTS_Small|E2TTS_Base"},
         {"dtype", NULL, CLI_STRING, &r.precision, .argument = "TYPE", .help = "how matrices are stored",
-         .words = "fp32|fp16|bf16"},
+         .words = "fp32|fp16|bf16|int8"},
         {"no_convert", NULL, CLI_FLAG, &r.no_convert, .help = "fetch only; f5tts infer -m NAME converts it then"},
         {"quiet", "q", CLI_FLAG, &r.quiet, .help = "no progress, no summary"},
         {0}};
@@ -280,8 +280,9 @@ int cmd_pull(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&r.command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (n_positional == 0) return cli_usage_error(&r.command, "give the NAME of a model: F5TTS_v1_Base is one");
-    if (strcmp(r.precision, "fp32") != 0 && strcmp(r.precision, "fp16") != 0 && strcmp(r.precision, "bf16") != 0)
-        return cli_usage_error(&r.command, "--dtype %s: known are fp32, fp16 and bf16", r.precision);
+    if (strcmp(r.precision, "fp32") != 0 && strcmp(r.precision, "fp16") != 0 && strcmp(r.precision, "bf16") != 0 &&
+        strcmp(r.precision, "int8") != 0)
+        return cli_usage_error(&r.command, "--dtype %s: known are fp32, fp16, bf16 and int8", r.precision);
     f5_error error = {0};
     f5_status status = pull(&r, &error);
     hub_place_free(&r.place);

@@ -12,7 +12,7 @@
 
 typedef struct {
     const char *program;   /* how messages begin: "f5tts infer" */
-    const char *precision; /* of the matrices: "fp32", "fp16", "bf16" */
+    const char *precision; /* of the matrices: "fp32", "fp16", "bf16", "int8" */
     const char *licence;   /* of the weights; NULL: as known here */
     bool by_name;          /* the sources are those of a name: NAME.f5 in the own folder */
     bool renew;            /* of a name: make it again where it is of other sources; else what is there is taken */
