@@ -32,8 +32,8 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python lint build build-asan build-tsan install wheel wheel-test soak gpu-test sanitize profile bench clean \
-        format demo-packages test-packages
+.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test \
+        sanitize profile bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
