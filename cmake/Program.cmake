@@ -36,7 +36,8 @@ if(F5_PROGRAM_FOUND)
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/batch_line.c host/program/batch_plan.c
                    host/program/voice_cache.c host/program/cmd_convert.c host/program/convert_files.c
                    host/program/model_file.c host/program/model_make.c host/program/cmd_pull.c host/program/cmd_models.c
-                   host/program/cmd_info.c host/program/cmd_serve.c host/program/plan_table.c host/program/model_settings.c
+                   host/program/cmd_info.c host/program/cmd_serve.c host/program/cmd_triton_repo.c
+                   host/program/triton_repository.c host/program/plan_table.c host/program/model_settings.c
                    host/program/cli.c host/program/cli_say.c host/program/cli_help.c host/program/cli_man.c
                    host/program/cli_complete.c host/program/interruption.c host/program/run_program.c
                    host/program/shell_words.c host/program/heard_words.c host/program/transcript_cache.c host/program/transcribe.c

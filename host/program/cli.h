@@ -124,6 +124,7 @@ int cmd_check_voice(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_models(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
+int cmd_triton_repo(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 
 #endif

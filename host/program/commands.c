@@ -16,6 +16,7 @@ const subcommand commands[] = {
     {"models", cmd_models, "list the models that are on this machine"},
     {"info", cmd_info, "show what a .f5 file holds, and what running it would take"},
     {"serve", cmd_serve, "speak for other programs, over HTTP"},
+    {"triton-repo", cmd_triton_repo, "make the models' folder for Triton Inference Server"},
     {"completion", cmd_completion, "print what completes f5tts in bash, zsh or fish"},
     {NULL, NULL, NULL}};
 
