@@ -32,7 +32,7 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test \
+.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test triton-test \
         sanitize profile bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
@@ -105,6 +105,10 @@ gpu-test:
 # After make gpu-test has built: compute-sanitizer over a short synthesis and every 100th test of the ops.
 sanitize:
 	PYTHON="$(PYTHON)" bash tests/gpu/sanitize.sh
+
+# The backend of Triton Inference Server under the real one, which comes from PyPI (55 MB) into the build folder.
+triton-test: build
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/triton_server/check_server.py
 
 # One op under Nsight Compute, into out/OP.ncu-rep: make profile OP=linear SHAPE=1024,3072 LENGTHS=938,938
 profile:

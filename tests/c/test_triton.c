@@ -1,5 +1,5 @@
 /* test_triton.c — the backend under a server of ours (fake_triton.h): what it says, streams, refuses, cancels, reports
- * and gives back, also where the server's functions fail. The real server is tests/triton/. */
+ * and gives back, also where the server's functions fail. The real server is tests/triton_server/check_server.py. */
 #include <string.h>
 
 #include "tests/c/triton_requests.h"
@@ -174,7 +174,9 @@ static void test_loads_again_and_again(void **state) {
     assert_int_equal(atomic_load(&fake.live), live);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc != 2) return fprintf(stderr, "usage: %s MODEL.f5\n", argv[0]), 2;
+    model_file = argv[1];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_speaks),
                                        cmocka_unit_test(test_padding_and_what_is_left_out),
                                        cmocka_unit_test(test_streams_the_same_samples),

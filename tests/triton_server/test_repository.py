@@ -1,0 +1,104 @@
+"""`f5tts triton-repo`: the folder is whole or not there, is replaced if it is its own, and nothing else is touched."""
+import os
+import re
+import resource
+import signal
+import subprocess
+import time
+
+import pytest
+
+import convert_lib
+
+FILES = {"f5_tts/config.pbtxt", "f5_tts/1/model.f5", "f5_tts_stream/config.pbtxt", "f5_tts_stream/1/README"}
+
+
+def make(*words, **more):
+    return subprocess.run([convert_lib.program(sanitized=True), "triton-repo", *map(str, words)], capture_output=True,
+                          text=True, timeout=120, env={**os.environ, **convert_lib.SANITIZER}, **more)
+
+
+def files(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_makes_and_replaces(model, tmp_path):
+    folder = tmp_path / "some/models"
+    result = make(folder, "-m", model, "--max_frames", 1048576)
+    assert result.returncode == 0 and str(folder) in result.stdout, result.stderr
+    assert files(folder) == FILES and (folder / "f5_tts/1/model.f5").read_bytes() == model.read_bytes()
+    for name, decoupled in (("f5_tts", False), ("f5_tts_stream", True)):
+        config = (folder / name / "config.pbtxt").read_text()
+        assert f'name: "{name}"' in config and ("decoupled: true" in config) == decoupled
+        assert re.search(r'"max_frames" value { string_value: "1048576" }', config) and "KIND_CPU" in config
+        for tensor in ("reference_wav", "reference_wav_len", "reference_text", "target_text", "waveform"):
+            assert f'name: "{tensor}"' in config
+    # again, over itself and from itself
+    result = make(folder, "-m", folder / "f5_tts/1/model.f5", "--gpus", "0,1", "--instances", 3, "--method", "ab2")
+    assert result.returncode == 0, result.stderr
+    config = (folder / "f5_tts/config.pbtxt").read_text()
+    assert "count: 3 kind: KIND_GPU gpus: [ 0,1 ]" in config and '"ab2"' in config and '"device"' not in config
+    assert files(folder) == FILES and os.listdir(tmp_path / "some") == ["models"]
+    (tmp_path / "empty").mkdir()
+    assert make(tmp_path / "empty", "-m", model).returncode == 0 and files(tmp_path / "empty") == FILES
+
+
+def test_refuses_what_is_not_its_own(model, tmp_path):
+    own = tmp_path / "own"
+    assert make(own, "-m", model).returncode == 0
+
+    def refused(folder, *words):
+        before = {path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")}
+        result = make(folder, "-m", model)
+        assert result.returncode == 1 and result.stderr.count("\n") == 1 and str(folder) in result.stderr, result.stderr
+        assert all(word in result.stderr for word in words), result.stderr
+        assert before == {path: path.read_bytes() if path.is_file() else None for path in tmp_path.rglob("*")}
+
+    (tmp_path / "file").write_text("")
+    refused(tmp_path / "file", "is no folder")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/notes.txt").write_text("mine")
+    refused(tmp_path / "foreign", "notes.txt")
+    (own / "f5_tts/2").mkdir()
+    refused(own, "f5_tts/2 is not of")
+    (own / "f5_tts/2").rmdir()
+    (own / "another_model").mkdir()
+    refused(own, "another_model")
+    (own / "another_model").rmdir()
+    (own / "f5_tts/config.pbtxt").write_text('name: "f5_tts"\n')
+    refused(own, "was not made by")
+
+
+def test_bad_words(model, tmp_path):
+    for words, told in ((["-m", tmp_path / "none.f5"], "none.f5"), (["-m", __file__], "test_repository.py"),
+                        (["-m", model, "--gpus", '0" '], "--gpus"), (["-m", model, "--device", 'cpu"'], "--device"),
+                        (["-m", model, "--precision", "a b"], "--precision")):
+        result = make(tmp_path / "out", *words)
+        assert result.returncode == 1 and told in result.stderr and os.listdir(tmp_path) == [], result.stderr
+    assert make().returncode == 2 and make("a", "b").returncode == 2
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+def test_whole_or_not_at_all(model, tmp_path, replaces):
+    """A file that may not grow, and signals: what was there is there, and nothing is left beside it."""
+    folder = tmp_path / "models"
+    if replaces:
+        assert make(folder, "-m", model, "--nfe_step", 5).returncode == 0
+
+    def untouched():
+        assert os.listdir(tmp_path) == (["models"] if replaces else [])
+        if replaces:
+            assert files(folder) == FILES and '"5"' in (folder / "f5_tts/config.pbtxt").read_text()
+
+    small = model.stat().st_size // 2
+    result = make(folder, "-m", model, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (small, small)))
+    assert result.returncode == 1 and str(folder) in result.stderr, result.stderr
+    untouched()
+    for delay in (0.002, 0.005, 0.01, 0.02, 0.04):
+        with subprocess.Popen([convert_lib.program(), "triton-repo", folder, "-m", model], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.DEVNULL) as process:
+            time.sleep(delay)
+            process.send_signal(signal.SIGTERM)
+        if process.returncode == 0:
+            break  # it was quicker
+        untouched()
