@@ -28,6 +28,7 @@ sys.path.insert(0, str(HERE))
 import elf  # noqa: E402
 import generate  # noqa: E402
 
+CHECKED_WITH = ("cbind.py", "op_base.py", "op_products.py", "op_sound.py", "ops.py", "shapes.py", "gpu/gpubind.py")
 WHEN = (1980, 1, 1, 0, 0, 0)  # of every file in the wheel
 
 
@@ -152,6 +153,10 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         for path in (HERE / "f5tts").rglob("*"):
             if path.suffix in (".py", ".typed"):
                 tree[f"f5tts/{path.relative_to(HERE / 'f5tts').as_posix()}"] = path
+        # what f5tts.ops.check draws inputs and truths with: the tests' own
+        checked_with = [ROOT / "tests" / name for name in CHECKED_WITH] + sorted(
+            p for pattern in ("*.h", "cpu/*.h", "cuda/*.h") for p in (ROOT / "kernels").glob(pattern))
+        tree.update({f"f5tts/ops/checkout.d/{path.relative_to(ROOT).as_posix()}": path for path in checked_with})
         for prefix, root in (("f5tts/_native", folder / "native"),
                              (f"f5tts-{generate.version()}.dist-info/licenses", folder / "licenses")):
             tree.update({f"{prefix}/{p.relative_to(root).as_posix()}": p for p in root.rglob("*") if p.is_file()})

@@ -1,6 +1,6 @@
 """generate.py — the modules of the package that are read from the C headers, so that nothing is written down twice.
 
-_abi.py: constants and structs of f5tts.h. tests/cbind.py and tests/f5abi.py do the reading, whose structs
+_abi.py: constants and structs of f5tts.h. generate_ops.py has the ops'. tests/cbind.py and tests/f5abi.py do the reading, whose structs
 tests/ops/test_cbind.py and tests/test_struct_sizes.py hold against the C compiler's.
 """
 import re
@@ -61,4 +61,5 @@ def abi(cuda):
 
 def modules(cuda):
     """{path in the package: source}"""
-    return {"_abi.py": abi(cuda)}
+    import generate_ops
+    return {"_abi.py": abi(cuda), **generate_ops.modules()}
