@@ -33,6 +33,7 @@ PYTEST = {
     "hub": ["tests/hub"],
     "server": ["tests/server"],
     "bench": ["tests/test_bench.py"],
+    "python": ["tests/python"],
     "gpu": ["tests/gpu"],
 }
 CTEST = {"C, release": ("F5_BUILD", []), "C, address sanitizer": ("F5_ASAN_BUILD", []),

@@ -11,6 +11,7 @@ POINTEES = {"float": "float32", "int32_t": "int32", "int64_t": "int64", "int8_t"
             "uint64_t": "uint64"}
 NUMBERS = {"int32_t": "int", "int64_t": "int", "float": "float", "bool": "bool"}
 DEFAULTS = {("timestep", "dim"): "256", ("timestep", "scale"): "1000.0", ("guide", "branches"): "1", ("noise", "dim"): "100"}
+NOT_GIVEN = ("scratch", "sample_offsets")  # made here: what a pack says must not be said otherwise
 OUTPUTS_ON_WISH = ("also", "now")  # outputs that are made only into what a caller gives
 
 
@@ -94,13 +95,13 @@ def function(op, fields, doc, enums):
     """Its source. Inputs that are needed come first, then what may be left out."""
     follow, first, later, given = sizes(fields), [], [], []
     for f in fields:
-        if f.kind in ("int",) and f.name in follow or f.kind == "dtype" or f.name == "scratch":
+        if f.kind in ("int",) and f.name in follow or f.kind == "dtype" or f.name in NOT_GIVEN:
             continue
         given.append(f'"{f.name}": {f.word}')
         if f.kind == "pack":
             later.append(f"{f.word}: Optional[Pack] = None")
         elif f.is_tensor:
-            needed = not f.optional and not f.out and f.name not in ("sample_offsets",)
+            needed = not f.optional and not f.out
             (first if needed else later).append(f"{f.word}: {'Tensor' if needed else 'Optional[Tensor] = None'}")
         elif f.kind == "enum":
             later.append(f'{f.word}: Union[str, int] = "{next(iter(enums[f.enum]))}"')
@@ -109,7 +110,7 @@ def function(op, fields, doc, enums):
             later.append(f"{f.word}: {f.kind} = {usual}")
     words = " ".join(f"{f.word}: {', '.join(map(repr, enums[f.enum]))}." for f in fields if f.enum)
     shapes = "\n".join(f"    {f.word} [{', '.join(f.shape)}] {f.comment.split(']', 1)[1].strip() if ']' in f.comment else ''}".rstrip()
-                       for f in fields if f.is_tensor and f.name != "scratch")
+                       for f in fields if f.is_tensor and f.name not in NOT_GIVEN)
     returned = [f.name for f in fields if f.out and f.name not in (*OUTPUTS_ON_WISH, "scratch")]
     tail = f'\n\nTensors:\n{shapes}\n{words}\nReturns {", ".join(returned)}. Raises ValueError.'
     indented = "\n".join(f"    {line}".rstrip() for line in (doc + tail).splitlines()).lstrip()

@@ -45,7 +45,7 @@ class Cpu:
             raise error_of(status, error.message.decode())
         names, table = list(_table.OPS), (POINTER * len(_table.OPS)).from_address(self.struct.ops)
         kind = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER)
-        self.ops = {name: kind(table[i]) for i, name in enumerate(names)}
+        self.ops = {name: kind(int(table[i] or 0)) for i, name in enumerate(names)}
 
     def call(self, op: str, arguments: int, stream: int) -> None:
         with self.lock:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import re
 from typing import Any, Mapping, Optional, Sequence, Union
 
@@ -46,7 +47,7 @@ def _device_of(name: str) -> Device:
     if not match:
         raise ValueError(f"device is {name!r}: \"cpu\", \"cuda\" or \"cuda:1\" it may be")
     if match[1] == "cuda" and match[2] is None:
-        import torch
+        torch: Any = importlib.import_module("torch")
         return "cuda", int(torch.cuda.current_device())
     return match[1], int(match[2] or 0)
 
@@ -133,7 +134,7 @@ class Call:
             self.device, self.like = found.device, found.tensor
         if found.device != self.device:
             raise ValueError(f"{self.op}: {f.name} is on {_name(found.device)}, other tensors are on {_name(self.device)}")
-        wanted = {"uint64": ("uint64", "int64")}.get(f.kind, (f.kind,))
+        wanted: tuple[str, ...] = {"uint64": ("uint64", "int64")}.get(f.kind, (f.kind,))
         if f.kind in LIKE_INPUT:
             wanted = tuple(DTYPES)
             if self.device[0] == "cpu":
@@ -149,19 +150,19 @@ class Call:
         for name in ("pack", "y_pack"):
             if name not in self.fields:
                 continue
-            pack = self.given.get(name)
-            if pack is None and (self.fields[name].optional or name == "y_pack"):
+            given: Any = self.given.get(name)
+            if given is None and (self.fields[name].optional or name == "y_pack"):
                 continue
-            if pack is None:
+            if given is None:
                 rows = next((v.shape[0] for n, v in self.views.items() if "rows" in (self.fields[n].shape or ())[0] and v.shape), None)
                 if rows is None:
                     raise ValueError(f"{self.op}: give pack=Pack([...]), which says how many rows there are")
-                pack = self.given[name] = Pack([rows], 0, self.device)
-            if not hasattr(pack, "seq_of_row") or not hasattr(pack, "spans"):
-                raise ValueError(f"{self.op}: {name} is a {type(pack).__name__}: f5tts.ops.Pack makes one")
-            if pack.device != self.device:
-                raise ValueError(f"{self.op}: {name} is on {_name(pack.device)}, the tensors are on {_name(self.device)}")
-        pack = self.given.get("pack")
+                given = self.given[name] = Pack([rows], 0, self.device)
+            if not hasattr(given, "seq_of_row") or not hasattr(given, "spans"):
+                raise ValueError(f"{self.op}: {name} is a {type(given).__name__}: f5tts.ops.Pack makes one")
+            if given.device != self.device:
+                raise ValueError(f"{self.op}: {name} is on {_name(given.device)}, the tensors are on {_name(self.device)}")
+        pack: Any = self.given.get("pack")
         if pack is not None:
             self.sizes.update({"rows": pack.rows, "rows of pack": pack.rows, "n_seq": pack.n_seq})
         if self.op == "time_row" and self.given.get("y_pack") is None:
@@ -169,13 +170,20 @@ class Call:
             self.given["y_pack"] = Pack([n + more if n else 0 for n in pack.lengths], 0, self.device)
         if self.given.get("y_pack") is not None:
             self.sizes["rows of y_pack"] = self.given["y_pack"].rows
-            if self.given["y_pack"].n_seq != pack.n_seq:
-                raise ValueError(f"{self.op}: y_pack has {self.given['y_pack'].n_seq} slots, pack has {pack.n_seq}")
-        if self.op == "istft" and "sample_offsets" not in self.views:
+            self._fit_packs(pack, self.given["y_pack"])
+        if self.op == "istft":
             short = int(self._enum(self.fields["padding"]) == ENUMS["istft_padding"]["center"])
             starts = np.cumsum([0, *(256 * max(0, n - short) for n in pack.lengths)]).tolist()
             self.views["sample_offsets"] = view(from_list(starts, "int64", self.device, None), "sample_offsets")
             self.sizes["sample_offsets[n_seq]"] = starts[-1]
+
+    def _fit_packs(self, pack: Any, y_pack: Any) -> None:
+        """Of time_row: each sequence of y is as long as that of x or longer, with "drop" as long or shorter."""
+        drop = self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"]
+        lengths = [[end - begin for begin, end in one.spans] for one in (pack, y_pack)]
+        if len(lengths[0]) != len(lengths[1]) or any((x < y) if drop else (y < x) for x, y in zip(*lengths)):
+            raise ValueError(f"{self.op}: y_pack has {lengths[1]} rows, pack has {lengths[0]}: as many sequences it must have, "
+                             f"each as long or {'shorter' if drop else 'longer'}")
 
     def _size(self, part: str) -> Optional[int]:
         """A length as a shape says it: 64, rows, dim/16, n_seq+1. None: not known yet."""
@@ -212,7 +220,8 @@ class Call:
 
     def _limits(self) -> None:
         """What a GPU cannot check by itself."""
-        pack, most = self.given.get("pack"), self.sizes.get("max_position")
+        pack: Any = self.given.get("pack")
+        most = self.sizes.get("max_position")
         for f in OPS[self.op]:
             if f.shape is not None and not f.out and not f.optional and f.name not in self.views:
                 raise ValueError(f"{self.op}: {f.name} is needed")

@@ -1,6 +1,7 @@
 """A tensor of whatever library as the ops see it: where it lies, its shape, its number type, its device."""
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence, Tuple
@@ -121,5 +122,5 @@ def from_list(values: Sequence[int], dtype: str, device: Device, like: Optional[
         made = empty((len(values),), dtype, device, np.empty(0))
         made[...] = values
         return made
-    import torch
+    torch: Any = importlib.import_module("torch")
     return torch.tensor(list(values), dtype=getattr(torch, dtype)).to(torch.device(*device))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import importlib
 import statistics
 import sys
 import time
@@ -31,9 +32,7 @@ def _tests() -> tuple[Any, Any]:
     """op_base and ops of the project's tests, as they come with the package."""
     folder = Path(__file__).resolve().parent / "checkout.d/tests"
     sys.path[:0] = [str(folder), str(folder / "gpu")]
-    import op_base  # type: ignore[import-not-found]
-    import ops  # type: ignore[import-not-found]
-    return op_base, ops
+    return importlib.import_module("op_base"), importlib.import_module("ops")
 
 
 class Device:
@@ -47,11 +46,10 @@ class Device:
         return Pack(lengths, tail if rows is None else rows - sum(lengths), self.kind)
 
     def output(self, *shape: int, dtype: Any = None) -> Any:
-        import torch
+        torch: Any = importlib.import_module("torch")
         if self.kind == "cpu":
             return self.op_base.HostOutput(*shape, dtype=dtype or torch.float32)
-        import gpubind  # type: ignore[import-not-found]
-        return gpubind.Output(*shape, dtype=dtype or torch.float32)
+        return importlib.import_module("gpubind").Output(*shape, dtype=dtype or torch.float32)
 
     def given(self, op: str, fields: dict[str, Any]) -> tuple[dict[str, Any], Any]:
         """Fields of C as the functions of f5tts.ops take them."""
@@ -72,7 +70,7 @@ class Device:
 
 def _median(work: Callable[[], Any], kind: str, inner: int = 1) -> float:
     """Microseconds of a call: on the GPU of one among `inner`, between events on its stream."""
-    import torch
+    torch: Any = importlib.import_module("torch")
     times = []
     for _ in range(WARM + REPEATS):
         if kind == "cuda":
@@ -87,7 +85,7 @@ def _median(work: Callable[[], Any], kind: str, inner: int = 1) -> float:
             started = time.perf_counter()
             work()
             times.append(1e6 * (time.perf_counter() - started))
-    return statistics.median(times[WARM:])
+    return float(statistics.median(times[WARM:]))
 
 
 class Rates:
@@ -99,7 +97,7 @@ class Rates:
         self.copies = 0.0
 
     def of(self, dtype: Any) -> tuple[float, float]:
-        import torch
+        torch: Any = importlib.import_module("torch")
         n, size = (4096, 1 << 27) if self.kind == "cuda" else (512, 1 << 22)
         if dtype not in self.products:
             a, b = torch.randn(2, n, n, device=self.kind).to(dtype).unbind()
@@ -120,12 +118,12 @@ def floor_us(call: Any, device: Device, rates: Rates) -> float:
     flop = call.op.flop(call.op.slot_lengths(call.inputs.lengths))
     moved = float(function(f"{op}_bytes", ctypes.c_double, ctypes.c_void_p)(ctypes.addressof(arguments)))
     product, copy = rates.of(call.dtype)
-    return max(flop / product, moved / copy)
+    return float(max(flop / product, moved / copy))
 
 
 def cases(ops: Any, wanted: list[str], device: Device) -> Iterator[tuple[Any, Any]]:
     """Every op at every shape and number type that its tests have."""
-    import torch
+    torch: Any = importlib.import_module("torch")
     for op in ops.cases_test():
         if op.name in wanted:
             for dtype in op.types if device.kind == "cuda" else (torch.float32,):
@@ -134,7 +132,7 @@ def cases(ops: Any, wanted: list[str], device: Device) -> Iterator[tuple[Any, An
 
 def check(op_base: Any, device: Device, op: Any, dtype: Any, seed: int, rates: Rates, timed: bool) -> bool:
     """Runs a case and prints its line; false where it is wrong."""
-    import torch
+    torch: Any = importlib.import_module("torch")
     lengths, tail = op.lengths_test[-1] if op.lengths_test else LENGTHS
     name = op_base.NAMES[dtype]
     call = op_base.Call(device, op, dtype, op.draw(op_base.Draw(seed, op.label, name, device=device.kind), lengths, dtype), tail)
@@ -167,7 +165,7 @@ def main(argv: list[str]) -> int:
     p.add_argument("--no-times", action="store_true", help="errors alone")
     args = p.parse_args(argv)
     try:
-        import torch
+        torch: Any = importlib.import_module("torch")
     except ImportError:
         sys.exit("f5tts.ops.check compares with PyTorch, which is not here: pip install torch")
     kind = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
