@@ -81,10 +81,11 @@ build-tsan:
 # comes first; it cannot come before the shells that other tests start, whose leaks it would count.
 test-asan-files: build-asan
 	F5_BUILD=$(CURDIR)/$(ASAN) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests/hub \
-	    $(addprefix tests/test_,$(addsuffix .py,recordings transcribe help messages batch))
+	    $(addprefix tests/test_,$(addsuffix .py,recordings transcribe help batch))
 	F5_BUILD=$(CURDIR)/$(ASAN) F5_ASAN_BUILD=$(CURDIR)/$(ASAN) ASAN_OPTIONS=detect_leaks=0 \
 	    LD_PRELOAD="$$(gcc -print-file-name=libasan.so)" $(PYTHON) -m pytest -q -rs -p no:cacheprovider \
-	    tests/test_recording_files.py tests/test_outputs.py tests/test_convert_wild.py
+	    tests/test_recording_files.py tests/test_outputs.py tests/test_convert_wild.py \
+	    tests/test_messages.py
 
 # The server among clients that are slow, leave, flood and err, for half an hour: tests/server/torture.py --help
 soak: build
