@@ -81,8 +81,8 @@ static f5_status place(sockets_job *j, json_t *fields, const sockets_text *text,
     order.text = text->text;
     order.text_bytes = text->bytes;
     if (!text->text) { /* a sentence sounds once it is there, not once a chunk is full */
-        order.chunking = F5_CHUNKS_SENTENCE;
-        order.first_chunk = 0;
+        order.speak.chunking = F5_CHUNKS_SENTENCE;
+        order.speak.first_chunk = 0;
     }
     f5_status status = text->bytes > (size_t)s->options->text_bytes
                            ? f5_fail(error, F5_E_ARGUMENT, "the text has %zu bytes, and at most %d are taken",

@@ -135,18 +135,8 @@ static void *work(void *user) {
 /* ---- orders ------------------------------------------------------------------------------------------------------ */
 
 void speech_order_init(speech_order *o) {
-    f5_speak_params p;
-    f5_speak_params_init(&p);
-    *o = (speech_order){.format = SOUND_WAV,
-                        .rate = F5_SAMPLE_RATE,
-                        .speed = p.speed,
-                        .fix_duration = p.fix_duration,
-                        .cross_fade = p.cross_fade,
-                        .sentence_pause = p.sentence_pause,
-                        .paragraph_pause = p.paragraph_pause,
-                        .first_chunk = p.first_chunk,
-                        .brackets = p.brackets,
-                        .chunking = p.chunking};
+    *o = (speech_order){.format = SOUND_WAV, .rate = F5_SAMPLE_RATE};
+    f5_speak_params_init(&o->speak);
     f5_sample_params_init(&o->sample);
 }
 
@@ -174,9 +164,9 @@ static f5_status make_job(speech_job **made, const speech_order *order, const sp
     job->ordered = loop_seconds();
     job->chunk = -1;
     atomic_init(&job->holders, 2); /* the caller, the speaker */
-    if (order->normalize) job->normalize = strdup(order->normalize);
+    if (order->speak.normalize) job->normalize = strdup(order->speak.normalize);
     if (order->text) job->text = strndup(order->text, order->text_bytes);
-    f5_status status = (order->normalize && !job->normalize) || (order->text && !job->text)
+    f5_status status = (order->speak.normalize && !job->normalize) || (order->text && !job->text)
                            ? f5_fail(error, F5_E_MEMORY, "no memory for an order")
                            : F5_OK;
     if (status == F5_OK && job->text) status = add_input(job, INPUT_TEXT, job->text, order->text_bytes, error);

@@ -26,10 +26,7 @@ typedef struct {
     sound_format format;
     int32_t rate; /* samples a second; default 24000 */
     f5_sample_params sample;
-    float speed, fix_duration, cross_fade, sentence_pause, paragraph_pause, first_chunk;
-    uint64_t seed;
-    int32_t brackets, chunking, ssml;
-    const char *normalize; /* or NULL */
+    f5_speak_params speak; /* text, sample and audio are set when it is said */
     bool separate;         /* every chunk is a file of its own; give cross_fade 0 */
     bool whole;            /* one piece when all is done, with the header that a whole file has */
 } speech_order;

@@ -114,22 +114,12 @@ void speech_call_order(const speech_request *q, recording *voice, speech_order *
     order->text_bytes = q->input_bytes;
     order->format = q->format;
     order->rate = q->rate;
-    order->sample.nfe = q->nfe_step;
-    order->sample.method = q->method;
-    order->sample.cfg = q->cfg_strength;
-    order->sample.sway = q->sway;
-    order->speed = q->speed;
-    order->fix_duration = q->fix_duration;
-    order->cross_fade = q->cross_fade;
-    order->sentence_pause = q->sentence_pause;
-    order->paragraph_pause = q->paragraph_pause;
-    order->first_chunk = q->first_chunk;
-    order->ssml = q->ssml;
-    order->normalize = q->normalize;
-    order->brackets = F5_BRACKETS_TEXT; /* a client's text names no voices */
-    order->seed = q->seed;
-    if (!q->seed_given && getrandom(&order->seed, sizeof order->seed, GRND_NONBLOCK) != sizeof order->seed)
-        order->seed = (uint64_t)(loop_seconds() * 1e9);
+    order->sample = q->sample;
+    order->speak = q->speak;
+    order->speak.brackets = F5_BRACKETS_TEXT; /* a client's text names no voices */
+    uint64_t *seed = &order->speak.seed;
+    if (!q->seed_given && getrandom(seed, sizeof *seed, GRND_NONBLOCK) != sizeof *seed)
+        *seed = (uint64_t)(loop_seconds() * 1e9);
     bool has_length =
         q->format == SOUND_WAV || q->format == SOUND_WAV24 || q->format == SOUND_WAV_FLOAT || q->format == SOUND_FLAC;
     order->whole = has_length && !q->streams && q->input_bytes <= WHOLE_BYTES;

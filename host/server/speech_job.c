@@ -173,30 +173,21 @@ static int on_progress(void *user, int32_t step, int32_t steps) {
 
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 
-static void fill_params(speech_job *job, f5_sample_params *sample, f5_speak_params *p) {
-    const speech_order *o = &job->order;
-    *sample = o->sample;
-    sample->progress = on_progress;
-    sample->progress_user = job;
-    f5_speak_params_init(p);
-    p->speed = o->speed;
-    p->fix_duration = o->fix_duration;
-    p->seed = o->seed;
-    p->sample = sample;
-    p->audio = on_audio;
-    p->audio_user = job;
-    p->brackets = o->brackets;
-    p->ssml = o->ssml;
-    p->normalize = job->normalize;
-    p->chunking = o->chunking;
-    p->cross_fade = o->cross_fade;
-    p->sentence_pause = o->sentence_pause;
-    p->paragraph_pause = o->paragraph_pause;
-    p->first_chunk = o->first_chunk;
+static f5_speak_params params_of(speech_job *job) {
+    job->sample = job->order.sample; /* a stream keeps the pointer */
+    job->sample.progress = on_progress;
+    job->sample.progress_user = job;
+    f5_speak_params p = job->order.speak;
+    p.sample = &job->sample;
+    p.audio = on_audio;
+    p.audio_user = job;
+    p.normalize = job->normalize;
+    return p;
 }
 
 static bool spoken_at_once(const speech_job *job) {
-    return job->text && (job->order.ssml || job->order.fix_duration > 0 || job->order.text_bytes <= SHORT_TEXT);
+    return job->text &&
+           (job->order.speak.ssml || job->order.speak.fix_duration > 0 || job->order.text_bytes <= SHORT_TEXT);
 }
 
 static f5_status begin(speech_job *job) {
@@ -204,15 +195,11 @@ static f5_status begin(speech_job *job) {
     job->result.waited = loop_seconds() - job->ordered;
     F5_TRY(engine_take(job, &job->error));
     F5_TRY(voice_take(job, &job->error));
-    f5_sample_params sample;
-    f5_speak_params p;
-    fill_params(job, &sample, &p);
+    f5_speak_params p = params_of(job);
     if (spoken_at_once(job)) {
         p.text = job->text;
         return f5_speak(job->slot->engine, job->voice, &p, NULL, &job->error);
     }
-    job->sample = sample; /* the stream keeps the pointer */
-    p.sample = &job->sample;
     p.ssml = 0;
     return f5_stream_open(job->slot->engine, job->voice, &p, &job->stream, &job->error);
 }

@@ -176,24 +176,27 @@ static bool read_stream(reader *r, const speech_defaults *d, speech_request *q) 
     if (!get_word(r, "stream_format", formats, 2, &format) || !get_bool(r, "stream", &q->streams)) return false;
     q->sse = format == 1;
     q->streams = q->streams || q->sse;
-    q->first_chunk = q->streams ? d->first_chunk : 0;
+    q->speak.first_chunk = q->streams ? d->first_chunk : 0;
     if (!get_bool(r, "subtitles", &q->subtitles)) return false;
     if (q->subtitles && !q->sse)
         return refuse(r, "subtitles", "invalid_value", "subtitles come as events: give stream_format \"sse\"");
-    return get_number(r, "first_chunk", F5_FIRST_UPSTREAM, 22, &q->first_chunk);
+    return get_number(r, "first_chunk", F5_FIRST_UPSTREAM, 22, &q->speak.first_chunk);
 }
 
 static bool read_speech(reader *r, speech_request *q) {
     /* 1 is what clients send that mean nothing by it: short texts keep the pace that the model asks for */
     float speed = 1;
     if (!get_number(r, "speed", 0.25, 4, &speed)) return false;
-    q->speed = speed == 1 ? 0 : speed;
+    q->speak.speed = speed == 1 ? 0 : speed;
+    bool ssml = false;
     const char *passed_over = NULL;
-    return get_number(r, "fix_duration", 0, F5_MAX_FIX_DURATION, &q->fix_duration) &&
-           get_number(r, "cross_fade_duration", 0, F5_MAX_CROSS_FADE, &q->cross_fade) &&
-           get_number(r, "sentence_pause", 0, F5_MAX_PAUSE, &q->sentence_pause) &&
-           get_number(r, "paragraph_pause", 0, F5_MAX_PAUSE, &q->paragraph_pause) && get_bool(r, "ssml", &q->ssml) &&
-           get_string(r, "normalize", &q->normalize) && get_string(r, "instructions", &passed_over) &&
+    if (!get_bool(r, "ssml", &ssml)) return false;
+    q->speak.ssml = ssml;
+    return get_number(r, "fix_duration", 0, F5_MAX_FIX_DURATION, &q->speak.fix_duration) &&
+           get_number(r, "cross_fade_duration", 0, F5_MAX_CROSS_FADE, &q->speak.cross_fade) &&
+           get_number(r, "sentence_pause", 0, F5_MAX_PAUSE, &q->speak.sentence_pause) &&
+           get_number(r, "paragraph_pause", 0, F5_MAX_PAUSE, &q->speak.paragraph_pause) &&
+           get_string(r, "normalize", &q->speak.normalize) && get_string(r, "instructions", &passed_over) &&
            get_string(r, "language", &passed_over) && get_string(r, "task_type", &passed_over);
 }
 
@@ -203,22 +206,20 @@ static bool read_solver(reader *r, const speech_defaults *d, speech_request *q) 
     int method = d->method;
     q->seed_given = get(r, "seed") != NULL;
     if (!get_whole(r, "nfe_step", 1, 1024, &nfe) || !get_whole(r, "seed", 0, INT64_MAX, &seed) ||
-        !get_word(r, "method", methods, 3, &method) || !get_number(r, "cfg_strength", 0, 100, &q->cfg_strength) ||
-        !get_number(r, "sway_sampling_coef", -1, 1.75, &q->sway))
+        !get_word(r, "method", methods, 3, &method) || !get_number(r, "cfg_strength", 0, 100, &q->sample.cfg) ||
+        !get_number(r, "sway_sampling_coef", -1, 1.75, &q->sample.sway))
         return false;
-    q->nfe_step = (int32_t)nfe;
-    q->seed = (uint64_t)seed;
-    q->method = method;
+    q->sample.nfe = (int32_t)nfe;
+    q->sample.method = method;
+    q->speak.seed = (uint64_t)seed;
     return true;
 }
 
 bool speech_request_read(const json_t *object, const json_t *shared, const speech_defaults *defaults,
                          speech_request *request, request_fault *why) {
-    f5_speak_params p;
-    f5_sample_params s;
-    f5_speak_params_init(&p);
-    f5_sample_params_init(&s);
-    *request = (speech_request){.cross_fade = p.cross_fade, .cfg_strength = s.cfg, .sway = s.sway};
+    *request = (speech_request){0};
+    f5_speak_params_init(&request->speak);
+    f5_sample_params_init(&request->sample);
     *why = (request_fault){0};
     reader r = {object, shared, why};
     if (!json_is_object(object)) return refuse(&r, NULL, "invalid_type", "the request must be a JSON object");

@@ -25,15 +25,11 @@ typedef struct {
     const char *ref_audio, *ref_text; /* NULL, or both: base64 or a data URL, and what it says */
     sound_format format;
     int32_t rate;
-    bool sse, streams; /* server-sent events; the client said that it reads while it comes */
-    bool subtitles;    /* events that tell sentences and their times */
-    bool ssml;
-    float speed, fix_duration, cross_fade, sentence_pause, paragraph_pause, first_chunk;
-    float cfg_strength, sway;
-    int32_t nfe_step, method;
-    uint64_t seed;
+    bool sse, streams;       /* server-sent events; the client said that it reads while it comes */
+    bool subtitles;          /* events that tell sentences and their times */
+    f5_speak_params speak;   /* how it is said; its text, seed and `sample` are what stands here */
+    f5_sample_params sample; /* the solver */
     bool seed_given;
-    const char *normalize;
 } speech_request;
 
 /* Why a request is refused: an answer of OpenAI's form. */

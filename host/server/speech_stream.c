@@ -71,9 +71,9 @@ static f5_status read_config(settings *n, const server *all, f5_error *error) {
     if (!format) /* a sentence is a file, or raw samples that are played as they come */
         json_object_set_new(n->fields, "response_format", json_string(n->config.stream_audio ? "pcm" : "wav"));
     F5_TRY(sockets_read(all, n->fields, &n->request, &n->voice, error));
-    if (n->request.ssml || n->request.fix_duration > 0)
+    if (n->request.speak.ssml || n->request.speak.fix_duration > 0)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s needs the whole text: POST /v1/audio/speech takes it",
-                       n->request.ssml ? "ssml" : "fix_duration");
+                       n->request.speak.ssml ? "ssml" : "fix_duration");
     for (size_t i = 0; i < sizeof grains / sizeof grains[0]; i++)
         if (strcmp(grain ? grain : grains[0], grains[i]) == 0) n->config.granularity = grains[i];
     if (!n->config.granularity)
@@ -196,9 +196,9 @@ static f5_status begin(void *user, f5_error *error) {
     if (!n->config.whole) {
         bool sentence = strcmp(n->config.granularity, "sentence") == 0;
         order.separate = true;
-        order.cross_fade = 0;
-        order.chunking = sentence ? F5_CHUNKS_SENTENCE : F5_CHUNKS_UPSTREAM;
-        order.first_chunk = sentence ? 0 : F5_FIRST_UPSTREAM;
+        order.speak.cross_fade = 0;
+        order.speak.chunking = sentence ? F5_CHUNKS_SENTENCE : F5_CHUNKS_UPSTREAM;
+        order.speak.first_chunk = sentence ? 0 : F5_FIRST_UPSTREAM;
     }
     s->seconds = 0;
     return sockets_order(&s->speech, &order, &events, s, error);

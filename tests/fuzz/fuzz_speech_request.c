@@ -33,11 +33,13 @@ static void require(int good) {
 static void check(const speech_request *q) {
     require(q->input && q->input_bytes > 0 && q->input_bytes <= defaults.text_bytes && !f5_text_is_blank(q->input));
     require((q->ref_audio != NULL) == (q->ref_text != NULL));
-    require(q->speed == 0 || (q->speed >= 0.25f && q->speed <= 4));
-    require(q->nfe_step >= 1 && q->nfe_step <= 1024 && q->method >= F5_METHOD_EULER && q->method <= F5_METHOD_AB2);
-    require(q->cfg_strength >= 0 && q->cfg_strength <= 100 && q->sway >= -1 && q->sway <= 1.75f);
-    require(q->fix_duration >= 0 && q->fix_duration <= F5_MAX_FIX_DURATION && q->cross_fade >= 0 && q->cross_fade <= 2);
-    require(q->first_chunk >= -1 && q->first_chunk <= 22 && q->rate >= 8000 && q->rate <= 48000);
+    require(q->speak.speed == 0 || (q->speak.speed >= 0.25f && q->speak.speed <= 4));
+    require(q->sample.nfe >= 1 && q->sample.nfe <= 1024 && q->sample.method >= F5_METHOD_EULER &&
+            q->sample.method <= F5_METHOD_AB2);
+    require(q->sample.cfg >= 0 && q->sample.cfg <= 100 && q->sample.sway >= -1 && q->sample.sway <= 1.75f);
+    require(q->speak.fix_duration >= 0 && q->speak.fix_duration <= F5_MAX_FIX_DURATION && q->speak.cross_fade >= 0 &&
+            q->speak.cross_fade <= 2);
+    require(q->speak.first_chunk >= -1 && q->speak.first_chunk <= 22 && q->rate >= 8000 && q->rate <= 48000);
     require(q->format >= 0 && q->format < SOUND_FORMATS && (!q->subtitles || q->sse));
 }
 

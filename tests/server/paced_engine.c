@@ -9,14 +9,17 @@
 
 enum { PIECE = F5_SAMPLE_RATE / 2, PIECES = 20 };
 
+static float samples[PIECE];
+
+__attribute__((constructor)) static void make_samples(void) {
+    for (int k = 0; k < PIECE; k++) samples[k] = 0.3f * sinf((float)k * 0.05f) + 0.05f * (float)(k * 7919 % 101) / 101;
+}
+
 f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *p, f5_speak_stats *stats, f5_error *error) {
-    float samples[PIECE];
     (void)e;
     (void)v;
     (void)stats;
     for (int i = 0; i < PIECES; i++) {
-        for (int k = 0; k < PIECE; k++)
-            samples[k] = 0.3f * sinf((float)k * 0.05f) + 0.05f * (float)(k * 7919 % 101) / 101;
         const f5_audio audio = {.samples = samples,
                                 .n_samples = PIECE,
                                 .mel = samples,

@@ -21,6 +21,7 @@ from pathlib import Path
 import convert_lib
 
 ROOT = Path(__file__).resolve().parents[2]
+PACED_SAMPLES = 12000  # that paced_engine.c speaks at a time
 LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' timeout)
 
 
@@ -159,8 +160,9 @@ class Server:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def cpu_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
+    def cpu_seconds(self, loop=False):
+        """Of all threads, or of the one that runs the loop."""
+        fields = Path(f"/proc/{self.pid}/task/{self.pid}/stat" if loop else f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
