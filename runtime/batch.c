@@ -1,7 +1,6 @@
 /* batch.c — jobs are laid out branch by branch, sequence by sequence; what a bucket has beyond them is made inert. */
 #include "runtime/batch.h"
 
-#include "kernels/mel.h"
 #include "runtime/models/vocoder.h"
 
 #include <string.h>
@@ -15,8 +14,8 @@ bool batch_take(arena *a, const batch_size *size, batch_arrays *b) {
         .text_keep = arena_take(a, rows, 1),
         .keep = arena_take(a, rows, 1),
         .seeds = arena_take(a, slots, sizeof(uint64_t)),
-        .cond = arena_take(a, rows * MEL_BANDS, sizeof(float)),
-        .noise = arena_take(a, rows * MEL_BANDS, sizeof(float)),
+        .cond = arena_take(a, rows * (size_t)size->bands, sizeof(float)),
+        .noise = arena_take(a, rows * (size_t)size->bands, sizeof(float)),
         .slice_offsets = arena_take(a, slice_slots + 1, sizeof(int32_t)),
         .slice_seq_of_row = arena_take(a, rows, sizeof(int32_t)),
         .sample_offsets = arena_take(a, slice_slots + 1, sizeof(int64_t)),
@@ -46,6 +45,7 @@ static int32_t round_up(int32_t n, int32_t step) {
 
 void batch_round(const model_config *config, batch_size *size, const batch_bucket *bucket) {
     const backbone *b = backbone_of(config);
+    size->bands = model_mel_bands(config);
     int32_t slots = size->sequences > bucket->slots ? size->sequences : bucket->slots;
     size->rows = size->branches * round_up(size->frames, bucket->rows);
     size->slots = size->branches * slots;
@@ -67,13 +67,14 @@ batch_size batch_measure(const model_config *config, const synth_solver *solver,
 }
 
 /* One sequence of a branch, starting at `row` of the pack. */
-static void fill_sequence(const synth_job *job, int32_t slot, int32_t row, bool null_branch, const batch_arrays *h) {
-    float *cond = h->cond + (size_t)row * MEL_BANDS;
-    size_t total = (size_t)job->frames * MEL_BANDS;
+static void fill_sequence(const synth_job *job, int32_t slot, int32_t row, bool null_branch, size_t bands,
+                          const batch_arrays *h) {
+    float *cond = h->cond + (size_t)row * bands;
+    size_t total = (size_t)job->frames * bands;
     h->offsets[slot] = row;
     h->seeds[slot] = job->seed; /* both branches start from the same noise */
     memset(cond, 0, total * sizeof(float));
-    if (job->noise) memcpy(h->noise + (size_t)row * MEL_BANDS, job->noise, total * sizeof(float));
+    if (job->noise) memcpy(h->noise + (size_t)row * bands, job->noise, total * sizeof(float));
     for (int32_t f = 0; f < job->frames; f++) {
         bool text = f < job->n_tokens;
         bool keep = !null_branch && f < job->cond_frames && (!job->edit_mask || job->edit_mask[f]);
@@ -81,8 +82,8 @@ static void fill_sequence(const synth_job *job, int32_t slot, int32_t row, bool 
         h->ids[row + f] = text && !null_branch ? job->tokens[f] + 1 : 0;
         h->text_keep[row + f] = text; /* the null branch keeps the mask of the text it does not see */
         h->keep[row + f] = keep;
-        size_t at = (size_t)f * MEL_BANDS;
-        if (keep) memcpy(cond + at, job->cond + at, MEL_BANDS * sizeof(float));
+        size_t at = (size_t)f * bands;
+        if (keep) memcpy(cond + at, job->cond + at, bands * sizeof(float));
     }
 }
 
@@ -96,7 +97,8 @@ static void fill_tail(const batch_size *size, const batch_arrays *h) {
     memset(h->ids + live, 0, tail * sizeof(int32_t));
     memset(h->text_keep + live, 0, tail);
     memset(h->keep + live, 0, tail);
-    memset(h->cond + (size_t)live * MEL_BANDS, 0, tail * MEL_BANDS * sizeof(float));
+    const size_t bands = (size_t)size->bands;
+    memset(h->cond + (size_t)live * bands, 0, tail * bands * sizeof(float));
 }
 
 /* Pack k of the backbone's own. */
@@ -110,6 +112,16 @@ static void fill_own(const backbone *b, int k, const batch_size *size, const syn
     }
     for (int32_t slot = live; slot <= size->slots; slot++) h->own_offsets[k][slot] = row;
     for (; row < size->own_rows[k]; row++) h->own_seq_of_row[k][row] = -1;
+}
+
+/* The tokens as the rows of the pack that a backbone keeps for them; what other rows hold is a token too. */
+static void fill_tokens(const own_rules *own, const batch_size *size, const synth_job *jobs, const batch_arrays *h) {
+    memset(h->ids, 0, (size_t)size->rows * sizeof(int32_t));
+    for (int32_t slot = 0; slot < size->branches * size->sequences; slot++) {
+        const synth_job *job = &jobs[slot % size->sequences];
+        if (job->n_tokens > 0)
+            memcpy(h->ids + h->own_offsets[own->text_pack][slot], job->tokens, (size_t)job->n_tokens * sizeof(int32_t));
+    }
 }
 
 /* Rows and samples of slice i of the vocoder's pack; slices are filled in order. */
@@ -132,12 +144,13 @@ void batch_fill(const model_config *config, const batch_size *size, const synth_
     int32_t row = 0;
     for (int32_t branch = 0; branch < size->branches; branch++) {
         for (int32_t i = 0; i < size->sequences; i++) {
-            fill_sequence(&jobs[i], branch * size->sequences + i, row, branch == 1, h);
+            fill_sequence(&jobs[i], branch * size->sequences + i, row, branch == 1, (size_t)size->bands, h);
             row += jobs[i].frames;
         }
     }
     fill_tail(size, h);
     for (int k = 0; k < size->n_own; k++) fill_own(backbone_of(config), k, size, jobs, h);
+    if (backbone_of(config)->own) fill_tokens(backbone_of(config)->own, size, jobs, h);
     h->slice_offsets[0] = 0;
     h->sample_offsets[0] = 0;
     for (int32_t i = 0; i < size->sequences; i++) fill_slice(config, i, batch_slice_frames(&jobs[i]), h);
@@ -175,7 +188,7 @@ f5_status batch_upload(ops *o, const batch_size *size, const batch_arrays *d, co
     F5_TRY(o->copy_in(o, d->text_keep, h->text_keep, rows));
     F5_TRY(o->copy_in(o, d->keep, h->keep, rows));
     F5_TRY(o->copy_in(o, d->seeds, h->seeds, slots * sizeof(uint64_t)));
-    F5_TRY(o->copy_in(o, d->cond, h->cond, rows * MEL_BANDS * sizeof(float)));
+    F5_TRY(o->copy_in(o, d->cond, h->cond, rows * (size_t)size->bands * sizeof(float)));
     for (int k = 0; k < size->n_own; k++) {
         size_t own_rows = (size_t)size->own_rows[k];
         F5_TRY(o->copy_in(o, d->own_offsets[k], h->own_offsets[k], (slots + 1) * sizeof(int32_t)));

@@ -19,6 +19,7 @@ typedef struct {
     int32_t slice_rows;   /* of the vocoder's pack, >= slice_frames, <= rows */
     int32_t slice_slots;  /* >= sequences */
     int64_t samples;      /* of all slices */
+    int32_t bands;        /* of the mel */
     int32_t n_own;        /* packs of the backbone's own */
     int32_t own_rows[BACKBONE_MAX_PACKS];
 } batch_size;
@@ -33,12 +34,13 @@ typedef struct {
 typedef struct {
     int32_t *offsets;    /* [slots+1] */
     int32_t *seq_of_row; /* [rows] */
-    int32_t *ids;        /* [rows] token ids shifted by one; 0 = filler and the null branch */
+    int32_t *ids;        /* [rows] token ids shifted by one; 0 = filler and the null branch. Of a backbone with own
+                            rules the tokens' own, in the rows of its text's pack */
     uint8_t *text_keep;  /* [rows] 1 = text, 0 = filler */
     uint8_t *keep;       /* [rows] 1 = the reference's frame comes back at the end; conditional branch only */
     uint64_t *seeds;     /* [slots] */
-    float *cond;         /* [rows,100] reference mel, zero elsewhere and in the null branch */
-    float *noise;        /* [rows,100] given initial states (only sequences that have one) */
+    float *cond;         /* [rows,bands] reference mel, zero elsewhere and in the null branch */
+    float *noise;        /* [rows,bands] given initial states (only sequences that have one) */
     int32_t *own_offsets[BACKBONE_MAX_PACKS];    /* [slots+1] of the backbone's own packs */
     int32_t *own_seq_of_row[BACKBONE_MAX_PACKS]; /* [own_rows] */
     int32_t *slice_offsets;                      /* [slice_slots+1] */

@@ -1,6 +1,6 @@
 /* engine.c — owns a model, its device and every byte of working memory.
  * Open runs the model under the plan table at the limits given, and that is how large the arena is. */
-#include "runtime/engine.h"
+#include "runtime/engine_inside.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "kernels/mel.h"
 #include "runtime/devices/device.h"
 #include "runtime/devices/upload.h"
+#include "runtime/duration.h"
 #include "runtime/mel.h"
 #include "runtime/models/models.h"
 #include "runtime/models/vocoder.h"
@@ -19,29 +20,6 @@
 #include "runtime/vocode.h"
 
 #define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
-
-struct engine {
-    model model;          /* as opened: configuration, vocabulary, tensors on the host */
-    model placed;         /* its tensors where the device reads them; shares the rest. Unused (zero) where the device
-                             reads the host's in place */
-    void *device_weights; /* NULL where the host's are read in place */
-    size_t weight_bytes;
-    engine_options limits;
-    device *device;
-    ops_trace trace;
-    ops *ops; /* the table in use: the device's, or the trace of it */
-    batch_bucket bucket;
-    arena arena; /* working memory of a call, on the device */
-    stage_tables tables;
-    time_grid grid;
-    batch_arrays host; /* staging, for the largest batch */
-    batch_size largest;
-    void *device_memory; /* tables and the time grid's rows */
-    void *host_memory;   /* time grid and staging */
-    void *arena_memory;
-    void *trace_memory; /* a trace's staging, where the host cannot read the device's memory */
-    char dead[256];     /* why the device is lost for good; empty: it is not */
-};
 
 /* The tables of a part: taken from the arena into `placed`. */
 static void take_part_tables(const engine *e, arena *a, const stage_table *const *tables, int32_t n,
@@ -73,31 +51,6 @@ static void take_staging(engine *e, arena *a) {
     batch_take(a, &e->largest, &e->host);
 }
 
-/* The model whose tensors the device reads. */
-static const model *placed_model(const engine *e) {
-    return e->device->host_memory ? &e->model : &e->placed;
-}
-
-static stage_context context_of(engine *e) {
-    return (stage_context){.model = placed_model(e), .ops = e->ops, .arena = &e->arena, .tables = &e->tables};
-}
-
-/* Runs a synthesis of this size under the plan table. The engine's own grid is left alone. */
-static f5_status plan_synth(const engine *e, const batch_size *size, const synth_solver *solver, arena *a,
-                            ops_plan *plan) {
-    float t[TIME_GRID_MAX_EVALUATIONS + 1], times[TIME_GRID_MAX_EVALUATIONS];
-    time_grid grid = {.max_evaluations = TIME_GRID_MAX_EVALUATIONS,
-                      .width = e->grid.width,
-                      .t = t,
-                      .times = times,
-                      .rows = e->grid.rows};
-    synth_solver silent = *solver;
-    silent.progress = NULL;
-    stage_context c = {.model = placed_model(e), .ops = &plan->ops, .arena = a, .tables = &e->tables};
-    batch_arrays none = {0};
-    return synth_run(&c, &grid, &silent, size, &none, NULL, NULL);
-}
-
 /* The most that any call within the limits can take. */
 static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_output) {
     const engine_options *l = &e->limits;
@@ -108,14 +61,17 @@ static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_
     /* midpoint needs a state more than Euler, AB2 a velocity more, and at full length more rows of the grid */
     synth_solver solver = {
         .nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .method = SOLVER_MIDPOINT};
-    F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
+    F5_TRY(engine_plan_synth(e, &e->largest, &solver, &a, &plan));
     solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2, .method = SOLVER_AB2};
-    F5_TRY(plan_synth(e, &e->largest, &solver, &a, &plan));
+    F5_TRY(engine_plan_synth(e, &e->largest, &solver, &a, &plan));
     batch_arrays none = {0};
-    stage_context c = {.model = placed_model(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
+    stage_context c = {.model = engine_placed(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
     F5_TRY(vocode_run(&c, &e->largest, &none, NULL));
     float unused;
-    F5_TRY(mel_run(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
+    if (backbone_of(&e->model.config)->own)
+        F5_TRY(duration_run(&c, &none, NULL, l->max_frames, 1, NULL));
+    else
+        F5_TRY(mel_run(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
     *bytes = a.high_water;
     *largest_output = plan.largest_output > e->largest.samples ? plan.largest_output : e->largest.samples;
     return F5_OK;
@@ -207,7 +163,7 @@ static f5_status allocate(engine *e, f5_error *error) {
     device *d = e->device;
     e->bucket = (batch_bucket){.rows = d->bucket_rows, .slots = d->fixed_slots ? l->max_batch : 1};
     e->largest = (batch_size){.sequences = l->max_batch,
-                              .branches = 2,
+                              .branches = backbone_of(&e->model.config)->own ? 1 : 2,
                               .frames = l->max_frames,
                               .slice_frames = l->max_frames,
                               .samples = (int64_t)MEL_HOP * l->max_frames};
@@ -241,6 +197,7 @@ static f5_status warm_up(engine *e, f5_error *error) {
     int32_t most = e->limits.max_evaluations;
     synth_solver solver = {SOLVER_DEFAULTS};
     if (solver.nfe > most) solver.nfe = most;
+    engine_settle(e, &solver);
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
         synth_job job = {.frames = e->limits.warm_frames[i]};
         f5_error reason;
@@ -346,8 +303,7 @@ static f5_status check_model(const engine *e, f5_error *error) {
     return e->device->host_memory ? model_check_unchanged(&e->model, "the model's file", error) : F5_OK;
 }
 
-/* Before every call that runs something. */
-static f5_status begin(engine *e, f5_error *error) {
+f5_status engine_begin(engine *e, f5_error *error) {
     F5_TRY(check_model(e, error));
     e->ops->failure[0] = 0; /* an earlier call's is not this one's */
     if (e->dead[0])
@@ -361,9 +317,7 @@ static f5_status begin(engine *e, f5_error *error) {
     return F5_OK;
 }
 
-/* Gives a failed run its message, when nothing of the run is under way any more: what was launched before the failure
- * may still read the staging, or write to memory of the caller's. A device that is lost says so at once. */
-static f5_status report(engine *e, f5_status status, f5_error *error) {
+f5_status engine_report(engine *e, f5_status status, f5_error *error) {
     if (status == F5_OK) return check_model(e, error);
     char detail[256];
     const char *said = e->device->failure(e->device);
@@ -390,9 +344,9 @@ f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_
 }
 
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error) {
-    F5_TRY(begin(e, error));
-    stage_context c = context_of(e);
-    return report(e, mel_run(&c, samples, n, mel), error);
+    F5_TRY(engine_begin(e, error));
+    stage_context c = engine_context(e);
+    return engine_report(e, mel_run(&c, samples, n, mel), error);
 }
 
 f5_status engine_check_synth(const engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs,
@@ -409,14 +363,14 @@ f5_status engine_check_synth(const engine *e, const synth_solver *solver, const 
 
 f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,
                        f5_error *error) {
-    F5_TRY(begin(e, error));
+    F5_TRY(engine_begin(e, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = batch_measure(&e->model.config, solver, jobs, n_jobs);
     F5_TRY(request_check_frames(&e->limits, batch_larger(size.frames, size.slice_frames), error));
     batch_round(&e->model.config, &size, &e->bucket);
     batch_fill(&e->model.config, &size, jobs, &e->host);
-    stage_context c = context_of(e);
-    return report(e, synth_run(&c, &e->grid, solver, &size, &e->host, jobs, times), error);
+    stage_context c = engine_context(e);
+    return engine_report(e, synth_run(&c, &e->grid, solver, &size, &e->host, jobs, times), error);
 }
 
 f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
@@ -426,69 +380,18 @@ f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n
         F5_TRY(request_check_length(i, jobs[i].frames, error));
         frames += jobs[i].frames;
         F5_TRY(request_check_frames(&e->limits, frames, error));
-        F5_TRY(request_check_finite("mel", i, jobs[i].mel, jobs[i].frames, error));
+        F5_TRY(request_check_finite("mel", i, jobs[i].mel, jobs[i].frames, model_mel_bands(&e->model.config), error));
     }
     return F5_OK;
 }
 
 f5_status engine_vocode(engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
-    F5_TRY(begin(e, error));
+    F5_TRY(engine_begin(e, error));
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
     batch_size size = vocode_measure(&e->model.config, jobs, n_jobs);
     F5_TRY(request_check_frames(&e->limits, size.slice_frames, error));
     batch_round(&e->model.config, &size, &e->bucket);
     vocode_fill(&e->model.config, &size, jobs, &e->host);
-    stage_context c = context_of(e);
-    return report(e, vocode_run(&c, &size, &e->host, jobs), error);
-}
-
-/* A batch of so many frames in so many sequences, all of which are spoken; before it is rounded to a bucket. */
-static f5_status planned_size(int32_t frames, int32_t sequences, const synth_solver *solver, batch_size *size,
-                              f5_error *error) {
-    if (frames < 1 || frames > REQUEST_MAX_FRAMES || sequences < 1 || sequences > frames ||
-        sequences > REQUEST_MAX_BATCH)
-        return f5_fail(error, F5_E_ARGUMENT, "plan of %d frames in %d sequences: frames 1 to %d, sequences 1 to %d",
-                       frames, sequences, REQUEST_MAX_FRAMES, REQUEST_MAX_BATCH);
-    if (solver->nfe < 1 || solver_evaluations(solver) > TIME_GRID_MAX_EVALUATIONS)
-        return f5_fail(error, F5_E_ARGUMENT, "nfe is %d: must be 1 to %d", solver->nfe,
-                       TIME_GRID_MAX_EVALUATIONS / solver_evaluations_a_step(solver));
-    *size = (batch_size){.sequences = sequences,
-                         .branches = solver_branches(solver),
-                         .frames = frames,
-                         .slice_frames = frames,
-                         .samples = (int64_t)MEL_HOP * frames};
-    return F5_OK;
-}
-
-f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver, engine_cost *cost,
-                      f5_error *error) {
-    batch_size size;
-    F5_TRY(planned_size(frames, sequences, solver, &size, error));
-    batch_round(&e->model.config, &size, &e->bucket);
-    arena a;
-    ops_plan plan;
-    arena_init_plan(&a);
-    ops_plan_init(&plan, e->ops->precision, size.sequences * size.branches);
-    if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
-        return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
-    *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};
-    return F5_OK;
-}
-
-f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
-                          const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
-    cuda_arch arch;
-    batch_size size;
-    if (operands == F5_I8) F5_TRY(manifest_check_int8(&e->model.config, "the plan", error));
-    F5_TRY(planned_size(frames, sequences, solver, &size, error));
-    F5_TRY(plan_report_arch(&arch, as, e->device->arch, error));
-    batch_round(&e->model.config, &size, &(batch_bucket){.rows = arch.bucket_rows, .slots = e->limits.max_batch});
-    arena a;
-    ops_plan plan;
-    arena_init_plan(&a);
-    ops_plan_init(&plan, plan_report_precision(operands), size.sequences * size.branches);
-    ops_plan_report(&plan, &arch, fn, user);
-    if (plan_synth(e, &size, solver, &a, &plan) != F5_OK)
-        return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
-    return F5_OK;
+    stage_context c = engine_context(e);
+    return engine_report(e, vocode_run(&c, &size, &e->host, jobs), error);
 }

@@ -65,6 +65,17 @@ f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n
 /* samples [n] -> mel [engine_mel_frames(n),100]. */
 f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_error *error);
 
+/* Of a model with one voice: the settings that it does not have become those that it has. No guidance; a grid that
+ * follows the method is quadratic, and with sway Euler's, as upstream's is. Of other models: nothing. */
+void engine_settle(const engine *e, synth_solver *solver);
+
+bool engine_has_one_voice(const engine *e);
+
+/* Frames of a text, of a model that has rules of its own for them, checked: F5_E_FORMAT where the weights are damaged.
+ */
+f5_status engine_check_duration(const engine *e, const int32_t *tokens, int32_t n, float scale, f5_error *error);
+f5_status engine_duration(engine *e, const int32_t *tokens, int32_t n, float scale, int32_t *frames, f5_error *error);
+
 /* Runs a batch of checked jobs; F5_E_ARGUMENT or F5_E_MEMORY when together they exceed the limits. times may be NULL.
  */
 f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs, synth_times *times,

@@ -13,6 +13,7 @@ f5_status request_check_count(const engine_options *l, int32_t n, f5_error *erro
 f5_status request_check_frames(const engine_options *l, int64_t frames, f5_error *error); /* of all sequences */
 f5_status request_check_length(int32_t request, int32_t frames, f5_error *error);         /* of one */
 f5_status request_check_job(const model_config *config, const synth_job *j, int32_t i, f5_error *error);
-f5_status request_check_finite(const char *what, int32_t request, const float *mel, int64_t frames, f5_error *error);
+f5_status request_check_finite(const char *what, int32_t request, const float *mel, int64_t frames, int32_t bands,
+                               f5_error *error);
 
 #endif

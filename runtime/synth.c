@@ -9,7 +9,6 @@
 #include <assert.h>
 #include <string.h>
 
-#include "kernels/mel.h"
 #include "kernels/noise.h"
 #include "runtime/clock.h"
 #include "runtime/solver/ode.h"
@@ -40,7 +39,7 @@ f5_status synth_run(const stage_context *c, time_grid *grid, const synth_solver 
     /* where everything lies on the device */
     batch_arrays device;
     if (!batch_take(c->arena, size, &device)) return F5_E_MEMORY;
-    float *x = arena_take(c->arena, (size_t)size->rows * MEL_BANDS, sizeof(float));
+    float *x = arena_take(c->arena, (size_t)size->rows * (size_t)size->bands, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
     f5_pack pack = batch_pack(size, &device), own[BACKBONE_MAX_PACKS];
     batch_own_packs(size, &device, own);
@@ -99,12 +98,13 @@ static void solve_key(const batch_size *size, const synth_solver *solver, uint8_
 /* x from the seeds, then the rows of the state that come from the caller instead. */
 static f5_status draw_noise(ops *o, const f5_pack *pack, const batch_size *size, const batch_arrays *device,
                             const batch_arrays *host, const synth_job *jobs, float *x) {
+    const size_t bands = (size_t)size->bands;
     ops_at(o, "noise", -1);
-    F5_TRY(o->noise(o, "x", &(noise_args){.pack = pack, .dim = MEL_BANDS, .seeds = device->seeds, .y = x}));
+    F5_TRY(o->noise(o, "x", &(noise_args){.pack = pack, .dim = size->bands, .seeds = device->seeds, .y = x}));
     for (int32_t slot = 0; jobs && slot < size->branches * size->sequences; slot++) {
         const synth_job *job = &jobs[slot % size->sequences];
         if (!job->noise) continue;
-        size_t first = (size_t)host->offsets[slot] * MEL_BANDS, n = (size_t)job->frames * MEL_BANDS;
+        size_t first = (size_t)host->offsets[slot] * bands, n = (size_t)job->frames * bands;
         F5_TRY(o->copy_in(o, x + first, host->noise + first, n * sizeof(float)));
     }
     return F5_OK;
@@ -112,9 +112,10 @@ static f5_status draw_noise(ops *o, const f5_pack *pack, const batch_size *size,
 
 static f5_status mels_out(ops *o, const batch_size *size, const batch_arrays *host, const synth_job *jobs,
                           const float *x) {
+    const size_t bands = (size_t)size->bands;
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
         if (!jobs[i].mel) continue;
-        size_t first = (size_t)host->offsets[i] * MEL_BANDS, n = (size_t)jobs[i].frames * MEL_BANDS;
+        size_t first = (size_t)host->offsets[i] * bands, n = (size_t)jobs[i].frames * bands;
         F5_TRY(o->copy_out(o, jobs[i].mel, x + first, n * sizeof(float)));
     }
     return F5_OK;

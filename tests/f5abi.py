@@ -62,6 +62,7 @@ def library():
         "f5_mel": (ctypes.c_int, pointer, pointer, i64, pointer, pointer),
         "f5_sample_frames": (i64, i32, i32, i64),
         "f5_sample": (ctypes.c_int, pointer, pointer, pointer, i32, pointer),
+        "f5_predict_frames": (ctypes.c_int, pointer, pointer, i32, ctypes.c_float, pointer, pointer),
         "f5_vocode_samples": (i64, pointer, i32),
         "f5_vocode": (ctypes.c_int, pointer, pointer, i32, pointer),
         "f5_tokenize": (ctypes.c_int, pointer, text, pointer, i32, pointer, pointer),

@@ -223,7 +223,7 @@ class Engine:
 
         requests: dicts of cond [n,100], tokens [m], frames, and optionally edit_mask [n], noise [N,100], seed.
         sway None: uniform grid."""
-        keep = _Keep()
+        keep, info = _Keep(), self.info()
         params = struct("f5_sample_params", nfe=nfe, cfg=cfg, sway=0.0 if sway is None else sway,
                         use_sway=int(sway is not None), use_epss=int(epss), midpoint=int(midpoint),
                         method=method, grid=grid)
@@ -233,14 +233,16 @@ class Engine:
         outputs = []
         for slot, request in enumerate(requests):
             r = dict(request)
-            cond, tokens, frames = r.pop("cond"), r.pop("tokens"), r.pop("frames")
+            cond, tokens, frames = r.pop("cond", ()), r.pop("tokens"), r.pop("frames")
             made = library().f5_sample_frames(len(tokens), len(cond), frames)
-            outputs.append(cbind.Guarded((made, MEL_BANDS)))
+            if info["one_voice"]:
+                made = max(len(tokens), frames)
+            outputs.append(cbind.Guarded((made, info["mel_bands"])))
             array[slot] = struct(
                 "f5_sample_request", cond=keep.array(cond, np.float32), cond_frames=len(cond),
                 tokens=keep.array(tokens, np.int32), n_tokens=len(tokens), frames=frames,
                 edit_mask=keep.array(r.pop("edit_mask", None), np.uint8, (len(cond),)),
-                noise=keep.array(r.pop("noise", None), np.float32, (made, MEL_BANDS)), seed=r.pop("seed", 0),
+                noise=keep.array(r.pop("noise", None), np.float32, (made, info["mel_bands"])), seed=r.pop("seed", 0),
                 mel=outputs[-1].a.ctypes.data)
             if r:
                 raise TypeError(f"a request has no {', '.join(r)}")
@@ -255,6 +257,12 @@ class Engine:
     def sample(self, requests, **settings):
         """Mels of the requests, run as one packed batch; see prepare."""
         return self.prepare(requests, **settings)()
+
+    def predict_frames(self, tokens, scale=1.0):
+        """Of a model with one voice."""
+        keep, frames = _Keep(), ctypes.c_int32(-1)
+        self._call("f5_predict_frames", keep.array(tokens, np.int32), len(tokens), scale, ctypes.addressof(frames))
+        return frames.value
 
     def vocode_batch(self, mels):
         keep = _Keep()

@@ -165,9 +165,11 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
     switch (t->packing) {
     case PACK_COPY:
         break;
-    case PACK_SQUEEZE: /* [C] from [1,1,C] */
+    case PACK_SQUEEZE: /* [C] from [1,1,C], [R,C] from [1,R,C] */
         source->rank = 3;
-        dims[2] = t->dims[0], dims[1] = dims[0] = 1;
+        dims[2] = t->rank == 2 ? t->dims[1] : t->dims[0];
+        dims[1] = t->rank == 2 ? t->dims[0] : 1;
+        dims[0] = 1;
         break;
     case PACK_DEPTHWISE: /* [k,C] from [C,1,k] */
         source->rank = 3;
@@ -205,9 +207,9 @@ manifest_origin manifest_origin_of(int part) {
 }
 
 const char *manifest_witness(const model_part *part) {
-    int32_t i = 0;
-    while (part->lines[i].class != MATRIX) i++;
-    return part->lines[i].name;
+    for (int32_t i = 0; i < part->n_lines; i++)
+        if (part->lines[i].class == MATRIX) return part->lines[i].name;
+    return NULL;
 }
 
 bool manifest_ignores(const model_config *config, manifest_origin origin, const char *key) {

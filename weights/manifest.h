@@ -72,7 +72,8 @@ f5_status manifest_check_int8(const model_config *config, const char *where, f5_
 /* The checkpoint that a part's tensors come from. */
 manifest_origin manifest_origin_of(int part);
 
-/* A tensor that every model with this part has, and whose type in a file is that of all the part's matrices. */
+/* A tensor that every model with this part has, and whose type in a file is that of all the part's matrices; NULL of a
+ * part without tensors. */
 const char *manifest_witness(const model_part *part);
 
 /* True for an upstream tensor that inference does not need (rotary tables, mel filters, counters): the converter drops

@@ -40,7 +40,7 @@ typedef struct {
 /* How the .f5 tensor [dims] is made from its sources. */
 typedef enum {
     PACK_COPY,      /* one source of the same shape */
-    PACK_SQUEEZE,   /* source [1,1,C] -> [C] */
+    PACK_SQUEEZE,   /* source [1,1,C] -> [C], or [1,R,C] -> [R,C] */
     PACK_DEPTHWISE, /* source [C,1,k] -> [k,C], tap first */
     PACK_TAP_FIRST, /* source [o,i,k] -> [k,o,i] */
     PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
@@ -83,8 +83,9 @@ struct model_part {
     const char *prefix;   /* what the names of its tensors begin with, "dit.": ends in a dot and is no other part's */
     const char *title;    /* for people: "transformer" */
     const part_field *fields;   /* [n_fields] */
-    const part_line *lines;     /* [n_lines]; those of a backbone or vocoder have a MATRIX line, and the first is of a
-                                   tensor that every such part has: its type in a file is the type of all */
+    const part_line *lines;     /* [n_lines]; those of a backbone or vocoder have a MATRIX line, where there are any,
+                                   and the first is of a tensor that every such part has: its type in a file is the
+                                   type of all */
     const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below */
     int32_t n_fields, n_lines;
     size_t weights_bytes;
@@ -96,6 +97,8 @@ struct model_part {
     /* Fills the part's settings from upstream's configuration; failures stick to the reader. NULL: upstream has no such
      * part, and a conversion to it is refused. */
     void (*read_upstream)(upstream *from, model_config *config);
+    const char *symbols; /* of a text encoder whose vocabulary is no file of upstream's: characters in the order of
+                            their ids, the last one of two that are alike counts; NULL: it is a file */
 };
 
 #define PART_FIELDS(table) .fields = (table), .n_fields = (int32_t)(sizeof(table) / sizeof *(table))

@@ -8,7 +8,7 @@
 
 static bool together(const scheduler_call *first, const scheduler_call *second) {
     const api_call *a = (const api_call *)first, *b = (const api_call *)second;
-    if (a->kind != b->kind || a->kind == CALL_MEL) return false;
+    if (a->kind != b->kind || a->kind == CALL_MEL || a->kind == CALL_DURATION) return false;
     return a->kind == CALL_VOCODE || solver_same(&a->solver, &b->solver);
 }
 
@@ -25,7 +25,7 @@ static f5_status run_synth(f5_engine *e, scheduler_call *const *calls, int32_t n
         memcpy(e->jobs + jobs, call->jobs, (size_t)call->n * sizeof *e->jobs);
         size_t at = (size_t)call->turn.store_at;
         for (int32_t k = jobs; k < jobs + call->n && call->turn.store_frames > 0; k++) {
-            e->jobs[k].mel = e->mel + at * F5_MEL_BANDS;
+            e->jobs[k].mel = e->mel + at * (size_t)e->bands;
             e->jobs[k].samples = e->samples + at * F5_HOP;
             at += (size_t)e->jobs[k].frames;
         }
@@ -63,6 +63,9 @@ static f5_status run(void *user, scheduler_call *const *calls, int32_t n, f5_err
     case CALL_MEL:
         status = engine_mel(e->core, first->samples, first->n_samples, first->mel, error);
         break;
+    case CALL_DURATION:
+        status = engine_duration(e->core, first->tokens, first->n_tokens, first->scale, first->frames, error);
+        break;
     }
     atomic_store(&e->graphs, engine_graphs_captured(e->core));
     return status;
@@ -90,6 +93,8 @@ static f5_status check(const f5_engine *e, const api_call *call, f5_error *error
         return engine_check_vocode(e->core, call->vocode_jobs, call->n, error);
     case CALL_MEL:
         return engine_check_mel(e->core, call->samples, call->n_samples, error);
+    case CALL_DURATION:
+        return engine_check_duration(e->core, call->tokens, call->n_tokens, call->scale, error);
     }
     return F5_OK;
 }

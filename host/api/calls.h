@@ -4,7 +4,7 @@
 
 #include "host/api/handles.h"
 
-typedef enum { CALL_SYNTH, CALL_VOCODE, CALL_MEL } call_kind;
+typedef enum { CALL_SYNTH, CALL_VOCODE, CALL_MEL, CALL_DURATION } call_kind;
 
 typedef struct api_call api_call;
 struct api_call {
@@ -24,6 +24,11 @@ struct api_call {
     const float *samples; /* [n_samples] */
     int64_t n_samples;
     float *mel; /* out */
+    /* CALL_DURATION */
+    const int32_t *tokens; /* [n_tokens] */
+    int32_t n_tokens;
+    float scale;
+    int32_t *frames; /* out */
 };
 
 /* Checks the call against the engine's limits and has it served; several calls of one kind and one solver may share a

@@ -26,7 +26,9 @@ void chinese_destroy(chinese *c) {
 }
 
 tokenizer chinese_begin(chinese *c, const model *m) {
-    tokenizer t = {.kind = m->config.tokenizer, .v = &m->vocab};
+    tokenizer t = {.kind = m->config.tokenizer,
+                   .v = &m->vocab,
+                   .blanks = model_config_get(&m->config, PART_TEXT, "add_blank", 0) != 0};
     if (!c->scratch) return t;
     pthread_mutex_lock(&c->lock);
     t.pinyin = &c->table;

@@ -15,6 +15,10 @@
 /* The caller's settings as the converter has them; the caller frees *list. They point to the same strings. */
 static f5_status read_settings(settings *to, setting **list, const f5_setting *from, int32_t n, const char *path,
                                f5_error *error) {
+    if (!path && n == 0) { /* no vocoder's, where the model brings its own or has none */
+        *to = (settings){.file = "the vocoder's configuration"};
+        return F5_OK;
+    }
     if (!path) return f5_fail(error, F5_E_ARGUMENT, "config_path or vocoder_config_path is NULL: name the file");
     if (n < 0 || n > MAX_SETTINGS || (n > 0 && !from))
         return f5_fail(error, F5_E_ARGUMENT, "%s: %d settings, or NULL: must be 0 to %d", path, n, MAX_SETTINGS);
@@ -52,10 +56,10 @@ static f5_status read_weights(bool *plain, const char *name, f5_error *error) {
 }
 
 static f5_status check_paths(const f5_convert_params *p, f5_error *error) {
-    const char *missing = !p->checkpoint_path ? "checkpoint_path"
-                          : !p->vocoder_path  ? "vocoder_path"
-                          : !p->output_path   ? "output_path"
-                                              : NULL;
+    const char *missing = !p->config_path       ? "config_path"
+                          : !p->checkpoint_path ? "checkpoint_path"
+                          : !p->output_path     ? "output_path"
+                                                : NULL;
     return missing ? f5_fail(error, F5_E_ARGUMENT, "f5_convert_params.%s is NULL: name the file", missing) : F5_OK;
 }
 

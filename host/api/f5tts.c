@@ -8,6 +8,7 @@
 #include "host/api/calls.h"
 #include "host/api/params.h"
 #include "kernels/dtype.h"
+#include "runtime/models/vocoder.h"
 #include "weights/config.h"
 
 #define MAX_SPEAKING 4096
@@ -34,6 +35,8 @@ static void engine_free(f5_engine *e) {
 static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     const engine_options *l = engine_limits(e->core);
     e->store_frames = 2 * l->max_frames;
+    e->bands = model_mel_bands(&engine_model(e->core)->config);
+    e->rate = model_sample_rate(&engine_model(e->core)->config);
     size_t frames = (size_t)e->store_frames, batch = (size_t)l->max_batch;
     e->batch = calloc(batch, sizeof *e->batch);
     e->jobs = calloc(batch, sizeof *e->jobs);
@@ -41,10 +44,10 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     if (!e->batch || !e->jobs || !e->vocode_jobs)
         return f5_fail(error, F5_E_MEMORY, "no memory for %d frames: lower max_frames", l->max_frames);
     F5_TRY(desk_room_init(&e->desks, e->max_speaking, l->max_frames, l->max_batch, error));
-    F5_TRY(engine_host_alloc(e->core, frames * (F5_MEL_BANDS + F5_HOP) * sizeof(float), "memory for speech", &e->store,
-                             error));
+    F5_TRY(engine_host_alloc(e->core, frames * (size_t)(e->bands + F5_HOP) * sizeof(float), "memory for speech",
+                             &e->store, error));
     e->mel = e->store;
-    e->samples = e->mel + frames * F5_MEL_BANDS;
+    e->samples = e->mel + frames * (size_t)e->bands;
     return F5_OK;
 }
 
@@ -147,7 +150,11 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .waiting = counts.waiting,
                         .vocoder = c->part[PART_VOCODER]->kind,
                         .path = engine_path(e->core),
-                        .normalize = c->speech.normalize};
+                        .normalize = c->speech.normalize,
+                        .sample_rate = e->rate,
+                        .mel_bands = e->bands,
+                        .one_voice = engine_has_one_voice(e->core),
+                        .reads_phonemes = c->part[PART_TEXT]->symbols != NULL};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 
@@ -159,6 +166,7 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
     F5_TRY(solver_read(&solver, &defaults, error));
+    engine_settle(e->core, &solver);
     solver.nfe = nfe;
     F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));
     f5_plan_info i = {.arena_bytes = cost.arena_bytes, .op_calls = cost.op_calls, .flop = cost.flop};
@@ -210,6 +218,7 @@ f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_e
     f5_sample_params defaults;
     f5_sample_params_init(&defaults);
     F5_TRY(solver_read(&solver, p.sample ? p.sample : &defaults, error));
+    engine_settle(e->core, &solver);
     F5_TRY(planned_operands(e, &p, &operands, error));
     op_listener listener = {.op = p.op, .user = p.op_user};
     return engine_plan_ops(e->core, p.frames, p.sequences, &solver, p.as, operands, tell, &listener, error);

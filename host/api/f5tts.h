@@ -11,7 +11,8 @@
  *   Every call that can fail returns f5_status and, through `error` (may be NULL), one line that names the offending
  *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable, unless
  *   its device is lost (F5_E_DEVICE): then close it.
- *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second.
+ *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second. Of a
+ *   model with one voice (f5_engine_info) they have its mel_bands and its rate.
  *   Strings are UTF-8.
  * Threads
  *   Any number of threads may call one engine; separate engines are independent. A call that finds the engine idle runs
@@ -141,6 +142,10 @@ typedef struct {
     const char *vocoder;    /* "Vocos"; this and the next two: until f5_close */
     const char *path;       /* the kernels in use: "sm90", "avx2" */
     const char *normalize;  /* what the model asks for: "none", "en" */
+    int32_t sample_rate;    /* of its speech: 24000, of Flow-Matching-TTS 22050 */
+    int32_t mel_bands;      /* 100, 80: where this header says [frames,100], it is this number */
+    int32_t one_voice;      /* 1: it has one voice of its own, and takes no recording, no cond and no guidance */
+    int32_t reads_phonemes; /* 1: its text is IPA */
 } f5_engine_info;
 
 F5_STRUCT_INIT(f5_engine_info)
@@ -173,8 +178,10 @@ typedef enum { F5_METHOD_EULER = 0, F5_METHOD_MIDPOINT = 1, F5_METHOD_AB2 = 2 } 
 
 /* Where the steps lie. OF_METHOD: Euler and midpoint have OF_SWAY; AB2 has searched grids at 6, 8, 10, 12 and 16 steps,
  * otherwise OF_CURVE. OF_SWAY: as use_epss, use_sway and sway say. OF_CURVE: s(u) = 1 / (1 + exp(-7.5 (u - 0.8))) for u
- * uniform, scaled to run from 0 to 1. */
-typedef enum { F5_GRID_OF_METHOD = 0, F5_GRID_OF_SWAY = 1, F5_GRID_OF_CURVE = 2 } f5_grid;
+ * uniform, scaled to run from 0 to 1. QUADRATIC: uniform steps, of which the model is told t + sway t (1 - t), within 0
+ * to 1, instead of t; Flow-Matching-TTS's own, which such a model has for OF_METHOD, and there Euler's where it sways.
+ */
+typedef enum { F5_GRID_OF_METHOD = 0, F5_GRID_OF_SWAY = 1, F5_GRID_OF_CURVE = 2, F5_GRID_QUADRATIC = 3 } f5_grid;
 
 /* Solver settings shared by all sequences of a call: they share one time grid. */
 typedef struct {
@@ -208,7 +215,12 @@ typedef struct {
 } f5_sample_request;
 F5_STRUCT_INIT(f5_sample_request)
 
-/* Frames that f5_sample makes of a request. */
+/* Frames of a text, as the model's duration predictor has them (5 a token where it has none). Only of a model with one
+ * voice. scale: 0.01 to 100, above 1 is slower; where nothing is predicted it is not read. Waits for its turn. */
+f5_status f5_predict_frames(f5_engine *engine, const int32_t *tokens, int32_t n_tokens, float scale, int32_t *frames,
+                            f5_error *error);
+
+/* Frames that f5_sample makes of a request; of a model with one voice as many as are wanted, at least n_tokens. */
 int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames);
 
 /* Runs n_requests sequences as one packed batch; each result is bit-identical to running it alone. */

@@ -17,6 +17,7 @@ struct f5_engine {
     engine *core;
     scheduler scheduler; /* whose call runs, and with which others */
     int32_t max_text_bytes, max_speaking;
+    int32_t bands, rate;       /* of the model's mel, of its speech */
     desk_room desks;           /* for the texts that are being spoken */
     duration_short short_text; /* what the model asks for */
     fold_alphabet alphabet;    /* what it can say */
@@ -26,7 +27,7 @@ struct f5_engine {
      * number of frames; there is room for two full batches, so that one can run while the last one is listened to. */
     int32_t store_frames; /* 2*max_frames */
     void *store;          /* the memory of the next two */
-    float *mel;           /* [store_frames,100] */
+    float *mel;           /* [store_frames,bands] */
     float *samples;       /* [256*store_frames] */
     /* the batch that runs */
     scheduler_call **batch;  /* [max_batch] */

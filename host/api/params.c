@@ -78,7 +78,8 @@ f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_e
         return f5_fail(error, F5_E_ARGUMENT, "method is %d: F5_METHOD_EULER 0, F5_METHOD_MIDPOINT 1, F5_METHOD_AB2 2",
                        p.method);
     if (p.grid < 0 || p.grid >= SOLVER_GRIDS)
-        return f5_fail(error, F5_E_ARGUMENT, "grid is %d: F5_GRID_OF_METHOD 0, F5_GRID_OF_SWAY 1, F5_GRID_OF_CURVE 2",
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "grid is %d: F5_GRID_OF_METHOD 0, F5_GRID_OF_SWAY 1, F5_GRID_OF_CURVE 2, F5_GRID_QUADRATIC 3",
                        p.grid);
     if (p.method == F5_METHOD_EULER && p.midpoint) p.method = F5_METHOD_MIDPOINT;
     *solver = (synth_solver){.nfe = p.nfe,

@@ -27,7 +27,7 @@ int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames) 
     return frames > least ? frames : least;
 }
 
-static f5_status job_read(synth_job *job, const void *requests, int32_t i, f5_error *error) {
+static f5_status job_read(const f5_engine *e, synth_job *job, const void *requests, int32_t i, f5_error *error) {
     f5_sample_request r;
     f5_sample_request_init(&r);
     F5_TRY(params_read_at(&r, sizeof r, requests, i, "f5_sample_request", error));
@@ -36,6 +36,7 @@ static f5_status job_read(synth_job *job, const void *requests, int32_t i, f5_er
         return f5_fail(error, F5_E_ARGUMENT, "request %d: n_tokens %d, cond_frames %d; must not be negative", i,
                        r.n_tokens, r.cond_frames);
     int64_t frames = f5_sample_frames(r.n_tokens, r.cond_frames, r.frames);
+    if (engine_has_one_voice(e->core)) frames = r.frames > r.n_tokens ? r.frames : r.n_tokens;
     if (frames > INT32_MAX)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %lld frames are too many", i, (long long)frames);
     *job = (synth_job){.cond = r.cond,
@@ -61,8 +62,18 @@ f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sampl
     synth_job jobs[REQUEST_MAX_BATCH];
     api_call call = {.kind = CALL_SYNTH, .n = n_requests, .jobs = jobs};
     F5_TRY(solver_read(&call.solver, params, error));
-    for (int32_t i = 0; i < n_requests; i++) F5_TRY(job_read(&jobs[i], requests, i, error));
+    engine_settle(e->core, &call.solver);
+    for (int32_t i = 0; i < n_requests; i++) F5_TRY(job_read(e, &jobs[i], requests, i, error));
     return serve(e, &call, error);
+}
+
+f5_status f5_predict_frames(f5_engine *e, const int32_t *tokens, int32_t n_tokens, float scale, int32_t *frames,
+                            f5_error *error) {
+    if (!e || !tokens || !frames)
+        return f5_fail(error, F5_E_ARGUMENT, "f5_predict_frames: engine, tokens or frames is NULL");
+    return serve(
+        e, &(api_call){.kind = CALL_DURATION, .tokens = tokens, .n_tokens = n_tokens, .scale = scale, .frames = frames},
+        error);
 }
 
 int64_t f5_vocode_samples(const f5_engine *e, int32_t frames) {
@@ -95,6 +106,7 @@ f5_status f5_tokenize(const f5_engine *e, const char *text, int32_t *tokens, int
     t.ids = tokens;
     t.capacity = capacity;
     f5_status status = tokenizer_put(&t, text, strlen(text), 0, error);
+    if (status == F5_OK) tokenizer_end(&t);
     chinese_end(c);
     *n_tokens = t.n;
     return status;

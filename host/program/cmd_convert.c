@@ -93,7 +93,7 @@ int cmd_convert(int argc, char **argv) {
     f5_convert_params_init(&p);
     bool quiet = false, stored_rotary = false;
     const cli_option options[] = {
-        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml)",
+        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml), or Flow-Matching-TTS's JSON",
          .kind = CLI_FILE, .required = true},
         {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
          .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes", .kind = CLI_FILE,
@@ -111,10 +111,9 @@ int cmd_convert(int argc, char **argv) {
         {"vocab", "v", CLI_STRING, &p.vocab_path, .argument = "FILE",
          .help = "vocab.txt; not needed by the byte tokenizer", .kind = CLI_FILE},
         {"vocos-config", NULL, CLI_STRING, &p.vocoder_config_path, .argument = "FILE",
-         .help = "config.yaml of vocos-mel-24khz", .kind = CLI_FILE, .required = true},
+         .help = "config.yaml of vocos-mel-24khz; Flow-Matching-TTS has none", .kind = CLI_FILE},
         {"vocos", NULL, CLI_STRING, &p.vocoder_path, .argument = "FILE",
-         .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors", .kind = CLI_FILE,
-         .required = true},
+         .help = "pytorch_model.bin of vocos-mel-24khz, or the same as .safetensors", .kind = CLI_FILE},
         {"pinyin", NULL, CLI_STRING, &p.pinyin_path, .argument = "FILE",
          .help = "the tables for Chinese text that a pinyin model carries; none: without", .kind = CLI_FILE,
          .usual = "the shipped ones"},

@@ -34,7 +34,7 @@ static f5_status read_and_convert(f5_convert_params *p, f5_convert_summary *summ
         p->config = config.setting;
         p->n_config = config.count;
     }
-    if (status == F5_OK && !p->vocoder_config) {
+    if (status == F5_OK && !p->vocoder_config && p->vocoder_config_path) {
         status = yaml_tree_read(&vocoder_config, p->vocoder_config_path, error);
         p->vocoder_config = vocoder_config.setting;
         p->n_vocoder_config = vocoder_config.count;

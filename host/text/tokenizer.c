@@ -172,10 +172,19 @@ static int32_t find_id(const tokenizer *t, const char *token, size_t bytes) {
     return id < 0 ? 0 : id;
 }
 
+static void put_id(tokenizer *t, int32_t id) {
+    if (t->n < t->capacity) t->ids[t->n] = id;
+    t->n++;
+}
+
 static void write_id(void *user, const char *token, size_t bytes) {
     tokenizer *t = user;
-    if (t->n < t->capacity) t->ids[t->n] = find_id(t, token, bytes);
-    t->n++;
+    if (t->blanks) put_id(t, 0);
+    put_id(t, find_id(t, token, bytes));
+}
+
+void tokenizer_end(tokenizer *t) {
+    if (t->blanks) put_id(t, 0);
 }
 
 f5_status tokenizer_put(tokenizer *t, const char *text, size_t bytes, size_t offset, f5_error *error) {

@@ -33,6 +33,7 @@ typedef struct {
     void *scratch;              /* [scratch_bytes] at a multiple of 8: as much as TOKENIZER_SCRATCH_BYTES says for the
                                    longest run with Chinese characters; F5_E_LIMIT names one that does not fit */
     size_t scratch_bytes;
+    bool blanks;       /* id 0 stands in front of every token, and behind the last: tokenizer_end puts that one */
     bool space_wanted; /* private */
 } tokenizer;
 
@@ -41,6 +42,9 @@ typedef struct {
 /* Adds a piece. `offset` is where it begins in the caller's text: messages count bytes from there. After an error n is
  * what it was before. */
 f5_status tokenizer_put(tokenizer *t, const char *text, size_t bytes, size_t offset, f5_error *error);
+
+/* The text has ended. */
+void tokenizer_end(tokenizer *t);
 
 /* The tokens of a piece instead of their ids. Of *t the kind, the table, the scratch and what the last piece ended in
  * are used. */
@@ -55,9 +59,10 @@ f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, t
 f5_status tokenizer_run(tokenizer_kind kind, const vocab *v, const char *text, size_t bytes, int32_t *ids,
                         int32_t capacity, int32_t *n, f5_error *error);
 
-/* No text of so many bytes has more tokens: each byte is one, and a space comes before segments of two and more. */
+/* No text of so many bytes has more tokens: each byte is one, and a space comes before segments of two and more, or a
+ * blank before each. */
 static inline size_t tokenizer_max_tokens(size_t bytes) {
-    return bytes + bytes / 2;
+    return 2 * bytes + 1;
 }
 
 #endif

@@ -18,6 +18,19 @@ typedef struct {
     const float *cond;        /* [R,100] mel of the reference; 0 elsewhere, and in the null branch */
 } backbone_input;
 
+/* What a backbone does in its own way that has one voice and its own text: no reference, no guidance, no filler, and
+ * upstream's quadratic sway. */
+typedef struct {
+    int32_t text_pack;  /* the pack of its own whose rows are the tokens; ids are the tokens' own, not shifted */
+    int32_t max_tokens; /* of one sequence */
+    /* Does it run anything to know how long a text is? */
+    bool (*predicts)(const model_config *config);
+    /* ids [T] of the rows of `text` -> ln of the frames of each [T]. Only where it predicts. */
+    f5_status (*log_durations)(const stage_context *c, const f5_pack *text, const int32_t *ids, float *logarithms);
+    /* Frames of a text of n tokens, before they are cut to a whole number; NaN where the logarithms are. */
+    double (*frames)(const model_config *config, const float *logarithms, int32_t n, float scale);
+} own_rules;
+
 typedef struct {
     model_part part;                  /* first */
     const stage_table *const *tables; /* [n_tables]; entry i is c->tables->backbone[i] */
@@ -49,6 +62,8 @@ typedef struct {
     /* Velocity v [R,100] at state x [R,100]; row is one of fill_rows: it changes from call to call and may serve
      * as a bias, gate, scale or shift. */
     f5_status (*velocity)(const stage_context *c, const void *state, const float *x, const float *row, float *v);
+
+    const own_rules *own; /* NULL: a voice is a recording, as F5's */
 } backbone;
 
 static inline const backbone *backbone_of(const model_config *config) {

@@ -19,7 +19,8 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
                                               .scale = w->norm.scale,
                                               .shift = w->norm.shift,
                                               .y = b->normed,
-                                              .type = b->type}));
+                                              .type = b->type,
+                                              .eps = b->eps}));
     F5_TRY(o->linear(o, "pw1",
                      &(linear_args){.pack = pack,
                                     .in = b->dim,

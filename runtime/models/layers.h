@@ -35,6 +35,7 @@ typedef struct {
     void *normed;       /* [R,dim] type */
     void *hidden;       /* [R,hidden_dim] type */
     float *grn_scratch; /* [n_seq,hidden_dim], read with GRN only */
+    float eps;          /* of the norm; 0: 1e-6 */
 } convnext_buffers;
 
 /* One block in place, x [R,dim] F32. With GRN where the weights have it, with a layer scale where they have one. */

@@ -4,8 +4,8 @@
 #include "runtime/models/backbone.h"
 #include "runtime/models/vocoder.h"
 
-#define BACKBONES(X) X(dit) X(unett)
-#define VOCODERS(X) X(vocos)
+#define BACKBONES(X) X(dit) X(unett) X(fm_tts)
+#define VOCODERS(X) X(vocos) X(mel_only)
 
 #define DECLARE_BACKBONE(name) extern const backbone backbone_##name;
 #define DECLARE_VOCODER(name) extern const vocoder vocoder_##name;

@@ -9,6 +9,7 @@ typedef struct {
     model_part part;                  /* first */
     const stage_table *const *tables; /* [n_tables]; entry i is c->tables->vocoder[i] */
     int32_t n_tables;
+    int32_t bands, rate; /* of its mel; of its samples. 0: 100, 24000 */
 
     /* The mel of a recording: samples [n] -> mel [mel_frames(n),100]. */
     int64_t (*mel_frames)(int64_t n_samples);
@@ -25,6 +26,17 @@ typedef struct {
 
 static inline const vocoder *vocoder_of(const model_config *config) {
     return (const vocoder *)config->part[PART_VOCODER];
+}
+
+/* Bands of the model's mel, and samples a second. */
+static inline int32_t model_mel_bands(const model_config *config) {
+    const int32_t bands = vocoder_of(config)->bands;
+    return bands ? bands : 100;
+}
+
+static inline int32_t model_sample_rate(const model_config *config) {
+    const int32_t rate = vocoder_of(config)->rate;
+    return rate ? rate : 24000;
 }
 
 #endif

@@ -2,14 +2,15 @@
 #include "runtime/solver/ode.h"
 
 #include "kernels/guide.h"
-#include "kernels/mel.h"
+#include "runtime/models/vocoder.h"
 
 /* AB2 takes half of the velocity's change, whatever the ratio of two steps: Adams-Bashforth in the grid's parameter, in
  * which steps are equal. In time it would be half times that ratio, which is worse where steps grow. */
 f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver *solver, const ode_args *a) {
     const backbone *b = backbone_of(&c->model->config);
     ops *o = c->ops;
-    size_t numbers = (size_t)a->input.pack->rows * MEL_BANDS, mark = arena_mark(c->arena);
+    const int32_t bands = model_mel_bands(&c->model->config);
+    size_t numbers = (size_t)a->input.pack->rows * (size_t)bands, mark = arena_mark(c->arena);
     _Alignas(16) unsigned char state[BACKBONE_STATE_BYTES];
     o->evaluation = 0;
     F5_TRY(b->begin(c, &a->input, state));
@@ -20,7 +21,7 @@ f5_status ode_run(const stage_context *c, const time_grid *g, const synth_solver
     if (c->arena->overflow) return F5_E_MEMORY;
 
     guide_args step = {.pack = a->input.pack,
-                       .dim = MEL_BANDS,
+                       .dim = bands,
                        .branches = a->branches,
                        .cfg = solver->cfg,
                        .x = a->x,

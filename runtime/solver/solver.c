@@ -30,10 +30,11 @@ typedef struct {
 _Static_assert(sizeof(essence) == SOLVER_KEY_BYTES, "the key is the essence, without gaps");
 
 static essence essence_of(const synth_solver *s) {
-    const bool sways = solver_sways(s), warped = sways && s->use_sway;
+    const bool sways = solver_sways(s), quadratic = s->grid == GRID_OF_QUADRATIC;
+    const bool warped = (sways || quadratic) && s->use_sway;
     return (essence){.nfe = s->nfe,
                      .flags = (sways && s->use_epss) | warped << 1 | sways << 2 | (s->grid == GRID_OF_CURVE) << 3 |
-                              (int32_t)s->method << 4,
+                              (int32_t)s->method << 4 | quadratic << 8,
                      .sway = warped ? s->sway : 0,
                      .cfg = s->cfg};
 }

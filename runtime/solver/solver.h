@@ -7,7 +7,7 @@
 
 /* The numbers are those of f5_method and f5_grid. */
 typedef enum { SOLVER_EULER, SOLVER_MIDPOINT, SOLVER_AB2, SOLVER_METHODS } solver_method;
-typedef enum { GRID_OF_METHOD, GRID_OF_SWAY, GRID_OF_CURVE, SOLVER_GRIDS } solver_grid;
+typedef enum { GRID_OF_METHOD, GRID_OF_SWAY, GRID_OF_CURVE, GRID_OF_QUADRATIC, SOLVER_GRIDS } solver_grid;
 
 typedef struct {
     int32_t nfe; /* steps */

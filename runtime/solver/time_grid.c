@@ -81,12 +81,21 @@ static const float *ab2_times(int32_t nfe) {
 
 void time_grid_fill(float *t, const synth_solver *solver) {
     const float *own = solver->grid == GRID_OF_METHOD ? ab2_times(solver->nfe) : NULL;
-    if (solver_sways(solver))
+    if (solver->grid == GRID_OF_QUADRATIC)
+        for (int32_t i = 0; i <= solver->nfe; i++) t[i] = (float)((double)i / solver->nfe);
+    else if (solver_sways(solver))
         sway_fill(t, solver);
     else if (own)
         memcpy(t, own, (size_t)(solver->nfe + 1) * sizeof *t);
     else
         curve_fill(t, solver->nfe);
+}
+
+/* The time that the backbone is told of a step: its own, but in a quadratic grid, where the steps are uniform. */
+static float label(const synth_solver *solver, float t) {
+    if (solver->grid != GRID_OF_QUADRATIC || !solver->use_sway) return t;
+    const double at = (double)t + (double)solver->sway * (1 - (double)t) * (double)t;
+    return (float)(at < 0 ? 0 : at > 1 ? 1 : at);
 }
 
 f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_solver *solver) {
@@ -98,10 +107,10 @@ f5_status time_grid_prepare(time_grid *g, const stage_context *c, const synth_so
     for (int32_t i = 0; i < solver->nfe; i++) {
         float t = g->t[i], dt = g->t[i + 1] - t;
         if (solver->method == SOLVER_MIDPOINT) {
-            g->times[2 * i] = t;
-            g->times[2 * i + 1] = t + 0.5f * dt;
+            g->times[2 * i] = label(solver, t);
+            g->times[2 * i + 1] = label(solver, t + 0.5f * dt);
         } else {
-            g->times[i] = t;
+            g->times[i] = label(solver, t);
         }
     }
     size_t mark = arena_mark(c->arena);

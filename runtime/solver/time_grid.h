@@ -19,6 +19,7 @@ typedef struct {
 } time_grid;
 
 /* Fills t [nfe+1], nfe >= 1. Sway: uniform or EPSS steps on [0,1], then  t + s (cos(pi t / 2) - 1 + t).
+ * Quadratic: uniform steps, but the backbone is told t + s t (1 - t), within [0,1], as Flow-Matching-TTS does.
  * Otherwise, where AB2 has no grid of its own, the curve  (s(u) - s(0)) / (s(1) - s(0)),  s(u) = 1 / (1 + exp(-a (u -
  * b))), u uniform: steps that grow as a power of e, and shrink again towards the end. */
 void time_grid_fill(float *t, const synth_solver *solver);

@@ -15,9 +15,9 @@ typedef struct {
     const part_catalogue *parts; /* what this build has */
     settings config;             /* upstream's YAML, parsed by the caller; `file` is its name */
     const char *checkpoint_path; /* .safetensors or .pt */
-    const char *vocab_path;      /* vocab.txt; NULL with the byte tokenizer only */
+    const char *vocab_path;      /* vocab.txt; NULL with the byte tokenizer, and where the text encoder has symbols */
     settings vocos_config;       /* config.yaml likewise */
-    const char *vocos_path;      /* pytorch_model.bin, or a .safetensors of the same keys */
+    const char *vocos_path; /* pytorch_model.bin, or a .safetensors of the same keys; NULL where none is asked for */
     const char *output_path;
     const char *name;      /* NULL: model.name of the YAML */
     const char *normalize; /* the model's speech.normalize; NULL: nothing */

@@ -179,11 +179,27 @@ static void read_part(upstream *r, const model_part *part, model_config *config)
                             r->from->file, part->title, part->kind);
 }
 
+/* Flow-Matching-TTS's JSON has words of its own. Its mel is that of its vocoder. */
+static f5_status read_fm_tts(upstream *a, const part_catalogue *parts, model_config *config) {
+    F5_TRY(model_config_parts(config, parts, "FM_TTS", "none", a->from->file, a->error));
+    config->tokenizer = TOKENIZER_CHAR;
+    strcpy(config->name, "FM_TTS");
+    read_part(a, config->part[PART_BACKBONE], config);
+    read_part(a, config->part[PART_TEXT], config);
+    upstream_require_int(a, "data.sampling_rate", 22050, 22050);
+    upstream_require_int(a, "data.n_mel_channels", 80, 80);
+    upstream_require_int(a, "data.hop_length", 256, 256);
+    upstream_require_int(a, "data.n_speakers", 0, 0);
+    return a->status;
+}
+
 f5_status upstream_read_config(model_config *config, const part_catalogue *parts, const settings *acoustic,
                                const settings *vocoder, f5_error *error) {
     static const char *const backbones[] = {"DiT", "UNetT", "MMDiT", NULL}, *const vocoders[] = {"vocos", "bigvgan",
                                                                                                  NULL};
     upstream a = {.from = acoustic, .error = error}, v = {.from = vocoder, .error = error};
+    if (find(acoustic, "model.flow_d_model") || find(acoustic, "model.n_text_vocab"))
+        return read_fm_tts(&a, parts, config);
     const model_part *b = choose_part(&a, "model.backbone", NULL, parts->backbones, backbones);
     const model_part *w = choose_part(&a, "model.mel_spec.mel_spec_type", "vocos", parts->vocoders, vocoders);
     F5_TRY(a.status);
