@@ -331,6 +331,9 @@ f5_status engine_report(engine *e, f5_status status, f5_error *error) {
 
 f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error) {
     int64_t min_samples = vocoder_of(&e->model.config)->min_samples;
+    if (engine_has_one_voice(e))
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s has one voice of its own: it takes no recording",
+                       e->model.config.name);
     if (n < min_samples)
         return f5_fail(error, F5_E_ARGUMENT, "%lld samples are too few for a spectrogram: at least %lld", (long long)n,
                        (long long)min_samples);
@@ -375,6 +378,8 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
 
 f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
+    if (vocoder_of(&e->model.config)->part.n_lines == 0)
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s has no vocoder: it makes mels alone", e->model.config.name);
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
         F5_TRY(request_check_length(i, jobs[i].frames, error));

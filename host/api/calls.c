@@ -105,6 +105,12 @@ f5_status call_refuse_inside(f5_engine *e, f5_error *error) {
     return scheduler_refuse_inside(&e->scheduler, error);
 }
 
+f5_status call_refuse_recording(const f5_engine *e, f5_error *error) {
+    if (!engine_has_one_voice(e->core)) return F5_OK;
+    return f5_fail(error, F5_E_UNSUPPORTED, "%s has one voice of its own: it takes no recording",
+                   engine_model(e->core)->config.name);
+}
+
 f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
     F5_TRY(check(e, call, error));
     if (!call->of_speech) F5_TRY(call_refuse_inside(e, error));

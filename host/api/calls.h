@@ -36,6 +36,8 @@ struct api_call {
 f5_status call_serve(f5_engine *e, api_call *call, f5_error *error);
 /* F5_E_ARGUMENT: the calling thread is in a callback of this engine, which would wait for itself. */
 f5_status call_refuse_inside(f5_engine *e, f5_error *error);
+/* F5_E_UNSUPPORTED: the model has one voice of its own, and takes no recording. */
+f5_status call_refuse_recording(const f5_engine *e, f5_error *error);
 void call_release(f5_engine *e, api_call *call);
 
 /* Sets up e->scheduler. */

@@ -334,6 +334,7 @@ static f5_status run(edit *e, f5_speak_stats *stats, f5_error *error) {
 
 f5_status f5_edit(f5_engine *with, const f5_edit_params *params, f5_speak_stats *stats, f5_error *error) {
     if (!with) return f5_fail(error, F5_E_ARGUMENT, "f5_edit: engine is NULL");
+    F5_TRY(call_refuse_recording(with, error));
     f5_edit_params p;
     f5_edit_params_init(&p);
     F5_TRY(params_read(&p, sizeof p, params, "f5_edit_params", error));

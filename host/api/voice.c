@@ -138,6 +138,7 @@ static f5_status voice_mel(f5_voice *v, const reference_clip *clip, f5_error *er
 f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **opened, f5_error *error) {
     if (!e || !opened) return f5_fail(error, F5_E_ARGUMENT, "f5_voice_open: engine or voice is NULL");
     *opened = NULL;
+    F5_TRY(call_refuse_recording(e, error));
     f5_voice_params p;
     f5_voice_params_init(&p);
     F5_TRY(params_read(&p, sizeof p, params, "f5_voice_params", error));

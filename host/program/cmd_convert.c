@@ -19,6 +19,17 @@ static void print_backbone(const f5_model_file *file, const char *kind) {
         model_settings_print(file, "backbone");
 }
 
+static void print_text(const f5_model_file *file, const f5_model_info *info) {
+    printf("  text      ");
+    if (*model_setting(file, "text.dim"))
+        printf("width %s, %s blocks", model_setting(file, "text.dim"), model_setting(file, "text.blocks"));
+    else
+        printf("phonemes, %s", strcmp(model_setting(file, "text.predicts_durations"), "true") == 0
+                                   ? "durations predicted"
+                                   : "5 frames a symbol");
+    printf(", %s tokens%s\n", model_setting(file, "vocab_size"), info->pinyin_bytes ? ", tables for Chinese" : "");
+}
+
 static void print_vocoder(const f5_model_file *file, const char *kind) {
     if (strcmp(kind, "Vocos") == 0) {
         printf("  vocos     width %s, %s layers", model_setting(file, "vocoder.dim"),
@@ -70,9 +81,7 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
         printf("%s: %s\n", p->output_path, info.name);
         print_backbone(file, info.backbone);
         printf("; from %s\n", s->checkpoint_types);
-        printf("  text      width %s, %s blocks, %s tokens%s\n", model_setting(file, "text.dim"),
-               model_setting(file, "text.blocks"), model_setting(file, "vocab_size"),
-               info.pinyin_bytes ? ", tables for Chinese" : "");
+        print_text(file, &info);
         print_weights(p, s);
         print_vocoder(file, info.vocoder);
         printf("; from %s\n", s->vocoder_types);
@@ -93,8 +102,9 @@ int cmd_convert(int argc, char **argv) {
     f5_convert_params_init(&p);
     bool quiet = false, stored_rotary = false;
     const cli_option options[] = {
-        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE", .help = "upstream's YAML (F5TTS_v1_Base.yaml), or Flow-Matching-TTS's JSON",
-         .kind = CLI_FILE, .required = true},
+        {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE",
+         .help = "upstream's YAML (F5TTS_v1_Base.yaml), or Flow-Matching-TTS's JSON", .kind = CLI_FILE,
+         .required = true},
         {"checkpoint", "p", CLI_STRING, &p.checkpoint_path, .argument = "FILE",
          .help = "weights, .safetensors or .pt, of any float type and with any wrapper's prefixes", .kind = CLI_FILE,
          .required = true},

@@ -196,7 +196,10 @@ static void print_text(const description *d) {
         print_dit(d);
     else
         print_part(d, "backbone", info->backbone);
-    print_convnext_text(d);
+    if (*setting(d, "text.dim"))
+        print_convnext_text(d);
+    else
+        print_part(d, "text", "phonemes");
     printf("vocabulary      %s, %s tokens", info->tokenizer, setting(d, "vocab_size"));
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);

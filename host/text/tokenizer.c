@@ -188,7 +188,8 @@ void tokenizer_end(tokenizer *t) {
 }
 
 f5_status tokenizer_put(tokenizer *t, const char *text, size_t bytes, size_t offset, f5_error *error) {
-    if (t->n < 0 || bytes > INT32_MAX / 2 || tokenizer_max_tokens(bytes) > (size_t)(INT32_MAX - t->n))
+    const size_t most = t->blanks ? 2 * bytes + 1 : tokenizer_max_tokens(bytes);
+    if (t->n < 0 || bytes > INT32_MAX / 2 || most > (size_t)(INT32_MAX - t->n))
         return f5_fail(error, F5_E_ARGUMENT, "text of %zu bytes is too long", bytes);
     if (t->kind != TOKENIZER_BYTE && !t->v) return f5_fail(error, F5_E_ARGUMENT, "no vocabulary given");
     int32_t before = t->n;

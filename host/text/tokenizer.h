@@ -59,10 +59,10 @@ f5_status tokenizer_split(tokenizer_kind kind, const char *text, size_t bytes, t
 f5_status tokenizer_run(tokenizer_kind kind, const vocab *v, const char *text, size_t bytes, int32_t *ids,
                         int32_t capacity, int32_t *n, f5_error *error);
 
-/* No text of so many bytes has more tokens: each byte is one, and a space comes before segments of two and more, or a
- * blank before each. */
+/* No text of so many bytes has more tokens, blanks apart: each byte is one, and a space comes before segments of two
+ * and more. */
 static inline size_t tokenizer_max_tokens(size_t bytes) {
-    return 2 * bytes + 1;
+    return bytes + bytes / 2;
 }
 
 #endif

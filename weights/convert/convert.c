@@ -17,7 +17,6 @@
 #include "weights/convert/upstream.h"
 #include "weights/manifest.h"
 #include "weights/match.h"
-#include "weights/utf8.h"
 
 #define TEXT_TABLE "transformer.text_embed.text_embed.weight"
 #define PINYIN_FILE_MAX_BYTES (64 << 20)
@@ -48,36 +47,15 @@ static f5_status out_of_memory(const conversion *c) {
     return f5_fail(c->error, F5_E_MEMORY, "%s: out of memory", c->options->output_path);
 }
 
-/* A vocabulary of the part's own: a character a line, then empty lines for rows of the embedding that no symbol has. */
-static f5_status take_symbols(conversion *c) {
-    const char *symbols = c->config.part[PART_TEXT]->symbols;
-    const size_t bytes = strlen(symbols), size = (size_t)c->config.vocab_size;
-    size_t lines = 0, used = 0;
-    char *text = malloc(2 * bytes + size);
-    if (!text) return out_of_memory(c);
-    for (size_t at = 0, length; at < bytes; at += length, lines++) {
-        uint32_t code;
-        length = utf8_decode(symbols + at, bytes - at, &code);
-        memcpy(text + used, symbols + at, length);
-        used += length;
-        text[used++] = '\n';
-    }
-    for (size_t i = lines; i < size; i++) text[used++] = '\n';
-    f5_status status = lines > size ? f5_fail(c->error, F5_E_UNSUPPORTED,
-                                              "%s: a vocabulary of %zu; the symbols of this kind of model are %zu",
-                                              c->options->config.file, size, lines)
-                                    : vocab_parse(&c->vocab, text, used, c->options->config.file, c->error);
-    free(text);
-    return status;
-}
-
 static f5_status read_vocab(conversion *c) {
     const char *path = c->options->vocab_path;
     if (c->config.tokenizer == TOKENIZER_BYTE) {
         c->config.vocab_size = BYTE_TOKENIZER_TOKENS;
         return F5_OK;
     }
-    if (!path && c->config.part[PART_TEXT]->symbols) return take_symbols(c);
+    const char *symbols = c->config.part[PART_TEXT]->symbols;
+    if (!path && symbols)
+        return vocab_file_of_symbols(&c->vocab, symbols, c->config.vocab_size, c->options->config.file, c->error);
     if (!path)
         return f5_fail(c->error, F5_E_ARGUMENT, "%s: tokenizer '%s' needs a vocabulary: give --vocab vocab.txt",
                        c->options->config.file, tokenizer_name(c->config.tokenizer));

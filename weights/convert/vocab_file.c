@@ -104,3 +104,25 @@ f5_status vocab_file_fit(vocab *v, vocab_repeats *repeats, int64_t rows, const c
     *v = fitted;
     return check_letters(v, path, error);
 }
+
+f5_status vocab_file_of_symbols(vocab *v, const char *symbols, int32_t size, const char *where, f5_error *error) {
+    const size_t bytes = strlen(symbols);
+    size_t used = 0;
+    int32_t lines = 0;
+    char *text = malloc(2 * bytes + (size_t)size);
+    if (!text) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", where);
+    for (size_t at = 0, length; at < bytes; at += length, lines++) {
+        uint32_t code;
+        length = utf8_decode(symbols + at, bytes - at, &code);
+        memcpy(text + used, symbols + at, length);
+        used += length;
+        text[used++] = '\n';
+    }
+    for (int32_t i = lines; i < size; i++) text[used++] = '\n';
+    f5_status status = lines > size ? f5_fail(error, F5_E_UNSUPPORTED,
+                                              "%s: a vocabulary of %d tokens; this kind of model has %d symbols", where,
+                                              (int)size, (int)lines)
+                                    : vocab_parse(v, text, used, where, error);
+    free(text);
+    return status;
+}

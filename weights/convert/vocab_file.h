@@ -22,4 +22,8 @@ f5_status vocab_file_read(vocab *v, const char *path, f5_error *error);
  * empty then. Otherwise v stays as it is. */
 f5_status vocab_file_fit(vocab *v, vocab_repeats *repeats, int64_t rows, const char *path, f5_error *error);
 
+/* A vocabulary of `size` tokens that is no file: the characters of symbols, and empty tokens behind them, for rows of
+ * the embedding that no symbol has. F5_E_UNSUPPORTED: there are more symbols than that. */
+f5_status vocab_file_of_symbols(vocab *v, const char *symbols, int32_t size, const char *where, f5_error *error);
+
 #endif
