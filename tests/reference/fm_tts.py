@@ -1,7 +1,7 @@
 """Flow-Matching-TTS in plain tensor operations: what libf5tts must compute of it. One sequence at a time, nothing cached.
 
 Weights are a dict of tensors under upstream's names ("flow_tts.…"). N frames, T tokens, D width, mel [N,80].
-tests/compare_fm_tts.py runs upstream's own code beside the library."""
+compare_fm_tts.py runs upstream's own code beside the library."""
 import math
 
 import torch
