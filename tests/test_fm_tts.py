@@ -1,5 +1,6 @@
 """Flow-Matching-TTS: its checkpoint and configuration converted, durations and mels against tests/reference/fm_tts.py,
-and the laws that every model keeps. Small: tests/compare_fm_tts.py has the full size, beside upstream's own code."""
+and the laws that every model keeps. Small: tests/reference/compare_fm_tts.py has the full size, beside upstream's own
+code."""
 import json
 import os
 import subprocess
