@@ -97,6 +97,13 @@ static bool is_type(const char *name) {
     return strcmp(name, "fp32") == 0 || strcmp(name, "fp16") == 0 || strcmp(name, "bf16") == 0;
 }
 
+/* Flow-Matching-TTS's configuration is JSON, and asks for no other file. */
+static const char *missing_vocoder(const f5_convert_params *p) {
+    const size_t bytes = strlen(p->config_path);
+    if (bytes > 5 && strcmp(p->config_path + bytes - 5, ".json") == 0) return NULL;
+    return !p->vocoder_config_path ? "vocos-config" : !p->vocoder_path ? "vocos" : NULL;
+}
+
 int cmd_convert(int argc, char **argv) {
     f5_convert_params p;
     f5_convert_params_init(&p);
@@ -154,6 +161,8 @@ int cmd_convert(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     p.stored_rotary = stored_rotary;
+    const char *missing = missing_vocoder(&p);
+    if (missing) return cli_usage_error(&command, "--%s is required where --config is no .json", missing);
     if (!is_type(p.matrices) && strcmp(p.matrices, "int8") != 0)
         return cli_usage_error(&command, "--dtype %s: known are fp32, fp16, bf16 and int8", p.matrices);
     if (!is_type(p.vocoder_matrices))
