@@ -16,7 +16,8 @@ static const char *given(const char *value) {
 }
 
 bool model_wish_has_files(const model_wish *w) {
-    return given(w->ckpt_file) || given(w->vocab_file) || given(w->model_cfg) || w->vocoder_from_local;
+    return given(w->ckpt_file) || given(w->vocab_file) || given(w->model_cfg) || w->vocoder_from_local ||
+           given(w->vocoder_folder);
 }
 
 bool model_is_checkpoint(const char *name) {
@@ -141,12 +142,20 @@ static f5_status take_vocab(model_sources *s, const model_wish *w, bool named, c
     return s->vocab.path ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
 }
 
+/* The vocoder's two files in a folder that `option` has named. */
+static f5_status take_vocoder_of(model_sources *s, const char *folder, const char *option, const hub_place *place,
+                                 f5_error *error) {
+    char config[HUB_MAX_PATH], weights[HUB_MAX_PATH];
+    int n = snprintf(weights, sizeof weights, "%s/pytorch_model.bin", folder);
+    if (n >= HUB_MAX_PATH) return f5_fail(error, F5_E_ARGUMENT, "%s %.40s...: a name too long", option, folder);
+    snprintf(config, sizeof config, "%.*s/config.yaml", n - (int)strlen("/pytorch_model.bin"), folder);
+    F5_TRY(take_named(&s->vocoder_config, config, option, place, error));
+    return take_named(&s->vocoder, weights, option, place, error);
+}
+
 static f5_status take_vocoder(model_sources *s, const model_wish *w, const hub_place *place, f5_error *error) {
-    if (w->vocoder_from_local) {
-        const char *option = "--load_vocoder_from_local";
-        F5_TRY(take_named(&s->vocoder_config, LOCAL_VOCODER "/config.yaml", option, place, error));
-        return take_named(&s->vocoder, LOCAL_VOCODER "/pytorch_model.bin", option, place, error);
-    }
+    if (w->vocoder_from_local) return take_vocoder_of(s, LOCAL_VOCODER, "--load_vocoder_from_local", place, error);
+    if (given(w->vocoder_folder)) return take_vocoder_of(s, w->vocoder_folder, "--vocoder_folder", place, error);
     F5_TRY(take_hub(&s->vocoder_config, VOCODER_REPOSITORY, "", "config.yaml", place, error));
     return take_hub(&s->vocoder, VOCODER_REPOSITORY, "", "pytorch_model.bin", place, error);
 }

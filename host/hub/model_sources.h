@@ -22,6 +22,7 @@
 typedef struct {
     const char *model, *ckpt_file, *vocab_file, *model_cfg, *vocoder_name;
     bool vocoder_from_local;
+    const char *vocoder_folder; /* config.yaml and pytorch_model.bin lie there */
 } model_wish;
 
 bool model_wish_has_files(const model_wish *wish); /* it has more than a name */

@@ -135,6 +135,8 @@ int cmd_models(int argc, char **argv) {
         {"model_cfg", "mc", CLI_TEXT, &wish.model_cfg, .argument = "FILE.yaml", .help = "its configuration"},
         {"load_vocoder_from_local", NULL, CLI_FLAG, &wish.vocoder_from_local,
          .help = "the vocoder of ../checkpoints/vocos-mel-24khz"},
+        {"vocoder_folder", NULL, CLI_TEXT, &wish.vocoder_folder, .argument = "DIR",
+         .help = "the vocoder of that folder: config.yaml and pytorch_model.bin"},
         {0}};
     const cli_command command = {.program = "f5tts models",
                                  .usage = "[--path [-m MODEL] [-p FILE] [-v FILE] [-mc FILE.yaml]]",

@@ -196,8 +196,12 @@ f5_status speech_options_check(const speech_options *o, f5_error *error) {
 }
 
 model_wish speech_options_wish(const speech_options *o) {
-    return (model_wish){o->model,     o->ckpt_file,    o->vocab_file,
-                        o->model_cfg, o->vocoder_name, o->load_vocoder_from_local};
+    return (model_wish){.model = o->model,
+                        .ckpt_file = o->ckpt_file,
+                        .vocab_file = o->vocab_file,
+                        .model_cfg = o->model_cfg,
+                        .vocoder_name = o->vocoder_name,
+                        .vocoder_from_local = o->load_vocoder_from_local};
 }
 
 /* The names of --method stand in this order. */

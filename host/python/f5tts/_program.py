@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 from ._errors import ArgumentError, FileError, UnsupportedError
 from ._library import native
@@ -34,10 +34,11 @@ def main() -> None:
     os.execv(path, ["f5tts", *sys.argv[1:]])
 
 
-def find_model(*options: str) -> Path:
+def find_model(*options: str, cache: Optional[str] = None) -> Path:
     """The .f5 file of a model by its name or of upstream's files, converted where it has not been: options of
-    `f5tts models --path`."""
-    done = subprocess.run([program(), "models", "--path", *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    `f5tts models --path`. cache: where the hub's cache lies, if not where the environment says."""
+    environment = {**os.environ, **({"HF_HUB_CACHE": cache} if cache is not None else {})}
+    done = subprocess.run([program(), "models", "--path", *options], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
