@@ -55,7 +55,7 @@ def write_wave(path, samples, rate):
 
 def sixteen_bits(wave):
     """As soundfile writes floats or doubles to 16-bit WAV: libsndfile clips at 32 bits and drops the lower half."""
-    scaled = np.rint(wave * wave.dtype.type(0x7FFFFFFF)).astype(np.float64)
+    scaled = np.rint(wave.astype(np.float64) * 2.0**31)
     return (np.clip(scaled, -2**31, 2**31 - 1).astype(np.int64) >> 16).astype(np.int16)
 
 

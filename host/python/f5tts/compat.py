@@ -56,10 +56,9 @@ def _absolute(path: PathName) -> str:
 
 def sixteen_bits(wav: npt.ArrayLike) -> npt.NDArray[np.float32]:
     """Samples as a WAV of 16 bits has them that libsndfile writes of floats: clipped, and rounded down from 32 bits."""
-    given = np.asarray(wav)
-    scaled = np.rint(given * given.dtype.type(0x7FFFFFFF)).astype(np.float64)
+    scaled = np.rint(np.asarray(wav, np.float64) * 2.0 ** 31)
     whole = np.clip(scaled, -2.0 ** 31, 2.0 ** 31 - 1).astype(np.int64) >> 16
-    return (whole / 32768.0).astype(np.float32)
+    return np.asarray(whole / 32768.0, np.float32)
 
 
 class F5TTS:
