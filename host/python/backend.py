@@ -49,12 +49,6 @@ def build_folder(settings, folder):
     return folder
 
 
-def cache(build, name):
-    """A value of CMakeCache.txt, or ""."""
-    found = re.search(rf"^{name}:\w+=(.*)$", (build / "CMakeCache.txt").read_text(encoding="utf-8"), flags=re.M)
-    return found[1] if found else ""
-
-
 def licences(taken, folder):
     """What the libraries that came along ask to be told, as Debian keeps it. A file may be known by the name that it had
     before /lib became /usr/lib, or by the other one."""
@@ -148,7 +142,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         objects, taken = native(build, folder / "native")
         licences(taken, folder / "licenses")
         shutil.copy(ROOT / "LICENSE", folder / "licenses/LICENSE.txt")
-        cuda = cache(build, "CUDAToolkit_VERSION") or cache(build, "CMAKE_CUDA_COMPILER") and "12 or later"
+        cuda = next((name.rpartition(".")[2] for path in objects for name in elf.needed(path) if name.startswith("libcublasLt.")), "")
         tree = {f"f5tts/{path}": source.encode() for path, source in generate.modules(cuda).items()}
         for path in (HERE / "f5tts").rglob("*"):
             if path.suffix in (".py", ".typed"):

@@ -45,7 +45,7 @@ class AudioFile(cbind.Headers):
 
 
 def abi(cuda):
-    """_abi.py. cuda: the version of CUDA that the libraries were built with, "" without."""
+    """_abi.py. cuda: "13", the version of CUDA whose libraries are needed, "" without."""
     header, audio = f5abi.header(), AudioFile()
     for failed in (*header.failed.values(), *audio.failed.values()):
         raise failed

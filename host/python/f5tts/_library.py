@@ -86,8 +86,9 @@ def load(name: str, lack: str) -> ctypes.CDLL:
         try:
             return ctypes.CDLL(str(path))
         except OSError as again:
+            package = "nvidia-cublas-cu12" if _abi.CUDA == "12" else f"'nvidia-cublas=={_abi.CUDA}.*'"
             raise ImportError(f"{again}: this build of f5tts needs cuBLAS of CUDA {_abi.CUDA}: install the CUDA toolkit, or "
-                              f"`pip install nvidia-cublas-cu{_abi.CUDA.split('.')[0]}`") from error
+                              f"`pip install {package}`") from error
 
 
 def declare(loaded: ctypes.CDLL, calls: dict[str, tuple[Any, ...]]) -> ctypes.CDLL:
