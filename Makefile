@@ -20,6 +20,8 @@ TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python
                  libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg man-db groff-base \
                  locales zsh fish
 
+DEB_PACKAGES  := debhelper dpkg-dev fakeroot
+
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.
 DEMO_TEXT  ?= The quick brown fox jumps over the lazy dog, and the children are playing in the garden.
@@ -32,7 +34,7 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test triton-test \
+.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test triton-test deb \
         sanitize profile bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
@@ -109,6 +111,11 @@ gpu-test:
 # After make gpu-test has built: compute-sanitizer over a short synthesis and every 100th test of the ops.
 sanitize:
 	PYTHON="$(PYTHON)" bash tests/gpu/sanitize.sh
+
+# Debian packages of the last commit, for the CPU, into out/deb.
+deb:
+	$(call install_packages,$(PACKAGES) $(DEB_PACKAGES))
+	bash deploy/make_deb.sh
 
 # The backend of Triton Inference Server under the real one, which comes from PyPI (55 MB) into the build folder.
 triton-test: build
