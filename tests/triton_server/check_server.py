@@ -325,6 +325,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checks", nargs="*", choices=[[], *names], help=", ".join(names))
     parser.add_argument("--venv", default=ROOT / "build/triton-venv", help="where the server is installed")
+    parser.add_argument("--model", help="a .f5 file; default the shipped voice, which is slow under sanitizers")
     parser.add_argument("--asan", help="a build folder with sanitizers")
     a = parser.parse_args()
     build = Path(os.environ.get("F5_BUILD") or ROOT / "build")
@@ -340,7 +341,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="f5_triton_") as folder:
         repository, log = f"{folder}/models", f"{folder}/server.log"
         subprocess.run([build / "bin/f5tts", "triton-repo", repository, "--device", "cpu", "--nfe_step", str(NFE),
-                        "--instances", "4", "--waiting", "6"], check=True, stdout=subprocess.DEVNULL)
+                        "--instances", "4", "--waiting", "6", *(["-m", a.model] if a.model else [])], check=True, stdout=subprocess.DEVNULL)
         if set(chosen) - {"loading"}:
             with Server(a.venv, a.backends, repository, log, preload=a.preload) as server:
                 checks = Checks(server)
