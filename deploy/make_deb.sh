@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make_deb.sh — Debian packages of what is committed, into out/deb: libf5tts0, libf5tts-dev, f5tts, f5tts-voices, for the CPU.
-# The version is CMakeLists.txt's, the date that of the last commit: the same commit gives the same bytes on the same system.
+# The version is CMakeLists.txt's, the date that of the last commit; no path and no time of the build is in them.
 # JOBS=2 compiles on two processors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +16,9 @@ mv "$tree/deploy/debian" "$tree/debian"
 {
     echo "f5tts ($version) unstable; urgency=medium"
     echo
-    sed -n "/^## $version\$/,\$p" "$tree/deploy/CHANGELOG.md" | sed -n '2,${/^## /q;p}' | sed -n 's/^- /  * /p; s/^  \([^ ]\)/    \1/p'
+    awk -v section="## $version" '/^## / { on = $0 == section; next }
+                                  on && sub(/^- /, "  * ") { print; next }
+                                  on && sub(/^  /, "    ") { print }' "$tree/deploy/CHANGELOG.md"
     echo
     echo " -- f5tts authors <f5tts@packages.debian.org>  $(date -R -u -d "@$SOURCE_DATE_EPOCH")"
 } > "$tree/debian/changelog"
