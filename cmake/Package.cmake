@@ -1,5 +1,5 @@
-# `cpack` in the build folder puts into out/ a tarball of what is installed, to be unpacked anywhere. The program finds its library, and the
-# backend for Triton too, from where they lie ($ORIGIN); the program's own libraries are the system's.
+# `cpack` in the build folder puts into out/ a tarball of what is installed, to be unpacked anywhere: the program and the
+# backend for Triton find the library from where they lie ($ORIGIN). Other libraries are the system's.
 set(CPACK_GENERATOR TGZ)
 set(CPACK_PACKAGE_DIRECTORY ${CMAKE_SOURCE_DIR}/out)
 set(CPACK_PACKAGE_NAME f5tts)
