@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import convert_lib
-from conftest import VOCOS, files, run, store
+from hub_lib import VOCOS, files, run, store
 from fake_hub import FakeHub
 
 BASE = "F5TTS_v1_Base/model_1250000.safetensors"

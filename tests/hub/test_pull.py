@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import convert_lib
-from conftest import VOCOS, cache, files, run
 from fake_hub import COMMIT, cut, elsewhere, page, raw, slow, stall, status, usual
+from hub_lib import VOCOS, cache, files, run
 
 MODEL = "hf://me/tiny/sub/model.safetensors"
 SIZES = 3_000_000, 700_000  # of a file that is fetched in pieces, and of a piece

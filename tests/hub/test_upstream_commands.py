@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import convert_lib
-from conftest import VOCOS, store
+from hub_lib import VOCOS, store
 from fake_hub import FakeHub
 
 WORKS = object()
