@@ -3,7 +3,7 @@
 
     tests/triton_server/check_server.py                      everything; installs the server from PyPI (55 MB) on the first run
     tests/triton_server/check_server.py speaks cancel        some of it
-    tests/triton_server/check_server.py --asan build-asan    under AddressSanitizer, preloaded; leaks of ours are failures
+    tests/triton_server/check_server.py --asan build-asan    under AddressSanitizer, preloaded
 
 Environment: F5_BUILD, the build (default build/). Prints a line for each check; exits 1 where one failed.
 """
@@ -303,16 +303,12 @@ def check_loading(a, repository, log, times=50):
     return f"{times} times, {grown:+.1f} MB from the second ten to the last ten"
 
 
-def check_leaks(log):
-    """No block of LeakSanitizer's report with a function of ours in it, no error of any kind. The server itself leaks a
-    little, so that a report without anything was none."""
+def check_memory(log):
+    """No error of AddressSanitizer's. It cannot look for leaks here, since the server leaves by _exit: test_backend.py does."""
     text = Path(log).read_text(errors="replace")
-    assert "LeakSanitizer" in text, "no report of leaks"
-    blocks = [b for b in text.split("\n\n") if "leak of" in b]
-    ours = [b for b in blocks if "libtriton_f5tts" in b or "libf5tts" in b]
-    ours += [b for b in text.split("\n\n") if "ERROR: AddressSanitizer" in b or "runtime error:" in b]
-    assert not ours, "\n\n".join(ours)[:6000]
-    return f"none of ours; {len(blocks)} of the server's"
+    errors = [b for b in text.split("\n\n") if "ERROR: AddressSanitizer" in b or "runtime error:" in b]
+    assert not errors, errors[0][:6000]
+    return "no errors"
 
 
 def run(name, check, failed):
@@ -354,11 +350,11 @@ def main():
                     if name != "loading":
                         run(name, getattr(checks, name), failed)
             if a.asan:
-                run("leaks", lambda: check_leaks(log), failed)
+                run("memory", lambda: check_memory(log), failed)
         if "loading" in chosen:
             run("loading", lambda: check_loading(a, repository, log), failed)
             if a.asan:
-                run("leaks", lambda: check_leaks(log), failed)
+                run("memory", lambda: check_memory(log), failed)
         if failed:
             print(Path(log).read_text(errors="replace")[-3000:])
     return 1 if failed else 0

