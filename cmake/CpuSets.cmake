@@ -3,7 +3,7 @@
 # In such a copy every public function has the set's name at its end (linear_ref_avx2), which the preprocessor sees to:
 # the sources know nothing of it. Who adds a public function to one of these files and not here is told by the linker.
 set(f5_cpu_helpers cpu_op_table gemm_tile fft_table_fill fft_real fft_real_inverse rope_table_fill position_table_fill
-    mel_bank_fill hann_window_fill philox4x32_10)
+    mel_bank_fill mel_bank_fill_slaney hann_window_fill philox4x32_10)
 
 function(f5_cpu_set name)
     add_library(f5cpu_${name} OBJECT ${cpu_sources})

@@ -14,11 +14,9 @@
 
 /* ---- F32 units */
 
-static_assert(CONV_POS_TAPS <= kConvMaxTaps, "the halo in shared memory holds the taps");
-
 /* A group wider than 64 takes several blocks of 64 outputs. */
 template <typename T, typename Y> __global__ void __launch_bounds__(kConvThreads) conv_pos_fma(conv_pos_sm80::args a) {
-    __shared__ conv_shared shared;
+    __shared__ conv_shared<CONV_POS_TAPS - 1> shared;
     const pack_tile tile = pack_tile_find(a.pack.offsets, a.pack.n_seq, kConvRows, blockIdx.y);
     if (tile.rows == 0) return;
     const int gw = a.dim / CONV_POS_GROUPS, slabs = ceil_div(gw, kConvOuts);

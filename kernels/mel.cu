@@ -11,12 +11,19 @@ static constexpr int kFrames = 4; /* of a block */
 static constexpr int kThreads = kFrames * FFT_THREADS;
 static constexpr float kFloor = 1e-5f;
 static constexpr float kTopHz = 12000.0f;
+static constexpr float kLeastPower = 1e-9f; /* of a bin, BigVGAN's */
 static_assert(MEL_FFT == FFT_POINTS && MEL_BINS == FFT_BINS, "mel and the FFT disagree about the transform");
 
-/* Corner i of the 102 that bound the triangles, in bins. */
-static __device__ __forceinline__ float corner_bin(int i) {
-    const float top = 2595.0f * log10f(1.0f + kTopHz / 700.0f);
-    const float hz = 700.0f * (exp10f(top * (float)i / (MEL_BANDS + 1) / 2595.0f) - 1.0f);
+/* Corner i of the 102 that bound the triangles, in bins; mel.c has the formulas. */
+static __device__ __forceinline__ float corner_bin(mel_form form, int i) {
+    const float part = (float)i / (MEL_BANDS + 1);
+    float hz;
+    if (form == MEL_VOCOS) {
+        hz = 700.0f * (exp10f(log10f(1.0f + kTopHz / 700.0f) * part) - 1.0f);
+    } else {
+        const float step = logf(6.4f) / 27.0f, mel = (15.0f + logf(kTopHz / 1000.0f) / step) * part;
+        hz = mel < 15.0f ? mel * (200.0f / 3.0f) : 1000.0f * expf((mel - 15.0f) * step);
+    }
     return hz * ((float)MEL_FFT / MEL_RATE);
 }
 
@@ -38,7 +45,7 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
 
     /* window: 0.5 - 0.5 cos(2 pi i / 1024), and the cosines are in the table */
     float2 v[8];
-    const int64_t first = frame * MEL_HOP - MEL_FFT / 2;
+    const int64_t first = frame * MEL_HOP - mel_before(a.form);
 #pragma unroll
     for (int r = 0; r < 8; r++) {
         const int i = 2 * (j + FFT_THREADS * r);
@@ -55,7 +62,7 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
     __syncthreads();
     for (int k = j; k < MEL_BINS; k += FFT_THREADS) {
         const float2 bin = fft_real_bin(work[f], twiddles, k);
-        magnitude[f][k] = sqrtf(bin.x * bin.x + bin.y * bin.y);
+        magnitude[f][k] = sqrtf(bin.x * bin.x + bin.y * bin.y + (a.form == MEL_BIGVGAN ? kLeastPower : 0.0f));
     }
     __syncthreads();
 
@@ -63,7 +70,8 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
     for (int i = threadIdx.x; i < kFrames * MEL_BANDS; i += kThreads) {
         const int g = i / MEL_BANDS, band = i % MEL_BANDS;
         if ((int64_t)blockIdx.x * kFrames + g >= frames) break;
-        const int low = max((int)corner_bin(band) - 1, 0), high = min((int)corner_bin(band + 2) + 2, MEL_BINS - 1);
+        const int low = max((int)corner_bin(a.form, band) - 1, 0);
+        const int high = min((int)corner_bin(a.form, band + 2) + 2, MEL_BINS - 1);
         float sum = 0;
         for (int k = low; k <= high; k++) sum += magnitude[g][k] * a.bank[k * MEL_BANDS + band];
         a.y[((size_t)blockIdx.x * kFrames + g) * MEL_BANDS + band] = logf(sum < kFloor ? kFloor : sum); /* NaN stays */
@@ -72,9 +80,12 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
 
 extern "C" f5_status mel_cuda(cuda_context *c, const mel_args *a) {
     if (!a->samples || !a->bank || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "mel: a pointer is NULL");
-    if (a->n_samples <= MEL_FFT / 2)
-        return f5_fail(&c->error, F5_E_SHAPE, "mel: %lld samples; at least 513 are needed", (long long)a->n_samples);
-    const int64_t frames = a->n_samples / MEL_HOP + 1;
+    if (a->form != MEL_VOCOS && a->form != MEL_BIGVGAN)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "mel: form %d", (int)a->form);
+    if (a->n_samples <= mel_before(a->form))
+        return f5_fail(&c->error, F5_E_SHAPE, "mel: %lld samples; at least %d are needed", (long long)a->n_samples,
+                       (int)mel_before(a->form) + 1);
+    const int64_t frames = mel_frames_of(a->form, a->n_samples);
     mel_four_frames<<<(unsigned)ceil_div<int64_t>(frames, kFrames), kThreads, 0, c->stream>>>(*a, frames);
     return cuda_launched(c, "mel");
 }

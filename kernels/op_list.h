@@ -24,6 +24,7 @@ extern "C" {
     X(grn)                                                                                                             \
     X(conv_pos)                                                                                                        \
     X(conv1d)                                                                                                          \
+    X(snake)                                                                                                           \
     X(embed)                                                                                                           \
     X(text_rows)                                                                                                       \
     X(timestep)                                                                                                        \

@@ -294,6 +294,9 @@ void engine_host_free(engine *e, void *memory) {
 int64_t engine_vocode_samples(const engine *e, int32_t frames) {
     return vocoder_of(&e->model.config)->samples(&e->model.config, frames);
 }
+void engine_vocode_around(const engine *e, int32_t *before, int32_t *after) {
+    vocoder_of(&e->model.config)->around(&e->model.config, before, after);
+}
 int64_t engine_mel_frames(const engine *e, int64_t n_samples) {
     return vocoder_of(&e->model.config)->mel_frames(n_samples);
 }

@@ -56,6 +56,9 @@ void engine_host_free(engine *e, void *memory); /* NULL is fine */
 int64_t engine_vocode_samples(const engine *e, int32_t frames);
 int64_t engine_mel_frames(const engine *e, int64_t n_samples);
 
+/* Frames that the vocoder is to see before and after those that are heard. */
+void engine_vocode_around(const engine *e, int32_t *before, int32_t *after);
+
 /* Is this within the engine's limits and the model's? Whatever is run must have passed, each call's part by itself. */
 f5_status engine_check_mel(const engine *e, const float *samples, int64_t n, f5_error *error);
 f5_status engine_check_synth(const engine *e, const synth_solver *solver, const synth_job *jobs, int32_t n_jobs,

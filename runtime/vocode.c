@@ -67,7 +67,7 @@ f5_status vocode_slices(const stage_context *c, const batch_size *size, const ba
     F5_TRY(voc->decode(c, &v.pack, v.mel, device->sample_offsets, v.samples));
     for (int32_t i = 0; jobs && i < size->sequences; i++) {
         const synth_job *job = &jobs[i];
-        int64_t from = voc->samples(config, job->vocode_before + 1),
+        int64_t from = voc->samples(config, job->vocode_before + 1) - voc->samples(config, 1),
                 n = voc->samples(config, job->frames - job->vocode_from);
         if (job->samples) F5_TRY(slice_out(o, &v, host, i, from, n, job->samples));
     }

@@ -58,7 +58,7 @@ def library():
         "f5_get_info": (ctypes.c_int, pointer, pointer, pointer),
         "f5_plan": (ctypes.c_int, pointer, i32, i32, i32, pointer, pointer),
         "f5_plan_ops": (ctypes.c_int, pointer, pointer, pointer),
-        "f5_mel_frames": (i64, i64),
+        "f5_mel_frames": (i64, i64), "f5_engine_mel_frames": (i64, pointer, i64),
         "f5_mel": (ctypes.c_int, pointer, pointer, i64, pointer, pointer),
         "f5_sample_frames": (i64, i32, i32, i64),
         "f5_sample": (ctypes.c_int, pointer, pointer, pointer, i32, pointer),

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.append(str(Path(__file__).resolve().parent.parent / "weights"))
+import random_bigvgan  # noqa: E402
 import random_checkpoint  # noqa: E402
 
 MEL = 100
@@ -55,6 +56,66 @@ def unett_only(t, c, w):
         t[f"unett.skips.{i}.x.weight"] = skip[:, :c["dim"]], True
         t[f"unett.skips.{i}.skip.weight"] = skip[:, c["dim"]:], True
     t["unett.norm_out"] = w["norm_out.g"], False
+
+
+def vocos(t, c, v):
+    def both(ours, theirs):
+        for part in ("weight", "bias"):
+            t[f"{ours}.{part}"] = v[f"{theirs}.{part}"], False
+
+    t["vocos.embed.weight"] = v["backbone.embed.weight"].transpose(2, 0, 1), False
+    t["vocos.embed.bias"] = v["backbone.embed.bias"], False
+    both("vocos.norm", "backbone.norm")
+    for i in range(c["vocos_layers"]):
+        ours, theirs = f"vocos.blocks.{i}.", f"backbone.convnext.{i}."
+        convnext(t, ours, theirs, v, False)
+        t[ours + "layer_scale"] = v[theirs + "gamma"], False
+    both("vocos.final_norm", "backbone.final_layer_norm")
+    both("vocos.head", "head.out")
+
+
+def joined(v, key):
+    """A weight whose length may be kept apart."""
+    if key + ".weight" in v:
+        return v[key + ".weight"]
+    direction = v[key + ".weight_v"].astype(np.float64)
+    length = np.sqrt((direction ** 2).sum(axis=(1, 2), keepdims=True))
+    return (v[key + ".weight_g"] * direction / length).astype(np.float32)
+
+
+def upsampling(w, stride):
+    """A transposed convolution [i,o,k] as a convolution [taps,stride o,i] of all the outputs between two inputs."""
+    inputs, outputs, k = w.shape
+    # input n's tap makes output stride n + tap - padding, which is output j of row n - shift
+    at = {tap: (-((tap - (k - stride) // 2) // stride), (tap - (k - stride) // 2) % stride) for tap in range(k)}
+    reach = max(abs(shift) for shift, _ in at.values())
+    out = np.zeros((2 * reach + 1, stride, outputs, inputs), np.float32)
+    for tap, (shift, j) in at.items():
+        out[shift + reach, j] = w[:, :, tap].T
+    return out.reshape(2 * reach + 1, stride * outputs, inputs)
+
+
+def bigvgan(t, c, v):
+    def conv(ours, theirs):
+        t[ours + ".weight"] = joined(v, theirs).transpose(2, 0, 1), False
+        if theirs + ".bias" in v:
+            t[ours + ".bias"] = v[theirs + ".bias"], False
+
+    conv("bigvgan.pre", "conv_pre")
+    for i, rate in enumerate(c["bigvgan_rates"]):
+        stage = f"bigvgan.stages.{i}."
+        t[stage + "up.weight"] = upsampling(joined(v, f"ups.{i}.0"), rate), False
+        t[stage + "up.bias"] = np.tile(v[f"ups.{i}.0.bias"], rate), False
+        for j in range(3):
+            ours, theirs = f"{stage}blocks.{j}.", f"resblocks.{3 * i + j}."
+            for m in range(3):
+                conv(f"{ours}first.{m}", f"{theirs}convs1.{m}")
+                conv(f"{ours}second.{m}", f"{theirs}convs2.{m}")
+            for name in ("alpha", "beta"):
+                t[ours + name] = np.concatenate([v[f"{theirs}activations.{k}.act.{name}"] for k in range(6)]), False
+    for name in ("alpha", "beta"):
+        t["bigvgan." + name] = v["activation_post.act." + name], False
+    conv("bigvgan.post", "conv_post")
 
 
 def pack(made):
@@ -103,15 +164,7 @@ def pack(made):
         unett_only(t, c, w)
     both(f"{backbone}.proj_out", "proj_out")
 
-    t["vocos.embed.weight"] = v["backbone.embed.weight"].transpose(2, 0, 1), False
-    t["vocos.embed.bias"] = v["backbone.embed.bias"], False
-    both("vocos.norm", "backbone.norm", v, False)
-    for i in range(c["vocos_layers"]):
-        ours, theirs = f"vocos.blocks.{i}.", f"backbone.convnext.{i}."
-        convnext(t, ours, theirs, v, False)
-        t[ours + "layer_scale"] = v[theirs + "gamma"], False
-    both("vocos.final_norm", "backbone.final_layer_norm", v, False)
-    both("vocos.head", "head.out", v, False)
+    {"vocos": vocos, "bigvgan": bigvgan}[c["vocoder"]](t, c, v)
     return t
 
 
@@ -126,8 +179,22 @@ def configuration(name, c, vocab_size):
                               qk_norm=c["qk_norm"], **own),
                 text=dict(dim=c["text_dim"], blocks=c["conv_layers"], mask_padding=c["text_mask_padding"],
                           average_upsampling=c["average_upsampling"]),
-                vocoder=dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
-                             same_padding=c["vocos_padding"] == "same"))
+                vocoder=vocoder_settings(c))
+
+
+def vocoder_settings(c):
+    if c["vocoder"] == "vocos":
+        return dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
+                    same_padding=c["vocos_padding"] == "same")
+    rates, taps = ([*numbers, *[1] * (8 - len(numbers))] for numbers in (c["bigvgan_rates"], random_bigvgan.taps_of(c)))
+    settings = dict(kind="BigVGAN", stages=len(c["bigvgan_rates"]), channels=c["bigvgan_channels"], tanh=c["bigvgan_tanh"],
+                    bias=c["bigvgan_bias"])
+    for i in range(8):
+        settings |= {f"rate_{i}": rates[i], f"taps_{i}": taps[i]}
+    for j in range(3):
+        dilations = {f"block_{j}_dilation_{m}": c["bigvgan_dilations"][j][m] for m in range(3)}
+        settings |= {f"block_{j}_taps": c["bigvgan_blocks"][j], **dilations}
+    return settings
 
 
 def flat_configuration(nested):
@@ -175,7 +242,7 @@ def write_model(path, arch="demo", seed=0, dtype="fp32", **overrides):
     config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[arch], **overrides}
     vocab = random_checkpoint.default_vocab()
     made = dict(model=random_checkpoint.draw_all(random_checkpoint.acoustic_tensors(config, len(vocab)), seed),
-                vocos=random_checkpoint.draw_all(random_checkpoint.vocos_tensors(config), seed), config=config,
+                vocos=random_checkpoint.draw_all(random_checkpoint.vocoder_tensors(config), seed), config=config,
                 vocab=vocab)
     write_f5(path, made, name=arch, dtype=dtype)
     return made

@@ -211,10 +211,10 @@ class Engine:
         return calls
 
     def mel(self, samples):
-        """samples [n] -> [n // 256 + 1, 100]."""
+        """samples [n] -> [n // 256 + 1, 100]; with BigVGAN n // 256."""
         keep = _Keep()
         n = len(samples)
-        out = cbind.Guarded((library().f5_mel_frames(n), MEL_BANDS))
+        out = cbind.Guarded((library().f5_engine_mel_frames(self.handle, n), MEL_BANDS))
         self._call("f5_mel", keep.array(samples, np.float32), n, out.a.ctypes.data)
         return out.check()
 

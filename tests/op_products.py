@@ -227,36 +227,69 @@ class Attention(Op):
 
 
 class Conv1d(Op):
-    name, optional = "conv1d", ("bias",)
+    """what: residual, sum and raw, as far as the call has them."""
+    name, optional = "conv1d", ("bias", "residual", "sum", "raw")
+    sizes = Op.sizes + ("rate", "dilation")
     lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
 
-    def __init__(self, width_in, width_out, taps, bias=True):
-        super().__init__(f"{width_in} to {width_out} taps {taps}", width_out, out=width_out, taps=taps, **{"in": width_in})
-        self.width_in, self.taps, self.bias = width_in, taps, bias
+    def __init__(self, width_in, width_out, taps, bias=True, rate=1, dilation=1, activation="LINEAR", slope=0.0, gain=1.0,
+                 what=()):
+        label = f"{width_in} to {width_out} taps {taps}{f' rate {rate}' * (rate > 1)}{f' dilation {dilation}' * (dilation > 1)}"
+        super().__init__(" ".join([label, *[activation.lower()] * (activation != "LINEAR"), *what]), rate * width_out,
+                         out=width_out, taps=taps, rate=rate, dilation=dilation, slope=slope, gain=gain,
+                         activation=getattr(cbind, f"CONV1D_{activation}"), **{"in": width_in})
+        self.width_in, self.width_out, self.taps, self.bias, self.rate = width_in, width_out, taps, bias, rate
+        self.dilation, self.activation, self.slope, self.gain, self.what = dilation, activation, slope, gain, what
 
     def draw_rows(self, draw, n):
-        return {"x": draw.normal(n, self.width_in)}
+        added = {f: draw.normal(n, self.width) for f in ("residual", "sum") if f in self.what}
+        return {"x": draw.normal(n, self.rate * self.width_in), **added}
 
     def draw_shared(self, draw, longest):
-        bias = {"bias": draw.normal(self.width)} if self.bias else {}
-        return {"w": draw.normal(self.taps, self.width, self.width_in, scale=(self.taps * self.width_in) ** -0.5), **bias}
+        bias = {"bias": draw.normal(self.width_out)} if self.bias else {}
+        scale = (self.taps * self.width_in) ** -0.5
+        return {"w": draw.normal(self.taps, self.width_out, self.width_in, scale=scale), **bias}
+
+    def scratch(self, pack):
+        return {"raw": (max(1, pack.rows), self.width)} if "raw" in self.what else {}
+
+    def bytes(self, call):
+        return super().bytes(call) + call.output_bytes() * ("raw" in self.what)
+
+    def before_activation(self, rows, w):
+        """v of the header."""
+        kernel, bias = w["w"].double().permute(1, 2, 0), w["bias"].double() if self.bias else None
+        x = rows["x"].double().reshape(-1, self.width_in).T[None]
+        v = F.conv1d(x, kernel, bias, padding=self.taps // 2 * self.dilation, dilation=self.dilation)[0].T
+        added = (rows[f].double().reshape(-1, self.width_out) for f in ("residual", "sum") if f in self.what)
+        return self.gain * sum(added, v)
 
     def truth(self, rows, _, w):
-        kernel, bias = w["w"].double().permute(1, 2, 0), w["bias"].double() if self.bias else None
-        return F.conv1d(rows["x"].double().T[None], kernel, bias, padding=self.taps // 2)[0].T
+        v = self.before_activation(rows, w)
+        v = {"LINEAR": lambda: v, "LEAKY_RELU": lambda: F.leaky_relu(v, self.slope), "TANH": v.tanh,
+             "CLAMP": lambda: v.clamp(-1, 1)}[self.activation]()
+        return v.reshape(-1, self.width)
 
     def flop(self, lengths):
         return 2.0 * sum(lengths) * self.width * self.width_in * self.taps
 
     @classmethod
     def cases_test(cls):
-        return [cls(100, 512, 7), cls(768, 96, 3), cls(1024, 40, 1), cls(13, 130, 15), cls(1, 1, 5), cls(64, 192, 3),
-                cls(33, 50, 15, bias=False), cls(100, 512, 7, bias=False), cls(70, 150, 7)]
+        plain = [cls(100, 512, 7), cls(768, 96, 3), cls(1024, 40, 1), cls(13, 130, 15), cls(1, 1, 5), cls(64, 192, 3),
+                 cls(33, 50, 15, bias=False), cls(100, 512, 7, bias=False), cls(70, 150, 7)]
+        return plain + [cls(24, 24, 11, rate=4, dilation=5, what=("residual",)),
+                        cls(48, 48, 7, rate=2, dilation=3, gain=1 / 3, what=("residual", "sum")),
+                        cls(96, 96, 3, dilation=5, activation="LEAKY_RELU", slope=0.1, what=("residual", "raw")),
+                        cls(24, 1, 7, bias=False, rate=8, activation="CLAMP"), cls(9, 1, 7, rate=3, activation="TANH"),
+                        cls(65, 131, 5, rate=3, dilation=16, gain=0.5), cls(17, 63, 3, activation="LEAKY_RELU"),
+                        cls(40, 64, 1, dilation=64, what=("raw",))]
 
     @classmethod
     def cases_bench(cls, m):
         op = cls(100, m.config["vocos_dim"], 7)
-        return [Timed(op.label, op, m.heard, False)]
+        wide, narrow = (cls(c, c, 11, rate=rate, dilation=5, what=("residual",)) for c, rate in ((768, 4), (48, 128)))
+        return [Timed(op.label, op, m.heard, False), Timed("BigVGAN 768, " + wide.label, wide, m.heard, False),
+                Timed("BigVGAN 48, " + narrow.label, narrow, m.heard, False)]
 
 
 class ConvPos(Op):

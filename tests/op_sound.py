@@ -1,8 +1,9 @@
-"""op_sound.py — the ops with a sine in them: timestep, noise, mel and istft (ops.py says how to read a class)."""
+"""op_sound.py — the ops with a sine in them: timestep, noise, snake, mel and istft (ops.py says how to read a class)."""
 import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 import cbind
 from op_base import ALL, Op, Timed
@@ -89,6 +90,45 @@ class Noise(Op):
         return [Timed("noise 100", cls(100), m.both, False)]
 
 
+def snake_filter(dtype=torch.float64):
+    """[12]: a sinc that passes half of the lower rate's band, under a Kaiser window for a transition 0.3 wide."""
+    taps, transition = 12, 0.3
+    attenuation = 2.285 * (taps / 2 - 1) * math.pi * 4 * transition + 7.95
+    beta = 0.1102 * (attenuation - 8.7)  # Kaiser's formula above 50 dB; it is 51
+    f = torch.sinc((torch.arange(taps, dtype=dtype) - 5.5) / 2) * torch.kaiser_window(taps, False, beta, dtype=dtype)
+    return f / f.sum()
+
+
+class Snake(Op):
+    name, sizes = "snake", Op.sizes + ("rate",)
+    lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
+
+    def __init__(self, dim, rate=1, loudness=1.0):
+        super().__init__(f"{dim} rate {rate}{f' loudness {loudness:g}' * (loudness != 1)}", rate * dim, dim=dim, rate=rate)
+        self.dim, self.rate, self.loudness = dim, rate, loudness
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n, self.width, scale=self.loudness)}
+
+    def draw_shared(self, draw, longest):
+        return {"alpha": draw.normal(self.dim, scale=0.7), "beta": draw.normal(self.dim, scale=0.7)}
+
+    def truth(self, rows, _, w):
+        x = rows["x"].cpu().double().reshape(-1, self.dim).T[:, None]  # a batch of channels
+        f, alpha, beta = snake_filter()[None, None], w["alpha"].cpu().double().exp(), w["beta"].cpu().double().exp()
+        up = 2 * F.conv_transpose1d(F.pad(x, (5, 5), mode="replicate"), f, stride=2)[..., 15:-15]
+        up = up + torch.sin(up * alpha[:, None, None]) ** 2 / (beta[:, None, None] + 1e-9)
+        return F.conv1d(F.pad(up, (5, 6), mode="replicate"), f, stride=2)[:, 0].T.reshape(-1, self.width)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(768), cls(24, 8), cls(48, 4), cls(1, 3), cls(65, 2), cls(96), cls(130), cls(7, 16), cls(24, 2, 100.0)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed(f"BigVGAN {op.label}", op, m.heard, False) for op in (cls(768, 4), cls(24, 256))]
+
+
 def mel_bank(dtype=torch.float32):
     """[513,100]: 102 corners evenly spaced in mel = 2595 log10(1 + Hz/700) from 0 to 12 kHz. Upstream's is F32."""
     top = 2595.0 * math.log10(1.0 + 12000.0 / 700.0)
@@ -100,14 +140,25 @@ def mel_bank(dtype=torch.float32):
     return torch.minimum(falling, rising).clamp(min=0)
 
 
+def slaney_bank(dtype=torch.float32):
+    """[513,100], as librosa.filters.mel(sr=24000, n_fft=1024, n_mels=100): linear to 1 kHz, then 27 bands for each factor
+    of 6.4; every triangle of area 1."""
+    top = 15 + 27 * math.log(12) / math.log(6.4)
+    mel = torch.linspace(0, top, 102, dtype=dtype)
+    corners = torch.where(mel < 15, mel * 200 / 3, 1000 * torch.exp((mel - 15) * math.log(6.4) / 27))
+    hz = torch.linspace(0, 12000, 513, dtype=dtype)[:, None]
+    low, peak, high = corners[:-2], corners[1:-1], corners[2:]
+    return torch.minimum((hz - low) / (peak - low), (high - hz) / (high - peak)).clamp(min=0) * 2 / (high - low)
+
+
 class Mel(Op):
     # F32 throughout: an error of 1e-7 of a frame's loudest bin, which the logarithm enlarges in its quiet bands
     name, count, single, bar_ref = "mel", "n_samples", True, 2e-6
     lengths_test = RECORDINGS
 
-    def __init__(self, signal="noise"):
-        super().__init__(signal, 100)
-        self.signal = signal
+    def __init__(self, signal="noise", form="vocos"):
+        super().__init__(signal + f" {form}" * (form != "vocos"), 100, form=getattr(cbind, f"MEL_{form.upper()}"))
+        self.signal, self.form = signal, form
 
     def draw_rows(self, draw, n):
         if self.signal == "noise":
@@ -118,20 +169,25 @@ class Mel(Op):
         return {"samples": samples}
 
     def draw_shared(self, draw, longest):
-        return {"bank": mel_bank(torch.float64).float().to(draw.device).contiguous()}
+        bank = {"vocos": mel_bank, "bigvgan": slaney_bank}[self.form](torch.float64)
+        return {"bank": bank.float().to(draw.device).contiguous()}
 
     def outputs(self, n):
-        return n // 256 + 1
+        return n // 256 + (self.form == "vocos")
 
     def truth(self, rows, _, w, dtype=torch.float64):
-        samples = rows["samples"].cpu().to(dtype)
-        spectrum = torch.stft(samples, 1024, 256, 1024, torch.hann_window(1024, dtype=dtype), center=True,
-                              pad_mode="reflect", return_complex=True)
-        return (spectrum.abs().T @ w["bank"].cpu().to(dtype)).clamp(min=1e-5).log()
+        samples, window = rows["samples"].cpu().to(dtype), torch.hann_window(1024, dtype=dtype)
+        if self.form == "vocos":
+            magnitude = torch.stft(samples, 1024, 256, 1024, window, pad_mode="reflect", return_complex=True).abs()
+        else:
+            padded = F.pad(samples[None], (384, 384), mode="reflect")[0]
+            spectrum = torch.stft(padded, 1024, 256, 1024, window, center=False, return_complex=True)
+            magnitude = (spectrum.abs() ** 2 + 1e-9).sqrt()
+        return (magnitude.T @ w["bank"].cpu().to(dtype)).clamp(min=1e-5).log()
 
     @classmethod
     def cases_test(cls):
-        return [cls("noise"), cls("chirp")]
+        return [cls(signal, form) for form in ("vocos", "bigvgan") for signal in ("noise", "chirp")]
 
     @classmethod
     def cases_bench(cls, m):

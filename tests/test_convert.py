@@ -383,7 +383,7 @@ UNSUPPORTED = {
                       ("backbone: Foo", "only DiT, UNetT"), ("backbone: [DiT]", "one value"), ("", "missing")],
     "tokenizer: pinyin": [("tokenizer: klingon", "klingon"), ("tokenizer: ${x.y}", "write the value out")],
     "n_mel_channels: 100": [("n_mel_channels: 80", "80"), ("n_mel_channels: 100.0", "whole number")],
-    "mel_spec_type: vocos": [("mel_spec_type: bigvgan", "bigvgan")],
+    "mel_spec_type: vocos": [("mel_spec_type: hifigan", "only vocos, bigvgan")],
     "hop_length: 256": [("hop_length: 320", "320")],
     "dim: 64": [("dim: sixty", "sixty"), ("dim: -64", "-64"), ("dim: 0x40", "0x40"), ("dim: '64'", "whole number"),
                 ("dim: 65", "multiple of 16"), ("dim: 99999999999999999999", "whole number"), ("dim: 100000", "100000"),

@@ -184,6 +184,13 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
     case PACK_COLUMNS:
         dims[1] = dimension(config, t->part, t->line->columns);
         break;
+    case PACK_REPEAT: /* [u C] from [C] */
+        dims[0] = t->dims[0] / t->first_column;
+        break;
+    case PACK_UPSAMPLE: /* [k,u o,i] from [i,o,taps] */
+        dims[0] = t->dims[2], dims[1] = t->dims[1] / t->first_column;
+        dims[2] = dimension(config, t->part, t->line->columns);
+        break;
     }
     source->elements = product(dims);
 }
@@ -216,7 +223,9 @@ bool manifest_ignores(const model_config *config, manifest_origin origin, const 
     for (int part = 0; part < PARTS; part++) {
         if (manifest_origin_of(part) != origin) continue;
         for (const char *const *ignored = config->part[part]->ignored; ignored && *ignored; ignored++) {
-            size_t length = strlen(*ignored);
+            size_t length = strlen(*ignored), bytes = strlen(key);
+            bool ends = **ignored == '*' && bytes >= length - 1;
+            if (ends && strcmp(key + bytes - (length - 1), *ignored + 1) == 0) return true;
             bool below = (*ignored)[length - 1] == '.';
             if (below ? strncmp(key, *ignored, length) == 0 : strcmp(key, *ignored) == 0) return true;
         }

@@ -42,7 +42,7 @@ typedef struct {
     size_t bytes;  /* as stored */
     int part;
     part_packing packing;
-    int64_t first_column; /* PACK_COLUMNS only, else 0 */
+    int64_t first_column; /* `first` of its line: PACK_COLUMNS, PACK_REPEAT, PACK_UPSAMPLE; else 0 */
     int32_t sources;      /* 1, or more for PACK_STACK */
     size_t address;       /* offset in the part's weights of the pointer to this tensor */
     size_t rounded;       /* offset of the pointer to its copy in the operand type; 0: none */

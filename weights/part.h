@@ -44,8 +44,20 @@ typedef enum {
     PACK_DEPTHWISE, /* source [C,1,k] -> [k,C], tap first */
     PACK_TAP_FIRST, /* source [o,i,k] -> [k,o,i] */
     PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
-    PACK_COLUMNS    /* source [rows,columns]: columns first .. first + dims[1] - 1 */
+    PACK_COLUMNS,   /* source [rows,columns]: columns first .. first + dims[1] - 1 */
+    PACK_REPEAT,    /* source [C] -> [first C], `first` times */
+    PACK_UPSAMPLE   /* a transposed convolution's [i,o,columns], stride `first`, padding (columns - first) / 2, as the
+                       convolution of all its outputs [k, first o, i] that it is: k from part_upsample_taps */
 } part_packing;
+
+/* Output stride n + j of the transposed convolution takes tap t of input row n' where stride n' + t - padding is it:
+ * row n + (j + padding - t) / stride. So many taps, an odd number with n in the middle, hold all of them; some of their
+ * weights are zero. */
+static inline int32_t part_upsample_taps(int32_t stride, int32_t taps) {
+    const int32_t padding = (taps - stride) / 2;
+    const int32_t after = (stride - 1 + padding) / stride, before = (taps - 1 - padding) / stride;
+    return 2 * (after > before ? after : before) + 1;
+}
 
 /* PLAIN tensors are F32 wherever they lie, in a file and in memory, behind a `const float *`. MATRIX tensors have the
  * type that conversion and device choose, behind an f5_matrix; whole numbers have their scales beside them: a SCALE,
@@ -68,7 +80,7 @@ typedef struct {
     size_t scale; /* MATRIX [rows,columns] that may lie in 8 bits: offset of a `const float *` to the scale of each row,
                      of block 0; 0: it never does */
     int16_t repeat;         /* how many tensors: 0 stands for one */
-    int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source */
+    int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source; PACK_REPEAT, PACK_UPSAMPLE */
     int16_t star;           /* PACK_STACK: how many sources the '*' stands for */
     int16_t star_rows;      /* rows of each of them; the other sources share the rest */
     int16_t key_from;       /* the number that %d of the keys has for block 0; that of the name is 0 */
@@ -86,7 +98,8 @@ struct model_part {
     const part_line *lines;     /* [n_lines]; those of a backbone or vocoder have a MATRIX line, where there are any,
                                    and the first is of a tensor that every such part has: its type in a file is the
                                    type of all */
-    const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below */
+    const char *const *ignored; /* upstream keys that inference does not need, up to NULL; "x." stands for all below,
+                                   "*x" for all that end so */
     int32_t n_fields, n_lines;
     size_t weights_bytes;
     const model_part *text; /* of a backbone: the text encoder that it asks for, never NULL; of others NULL */

@@ -4,7 +4,7 @@
     python3 weights/random_checkpoint.py --arch F5TTS_v1_Base --format safetensors --seed 1 DIR
 
 writes DIR/model.yaml, DIR/model.safetensors (or model.pt), DIR/vocab.txt, DIR/vocos/config.yaml and
-DIR/vocos/pytorch_model.bin. Needs numpy only: the torch archives are written here, byte by byte. Every tensor has a
+DIR/vocos/pytorch_model.bin (or DIR/bigvgan/config.json and bigvgan_generator.pt). Needs numpy only: the torch archives are written here, byte by byte. Every tensor has a
 generator of its own, seeded by (seed, key), so that a value depends neither on the format nor on the order of keys.
 
 The sizes of values are those of a trained model, so that activations and audio stay in range: a freshly initialised
@@ -21,6 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
+import random_bigvgan
+
 MEL = 100
 
 ARCHS = {
@@ -33,6 +35,8 @@ ARCHS = {
                            pe_attn_head=None, tokenizer="char"),
     "F5TTS_Small": dict(dim=768, depth=18, heads=12, ff_mult=2, text_dim=512, conv_layers=4, text_mask_padding=False,
                         pe_attn_head=1, tokenizer="pinyin"),
+    "F5TTS_Base_bigvgan": dict(dim=1024, depth=22, heads=16, ff_mult=2, text_dim=512, conv_layers=4,
+                               text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin", vocoder="bigvgan"),
     # E2-TTS
     "E2TTS_Base": dict(backbone="UNetT", dim=1024, depth=24, heads=16, ff_mult=4, text_dim=100, conv_layers=0,
                        text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
@@ -45,7 +49,7 @@ ARCHS = {
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=32, vocos_ff_dim=96, vocos_layers=2),
 }
 OPTIONS = dict(backbone="DiT", skip="concat", qk_norm=False, long_skip=False, average_upsampling=False, vocos_dim=512, vocos_ff_dim=1536,
-               vocos_layers=8, vocos_padding="center")
+               vocos_layers=8, vocos_padding="center", vocoder="vocos", **random_bigvgan.OPTIONS)
 
 
 def default_vocab():
@@ -156,6 +160,10 @@ def vocos_tensors(c):
     yield "head.istft.window", (1024,), ("hann", 0)
 
 
+def vocoder_tensors(c):
+    return {"vocos": vocos_tensors, "bigvgan": random_bigvgan.tensors}[c["vocoder"]](c)
+
+
 def draw(key, shape, how, seed):
     kind, size = how
     rng = np.random.default_rng([seed, zlib.crc32(key.encode())])
@@ -173,6 +181,8 @@ def draw(key, shape, how, seed):
     values *= np.float32(size)
     if kind == "about one":
         values += np.float32(1)
+    if kind == "about":
+        values = np.float32(size) + np.float32(0.1) * values
     if kind == "head":
         values[:513] *= np.float32(0.5)
         values[513:] *= np.float32(2)
@@ -351,7 +361,7 @@ model:
     hop_length: 256
     win_length: 1024
     n_fft: 1024
-    mel_spec_type: vocos
+    mel_spec_type: {c["vocoder"]}
   vocoder:
     is_local: False
     local_path: null
@@ -405,7 +415,7 @@ def write_acoustic(path, tensors, form, dtype):
 
 def make_checkpoint(directory, arch="tiny", *, format="safetensors", dtype="fp32", seed=0, vocab=None, name=None,
                     **overrides):
-    """Writes the files and returns a dict: "model" and "vocos" (key -> fp32 array, as a reader gets them), "config"
+    """Writes the files and returns a dict: "model" and "vocos" (key -> fp32 array, as a reader gets them; BigVGAN's where that is the vocoder), "config"
     (every setting), "vocab" (tokens), and the paths "yaml", "checkpoint", "vocab_path", "vocos_config", "vocos_path".
     vocab: a list of tokens, a path, or None. overrides: any setting of ARCHS and OPTIONS."""
     config = {**OPTIONS, **ARCHS[arch], **{k: v for k, v in overrides.items() if v is not None}}
@@ -415,18 +425,22 @@ def make_checkpoint(directory, arch="tiny", *, format="safetensors", dtype="fp32
     tokens = default_vocab() if vocab is None else list(vocab) if isinstance(vocab, (list, tuple)) else read_vocab(vocab)
     vocab_size = 256 if config["tokenizer"] == "byte" else len(tokens)
     directory = Path(directory)
-    (directory / "vocos").mkdir(parents=True, exist_ok=True)
+    (directory / config["vocoder"]).mkdir(parents=True, exist_ok=True)
     paths = dict(yaml=directory / "model.yaml", vocab_path=directory / "vocab.txt",
                  checkpoint=directory / ("model.safetensors" if format.startswith("safetensors") else "model.pt"),
                  vocos_config=directory / "vocos" / "config.yaml",
                  vocos_path=directory / "vocos" / "pytorch_model.bin")
+    if config["vocoder"] == "bigvgan":
+        paths |= dict(vocos_config=directory / "bigvgan" / "config.json",
+                      vocos_path=directory / "bigvgan" / "bigvgan_generator.pt")
     model = draw_all(acoustic_tensors(config, vocab_size), seed)
-    vocos = draw_all(vocos_tensors(config), seed)
+    vocos = draw_all(vocoder_tensors(config), seed)
     paths["yaml"].write_text(model_yaml(name or arch, config))
-    paths["vocos_config"].write_text(vocos_yaml(config))
+    is_vocos = config["vocoder"] == "vocos"
+    paths["vocos_config"].write_text(vocos_yaml(config) if is_vocos else random_bigvgan.config_json(config))
     paths["vocab_path"].write_bytes("".join(t + "\n" for t in tokens).encode())
     write_acoustic(paths["checkpoint"], model, format, dtype)
-    write_torch(paths["vocos_path"], vocos)
+    write_torch(paths["vocos_path"], vocos if is_vocos else {"generator": vocos})
     if dtype != "fp32":
         model = {key: rounded(values, dtype) for key, values in model.items()}
     return dict(model=model, vocos=vocos, config=config, vocab=tokens, **{k: str(v) for k, v in paths.items()})
@@ -444,6 +458,8 @@ def parse_arguments():
     for option in ("dim", "depth", "heads", "ff-mult", "text-dim", "conv-layers", "pe-attn-head", "vocos-dim",
                    "vocos-ff-dim", "vocos-layers"):
         p.add_argument("--" + option, type=int, metavar="N")
+    p.add_argument("--bigvgan-channels", type=int, metavar="N")
+    p.add_argument("--vocoder", choices=["vocos", "bigvgan"])
     p.add_argument("--tokenizer", choices=["pinyin", "char", "byte", "custom"])
     p.add_argument("--vocos-padding", choices=["center", "same"])
     for option in ("qk-norm", "long-skip", "average-upsampling"):

@@ -255,7 +255,8 @@ static f5_status generate(edit *e, api_call *call, f5_error *error) {
     F5_TRY(get((void **)&e->tokens, e->n_tokens, sizeof *e->tokens, error));
     F5_TRY(tokenize(e, error));
     int32_t before = 0, after = 0;
-    if (!e->params->exact) speech_around(engine_limits(e->engine->core)->max_frames - e->frames_made, &before, &after);
+    const int32_t room = engine_limits(e->engine->core)->max_frames - e->frames_made;
+    if (!e->params->exact) speech_around(e->engine, room, &before, &after);
     F5_TRY(get((void **)&e->mel, (int64_t)e->frames_made * F5_MEL_BANDS, sizeof *e->mel, error));
     F5_TRY(get((void **)&e->generated, n, sizeof *e->generated, error));
     F5_TRY(get((void **)&e->out, e->out_samples, sizeof *e->out, error));

@@ -164,11 +164,11 @@ f5_status f5_plan(const f5_engine *engine, int32_t frames, int32_t sequences, in
 
 /* ---- model level ------------------------------------------------------------------------------------------------- */
 
-/* Frames of the mel spectrogram of n_samples samples: n_samples / 256 + 1, as Vocos counts them. It sizes the output of
- * f5_mel, for which no engine need be open; every model that f5_open takes so far has this count. */
-int64_t f5_mel_frames(int64_t n_samples);
+/* Frames of an engine's mel of n_samples samples: n_samples / 256 + 1 with Vocos, n_samples / 256 with BigVGAN. */
+int64_t f5_engine_mel_frames(const f5_engine *engine, int64_t n_samples);
+int64_t f5_mel_frames(int64_t n_samples); /* the most that any engine has */
 
-/* samples [n_samples] at 24 kHz -> mel [f5_mel_frames(n_samples),100]. At least 513 samples. */
+/* samples [n_samples] at 24 kHz -> mel [f5_engine_mel_frames,100]. At least 513 samples; with BigVGAN 385. */
 f5_status f5_mel(f5_engine *engine, const float *samples, int64_t n_samples, float *mel, f5_error *error);
 
 /* AB2 is Adams-Bashforth of two steps: one evaluation a step, as Euler, carried on by half of what changed since the

@@ -7,6 +7,10 @@
 #include "host/text/tokenizer.h"
 #include "runtime/request_check.h"
 
+int64_t f5_engine_mel_frames(const f5_engine *e, int64_t n_samples) {
+    return e && n_samples > 0 ? engine_mel_frames(e->core, n_samples) : 0;
+}
+
 int64_t f5_mel_frames(int64_t n_samples) {
     return n_samples < 0 ? 0 : n_samples / F5_HOP + 1;
 }

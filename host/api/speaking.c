@@ -7,8 +7,6 @@
 #include "runtime/clock.h"
 
 #define SILENCE_SAMPLES 12000 /* of a pause that are handed over at a time */
-#define FRAMES_BEFORE 8       /* that the vocoder sees besides: with 8 and 27 the ends of 36 outputs have no burst */
-#define FRAMES_AFTER 27       /* half of Vocos' reach: a convolution of 7 frames, and 8 blocks of another each */
 
 /* ---- a batch ----------------------------------------------------------------------------------------------------- */
 
@@ -49,7 +47,7 @@ static f5_status gather(speech *s, int32_t *n, int32_t *frames, reader_outcome *
         s->n_held = 0;
         const f5_voice *v = s->voice[c->chunk.voice];
         int32_t before = 0, after = 0;
-        if (!s->params.exact) speech_around(v->ref_frames, &before, &after);
+        if (!s->params.exact) speech_around(s->engine, v->ref_frames, &before, &after);
         d->jobs[*n] = (synth_job){.cond = v->mel,
                                   .cond_frames = v->mel_frames,
                                   .tokens = d->tokens + tokens,
@@ -81,9 +79,10 @@ static f5_status give_noise(speech *s, int32_t n, int32_t frames, f5_error *erro
 
 /* What the vocoder does not see is loud to it, and becomes a burst at 12 kHz. Before the speech it sees the reference.
  * Behind the speech there is nothing, so it sees the last frame again, as far as its convolutions reach. */
-void speech_around(int32_t room, int32_t *before, int32_t *after) {
-    *before = room / 2 < FRAMES_BEFORE ? room / 2 : FRAMES_BEFORE;
-    *after = room - *before < FRAMES_AFTER ? room - *before : FRAMES_AFTER;
+void speech_around(const f5_engine *e, int32_t room, int32_t *before, int32_t *after) {
+    engine_vocode_around(e->core, before, after);
+    if (room / 2 < *before) *before = room / 2;
+    if (room - *before < *after) *after = room - *before;
 }
 
 /* ---- the result -------------------------------------------------------------------------------------------------- */

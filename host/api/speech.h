@@ -80,7 +80,7 @@ f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n
 
 /* Frames around those that sound which the vocoder sees too; together at most `room`, which for a voice is what its
  * reference has, so that they take no more memory. */
-void speech_around(int32_t room, int32_t *before, int32_t *after);
+void speech_around(const f5_engine *e, int32_t room, int32_t *before, int32_t *after);
 
 /* Speaks the chunks that the reader has, until more text is needed or the text ends. */
 f5_status speech_go_on(speech *s, f5_error *error);

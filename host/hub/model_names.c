@@ -1,4 +1,5 @@
-/* model_names.c — upstream's six configurations (f5_tts/configs), as far as they differ. */
+/* model_names.c — upstream's six configurations (f5_tts/configs), as far as they differ, and the one whose
+ * sound BigVGAN makes. */
 #include "host/hub/model_names.h"
 
 #include <stdbool.h>
@@ -11,12 +12,13 @@
 #define FIRST "model_1200000.safetensors"
 
 static const model_kind kinds[] = {
-    {"F5TTS_v1_Base", F5, LATER, "DiT", "pinyin", "1024", "22", "16", "true", NULL},
-    {"F5TTS_v1_Small", F5, LATER, "DiT", "char", "768", "18", "12", "true", NULL},
-    {"F5TTS_Base", F5, FIRST, "DiT", "pinyin", "1024", "22", "16", "false", "1"},
-    {"F5TTS_Small", F5, LATER, "DiT", "pinyin", "768", "18", "12", "false", "1"},
-    {"E2TTS_Base", E2, FIRST, "UNetT", "pinyin", "1024", "24", "16", "false", "1"},
-    {"E2TTS_Small", F5, LATER, "UNetT", "pinyin", "768", "20", "12", "false", "1"},
+    {"F5TTS_v1_Base", F5, LATER, "DiT", "pinyin", "1024", "22", "16", "true", NULL, "vocos"},
+    {"F5TTS_v1_Small", F5, LATER, "DiT", "char", "768", "18", "12", "true", NULL, "vocos"},
+    {"F5TTS_Base_bigvgan", F5, "model_1250000.pt", "DiT", "pinyin", "1024", "22", "16", "false", "1", "bigvgan"},
+    {"F5TTS_Base", F5, FIRST, "DiT", "pinyin", "1024", "22", "16", "false", "1", "vocos"},
+    {"F5TTS_Small", F5, LATER, "DiT", "pinyin", "768", "18", "12", "false", "1", "vocos"},
+    {"E2TTS_Base", E2, FIRST, "UNetT", "pinyin", "1024", "24", "16", "false", "1", "vocos"},
+    {"E2TTS_Small", F5, LATER, "UNetT", "pinyin", "768", "20", "12", "false", "1", "vocos"},
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -66,7 +68,7 @@ int32_t model_kind_settings(const model_kind *kind, f5_setting setting[MODEL_SET
                              {"model.mel_spec.hop_length", "256"},
                              {"model.mel_spec.win_length", "1024"},
                              {"model.mel_spec.n_fft", "1024"},
-                             {"model.mel_spec.mel_spec_type", "vocos"}};
+                             {"model.mel_spec.mel_spec_type", kind->vocoder}};
     int32_t n = 0;
     for (int i = 0; i < MODEL_SETTINGS; i++)
         if (all[i].value) setting[n++] = (f5_setting){all[i].path, *all[i].value ? all[i].value : NULL, 0};
@@ -74,7 +76,8 @@ int32_t model_kind_settings(const model_kind *kind, f5_setting setting[MODEL_SET
 }
 
 const char *model_licence(const char *repository) {
-    static const char *const known[][2] = {{F5, "cc-by-nc-4.0"}, {E2, "cc-by-nc-4.0"}, {VOCODER_REPOSITORY, "mit"}};
+    static const char *const known[][2] = {
+        {F5, "cc-by-nc-4.0"}, {E2, "cc-by-nc-4.0"}, {VOCODER_REPOSITORY, "mit"}, {BIGVGAN_REPOSITORY, "mit"}};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcmp(known[i][0], repository) == 0) return known[i][1];
     return NULL;

@@ -12,10 +12,13 @@ typedef struct {
     const char *tokenizer;  /* "pinyin", "char" */
     const char *dim, *depth, *heads, *mask_padding;
     const char *pe_attn_head; /* NULL: not set */
+    const char *vocoder;      /* "vocos", "bigvgan" */
 } model_kind;
 
 #define MODEL_USUAL "F5TTS_v1_Base" /* where upstream is told no name */
 #define VOCODER_REPOSITORY "charactr/vocos-mel-24khz"
+#define BIGVGAN_REPOSITORY "nvidia/bigvgan_v2_24khz_100band_256x"
+#define MODEL_OF_BIGVGAN "F5TTS_Base_bigvgan"
 
 /* NULL: no model of that name. */
 const model_kind *model_kind_named(const char *name);

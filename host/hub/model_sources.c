@@ -9,7 +9,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOCAL_VOCODER "../checkpoints/vocos-mel-24khz"
+#define LOCAL_FOLDER "../checkpoints/"
+
+/* The files of a vocoder: its name, where they are at the hub, and in which folder upstream has them. */
+typedef struct {
+    const char *name, *repository, *folder, *config, *weights;
+} vocoder_files;
+
+static const vocoder_files vocoders[] = {
+    {"vocos", VOCODER_REPOSITORY, "vocos-mel-24khz", "config.yaml", "pytorch_model.bin"},
+    {"bigvgan", BIGVGAN_REPOSITORY, "bigvgan_v2_24khz_100band_256x", "config.json", "bigvgan_generator.pt"}};
 
 static const char *given(const char *value) {
     return value && *value ? value : NULL;
@@ -70,14 +79,38 @@ static bool is_model_name(const char *name) {
     return bytes > 0 && bytes < 64 && name[0] != '.' && !strpbrk(name, "/\\") && strcmp(name, "..") != 0;
 }
 
+/* NULL and "" are vocos; NULL: no vocoder of this name. */
+static const vocoder_files *vocoder_named(const char *name) {
+    if (!given(name)) return &vocoders[0];
+    for (size_t i = 0; i < sizeof vocoders / sizeof *vocoders; i++)
+        if (strcmp(vocoders[i].name, name) == 0) return &vocoders[i];
+    return NULL;
+}
+
+/* The model and the vocoder belong together. As upstream has it, F5TTS_Base with bigvgan is another model. */
+static f5_status fit_vocoder(const model_kind **kind, const model_wish *w, f5_error *error) {
+    const char *wanted = given(w->vocoder_name);
+    if (!wanted || !*kind || strcmp((*kind)->vocoder, wanted) == 0) return F5_OK;
+    if (strcmp((*kind)->name, "F5TTS_Base") == 0 && strcmp(wanted, "bigvgan") == 0) {
+        *kind = model_kind_named(MODEL_OF_BIGVGAN);
+        return F5_OK;
+    }
+    return f5_fail(error, F5_E_ARGUMENT,
+                   "--vocoder_name %s: the sound of %s is made by %s, that of " MODEL_OF_BIGVGAN " by bigvgan", wanted,
+                   (*kind)->name, (*kind)->vocoder);
+}
+
 f5_status model_wish_check(const model_wish *w, f5_error *error) {
-    const char *name = given(w->vocoder_name);
-    if (!name || strcmp(name, "vocos") == 0) return F5_OK;
-    if (strcmp(name, "bigvgan") != 0)
-        return f5_fail(error, F5_E_ARGUMENT, "--vocoder_name %s: must be one of vocos|bigvgan", name);
-    return f5_fail(error, F5_E_UNSUPPORTED,
-                   "--vocoder_name bigvgan: this engine does not run it yet: models whose sound vocos makes are "
-                   "F5TTS_v1_Base and F5TTS_Base");
+    if (!vocoder_named(w->vocoder_name))
+        return f5_fail(error, F5_E_ARGUMENT, "--vocoder_name %s: must be one of vocos|bigvgan", w->vocoder_name);
+    const model_kind *kind = given(w->model) && !given(w->model_cfg) ? model_kind_named(w->model) : NULL;
+    return fit_vocoder(&kind, w, error);
+}
+
+const char *model_wish_name(const model_wish *w) {
+    const model_kind *kind = given(w->model) ? model_kind_named(w->model) : NULL;
+    f5_error why;
+    return kind && fit_vocoder(&kind, w, &why) == F5_OK ? kind->name : w->model;
 }
 
 /* Which model it is: by its name, by the checkpoint's path, else the usual one. */
@@ -97,7 +130,9 @@ static f5_status take_kind(model_sources *s, const model_wish *w, const char *ch
         s->kind = model_kind_named(MODEL_USUAL);
         s->assumed = !s->config_path;
     }
-    s->name = strdup(name ? name : s->kind->name);
+    const model_kind *before = s->kind;
+    if (!s->config_path) F5_TRY(fit_vocoder(&s->kind, w, error));
+    s->name = strdup(name && s->kind == before ? name : s->kind->name);
     if (s->config_path) s->kind = NULL;
     if (!s->name) return f5_fail(error, F5_E_MEMORY, "no memory for a name");
     return F5_OK;
@@ -143,21 +178,26 @@ static f5_status take_vocab(model_sources *s, const model_wish *w, bool named, c
 }
 
 /* The vocoder's two files in a folder that `option` has named. */
-static f5_status take_vocoder_of(model_sources *s, const char *folder, const char *option, const hub_place *place,
-                                 f5_error *error) {
-    char config[HUB_MAX_PATH], weights[HUB_MAX_PATH];
-    int n = snprintf(weights, sizeof weights, "%s/pytorch_model.bin", folder);
-    if (n >= HUB_MAX_PATH) return f5_fail(error, F5_E_ARGUMENT, "%s %.40s...: a name too long", option, folder);
-    snprintf(config, sizeof config, "%.*s/config.yaml", n - (int)strlen("/pytorch_model.bin"), folder);
-    F5_TRY(take_named(&s->vocoder_config, config, option, place, error));
-    return take_named(&s->vocoder, weights, option, place, error);
+static f5_status take_vocoder_of(model_sources *s, const vocoder_files *v, const char *folder, const char *option,
+                                 const hub_place *place, f5_error *error) {
+    char path[HUB_MAX_PATH];
+    int n = snprintf(path, sizeof path, "%s/%s", folder, v->config);
+    if (n + (int)strlen(v->weights) >= HUB_MAX_PATH)
+        return f5_fail(error, F5_E_ARGUMENT, "%s %.40s...: a name too long", option, folder);
+    F5_TRY(take_named(&s->vocoder_config, path, option, place, error));
+    snprintf(path, sizeof path, "%.*s/%s", n - (int)strlen(v->config) - 1, folder, v->weights);
+    return take_named(&s->vocoder, path, option, place, error);
 }
 
 static f5_status take_vocoder(model_sources *s, const model_wish *w, const hub_place *place, f5_error *error) {
-    if (w->vocoder_from_local) return take_vocoder_of(s, LOCAL_VOCODER, "--load_vocoder_from_local", place, error);
-    if (given(w->vocoder_folder)) return take_vocoder_of(s, w->vocoder_folder, "--vocoder_folder", place, error);
-    F5_TRY(take_hub(&s->vocoder_config, VOCODER_REPOSITORY, "", "config.yaml", place, error));
-    return take_hub(&s->vocoder, VOCODER_REPOSITORY, "", "pytorch_model.bin", place, error);
+    const vocoder_files *v = vocoder_named(s->kind ? s->kind->vocoder : w->vocoder_name);
+    char local[96];
+    s->vocoder_name = v->name;
+    snprintf(local, sizeof local, LOCAL_FOLDER "%s", v->folder);
+    if (w->vocoder_from_local) return take_vocoder_of(s, v, local, "--load_vocoder_from_local", place, error);
+    if (given(w->vocoder_folder)) return take_vocoder_of(s, v, w->vocoder_folder, "--vocoder_folder", place, error);
+    F5_TRY(take_hub(&s->vocoder_config, v->repository, "", v->config, place, error));
+    return take_hub(&s->vocoder, v->repository, "", v->weights, place, error);
 }
 
 f5_status model_sources_find(model_sources *s, const model_wish *w, const hub_place *place, const char *usual_vocab,

@@ -5,7 +5,8 @@
  *   checkpoint     -p, else NAME/model_N.safetensors of the repository of upstream's model NAME
  *   configuration  -mc, else the settings of NAME
  *   vocabulary     -v, else vocab.txt beside a checkpoint that was named, else the usual one
- *   vocoder        charactr/vocos-mel-24khz, or with --load_vocoder_from_local ../checkpoints/vocos-mel-24khz
+ *   vocoder        that of NAME: charactr/vocos-mel-24khz or nvidia/bigvgan_v2_24khz_100band_256x, or with
+ *                  --load_vocoder_from_local the last part of that in ../checkpoints
  *
  * A file is a path or hf://OWNER/NAME[@REVISION]/FILE; the latter is looked for in the cache that huggingface_hub
  * keeps. */
@@ -41,12 +42,13 @@ typedef struct {
     char *name;             /* of the model; owned */
     const model_kind *kind; /* its settings; NULL: config_path has them */
     const char *config_path;
-    bool assumed; /* nothing but the usual said that it is of this kind */
+    const char *vocoder_name; /* "vocos", "bigvgan" */
+    bool assumed;             /* nothing but the usual said that it is of this kind */
     model_source checkpoint, vocab, vocoder_config, vocoder;
 } model_sources;
 
 /* Finds them. usual_vocab (or NULL) is upstream's vocabulary as it comes with this program. F5_E_ARGUMENT: the wish is
- * none; F5_E_UNSUPPORTED: a vocoder that the engine does not run; F5_E_IO: a path that is not there. A file of
+ * none; F5_E_IO: a path that is not there. A file of
  * the hub that is not here is no error. model_sources_free follows in every case. The wish's strings must outlive it.
  */
 f5_status model_sources_find(model_sources *sources, const model_wish *wish, const hub_place *place,
@@ -63,7 +65,10 @@ void model_source_find(model_source *source, const hub_place *place);
  * and time. To be freed; NULL: no memory. */
 char *model_sources_text(const model_sources *sources, const char *precision);
 
-/* The wish's vocoder is one that the engine runs: F5_E_ARGUMENT, F5_E_UNSUPPORTED. */
+/* The wish's vocoder is one that there is, and that of the model where upstream has the model: F5_E_ARGUMENT. */
 f5_status model_wish_check(const model_wish *wish, f5_error *error);
+
+/* The name of the model that is wished for: upstream's F5TTS_Base with bigvgan is F5TTS_Base_bigvgan. */
+const char *model_wish_name(const model_wish *wish);
 
 #endif

@@ -205,8 +205,11 @@ static bool is_weights(const char *name) {
 static f5_status pull(pull_run *r, f5_error *error) {
     static const char *const vocos[] = {"hf://" VOCODER_REPOSITORY "/config.yaml",
                                         "hf://" VOCODER_REPOSITORY "/pytorch_model.bin", NULL};
+    static const char *const bigvgan[] = {"hf://" BIGVGAN_REPOSITORY "/config.json",
+                                          "hf://" BIGVGAN_REPOSITORY "/bigvgan_generator.pt", NULL};
     F5_TRY(hub_place_find(&r->place, error));
     if (strcmp(r->given, "vocos") == 0) return pull_files(r, vocos, error);
+    if (strcmp(r->given, "bigvgan") == 0) return pull_files(r, bigvgan, error);
     if (hub_is_url(r->given) && !is_weights(r->given)) {
         const char *const one[] = {r->given, NULL};
         return pull_files(r, one, error);
@@ -216,11 +219,10 @@ static f5_status pull(pull_run *r, f5_error *error) {
         return pull_model(r, false, error);
     }
     if (!model_kind_named(r->given))
-        return f5_fail(
-            error, F5_E_ARGUMENT,
-            "%s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, E2TTS_Base, "
-            "F5TTS_Small, vocos, and hf://OWNER/NAME/FILE",
-            r->given);
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "%s: is no model of upstream's: there are F5TTS_v1_Base, F5TTS_v1_Small, F5TTS_Base, "
+                       "F5TTS_Base_bigvgan, E2TTS_Base, F5TTS_Small, vocos, bigvgan, and hf://OWNER/NAME/FILE",
+                       r->given);
     if (r->wish.model)
         return f5_fail(error, F5_E_ARGUMENT, "--model: says what a file hf://... is of; %s is a model", r->given);
     r->wish.model = r->given;
@@ -267,7 +269,7 @@ int cmd_pull(int argc, char **argv) {
             "The files go into the cache of huggingface_hub, which upstream's package shares. HF_ENDPOINT, HF_HOME, "
             "HF_HUB_CACHE, HF_TOKEN, HF_HUB_OFFLINE and curl's variables for proxies are heeded. The licence of "
             "the weights is told: most are not for commercial use.\n",
-        .positional_words = "F5TTS_v1_Base|F5TTS_Base|E2TTS_Base|vocos",
+        .positional_words = "F5TTS_v1_Base|F5TTS_Base|F5TTS_Base_bigvgan|E2TTS_Base|vocos|bigvgan",
         .examples = "# upstream's model, and speech of it\n"
                     "f5tts pull F5TTS_v1_Base\n"
                     "f5tts infer -m F5TTS_v1_Base -r me.wav -s \"What I say.\" -t \"A text.\"\n"

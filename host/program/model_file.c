@@ -30,7 +30,7 @@ static f5_status take(char **path, char *found, f5_error *error) {
 static f5_status not_here(const model_sources *s, const model_source *missing, bool by_name, f5_error *error) {
     char *url = hub_file_url(&missing->hub, NULL);
     bool of_vocoder = missing == &s->vocoder || missing == &s->vocoder_config;
-    const char *what = of_vocoder && !by_name ? "vocos" : by_name ? s->name : url ? url : "";
+    const char *what = of_vocoder && !by_name ? s->vocoder_name : by_name ? s->name : url ? url : "";
     f5_status status = f5_fail(error, F5_E_IO,
                                "model %s: %s is not on this machine: `f5tts pull %s` fetches it from the hub, or "
                                "set HF_HUB_CACHE to the folder that has it",
@@ -52,9 +52,12 @@ static f5_status make(const model_wish *wish, const hub_place *place, const mode
     return status;
 }
 
-f5_status model_file(const model_wish *wish, const char *program, bool quiet, char **path, f5_error *error) {
+f5_status model_file(const model_wish *asked, const char *program, bool quiet, char **path, f5_error *error) {
+    F5_TRY(model_wish_check(asked, error));
+    model_wish of_name = *asked;
+    of_name.model = model_wish_name(asked);
+    const model_wish *wish = &of_name;
     bool files = model_wish_has_files(wish), named = is_given(wish->model);
-    F5_TRY(model_wish_check(wish, error));
     if (!files && !named) {
         f5_error why = {0};
         f5_status status = shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", path, &why);

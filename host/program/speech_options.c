@@ -173,9 +173,10 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o) {
                                   {"model_cfg", "mc", CLI_TEXT, &o->model_cfg, .argument = "FILE.yaml",
                                    .help = "its configuration", .usual = "that of --model", .kind = CLI_FILE},
                                   {"vocoder_name", NULL, CLI_TEXT, &o->vocoder_name, .argument = "NAME",
-                                   .help = "what makes its sound", .usual = "vocos", .words = "vocos"},
+                                   .help = "what makes its sound", .usual = "that of --model",
+                                   .words = "vocos|bigvgan"},
                                   {"load_vocoder_from_local", NULL, CLI_FLAG, &o->load_vocoder_from_local,
-                                   .help = "take the vocoder in ../checkpoints/vocos-mel-24khz"}};
+                                   .help = "take the vocoder that lies in ../checkpoints"}};
     return APPEND(to, options);
 }
 

@@ -18,19 +18,19 @@ static inline int32_t block_height(int32_t rows, int32_t most, int32_t unit) {
     return (even + unit - 1) / unit * unit;
 }
 
-static inline int32_t block_count(const f5_pack *pack, int32_t most, int32_t unit) {
+/* The same for sequences whose rows are each `rate` rows of the tensor (conv1d.h). */
+static inline int32_t block_count_rated(const f5_pack *pack, int32_t rate, int32_t most, int32_t unit) {
     int32_t count = 0;
     for (int32_t s = 0; s < pack->n_seq; s++) {
-        const int32_t rows = pack->offsets[s + 1] - pack->offsets[s], height = block_height(rows, most, unit);
+        const int32_t rows = rate * (pack->offsets[s + 1] - pack->offsets[s]), height = block_height(rows, most, unit);
         count += rows / height + (rows % height != 0);
     }
     return count;
 }
 
-/* Block number i < block_count. */
-static inline row_block block_at(const f5_pack *pack, int32_t most, int32_t unit, int32_t i) {
+static inline row_block block_at_rated(const f5_pack *pack, int32_t rate, int32_t most, int32_t unit, int32_t i) {
     for (int32_t s = 0; s < pack->n_seq; s++) {
-        const int32_t begin = pack->offsets[s], end = pack->offsets[s + 1], rows = end - begin;
+        const int32_t begin = rate * pack->offsets[s], end = rate * pack->offsets[s + 1], rows = end - begin;
         const int32_t height = block_height(rows, most, unit), blocks = rows / height + (rows % height != 0);
         if (i < blocks) {
             const int32_t row = begin + i * height;
@@ -39,6 +39,15 @@ static inline row_block block_at(const f5_pack *pack, int32_t most, int32_t unit
         i -= blocks;
     }
     return (row_block){0};
+}
+
+static inline int32_t block_count(const f5_pack *pack, int32_t most, int32_t unit) {
+    return block_count_rated(pack, 1, most, unit);
+}
+
+/* Block number i < block_count. */
+static inline row_block block_at(const f5_pack *pack, int32_t most, int32_t unit, int32_t i) {
+    return block_at_rated(pack, 1, most, unit, i);
 }
 
 #endif

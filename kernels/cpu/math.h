@@ -70,6 +70,23 @@ static inline float cpu_mish(float x) {
     return x * (w / (w + 2.0f));
 }
 
+/* sin² z, 4e-7 absolute for |z| up to 1e9, beyond that some number of 0 to 1; NaN of an infinity. z is brought to
+ * within pi/2 of 0 by whole turns of half a circle, of which sin² does not see the sign, in double: adding 1.5 * 2^52
+ * leaves the nearest integer. */
+static inline float cpu_sin_squared(float z) {
+    const double round = 6755399441055744.0, turns = (double)z * 0.31830988618379067;
+    float r = (float)((double)z - ((turns + round) - round) * 3.141592653589793);
+    r = r > 1.6f ? 1.6f : r; /* where z has no turns left to count */
+    r = r < -1.6f ? -1.6f : r;
+    const float s = r * r;
+    float p = 2.59045614e-6f;
+    p = p * s - 1.98008818e-4f;
+    p = p * s + 8.33289957e-3f;
+    p = p * s - 0.166666476f;
+    p = p * s + 0.999999977f;
+    return p * r * (p * r);
+}
+
 /* RoPE: each pair (y[2i], y[2i+1]) is rotated by the angle whose (cos, sin) is angles[2i], angles[2i+1]. n is even. */
 static inline void cpu_rotate(int32_t n, const float *restrict angles, float *restrict y) {
     for (int32_t i = 0; i < n; i += 2) {

@@ -17,6 +17,11 @@ static int64_t samples_of(const model_config *config, int32_t frames) {
     return 0;
 }
 
+static void around(const model_config *config, int32_t *before, int32_t *after) {
+    (void)config;
+    *before = *after = 0;
+}
+
 /* There is nothing to make: of any number of frames there are 0 samples. */
 static f5_status decode(const stage_context *c, const f5_pack *pack, const float *mel, const int64_t *sample_offsets,
                         float *samples) {
@@ -32,5 +37,6 @@ const vocoder vocoder_mel_only = {
     .min_samples = INT64_MAX,
     .mel = mel,
     .samples = samples_of,
+    .around = around,
     .decode = decode,
 };

@@ -115,7 +115,17 @@ const model_part phoneme_text_part = {
 
 static f5_status convolve(const stage_context *c, const f5_pack *text, const char *label, int32_t in, int32_t out,
                           const float *x, const float *w, const float *bias, float *y) {
-    const conv1d_args a = {.pack = text, .in = in, .out = out, .taps = TAPS, .x = x, .w = w, .bias = bias, .y = y};
+    const conv1d_args a = {.pack = text,
+                           .rate = 1,
+                           .dilation = 1,
+                           .gain = 1,
+                           .in = in,
+                           .out = out,
+                           .taps = TAPS,
+                           .x = x,
+                           .w = w,
+                           .bias = bias,
+                           .y = y};
     return c->ops->conv1d(c->ops, label, &a);
 }
 

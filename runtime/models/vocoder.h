@@ -19,6 +19,10 @@ typedef struct {
     /* Samples made of so many frames: at most MEL_HOP each, for which memory is sized at open; 0 of 0. */
     int64_t (*samples)(const model_config *config, int32_t frames);
 
+    /* Frames that it is to see before and after those that are heard, so that what it takes for granted beyond a mel's
+     * ends is not heard. */
+    void (*around)(const model_config *config, int32_t *before, int32_t *after);
+
     /* mel [R,100] -> samples, sequence by sequence at sample_offsets [n_seq+1]. */
     f5_status (*decode)(const stage_context *c, const f5_pack *pack, const float *mel, const int64_t *sample_offsets,
                         float *samples);

@@ -101,7 +101,7 @@ def test_conv_pos_at_the_edges_of_tiles(gpu, path, seed, dtype, y_f32):
             assert same_bits(alone.of(alone.run(), 0), call.of(together, i)), f"{n} rows depend on their bucket"
 
 
-@pytest.mark.parametrize("op", [ops.Norm(64, True), ops.DwconvNorm(64), ops.Grn(64), ops.ConvPos(256), ops.Conv1d(8, 8, 3),
+@pytest.mark.parametrize("op", [ops.Norm(64, True), ops.DwconvNorm(64), ops.Grn(64), ops.ConvPos(256), ops.Conv1d(8, 8, 3), ops.Snake(8),
                                 ops.Embed(64), ops.TextRows(8), ops.TimeRow(8), ops.Noise(100), ops.Istft("same"), ops.Guide(8)],
                          ids=lambda op: op.name)
 def test_refuses_what_it_cannot_do(gpu, seed, op):
@@ -113,7 +113,8 @@ def test_refuses_what_it_cannot_do(gpu, seed, op):
     if op.name == "conv_pos":
         bad.append((cbind.F5_E_SHAPE, {"dim": 250}))
     if op.name == "conv1d":
-        bad += [(cbind.F5_E_SHAPE, {"taps": 4}), (cbind.F5_E_SHAPE, {"taps": 17}),
+        bad += [(cbind.F5_E_SHAPE, {"taps": 4}), (cbind.F5_E_SHAPE, {"taps": 17}), (cbind.F5_E_SHAPE, {"rate": 0}),
+                (cbind.F5_E_SHAPE, {"dilation": 33}), (cbind.F5_E_ARGUMENT, {"activation": 4}),
                 (cbind.F5_E_ARGUMENT, {"y": call.rows["x"]})]
     for status, change in bad:
         assert gpu.call(op.name, **{**good, **change}) == status, change

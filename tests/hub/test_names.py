@@ -178,8 +178,15 @@ REFUSED = {
     "not here": (["-m", "F5TTS_Base"], 1, "model F5TTS_Base: hf://SWivid/F5-TTS/F5TTS_Base/model_1200000.safetensors is not "
                  "on this machine: `f5tts pull F5TTS_Base` fetches it from the hub"),
     "E2": (["-m", "E2TTS_Base"], 1, "hf://SWivid/E2-TTS/E2TTS_Base/model_1200000.safetensors is not on this machine"),
-    "bigvgan": (["-m", "F5TTS_Base", "--vocoder_name", "bigvgan", "--load_vocoder_from_local"], 1,
-                "--vocoder_name bigvgan: this engine does not run it yet"),
+    "bigvgan": (["-m", "F5TTS_Base", "--vocoder_name", "bigvgan"], 1, "model F5TTS_Base_bigvgan: "
+                "hf://SWivid/F5-TTS/F5TTS_Base_bigvgan/model_1250000.pt is not on this machine: `f5tts pull F5TTS_Base_bigvgan`"),
+    "bigvgan from here": (["-m", "F5TTS_Base", "--vocoder_name", "bigvgan", "--load_vocoder_from_local"], 1, "--load_vocoder_from_local: "
+                          "../checkpoints/bigvgan_v2_24khz_100band_256x/config.json: No such file"),
+    "bigvgan with v1": (["-m", "F5TTS_v1_Base", "--vocoder_name", "bigvgan"], 2, "--vocoder_name bigvgan: the sound of "
+                        "F5TTS_v1_Base is made by vocos, that of F5TTS_Base_bigvgan by bigvgan"),
+    "bigvgan with vocos": (["-m", "F5TTS_Base_bigvgan", "--vocoder_name", "vocos"], 2, "--vocoder_name vocos: the sound of "
+                           "F5TTS_Base_bigvgan is made by bigvgan"),
+    "another vocoder": (["-m", "F5TTS_Base", "--vocoder_name", "hifigan"], 2, "must be one of vocos|bigvgan"),
     "no file": (["-p", "none.pt"], 1, "--ckpt_file: none.pt: No such file"),
     "a folder": (["-p", "."], 1, "--ckpt_file: .: is a folder: name the file"),
     "no vocabulary": (["-p", "m.safetensors", "-v", "none.txt"], 1, "--vocab_file: none.txt: No such file"),

@@ -8,7 +8,7 @@ import torch
 
 import packed
 from cbind import ROOT, Guarded, check, copy, function, normal, pointer, poison, run, same_bits
-from ops import Mel, mel_bank
+from ops import Mel, mel_bank, slaney_bank
 
 SPEECH = ROOT.parent / "shared" / "data" / "basic_ref_en.wav"
 BAR = Mel.bar_ref
@@ -35,6 +35,14 @@ def test_bank(bank):
     check("mel", "bank, torch F32", bank, mel_bank().numpy(), 1e-5)  # whose corners are 2e-3 Hz off
     check("mel", "bank, double", bank, mel_bank(torch.float64).numpy(), 1e-7)
     assert (bank >= 0).all() and (bank <= 1).all() and not bank[0].any()
+
+
+def test_slaney_bank():
+    """Every band has area 1 where the bins are fine enough to see it."""
+    out = Guarded((513, 100))
+    function("mel_bank_fill_slaney", None, ctypes.c_void_p)(pointer(out))
+    check("mel", "Slaney bank", out.check(), slaney_bank(torch.float64).numpy(), 1e-7)
+    assert np.abs(out.a.sum(axis=0)[60:] * 24000 / 1024 - 1).max() < 0.02
 
 
 def test_speech(bank):
@@ -74,4 +82,5 @@ def test_a_frame_depends_on_its_samples_only(rng, bank):
 def test_rejects(rng, bank):
     good = {"n_samples": 600, "samples": normal(rng, (600,)), "bank": bank, "y": poison((3, 100))}
     packed.rejects("mel", good, [*(("F5_E_SHAPE", {"n_samples": n}) for n in (512, 1, 0, -1, -2**62)),
+                                 ("F5_E_SHAPE", {"n_samples": 384, "form": 1}), ("F5_E_ARGUMENT", {"form": 2}),
                                  *packed.nothing("samples", "bank", "y")])

@@ -39,6 +39,12 @@ RECIPES = {
     "e2 added": dict(arch="E2TTS_Small", depth=4, skip="add", heads=3, qk_norm=True, **LITTLE_VOCOS),
     "e2 no skips": dict(arch="E2TTS_Small", depth=2, skip="none", conv_layers=1, text_mask_padding=True, pe_attn_head=None,
                         **LITTLE_VOCOS),
+    "bigvgan": dict(arch="tiny", vocoder="bigvgan", bigvgan_channels=192),
+    "bigvgan tanh": dict(arch="tiny", vocoder="bigvgan", bigvgan_channels=48, bigvgan_rates=(8, 4, 8), bigvgan_taps=(14, 8, 24),
+                         bigvgan_tanh=True, bigvgan_bias=True, bigvgan_weight_norm=False, bigvgan_blocks=(5, 1, 9),
+                         bigvgan_dilations=((2, 7, 1), (1, 1, 64), (4, 8, 5))),
+    "little bigvgan": dict(arch="tiny", vocoder="bigvgan", bigvgan_channels=4, bigvgan_rates=(16, 16),
+                           bigvgan_blocks=(1, 1, 3)),
     "tiny": dict(arch="tiny"),
     "tiny e2": dict(arch="tiny", backbone="UNetT", depth=4, conv_layers=0, text_dim=100, text_mask_padding=False,
                     pe_attn_head=1),
@@ -50,7 +56,7 @@ RECIPES = {
 class Model:
     path: str      # the .f5 file
     weights: dict  # "transformer.…" -> tensor
-    vocos: dict    # "backbone.…", "head.…" -> tensor
+    vocos: dict    # "backbone.…", "head.…" -> tensor; of BigVGAN "conv_pre.…", "resblocks.…"
     options: reference.Options
     config: dict   # every setting, as random_checkpoint.py names them
     vocab_size: int

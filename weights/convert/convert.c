@@ -11,6 +11,7 @@
 #include "weights/config.h"
 #include "weights/convert/adapter.h"
 #include "weights/convert/key_names.h"
+#include "weights/convert/packing.h"
 #include "weights/convert/quote.h"
 #include "weights/convert/read_file.h"
 #include "weights/convert/rotary.h"
@@ -35,7 +36,7 @@ typedef struct {
     adapter adapter;
     manifest_tensor *list; /* [count] */
     int32_t count;
-    float *values, *packed; /* [largest source tensor] */
+    float *values, *packed; /* [largest source tensor, or what is made of one] */
     char *pinyin;           /* tables for Chinese, or NULL */
     size_t pinyin_bytes;
     safetensors_writer *writer;
@@ -286,47 +287,20 @@ static f5_status open_origins(conversion *c) {
     F5_TRY(rotary_check(&c->origin[ORIGIN_ACOUSTIC], c->error));
     if (c->options->stored_rotary) F5_TRY(rotary_keep(&c->origin[ORIGIN_ACOUSTIC], &c->config, c->error));
     int64_t largest = 0;
-    for (int32_t i = 0; i < c->count; i++)
+    for (int32_t i = 0; i < c->count; i++) {
+        if (c->list[i].elements > largest && c->list[i].sources == 1) largest = c->list[i].elements; /* PACK_UPSAMPLE */
         for (int32_t s = 0; s < c->list[i].sources; s++) {
             manifest_source from;
             manifest_source_at(&c->config, &c->list[i], s, &from);
             if (from.elements > largest) largest = from.elements;
         }
+    }
     c->values = malloc((size_t)largest * sizeof *c->values);
     c->packed = malloc((size_t)largest * sizeof *c->packed);
     return c->values && c->packed ? F5_OK : out_of_memory(c);
 }
 
 /* ---- one tensor: read, check, pack, narrow, write */
-
-/* in [o,i,k] -> out [k,o,i]; a depthwise kernel is the case i = 1. */
-static void pack_tap_first(float *out, const float *in, int64_t pairs, int64_t taps) {
-    for (int64_t p = 0; p < pairs; p++)
-        for (int64_t k = 0; k < taps; k++) out[k * pairs + p] = in[p * taps + k];
-}
-
-static void pack_columns(float *out, const float *in, int64_t rows, int64_t columns, int64_t first, int64_t kept) {
-    for (int64_t r = 0; r < rows; r++) memcpy(out + r * kept, in + r * columns + first, (size_t)kept * sizeof *out);
-}
-
-/* Packs c->values into c->packed; returns its elements. */
-static int64_t pack(const conversion *c, const manifest_tensor *to, const manifest_source *from) {
-    switch (to->packing) {
-    case PACK_DEPTHWISE:
-    case PACK_TAP_FIRST:
-        pack_tap_first(c->packed, c->values, from->dims[0] * from->dims[1], from->dims[2]);
-        return from->elements;
-    case PACK_COLUMNS:
-        pack_columns(c->packed, c->values, from->dims[0], from->dims[1], to->first_column, to->dims[1]);
-        return to->elements;
-    case PACK_COPY:
-    case PACK_SQUEEZE:
-    case PACK_STACK:
-        break;
-    }
-    memcpy(c->packed, c->values, (size_t)from->elements * sizeof *c->packed);
-    return from->elements;
-}
 
 static f5_status check_finite(const conversion *c, const source *from, const manifest_source *key) {
     for (int64_t i = 0; i < key->elements; i++)
@@ -365,7 +339,7 @@ static f5_status write_tensor(const conversion *c, const manifest_tensor *to) {
         source_read(source_find(from, key.key), c->values);
         if (from == &c->origin[ORIGIN_ACOUSTIC]) adapter_apply(&c->adapter, &key, c->values);
         F5_TRY(check_finite(c, from, &key));
-        int64_t n = pack(c, to, &key);
+        int64_t n = packing_apply(c->packed, c->values, to, &key);
         if (to->class == SCALE || to->type == F5_I8) {
             F5_TRY(write_int8(c, to, n, key.dims[1]));
             continue;

@@ -12,6 +12,7 @@
 #include "weights/convert/key_names.h"
 #include "weights/convert/quote.h"
 #include "weights/convert/torch_legacy.h"
+#include "weights/convert/weight_norm.h"
 
 _Static_assert(TORCH_MAX_DIMS <= SAFETENSORS_MAX_RANK, "a torch tensor's shape fits in a source_tensor");
 
@@ -213,7 +214,7 @@ static pickle_ref filled_dict(const source *s, pickle_ref root, const char *key)
 /* The dict of weights; *unnamed says whose they are, *said whether the file says so. Sets s->both where there are two.
  */
 static pickle_ref choose_dict(source *s, bool plain, key_owner *unnamed, bool *said) {
-    static const char *const names[] = {"model_state_dict", "state_dict", "model", "module"};
+    static const char *const names[] = {"model_state_dict", "state_dict", "model", "module", "generator"};
     const pickle_ref root = torch_pickle_root(s->pickle);
     pickle_ref averaged = filled_dict(s, root, "ema_model_state_dict"), others = PICKLE_ABSENT;
     for (size_t i = 0; i < sizeof names / sizeof *names && others == PICKLE_ABSENT; i++)
@@ -306,6 +307,9 @@ f5_status source_open(source *s, const char *path, const source_wish *wish, f5_e
     if (file < 0) return f5_fail(error, F5_E_IO, "%s: %s", path, strerror(errno));
     f5_status status = collect(s, wish ? wish : &(source_wish){.prefix = ""}, file, error);
     close(file);
+    int32_t joined = 0;
+    if (status == F5_OK) status = weight_norm_join(s, &joined, error);
+    if (status == F5_OK && joined) status = sort_tensors(s, error);
     if (status != F5_OK) source_close(s);
     return status;
 }
@@ -336,7 +340,8 @@ static bool contiguous(const source_tensor *t) {
     return true;
 }
 
-void source_read(const source_tensor *t, float *out) {
+/* The elements as they are stored. */
+static void read_stored(const source_tensor *t, float *out) {
     const source_number *type = t->number;
     if (contiguous(t)) {
         type->widen(out, t->data, t->elements);
@@ -353,4 +358,9 @@ void source_read(const source_tensor *t, float *out) {
             index[d] = 0;
         }
     }
+}
+
+void source_read(const source_tensor *t, float *out) {
+    read_stored(t, out);
+    if (t->gain.number) weight_norm_apply(t, out);
 }

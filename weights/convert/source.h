@@ -1,8 +1,9 @@
 /* source.h — one view of the checkpoints we read: named tensors, whatever the container.
  *
  * A .safetensors file is a flat map. A torch file holds dicts; the state dict is `ema_model_state_dict` or
- * `model_state_dict` (or `state_dict`, `model`, `module`), else the whole (Vocos' pytorch_model.bin). Keys lose what
- * wrappers put around them (key_names.h). The container is told by the file's first bytes, never by its name. Files are
+ * `model_state_dict` (or `state_dict`, `model`, `module`; BigVGAN's `generator`), else the whole (Vocos'
+ * pytorch_model.bin). Keys lose what wrappers put around them (key_names.h), and weights that torch keeps as direction
+ * and length are joined (weight_norm.h). The container is told by the file's first bytes, never by its name. Files are
  * mapped; only source_read touches the data of a tensor.
  *
  * A file may hold two sets of weights, those of training and their running average. One of them is read. */
@@ -36,6 +37,13 @@ typedef struct {
     void (*widen)(float *to, const void *from, int64_t n); /* float64 is rounded to the nearest float */
 } source_number;
 
+/* The lengths of a weight that is kept as direction and length (weight_norm.h). */
+typedef struct {
+    const uint8_t *data;
+    int64_t stride;
+    const source_number *number; /* NULL: it is not */
+} source_gain;
+
 typedef struct {
     const char *key; /* terminated, without wrappers */
     int32_t rank;
@@ -45,6 +53,7 @@ typedef struct {
     const char *type_name;
     const source_number *number; /* NULL: not one of float16, bfloat16, float32, float64: it cannot be read */
     const uint8_t *data;         /* first element; aligned to nothing */
+    source_gain gain;            /* private */
     const torch_tensor *torch;   /* private */
     int owner;                   /* private */
 } source_tensor;

@@ -2,7 +2,8 @@
  *
  * Sequence 0 is divided into tiles of `tile_rows` rows from its start, then sequence 1, and so on; the last tile of
  * each may be short. There are at most rows / tile_rows + n_seq of them: the host launches that many blocks, and those
- * past the last tile leave. Lengths are read from device memory, so one captured launch serves every composition. */
+ * past the last tile leave. Lengths are read from device memory, so one captured launch serves every composition.
+ * rate: a row of the pack is so many rows of the tensor (conv1d.h), and rows are the tensor's. */
 #ifndef F5_PACK_TILE_CUH
 #define F5_PACK_TILE_CUH
 
@@ -20,18 +21,18 @@ typedef struct {
     int begin, end; /* packed rows of its sequence */
 } pack_tile;
 
-static inline int pack_tiles_max(const f5_pack *pack, int tile_rows) {
-    return pack->rows / tile_rows + pack->n_seq;
+static inline int pack_tiles_max(const f5_pack *pack, int tile_rows, int rate = 1) {
+    return rate * pack->rows / tile_rows + pack->n_seq;
 }
 
 /* Tile `index`, counted through the sequences in order; false past the last. Called by whole warps with the same
  * `index` in all lanes, which get the same answer. */
 static __device__ __forceinline__ bool sequence_tile_find(sequence_tile *t, const int32_t *offsets, int n_seq,
-                                                          int tile_rows, int index) {
+                                                          int tile_rows, int index, int rate = 1) {
     const int lane = threadIdx.x % 32;
     for (int group = 0; group < n_seq; group += 32) {
         const int s = group + lane;
-        const int begin = s < n_seq ? offsets[s] : 0, length = s < n_seq ? offsets[s + 1] - begin : 0;
+        const int begin = s < n_seq ? rate * offsets[s] : 0, length = s < n_seq ? rate * offsets[s + 1] - begin : 0;
         const int tiles = ceil_div(length, tile_rows);
         int up_to_here = tiles; /* inclusive sum over the lanes */
 #pragma unroll
@@ -52,10 +53,10 @@ static __device__ __forceinline__ bool sequence_tile_find(sequence_tile *t, cons
     return false;
 }
 
-static __device__ __forceinline__ pack_tile pack_tile_find(const int32_t *offsets, int n_seq, int tile_rows,
-                                                           int index) {
+static __device__ __forceinline__ pack_tile pack_tile_find(const int32_t *offsets, int n_seq, int tile_rows, int index,
+                                                           int rate = 1) {
     sequence_tile t;
-    if (!sequence_tile_find(&t, offsets, n_seq, tile_rows, index)) return {0, 0, 0, 0};
+    if (!sequence_tile_find(&t, offsets, n_seq, tile_rows, index, rate)) return {0, 0, 0, 0};
     return {t.begin + t.first, min(tile_rows, t.length - t.first), t.begin, t.begin + t.length};
 }
 

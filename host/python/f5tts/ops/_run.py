@@ -157,7 +157,7 @@ class Call:
                 rows = next((v.shape[0] for n, v in self.views.items() if "rows" in (self.fields[n].shape or ())[0] and v.shape), None)
                 if rows is None:
                     raise ValueError(f"{self.op}: give pack=Pack([...]), which says how many rows there are")
-                given = self.given[name] = Pack([rows], 0, self.device)
+                given = self.given[name] = Pack([rows // max(1, self.sizes.get("rate", 1))], 0, self.device)
             if not hasattr(given, "seq_of_row") or not hasattr(given, "spans"):
                 raise ValueError(f"{self.op}: {name} is a {type(given).__name__}: f5tts.ops.Pack makes one")
             if given.device != self.device:
@@ -186,9 +186,12 @@ class Call:
                              f"each as long or {'shorter' if drop else 'longer'}")
 
     def _size(self, part: str) -> Optional[int]:
-        """A length as a shape says it: 64, rows, dim/16, n_seq+1. None: not known yet."""
+        """A length as a shape says it: 64, rows, dim/16, n_seq+1, rate*rows. None: not known yet."""
         if part in self.sizes:
             return self.sizes[part]
+        if part.startswith("rate*"):
+            rows = self._size(part[5:])
+            return None if rows is None else rows * self.sizes.get("rate", 1)
         match = re.fullmatch(r"(\w+)(?:/(\w+))?(?:\+(\d+))?", part)
         if not match:
             return None
@@ -229,6 +232,9 @@ class Call:
             longest = max(pack.lengths) if pack is not None else self.sizes.get("rows", 0)
             if longest > most:
                 raise ValueError(f"{self.op}: a sequence has {longest} rows, its table {most} positions")
+        if self.op == "mel":
+            more = int(self._enum(self.fields["form"]) == ENUMS["mel_form"]["vocos"])
+            self.sizes["frames"] = self.sizes.get("n_samples", 0) // 256 + more
         if self.op == "embed" and self.views["ids"].numel and not self.loose:
             live = self.views["ids"].tensor[:pack.live]
             if len(live) and not (int(live.min()) >= 0 and int(live.max()) < self.sizes["table_rows"]):
@@ -281,7 +287,7 @@ class Call:
                 if f.kind in LIKE_INPUT and self.dtype not in (None, found.dtype):
                     raise ValueError(f"{self.op}: {f.name} holds {found.dtype}, dtype is {self.dtype}")
                 self._fit_output(f, found)
-            elif f.name == "y_scale" and self._y_dtype() != "int8" or f.name in ("also", "now"):
+            elif f.name == "y_scale" and self._y_dtype() != "int8" or f.name in ("also", "now", "raw"):
                 continue
             else:
                 shape = self._output_shape(f)
