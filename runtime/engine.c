@@ -111,14 +111,17 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     return F5_OK;
 }
 
-/* The model and the device that runs it. A file in 8 bits is run in 8 bits unless something else is asked for. */
+/* The model and the device that runs it. */
 static f5_status open_model(engine *e, device_choice *choice, f5_error *error) {
     const char *path = e->limits.model_path;
     F5_TRY(choice->cuda           ? model_open_as_stored(&e->model, &models_catalogue, path, error)
            : choice->int8         ? model_open_int8(&e->model, &models_catalogue, path, error)
            : !e->limits.precision ? model_open_for_cpu(&e->model, &models_catalogue, path, error)
                                   : model_open(&e->model, &models_catalogue, path, error));
-    if (!e->limits.precision) choice->int8 = e->model.held.int8;
+    if (!e->limits.precision) {
+        choice->int8 = model_asks_int8(&e->model);
+        if (e->model.config.speech.precision == SPEECH_FP32) choice->precision = F5_F32;
+    }
     if (choice->int8) F5_TRY(manifest_check_int8(&e->model.config, path, error));
     const backbone *b = backbone_of(&e->model.config);
     const int64_t rows = backbone_most_rows(b, 2 * (int64_t)(e->limits.max_frames + 64), 2 * e->limits.max_batch);

@@ -26,6 +26,9 @@ static const part_field speech_fields[] = {
     {"slowest", NULL, offsetof(model_speech, slowest), FIELD_INTEGER, 1, 100, 50},
     {"fastest", NULL, offsetof(model_speech, fastest), FIELD_INTEGER, 100, 10000, 200},
     {"chunking", NULL, offsetof(model_speech, chunking), FIELD_INTEGER, 0, 2, 0},
+    {"precision", NULL, offsetof(model_speech, precision), FIELD_INTEGER, SPEECH_ANY_PRECISION, SPEECH_INT8, 0},
+    {"method", NULL, offsetof(model_speech, method), FIELD_INTEGER, 0, 2, 0},
+    {"steps", NULL, offsetof(model_speech, steps), FIELD_INTEGER, 0, 64, 0},
 };
 enum { SPEECH_FIELDS = sizeof speech_fields / sizeof *speech_fields };
 

@@ -13,6 +13,8 @@
 
 typedef enum { TOKENIZER_PINYIN, TOKENIZER_CHAR, TOKENIZER_BYTE, TOKENIZER_CUSTOM } tokenizer_kind;
 
+enum { SPEECH_ANY_PRECISION, SPEECH_FP32, SPEECH_INT8 };
+
 /* What a model asks for when it speaks. Speeds in percent. */
 typedef struct {
     char normalize[16];       /* a language, or "none" */
@@ -20,6 +22,8 @@ typedef struct {
     int32_t short_speed;      /* are spoken at this speed */
     int32_t slowest, fastest; /* speeds that it does well: others are warned of */
     int32_t chunking;         /* 0, 1, 2: F5_CHUNKS_ of f5tts.h */
+    int32_t precision;        /* SPEECH_, where the caller asks for none */
+    int32_t method, steps;    /* of the solver, where the caller asks for none: F5_METHOD_; 0 steps: the usual ones */
 } model_speech;
 
 struct model_config {

@@ -172,6 +172,7 @@ static f5_status load(loader *l, model *m, holding held) {
     m->file_types = l->match.types;
     m->held.operands = held == HELD_AS_STORED ? m->file_types.matrices : F5_F32;
     m->held.int8 = held == HELD_INT8 || (held >= HELD_F32_OR_INT8 && m->file_types.int8);
+    if (held == HELD_F32_OR_INT8) m->held.int8 = model_asks_int8(m);
     if (m->held.int8) F5_TRY(manifest_check_int8(&m->config, l->path, l->error));
     F5_TRY(take_structs(m, l->error));
     F5_TRY(place_tensors(l, m));

@@ -28,6 +28,12 @@ typedef struct {
     void *widened;    /* one allocation for what could not be used in place; private */
 } model;
 
+/* Does an engine of this model compute in 8 bits where nobody asks for a precision? */
+static inline bool model_asks_int8(const model *m) {
+    const int32_t wanted = m->config.speech.precision;
+    return wanted == SPEECH_ANY_PRECISION ? m->file_types.int8 : wanted == SPEECH_INT8;
+}
+
 /* Maps and checks a .f5 file. Every tensor must be there with the shape the configuration gives, and none unknown.
  * Errors: F5_E_IO, F5_E_FORMAT, F5_E_UNSUPPORTED, F5_E_MEMORY; *m is then closed. */
 f5_status model_open(model *m, const part_catalogue *parts, const char *path, f5_error *error); /* matrices in F32 */

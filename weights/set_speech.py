@@ -19,7 +19,7 @@ from pathlib import Path
 
 # field: its range, as weights/config.c has it
 NUMBERS = {"short_bytes": (0, 1000), "short_speed": (1, 10000), "slowest": (1, 100), "fastest": (100, 10000),
-           "chunking": (0, 2)}
+           "chunking": (0, 2), "precision": (0, 2), "method": (0, 2), "steps": (0, 64)}
 MAX_HEADER = 16 << 20  # as weights/safetensors.h has it
 FLAT = {"backbone": ("dim", "depth", "heads", "ff_dim", "pe_attn_head", "qk_norm", "long_skip"),
         "text": ("text_dim", "text_blocks", "text_mask_padding", "text_average_upsampling"),

@@ -135,7 +135,12 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .tokens = f->vocab.size,
                        .parameters = f->parameters,
                        .bytes = f->bytes,
-                       .pinyin_bytes = f->pinyin_bytes};
+                       .pinyin_bytes = f->pinyin_bytes,
+                       .default_precision = f->config.speech.precision == SPEECH_INT8   ? "int8"
+                                            : f->config.speech.precision == SPEECH_FP32 ? "fp32"
+                                                                                        : NULL,
+                       .default_method = f->config.speech.method,
+                       .default_nfe = f->config.speech.steps};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
 }
 

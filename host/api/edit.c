@@ -314,10 +314,8 @@ static f5_status deliver(const edit *e, const api_call *call, f5_speak_stats *st
 
 static f5_status run(edit *e, f5_speak_stats *stats, f5_error *error) {
     const f5_edit_params *p = e->params;
-    f5_sample_params defaults;
-    f5_sample_params_init(&defaults);
     api_call call = {.kind = CALL_SYNTH, .timed = stats != NULL};
-    F5_TRY(solver_read(&call.solver, p->sample ? p->sample : &defaults, error));
+    F5_TRY(solver_of_model(&call.solver, p->sample, &engine_model(e->engine->core)->config, error));
     F5_TRY(request_check_solver(engine_limits(e->engine->core), &call.solver, error));
     F5_TRY(check_params(e->engine, p, error));
     F5_TRY(read_text(e, error));

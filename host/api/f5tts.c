@@ -200,7 +200,8 @@ static void tell(void *user, const ops_plan_call *call) {
 /* A named card computes by default as f5_open has it on a GPU: in fp16, a file in 8 bits in these. */
 static f5_status planned_operands(const f5_engine *e, const f5_plan_ops_params *p, f5_dtype *operands,
                                   f5_error *error) {
-    const f5_dtype on_gpu = engine_model(e->core)->file_types.int8 ? F5_I8 : F5_F16;
+    const model *m = engine_model(e->core);
+    const f5_dtype on_gpu = m->config.speech.precision == SPEECH_FP32 ? F5_F32 : model_asks_int8(m) ? F5_I8 : F5_F16;
     *operands = p->as ? on_gpu : engine_precision(e->core);
     if (!p->precision || dtype_from_name(operands, p->precision)) return F5_OK;
     return f5_fail(error, F5_E_ARGUMENT, "precision '%s' is unknown: use 'fp32', 'fp16', 'bf16' or 'int8'",
@@ -215,9 +216,7 @@ f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_e
     if (!p.op) return f5_fail(error, F5_E_ARGUMENT, "f5_plan_ops: op is NULL: pass what is called with every op call");
     synth_solver solver;
     f5_dtype operands;
-    f5_sample_params defaults;
-    f5_sample_params_init(&defaults);
-    F5_TRY(solver_read(&solver, p.sample ? p.sample : &defaults, error));
+    F5_TRY(solver_of_model(&solver, p.sample, &engine_model(e->core)->config, error));
     engine_settle(e->core, &solver);
     F5_TRY(planned_operands(e, &p, &operands, error));
     op_listener listener = {.op = p.op, .user = p.op_user};

@@ -17,9 +17,23 @@ typedef struct {
     int32_t settings, parts, tensors, tokens; /* how many of each are described below */
     int64_t parameters, bytes;                /* of all tensors; the tables for Chinese are bytes alone */
     int64_t pinyin_bytes;                     /* of these; 0: Chinese text is refused by pinyin and custom */
+    const char *default_precision;            /* of f5_model_defaults, as the next two */
+    int32_t default_method, default_nfe;
 } f5_model_info;
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
+
+/* What a model asks for where its caller does not: of f5_open, and of the solver where `sample` is NULL. */
+typedef struct {
+    size_t size;
+    const char *precision; /* "fp32", "int8"; NULL (default): what suits the device and the file */
+    int32_t method, nfe;   /* F5_METHOD_, and steps, of at most 64 evaluations; nfe 0 (default): the usual ones */
+} f5_model_defaults;
+F5_STRUCT_INIT(f5_model_defaults)
+
+/* Writes them into a model file, in place of those that it has: whole, or not at all; its data stay as they are.
+ * Engines that have it open are not disturbed. F5_E_UNSUPPORTED: this model cannot run in that precision. */
+f5_status f5_set_model_defaults(const char *path, const f5_model_defaults *defaults, f5_error *error);
 
 /* A setting of the model: "backbone.dim" is "1024". A setting of no part, as "tokenizer", has no dot. */
 typedef struct {

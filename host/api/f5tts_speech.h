@@ -107,7 +107,8 @@ typedef struct {
     uint64_t seed;        /* chunk 0 has it, the others have seeds made of it */
     const float *noise;   /* [noise_frames,100] initial states of all chunks, one after another, or NULL */
     int32_t noise_frames; /* exactly those of f5_show_text, added up */
-    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: defaults. Steps are those of one batch of chunks */
+    const f5_sample_params *sample; /* nfe, cfg, sway, ...; NULL: the model's (f5_model_defaults). Steps are
+                                       those of one batch of chunks */
     f5_audio_fn audio;              /* required */
     void *audio_user;
     const f5_speak_voice *voices; /* [n_voices] of the same engine, or NULL */
@@ -235,7 +236,7 @@ typedef struct {
     uint64_t seed;
     const float *noise; /* [noise_frames,100] initial state of the edited recording's frames, or NULL */
     int32_t noise_frames;
-    const f5_sample_params *sample; /* NULL: defaults */
+    const f5_sample_params *sample; /* NULL: the model's */
     f5_audio_fn audio;              /* required; called once */
     void *audio_user;
     f5_warning_fn warning; /* NULL, or told of characters that the model cannot say */

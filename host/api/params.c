@@ -40,6 +40,7 @@ DEFAULTS(f5_model_setting, .size = 0)
 DEFAULTS(f5_model_part, .size = 0)
 DEFAULTS(f5_model_tensor, .size = 0)
 DEFAULTS(f5_model_token, .size = 0)
+DEFAULTS(f5_model_defaults, .size = 0)
 DEFAULTS(f5_convert_params, .matrices = "fp32", .vocoder_matrices = "fp32", .weights = "ema", .lora_scale = 1)
 DEFAULTS(f5_convert_summary, .size = 0)
 
@@ -92,6 +93,17 @@ f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_e
                              .progress = p.progress,
                              .progress_user = p.progress_user};
     return F5_OK;
+}
+
+f5_status solver_of_model(synth_solver *solver, const f5_sample_params *params, const model_config *model,
+                          f5_error *error) {
+    f5_sample_params defaults;
+    f5_sample_params_init(&defaults);
+    if (model->speech.steps > 0) {
+        defaults.nfe = model->speech.steps;
+        defaults.method = model->speech.method;
+    }
+    return solver_read(solver, params ? params : &defaults, error);
 }
 
 /* The stride is read of element 0, which is checked before any other is looked at. */

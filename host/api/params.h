@@ -7,6 +7,7 @@
 #include "host/api/f5tts.h"
 #include "kernels/error.h"
 #include "runtime/request.h"
+#include "weights/config.h"
 
 /* Copies a caller's struct over defaults, as far as both sides know it. F5_E_ARGUMENT names the struct. */
 f5_status params_read(void *to, size_t to_size, const void *from, const char *name, f5_error *error);
@@ -20,5 +21,9 @@ f5_status params_write(void *to, const void *from, size_t from_size, const char 
 
 /* Solver settings of the public struct, unchecked. */
 f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_error *error);
+
+/* The same; where params is NULL, those that the model asks for. */
+f5_status solver_of_model(synth_solver *solver, const f5_sample_params *params, const model_config *model,
+                          f5_error *error);
 
 #endif

@@ -166,9 +166,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
         return f5_fail(error, F5_E_ARGUMENT, "a lexicon is read where text is normalised: give normalize a language");
     F5_TRY(add_voice(s, 0, NULL, v, 0, error));
     F5_TRY(add_voices(s, error));
-    f5_sample_params defaults;
-    f5_sample_params_init(&defaults);
-    F5_TRY(solver_read(&s->call.solver, p->sample ? p->sample : &defaults, error));
+    F5_TRY(solver_of_model(&s->call.solver, p->sample, &engine_model(e->core)->config, error));
     F5_TRY(request_check_solver(engine_limits(e->core), &s->call.solver, error));
     int32_t chunking = p->chunking != F5_CHUNKS_MODEL ? p->chunking : engine_model(e->core)->config.speech.chunking;
     s->rules = (reader_rules){.voices = s->seen,

@@ -123,6 +123,7 @@ int cmd_edit(int argc, char **argv);
 int cmd_check_voice(int argc, char **argv);
 int cmd_pull(int argc, char **argv);
 int cmd_models(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 int cmd_serve(int argc, char **argv);
 int cmd_triton_repo(int argc, char **argv);
 int cmd_completion(int argc, char **argv);

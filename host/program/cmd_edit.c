@@ -84,6 +84,7 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
 static f5_status run(edit_run *r, f5_error *error) {
     const model_wish wish = speech_options_wish(&r->o);
     F5_TRY(model_file(&wish, r->command.program, r->quiet, &r->model, error));
+    F5_TRY(speech_options_of_model(&r->o, r->model, error));
     r->output_path = speech_output_path(&r->o, NULL);
     if (!r->output_path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     const char *inputs[] = {r->model, r->audio};

@@ -6,6 +6,7 @@
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
 #include "host/program/shipped.h"
+#include "host/program/speech_options.h"
 #include "host/server/server_options.h"
 
 #define LOG_FORMATS "json|text|none"
@@ -67,9 +68,10 @@ static cli_option *engine_options(cli_option *to, server_options *o) {
          .help = "that are spoken at a time", .unit = "requests"},
         {"waiting", NULL, CLI_INT, &o->waiting, .min = 0, .max = 65536, .argument = "N",
          .help = "that may wait beside them; more are answered 503", .unit = "requests"},
-        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 64, .argument = "N",
-         .help = "of the solver, for requests that do not say", .unit = "steps"},
-        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2",
+        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 64, .argument = "N", .given = &o->solver_given,
+         .usual = "32, or what the model asks for", .help = "of the solver, for requests that do not say",
+         .unit = "steps"},
+        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2", .given = &o->solver_given,
          .help = "the solver, for requests that do not say"},
         {"first_chunk", NULL, CLI_FLOAT, &o->first_chunk, .min = -1, .max = 22, .argument = "S",
          .help = "of the first piece of speech that is streamed, about, so that it comes early; 0: as the others",
@@ -147,6 +149,14 @@ static cli_option *other_options(cli_option *to, server_options *o) {
     return APPEND(to, options);
 }
 
+static f5_status solver_of_model(server_options *o, const char *model, f5_error *error) {
+    speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given};
+    F5_TRY(speech_options_of_model(&s, model, error));
+    o->nfe_step = s.nfe_step;
+    o->method = s.method;
+    return F5_OK;
+}
+
 static int run(const cli_command *command, const server_options *o) {
 #if F5_HAVE_SERVER
     (void)command;
@@ -180,7 +190,8 @@ int cmd_serve(int argc, char **argv) {
     const model_wish wish = {.model = o.model};
     if (outcome != CLI_RUN) {
         /* told already */
-    } else if (model_file(&wish, command.program, false, &model, &error) != F5_OK) {
+    } else if (model_file(&wish, command.program, false, &model, &error) != F5_OK ||
+               solver_of_model(&o, model, &error) != F5_OK) {
         exit_code = cli_failure(&command, "%s", error.message);
     } else {
         o.model = model;

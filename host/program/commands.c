@@ -14,6 +14,7 @@ const subcommand commands[] = {
     {"convert", cmd_convert, "make a .f5 model file of upstream's checkpoint, configuration, vocabulary and vocoder"},
     {"pull", cmd_pull, "fetch a model by its name from the model hub"},
     {"models", cmd_models, "list the models that are on this machine"},
+    {"tune", cmd_tune, "try a model's precisions and solver settings, and recommend one"},
     {"info", cmd_info, "show what a .f5 file holds, and what running it would take"},
     {"serve", cmd_serve, "speak for other programs, over HTTP"},
     {"triton-repo", cmd_triton_repo, "make the models' folder for Triton Inference Server"},

@@ -87,7 +87,8 @@ cli_option *speech_options_text(cli_option *to, speech_options *o) {
 cli_option *speech_options_solver(cli_option *to, speech_options *o) {
     const cli_option options[] = {
         {"Solver", .type = CLI_HEADING},
-        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 1024, .argument = "N",
+        {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 1024, .argument = "N", .given = &o->solver_given,
+         .usual = "32, or what the model asks for",
          .help = "how many steps it takes: more are nearer to the exact solution, and slower", .unit = "steps"},
         {"cfg_strength", NULL, CLI_FLOAT, &o->cfg_strength, .min = 0, .max = 100, .argument = "X",
          .help = "guidance: how much more than the text asks for; 0: none, and half the work", .unit = ""},
@@ -97,9 +98,10 @@ cli_option *speech_options_solver(cli_option *to, speech_options *o) {
          .unit = "", .usual = "random"},
         {"uniform_steps", NULL, CLI_FLAG, &o->uniform_steps,
          .help = "no empirically pruned steps for nfe 5, 6, 7, 10, 12, 16"},
-        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2",
+        {"method", NULL, CLI_CHOICE, &o->method, .argument = "euler|midpoint|ab2", .given = &o->solver_given,
          .help = "of the solver; ab2 is as near with 10 steps as euler with 32"},
-        {"midpoint", NULL, CLI_FLAG, &o->midpoint, .help = "--method midpoint: two evaluations a step"}};
+        {"midpoint", NULL, CLI_FLAG, &o->midpoint, .given = &o->solver_given,
+         .help = "--method midpoint: two evaluations a step"}};
     return APPEND(to, options);
 }
 
@@ -203,6 +205,20 @@ model_wish speech_options_wish(const speech_options *o) {
                         .model_cfg = o->model_cfg,
                         .vocoder_name = o->vocoder_name,
                         .vocoder_from_local = o->load_vocoder_from_local};
+}
+
+f5_status speech_options_of_model(speech_options *o, const char *model, f5_error *error) {
+    if (o->solver_given) return F5_OK;
+    f5_model_file *file;
+    f5_model_info info;
+    f5_model_info_init(&info);
+    F5_TRY(f5_describe(model, &file, error));
+    f5_status status = f5_model_file_info(file, &info, error);
+    f5_model_file_close(file);
+    if (status != F5_OK || info.default_nfe == 0) return status;
+    o->nfe_step = info.default_nfe;
+    o->method = info.default_method;
+    return F5_OK;
 }
 
 /* The names of --method stand in this order. */

@@ -32,7 +32,7 @@ typedef struct {
     float cross_fade_duration, sentence_pause, paragraph_pause, first_chunk;
     int32_t nfe_step, method;
     uint64_t seed;
-    bool seed_given, uniform_steps, midpoint;
+    bool seed_given, solver_given, uniform_steps, midpoint;
     const char *init_noise;
     /* the output */
     const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles, *loudness;
@@ -59,6 +59,9 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o); /* the f
 
 /* Options that cannot go together; the message names them. */
 f5_status speech_options_check(const speech_options *o, f5_error *error);
+
+/* Steps and method that the model file asks for, where no option of the solver's was given. */
+f5_status speech_options_of_model(speech_options *o, const char *model, f5_error *error);
 
 /* Which model is asked for. */
 model_wish speech_options_wish(const speech_options *o);

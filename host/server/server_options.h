@@ -34,6 +34,7 @@ typedef struct {
     /* the work */
     int32_t running, waiting, text_bytes, buffer_megabytes;
     int32_t nfe_step, method; /* of requests that do not say */
+    bool solver_given;        /* either of them */
     float first_chunk;        /* of requests that stream */
     float drain_seconds;
     /* what is seen */
