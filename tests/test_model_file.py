@@ -108,7 +108,7 @@ def test_settings_are_what_counts(made, tmp_path):
 
 @pytest.mark.parametrize("field, value, words", [
     ("config_path", None, "name the file"), ("vocoder_config_path", None, "name the file"),
-    ("checkpoint_path", None, "checkpoint_path is NULL"), ("vocoder_path", None, "vocoder_path is NULL"),
+    ("checkpoint_path", None, "checkpoint_path is NULL"), ("vocoder_path", None, "asks for the vocoder Vocos: name its file"),
     ("output_path", None, "output_path is NULL"), ("vocab_path", None, "needs a vocabulary"),
     ("config", None, "settings, or NULL"), ("vocoder_config", None, "settings, or NULL"),
     ("n_config", -1, "-1 settings"), ("n_config", 65537, "65537 settings"), ("n_vocoder_config", -2**31, "settings"),
@@ -157,7 +157,8 @@ def test_a_description(made, tmp_path, dtype):
             name="Zoë", backbone="DiT", vocoder="Vocos", tokenizer="pinyin", precision=dtype, vocoder_precision="fp32",
             format_version=int(metadata["format_version"]), settings=len(listed(json.loads(metadata["config"]))), parts=3,
             tensors=len(tensors), tokens=len(made["vocab"]), parameters=sum(t.size for t in tensors.values()),
-            bytes=sum(t.nbytes for t in tensors.values()), pinyin_bytes=0)
+            bytes=sum(t.nbytes for t in tensors.values()), pinyin_bytes=0, default_method=0, default_nfe=0,
+            default_precision=None)
         settings = {s["name"]: s["value"] if s["is_text"] else json.loads(s["value"]) for s in file.all("setting")}
         assert settings == listed(json.loads(metadata["config"]))
         assert file.all("token") == made["vocab"]

@@ -287,9 +287,9 @@ static int infer(infer_run *r, int argc, char **argv) {
     r->transcriber = speech_options_transcriber(&r->o, r->quiet ? NULL : &r->command);
     const model_wish wish = speech_options_wish(&r->o);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
-    if (status == F5_OK) status = speech_options_of_model(&r->o, r->model, &error);
     if (status == F5_OK)
         status = speech_voices_find(&r->voices, true, &r->o, &r->config, r->o.gen_file, &r->transcriber, &error);
+    if (status == F5_OK) status = speech_options_of_model(&r->o, r->model, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);
