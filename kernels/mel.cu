@@ -34,7 +34,7 @@ static __device__ __forceinline__ float reflected(const float *samples, int64_t 
     return samples[i];
 }
 
-__global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t frames) {
+__global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t frames, int before) {
     __shared__ float2 twiddles[FFT_POINTS];
     __shared__ float2 work[kFrames][FFT_WORK];
     __shared__ float magnitude[kFrames][MEL_BINS];
@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
 
     /* window: 0.5 - 0.5 cos(2 pi i / 1024), and the cosines are in the table */
     float2 v[8];
-    const int64_t first = frame * MEL_HOP - mel_before(a.form);
+    const int64_t first = frame * MEL_HOP - before;
 #pragma unroll
     for (int r = 0; r < 8; r++) {
         const int i = 2 * (j + FFT_THREADS * r);
@@ -86,6 +86,7 @@ extern "C" f5_status mel_cuda(cuda_context *c, const mel_args *a) {
         return f5_fail(&c->error, F5_E_SHAPE, "mel: %lld samples; at least %d are needed", (long long)a->n_samples,
                        (int)mel_before(a->form) + 1);
     const int64_t frames = mel_frames_of(a->form, a->n_samples);
-    mel_four_frames<<<(unsigned)ceil_div<int64_t>(frames, kFrames), kThreads, 0, c->stream>>>(*a, frames);
+    mel_four_frames<<<(unsigned)ceil_div<int64_t>(frames, kFrames), kThreads, 0, c->stream>>>(*a, frames,
+                                                                                              mel_before(a->form));
     return cuda_launched(c, "mel");
 }
