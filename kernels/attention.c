@@ -12,11 +12,11 @@
 
 #include "kernels/cpu/blocks.h"
 #include "kernels/cpu/context.h"
+#include "kernels/cpu/head.h"
 #include "kernels/cpu/math.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/pack_check.h"
 
-#define QK_NORM_EPS 1e-6f
 #define SOFTMAX_SCALE 0.125f /* 1 / sqrt(ATTENTION_HEAD) */
 
 enum { HEAD = ATTENTION_HEAD, QUERIES = 96, KEYS = 64 };
@@ -43,22 +43,6 @@ typedef struct {
     int32_t blocks; /* of queries, all sequences */
 } attention_job;
 
-/* One head of one row of q or k: RMSNorm where there is a weight, then RoPE where there is a row of the table. */
-static void prepare(const float *restrict u, const float *restrict weight, const float *restrict rope,
-                    float *restrict y) {
-    float gain = 1.0f;
-    if (weight) {
-        float lane[16] = {0};
-        for (int i = 0; i < HEAD; i += 16)
-            for (int j = 0; j < 16; j++) lane[j] += u[i + j] * u[i + j];
-        float sum = 0.0f;
-        for (int j = 0; j < 16; j++) sum += lane[j];
-        gain = 1.0f / sqrtf(sum / (float)HEAD + QK_NORM_EPS);
-    }
-    for (int i = 0; i < HEAD; i++) y[i] = weight ? u[i] * gain * weight[i] : u[i];
-    if (rope) cpu_rotate(HEAD, rope, y);
-}
-
 /* Head `head` of q (part 0), k (1) or v (2) of a row. */
 static const float *head_of(const attention_args *a, int32_t row, int part, int32_t head) {
     return (const float *)a->qkv + (((size_t)row * 3 + (size_t)part) * (size_t)a->heads + (size_t)head) * HEAD;
@@ -72,7 +56,7 @@ static void load_queries(const attention_args *a, int32_t begin, int32_t row, in
     memset(b, 0, sizeof *b);
     for (int32_t i = 0; i < n; i++) {
         float q[HEAD];
-        prepare(head_of(a, row + i, 0, head), a->q_norm, rope_of(a, row + i - begin, head), q);
+        cpu_prepare_head(head_of(a, row + i, 0, head), a->q_norm, rope_of(a, row + i - begin, head), q);
         for (int d = 0; d < HEAD; d++) b->q[d][i] = q[d] * SOFTMAX_SCALE;
     }
     for (int i = 0; i < QUERIES; i++) b->highest[i] = -INFINITY;
@@ -102,7 +86,7 @@ static void add_keys(const attention_args *a, int32_t begin, int32_t row, int32_
     query_block *b = &scratch->block;
     float(*k)[HEAD] = scratch->k, (*v)[HEAD] = scratch->v, (*s)[QUERIES] = scratch->s;
     for (int32_t i = 0; i < keys; i++) {
-        prepare(head_of(a, row + i, 1, head), a->k_norm, rope_of(a, row + i - begin, head), k[i]);
+        cpu_prepare_head(head_of(a, row + i, 1, head), a->k_norm, rope_of(a, row + i - begin, head), k[i]);
         memcpy(v[i], head_of(a, row + i, 2, head), sizeof v[i]); /* rows of qkv would all fall into one cache set */
     }
     const int32_t whole = (keys + SIMD_ROWS - 1) / SIMD_ROWS * SIMD_ROWS;

@@ -14,7 +14,8 @@ static f5_status check(const embed_args *a) {
     if (a->dim < 2 || a->dim % 2 != 0 || a->table_rows < 1) return F5_E_SHAPE;
 
     const f5_pack *pack = a->pack;
-    if (a->positions)
+    if (a->positions && a->max_position < 1) return F5_E_SHAPE;
+    if (a->positions && !a->clamp)
         for (int32_t s = 0; s < pack->n_seq; s++)
             if (pack->offsets[s + 1] - pack->offsets[s] > a->max_position) return F5_E_SHAPE;
     for (int32_t row = 0; row < pack_live(pack); row++)
@@ -35,7 +36,8 @@ static void embed_rows(const void *user, int32_t begin, int32_t end, void *scrat
         }
         memcpy(y, a->table + (size_t)a->ids[row] * dim, dim * sizeof *y);
         if (!a->positions) continue;
-        const int32_t p = row - pack->offsets[pack->seq_of_row[row]];
+        int32_t p = row - pack->offsets[pack->seq_of_row[row]];
+        if (p >= a->max_position) p = a->max_position - 1; /* only with clamp: check */
         const float *position = a->positions + (size_t)p * dim;
         for (size_t d = 0; d < dim; d++) y[d] += position[d];
     }

@@ -16,7 +16,8 @@ template <int V> __global__ void __launch_bounds__(kThreads) embed_thread_per_ve
 
     float y[V] = {};
     if (s >= 0 && (!a.keep || a.keep[row])) {
-        const int id = a.ids[row], p = row - pack.offsets[s];
+        const int id = a.ids[row], at = row - pack.offsets[s];
+        const int p = a.clamp && at >= a.max_position ? a.max_position - 1 : at;
         const bool inside = (unsigned)id < (unsigned)a.table_rows && (!a.positions || p < a.max_position);
         float position[V] = {};
         if (inside) load_vec(y, a.table + (size_t)id * a.dim + d);
@@ -32,6 +33,8 @@ extern "C" f5_status embed_cuda(cuda_context *c, const embed_args *a) {
     if (a->dim < 2 || a->dim % 2 != 0 || a->table_rows < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "embed: a table of %d rows of %d; dim must be even", a->table_rows,
                        a->dim);
+    if (a->positions && a->max_position < 1)
+        return f5_fail(&c->error, F5_E_SHAPE, "embed: a table of %d positions", a->max_position);
     if (a->pack->rows == 0) return F5_OK;
     for_width(a->dim, [&](auto width) {
         constexpr int V = decltype(width)::value;

@@ -15,6 +15,8 @@ extern "C" {
     X(add)                                                                                                             \
     X(relu)                                                                                                            \
     X(time_row)                                                                                                        \
+    X(joint_qkv)                                                                                                       \
+    X(take_rows)                                                                                                       \
     X(linear)                                                                                                          \
     X(quantize)                                                                                                        \
     X(linear_int8)                                                                                                     \

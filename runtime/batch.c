@@ -53,13 +53,15 @@ void batch_round(const model_config *config, batch_size *size, const batch_bucke
     size->slice_slots = slots;
     if (size->rows < size->slice_rows) size->rows = size->slice_rows; /* the vocoder alone */
     size->n_own = b->n_packs;
-    for (int k = 0; k < size->n_own; k++) size->own_rows[k] = (int32_t)b->pack_rows(k, size->rows, size->slots);
+    for (int k = 0; k < size->n_own; k++)
+        size->own_rows[k] = (int32_t)b->pack_rows(k, size->rows, size->slots, (int64_t)size->branches * size->tokens);
 }
 
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n) {
     batch_size size = {.sequences = n, .branches = solver_branches(solver)};
     for (int32_t i = 0; i < n; i++) {
         size.frames += jobs[i].frames;
+        size.tokens += jobs[i].n_tokens;
         size.slice_frames += batch_slice_frames(&jobs[i]);
         size.samples += vocoder_of(config)->samples(config, batch_slice_frames(&jobs[i]));
     }

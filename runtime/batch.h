@@ -13,6 +13,7 @@
 typedef struct {
     int32_t sequences, branches;
     int32_t frames;       /* live, of one branch, all sequences together */
+    int32_t tokens;       /* live, of one branch: at most frames */
     int32_t rows;         /* of the model's pack, >= branches*frames */
     int32_t slots;        /* of the model's pack, >= branches*sequences */
     int32_t slice_frames; /* live, of all slices; 0: no vocoder */
@@ -48,7 +49,8 @@ typedef struct {
     int64_t *sample_offsets;                     /* [slice_slots+1] */
 } batch_arrays;
 
-/* Takes every array for a batch of this size; addresses depend on rows and slots alone. False: the arena is full. */
+/* Takes every array for a batch of this size; addresses depend on rows, own_rows and slots alone. False: the arena is
+ * full. */
 bool batch_take(arena *a, const batch_size *size, batch_arrays *b);
 
 /* The bucket of a batch whose live counts are filled in. */

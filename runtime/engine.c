@@ -168,6 +168,7 @@ static f5_status allocate(engine *e, f5_error *error) {
     e->largest = (batch_size){.sequences = l->max_batch,
                               .branches = backbone_of(&e->model.config)->own ? 1 : 2,
                               .frames = l->max_frames,
+                              .tokens = l->max_frames,
                               .slice_frames = l->max_frames,
                               .samples = (int64_t)MEL_HOP * l->max_frames};
     batch_round(&e->model.config, &e->largest, &e->bucket);

@@ -33,6 +33,7 @@ static f5_status planned_size(int32_t frames, int32_t sequences, const synth_sol
     *size = (batch_size){.sequences = sequences,
                          .branches = solver_branches(solver),
                          .frames = frames,
+                         .tokens = frames / 4, /* more than speech has, and what a plan counts on */
                          .slice_frames = frames,
                          .samples = (int64_t)MEL_HOP * frames};
     return F5_OK;

@@ -86,9 +86,10 @@ static f5_status solve(void *user) {
     return ode_run(a->context, a->grid, a->solver, &a->ode);
 }
 
-/* All that solve's calls depend on: addresses follow from rows and slots, constants from the solver. */
+/* All that solve's calls depend on: addresses follow from rows, own_rows and slots, constants from the solver. */
 static void solve_key(const batch_size *size, const synth_solver *solver, uint8_t key[OPS_GRAPH_KEY_BYTES]) {
-    int32_t numbers[] = {size->rows, size->slots, size->branches};
+    int32_t numbers[3 + BACKBONE_MAX_PACKS] = {size->rows, size->slots, size->branches};
+    for (int k = 0; k < size->n_own; k++) numbers[3 + k] = size->own_rows[k];
     static_assert(sizeof numbers + SOLVER_KEY_BYTES <= OPS_GRAPH_KEY_BYTES, "the key must hold all of it");
     memset(key, 0, OPS_GRAPH_KEY_BYTES);
     memcpy(key, numbers, sizeof numbers);

@@ -37,11 +37,12 @@ typedef struct {
     int32_t n_tables;
 
     /* Packs with other lengths than the frames': rows for time or text beside them. The length of a sequence in pack k,
-     * and the rows that hold `slots` sequences of `rows` frames in all, whatever their tokens (at most one a frame).
+     * and the rows that hold `slots` sequences of `rows` frames and `tokens` tokens in all (at most one a frame):
+     * never more than the most of all give. Each number of rows is a graph of its own: few are better than exact ones.
      * n_packs 0: none; pack_length and pack_rows may be NULL. */
     int32_t n_packs;
     int32_t (*pack_length)(int k, int32_t frames, int32_t n_tokens);
-    int64_t (*pack_rows)(int k, int64_t rows, int32_t slots);
+    int64_t (*pack_rows)(int k, int64_t rows, int32_t slots, int64_t tokens);
 
     int32_t (*max_frames)(const model_config *config); /* of one sequence */
 
@@ -74,7 +75,7 @@ static inline const backbone *backbone_of(const model_config *config) {
 static inline int64_t backbone_most_rows(const backbone *b, int64_t rows, int32_t slots) {
     int64_t most = rows;
     for (int32_t k = 0; k < b->n_packs; k++) {
-        const int64_t own = b->pack_rows(k, rows, slots);
+        const int64_t own = b->pack_rows(k, rows, slots, rows);
         if (own > most) most = own;
     }
     return most;

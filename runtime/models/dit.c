@@ -208,19 +208,11 @@ static int64_t row_width(const model_config *config) {
 static f5_status fill_rows(const stage_context *c, const float *times, int32_t n, float *rows) {
     const dit_weights *w = c->model->weights[PART_BACKBONE];
     f5_dtype type = c->ops->precision.operands;
-    const bool int8 = c->ops->precision.int8; /* the weights alone: rows are few, and every row of frames reads them */
     int32_t dim = dit_config_of(c)->dim;
     f5_rows embedded = {arena_take(c->arena, (size_t)n * (size_t)dim, f5_dtype_bytes(type)), type};
     F5_TRY(time_embed(c, &w->time, dim, times, n, LINEAR_SILU, embedded));
-    return c->ops->linear(c->ops, "modulation",
-                          &(linear_args){.rows = n,
-                                         .in = dim,
-                                         .out = (int32_t)row_width(&c->model->config),
-                                         .x = {embedded.data, type},
-                                         .w = {w->modulation.w.data, int8 ? F5_I8 : w->modulation.w.type},
-                                         .w_scale = w->modulation.scale,
-                                         .bias = w->modulation.b,
-                                         .y = {rows, F5_F32}});
+    return time_modulation(c, "modulation", &w->modulation, dim, embedded.data, n,
+                           (int32_t)row_width(&c->model->config), rows);
 }
 
 /* ---- what stays the same over the ODE ---------------------------------------------------------------------------- */

@@ -7,28 +7,31 @@
 #include "kernels/linear.h"
 #include "kernels/mel.h"
 
-/* y [R,dim] = cond W_c + text W_t + bias. cond [R,100], text [R,text_dim]. */
-static f5_status condition_project(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
-                                   int32_t text_dim, const float *cond, const float *text, float *y) {
-    ops *o = c->ops;
-    ops_at(o, "condition", -1);
-    F5_TRY(o->linear(o, "cond",
-                     &(linear_args){.pack = pack,
-                                    .in = MEL_BANDS,
-                                    .out = dim,
-                                    .x = {cond, F5_F32},
-                                    .w = {w->cond, F5_F32},
-                                    .bias = w->bias,
-                                    .y = {y, F5_F32}}));
-    return o->linear(o, "text",
-                     &(linear_args){.pack = pack,
-                                    .in = text_dim,
-                                    .out = dim,
-                                    .x = {text, F5_F32},
-                                    .w = {w->text, F5_F32},
-                                    .addend = y,
-                                    .y = {y, F5_F32},
-                                    .epilogue = LINEAR_RESIDUAL});
+f5_status input_cond(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
+                     const float *cond, float *y) {
+    ops_at(c->ops, "condition", -1);
+    return c->ops->linear(c->ops, "cond",
+                          &(linear_args){.pack = pack,
+                                         .in = MEL_BANDS,
+                                         .out = dim,
+                                         .x = {cond, F5_F32},
+                                         .w = {w->cond, F5_F32},
+                                         .bias = w->bias,
+                                         .y = {y, F5_F32}});
+}
+
+/* y [R,dim] += text W_t, text [R,text_dim] */
+static f5_status add_text(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
+                          int32_t text_dim, const float *text, float *y) {
+    return c->ops->linear(c->ops, "text",
+                          &(linear_args){.pack = pack,
+                                         .in = text_dim,
+                                         .out = dim,
+                                         .x = {text, F5_F32},
+                                         .w = {w->text, F5_F32},
+                                         .addend = y,
+                                         .y = {y, F5_F32},
+                                         .epilogue = LINEAR_RESIDUAL});
 }
 
 f5_status input_base(const stage_context *c, const backbone_input *in, const input_weights *w, int32_t dim,
@@ -40,7 +43,8 @@ f5_status input_base(const stage_context *c, const backbone_input *in, const inp
     float *text = arena_take(c->arena, rows * (size_t)text_dim, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
     F5_TRY(text_encode(c, in->pack, positions, in->ids, in->text_keep, text));
-    F5_TRY(condition_project(c, in->pack, w, dim, text_dim, in->cond, text, *base));
+    F5_TRY(input_cond(c, in->pack, w, dim, in->cond, *base));
+    F5_TRY(add_text(c, in->pack, w, dim, text_dim, text, *base));
     arena_release(c->arena, mark);
     return F5_OK;
 }

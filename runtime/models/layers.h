@@ -47,7 +47,7 @@ f5_status convnext_block(const stage_context *c, const f5_pack *pack, const conv
 typedef struct {
     const float *x;             /* [D,100]; has no bias of its own */
     const float *cond;          /* [D,100] */
-    const float *text;          /* [D,T] */
+    const float *text;          /* [D,T]; NULL where the text is no part of the input */
     const float *bias;          /* [D] */
     f5_matrix conv_pos_w[2];    /* [31,D,D/16] tap first */
     const float *conv_pos_b[2]; /* [D] */
@@ -57,6 +57,10 @@ typedef struct {
  * the same: base [R,dim] = cond W_c + text W_t + bias. positions: text_positions_table's. */
 f5_status input_base(const stage_context *c, const backbone_input *in, const input_weights *w, int32_t dim,
                      const float *positions, float **base);
+
+/* The part of the projection that the reference has: y [R,dim] = cond W_c + bias. */
+f5_status input_cond(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
+                     const float *cond, float *y);
 
 /* Working memory of input_embed. */
 typedef struct {
@@ -79,6 +83,11 @@ typedef struct {
 /* y [n,dim] = last(MLP(features of times [n])), features as timestep.h says. Its place in traces is "schedule". */
 f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim, const float *times, int32_t n,
                      linear_epilogue last, f5_rows y);
+
+/* modulation rows y [n,width] = embedded [n,dim] w^T + bias, where embedded is SiLU of what time_embed gave, in the
+ * operand type. Weights lie in 8 bits where the engine has such. */
+f5_status time_modulation(const stage_context *c, const char *label, const linear_weights *w, int32_t dim,
+                          const void *embedded, int32_t n, int32_t width, float *y);
 
 /* The operand of a block's product where the engine has 8 bits for it. */
 typedef struct {

@@ -4,7 +4,7 @@
 #include "runtime/models/backbone.h"
 #include "runtime/models/vocoder.h"
 
-#define BACKBONES(X) X(dit) X(unett) X(fm_tts)
+#define BACKBONES(X) X(dit) X(unett) X(mmdit) X(fm_tts)
 #define VOCODERS(X) X(vocos) X(bigvgan) X(mel_only)
 
 #define DECLARE_BACKBONE(name) extern const backbone backbone_##name;

@@ -408,8 +408,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return frames + 1;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots) {
-    (void)k;
+static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
+    (void)k, (void)tokens;
     return rows + slots;
 }
 

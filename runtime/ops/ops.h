@@ -21,7 +21,7 @@
 typedef struct ops ops;
 typedef f5_status (*ops_body)(void *user);
 
-#define OPS_GRAPH_KEY_BYTES 32
+#define OPS_GRAPH_KEY_BYTES 48
 
 struct ops {
 #define OPS_MEMBER(name) f5_status (*name)(ops * o, const char *label, const name##_args *a);

@@ -21,8 +21,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return k == 0 ? frames + 1 : n_tokens;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots) {
-    return k == 0 ? rows + slots : rows;
+static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
+    return k == 0 ? rows + slots : tokens;
 }
 
 static const backbone with_packs = {.n_packs = 2, .pack_length = pack_length, .pack_rows = pack_rows};
