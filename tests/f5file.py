@@ -118,6 +118,60 @@ def bigvgan(t, c, v):
     conv("bigvgan.post", "conv_post")
 
 
+def mmdit(t, c, w, stack, both):
+    t["text.embedding"] = w["text_embed.text_embed.weight"], False
+    projection = w["audio_embed.linear.weight"]
+    t["mmdit.input.x.weight"] = projection[:, :MEL], False
+    t["mmdit.input.cond.weight"] = projection[:, MEL:], False
+    t["mmdit.input.bias"] = w["audio_embed.linear.bias"], False
+    blocks = [f"transformer_blocks.{i}." for i in range(c["depth"])]
+    for part in ("weight", "bias"):
+        norms = [f"{b}attn_norm_x.linear.{part}" for b in blocks] + ["norm_out.linear." + part]
+        t["mmdit.audio.modulation." + part] = stack(*norms), part == "weight"
+        t["mmdit.text.modulation." + part] = stack(*(f"{b}attn_norm_c.linear.{part}" for b in blocks)), part == "weight"
+    for i, theirs in enumerate(blocks):
+        for stream, q, k, out, forward in (("audio", "", "", "to_out.0", "ff_x"), ("text", "_c", "c_", "to_out_c", "ff_c")):
+            ours = f"mmdit.blocks.{i}.{stream}."
+            for part in ("weight", "bias"):
+                t[ours + "qkv." + part] = stack(*(f"{theirs}attn.to_{x}{q}.{part}" for x in "qkv")), part == "weight"
+            if c["qk_norm"]:
+                for x in "qk":
+                    t[f"{ours}{x}_norm"] = w[f"{theirs}attn.{k}{x}_norm.weight"], False
+            if stream == "audio" or i + 1 < c["depth"]:
+                both(ours + "out", f"{theirs}attn.{out}")
+                both(ours + "ff1", f"{theirs}{forward}.ff.0.0")
+                both(ours + "ff2", f"{theirs}{forward}.ff.2")
+
+
+def dit_or_unett(t, c, w, stack, both):
+    backbone = c["backbone"].lower()
+    t["text.embedding"] = w["text_embed.text_embed.weight"], False
+    for i in range(c["conv_layers"]):
+        ours, theirs = f"text.blocks.{i}.", f"text_embed.text_blocks.{i}."
+        convnext(t, ours, theirs, w, True)
+        for part in ("gamma", "beta"):
+            t[ours + "grn." + part] = w[theirs + "grn." + part].reshape(-1), False
+    projection = w["input_embed.proj.weight"]
+    t[f"{backbone}.input.x.weight"] = projection[:, :MEL], False
+    t[f"{backbone}.input.cond.weight"] = projection[:, MEL:2 * MEL], False
+    t[f"{backbone}.input.text.weight"] = projection[:, 2 * MEL:], False
+    t[f"{backbone}.input.bias"] = w["input_embed.proj.bias"], False
+    for i in range(c["depth"]):
+        ours, attn, forward = layer_names(c, i)
+        for part in ("weight", "bias"):
+            t[ours + "qkv." + part] = stack(*(f"{attn}to_{x}.{part}" for x in "qkv")), part == "weight"
+        both(ours + "out", attn + "to_out.0")
+        both(ours + "ff1", forward + "0.0")
+        both(ours + "ff2", forward + "2")
+        if c["qk_norm"]:
+            for x in "qk":
+                t[f"{ours}{x}_norm"] = w[f"{attn}{x}_norm.weight"], False
+    if backbone == "dit":
+        dit_only(t, c, w, stack)
+    else:
+        unett_only(t, c, w)
+
+
 def pack(made):
     """name -> (array, is a matrix) of everything a .f5 holds. `made` is what random_checkpoint.make_checkpoint returns."""
     c = made["config"]
@@ -133,35 +187,15 @@ def pack(made):
 
     both(f"{backbone}.time.0", "time_embed.time_mlp.0")
     both(f"{backbone}.time.1", "time_embed.time_mlp.2")
-    t["text.embedding"] = w["text_embed.text_embed.weight"], False
-    for i in range(c["conv_layers"]):
-        ours, theirs = f"text.blocks.{i}.", f"text_embed.text_blocks.{i}."
-        convnext(t, ours, theirs, w, True)
-        for part in ("gamma", "beta"):
-            t[ours + "grn." + part] = w[theirs + "grn." + part].reshape(-1), False
-    projection = w["input_embed.proj.weight"]
-    t[f"{backbone}.input.x.weight"] = projection[:, :MEL], False
-    t[f"{backbone}.input.cond.weight"] = projection[:, MEL:2 * MEL], False
-    t[f"{backbone}.input.text.weight"] = projection[:, 2 * MEL:], False
-    t[f"{backbone}.input.bias"] = w["input_embed.proj.bias"], False
+    if backbone == "mmdit":
+        mmdit(t, c, w, stack, both)
+    else:
+        dit_or_unett(t, c, w, stack, both)
+    embed = "audio_embed" if backbone == "mmdit" else "input_embed"
     for i in range(2):
-        theirs = f"input_embed.conv_pos_embed.conv1d.{2 * i}."
+        theirs = f"{embed}.conv_pos_embed.conv1d.{2 * i}."
         t[f"{backbone}.conv_pos.{i}.weight"] = w[theirs + "weight"].transpose(2, 0, 1), True
         t[f"{backbone}.conv_pos.{i}.bias"] = w[theirs + "bias"], False
-    for i in range(c["depth"]):
-        ours, attn, forward = layer_names(c, i)
-        for part in ("weight", "bias"):
-            t[ours + "qkv." + part] = stack(*(f"{attn}to_{x}.{part}" for x in "qkv")), part == "weight"
-        both(ours + "out", attn + "to_out.0")
-        both(ours + "ff1", forward + "0.0")
-        both(ours + "ff2", forward + "2")
-        if c["qk_norm"]:
-            for x in "qk":
-                t[f"{ours}{x}_norm"] = w[f"{attn}{x}_norm.weight"], False
-    if backbone == "dit":
-        dit_only(t, c, w, stack)
-    else:
-        unett_only(t, c, w)
     both(f"{backbone}.proj_out", "proj_out")
 
     {"vocos": vocos, "bigvgan": bigvgan}[c["vocoder"]](t, c, v)
@@ -170,6 +204,11 @@ def pack(made):
 
 def configuration(name, c, vocab_size):
     """The configuration of format version 2: an object a part (weights/FORMAT.md)."""
+    if c["backbone"] == "MMDiT":
+        return dict(name=name, tokenizer=c["tokenizer"], vocab_size=vocab_size,
+                    backbone=dict(kind="MMDiT", dim=c["dim"], depth=c["depth"], heads=c["heads"],
+                                  ff_dim=c["dim"] * c["ff_mult"], qk_norm=c["qk_norm"], rotary=0),
+                    text=dict(dim=c["dim"]), vocoder=vocoder_settings(c))
     own = {"DiT": dict(long_skip=c["long_skip"]),
            "UNetT": dict(skip=["concat", "add", "none"].index(c["skip"]))}[c["backbone"]]
     return dict(name=name, tokenizer=c["tokenizer"], vocab_size=vocab_size,

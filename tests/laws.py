@@ -39,8 +39,8 @@ def alone_is_packed(device, seed, op, dtype, lengths, tail, poisoned=()):
         assert same_bits(alone.of(alone.run(), 0), call.of(together, i)), f"sequence {i} of {n} rows depends on its pack"
     beside = Call(device, op, dtype, inputs, tail)
     for i in poisoned:
-        for begin, end in beside.pack.spans[i::len(lengths)]:
-            for buffer in beside.rows.values():
+        for field, buffer in beside.rows.items():
+            for begin, end in beside.pack_of(field).spans[i::len(lengths)]:
                 if buffer.dtype.is_floating_point:
                     buffer[begin:end].fill_(float("nan"))
     y = beside.run()

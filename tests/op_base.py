@@ -71,6 +71,7 @@ class Op:
     types = F32           # number types that it has on a GPU; a reference has F32
     typed = ()            # fields held as `type`
     count = "pack"        # the field that says how many rows there are: a pack, or a number
+    c_fields = ()         # rows that lie in a pack of their own, the field c_pack: beside(n) rows of a sequence of n
     y_pack = False        # y has a pack of its own, the field y_pack: outputs(n) rows of a sequence of n
     aliases = {}          # {field: the field whose memory it shares}
     starts = None         # the field that says where each slot's outputs begin, [n_seq + 1]
@@ -113,6 +114,10 @@ class Op:
     def y_rows(self, rows, n_seq):
         """Rows of a bucket of y_pack, where that of x has so many."""
         return rows + n_seq
+
+    def beside(self, n):
+        """Rows in c_pack of a sequence of n rows."""
+        return n
 
     def scratch(self, pack):
         """{field: shape}"""
@@ -218,12 +223,15 @@ class Call:
     def __init__(self, device, op, dtype, inputs, tail=0, slots=None, rows=None):
         self.device, self.op, self.dtype, self.starts = device, op, dtype, None
         self.pack = device.pack(op.slot_lengths(inputs.lengths), tail, slots, rows)
-        self.y_pack = None
+        self.y_pack = self.c_pack = None
+        if op.c_fields:
+            lengths = [op.beside(end - begin) for begin, end in self.pack.spans]
+            self.c_pack = device.pack(lengths, tail, rows=rows and rows + len(lengths))
         if op.y_pack:
             lengths = [op.outputs(end - begin) for begin, end in self.pack.spans]
             self.y_pack = device.pack(lengths, tail, rows=rows and op.y_rows(rows, len(lengths)))
         first, on = op.slot_rows(inputs.sequences, 0), device.kind
-        self.rows = {f: torch.empty((self.pack.rows,) + tuple(v.shape[1:]), dtype=v.dtype, device=on)
+        self.rows = {f: torch.empty((self.pack_of(f).rows,) + tuple(v.shape[1:]), dtype=v.dtype, device=on)
                      for f, v in first.items()}
         self.slots = {f: torch.zeros(self.pack.n_seq, dtype=v.dtype, device=on) for f, v in inputs.slots.items()}
         if op.starts:
@@ -231,16 +239,21 @@ class Call:
         self.scratch = {f: device.output(*shape) for f, shape in op.scratch(self.pack).items()}
         self.fill(inputs)
 
+    def pack_of(self, field):
+        return self.c_pack if field in self.op.c_fields else self.pack
+
     def fill(self, inputs):
         """Other inputs in the same buffers: the pack has been set to their lengths."""
         self.inputs, self.shared = inputs, inputs.shared
+        if self.c_pack and self.starts is not None:  # another composition of the bucket
+            self.c_pack.set([self.op.beside(end - begin) for begin, end in self.pack.spans])
         for field, buffer in self.rows.items():
             if buffer.dtype.is_floating_point:
                 buffer.fill_(float("nan"))
             else:
                 buffer.fill_({torch.uint8: 1, torch.int8: 127}.get(buffer.dtype, 2 ** 30))
             for i in range(len(self.op.slot_lengths(inputs.lengths))):
-                begin, end = self.pack.spans[i]
+                begin, end = self.pack_of(field).spans[i]
                 buffer[begin:end].copy_(self.op.slot_rows(inputs.sequences, i)[field])
         for field, value in inputs.slots.items():
             self.slots[field].zero_()
@@ -258,6 +271,8 @@ class Call:
     def fields(self, y):
         fields = {**self.op.scalars, **self.rows, **self.slots, **self.shared, **self.scratch, "y": y}
         fields[self.op.count] = self.pack if self.op.count == "pack" else self.pack.rows
+        if self.c_pack:
+            fields["c_pack"] = self.c_pack
         if self.y_pack:
             fields["y_pack"] = self.y_pack
         fields.update({f: fields[of] for f, of in self.op.aliases.items()})

@@ -379,8 +379,8 @@ ckpts:
 
 
 UNSUPPORTED = {
-    "backbone: DiT": [("backbone: UNetT", "text_embedding_average_upsampling is not an option"), ("backbone: MMDiT", "not supported yet"),
-                      ("backbone: Foo", "only DiT, UNetT"), ("backbone: [DiT]", "one value"), ("", "missing")],
+    "backbone: DiT": [("backbone: UNetT", "text_embedding_average_upsampling is not an option"), ("backbone: MMDiT", "is not an option"),
+                      ("backbone: Foo", "only DiT, UNetT, MMDiT"), ("backbone: [DiT]", "one value"), ("", "missing")],
     "tokenizer: pinyin": [("tokenizer: klingon", "klingon"), ("tokenizer: ${x.y}", "write the value out")],
     "n_mel_channels: 100": [("n_mel_channels: 80", "80"), ("n_mel_channels: 100.0", "whole number")],
     "mel_spec_type: vocos": [("mel_spec_type: hifigan", "only vocos, bigvgan")],

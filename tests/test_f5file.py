@@ -30,10 +30,12 @@ def read_f5(path):
 @pytest.mark.parametrize("overrides", [{}, dict(qk_norm=True, long_skip=True, average_upsampling=True),
                                        dict(text_mask_padding=False, pe_attn_head=1, vocos_padding="same"),
                                        dict(backbone="UNetT", depth=4), dict(backbone="UNetT", skip="add", qk_norm=True),
+                                       dict(backbone="MMDiT", depth=3), dict(backbone="MMDiT", depth=1, qk_norm=True),
                                        dict(vocoder="bigvgan", bigvgan_channels=128, bigvgan_weight_norm=False),
                                        dict(vocoder="bigvgan", bigvgan_channels=48, bigvgan_rates=(8, 4, 8), bigvgan_bias=True,
                                             bigvgan_taps=(14, 8, 24), bigvgan_tanh=True, bigvgan_weight_norm=False)],
-                         ids=["plain", "all options", "v0", "UNetT", "UNetT, added", "BigVGAN", "BigVGAN, other rates"])
+                         ids=["plain", "all options", "v0", "UNetT", "UNetT, added", "MMDiT", "MMDiT of one block",
+                              "BigVGAN", "BigVGAN, other rates"])
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
 def test_agrees_with_the_converter(tmp_path, overrides, dtype):
     import random_checkpoint

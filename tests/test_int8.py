@@ -16,10 +16,10 @@ def requests_of(rng, vocab_size, lengths):
                  noise=rng.standard_normal((n, 100)).astype(np.float32)) for n in lengths]
 
 
-@pytest.fixture(scope="module", params=["fp32", "fp16", "UNetT"])
+@pytest.fixture(scope="module", params=["fp32", "fp16", "UNetT", "MMDiT"])
 def model(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("int8") / "model.f5"
-    settings = dict(backbone="UNetT") if request.param == "UNetT" else dict(dtype=request.param)
+    settings = dict(backbone=request.param) if request.param in ("UNetT", "MMDiT") else dict(dtype=request.param)
     made = f5file.write_model(path, "tiny", seed=3, **settings)
     return path, len(made["vocab"])
 

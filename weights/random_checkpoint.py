@@ -42,6 +42,9 @@ ARCHS = {
                        text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
     "E2TTS_Small": dict(backbone="UNetT", dim=768, depth=20, heads=12, ff_mult=4, text_dim=100, conv_layers=0,
                         text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
+    # MMDiT: nothing was released; the sizes of F5TTS_Base
+    "MMDiT_Base": dict(backbone="MMDiT", dim=1024, depth=22, heads=16, ff_mult=2, text_dim=None, conv_layers=0,
+                       text_mask_padding=True, pe_attn_head=None, tokenizer="pinyin"),
     # small enough for a CPU: one to run, one to test with
     "demo": dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=256, vocos_ff_dim=768, vocos_layers=8),
@@ -84,6 +87,9 @@ def conv(key, out, inputs, taps):
 
 def acoustic_tensors(c, vocab_size):
     d, t = c["dim"], c["text_dim"]
+    if c["backbone"] == "MMDiT":
+        yield from mmdit_tensors(c, vocab_size)
+        return
     yield from linear("transformer.time_embed.time_mlp.0", d, 256)
     yield from linear("transformer.time_embed.time_mlp.2", d, d)
     text = "transformer.text_embed."
@@ -126,6 +132,33 @@ def dit_blocks(c):
     if c["long_skip"]:
         yield from linear("transformer.long_skip_connection", d, 2 * d, bias=False)
     yield from linear("transformer.norm_out.linear", 2 * d, d, std=0.02)
+
+
+def mmdit_tensors(c, vocab_size):
+    d, inner = c["dim"], c["heads"] * 64
+    yield from linear("transformer.time_embed.time_mlp.0", d, 256)
+    yield from linear("transformer.time_embed.time_mlp.2", d, d)
+    yield "transformer.text_embed.text_embed.weight", (vocab_size + 1, d), ("normal", 0.5)
+    yield from linear("transformer.audio_embed.linear", d, 2 * MEL)
+    for i in (0, 2):
+        yield from conv(f"transformer.audio_embed.conv_pos_embed.conv1d.{i}", d, d // 16, 31)
+    yield "transformer.rotary_embed.inv_freq", (32,), ("rotary", 0)
+    for i in range(c["depth"]):
+        block, last = f"transformer.transformer_blocks.{i}.", i == c["depth"] - 1
+        yield from linear(block + "attn_norm_x.linear", 6 * d, d, std=0.02)
+        yield from attention_and_feed_forward(c, block + "attn.", block + "ff_x.ff.")
+        yield from linear(block + "attn_norm_c.linear", (2 if last else 6) * d, d, std=0.02)
+        for name in ("to_q_c", "to_k_c", "to_v_c"):
+            yield from linear(f"{block}attn.{name}", inner, d)
+        if c["qk_norm"]:
+            yield block + "attn.c_q_norm.weight", (64,), ("about one", 0.1)
+            yield block + "attn.c_k_norm.weight", (64,), ("about one", 0.1)
+        if not last:
+            yield from linear(block + "attn.to_out_c", d, inner)
+            yield from linear(block + "ff_c.ff.0.0", c["ff_mult"] * d, d)
+            yield from linear(block + "ff_c.ff.2", d, c["ff_mult"] * d)
+    yield from linear("transformer.norm_out.linear", 2 * d, d, std=0.02)
+    yield from linear("transformer.proj_out", MEL, d, std=0.02)
 
 
 def unett_layers(c):
@@ -330,9 +363,14 @@ def write_torch(path, value, dtype="fp32", prefix="archive"):
 
 def model_yaml(name, c):
     yes = {True: "True", False: "False", None: "null"}
+    of_text = "" if c["backbone"] == "MMDiT" else f"""
+    text_dim: {c["text_dim"]}
+    conv_layers: {c["conv_layers"]}
+    pe_attn_head: {"null" if c["pe_attn_head"] is None else c["pe_attn_head"]}"""
     of_backbone = {"DiT": f"""    text_embedding_average_upsampling: {yes[c["average_upsampling"]]}
     long_skip_connection: {yes[c["long_skip"]]}
-    checkpoint_activations: False""", "UNetT": f"""    skip_connect_type: {c["skip"]}"""}[c["backbone"]]
+    checkpoint_activations: False""", "UNetT": f"""    skip_connect_type: {c["skip"]}""",
+                   "MMDiT": "    checkpoint_activations: False"}[c["backbone"]]
     return f"""hydra:
   run:
     dir: ckpts/${{model.name}}_${{model.mel_spec.mel_spec_type}}_${{model.tokenizer}}/${{now:%Y-%m-%d}}
@@ -346,12 +384,9 @@ model:
     dim: {c["dim"]}
     depth: {c["depth"]}
     heads: {c["heads"]}
-    ff_mult: {c["ff_mult"]}
-    text_dim: {c["text_dim"]}
+    ff_mult: {c["ff_mult"]}{of_text}
     text_mask_padding: {yes[c["text_mask_padding"]]}
     qk_norm: {"rms_norm" if c["qk_norm"] else "null"}  # null | rms_norm
-    conv_layers: {c["conv_layers"]}
-    pe_attn_head: {"null" if c["pe_attn_head"] is None else c["pe_attn_head"]}
     attn_backend: torch
     attn_mask_enabled: False
 {of_backbone}

@@ -104,7 +104,7 @@ def test_output_is_y(seed, op, dtype):
     told = ask("output", call, args, cbind.headers().struct("op_output"))
     assert told.data == y.a.data_ptr()
     assert told.type == CODES[op.y_dtype(dtype)]
-    packs = {ctypes.addressof(p.struct): p for p in (call.pack, call.y_pack) if p}
+    packs = {ctypes.addressof(p.struct): p for p in (call.pack, call.c_pack, call.y_pack) if p}
     assert told.pack is None or told.pack in packs
     rows = packs[told.pack].rows if told.pack else told.rows
     cols = ctypes.c_int64.from_address(told.cols_at).value if told.cols_at else told.cols

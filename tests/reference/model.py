@@ -176,6 +176,8 @@ def spread(x, frames):
 def text_encode(w, options, tokens, frames, null=False):
     """tokens [n] vocabulary ids -> features [frames,T]. The null text keeps the mask of the real one."""
     p = "transformer.text_embed."
+    if "transformer.audio_embed.linear.weight" in w:
+        return mmdit_text(w, tokens[:frames], null)
     ids = tokens[:frames] + 1  # 0 is the filler
     n = ids.shape[0]
     ids = F.pad(ids, (0, frames - n))
@@ -199,10 +201,10 @@ def text_encode(w, options, tokens, frames, null=False):
 # ---- DiT ------------------------------------------------------------------------------------------------------------
 
 
-def conv_position(w, x):
+def conv_position(w, x, embed="input_embed"):
     """Two grouped convolutions over 31 rows, each followed by Mish."""
     for i in (0, 2):
-        x = F.mish(conv1d(w, f"transformer.input_embed.conv_pos_embed.conv1d.{i}", x, groups=16))
+        x = F.mish(conv1d(w, f"transformer.{embed}.conv_pos_embed.conv1d.{i}", x, groups=16))
     return x
 
 
@@ -224,6 +226,24 @@ def rotate(x):
     cos, sin = angle.cos(), angle.sin()
     a, b = x[..., 0::2].to(kind), x[..., 1::2].to(kind)
     return torch.stack((a * cos - b * sin, b * cos + a * sin), dim=-1).flatten(-2).to(x.dtype)
+
+
+def joint_attention(w, p, x, c):
+    """Every row of frames x [N,D] and of text c [T,D] attends to all of both -> of each its own rows, before to_out."""
+    def heads(name, rows):
+        return linear(w, p + name, rows).unflatten(1, (-1, HEAD))
+
+    streams = []
+    for rows, suffix, norm in ((x, "", ""), (c, "_c", "c_")):
+        q, k, v = (heads(f"to_{name}{suffix}", rows) for name in "qkv")
+        if f"{p}{norm}q_norm.weight" in w:
+            q = rms_norm(q, w[f"{p}{norm}q_norm.weight"])
+            k = rms_norm(k, w[f"{p}{norm}k_norm.weight"])
+        streams.append((rotate(q), rotate(k), v))
+    q, k, v = (torch.cat(both) for both in zip(*streams))
+    scores = torch.einsum("qhd,khd->hqk", q, k) / math.sqrt(HEAD)
+    y = torch.einsum("hqk,khd->qhd", scores.softmax(dim=-1), v).flatten(1)
+    return y[:len(x)], y[len(x):]
 
 
 def attention(w, p, options, x):
@@ -254,6 +274,8 @@ def velocity(w, options, x, cond, text, t):
     """State x [N,100] at time t (scalar), cond [N,100], text features [N,T] -> velocity [N,100] of one branch."""
     kind = w["transformer.proj_out.weight"].dtype
     c = time_vector(w, t)
+    if "transformer.audio_embed.linear.weight" in w:
+        return mmdit_velocity(w, x.to(kind), cond.to(kind), text, c)
     x = x0 = input_embed(w, x.to(kind), cond.to(kind), text)
     if "transformer.layers.0.1.g" in w:
         return unett_velocity(w, options, x, c)
@@ -288,6 +310,39 @@ def unett_velocity(w, options, x, c):
         h = F.gelu(linear(w, p + "4.ff.0.0", length_norm(x, w[p + "3.g"])), approximate="tanh")
         x = x + linear(w, p + "4.ff.2", h)
     return linear(w, "transformer.proj_out", length_norm(x, w["transformer.norm_out.g"])[1:])
+
+
+# ---- MMDiT -----------------------------------------------------------------------------------------------------------
+
+
+def mmdit_text(w, tokens, null=False):
+    """tokens [n] -> [n,D], a stream of its own: no padding. Positions beyond the table of 1024 are its last."""
+    table = w["transformer.text_embed.text_embed.weight"]
+    positions = text_positions(1024, table.shape[1], table.dtype, table.device)
+    at = torch.arange(len(tokens), device=tokens.device).clamp(max=1023)
+    return table[torch.zeros_like(tokens) if null else tokens + 1] + positions[at]
+
+
+def feed_forward(w, p, x):
+    return linear(w, p + "ff.2", F.gelu(linear(w, p + "ff.0.0", x), approximate="tanh"))
+
+
+def mmdit_velocity(w, x, cond, text, t):
+    """x, cond [N,100], text [T,D], t [D] -> velocity [N,100]."""
+    x = linear(w, "transformer.audio_embed.linear", torch.cat((x, cond), dim=1))
+    x, c, t, depth = x + conv_position(w, x, "audio_embed"), text, F.silu(t), blocks_under(w, "transformer.transformer_blocks.")
+    for i in range(depth):
+        p, last = f"transformer.transformer_blocks.{i}.", i == depth - 1
+        m, n = linear(w, p + "attn_norm_x.linear", t).chunk(6), linear(w, p + "attn_norm_c.linear", t).chunk(2 if last else 6)
+        shift, scale = (n[1], n[0]) if last else n[:2]
+        attended = joint_attention(w, p + "attn.", layer_norm(x) * (1 + m[1]) + m[0], layer_norm(c) * (1 + scale) + shift)
+        if not last:
+            c = c + n[2] * linear(w, p + "attn.to_out_c", attended[1])
+            c = c + n[5] * feed_forward(w, p + "ff_c.", layer_norm(c) * (1 + n[4]) + n[3])
+        x = x + m[2] * linear(w, p + "attn.to_out.0", attended[0])
+        x = x + m[5] * feed_forward(w, p + "ff_x.", layer_norm(x) * (1 + m[4]) + m[3])
+    scale, shift = linear(w, "transformer.norm_out.linear", t).chunk(2)
+    return linear(w, "transformer.proj_out", layer_norm(x) * (1 + scale) + shift)
 
 
 # ---- sampling -------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 import cbind
 
 
-@pytest.mark.parametrize("name", ["tiny", "tiny e2", "little bigvgan"])
+@pytest.mark.parametrize("name", ["tiny", "tiny e2", "tiny mmdit", "little bigvgan"])
 def test_no_allocation_after_open(zoo, seed, name):
     program = Path(os.environ.get("F5_BUILD", cbind.ROOT / "build")) / "bin" / "count_allocations"
     assert program.exists(), f"{program}: build it first (make)"

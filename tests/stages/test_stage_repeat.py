@@ -9,7 +9,7 @@ import f5lib
 import stage
 
 
-@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2"])
+@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2", "tiny mmdit", "mmdit normed"])
 def test_alone_and_in_company(zoo, rng, name):
     """Bit-identical whatever the batch, and whichever place in it."""
     m = zoo[name]

@@ -57,7 +57,7 @@ def test_v0(zoo, rng, settings):
 
 
 @pytest.mark.parametrize("name", ["small v1", "small v0", "qk norm", "long skip", "upsampled", "5 heads rotated, ff x4",
-                                  "bare text", "e2 added", "e2 no skips"])
+                                  "bare text", "e2 added", "e2 no skips", "mmdit normed", "mmdit of one block"])
 def test_variants(zoo, rng, name):
     m = zoo[name]
     compare(m, [stage.make_request(rng, m, 45, 19, 14)], dict(nfe=5), name)
@@ -69,22 +69,34 @@ def test_e2(zoo, rng, settings):
     compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"e2, {settings}")
 
 
+@pytest.mark.parametrize("settings", BOTH)
+def test_mmdit(zoo, rng, settings):
+    m = zoo["mmdit"]
+    compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"mmdit, {settings}")
+
+
+SMALL = ("tiny", "tiny e2", "tiny mmdit")  # one of each backbone: grids and methods are the same for all
+
+
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("nfe", sorted(reference.EPSS))
-def test_every_pruned_grid(zoo, rng, nfe):
-    m = zoo["tiny"]
-    compare(m, [stage.make_request(rng, m, 34, 8, 9)], dict(nfe=nfe), f"tiny, EPSS {nfe}")
+def test_every_pruned_grid(zoo, rng, name, nfe):
+    m = zoo[name]
+    compare(m, [stage.make_request(rng, m, 34, 8, 9)], dict(nfe=nfe), f"{name}, EPSS {nfe}")
 
 
-@pytest.mark.parametrize("settings", OURS)
-def test_methods_and_grids_of_our_own(zoo, rng, settings):
-    m = zoo["tiny"]
-    compare(m, [stage.make_request(rng, m, 41, 15, 12)], OURS[settings], f"tiny, {settings}")
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("settings", {**SETTINGS, **OURS})
+def test_every_grid_and_method(zoo, rng, name, settings):
+    m = zoo[name]
+    compare(m, [stage.make_request(rng, m, 41, 15, 12)], {**SETTINGS, **OURS}[settings], f"{name}, {settings}")
 
 
+@pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("nfe", sorted(reference.AB2))
-def test_every_grid_of_ab2(zoo, rng, nfe):
-    m = zoo["tiny"]
-    compare(m, [stage.make_request(rng, m, 34, 8, 9)], dict(nfe=nfe, method=AB2), f"tiny, ab2 {nfe}")
+def test_every_grid_of_ab2(zoo, rng, name, nfe):
+    m = zoo[name]
+    compare(m, [stage.make_request(rng, m, 34, 8, 9)], dict(nfe=nfe, method=AB2), f"{name}, ab2 {nfe}")
 
 
 def test_ab2_in_fp64(zoo, rng):
@@ -123,7 +135,7 @@ def test_the_old_flag_and_the_names(zoo, rng):
             assert failure.value.status == "F5_E_ARGUMENT"
 
 
-@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2"])
+@pytest.mark.parametrize("name", ["v1", "v0", "tiny e2", "tiny mmdit"])
 def test_edit_mask(zoo, rng, name):
     """Generated spans inside the reference, at its start and at its end; the model must not see what was there."""
     m = zoo[name]
@@ -138,7 +150,7 @@ def test_edit_mask(zoo, rng, name):
         assert cbind.same_bits(e.sample([request], nfe=3)[0], e.sample([hidden], nfe=3)[0])
 
 
-@pytest.mark.parametrize("name", ["v1", "tiny e2"])
+@pytest.mark.parametrize("name", ["v1", "tiny e2", "tiny mmdit"])
 def test_packed_batch(zoo, rng, name):
     """Sequences of one call against the reference run on each alone, one of them edited."""
     m = zoo[name]

@@ -12,19 +12,21 @@ import stage
 
 SHORT = [(53, 20, 17), (1 + 8, 5, 1), (38, 37, 30)]  # frames, tokens, frames of the reference
 DEEP = [(40, 16, 15)]
+LONG = [(1300, 1200, 50), (30, 0, 7)]  # tokens beyond MMDiT's table of positions; no text at all
 
 
 @pytest.mark.parametrize("name,shapes,nfe", [
     ("v1", SHORT, 3), ("v0", SHORT, 3), ("small v1", SHORT, 3), ("small v0", SHORT, 3), ("qk norm", SHORT, 3),
     ("long skip", SHORT, 3), ("upsampled", SHORT, 3), ("5 heads rotated, ff x4", SHORT, 3), ("bare text", SHORT, 3),
     ("inner 192 of 1024", SHORT, 3), ("inner 1280 of 1024", SHORT, 3), ("v1 depth 22", DEEP, 2), ("e2", SHORT, 3),
-    ("e2 small", SHORT, 3), ("e2 added", SHORT, 3), ("e2 no skips", SHORT, 3)])
+    ("e2 small", SHORT, 3), ("e2 added", SHORT, 3), ("e2 no skips", SHORT, 3),
+    ("mmdit", SHORT, 3), ("mmdit normed", SHORT, 3), ("mmdit of one block", SHORT, 3), ("tiny mmdit", LONG, 1)])
 def test_velocity(zoo, rng, name, shapes, nfe):
     m = zoo[name]
     requests = [stage.make_request(rng, m, *shape) for shape in shapes]
-    label = "unett.velocity" if name.startswith("e2") else "dit.velocity"
+    label = {"UNetT": "unett", "MMDiT": "mmdit"}.get(m.config["backbone"], "dit") + ".velocity"
     trace = stage.Trace(label, "ode.")
-    with f5lib.Engine(m.path, max_frames=256, trace=trace) as e:
+    with f5lib.Engine(m.path, max_frames=1400, trace=trace) as e:
         e.sample(requests, nfe=nfe)
     velocities, steps = trace.all(label), trace.all("ode.")
     assert len(velocities) == len(steps) == nfe
