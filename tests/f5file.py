@@ -119,7 +119,7 @@ def bigvgan(t, c, v):
 
 
 def mmdit(t, c, w, stack, both):
-    t["text.embedding"] = w["text_embed.text_embed.weight"], False
+    t["words.embedding"] = w["text_embed.text_embed.weight"], False
     projection = w["audio_embed.linear.weight"]
     t["mmdit.input.x.weight"] = projection[:, :MEL], False
     t["mmdit.input.cond.weight"] = projection[:, MEL:], False

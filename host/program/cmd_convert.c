@@ -22,7 +22,8 @@ static void print_backbone(const f5_model_file *file, const char *kind) {
 static void print_text(const f5_model_file *file, const f5_model_info *info) {
     printf("  text      ");
     if (*model_setting(file, "text.dim"))
-        printf("width %s, %s blocks", model_setting(file, "text.dim"), model_setting(file, "text.blocks"));
+        printf("width %s, %s blocks", model_setting(file, "text.dim"),
+               *model_setting(file, "text.blocks") ? model_setting(file, "text.blocks") : "no");
     else
         printf("phonemes, %s", strcmp(model_setting(file, "text.predicts_durations"), "true") == 0
                                    ? "durations predicted"

@@ -196,10 +196,10 @@ static void print_text(const description *d) {
         print_dit(d);
     else
         print_part(d, "backbone", info->backbone);
-    if (*setting(d, "text.dim"))
+    if (*setting(d, "text.blocks"))
         print_convnext_text(d);
     else
-        print_part(d, "text", "phonemes");
+        print_part(d, "text", *setting(d, "text.dim") ? "a stream of its own" : "phonemes");
     printf("vocabulary      %s, %s tokens", info->tokenizer, setting(d, "vocab_size"));
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);

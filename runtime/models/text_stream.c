@@ -48,7 +48,7 @@ static int32_t count(const model_config *config, int16_t repeat) {
 }
 
 static const part_line lines[] = {
-    {"text.embedding",
+    {"words.embedding",
      {V1, D},
      PLAIN,
      PACK_COPY,
@@ -58,8 +58,8 @@ static const part_line lines[] = {
 
 const model_part text_stream_part = {
     .kind = "TextStream",
-    .prefix = "text.",
-    .title = "text embedding",
+    .prefix = "words.",
+    .title = "words.embedding",
     PART_FIELDS(fields),
     PART_LINES(lines),
     .weights_bytes = sizeof(text_stream_weights),
