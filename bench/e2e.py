@@ -38,6 +38,9 @@ def peers_of(bench):
     shared = set(bench.sizes()) & set(bench.args.peer_sizes)
     if not shared or not (bench.args.modes or bench.args.upstream):
         return None
+    if bench.made["config"]["backbone"] == "MMDiT":
+        print("\ntorch_peer.py has no MMDiT: f5tts alone, and no errors")
+        return None
     try:
         import torch
     except ImportError:

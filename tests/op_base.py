@@ -226,7 +226,7 @@ class Call:
         self.y_pack = self.c_pack = None
         if op.c_fields:
             lengths = [op.beside(end - begin) for begin, end in self.pack.spans]
-            self.c_pack = device.pack(lengths, tail, rows=rows and rows + len(lengths))
+            self.c_pack = device.pack(lengths, tail, rows=rows)
         if op.y_pack:
             lengths = [op.outputs(end - begin) for begin, end in self.pack.spans]
             self.y_pack = device.pack(lengths, tail, rows=rows and op.y_rows(rows, len(lengths)))

@@ -53,9 +53,11 @@ def test_memory_of_weights(model):
     for precision in ("fp32", "int8"):
         with f5lib.Engine(model[0], "cpu", precision, max_frames=64, max_batch=1) as e:
             sizes[precision] = e.info()["weight_bytes"]
-            modulations = 14 if e.info()["backbone"] == "DiT" else 0  # vectors of the two blocks and the exit
-    numbers = 2 * (3 * 64 * 64 + 64 * 64 + 2 * 128 * 64) + modulations * 64 * 64
-    scales = 2 * (3 * 64 + 64 + 128 + 64) + modulations * 64
+            # vectors of the two blocks and the exit; those of the text's stream end with two
+            modulations = {"DiT": 14, "MMDiT": 14 + 8}.get(e.info()["backbone"], 0)
+            projections, rests = (4, 3) if e.info()["backbone"] == "MMDiT" else (2, 2)  # the last text is queries, keys, values
+    numbers = projections * 3 * 64 * 64 + rests * (64 * 64 + 2 * 128 * 64) + modulations * 64 * 64
+    scales = projections * 3 * 64 + rests * (64 + 128 + 64) + modulations * 64
     assert sizes["fp32"] - sizes["int8"] == 3 * numbers - 4 * scales
 
 

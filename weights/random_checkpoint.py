@@ -43,7 +43,7 @@ ARCHS = {
     "E2TTS_Small": dict(backbone="UNetT", dim=768, depth=20, heads=12, ff_mult=4, text_dim=100, conv_layers=0,
                         text_mask_padding=False, pe_attn_head=1, tokenizer="pinyin"),
     # MMDiT: nothing was released; the sizes of F5TTS_Base
-    "MMDiT_Base": dict(backbone="MMDiT", dim=1024, depth=22, heads=16, ff_mult=2, text_dim=None, conv_layers=0,
+    "MMDiT_Base": dict(backbone="MMDiT", dim=1024, depth=22, heads=16, ff_mult=2, text_dim=1024, conv_layers=0,
                        text_mask_padding=True, pe_attn_head=None, tokenizer="pinyin"),
     # small enough for a CPU: one to run, one to test with
     "demo": dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,

@@ -391,8 +391,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return k == TEXT_PACK ? n_tokens : n_tokens + frames;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots) {
-    (void)slots;
+static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
+    (void)slots, (void)tokens;
     return k == TEXT_PACK ? rows : 2 * rows;
 }
 

@@ -69,12 +69,6 @@ def test_e2(zoo, rng, settings):
     compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"e2, {settings}")
 
 
-@pytest.mark.parametrize("settings", BOTH)
-def test_mmdit(zoo, rng, settings):
-    m = zoo["mmdit"]
-    compare(m, [stage.make_request(rng, m, 61, 25, 22)], SETTINGS[settings], f"mmdit, {settings}")
-
-
 SMALL = ("tiny", "tiny e2", "tiny mmdit")  # one of each backbone: grids and methods are the same for all
 
 
