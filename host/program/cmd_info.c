@@ -182,6 +182,12 @@ static void print_speech(const description *d) {
 }
 
 /* A part of another kind than those above: its settings as the file has them. */
+static void print_part(const description *d, const char *part, const char *kind) {
+    printf("%-15s %s", part, kind);
+    model_settings_print(d->file, part);
+    putchar('\n');
+}
+
 static void print_text(const description *d) {
     enum { SHOWN = 8, TOKEN_BYTES = 63 };
     const f5_model_info *info = &d->info;
