@@ -29,11 +29,11 @@ typedef struct joint_qkv_args {
     int32_t max_position;  /* rows of the rope table */
     const void *x;         /* [rows of pack,3,heads,64] type */
     const void *c;         /* [rows of c_pack,3,heads,64] type */
-    const float *rope;     /* [max_position,32,2], see rope_table_fill; NULL where rope_heads is 0 */
-    const float *q_norm;   /* [64] or NULL, as the three below */
-    const float *k_norm;   /* [64] */
-    const float *c_q_norm; /* [64] */
-    const float *c_k_norm; /* [64] */
+    const float *rope;     /* [max_position,32,2] or NULL where rope_heads is 0 */
+    const float *q_norm;   /* [64] or NULL */
+    const float *k_norm;   /* [64] or NULL */
+    const float *c_q_norm; /* [64] or NULL */
+    const float *c_k_norm; /* [64] or NULL */
     void *y;               /* [rows of y_pack,3,heads,64] type */
     f5_dtype type;
 } joint_qkv_args;

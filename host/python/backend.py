@@ -28,7 +28,7 @@ sys.path.insert(0, str(HERE))
 import elf  # noqa: E402
 import generate  # noqa: E402
 
-CHECKED_WITH = ("cbind.py", "op_base.py", "op_products.py", "op_sound.py", "ops.py", "shapes.py", "gpu/gpubind.py")
+CHECKED_WITH = ("cbind.py", "op_base.py", "op_products.py", "op_sound.py", "op_streams.py", "ops.py", "shapes.py", "gpu/gpubind.py")
 WHEN = (1980, 1, 1, 0, 0, 0)  # of every file in the wheel
 
 

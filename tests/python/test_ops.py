@@ -49,7 +49,7 @@ def fields_of(ops, run, name, seed):
     for field, f in table.items():  # shapes as the contract has them
         if f.shape is not None and field in fields and len(f.shape) != fields[field].ndim and f.shape != ("n",):
             heads = call.fields(None).get("heads")
-            fields[field] = fields[field].reshape({"rows": -1, "heads": heads}.get(p, int(p) if p.isdigit() else -1) for p in f.shape)
+            fields[field] = fields[field].reshape(tuple({"rows": -1, "heads": heads}.get(p, int(p) if p.isdigit() else -1) for p in f.shape))
     return fields, call
 
 

@@ -147,12 +147,14 @@ class Call:
     def _packs(self) -> None:
         """The packs of the call; without one, all rows are one sequence."""
         assert self.device is not None
-        for name in ("pack", "y_pack"):
+        for name in ("pack", "c_pack", "y_pack"):
             if name not in self.fields:
                 continue
             given: Any = self.given.get(name)
-            if given is None and (self.fields[name].optional or name == "y_pack"):
+            if given is None and (self.fields[name].optional or name == "y_pack" and self.op == "time_row"):
                 continue
+            if given is None and name != "pack":
+                raise ValueError(f"{self.op}: give {name}=Pack([...]), which says how many rows there are")
             if given is None:
                 rows = next((v.shape[0] for n, v in self.views.items() if "rows" in (self.fields[n].shape or ())[0] and v.shape), None)
                 if rows is None:
@@ -168,6 +170,8 @@ class Call:
         if self.op == "time_row" and self.given.get("y_pack") is None:
             more = -1 if self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"] else 1
             self.given["y_pack"] = Pack([n + more if n else 0 for n in pack.lengths], 0, self.device)
+        if self.given.get("c_pack") is not None:
+            self.sizes["rows of c_pack"] = self.given["c_pack"].rows
         if self.given.get("y_pack") is not None:
             self.sizes["rows of y_pack"] = self.given["y_pack"].rows
             self._fit_packs(pack, self.given["y_pack"])
@@ -178,9 +182,16 @@ class Call:
             self.sizes["sample_offsets[n_seq]"] = starts[-1]
 
     def _fit_packs(self, pack: Any, y_pack: Any) -> None:
-        """Of time_row: each sequence of y is as long as that of x or longer, with "drop" as long or shorter."""
-        drop = self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"]
+        """Of time_row: each sequence of y is as long as that of x or longer, with "drop" as long or shorter; as that also of
+        take_rows. Of joint_qkv: as long as those of x and c together."""
         lengths = [[end - begin for begin, end in one.spans] for one in (pack, y_pack)]
+        if self.op == "joint_qkv":
+            beside = [end - begin for begin, end in self.given["c_pack"].spans]
+            if len({len(lengths[0]), len(lengths[1]), len(beside)}) > 1 or [a + b for a, b in zip(lengths[0], beside)] != lengths[1]:
+                raise ValueError(f"{self.op}: y_pack has {lengths[1]} rows, pack and c_pack have {lengths[0]} and {beside}: it must "
+                                 f"have those of both")
+            return
+        drop = self.op == "take_rows" or self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"]
         if len(lengths[0]) != len(lengths[1]) or any((x < y) if drop else (y < x) for x, y in zip(*lengths)):
             raise ValueError(f"{self.op}: y_pack has {lengths[1]} rows, pack has {lengths[0]}: as many sequences it must have, "
                              f"each as long or {'shorter' if drop else 'longer'}")
@@ -370,7 +381,7 @@ def run(op: str, given: Mapping[str, Any], dtype: Any = None, stream: Optional[i
     call = Call(op, given, dtype, loose)
     returned = call.outputs()
     assert call.device is not None
-    rows = max([1, *(call.sizes.get(name, 0) for name in ("rows", "rows of pack", "rows of y_pack"))])
+    rows = max([1, *(call.sizes.get(name, 0) for name in ("rows", "rows of pack", "rows of c_pack", "rows of y_pack"))])
     widest = max(count(v.shape[1:]) for v in call.views.values())
     arguments = call.struct()
     if returned and (count(call.views["y"].shape) or loose):
