@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 import random_bigvgan
+import random_mmdit
 
 MEL = 100
 
@@ -88,7 +89,7 @@ def conv(key, out, inputs, taps):
 def acoustic_tensors(c, vocab_size):
     d, t = c["dim"], c["text_dim"]
     if c["backbone"] == "MMDiT":
-        yield from mmdit_tensors(c, vocab_size)
+        yield from random_mmdit.tensors(c, vocab_size, linear, conv, attention_and_feed_forward)
         return
     yield from linear("transformer.time_embed.time_mlp.0", d, 256)
     yield from linear("transformer.time_embed.time_mlp.2", d, d)
@@ -132,33 +133,6 @@ def dit_blocks(c):
     if c["long_skip"]:
         yield from linear("transformer.long_skip_connection", d, 2 * d, bias=False)
     yield from linear("transformer.norm_out.linear", 2 * d, d, std=0.02)
-
-
-def mmdit_tensors(c, vocab_size):
-    d, inner = c["dim"], c["heads"] * 64
-    yield from linear("transformer.time_embed.time_mlp.0", d, 256)
-    yield from linear("transformer.time_embed.time_mlp.2", d, d)
-    yield "transformer.text_embed.text_embed.weight", (vocab_size + 1, d), ("normal", 0.5)
-    yield from linear("transformer.audio_embed.linear", d, 2 * MEL)
-    for i in (0, 2):
-        yield from conv(f"transformer.audio_embed.conv_pos_embed.conv1d.{i}", d, d // 16, 31)
-    yield "transformer.rotary_embed.inv_freq", (32,), ("rotary", 0)
-    for i in range(c["depth"]):
-        block, last = f"transformer.transformer_blocks.{i}.", i == c["depth"] - 1
-        yield from linear(block + "attn_norm_x.linear", 6 * d, d, std=0.02)
-        yield from attention_and_feed_forward(c, block + "attn.", block + "ff_x.ff.")
-        yield from linear(block + "attn_norm_c.linear", (2 if last else 6) * d, d, std=0.02)
-        for name in ("to_q_c", "to_k_c", "to_v_c"):
-            yield from linear(f"{block}attn.{name}", inner, d)
-        if c["qk_norm"]:
-            yield block + "attn.c_q_norm.weight", (64,), ("about one", 0.1)
-            yield block + "attn.c_k_norm.weight", (64,), ("about one", 0.1)
-        if not last:
-            yield from linear(block + "attn.to_out_c", d, inner)
-            yield from linear(block + "ff_c.ff.0.0", c["ff_mult"] * d, d)
-            yield from linear(block + "ff_c.ff.2", d, c["ff_mult"] * d)
-    yield from linear("transformer.norm_out.linear", 2 * d, d, std=0.02)
-    yield from linear("transformer.proj_out", MEL, d, std=0.02)
 
 
 def unett_layers(c):
