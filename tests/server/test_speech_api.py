@@ -8,6 +8,7 @@ import wave
 import pytest
 
 import running
+import socket_client
 
 ROOT = running.ROOT
 SAY = "Say these few words, please."
@@ -200,6 +201,7 @@ def test_request_id_is_the_clients_if_it_is_sane(server):
 def test_log_has_a_line_for_each_request(server):
     server.speak(input=SAY, headers={"X-Request-Id": "logged-1", "Authorization": "Bearer sk-secret"}, response_format="pcm")
     server.get("/health")
+    socket_client.wait_for(lambda: any("logged-1" in text for text in server.lines))
     line, = (json.loads(text) for text in server.lines if "logged-1" in text)
     assert line["status"] == 200 and line["path"] == "/v1/audio/speech" and line["format"] == "raw"
     assert line["audio_seconds"] > 0.5 and 0 < line["first_audio_seconds"] <= line["seconds"]

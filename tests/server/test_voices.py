@@ -9,6 +9,7 @@ import time
 import pytest
 
 import kill_uploads
+from socket_client import wait_for
 from voice_server import SLT, SLT_WORDS, VOICES, VoiceServer, form, voice_form
 
 VOICE = "/v1/audio/voices"
@@ -21,13 +22,6 @@ def server(tmp_path_factory, model):
     with VoiceServer(tmp_path_factory.mktemp("voices"), model=model) as server:
         yield server
         assert server.stop()[0] == 0, server.errors
-
-
-def wait_for(condition, seconds=5):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def refused(server, fields, status, says, param=None):
