@@ -122,7 +122,7 @@ def test_the_old_flag_and_the_names(zoo, rng):
         assert cbind.same_bits(e.sample([request], nfe=4, midpoint=True)[0], midpoint)
         assert cbind.same_bits(e.sample([request], nfe=4, midpoint=True, method=AB2)[0], ab2)
         assert not cbind.same_bits(ab2, midpoint)
-        for wrong, message in ((dict(method=3), "method is 3"), (dict(method=-1), "method is -1"), (dict(grid=3), "grid is 3"),
+        for wrong, message in ((dict(method=3), "method is 3"), (dict(method=-1), "method is -1"), (dict(grid=4), "grid is 4"),
                                (dict(grid=-(2 ** 31)), "grid is -2147483648")):
             with pytest.raises(f5lib.Error, match=message) as failure:
                 e.sample([request], nfe=4, **wrong)
