@@ -34,7 +34,8 @@ PARTS = {
     "tests/test_struct_sizes.py": r"host/api/", "tests/test_threads.py": r"runtime/|host/api/",
     "tests/test_convert.py tests/test_convert_wild.py tests/test_convert_full_size.py tests/test_f5file.py": r"weights/",
     "tests/hostile": r"weights/|host/files/", "tests/voice": r"weights/(train|voices)/|host/(text|audio)/",
-    "tests/hub": r"host/(hub|program)/", "tests/server": r"host/server/",
+    "tests/hub": r"host/(hub|program)/", "tests/server": r"host/server/", "tests/python": r"host/python/",
+    "tests/triton_server": r"host/triton/",
     "tests/test_messages.py tests/test_transcribe.py tests/test_help.py": r"host/program/|kernels/error",
     "tests/test_install.py": r"cmake/", "tests/test_bench.py": r"bench/|runtime/ops/",
 }

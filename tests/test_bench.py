@@ -324,7 +324,7 @@ def test_the_rows_of_kernels_can_be_listed_and_chosen():
     run = f5bench("", "kernels", "--list", "--sizes", "S", "--op", "qkv|attention")
     assert run.returncode == 0, run.stderr
     rows = [line for line in run.stdout.splitlines() if line.startswith("S ")]
-    assert [" ".join(row.split()[1:3]) for row in rows] == ["qkv rope", "int8 qkv", "attention attention", "attention, RoPE"]
+    assert [" ".join(row.split()[1:3]) for row in rows] == ["joint_qkv heads", "qkv rope", "int8 qkv", "attention attention", "attention, RoPE"]
     whole = importlib.import_module("kernels").timed_ops({**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS["demo"]}, 938)
     assert {timed.op.name for timed in whole} == set(ops.names()), "an op is not timed"
 

@@ -368,7 +368,7 @@ def test_what_is_missing_or_crooked_is_refused(gpu, path, seed, dtype):
             (argument, {"x": (None, dtype)}), (argument, {"w": (None, dtype)}), (argument, {"y": (None, dtype)}),
             (argument, {"rope": None}),
             (argument, {"rope": rope.data_ptr() + 4}), (argument, {"x": (problem.x.data_ptr() + 4, dtype)}),
-            (argument, {"epilogue": -1}), (argument, {"epilogue": 6}), (argument, {"epilogue": cbind.LINEAR_RESIDUAL}),
+            (argument, {"epilogue": -1}), (argument, {"epilogue": 7}), (argument, {"epilogue": cbind.LINEAR_RESIDUAL}),
             (shape, {"rope_heads": 2}), (shape, {"rope_heads": -1}), (shape, {"out": 128}), (shape, {"max_position": 3}),
             (shape, {"max_position": 0, "pack": Pack([2, 1], 1)})):
         assert gpu.call("linear", **{**good, **change}) == status, change

@@ -129,6 +129,6 @@ def test_rejects(rng):
         ("F5_E_SHAPE", {"in": 0}), ("F5_E_SHAPE", {"out": 0}), ("F5_E_SHAPE", {"in": -4}),
         ("F5_E_SHAPE", {"pack": None, "rows": -1}), ("F5_E_UNSUPPORTED", {"x": (x, F5_F16)}), ("F5_E_UNSUPPORTED", {"w": (p.w, F5_F16)}),
         ("F5_E_UNSUPPORTED", {"y": (poison((6, 8)), F5_F16)}),
-        ("F5_E_UNSUPPORTED", {"also": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 6}), ("F5_E_ARGUMENT", {"epilogue": -1}),
+        ("F5_E_UNSUPPORTED", {"also": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 7}), ("F5_E_ARGUMENT", {"epilogue": -1}),
         ("F5_E_ARGUMENT", {"x": x.ctypes.data + 4}), ("F5_E_ARGUMENT", {"w": p.w.ctypes.data + 8}),
         *packed.nothing("x", "w", "y", "addend"), *packed.bad_packs(6)[1:]])  # linear alone may go without a pack
