@@ -6,7 +6,7 @@
 
 #define REQUEST_MAX_FRAMES 65536 /* of a sequence: upstream's own limit on a duration */
 #define REQUEST_MAX_BATCH 256    /* sequences */
-#define REQUEST_MAX_AROUND 64    /* vocode_before, vocode_after */
+#define REQUEST_MAX_AROUND 256   /* vocode_before, vocode_after */
 
 f5_status request_check_solver(const engine_options *l, const synth_solver *v, f5_error *error);
 f5_status request_check_count(const engine_options *l, int32_t n, f5_error *error);

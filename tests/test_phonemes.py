@@ -40,6 +40,8 @@ ROWS = [
      'ɹˈoʊ ɪnðə bˈoʊt'),
     ('a  b \t c',
      'ɐ bˈiː sˈiː'),
+    ('one\x01 two\x7f\x1b three',  # espeak's commands begin so
+     'wˈʌn tˈuː θɹˈiː'),
     ('first\xa0line ½ full',
      'fˈɜːst lˈaɪn wˈʌn slˈæʃ tˈuː fˈʊl'),
     ('read the read book',

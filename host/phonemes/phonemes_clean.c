@@ -82,6 +82,7 @@ size_t phonemes_clean(const char *text, size_t bytes, char *out) {
         size_t replaced = 1;
         length = utf8_decode(text + at, bytes - at, &code);
         if (length == 0) break;
+        if (code < 0x20 || code == 0x7F) code = ' '; /* espeak takes some of them for commands */
         char small = code >= 'A' && code <= 'Z' ? (char)(code | 0x20) : (char)code;
         const char *ascii = code < 0x80 ? &small : ascii_of(code, &replaced);
         if (!ascii) ascii = text + at, replaced = length;

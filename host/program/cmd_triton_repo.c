@@ -5,14 +5,21 @@
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
+#include "host/program/speech_options.h"
 #include "host/program/triton_repository.h"
 
-static int make(const cli_command *command, triton_repository *r, const char *named, const char *folder) {
+/* The solver's steps and method are `given`, or what the model asks for. */
+static int make(const cli_command *command, triton_repository *r, speech_options *given, const char *named,
+                const char *folder) {
+    static const char *const methods[] = {"euler", "midpoint", "ab2"};
     char *model = NULL;
     f5_error error = {0};
     const model_wish wish = {.model = named};
     f5_status status = model_file(&wish, command->program, false, &model, &error);
     r->model = model;
+    if (status == F5_OK) status = speech_options_of_model(given, model, &error);
+    r->nfe_step = given->nfe_step;
+    r->method = methods[given->method];
     if (status == F5_OK) status = triton_repository_make(r, folder, &error);
     free(model);
     if (status != F5_OK) return cli_failure(command, "%s", error.message);
@@ -23,19 +30,18 @@ static int make(const cli_command *command, triton_repository *r, const char *na
 }
 
 int cmd_triton_repo(int argc, char **argv) {
-    static const char *const methods[] = {"euler", "midpoint", "ab2"};
     f5_open_params open;
     f5_open_params_init(&open);
     triton_repository r = {.device = "auto",
                            .instances = 16,
                            .waiting = 64,
-                           .nfe_step = 32,
                            .max_frames = open.max_frames,
                            .max_batch = open.max_batch,
                            .text_bytes = 16384,
                            .first_chunk = 1.5f};
     const char *named = NULL, *folder = NULL;
-    int32_t method = 0, given = 0;
+    speech_options solver = {.nfe_step = 32};
+    int32_t given = 0;
     const cli_option options[] = {
         {"model", "m", CLI_STRING, &named, .argument = "FILE.f5", .help = "the model that speaks; it is copied",
          .usual = "the voice that comes with it", .kind = CLI_MODEL},
@@ -48,9 +54,10 @@ int cmd_triton_repo(int argc, char **argv) {
          .help = "that are spoken at a time, by each engine and model", .unit = "requests"},
         {"waiting", NULL, CLI_INT, &r.waiting, .min = 1, .max = 65536, .argument = "N",
          .help = "that may wait beside them; more are answered 503", .unit = "requests"},
-        {"nfe_step", NULL, CLI_INT, &r.nfe_step, .min = 1, .max = 64, .argument = "N",
+        {"nfe_step", NULL, CLI_INT, &solver.nfe_step, .min = 1, .max = 64, .argument = "N",
+         .given = &solver.solver_given, .usual = "32, or what the model asks for",
          .help = "of the solver, for requests that do not say", .unit = "steps"},
-        {"method", NULL, CLI_CHOICE, &method, .argument = "euler|midpoint|ab2",
+        {"method", NULL, CLI_CHOICE, &solver.method, .argument = "euler|midpoint|ab2", .given = &solver.solver_given,
          .help = "the solver, for requests that do not say"},
         {"first_chunk", NULL, CLI_FLOAT, &r.first_chunk, .min = -1, .max = 22, .argument = "S",
          .help = "of the first piece that f5_tts_stream sends, about, so that it comes early; 0: as the others",
@@ -83,6 +90,5 @@ int cmd_triton_repo(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&command, argc, argv);
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (given == 0) return cli_usage_error(&command, "which DIR?");
-    r.method = methods[method];
-    return make(&command, &r, named, folder);
+    return make(&command, &r, &solver, named, folder);
 }

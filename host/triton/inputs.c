@@ -105,6 +105,7 @@ static f5_status take_recording(const tensor found[TENSORS], const model_config 
     F5_TRY(status);
     in->n = (int64_t)wav->elements;
     if (!length->input) return F5_OK;
+    data = NULL; /* the recording's is kept */
     status = gather(length, &data, error);
     if (status == F5_OK) memcpy(&n, data, 4);
     free(data);
