@@ -12,6 +12,7 @@ The table is Markdown, to be pasted. --json FILE writes all of it.
 """
 import argparse
 import datetime
+import functools
 import json
 import statistics
 import sys
@@ -43,19 +44,20 @@ class Client(Speaker):
         return dict(frames=frames, latency_ms=1e3 * (time.perf_counter() - started), wait_ms=stats.wait_ms)
 
 
-def run_clients(clients, size, rounds):
-    """Seconds from the common start to the last result, and every request. A client's failure is raised."""
+def run_clients(answers, rounds):
+    """Each client's answer() so often, all at once: seconds from the common start to the last result, and every result. A
+    client's failure is raised."""
     done, failures, began = [], [], []
-    start = threading.Barrier(len(clients), action=lambda: began.append(time.perf_counter()))
+    start = threading.Barrier(len(answers), action=lambda: began.append(time.perf_counter()))
 
-    def work(client):
+    def work(answer):
         start.wait()
         try:
-            done.extend([client.answer(size) for _ in range(rounds)])
+            done.extend([answer() for _ in range(rounds)])
         except BaseException as failure:
             failures.append(failure)
 
-    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
+    threads = [threading.Thread(target=work, args=(a,)) for a in answers]
     for t in threads:
         t.start()
     for t in threads:
@@ -69,9 +71,10 @@ def run_clients(clients, size, rounds):
 def measure(engine, voice, size, nfe, clients, args):
     crowd = [Client(engine, voice, nfe, 1000 * args.seed + i) for i in range(clients)]
     rounds = max(args.rounds, -(-args.least // clients))
-    run_clients(crowd, size, args.warm)  # graphs of the usual batches
+    answers = [functools.partial(client.answer, size) for client in crowd]
+    run_clients(answers, args.warm)  # graphs of the usual batches
     before = engine.info()
-    seconds, requests = run_clients(crowd, size, rounds)
+    seconds, requests = run_clients(answers, rounds)
     after = engine.info()
     for c in crowd:
         assert np.isfinite(c.samples[:256 * (min(SIZES.values()) - COND_FRAMES)]).all(), "NaN was spoken"

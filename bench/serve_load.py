@@ -31,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
+from load import run_clients
 from report import Table
 from workload import COND_FRAMES, HOP, METHODS, RATE, SIZES, TEXT, TRANSCRIPT, commit, recording
 import f5file  # found by workload
@@ -96,29 +97,6 @@ class HttpClient:
         return n / 2 / RATE, 1e3 * (first - began), 1e3 * (end - began)
 
 
-def run(clients, rounds):
-    """Seconds from the common start to the last answer, and every answer. A client's failure is raised."""
-    done, failures, began = [], [], []
-    start = threading.Barrier(len(clients), action=lambda: began.append(time.perf_counter()))
-
-    def work(client):
-        start.wait()
-        try:
-            done.extend([client.answer() for _ in range(rounds)])
-        except BaseException as failure:
-            failures.append(failure)
-
-    threads = [threading.Thread(target=work, args=(c,)) for c in clients]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    seconds = time.perf_counter() - began[0]
-    if failures:
-        raise failures[0]
-    return seconds, done
-
-
 class Served:
     """`f5tts serve` on a free port of the loopback, gone at the end."""
 
@@ -165,11 +143,11 @@ def measure(args, makers, clients):
     crowds = {name: [make(1000 * args.seed + i) for i in range(clients)] for name, make in makers.items()}
     rounds = max(args.rounds, -(-args.least // clients))
     for crowd in crowds.values():
-        run(crowd, 1)  # graphs of the usual batches
+        run_clients([client.answer for client in crowd], 1)  # graphs of the usual batches
     times, answers = dict.fromkeys(crowds, 0.0), {name: [] for name in crowds}
     for turn in range(args.turns):
         for name in list(crowds) if turn % 2 == 0 else reversed(crowds):
-            seconds, done = run(crowds[name], rounds)
+            seconds, done = run_clients([client.answer for client in crowds[name]], rounds)
             times[name] += seconds
             answers[name] += done
     return {name: figures(times[name], answers[name]) for name in crowds}
