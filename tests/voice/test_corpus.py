@@ -47,9 +47,31 @@ def test_a_shard_is_consistent(shard):
     z = np.load(shard)
     assert len(z["audio"]) == z["frames"].sum() * data.HOP
     assert len(z["phone"]) == len(z["letter"]) == z["frames"].sum() and len(z["text"]) == z["letters"].sum()
-    assert len(z["frames"]) >= 8  # a few may be refused
-    off_grid = (z["frames"] + 4) % data.GRID
-    assert np.mean((off_grid <= 3) | (off_grid >= data.GRID - 3)) >= 0.8  # flite misses the target by a phone at times
+    assert 4 <= len(z["frames"]) <= 12  # a slow speaker's texts are refused at times, never most of them
+
+
+def test_utterances_are_as_long_as_is_wanted(flite, seed):
+    """Frames of the grid, less 4, but for the edges: slices of 10 ms, and a quiet phone that trimming leaves at one pace
+    and cuts at another: the k of milk, by up to 10 frames in 700 utterances; no other text is off by more than 4."""
+    rng, missed = np.random.default_rng(seed), []
+    for index, voice in enumerate(flite.values()):
+        speaker = data.Speaker(index, rng, plain=False)
+        for text in EXAMPLES:
+            target = data.target_frames(speaker, text)
+            assert target % data.GRID == data.GRID - 4 and abs(target / len(text) - speaker.pace) <= data.GRID / 2 / len(text)
+            samples, phone, letter = data.utterance(speaker, voice, text)
+            assert len(samples) == data.HOP * len(phone) and len(phone) == len(letter)
+            missed.append(abs(len(phone) - target))
+    assert max(missed) <= data.GRID and np.median(missed) <= 4, missed
+
+
+def test_what_cannot_be_said_at_the_pace_is_refused(flite, seed):
+    speaker = data.Speaker(0, np.random.default_rng(seed))
+    for pace in (0.4, 2.5):
+        speaker.pace = data.NATURAL_PACE["slt"] * pace
+        assert data.utterance(speaker, flite["slt"], EXAMPLES[0]) is None
+    speaker.pace = data.NATURAL_PACE["slt"]
+    assert data.utterance(speaker, flite["slt"], "42 of them") is None  # read as two words
 
 
 def test_labels_fit_the_sound(shard):
@@ -103,4 +125,4 @@ def test_batches_hide_what_is_to_be_spoken(shard, seed):
     silence = torch.full_like(b.cond, batches.SILENCE)
     hidden = (b.cond == 0).all(dim=2) | torch.isclose(b.cond, silence).all(dim=2)
     assert hidden[b.mask > 0].all()
-    assert 2 <= int(b.null.sum()) <= 28  # a fifth of 64
+    assert 1 <= int(b.null.sum()) <= 32  # a fifth of 64: none, or so many, once in a million runs

@@ -109,12 +109,16 @@ def label_frames(text, phones, words, begin, frames):
     return phone.astype(np.uint8), np.interp(at, times, places).astype(np.float32)
 
 
+def target_frames(speaker, text, jitter=0.0):
+    """How long an utterance is meant to be."""
+    return round((speaker.pace * len(text) * np.exp(jitter) + 4) / GRID) * GRID - 4
+
+
 def utterance(speaker, flite, text, jitter=0.0):
     """(int16 samples, phone, letter) at the speaker's pace, or None where flite reads other words than are written or
     would have to speak absurdly fast or slowly."""
     seconds, words = speaker.natural_seconds(flite, text)
-    target = round((speaker.pace * len(text) * np.exp(jitter) + 4) / GRID) * GRID - 4
-    stretch = target * HOP / TARGET_RATE / seconds
+    stretch = target_frames(speaker, text, jitter) * HOP / TARGET_RATE / seconds
     if words != len(text.split()) or not 0.6 < stretch < 1.7:
         return None
     x, phones, words = speaker.say(flite, text, stretch)
