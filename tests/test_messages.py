@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import convert_lib
+from crowd import wait_until
 import f5lib
 from test_help import COMMANDS, table
 from test_infer import case  # noqa: F401
@@ -94,17 +95,13 @@ def test_process_1_ends_by_signals(case, name):  # noqa: F811
     run = subprocess.Popen(["unshare", "--pid", "--fork", convert_lib.program(), *map(str, words)], stderr=subprocess.DEVNULL,
                            stdout=subprocess.DEVNULL)
     children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
-    for _ in range(200):
-        pids = children.read_text().split()
-        if pids and (case.folder / "out").exists():
-            break
-        time.sleep(0.02)
-    inside = int(pids[0])
+    wait_until(lambda: children.read_text().split() and (case.folder / "out").exists(), "speech")
+    inside = int(children.read_text().split()[0])
     assert Path(f"/proc/{inside}/status").read_text().split("NSpid:")[1].split()[1] == "1"
     time.sleep(0.2)
     os.kill(inside, number)
     try:
-        assert run.wait(timeout=10) == 128 + number
+        assert run.wait(timeout=60) == 128 + number
     except subprocess.TimeoutExpired:
         os.kill(inside, signal.SIGKILL)
         run.wait()

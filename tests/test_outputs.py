@@ -7,7 +7,6 @@ import re
 import stat
 import subprocess
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -15,6 +14,7 @@ import pytest
 import encoder_lib
 import f5file
 import outputs_lib
+from crowd import wait_until
 from outputs_lib import SIGNALS
 from png import read_png
 from test_infer import TRANSCRIPT, read_wav, write_wav
@@ -152,10 +152,7 @@ def test_descriptors_of_a_shell(runs):
     heard, made = runs.folder / "heard.wav", runs.folder / "heard.npy"
     line = '"${@}" --output_file >(cat > heard.wav) --save_mel >(cat > heard.npy) && wait'
     subprocess.run(["bash", "-c", line, "bash", *runs.command(output_file=None)], cwd=runs.folder, check=True, timeout=60)
-    for _ in range(100):  # bash waits for the last of them alone
-        if heard.exists() and made.exists() and heard.stat().st_size and made.stat().st_size:
-            break
-        time.sleep(0.05)
+    wait_until(lambda: all(f.exists() and f.stat().st_size for f in (heard, made)), "both files")  # bash waits for the last alone
     assert heard.read_bytes()[:4] == b"RIFF" and made.read_bytes()[:6] == b"\x93NUMPY"
 
 

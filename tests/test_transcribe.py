@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 import wave
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 import convert_lib
+from crowd import wait_until
 from test_infer import case, left_behind, write_wav  # noqa: F401
 
 HEARD = "A short recording."
@@ -153,7 +153,7 @@ def test_what_fails(ask, sanitized, number):
     if sanitized and not os.environ.get("F5_ASAN_BUILD"):
         pytest.skip("F5_ASAN_BUILD is not set: no build with sanitizers")
     ask.sanitized = sanitized
-    result = ask(script, "--transcribe_seconds", "1")
+    result = ask(script, "--transcribe_seconds", "1" if "not done after" in message else "50")
     assert result.returncode == 1 and result.stderr.count("\n") == 1, result.stderr
     assert "voice.wav: --transcribe: " in result.stderr and message in result.stderr, result.stderr
     assert not (ask.folder / "out").exists() and not ask.cache.exists()
@@ -198,28 +198,26 @@ child = os.fork()
 open({str(pids)!r}, 'a').write(str(os.getpid()) + '\\n')
 while True: time.sleep(1)""")
     run = subprocess.Popen([*map(str, ask.words(command))], env=ask.env, stderr=subprocess.PIPE)
-    for _ in range(500):
-        if pids.exists() and pids.read_text().count("\n") == 2:
-            break
-        time.sleep(0.02)
+    wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 2, "a recogniser with its child")
     run.send_signal(getattr(signal, f"SIG{name}"))
-    run.wait(timeout=10)
+    run.wait(timeout=60)
     assert run.returncode == -getattr(signal, f"SIG{name}")
+
+    def gone(pid):
+        try:
+            return " Z " in Path(f"/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError):  # it went before it was looked at, or while it was
+            return True
+
     for pid in pids.read_text().split():
-        for _ in range(100):
-            if not Path(f"/proc/{pid}").exists() or " Z " in Path(f"/proc/{pid}/stat").read_text():
-                break
-            time.sleep(0.02)
-        else:
-            pytest.fail(f"process {pid} is alive")
+        wait_until(lambda: gone(pid), f"the end of process {pid}")
     assert left_behind(ask.folder) == ["a recogniser.py", "pids", "voice.wav"]
 
 
 def test_what_it_leaves_running_is_ended(ask):
     """A child that keeps the pipes open does not hold us up."""
-    started = time.monotonic()
-    result = ask(f"print({HEARD!r}, flush=True)\nif os.fork() == 0: time.sleep(50)")
-    assert result.returncode == 0 and time.monotonic() - started < 20, result.stderr
+    result = ask(f"print({HEARD!r}, flush=True)\nif os.fork() == 0: time.sleep(500)")  # for which `ask` does not wait
+    assert result.returncode == 0, result.stderr
 
 
 def test_a_transcript_comes_first(ask):

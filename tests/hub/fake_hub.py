@@ -152,15 +152,24 @@ def stall(after, seconds):
     return fault
 
 
-def slow(pause, piece):
-    """Piece by piece, as long as anybody listens."""
+def later(event):
+    """As usual, when the event has come."""
     def fault(h):
-        data = h.body()
+        event.wait(LIFE)
+        return "as usual"
+    return fault
+
+
+def slow(pause, piece, most):
+    """Piece by piece, as long as anybody listens; after so many bytes nothing comes."""
+    def fault(h):
+        data = h.body()[:most]
         try:
             for at in range(0, len(data), piece):
                 h.wfile.write(data[at:at + piece])
                 h.wfile.flush()
                 time.sleep(pause)
+            time.sleep(LIFE)
         except OSError:
             h.close_connection = True
     return fault

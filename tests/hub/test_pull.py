@@ -6,13 +6,15 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 import convert_lib
-from fake_hub import COMMIT, cut, elsewhere, page, raw, slow, stall, status, usual
+from crowd import wait_until
+from fake_hub import COMMIT, cut, elsewhere, later, page, raw, slow, stall, status, usual
 from hub_lib import VOCOS, cache, files, run
 
 MODEL = "hf://me/tiny/sub/model.safetensors"
@@ -167,14 +169,13 @@ def test_killed_and_resumed_ten_times(tmp_path, hub, big, rng):
     env, partial = hub.environment(tmp_path), blobs(tmp_path, "me/big") / f"{hashlib.sha256(data).hexdigest()}.incomplete"
     snapshot, sizes = cache(tmp_path) / f"models--me--big/snapshots/{COMMIT}", []
     for _ in range(10):
-        hub.faults["cdn GET"] = [slow(0.01, 8192)]
+        want = (sizes[-1] if sizes else 0) + int(rng.integers(20_000, 100_000))
+        hub.faults["cdn GET"] = [slow(0.01, 8192, 200_000)]  # ten times that is not all
         process = subprocess.Popen([convert_lib.program(), "pull", url], env=env, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        want, end = (sizes[-1] if sizes else 0) + int(rng.integers(20_000, 100_000)), time.monotonic() + 20
-        while (not partial.exists() or partial.stat().st_size < want) and time.monotonic() < end:
-            time.sleep(0.002)
+        wait_until(lambda: partial.exists() and partial.stat().st_size >= want, f"{want} bytes")
         process.send_signal(rng.choice([signal.SIGKILL, signal.SIGINT, signal.SIGTERM]))
-        process.wait(10)
+        process.wait(60)
         sizes.append(partial.stat().st_size)
         assert not files(snapshot) and data.startswith(partial.read_bytes())
         assert set(os.listdir(partial.parent)) == {partial.name}
@@ -189,7 +190,7 @@ BREAKS = {
     "cut before a byte": [cut(0), cut(0)],
     "closed without an answer": [raw(b""), raw(b"HTTP/1.1 200")],
     "busy": [status(503), status(500), status(429, Retry_After="1")],
-    "stalls": [stall(100_000, 3)],
+    "stalls": [stall(100_000, 50)],
     "no ranges": [cut(1_000_000), usual],
     "range beyond the end": [cut(1_000_000), status(416)],
 }
@@ -201,10 +202,10 @@ def test_connections_that_break(tmp_path, hub, big, name):
     hub.faults["cdn GET"] = list(BREAKS[name])
     hub.ranges = name != "no ranges"
     began = time.monotonic()
-    result = run(hub.environment(tmp_path, HF_HUB_DOWNLOAD_TIMEOUT=1), "pull", url)
+    result = run(hub.environment(tmp_path, HF_HUB_DOWNLOAD_TIMEOUT=1 if name == "stalls" else 20), "pull", url)
     assert result.returncode == 0, result.stderr
     whole(tmp_path, url, data)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 45  # the stall is not waited for
 
 
 def test_a_hub_that_stays_busy(tmp_path, hub, big):
@@ -215,22 +216,24 @@ def test_a_hub_that_stays_busy(tmp_path, hub, big):
     hub.faults = {"cdn GET": [status(429, Retry_After="3600")]}
     fails(run(env, "pull", url), "asks to wait 3600 s (429)")
     hub.stop()
-    began = time.monotonic()
     fails(run(env, "pull", url), "onnect")
-    assert time.monotonic() - began < 10
     hub.servers = []
 
 
 def test_two_at_once(tmp_path, hub, big):
     """One fetches, the others wait for it."""
     url, data = big
-    hub.faults["cdn GET"] = [slow(0.002, 16384)]
-    processes = [subprocess.Popen([convert_lib.program(), "pull", url], env=hub.environment(tmp_path),
-                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
-    out = [p.communicate(timeout=60) for p in processes]
-    assert [p.returncode for p in processes] == [0] * 3, out
-    assert len(hub.asked("cdn")) == 1 and sum(o.count("fetched") for o, _ in out) == 1
-    assert "another program fetches it: waiting" in "".join(e for _, e in out)
+    waits, all_wait = hub.environment(tmp_path, HF_HUB_DOWNLOAD_TIMEOUT=100), threading.Event()
+    said = [tmp_path / f"said-{i}" for i in range(3)]
+    hub.faults["cdn GET"] = [later(all_wait)]
+    processes = []
+    for path in said:
+        with open(path, "wb") as f:
+            processes.append(subprocess.Popen([convert_lib.program(), "pull", url], env=waits, stdout=f, stderr=f))
+    wait_until(lambda: sum("another program fetches it: waiting" in path.read_text() for path in said) == 2, "two that wait")
+    all_wait.set()
+    assert [p.wait(60) for p in processes] == [0] * 3
+    assert len(hub.asked("cdn")) == 1 and sum(path.read_text().count("fetched") for path in said) == 1
     whole(tmp_path, url, data)
 
 

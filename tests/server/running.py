@@ -6,6 +6,7 @@
 
 Everything speaks plain sockets and http.client, so that what a server sends is seen as it is.
 """
+import contextlib
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ import convert_lib
 ROOT = Path(__file__).resolve().parents[2]
 PACED_SAMPLES = 12000  # that paced_engine.c speaks at a time
 LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' timeout)
+SECONDS = 60  # for anything that the server does, on a machine that others use too
 
 
 def paced(folder):
@@ -89,7 +91,7 @@ class Server:
     def signal(self, number):
         os.kill(self.pid, number)
 
-    def stop(self, within=30):
+    def stop(self, within=SECONDS):
         """SIGTERM; gives (exit code, seconds)."""
         began = time.monotonic()
         if self.process.poll() is None:
@@ -128,24 +130,24 @@ class Server:
     def speak(self, headers=None, timeout=60, path="/v1/audio/speech", **fields):
         return self.ask("POST", path, {"nfe_step": 1, **fields}, headers, timeout)
 
-    def connect(self, timeout=20):
+    def connect(self, timeout=SECONDS):
         return socket.create_connection(("127.0.0.1", self.port), timeout=timeout)
 
-    def raw(self, data, wait=5.0):
-        """Sends bytes, and gives all that comes until the server closes or `wait` seconds pass in silence."""
+    def raw(self, data, wait=0.0, enough=bool):
+        """Sends bytes, and gives all that comes until the server closes or, once `enough` of what came is true, `wait`
+        seconds pass in silence."""
+        got = b""
         with self.connect() as s:
-            s.settimeout(wait)
-            got = b""
-            try:
+            with contextlib.suppress(OSError):
                 s.sendall(data)
-            except OSError:
-                pass
-            try:
-                while part := s.recv(65536):
+            with contextlib.suppress(OSError):  # silence, or a reset
+                while wait or not enough(got):
+                    s.settimeout(wait if enough(got) else SECONDS)
+                    part = s.recv(65536)
+                    if not part:
+                        break
                     got += part
-            except OSError:
-                pass
-            return got
+        return got
 
     def metrics(self):
         """{"name{labels}": value} of /metrics."""

@@ -17,7 +17,7 @@ PCM = {"type": "session.config", "response_format": "pcm", "stream_audio": True,
 @pytest.fixture(scope="module")
 def server(model):
     with Server(model, "--wyoming_port=0", "--voice_alias=alloy=slt") as running:
-        running.silent, running.began = running.websocket(SPEECH), time.monotonic()
+        running.began, running.silent = time.monotonic(), running.websocket(SPEECH)
         yield running
 
 
@@ -199,12 +199,11 @@ def test_recording_of_the_client(server, model):
 
 def test_cancel(server):
     with configured(server) as ws:
-        say(ws, "A sentence to be forgotten. " * 50)
+        say(ws, "A sentence to be forgotten. " * 2000)
         ws.until("audio.start")
-        began = time.monotonic()
         ws.send({"type": "input.cancel"})
         messages = ws.until("input.cancelled")
-        assert time.monotonic() - began < 5
+        assert events(messages).count("audio.done") < 2000
         assert all(isinstance(m, bytes) or m["type"] in ("audio.start", "audio.done", "input.cancelled")
                    for m in messages)
         say(ws, "Now this.")
@@ -243,10 +242,10 @@ def test_metrics_count_speech_of_sockets(model):
             made += len(open_webui(realtime, "Counted too.", voice="slt")[0])
             w.send("synthesize", {"text": "And this."})
             made += sum(len(payload) for _, _, payload in w.until("audio-stop"))
-            say(ws, "Forgotten. " * 50)
+            say(ws, "Forgotten. " * 2000)
             ws.send({"type": "cancel"})
             ws.until("input.cancelled")
-            w.send("synthesize", {"text": "Forgotten. " * 50})
+            w.send("synthesize", {"text": "Forgotten. " * 2000})
         wait_for(lambda: ended(server, "cancelled") == 2)
         assert ended(server, "ok") == 3 and ended(server, "failed") == 0
         assert server.metrics()["f5tts_audio_bytes_total"] == made
@@ -279,7 +278,7 @@ def test_realtime(server):
         ws.send({"type": "response.create"})
         assert ws.message()["error"]["code"] == "invalid_value"
         ws.send({"type": "response.create", "response": {"input": [{"role": "user", "content": [
-            {"type": "input_text", "text": "A long one. " * 60}]}]}})
+            {"type": "input_text", "text": "A long one. " * 600}]}]}})
         ws.until("response.output_audio.delta")
         ws.send({"type": "response.cancel"})
         messages = ws.until("response.done")
@@ -418,7 +417,7 @@ def test_a_client_that_says_nothing(server):
 
 def test_a_reader_that_stops(model):
     """Speech is held, not piled up; a cancel of a client that reads slowly is heard; one that reads nothing is cut."""
-    with Server(model, "--slow_seconds", "2", "--text_bytes", 1 << 20) as server:
+    with Server(model, "--slow_seconds", "6", "--text_bytes", 1 << 20) as server:
         fds = server.descriptors()
         slow, still = configured(server, room=4096), configured(server, room=4096)
         before = server.memory()
@@ -462,7 +461,8 @@ def test_the_server_ends(model):
         assert idle.message()["type"] == "session.created"
         w.send("ping")
         w.event()
-        say(busy, "This sentence is finished. And this.")
+        busy.raw(frame(0x81, json.dumps({"type": "input.text", "text": "This sentence is finished. And this."}).encode()) +
+                 frame(0x81, json.dumps({"type": "input.done"}).encode()))  # both arrive together
         busy.until("audio.start")
         server.signal(signal.SIGTERM)
         messages = busy.until("none of these")
