@@ -63,7 +63,7 @@ def held(engine, request):
 
     def progress(step, steps):
         entered.set()
-        free.wait(60)
+        free.wait(600)
 
     holder = Later(lambda: engine.sample([request], nfe=1, progress=progress))
 

@@ -236,12 +236,12 @@ HOLES = {"wav": b"RIFF\xf0\xff\xff\xffWAVEfmt " + struct.pack("<IHHIIHH", 16, 1,
 
 @pytest.mark.parametrize("name", HOLES)
 def test_four_gigabytes_of_nothing(tmp_path, name):
-    """Attack 13: a sparse file of chunks without size took a minute of reads. 5 s are for the start of Python too."""
+    """Attack 13: a sparse file of chunks without size took a minute of reads. 30 s are for a busy machine too."""
     path = tmp_path / "holes"
     with open(path, "wb") as f:
         f.write(HOLES[name])
         f.truncate(1 << 32)
-    made = run_check(path, timeout=5)
+    made = run_check(path, timeout=30)
     assert made.returncode == 1 and re.search("is damaged|not a sound file|no samples", made.stderr), made.stderr
 
 

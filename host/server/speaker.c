@@ -186,7 +186,7 @@ f5_status speaker_order(speaker *s, const speech_order *order, const speech_even
     if (order->text && order->text_bytes > s->options.text_bytes)
         return f5_fail(error, F5_E_ARGUMENT, "a text of %zu bytes, and at most %zu are taken", order->text_bytes,
                        s->options.text_bytes);
-    speech_job *job;
+    speech_job *job = NULL;
     F5_TRY(make_job(&job, order, events, user, error));
     job->speaker = s;
     f5_status status = F5_OK;

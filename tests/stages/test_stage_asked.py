@@ -338,17 +338,19 @@ def test_a_book(zoo, samples):
     """20,000 words: no memory grows, and the time of a word stays what it was."""
     with f5lib.Engine(zoo["tiny"].path, max_frames=300, threads=1) as e, e.voice(samples[:12000], TRANSCRIPT, keep_whole=1) as voice:
         page = "It was the best of times, it was the worst of times. Nobody could say which one it was! " * 100  # 1900 words
-        sizes, begun, times = [], time.process_time(), []
+        sizes, times = [], []
         with e.stream(voice, sample=SETTINGS, speed=8.0) as stream:
             for _ in range(11):
+                begun = time.process_time()
                 stream.push(page)
+                times.append(time.process_time() - begun)
                 stream.pieces.clear()
                 sizes.append(resident())
-                times.append(time.process_time() - begun)
             stream.flush()
     assert sizes[-1] - sizes[1] < 8 << 20, sizes
-    # the later half takes no more than twice the first one's time
-    assert times[10] - times[5] < 2 * times[5] + 0.5, times
+    # the quickest of each half, for others use this machine: a page that took longer with every one before it would
+    # take six times as long at least
+    assert min(times[6:]) < 3 * min(times[:5]), times
 
 
 def test_a_book_is_read_in_linear_time(spoken):

@@ -1,6 +1,7 @@
 """What f5_speak does with its text: read once, on the caller's thread; its tokens are then the caller's own, however many
 they are."""
 import ctypes
+import threading
 import time
 
 import numpy as np
@@ -101,13 +102,17 @@ def test_the_wait_for_a_desk(zoo, rng, samples):
     """It counts, though the call is not in the queue yet."""
     with f5lib.Engine(zoo["tiny"].path, max_frames=500, max_speaking=1) as e, \
             e.voice(samples, TRANSCRIPT, keep_whole=1) as voice:
+        asking = threading.Semaphore(0)
+
         def waited():
+            asking.release()
             return e.speak(voice, "And this too.", sample=SETTINGS)[1]["wait_ms"]
 
         with crowd.held(e, stage.make_request(rng, zoo["tiny"], 20, 5, 6)) as queue:
             first = queue(waited)
             second = crowd.Later(waited)
-            time.sleep(0.5)
+            assert asking.acquire(timeout=60) and asking.acquire(timeout=60)
+            time.sleep(1)
         assert first.result() > 400 and second.result() > 400
 
 
