@@ -8,8 +8,6 @@
 
 #include "kernels/cuda/common/conv_fma.cuh"
 
-static constexpr int kMaxTaps = 15;
-
 static __device__ __forceinline__ float activated(const conv1d_args &a, float v) {
     switch (a.activation) {
     case CONV1D_LINEAR:
@@ -57,9 +55,9 @@ __global__ void __launch_bounds__(kConvThreads) conv1d_tile(conv1d_args a, f5_pa
 extern "C" f5_status conv1d_cuda(cuda_context *c, const conv1d_args *a) {
     if (!a->pack || !a->x || !a->w || !a->y || a->y == a->x || a->raw == a->x || a->raw == a->y)
         return f5_fail(&c->error, F5_E_ARGUMENT, "conv1d: a pointer is NULL, or two are one that may not be");
-    if (a->in < 1 || a->out < 1 || a->taps < 1 || a->taps > kMaxTaps || a->taps % 2 == 0)
+    if (a->in < 1 || a->out < 1 || a->taps < 1 || a->taps > CONV1D_MAX_TAPS || a->taps % 2 == 0)
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d to %d channels, %d taps; taps are odd, at most %d", a->in,
-                       a->out, a->taps, kMaxTaps);
+                       a->out, a->taps, CONV1D_MAX_TAPS);
     if (a->dilation < 1 || a->dilation > CONV1D_MAX_REACH || (a->taps - 1) * a->dilation > CONV1D_MAX_REACH)
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d taps with dilation %d reach over more than %d rows", a->taps,
                        a->dilation, CONV1D_MAX_REACH);

@@ -9,8 +9,8 @@
  * vocoder raises the rate without packs of its own: y [rows, u C] is [u rows, C], and a transposed convolution of
  * stride u is this one with u C outputs (PACK_UPSAMPLE of weights/part.h).
  *
- * Everything F32. taps odd, 1 .. 15; (taps - 1) dilation at most CONV1D_MAX_REACH. y and raw may be residual or sum,
- * and overlap nothing else. w is stored tap first: PyTorch's [out,in,taps] permuted to [taps,out,in].
+ * Everything F32. taps odd, 1 .. CONV1D_MAX_TAPS; (taps - 1) dilation at most CONV1D_MAX_REACH. y and raw may be
+ * residual or sum, and overlap nothing else. w is stored tap first: PyTorch's [out,in,taps] permuted to [taps,out,in].
  * Errors: F5_E_ARGUMENT, F5_E_SHAPE. Source: torch.nn.Conv1d as hifi-gan's residual blocks use it. */
 #ifndef F5_CONV1D_H
 #define F5_CONV1D_H
@@ -22,6 +22,7 @@
 extern "C" {
 #endif
 
+#define CONV1D_MAX_TAPS 31
 #define CONV1D_MAX_REACH 64
 #define CONV1D_MAX_RATE 1024
 

@@ -33,7 +33,8 @@ extern "C" {
     X(guide)                                                                                                           \
     X(noise)                                                                                                           \
     X(mel)                                                                                                             \
-    X(istft)
+    X(istft)                                                                                                           \
+    X(subband_istft)
 
 typedef struct cpu_context cpu_context; /* kernels/cpu/context.h */
 

@@ -385,8 +385,6 @@ f5_status engine_synth(engine *e, const synth_solver *solver, const synth_job *j
 
 f5_status engine_check_vocode(const engine *e, const vocode_job *jobs, int32_t n_jobs, f5_error *error) {
     F5_TRY(request_check_count(&e->limits, n_jobs, error));
-    if (vocoder_of(&e->model.config)->part.n_lines == 0)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s has no vocoder: it makes mels alone", e->model.config.name);
     int64_t frames = 0;
     for (int32_t i = 0; i < n_jobs; i++) {
         F5_TRY(request_check_length(i, jobs[i].frames, error));

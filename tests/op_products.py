@@ -282,7 +282,7 @@ class Conv1d(Op):
                         cls(96, 96, 3, dilation=5, activation="LEAKY_RELU", slope=0.1, what=("residual", "raw")),
                         cls(24, 1, 7, bias=False, rate=8, activation="CLAMP"), cls(9, 1, 7, rate=3, activation="TANH"),
                         cls(65, 131, 5, rate=3, dilation=16, gain=0.5), cls(17, 63, 3, activation="LEAKY_RELU"),
-                        cls(40, 64, 1, dilation=64, what=("raw",))]
+                        cls(40, 64, 1, dilation=64, what=("raw",)), cls(4, 4, 17, bias=False, rate=64), cls(5, 40, 31, rate=3, dilation=2)]
 
     @classmethod
     def cases_bench(cls, m):

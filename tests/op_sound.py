@@ -1,4 +1,4 @@
-"""op_sound.py — the ops with a sine in them: timestep, noise, snake, mel and istft (ops.py says how to read a class)."""
+"""op_sound.py — the ops with a sine in them: timestep, noise, snake, mel and the two inverse STFTs (ops.py says how to read a class)."""
 import math
 
 import numpy as np
@@ -241,3 +241,51 @@ class Istft(Op):
     @classmethod
     def cases_bench(cls, m):
         return [Timed("istft center", cls(), m.heard, False)]
+
+
+class SubbandIstft(Op):
+    # an exponential enlarges the rounding of what it is given, and a sine times pi is the angle of another
+    name, sizes, bar_ref = "subband_istft", ("in", "bands", "rate", "points"), 2e-6
+
+    def __init__(self, width_in, bands=1, points=16, rate=1, turn=math.pi):
+        super().__init__(f"{width_in} to {bands} of {points} rate {rate}{' turn 1' * (turn == 1)}", points // 4 * rate * bands, bands=bands,
+                         points=points, rate=rate, turn=turn, **{"in": width_in})
+        self.width_in, self.bands, self.points, self.rate = width_in, bands, points, rate
+        self.turn = float(np.float32(turn))
+
+    def draw_rows(self, draw, n):
+        return {"x": draw.normal(n, self.rate * self.width_in)}
+
+    def draw_shared(self, draw, longest):
+        columns = self.bands * (self.points + 2)
+        window = torch.hann_window(self.points, dtype=torch.float64).float().to(draw.device)
+        return {"w": draw.normal(7, columns, self.width_in, scale=(7 * self.width_in) ** -0.5), "bias": draw.normal(columns),
+                "window": window}
+
+    def scratch(self, pack):
+        return {"scratch": (max(1, self.rate * pack.rows + pack.n_seq), self.bands * (self.points + 2))}
+
+    def planned_bytes(self, call):
+        return self.bytes(call)
+
+    def flop(self, lengths):
+        return 2.0 * sum(lengths) * self.rate * self.width_in * self.bands * (self.points + 2) * 7
+
+    def truth(self, rows, _, w):
+        x = rows["x"].cpu().double().reshape(-1, self.width_in).T[None]
+        x = torch.cat((x[..., 1:2] if x.shape[-1] > 1 else x, x), dim=-1)
+        h = F.conv1d(x, w["w"].cpu().double().permute(1, 2, 0), w["bias"].cpu().double(), padding=3)[0]
+        h = h.reshape(self.bands, self.points + 2, -1)
+        bins = self.points // 2 + 1
+        spectrum = torch.polar(h[:, :bins].exp(), self.turn * torch.sin(h[:, bins:]))
+        window = torch.hann_window(self.points, dtype=torch.float64)
+        return torch.istft(spectrum, self.points, self.points // 4, self.points, window).T.reshape(-1, self.width)
+
+    @classmethod
+    def cases_test(cls):
+        return [cls(16, 4), cls(128, rate=16, turn=1.0), cls(128, 4, rate=16), cls(16, 4, rate=4), cls(33, 2, 8, 3), cls(1, points=4), cls(70, 3, 64),
+                cls(32, 16, 12, 2), cls(9, 1, 20, 5)]
+
+    @classmethod
+    def cases_bench(cls, m):
+        return [Timed("MB-iSTFT " + op.label, op, m.heard, False) for op in (cls(128, 4, rate=16), cls(128, rate=16, turn=1.0))]

@@ -16,16 +16,18 @@ import f5lib
 
 sys.path.append(str(Path(__file__).resolve().parent / "reference"))
 import fm_tts  # noqa: E402
+import mb_istft  # noqa: E402
 
 # measured 1e-7 to 4e-7: the order of sums. A wrong constant gives 1e-3 and more
 MEL_BAR = 1e-5
 PROGRAM = Path(os.environ.get("F5_BUILD", cbind.ROOT / "build")) / "bin" / "f5tts"
 
 
-def convert(folder, weights, config, *more):
+def convert(folder, weights, config, *more, vocoder=None):
     """f5tts convert on upstream's files; whatever else a checkpoint of training holds lies beside the weights."""
-    extra = {"mel_transform.spectrogram.window": torch.ones(4), "dec.conv_pre.weight_v": torch.ones(3, 3)}
-    torch.save({"model": {**weights, **extra}, "iteration": 7, "learning_rate": 2e-4,
+    vocoder = vocoder or mb_istft.random_weights(1, "bands")
+    extra = {"mel_transform.spectrogram.window": torch.ones(4)}
+    torch.save({"model": {**weights, **vocoder, **extra}, "iteration": 7, "learning_rate": 2e-4,
                 "optimizer": {"state": {0: {"step": torch.tensor(3.0)}}, "param_groups": [{"lr": 2e-4, "betas": (0.8, 0.99)}]}},
                folder / "G_7.pth")
     (folder / "config.json").write_text(json.dumps(config))
@@ -64,7 +66,7 @@ def requests_of(rng, engine, lengths):
 
 def test_what_it_is(engine):
     info = engine.info()
-    assert (info["backbone"], info["vocoder"], info["name"]) == ("FM_TTS", "none", "FM_TTS")
+    assert (info["backbone"], info["vocoder"], info["name"]) == ("FM_TTS", "MB-iSTFT", "FM_TTS")
     assert (info["mel_bands"], info["sample_rate"], info["one_voice"], info["reads_phonemes"]) == (80, 22050, 1, 1)
     assert info["vocab_size"] == 200
 
@@ -124,7 +126,6 @@ def test_what_it_refuses(rng, engine):
     for message, run in [
             ("one voice of its own", lambda: engine.sample([dict(tokens=tokens, frames=40, cond=mel)])),
             ("takes no recording", lambda: engine.mel(np.zeros(4096, np.float32))),
-            ("no vocoder", lambda: engine.vocode(mel)),
             ("must be 0.01 to 100", lambda: engine.predict_frames(tokens, 0.0)),
             ("must be 0.01 to 100", lambda: engine.predict_frames(tokens, float("nan"))),
             ("701 tokens", lambda: engine.predict_frames(np.zeros(701, np.int32))),
@@ -175,3 +176,50 @@ def test_damaged_weights_are_told(tmp_path, made, rng):
 def test_info_says_what_it_is(made):
     done = subprocess.run([PROGRAM, "info", made[0]], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and "FM_TTS, dim 128, depth 2" in done.stdout and "phonemes" in done.stdout
+
+
+# ---- its vocoder
+
+# measured 3e-7 to 7e-7; a wrong constant gives 1e-3 and more
+WAVE_BAR = 1e-5
+
+
+@pytest.fixture(scope="module", params=mb_istft.FORMS)
+def speaking(request, tmp_path_factory, seed):
+    """(form, engine, weights) of each form of the vocoder."""
+    weights = mb_istft.random_weights(seed, request.param)
+    path, done = convert(tmp_path_factory.mktemp("mb"), fm_tts.random_weights(seed, layers=1),
+                         fm_tts.config(layers=1, **mb_istft.config(request.param)), vocoder=weights)
+    assert done.returncode == 0, done.stderr
+    with f5lib.Engine(str(path), max_frames=200, max_batch=8, poison=1) as e:
+        yield request.param, e, weights
+
+
+def test_waves(rng, speaking):
+    form, engine, weights = speaking
+    mels = [rng.standard_normal((n, 80)).astype(np.float32) for n in (1, 2, 40, 7, 97)]
+    for mel, samples in zip(mels, engine.vocode_batch(mels)):
+        assert len(samples) == len(mel) * (64 if form == "coded" else 256)
+        cbind.check("mb_istft", f"{form} N {len(mel)}", samples, mb_istft.decode(weights, form, torch.from_numpy(mel)).numpy(), WAVE_BAR)
+        assert np.array_equal(engine.vocode(mel), samples)
+
+
+@pytest.mark.parametrize("change,message", [
+    (dict(resblock="2"), "only '1' is supported"), (dict(gen_istft_hop_size=8), "only 4 is supported"), (dict(subbands=2), "samples a frame"),
+    (dict(upsample_rates=[4, 8]), "samples a frame"), (dict(upsample_kernel_sizes=[16]), "one for each"), (dict(gin_channels=256), "gin_channels"),
+    (dict(gen_istft_n_fft=18), "multiple of 4"), (dict(gen_istft_n_fft=32), "gen_istft_hop_size"), (dict(upsample_initial_channel=30), "halved"), (dict(istft_vits=True), "samples a frame"),
+    (dict(ms_istft_vits=True), "multistream_conv_post"), (dict(resblock_kernel_sizes=[3, 7]), "three"),
+    (dict(upsample_rates=[2] * 9), "upsample_kernel_sizes"), (dict(gen_istft_n_fft=2 ** 40), "whole number")], ids=str)
+def test_vocoders_that_do_not_fit(tmp_path, made, change, message):
+    path, done = convert(tmp_path, made[1], fm_tts.config(**change))
+    assert done.returncode == 1 and message in done.stderr and not path.exists(), done.stderr
+
+
+def test_checkpoints_without_their_vocoder(tmp_path, made):
+    for weights, message in (({"dec.conv_pre.weight_v": torch.ones(3, 3)}, "missing"),
+                             ({**mb_istft.random_weights(1, "bands"), "dec.more.weight": torch.ones(3)}, "dec.more.weight"),
+                             ({**mb_istft.random_weights(1, "bands"), "dec.conv_pre.bias": torch.ones(3)}, "has shape")):
+        path, done = convert(tmp_path, made[1], fm_tts.config(), vocoder=weights)
+        assert done.returncode == 1 and message in done.stderr and not path.exists()
+    path, done = convert(tmp_path, made[1], fm_tts.config(), "--vocos", tmp_path / "G_7.pth")
+    assert done.returncode == 1 and "in its checkpoint" in done.stderr and not path.exists()

@@ -187,6 +187,9 @@ void manifest_source_at(const model_config *config, const manifest_tensor *t, in
     case PACK_REPEAT: /* [u C] from [C] */
         dims[0] = t->dims[0] / t->first_column;
         break;
+    case PACK_BANK: /* [k,b,b] from [1,b,taps] */
+        dims[0] = 1, dims[2] = dimension(config, t->part, t->line->columns);
+        break;
     case PACK_UPSAMPLE: /* [k,u o,i] from [i,o,taps] */
         dims[0] = t->dims[2], dims[1] = t->dims[1] / t->first_column;
         dims[2] = dimension(config, t->part, t->line->columns);

@@ -13,8 +13,6 @@ typedef struct {
 
 /* All matrices have the type of the witness, a tensor that every model has. */
 static f5_status find_type(const matcher *m, const char *witness, f5_dtype *type) {
-    *type = F5_F32;
-    if (!witness) return F5_OK;
     const safetensors_tensor *t = safetensors_find(m->file, witness);
     if (!t) return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" is missing", m->where, witness);
     if (!safetensors_number_type(t->dtype, type) || *type == F5_I8)

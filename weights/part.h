@@ -46,6 +46,8 @@ typedef enum {
     PACK_STACK,     /* sources [rows_s, ...], rows one after another in source order */
     PACK_COLUMNS,   /* source [rows,columns]: columns first .. first + dims[1] - 1 */
     PACK_REPEAT,    /* source [C] -> [first C], `first` times */
+    PACK_BANK,      /* a convolution [1,b,columns] over b bands whose values lie b samples apart, times b, as the
+                       convolution [k, b, b] of b samples at a time: part_bank_tap */
     PACK_UPSAMPLE   /* a transposed convolution's [i,o,columns], stride `first`, padding (columns - first) / 2, as the
                        convolution of all its outputs [k, first o, i] that it is: k from part_upsample_taps */
 } part_packing;
@@ -57,6 +59,13 @@ static inline int32_t part_upsample_taps(int32_t stride, int32_t taps) {
     const int32_t padding = (taps - stride) / 2;
     const int32_t after = (stride - 1 + padding) / stride, before = (taps - 1 - padding) / stride;
     return 2 * (after > before ? after : before) + 1;
+}
+
+/* Sample b n + j of a bank of `taps` taps, an odd number with the sample in the middle, takes tap t of each band's
+ * value n + k - PART_BANK_TAPS / 2. t may be none of the taps: then it is zero. */
+#define PART_BANK_TAPS(bands, taps) (2 * (((taps) / 2 + (bands)-1) / (bands)) + 1)
+static inline int64_t part_bank_tap(int64_t bands, int64_t taps, int64_t k, int64_t j) {
+    return taps / 2 - j + bands * (k - PART_BANK_TAPS(bands, taps) / 2);
 }
 
 /* PLAIN tensors are F32 wherever they lie, in a file and in memory, behind a `const float *`. MATRIX tensors have the
@@ -80,13 +89,17 @@ typedef struct {
     size_t scale; /* MATRIX [rows,columns] that may lie in 8 bits: offset of a `const float *` to the scale of each row,
                      of block 0; 0: it never does */
     int16_t repeat;         /* how many tensors: 0 stands for one */
-    int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source; PACK_REPEAT, PACK_UPSAMPLE */
+    int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source; PACK_REPEAT, PACK_UPSAMPLE,
+                               PACK_BANK */
     int16_t star;           /* PACK_STACK: how many sources the '*' stands for */
     int16_t star_rows;      /* rows of each of them; the other sources share the rest */
     int16_t key_from;       /* the number that %d of the keys has for block 0; that of the name is 0 */
 } part_line;
 
 /* ---- a part ------------------------------------------------------------------------------------------------------ */
+
+/* Whether a checkpoint has a tensor of this key. */
+typedef bool (*upstream_has_key)(const void *user, const char *key);
 
 typedef struct model_part model_part;
 struct model_part {
@@ -102,6 +115,8 @@ struct model_part {
                                    "*x" for all that end so */
     int32_t n_fields, n_lines;
     size_t weights_bytes;
+    bool in_checkpoint; /* of a vocoder: its tensors are in the backbone's checkpoint, its settings in the backbone's
+                           configuration */
     const model_part *text; /* of a backbone: the text encoder that it asks for, never NULL; of others NULL */
     int64_t (*dimension)(const model_config *config, int16_t symbol);
     int32_t (*count)(const model_config *config, int16_t repeat);
@@ -110,6 +125,8 @@ struct model_part {
     /* Fills the part's settings from upstream's configuration; failures stick to the reader. NULL: upstream has no such
      * part, and a conversion to it is refused. */
     void (*read_upstream)(upstream *from, model_config *config);
+    /* What only the checkpoint says of the settings; NULL: nothing. Of a vocoder that is in_checkpoint. */
+    void (*read_keys)(model_config *config, upstream_has_key has, const void *user);
     const char *symbols; /* of a text encoder whose vocabulary is no file of upstream's: characters in the order of
                             their ids, the last one of two that are alike counts; NULL: it is a file */
 };

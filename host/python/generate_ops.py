@@ -11,7 +11,8 @@ POINTEES = {"float": "float32", "int32_t": "int32", "int64_t": "int64", "int8_t"
             "uint64_t": "uint64"}
 NUMBERS = {"int32_t": "int", "int64_t": "int", "float": "float", "bool": "bool"}
 DEFAULTS = {("timestep", "dim"): "256", ("timestep", "scale"): "1000.0", ("guide", "branches"): "1", ("noise", "dim"): "100",
-            ("conv1d", "rate"): "1", ("conv1d", "dilation"): "1", ("conv1d", "gain"): "1.0", ("snake", "rate"): "1"}
+            ("conv1d", "rate"): "1", ("conv1d", "dilation"): "1", ("conv1d", "gain"): "1.0", ("snake", "rate"): "1", ("subband_istft", "rate"): "1",
+            ("subband_istft", "points"): "16", ("subband_istft", "turn"): repr(3.141592653589793)}
 NOT_GIVEN = ("scratch", "sample_offsets")  # made here: what a pack says must not be said otherwise
 OUTPUTS_ON_WISH = ("also", "now", "raw")  # outputs that are made only into what a caller gives
 

@@ -1,27 +1,18 @@
 /* bigvgan.c — BigVGAN v2, mel to samples (runtime/MODEL.md §6.2), in F32 throughout, with the mel that it was trained
  * on. conv 7 -> stages x (transposed conv -> mean of three residual blocks) -> snake -> conv 7 -> clamp A stage raises
  * the rate and halves the channels. A residual block adds three times conv(snake(conv(snake(x)))) to x. */
-#include <stdio.h>
-
-#include "kernels/conv1d.h"
 #include "kernels/mel.h"
 #include "kernels/snake.h"
-#include "runtime/models/vocoder.h"
+#include "runtime/models/generator.h"
 #include "weights/convert/upstream.h"
 
-enum { MAX_STAGES = 8, BLOCKS = 3, PAIRS = 3, TAPS = 7, MELS = MEL_BANDS };
+enum { MAX_STAGES = GENERATOR_STAGES, BLOCKS = GENERATOR_BLOCKS, PAIRS = GENERATOR_PAIRS, TAPS = GENERATOR_TAPS };
+enum { MELS = MEL_BANDS };
 
 typedef struct {
-    int32_t stages, channels;                   /* channels: that the first stage takes; each gives half of its own */
-    int32_t rate[MAX_STAGES], taps[MAX_STAGES]; /* of the transposed convolutions */
-    int32_t block_taps[BLOCKS], dilation[BLOCKS][PAIRS];
+    generator_shape shape;
     bool tanh, bias; /* at the end: tanh for clamp; the last convolution has a bias */
 } bigvgan_config;
-
-typedef struct { /* F32 always */
-    f5_matrix w; /* tap first */
-    const float *b;
-} conv_weights;
 
 typedef struct {
     conv_weights first[PAIRS], second[PAIRS]; /* [taps,C,C] */
@@ -50,113 +41,30 @@ static const bigvgan_config *settings_of(const model_config *config) {
 
 /* ---- settings ---------------------------------------------------------------------------------------------------- */
 
-#define INTEGER(name, member, least, most, missing)                                                                    \
-    { name, NULL, offsetof(bigvgan_config, member), FIELD_INTEGER, least, most, missing }
-#define STAGE_FIELDS(i, stride, k) INTEGER("rate_" #i, rate[i], 1, 256, stride), INTEGER("taps_" #i, taps[i], 1, 512, k)
-#define BLOCK_FIELDS(j, k)                                                                                             \
-    INTEGER("block_" #j "_taps", block_taps[j], 1, 15, k),                                                             \
-        INTEGER("block_" #j "_dilation_0", dilation[j][0], 1, 64, 1),                                                  \
-        INTEGER("block_" #j "_dilation_1", dilation[j][1], 1, 64, 3),                                                  \
-        INTEGER("block_" #j "_dilation_2", dilation[j][2], 1, 64, 5)
-
 static const part_field fields[] = {
-    INTEGER("stages", stages, 1, MAX_STAGES, 6),
-    INTEGER("channels", channels, 1, 16384, 1536),
-    STAGE_FIELDS(0, 4, 8),
-    STAGE_FIELDS(1, 4, 8),
-    STAGE_FIELDS(2, 2, 4),
-    STAGE_FIELDS(3, 2, 4),
-    STAGE_FIELDS(4, 2, 4),
-    STAGE_FIELDS(5, 2, 4),
-    STAGE_FIELDS(6, 1, 1),
-    STAGE_FIELDS(7, 1, 1),
-    BLOCK_FIELDS(0, 3),
-    BLOCK_FIELDS(1, 7),
-    BLOCK_FIELDS(2, 11),
+    GENERATOR_INTEGER(bigvgan_config, "stages", shape.stages, 1, MAX_STAGES, 6),
+    GENERATOR_INTEGER(bigvgan_config, "channels", shape.channels, 1, 16384, 1536),
+    GENERATOR_STAGE(bigvgan_config, 0, 4, 8),
+    GENERATOR_STAGE(bigvgan_config, 1, 4, 8),
+    GENERATOR_STAGE(bigvgan_config, 2, 2, 4),
+    GENERATOR_STAGE(bigvgan_config, 3, 2, 4),
+    GENERATOR_STAGE(bigvgan_config, 4, 2, 4),
+    GENERATOR_STAGE(bigvgan_config, 5, 2, 4),
+    GENERATOR_STAGE(bigvgan_config, 6, 1, 1),
+    GENERATOR_STAGE(bigvgan_config, 7, 1, 1),
+    GENERATOR_BLOCK(bigvgan_config, 0, 3),
+    GENERATOR_BLOCK(bigvgan_config, 1, 7),
+    GENERATOR_BLOCK(bigvgan_config, 2, 11),
     {"tanh", NULL, offsetof(bigvgan_config, tanh), FIELD_FLAG, 0, 1, 0},
     {"bias", NULL, offsetof(bigvgan_config, bias), FIELD_FLAG, 0, 1, 0},
 };
 
-static f5_status check_stages(const bigvgan_config *v, const char *where, f5_error *error) {
-    int32_t rate = 1;
-    for (int32_t i = 0; i < v->stages; i++) {
-        const int32_t stride = v->rate[i], taps = v->taps[i];
-        if (taps < stride || (taps - stride) % 2 != 0 || part_upsample_taps(stride, taps) > 15)
-            return f5_fail(
-                error, F5_E_UNSUPPORTED,
-                "%s: configuration: vocoder: a transposed convolution of %d taps and stride %d: taps are the "
-                "stride and an even number more, at most 14 strides",
-                where, (int)taps, (int)stride);
-        if (rate <= MEL_HOP) rate *= stride; /* beyond it is wrong already */
-    }
-    if (rate != MEL_HOP)
-        return f5_fail(error, F5_E_UNSUPPORTED,
-                       "%s: configuration: vocoder: its rates make %s%d samples a frame, not %d", where,
-                       rate > MEL_HOP ? "at least " : "", (int)rate, MEL_HOP);
-    if (v->channels % (1 << v->stages) != 0)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: vocoder: %d channels cannot be halved %d times",
-                       where, (int)v->channels, (int)v->stages);
-    return F5_OK;
-}
-
 static f5_status check(const model_config *config, const char *where, f5_error *error) {
-    const bigvgan_config *v = settings_of(config);
-    F5_TRY(check_stages(v, where, error));
-    for (int j = 0; j < BLOCKS; j++)
-        for (int m = 0; m < PAIRS; m++)
-            if (v->block_taps[j] % 2 == 0 || (v->block_taps[j] - 1) * v->dilation[j][m] > CONV1D_MAX_REACH)
-                return f5_fail(
-                    error, F5_E_UNSUPPORTED,
-                    "%s: configuration: vocoder: a convolution of %d taps with dilation %d: taps are odd, and "
-                    "reach over at most %d rows",
-                    where, (int)v->block_taps[j], (int)v->dilation[j][m], CONV1D_MAX_REACH);
-    return F5_OK;
-}
-
-/* Whether the list has an item of this number. */
-static bool has_item(upstream *from, const char *list, int32_t i, char key[80]) {
-    snprintf(key, 80, "%.60s[%d]", list, (int)i);
-    return upstream_has(from, key);
-}
-
-static void read_stages(upstream *from, bigvgan_config *v) {
-    char key[80];
-    for (int i = 0; i < MAX_STAGES; i++) v->rate[i] = v->taps[i] = 1;
-    for (v->stages = 0; has_item(from, "upsample_rates", v->stages, key) && v->stages < MAX_STAGES; v->stages++) {
-        v->rate[v->stages] = upstream_int(from, key, 0);
-        if (!has_item(from, "upsample_kernel_sizes", v->stages, key))
-            upstream_fail(from, F5_E_FORMAT, "upsample_kernel_sizes", "shorter", "one for each of upsample_rates");
-        v->taps[v->stages] = upstream_int(from, key, 0);
-    }
-    if (has_item(from, "upsample_rates", v->stages, key))
-        upstream_fail(from, F5_E_UNSUPPORTED, "upsample_rates", "longer", "at most 8 stages are supported");
-    if (has_item(from, "upsample_kernel_sizes", v->stages, key))
-        upstream_fail(from, F5_E_FORMAT, "upsample_kernel_sizes", "longer", "one for each of upsample_rates");
-    v->channels = upstream_int(from, "upsample_initial_channel", 0);
-}
-
-static void read_blocks(upstream *from, bigvgan_config *v) {
-    char key[80], list[80];
-    for (int j = 0; j < BLOCKS; j++) {
-        if (!has_item(from, "resblock_kernel_sizes", j, key))
-            upstream_fail(from, F5_E_UNSUPPORTED, "resblock_kernel_sizes", "shorter", "three are supported");
-        v->block_taps[j] = upstream_int(from, key, 0);
-        snprintf(list, sizeof list, "resblock_dilation_sizes[%d]", j);
-        for (int m = 0; m < PAIRS; m++) {
-            if (!has_item(from, list, m, key))
-                upstream_fail(from, F5_E_UNSUPPORTED, list, "shorter", "three dilations are supported");
-            v->dilation[j][m] = upstream_int(from, key, 0);
-        }
-        if (has_item(from, list, PAIRS, key))
-            upstream_fail(from, F5_E_UNSUPPORTED, list, "longer", "three dilations are supported");
-    }
-    if (has_item(from, "resblock_kernel_sizes", BLOCKS, key))
-        upstream_fail(from, F5_E_UNSUPPORTED, "resblock_kernel_sizes", "longer", "three are supported");
+    return generator_check(&settings_of(config)->shape, 1, MEL_HOP, where, error);
 }
 
 static void read_upstream(upstream *from, model_config *config) {
     bigvgan_config *v = (bigvgan_config *)(void *)config->settings[PART_VOCODER].bytes;
-    upstream_require_text(from, "resblock", NULL, "1");
     upstream_require_text(from, "activation", NULL, "snakebeta");
     if (!upstream_bool(from, "snake_logscale", false))
         upstream_fail(from, F5_E_UNSUPPORTED, "snake_logscale", "false", "only true is supported");
@@ -167,53 +75,34 @@ static void read_upstream(upstream *from, model_config *config) {
     upstream_require_int(from, "hop_size", -1, MEL_HOP);
     upstream_require_int(from, "fmin", 0, 0);
     upstream_require_int(from, "fmax", MEL_RATE / 2, MEL_RATE / 2);
-    read_stages(from, v);
-    read_blocks(from, v);
+    generator_read(from, "", &v->shape);
     v->tanh = upstream_bool(from, "use_tanh_at_final", true);
     v->bias = upstream_bool(from, "use_bias_at_final", true);
 }
 
 /* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
-/* Symbols of dimensions: of stage i or block j, by what is added to it. */
 enum {
-    CHANNELS = -16,   /* + i: that stage i takes */
-    LAST = -17,       /* that the last stage gives */
-    UP_OUT = -32,     /* + i */
-    UP_TAPS = -48,    /* + i: as packed */
-    UP_KERNEL = -64,  /* + i: as upstream has it */
-    UP_RATE = -80,    /* + i */
-    BLOCK_TAPS = -96, /* + j */
-    SLOPES = -112     /* + i: alphas of a block */
+    CHANNELS = GENERATOR_CHANNELS,
+    LAST = GENERATOR_LAST,
+    UP_OUT = GENERATOR_UP_OUT,
+    UP_TAPS = GENERATOR_UP_TAPS,
+    UP_KERNEL = GENERATOR_UP_KERNEL,
+    UP_RATE = GENERATOR_UP_RATE,
+    BLOCK_TAPS = GENERATOR_BLOCK_TAPS,
+    SLOPES = -112 /* + i: alphas of a block of stage i */
 };
-enum { STAGE = 16, CONVS = 32, BIAS = 48 }; /* counts: of stage i, + i; of the last bias */
+enum { STAGE = GENERATOR_OF_STAGE, CONVS = GENERATOR_OF_PAIRS, BIAS = 48 }; /* counts; BIAS: of the last bias */
 
 static int64_t dimension(const model_config *config, int16_t symbol) {
-    const bigvgan_config *v = settings_of(config);
-    if (symbol == LAST) return v->channels >> v->stages;
-    const int i = (symbol + 256) % 16;
-    switch (symbol - i) {
-    case CHANNELS:
-        return v->channels >> i;
-    case UP_OUT:
-        return (int64_t)v->rate[i] * (v->channels >> (i + 1));
-    case UP_TAPS:
-        return part_upsample_taps(v->rate[i], v->taps[i]);
-    case UP_KERNEL:
-        return v->taps[i];
-    case UP_RATE:
-        return v->rate[i];
-    case BLOCK_TAPS:
-        return v->block_taps[i];
-    default: /* SLOPES */
-        return (int64_t)2 * PAIRS * (v->channels >> (i + 1));
-    }
+    const generator_shape *v = &settings_of(config)->shape;
+    const int i = symbol - SLOPES;
+    return i >= 0 && i < 16 ? (int64_t)2 * PAIRS * (v->channels >> (i + 1)) : generator_dimension(v, symbol);
 }
 
 static int32_t count(const model_config *config, int16_t repeat) {
     const bigvgan_config *v = settings_of(config);
-    if (repeat == BIAS) return v->bias;
-    return repeat % 16 >= v->stages ? 0 : repeat < CONVS ? 1 : PAIRS;
+    return repeat == BIAS ? v->bias : generator_count(&v->shape, repeat);
 }
 
 #define AT(field) .address = offsetof(bigvgan_weights, field)
@@ -300,37 +189,8 @@ static int64_t samples_of(const model_config *config, int32_t frames) {
     return frames <= 0 ? 0 : (int64_t)MEL_HOP * frames;
 }
 
-/* Frames on either side that a sample depends on. */
-static int32_t reach(const bigvgan_config *v) {
-    int32_t samples = (TAPS / 2) * MEL_HOP, row = MEL_HOP; /* samples of a row */
-    for (int32_t i = 0; i < v->stages; i++) {
-        int32_t widest = 0;
-        for (int j = 0; j < BLOCKS; j++) {
-            int32_t rows = 2 * PAIRS * SNAKE_REACH;
-            for (int m = 0; m < PAIRS; m++) rows += v->block_taps[j] / 2 * (v->dilation[j][m] + 1);
-            widest = rows > widest ? rows : widest;
-        }
-        samples += part_upsample_taps(v->rate[i], v->taps[i]) / 2 * row;
-        row /= v->rate[i];
-        samples += widest * row;
-    }
-    samples += SNAKE_REACH + TAPS / 2;
-    return (samples + MEL_HOP - 1) / MEL_HOP;
-}
-
 static void around(const model_config *config, int32_t *before, int32_t *after) {
-    *before = *after = reach(settings_of(config));
-}
-
-/* Elements of a frame that the widest tensor has. */
-static size_t widest(const bigvgan_config *v) {
-    size_t rate = 1, most = (size_t)v->channels;
-    for (int32_t i = 0; i < v->stages; i++) {
-        rate *= (size_t)v->rate[i];
-        size_t width = rate * (size_t)(v->channels >> (i + 1));
-        most = width > most ? width : most;
-    }
-    return most;
+    *before = *after = generator_reach(&settings_of(config)->shape, SNAKE_REACH, SNAKE_REACH + TAPS / 2);
 }
 
 /* Working memory, each [R,widest]. */
@@ -342,46 +202,25 @@ typedef struct {
     float *active;  /* what a convolution reads */
 } bigvgan_buffers;
 
-/* The pack's rows at a rate, with so many channels. */
-typedef struct {
-    const f5_pack *pack;
-    int32_t rate, channels;
-} level;
-
-static f5_status snake(const stage_context *c, const level *l, const char *label, const float *alpha, const float *beta,
-                       const float *x, float *y) {
+static f5_status snake(const stage_context *c, const generator_level *l, const char *label, const float *alpha,
+                       const float *beta, const float *x, float *y) {
     snake_args a = {.pack = l->pack, .rate = l->rate, .dim = l->channels, .x = x, .alpha = alpha, .beta = beta, .y = y};
     return c->ops->snake(c->ops, label, &a);
 }
 
-static conv1d_args conv(const level *l, int32_t taps, int32_t dilation, const conv_weights *w, const float *x,
-                        float *y) {
-    return (conv1d_args){.pack = l->pack,
-                         .rate = l->rate,
-                         .in = l->channels,
-                         .out = l->channels,
-                         .taps = taps,
-                         .dilation = dilation,
-                         .gain = 1.0f,
-                         .x = x,
-                         .w = w->w.data,
-                         .bias = w->b,
-                         .y = y};
-}
-
 /* Residual block j: what it makes of b->x is added to b->sum. After the last the sum becomes the mean. */
-static f5_status residual_block(const stage_context *c, const level *l, int32_t j, const block_weights *w,
+static f5_status residual_block(const stage_context *c, const generator_level *l, int32_t j, const block_weights *w,
                                 const bigvgan_buffers *b) {
     static const char *const labels[PAIRS][4] = {{"0.snake1", "0.conv1", "0.snake2", "0.conv2"},
                                                  {"1.snake1", "1.conv1", "1.snake2", "1.conv2"},
                                                  {"2.snake1", "2.conv1", "2.snake2", "2.conv2"}};
-    const bigvgan_config *v = settings_of(&c->model->config);
+    const generator_shape *v = &settings_of(&c->model->config)->shape;
     ops *o = c->ops;
     const float *x = b->x;
     for (int32_t m = 0; m < PAIRS; m++) {
         const size_t first = (size_t)(2 * m) * (size_t)l->channels, second = first + (size_t)l->channels;
-        conv1d_args one = conv(l, v->block_taps[j], v->dilation[j][m], &w->first[m], b->active, b->between);
-        conv1d_args two = conv(l, v->block_taps[j], 1, &w->second[m], b->active, b->block);
+        conv1d_args one = generator_conv(l, v->block_taps[j], v->dilation[j][m], &w->first[m], b->active, b->between);
+        conv1d_args two = generator_conv(l, v->block_taps[j], 1, &w->second[m], b->active, b->block);
         two.residual = x;
         if (m == PAIRS - 1) {
             two.y = b->sum;
@@ -398,16 +237,12 @@ static f5_status residual_block(const stage_context *c, const level *l, int32_t 
 }
 
 /* b->sum at a level becomes b->sum at the next, which *l then is. */
-static f5_status stage(const stage_context *c, level *l, int32_t i, const bigvgan_buffers *b) {
-    const bigvgan_config *v = settings_of(&c->model->config);
+static f5_status stage(const stage_context *c, generator_level *l, int32_t i, const bigvgan_buffers *b) {
     const bigvgan_weights *w = c->model->weights[PART_VOCODER];
     ops *o = c->ops;
-    conv1d_args up = conv(l, part_upsample_taps(v->rate[i], v->taps[i]), 1, &w->stage[i].up, b->sum, b->x);
-    l->channels /= 2;
-    up.out = v->rate[i] * l->channels;
+    const conv1d_args up = generator_up(l, &settings_of(&c->model->config)->shape, i, &w->stage[i].up, b->sum, b->x);
     ops_at(o, "bigvgan", i);
     F5_TRY(o->conv1d(o, "up", &up));
-    l->rate *= v->rate[i];
     for (int32_t j = 0; j < BLOCKS; j++) {
         ops_at(o, "bigvgan.block", BLOCKS * i + j);
         F5_TRY(residual_block(c, l, j, &w->stage[i].block[j], b));
@@ -422,19 +257,19 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     const bigvgan_config *v = settings_of(&c->model->config);
     const bigvgan_weights *w = c->model->weights[PART_VOCODER];
     ops *o = c->ops;
-    const size_t R = (size_t)pack->rows, mark = arena_mark(c->arena), width = widest(v);
+    const size_t R = (size_t)pack->rows, mark = arena_mark(c->arena), width = generator_widest(&v->shape);
     bigvgan_buffers b;
     float **const all[] = {&b.x, &b.sum, &b.block, &b.between, &b.active};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = arena_take(c->arena, R * width, sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
 
-    level l = {pack, 1, v->channels};
-    conv1d_args pre = conv(&l, TAPS, 1, &w->pre, mel, b.sum);
+    generator_level l = {pack, 1, v->shape.channels};
+    conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.sum);
     pre.in = MEL_BANDS;
     ops_at(o, "bigvgan", -1);
     F5_TRY(o->conv1d(o, "pre", &pre));
-    for (int32_t i = 0; i < v->stages; i++) F5_TRY(stage(c, &l, i, &b));
-    conv1d_args post = conv(&l, TAPS, 1, &w->post, b.active, samples);
+    for (int32_t i = 0; i < v->shape.stages; i++) F5_TRY(stage(c, &l, i, &b));
+    conv1d_args post = generator_conv(&l, TAPS, 1, &w->post, b.active, samples);
     post.out = 1;
     post.activation = v->tanh ? CONV1D_TANH : CONV1D_CLAMP;
     ops_at(o, "bigvgan", -1);

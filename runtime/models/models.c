@@ -5,7 +5,7 @@
 #include "runtime/models/vocoder.h"
 
 #define BACKBONES(X) X(dit) X(unett) X(mmdit) X(fm_tts)
-#define VOCODERS(X) X(vocos) X(bigvgan) X(mel_only)
+#define VOCODERS(X) X(vocos) X(bigvgan) X(mb_istft)
 
 #define DECLARE_BACKBONE(name) extern const backbone backbone_##name;
 #define DECLARE_VOCODER(name) extern const vocoder vocoder_##name;

@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""compare_fm_tts.py — libf5tts beside Flow-Matching-TTS's own code, which this project does not hold: durations and mels
-of random weights as large as trained ones.
+"""compare_fm_tts.py — libf5tts beside Flow-Matching-TTS's own code, which this project does not hold: durations, mels and
+waves of random weights as large as trained ones. The vocoder in four forms: as coded there, and the multi-band,
+multi-stream and plain iSTFT generators of LLM-iSTFT-VITS.
 
     git clone https://github.com/gateoneh92/Flow-Matching-TTS UPSTREAM
-    python3 tests/reference/compare_fm_tts.py UPSTREAM [--small] [--seed N]
+    git clone https://github.com/gateoneh92/LLM-iSTFT-VITS FAMILY
+    pip install --no-deps --target SITE 'scipy<1.12'
+    PYTHONPATH=SITE python3 tests/reference/compare_fm_tts.py UPSTREAM FAMILY [--small] [--seed N]
 
-Exits 1 where a number of frames differs or a mel is over 1e-5 away (relative L2, of what sampling adds to the noise)."""
+Exits 1 where a number of frames differs, a mel is over 1e-5 away (relative L2, of what sampling adds to the noise), or a
+wave over 1e-4."""
 import argparse
+import importlib
 import json
 import subprocess
 import sys
 import tempfile
+import types
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +27,58 @@ import cbind  # noqa: E402
 import f5abi  # noqa: E402
 import f5lib  # noqa: E402
 
-BAR = 1e-5
+BAR, WAVE_BAR = 1e-5, 1e-4
 HOW = [(10, -1.0, "euler"), (20, -1.0, "euler"), (7, -0.5, "euler"), (5, -2.0, "euler"), (10, 0.0, "euler"), (5, 0.0, "midpoint")]
 
 
-def upstream_model(folder, config):
+def module_of(folder, name):
+    """A module of a checkout, whose modules are called as those of the other one; what only training imports is left out."""
+    for known in ("models", "modules", "commons", "attentions", "transforms", "pqmf", "stft", "flow_matching"):
+        sys.modules.pop(known, None)
+    for absent in ("librosa", "librosa.util", "monotonic_align"):
+        sys.modules[absent] = types.ModuleType(absent)
+    sys.modules["librosa"].util = sys.modules["librosa.util"]
+    sys.modules["librosa.util"].pad_center = sys.modules["librosa.util"].tiny = None
     sys.path.insert(0, str(folder))
-    from flow_matching import FlowMatchingTTS
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(folder))
 
+
+def upstream_generator(upstream, family, form, config):
+    """(its vocoder, what the configuration then says, [1,80,N] -> samples)"""
+    m = config["model"]
+    names = {"coded": "Multiband_iSTFT_Generator", "bands": "Multiband_iSTFT_Generator", "streams": "Multistream_iSTFT_Generator",
+             "single": "iSTFT_Generator"}
+    said = {"mb_istft_vits": form in ("coded", "bands"), "ms_istft_vits": form == "streams", "istft_vits": form == "single",
+            "upsample_rates": [8, 8] if form == "single" else [4, 4]}
+    sizes = [80, m["resblock"], m["resblock_kernel_sizes"], m["resblock_dilation_sizes"], said["upsample_rates"],
+             m["upsample_initial_channel"], m["upsample_kernel_sizes"], m["gen_istft_n_fft"], m["gen_istft_hop_size"]]
+    generator = getattr(module_of(upstream if form == "coded" else family, "models"), names[form])
+    dec = generator(*sizes, *([] if form == "single" else [m["subbands"]])).eval()
+    parameters = dict(dec.named_parameters())
+    for name, parameter in parameters.items():  # initial weights are near zero: what comes out would be bias alone
+        if name.endswith("weight_g"):
+            v = parameters[name[:-1] + "v"]
+            inputs = v.shape[0] * v.shape[2] / 4 if name.startswith("ups.") else v.shape[1] * v.shape[2]
+            v.normal_()
+            parameter.copy_(v.flatten(1).norm(dim=1)[:, None, None] * 0.9 * inputs ** -0.5)
+        elif name.endswith("bias"):
+            parameter.normal_(0, 0.1)
+
+    def wave(mel):
+        cuda, torch.Tensor.cuda = torch.Tensor.cuda, lambda tensor, *_: tensor  # one generator moves a buffer by itself
+        try:
+            return dec(mel)[0].flatten()
+        finally:
+            torch.Tensor.cuda = cuda
+
+    return dec, said, wave
+
+
+def upstream_model(folder, config):
+    FlowMatchingTTS = module_of(folder, "flow_matching").FlowMatchingTTS
     m = config["model"]
     tts = FlowMatchingTTS(80, m["n_text_vocab"], m["flow_d_model"], m["flow_nhead"], m["flow_num_layers"],
                           m["flow_dim_feedforward"], use_duration_predictor=m["use_duration_predictor"]).eval()
@@ -59,8 +109,10 @@ def upstream_mel(tts, tokens, noise, nfe, sway, method):
         torch.randn = drawn
 
 
-def convert(tts, config, folder):
-    torch.save({"model": {f"flow_tts.{name}": t for name, t in tts.state_dict().items()}, "iteration": 1, "learning_rate": 2e-4,
+def convert(tts, dec, config, folder):
+    weights = {f"flow_tts.{name}": t for name, t in tts.state_dict().items()}
+    weights.update({f"dec.{name}": t for name, t in dec.state_dict().items()})
+    torch.save({"model": weights, "iteration": 1, "learning_rate": 2e-4,
                 "optimizer": torch.optim.AdamW(tts.parameters(), 2e-4).state_dict()}, folder / "G_1.pth")
     (folder / "config.json").write_text(json.dumps(config))
     program = f5abi.library_path().parent.parent / "bin" / "f5tts"
@@ -92,9 +144,22 @@ def compare(tts, engine, lengths):
     return wrong == 0 and worst <= BAR
 
 
+def compare_waves(wave, engine, form, lengths):
+    worst = 0.0
+    for n in lengths:
+        mel = torch.randn(1, 80, n) * 2 - 3
+        theirs = wave(mel).numpy()
+        distance = cbind.rel_l2(engine.vocode(mel[0].T.contiguous().numpy()), theirs)
+        worst = max(worst, distance)
+        print(f"{form}, {n} frames, {len(theirs)} samples of {np.abs(theirs).mean():.2g}: {distance:.2e}", flush=True)
+    print(f"{form}: worst wave {worst:.2e}, bar {WAVE_BAR}")
+    return worst <= WAVE_BAR
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("upstream", type=Path)
+    parser.add_argument("family", type=Path)
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -102,11 +167,19 @@ def main():
     torch.set_grad_enabled(False)
     config = json.loads((args.upstream / "configs/flow_matching.json").read_text())
     if args.small:
-        config["model"].update(flow_d_model=128, flow_nhead=2, flow_num_layers=3, flow_dim_feedforward=192)
-    tts = upstream_model(args.upstream.resolve(), config)
-    with tempfile.TemporaryDirectory() as folder:
-        with f5lib.Engine(convert(tts, config, Path(folder)), max_frames=1500) as engine:
-            return 0 if compare(tts, engine, (9, 23, 61) if args.small else (101, 31)) else 1
+        config["model"].update(flow_d_model=128, flow_nhead=2, flow_num_layers=3, flow_dim_feedforward=192,
+                               upsample_initial_channel=64)
+    upstream, family, good = args.upstream.resolve(), args.family.resolve(), True
+    tts = upstream_model(upstream, config)
+    for form in ("coded", "bands", "streams", "single"):
+        dec, said, wave = upstream_generator(upstream, family, form, config)
+        config["model"].update(said)
+        with tempfile.TemporaryDirectory() as folder:
+            with f5lib.Engine(convert(tts, dec, config, Path(folder)), max_frames=1500) as engine:
+                if form == "coded":
+                    good &= compare(tts, engine, (9, 23, 61) if args.small else (101, 31))
+                good &= compare_waves(wave, engine, form, (1, 2, 7, 93, 400) if args.small else (1, 31, 200, 862))
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

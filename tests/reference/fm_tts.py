@@ -1,11 +1,13 @@
 """Flow-Matching-TTS in plain tensor operations: what libf5tts must compute of it. One sequence at a time, nothing cached.
 
 Weights are a dict of tensors under upstream's names ("flow_tts.…"). N frames, T tokens, D width, mel [N,80].
-compare_fm_tts.py runs upstream's own code beside the library."""
+The vocoder is mb_istft.py. compare_fm_tts.py runs upstream's own code beside the library."""
 import math
 
 import torch
 import torch.nn.functional as F
+
+import mb_istft
 
 MODEL, EPS, HEAD = "flow_tts.flow_matching.model.", 1e-5, 64
 
@@ -133,5 +135,4 @@ def config(dim=128, layers=2, ff_dim=192, symbols=200, durations=True, **more):
             "data": {"sampling_rate": 22050, "hop_length": 256, "n_mel_channels": 80, "mel_fmax": None, "add_blank": True,
                      "text_cleaners": ["english_cleaners2"]},
             "model": {"flow_d_model": dim, "flow_nhead": dim // HEAD, "flow_num_layers": layers, "flow_dim_feedforward": ff_dim,
-                      "n_text_vocab": symbols, "use_duration_predictor": durations,
-                      "resblock_dilation_sizes": [[1, 3, 5], [1, 3, 5]], **more}}
+                      "n_text_vocab": symbols, "use_duration_predictor": durations, **mb_istft.config("bands"), **more}}

@@ -264,17 +264,48 @@ static f5_status open_acoustic(conversion *c) {
                         c->error);
 }
 
+/* The file that the vocoder is in. */
+static f5_status vocoder_path(const conversion *c, const char **path) {
+    const convert_options *o = c->options;
+    const model_part *part = c->config.part[PART_VOCODER];
+    *path = part->in_checkpoint ? o->checkpoint_path : o->vocos_path;
+    if (part->in_checkpoint && o->vocos_path)
+        return f5_fail(c->error, F5_E_ARGUMENT, "%s: a vocoder of its own is given: that of %s is in its checkpoint",
+                       o->vocos_path, c->config.part[PART_BACKBONE]->kind);
+    if (!*path)
+        return f5_fail(c->error, F5_E_ARGUMENT, "%s: asks for the vocoder %s: name its file", o->config.file,
+                       part->kind);
+    return F5_OK;
+}
+
+static bool has_key(const void *user, const char *key) {
+    return source_find(user, key) != NULL;
+}
+
+/* Settings that the file alone tells change the list of tensors, and with it what is wanted of the file. */
+static f5_status settle_vocoder(conversion *c, manifest_source **keys, size_t *count) {
+    const model_part *part = c->config.part[PART_VOCODER];
+    if (!part->read_keys) return F5_OK;
+    part->read_keys(&c->config, has_key, &c->origin[ORIGIN_VOCODER]);
+    F5_TRY(model_config_check(&c->config, c->options->config.file, c->error));
+    free(c->list);
+    free(*keys);
+    c->list = NULL;
+    *keys = NULL;
+    F5_TRY(manifest_list(&c->config, c->options->types, &c->list, &c->count, c->error));
+    return wanted_keys(c, ORIGIN_VOCODER, keys, count);
+}
+
 static f5_status open_vocoder(conversion *c) {
     manifest_source *keys = NULL;
     size_t count;
     naming n;
-    if (c->config.part[PART_VOCODER]->n_lines == 0) return F5_OK;
-    if (!c->options->vocos_path)
-        return f5_fail(c->error, F5_E_ARGUMENT, "%s: asks for the vocoder %s: name its file", c->options->config.file,
-                       c->config.part[PART_VOCODER]->kind);
+    const char *path;
+    F5_TRY(vocoder_path(c, &path));
     F5_TRY(wanted_keys(c, ORIGIN_VOCODER, &keys, &count));
     const source_wish wish = wish_of(c, ORIGIN_VOCODER, &n, keys, count);
-    f5_status status = source_open(&c->origin[ORIGIN_VOCODER], c->options->vocos_path, &wish, c->error);
+    f5_status status = source_open(&c->origin[ORIGIN_VOCODER], path, &wish, c->error);
+    if (status == F5_OK) status = settle_vocoder(c, &keys, &count);
     if (status == F5_OK) status = check_keys(c, ORIGIN_VOCODER, keys, count);
     free(keys);
     return status;
@@ -288,7 +319,8 @@ static f5_status open_origins(conversion *c) {
     if (c->options->stored_rotary) F5_TRY(rotary_keep(&c->origin[ORIGIN_ACOUSTIC], &c->config, c->error));
     int64_t largest = 0;
     for (int32_t i = 0; i < c->count; i++) {
-        if (c->list[i].elements > largest && c->list[i].sources == 1) largest = c->list[i].elements; /* PACK_UPSAMPLE */
+        if (c->list[i].elements > largest && c->list[i].sources == 1)
+            largest = c->list[i].elements; /* UPSAMPLE, BANK */
         for (int32_t s = 0; s < c->list[i].sources; s++) {
             manifest_source from;
             manifest_source_at(&c->config, &c->list[i], s, &from);

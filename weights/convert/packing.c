@@ -25,6 +25,17 @@ static void pack_upsample(float *out, const float *in, const manifest_tensor *to
         }
 }
 
+/* in [1,b,taps] -> out [k,b,b], as part_bank_tap says. */
+static void pack_bank(float *out, const float *in, const manifest_tensor *to, const manifest_source *from) {
+    const int64_t bands = from->dims[1], taps = from->dims[2];
+    for (int64_t k = 0; k < to->dims[0]; k++)
+        for (int64_t j = 0; j < bands; j++, out += bands) {
+            const int64_t tap = part_bank_tap(bands, taps, k, j);
+            for (int64_t b = 0; b < bands; b++)
+                out[b] = tap >= 0 && tap < taps ? (float)bands * in[b * taps + tap] : 0.0f;
+        }
+}
+
 int64_t packing_apply(float *packed, const float *values, const manifest_tensor *to, const manifest_source *from) {
     switch (to->packing) {
     case PACK_DEPTHWISE:
@@ -39,6 +50,9 @@ int64_t packing_apply(float *packed, const float *values, const manifest_tensor 
         return to->elements;
     case PACK_UPSAMPLE:
         pack_upsample(packed, values, to, from);
+        return to->elements;
+    case PACK_BANK:
+        pack_bank(packed, values, to, from);
         return to->elements;
     case PACK_COPY:
     case PACK_SQUEEZE:

@@ -179,13 +179,14 @@ static void read_part(upstream *r, const model_part *part, model_config *config)
                             r->from->file, part->title, part->kind);
 }
 
-/* Flow-Matching-TTS's JSON has words of its own. Its mel is that of its vocoder. */
+/* Flow-Matching-TTS's JSON has words of its own, and its vocoder's settings too. */
 static f5_status read_fm_tts(upstream *a, const part_catalogue *parts, model_config *config) {
-    F5_TRY(model_config_parts(config, parts, "FM_TTS", "none", a->from->file, a->error));
+    F5_TRY(model_config_parts(config, parts, "FM_TTS", "MB-iSTFT", a->from->file, a->error));
     config->tokenizer = TOKENIZER_CHAR;
     strcpy(config->name, "FM_TTS");
     read_part(a, config->part[PART_BACKBONE], config);
     read_part(a, config->part[PART_TEXT], config);
+    read_part(a, config->part[PART_VOCODER], config);
     upstream_require_int(a, "data.sampling_rate", 22050, 22050);
     upstream_require_int(a, "data.n_mel_channels", 80, 80);
     upstream_require_int(a, "data.hop_length", 256, 256);

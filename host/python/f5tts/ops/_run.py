@@ -197,12 +197,19 @@ class Call:
                              f"each as long or {'shorter' if drop else 'longer'}")
 
     def _size(self, part: str) -> Optional[int]:
-        """A length as a shape says it: 64, rows, dim/16, n_seq+1, rate*rows. None: not known yet."""
+        """A length as a shape says it: 64, rows, dim/16, n_seq+1, rate*rows, bands*(points+2). None: not known yet."""
         if part in self.sizes:
             return self.sizes[part]
-        if part.startswith("rate*"):
-            rows = self._size(part[5:])
-            return None if rows is None else rows * self.sizes.get("rate", 1)
+        outer = re.sub(r"\([^()]*\)", lambda m: "." * len(m[0]), part)
+        for sign in "+*":
+            at = outer.find(sign)
+            if at > 0 and not re.fullmatch(r"(\w+)(?:/(\w+))?(?:\+(\d+))?", part):
+                sides = self._size(part[:at]), self._size(part[at + 1:])
+                if sides[0] is None or sides[1] is None:
+                    return None
+                return sides[0] + sides[1] if sign == "+" else sides[0] * sides[1]
+        if part.startswith("("):
+            return self._size(part[1:-1])
         match = re.fullmatch(r"(\w+)(?:/(\w+))?(?:\+(\d+))?", part)
         if not match:
             return None
