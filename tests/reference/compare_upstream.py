@@ -48,8 +48,9 @@ def import_upstream():
     if not hasattr(F, "scaled_dot_product_attention"):  # torch before 2.0, where upstream refuses to start
 
         def attention(q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False):
-            assert attn_mask is None and dropout_p == 0.0 and not is_causal
-            return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(dim=-1) @ v
+            assert dropout_p == 0.0 and not is_causal
+            scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
+            return (scores if attn_mask is None else scores.masked_fill(~attn_mask, -torch.inf)).softmax(dim=-1) @ v
 
         F.scaled_dot_product_attention = attention
         print("torch has no scaled_dot_product_attention: written out")
