@@ -21,6 +21,7 @@ import json
 import math
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -296,7 +297,10 @@ class Training:
         if o.keep:
             numbered = self.out / f"model_{update}.pt"
             numbered.unlink(missing_ok=True)
-            os.link(last, numbered)
+            try:
+                os.link(last, numbered)
+            except OSError:  # a file system without links
+                upstream_state.whole(numbered, lambda path: shutil.copyfile(last, path))
             kept = sorted((int(p.stem[6:]), p) for p in self.out.glob("model_*.pt") if p.stem[6:].isdigit())
             for _, path in kept[:-o.keep]:
                 path.unlink()

@@ -68,7 +68,7 @@ def separator_of(first):
             return mark
     if first.split(",")[0].strip(' "').lower() in HEADERS and "," in first:
         return ","
-    raise Unusable("metadata.csv: line 1 has no separator: write NAME|what is said")
+    raise Unusable("metadata.csv: its first line has no separator: write NAME|what is said")
 
 
 def read_metadata(folder):
