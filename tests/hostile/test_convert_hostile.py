@@ -151,7 +151,7 @@ def test_pickles(tmp_path, tiny, case):
     path.write_bytes(archive(pickle))
     before = time.monotonic()
     refused(lib.convert(tiny, tmp_path / "out.f5", sanitized=True, checkpoint=path), path, word)
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 60
     assert not (tmp_path / "out.f5").exists() and not Path("pwned").exists()
 
 

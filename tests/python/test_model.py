@@ -141,7 +141,7 @@ def test_progress(tiny, f5tts, voice):
         tiny.sample(np.zeros((9, 100)), [1, 2], 20, nfe=4, progress=lambda step, n: 1 // 0)
 
 
-def slow(steps, seconds=0.05, nfe=40):
+def slow(steps, seconds=0.2, nfe=40):
     """Progress that is counted and takes its time."""
     return dict(nfe=nfe, epss=False, progress=lambda step, n: (steps.append(step), time.sleep(seconds))[0])
 
@@ -154,14 +154,20 @@ def test_ctrl_c(tiny, voice, how):
                  sample=lambda: tiny.sample(np.zeros((9, 100)), [1, 2], 20, **slow(steps)),
                  text_stream=lambda: tiny.text_stream(voice, **slow(steps)).push(TEXT * 3))
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    threading.Timer(0.3, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+
+    def interrupt():
+        while len(steps) < 2:
+            time.sleep(0.01)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     try:
         with pytest.raises(KeyboardInterrupt):
             calls[how]()
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(steps) < 40
-    time.sleep(0.1)
+    time.sleep(0.3)
     seen = len(steps)
     assert len(tiny.speak("Hello.", voice, nfe=2).samples) > 1000 and len(steps) == seen
 

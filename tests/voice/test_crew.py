@@ -37,13 +37,13 @@ if rank == 0:
 '''
 
 
-def run(tmp_path, monkeypatch, plan, seconds=100):
+def run(tmp_path, monkeypatch, plan, seconds=300):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts/train_dit.py").write_text(TRAINER)
     (tmp_path / "plan").write_text("\n".join(plan))
     monkeypatch.setattr(crew, "HERE", tmp_path / "scripts")
     for name in ("SILENCE_JOINING", "SILENCE_COMPILING", "SILENCE_TRAINING"):
-        monkeypatch.setattr(crew, name, 4.0)  # a Python starts in far less
+        monkeypatch.setattr(crew, name, 8.0 if any("hang" in words for words in plan) else 60.0)  # a Python starts in far less
     everybody, until = crew.Crew(tmp_path), time.time() + seconds
     acoustic = crew.Acoustic(everybody, tmp_path, [4, 5, 6], 3, [tmp_path], ["--weights", "w"], until)
     try:
@@ -82,7 +82,7 @@ def test_at_last_it_is_not_started_again(tmp_path, monkeypatch, capsys):
 
 
 def test_nothing_is_started_shortly_before_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(crew, "WORTH", 200)
+    monkeypatch.setattr(crew, "WORTH", 600)
     acoustic, seen = run(tmp_path, monkeypatch, ["train fail", "train"])
     assert acoustic.given_up and len(seen) == 1
 
@@ -91,9 +91,9 @@ def test_only_what_is_vital_ends_everything(tmp_path, monkeypatch, capsys):
     (tmp_path / "bad.py").write_text("raise SystemExit('no good')")
     monkeypatch.setattr(crew, "HERE", tmp_path)
     everybody = crew.Crew(tmp_path)
-    everybody.start("first", "bad.py", vital=lambda: False).wait(20)
+    everybody.start("first", "bad.py", vital=lambda: False).wait(60)
     everybody.check()
     assert "first failed" in capsys.readouterr().out and not everybody.running
-    everybody.start("second", "bad.py", vital=lambda: True).wait(20)
+    everybody.start("second", "bad.py", vital=lambda: True).wait(60)
     with pytest.raises(SystemExit, match="no good"):
         everybody.check()
