@@ -5,16 +5,30 @@
 
 #include "runtime/clock.h"
 
+#define ASKED_SECONDS 0.05 /* between two questions to a call that waits */
 #define ANSWER_SECONDS 0.1 /* at most, that a batch which may be cancelled waits for its calls to say so */
+
+/* One whose waits end by the steady clock. */
+static bool steady_cond(pthread_cond_t *cond) {
+    pthread_condattr_t steady;
+    if (pthread_condattr_init(&steady) != 0) return false;
+    bool made = pthread_condattr_setclock(&steady, CLOCK_MONOTONIC) == 0 && pthread_cond_init(cond, &steady) == 0;
+    pthread_condattr_destroy(&steady);
+    return made;
+}
+
+static struct timespec time_from_now(double seconds) {
+    struct timespec at;
+    clock_gettime(CLOCK_MONOTONIC, &at);
+    at.tv_nsec += (long)(seconds * 1e9);
+    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
+    return at;
+}
 
 f5_status scheduler_init(scheduler *s, const scheduler_options *options, scheduler_call **batch, f5_error *error) {
     *s = (scheduler){.options = *options, .batch = batch};
     if (pthread_mutex_init(&s->lock, NULL) != 0) return f5_fail(error, F5_E_MEMORY, "no memory for a lock");
-    pthread_condattr_t steady;
-    bool stored = pthread_cond_init(&s->store_freed, NULL) == 0, attribute = pthread_condattr_init(&steady) == 0;
-    bool answered = attribute && pthread_condattr_setclock(&steady, CLOCK_MONOTONIC) == 0 &&
-                    pthread_cond_init(&s->answered, &steady) == 0;
-    if (attribute) pthread_condattr_destroy(&steady);
+    bool stored = pthread_cond_init(&s->store_freed, NULL) == 0, answered = steady_cond(&s->answered);
     if (stored && answered) return F5_OK;
     if (stored) pthread_cond_destroy(&s->store_freed);
     if (answered) pthread_cond_destroy(&s->answered);
@@ -46,6 +60,7 @@ static void enter(scheduler *s, scheduler_call *call) {
     else
         s->oldest = call;
     s->newest = call;
+    call->queued = true;
     call->entered_ms = clock_ms();
 }
 
@@ -104,6 +119,7 @@ static void gather(scheduler *s, scheduler_call *leader) {
             kept->next_waiting = next;
         else
             s->oldest = next;
+        c->queued = false;
         s->batch[s->n_batch++] = c;
     }
     s->newest = kept;
@@ -177,10 +193,7 @@ static bool may_end(const scheduler *s) {
 
 /* Waits for those that were cancelled to say so, lest the batch compute another step for nobody. */
 static void wait_for_answers(scheduler *s) {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += (long)(ANSWER_SECONDS * 1e9);
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+    const struct timespec until = time_from_now(ANSWER_SECONDS);
     for (bool wait = true; wait && may_end(s);) {
         wait = false;
         for (int32_t i = 0; i < s->n_running; i++) wait = wait || has_news(s->running[i]);
@@ -212,15 +225,58 @@ int scheduler_step(void *user, int32_t step, int32_t steps) {
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
 
-/* Until the call is served: sleeps, reports steps, leads when its turn comes. */
+/* A call that waits no longer, and was not run. */
+static void withdraw(scheduler *s, scheduler_call *call) {
+    scheduler_call *before = NULL;
+    for (scheduler_call *c = s->oldest; c != call; c = c->next_waiting) before = c;
+    if (before)
+        before->next_waiting = call->next_waiting;
+    else
+        s->oldest = call->next_waiting;
+    if (s->newest == call) s->newest = before;
+    call->queued = false;
+    call->done = true;
+    f5_fail(&call->error, F5_E_CANCELLED, "cancelled while it waited");
+    if (s->leader != call) return;
+    s->leader = s->oldest;
+    if (s->leader) pthread_cond_signal(&s->leader->wake);
+}
+
+/* Asks a call that waits whether it is still wanted. The lock is given up meanwhile, and a batch may take it. */
+static void ask(scheduler *s, scheduler_call *call) {
+    pthread_mutex_unlock(&s->lock);
+    bool stop = call->waits(call->progress_user) != 0;
+    pthread_mutex_lock(&s->lock);
+    call->asked = true;
+    if (!stop) return;
+    call->cancelled = true;
+    pthread_cond_signal(&s->answered);
+    if (call->queued) withdraw(s, call);
+}
+
+/* Sleeps until there is something to do for the call, or to ask it. */
+static void doze(scheduler *s, scheduler_call *call) {
+    const struct timespec until = time_from_now(ASKED_SECONDS);
+    call->asked = false;
+    if (!call->waits || !call->queued)
+        pthread_cond_wait(&call->wake, &s->lock);
+    else if (pthread_cond_timedwait(&call->wake, &s->lock, &until) != 0 && call->queued && s->leader != call)
+        ask(s, call);
+}
+
+/* Until the call is served: sleeps, reports steps, leads when its turn comes. One that waited is asked before it leads;
+ * one that comes to an idle engine was just made by its caller. */
 static void wait_and_work(scheduler *s, scheduler_call *call) {
+    call->asked = true;
     while (!call->done || (call->error.status == F5_OK && has_news(call))) {
         if (has_news(call))
             report_step(s, call);
+        else if (s->leader == call && call->waits && call->queued && !call->asked)
+            ask(s, call);
         else if (s->leader == call)
             lead(s, call);
         else
-            pthread_cond_wait(&call->wake, &s->lock);
+            doze(s, call);
     }
 }
 
@@ -239,8 +295,7 @@ f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error) {
     call->thread = pthread_self();
     if (call->sequences > s->options.max_sequences || call->store_frames > s->options.store_frames)
         return f5_fail(error, F5_E_LIMIT, "the call is larger than the limits given at open");
-    if (pthread_cond_init(&call->wake, NULL) != 0)
-        return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
+    if (!steady_cond(&call->wake)) return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
     pthread_mutex_lock(&s->lock);
     bool refused = inside_already(s, call->thread);
     if (!refused) {

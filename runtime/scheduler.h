@@ -6,7 +6,8 @@
  *   a lone call runs at once, on its own thread: nobody waits for company;
  *   a call that finds k others waiting runs in one of the next k + 1 batches, whatever comes later and whatever the
  *     others ask for, because the oldest always leads;
- *   a call waits with nothing but its stack: nothing is allocated, and any number may wait. */
+ *   a call waits with nothing but its stack: nothing is allocated, and any number may wait;
+ *   a call that is cancelled while it waits leaves within a moment, and is not run. */
 #ifndef F5_SCHEDULER_H
 #define F5_SCHEDULER_H
 
@@ -23,6 +24,8 @@ struct scheduler_call {
     int32_t sequences, frames;                                /* of a batch's limits */
     int32_t store_frames;                                     /* of the memory for results that it needs; 0: none */
     int (*progress)(void *user, int32_t step, int32_t steps); /* or NULL; see scheduler_step */
+    int (*waits)(
+        void *user); /* or NULL: asked with progress_user now and then while the call waits; non-zero cancels */
     void *progress_user;
 
     /* what came of it */
@@ -36,7 +39,7 @@ struct scheduler_call {
     pthread_cond_t wake;
     double entered_ms;
     int32_t step_posted, step_reported, steps;
-    bool done, cancelled, holds_store;
+    bool done, cancelled, holds_store, queued, asked;
     scheduler_call *next_waiting, *next_active;
 };
 
@@ -79,7 +82,7 @@ void scheduler_destroy(scheduler *s); /* nobody may be inside */
 
 /* Returns when the call was served. After F5_OK its part of the store is its own until scheduler_release, which must
  * follow; after an error nothing is held. F5_E_ARGUMENT: the calling thread is inside another call of this scheduler (a
- * callback would wait for itself). F5_E_CANCELLED: its progress callback said so. Else what run came to. */
+ * callback would wait for itself). F5_E_CANCELLED: one of its callbacks said so. Else what run came to. */
 f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error);
 void scheduler_release(scheduler *s, scheduler_call *call);
 

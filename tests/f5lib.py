@@ -222,9 +222,9 @@ class Engine:
         """A sampling as a function without arguments, its memory taken beforehand; it returns the mels.
 
         requests: dicts of cond [n,100], tokens [m], frames, and optionally edit_mask [n], noise [N,100], seed.
-        sway None: uniform grid."""
+        nfe None: no settings are given, which are the model's then. sway None: uniform grid."""
         keep, info = _Keep(), self.info()
-        params = struct("f5_sample_params", nfe=nfe, cfg=cfg, sway=0.0 if sway is None else sway,
+        params = struct("f5_sample_params", nfe=nfe or 0, cfg=cfg, sway=0.0 if sway is None else sway,
                         use_sway=int(sway is not None), use_epss=int(epss), midpoint=int(midpoint),
                         method=method, grid=grid)
         if progress:
@@ -249,7 +249,7 @@ class Engine:
 
         def run():
             assert keep.held is not None
-            self._call("f5_sample", ctypes.addressof(params), ctypes.addressof(array), len(requests))
+            self._call("f5_sample", None if nfe is None else ctypes.addressof(params), ctypes.addressof(array), len(requests))
             return [o.check() for o in outputs]
 
         return run

@@ -119,6 +119,7 @@ f5_status call_serve(f5_engine *e, api_call *call, f5_error *error) {
     for (int32_t i = 0; i < call->n && call->kind == CALL_SYNTH; i++) c->frames += batch_frames_taken(&call->jobs[i]);
     for (int32_t i = 0; i < call->n && call->kind == CALL_VOCODE; i++) c->frames += call->vocode_jobs[i].frames;
     c->progress = call->solver.progress;
+    c->waits = call->solver.waits;
     c->progress_user = call->solver.progress_user;
     return scheduler_serve(&e->scheduler, c, error);
 }

@@ -198,6 +198,9 @@ typedef struct {
     void *progress_user;
     int32_t method; /* an f5_method; default Euler */
     int32_t grid;   /* an f5_grid; default OF_METHOD */
+    /* Asked now and then, with progress_user, while the call waits for its turn; non-zero cancels it before it is run.
+     * NULL (default): it is not asked. */
+    int (*waits)(void *user);
 } f5_sample_params;
 F5_STRUCT_INIT(f5_sample_params)
 
@@ -223,7 +226,8 @@ f5_status f5_predict_frames(f5_engine *engine, const int32_t *tokens, int32_t n_
 /* Frames that f5_sample makes of a request; of a model with one voice as many as are wanted, at least n_tokens. */
 int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames);
 
-/* Runs n_requests sequences as one packed batch; each result is bit-identical to running it alone. */
+/* Runs n_requests sequences as one packed batch; each result is bit-identical to running it alone. params NULL: the
+ * solver that the model asks for (f5_model_defaults). */
 f5_status f5_sample(f5_engine *engine, const f5_sample_params *params, const f5_sample_request *requests,
                     int32_t n_requests, f5_error *error);
 

@@ -91,6 +91,7 @@ f5_status solver_read(synth_solver *solver, const f5_sample_params *params, f5_e
                              .method = (solver_method)p.method,
                              .grid = (solver_grid)p.grid,
                              .progress = p.progress,
+                             .waits = p.waits,
                              .progress_user = p.progress_user};
     return F5_OK;
 }

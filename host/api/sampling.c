@@ -65,7 +65,7 @@ f5_status f5_sample(f5_engine *e, const f5_sample_params *params, const f5_sampl
     F5_TRY(check_requests(e, requests, n_requests, error));
     synth_job jobs[REQUEST_MAX_BATCH];
     api_call call = {.kind = CALL_SYNTH, .n = n_requests, .jobs = jobs};
-    F5_TRY(solver_read(&call.solver, params, error));
+    F5_TRY(solver_of_model(&call.solver, params, &engine_model(e->core)->config, error));
     engine_settle(e->core, &call.solver);
     for (int32_t i = 0; i < n_requests; i++) F5_TRY(job_read(e, &jobs[i], requests, i, error));
     return serve(e, &call, error);

@@ -171,11 +171,16 @@ static int on_progress(void *user, int32_t step, int32_t steps) {
     return atomic_load(&((speech_job *)user)->cancelled);
 }
 
+static int on_wait(void *user) {
+    return atomic_load(&((speech_job *)user)->cancelled);
+}
+
 /* ---- engine ------------------------------------------------------------------------------------------------------ */
 
 static f5_speak_params params_of(speech_job *job) {
     job->sample = job->order.sample; /* a stream keeps the pointer */
     job->sample.progress = on_progress;
+    job->sample.waits = on_wait;
     job->sample.progress_user = job;
     f5_speak_params p = job->order.speak;
     p.sample = &job->sample;

@@ -17,6 +17,7 @@ typedef struct {
     solver_method method;
     solver_grid grid;
     int (*progress)(void *user, int32_t step, int32_t steps); /* or NULL; non-zero cancels */
+    int (*waits)(void *user);                                 /* or NULL; while the call waits; non-zero cancels */
     void *progress_user;
 } synth_solver;
 

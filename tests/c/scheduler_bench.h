@@ -28,6 +28,8 @@ typedef struct {
     atomic_int steps_heard;
     bool wrong_thread, wrong_order;
     atomic_bool served, let_go; /* serve_and_keep */
+    atomic_bool unwanted;       /* what `wanted` says */
+    atomic_int times_asked;
     struct bench *bench;
 } request;
 
@@ -121,6 +123,13 @@ static int hear(void *user, int32_t step, int32_t steps) {
     if (!pthread_equal(r->owner, pthread_self())) r->wrong_thread = true;
     if (step != heard || steps != STEPS) r->wrong_order = true;
     return step == r->refuse_at;
+}
+
+static int wanted(void *user) {
+    request *r = user;
+    atomic_fetch_add(&r->times_asked, 1);
+    if (!pthread_equal(r->owner, pthread_self())) r->wrong_thread = true;
+    return atomic_load(&r->unwanted);
 }
 
 static void *serve(void *user) {

@@ -268,6 +268,62 @@ static void a_lone_call_is_over_when_cancelled(void **state) {
     bench_free(b);
 }
 
+/* Calls 1 to 3 wait for call 0; every subset of them is cancelled meanwhile, leaves before it ends, and is not run. */
+static void cancelled_while_they_wait(void **state) {
+    (void)state;
+    for (int who = 1; who < 8; who++) {
+        bench *b = bench_new(BATCH_FRAMES);
+        request r[4] = {0};
+        pthread_t threads[4];
+        atomic_store(&b->hold, true);
+        for (int i = 0; i < 4; i++) {
+            r[i] = (request){.bench = b, .id = i, .call = {.sequences = 1, .progress = hear, .waits = wanted}};
+            assert_int_equal(pthread_create(&threads[i], NULL, serve, &r[i]), 0);
+            while (i == 0 ? !atomic_load(&b->running) : scheduler_count(&b->s).waiting < i) nap();
+        }
+        int left = 0;
+        for (int i = 1; i < 4; i++) atomic_store(&r[i].unwanted, who >> (i - 1) & 1);
+        for (int i = 1; i < 4; i++) {
+            if (r[i].unwanted)
+                pthread_join(threads[i], NULL);
+            else
+                left++;
+        }
+        assert_int_equal(scheduler_count(&b->s).waiting, left);
+        atomic_store(&b->hold, false);
+        for (int i = 0; i < 4; i++) {
+            if (!r[i].unwanted) pthread_join(threads[i], NULL);
+            assert_int_equal(r[i].status, r[i].unwanted ? F5_E_CANCELLED : F5_OK);
+            assert_int_equal(r[i].steps_heard, r[i].unwanted ? 0 : STEPS);
+            assert_false(r[i].wrong_thread || r[i].wrong_order);
+            if (r[i].unwanted) assert_string_equal(r[i].error.message, "cancelled while it waited");
+        }
+        assert_int_equal(r[0].times_asked, 0); /* it had not to wait */
+        assert_int_equal(atomic_load(&b->n), left ? 2 : 1);
+        if (left) assert_int_equal(b->batches[1].n, left);
+        assert_int_equal(atomic_load(&b->steps), left ? 2 * STEPS : STEPS);
+        bench_free(b);
+    }
+}
+
+static int wanted_while_held(void *user) {
+    return !atomic_load(&((request *)user)->bench->hold);
+}
+
+/* One that nobody wants when its turn comes, and that was not asked since, is asked then. */
+static void asked_before_it_leads(void **state) {
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        bench *b = bench_new(BATCH_FRAMES);
+        request r[2] = {0};
+        r[1].call.waits = wanted_while_held;
+        line_up(b, r, 1);
+        assert_int_equal(r[1].status, F5_E_CANCELLED);
+        assert_int_equal(atomic_load(&b->n), 1);
+        bench_free(b);
+    }
+}
+
 static void all_hear_while_it_runs(void **state) {
     (void)state;
     bench *b = bench_new(BATCH_FRAMES);
@@ -380,6 +436,8 @@ int main(void) {
         cmocka_unit_test(a_lost_device),
         cmocka_unit_test(cancelling),
         cmocka_unit_test(a_lone_call_is_over_when_cancelled),
+        cmocka_unit_test(cancelled_while_they_wait),
+        cmocka_unit_test(asked_before_it_leads),
         cmocka_unit_test(all_hear_while_it_runs),
         cmocka_unit_test(a_run_that_reports_its_end),
         cmocka_unit_test(a_crowd),
