@@ -1,5 +1,5 @@
 /* output_litter.c — a table of names. A slot is free, being filled, or live; the handler reads live ones alone, and
- * calls nothing but poll, unlink, rmdir and what ends the process. */
+ * calls nothing but poll, unlink, rmdir, pthread_sigmask and what ends the process. */
 #include "host/files/output_litter.h"
 
 #include <errno.h>
@@ -79,8 +79,11 @@ void litter_forget(int number) {
     if (number >= 0) atomic_store(&slot[number].state, FREE);
 }
 
-/* Folders were made from the outside in: they go the other way round. */
+/* Folders were made from the outside in: they go the other way round. A signal waits: its handler would pass over the
+ * name that is being removed. */
 void litter_sweep(void) {
+    sigset_t before;
+    hold(&before);
     for (int i = 0; i < SLOTS; i++) {
         int expected = LIVE_FILE;
         if (!atomic_compare_exchange_strong(&slot[i].state, &expected, FILLING)) continue;
@@ -93,6 +96,7 @@ void litter_sweep(void) {
         rmdir(slot[i].name);
         atomic_store(&slot[i].state, FREE);
     }
+    release(&before);
 }
 
 /* As process 1, as containers start it, nothing ends by a signal's own action: then by the exit code of one. */

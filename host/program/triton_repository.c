@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,11 @@
 
 #define MARK "# Made by f5tts triton-repo"
 #define COPIED_BYTES 1048576
+#define MOST_GPUS 64
+#define MOST_GPU_NUMBER 999
+#define MOST_LANGUAGES_BYTES 127 /* as the backend reads (host/triton/model_config.h) */
+#define WORDS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,_-"
+#define NAMES_TRIED 100
 #define MODEL "f5_tts"
 #define STREAM "f5_tts_stream"
 
@@ -95,12 +101,10 @@ static f5_status check_place(const char *folder, unsigned *flags, f5_error *erro
 
 static void put(output_file *f, const char *format, ...) F5_PRINTF(2, 3);
 static void put(output_file *f, const char *format, ...) {
-    char text[1024];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    vfprintf(f->stream, format, args); /* output_commit sees what fails */
     va_end(args);
-    if (n > 0) output_write(f, text, (size_t)n < sizeof text ? (size_t)n : sizeof text - 1);
 }
 
 static void put_text(output_file *f, const char *key, const char *value) {
@@ -174,12 +178,25 @@ static f5_status write_file(const triton_repository *r, int which, const char *p
     return status;
 }
 
+/* The folder `made` [OUTPUT_MAX_PATH + 32] beside its place, under a name that nothing has: a process that was killed
+ * may have had our number, and left its own. */
+static f5_status make_beside(const char *place, char *made, f5_error *error) {
+    int folder = (int)(strrchr(place, '/') - place), failed = -1;
+    F5_TRY(output_make_folder(place, error));
+    errno = EEXIST;
+    for (int i = 0; failed && errno == EEXIST && i < NAMES_TRIED; i++) {
+        snprintf(made, OUTPUT_MAX_PATH + 32, "%.*s/.f5tts-%ld-%d", folder, place, (long)getpid(), i);
+        failed = litter_mkdir(made);
+    }
+    return failed ? f5_fail(error, F5_E_IO, "%s: cannot be made: %s", made, strerror(errno)) : F5_OK;
+}
+
 static f5_status write_contents(const triton_repository *r, const char *root, f5_error *error) {
     char path[OUTPUT_MAX_PATH];
     for (int i = 0; i < CONTENTS; i++) {
         if (snprintf(path, sizeof path, "%s%s", root, contents[i].name) >= (int)sizeof path)
             return f5_fail(error, F5_E_ARGUMENT, "%s: the path is too long", root);
-        if (contents[i].is_folder && litter_mkdir(path) != 0)
+        if (contents[i].is_folder && i > 0 && litter_mkdir(path) != 0)
             return f5_fail(error, F5_E_IO, "%s: cannot be made: %s", path, strerror(errno));
         if (contents[i].is_folder) continue;
         litter_add(path);
@@ -190,22 +207,88 @@ static f5_status write_contents(const triton_repository *r, const char *root, f5
 
 /* ---- the whole --------------------------------------------------------------------------------------------------- */
 
-/* Texts stand between quotes in config.pbtxt. */
-static f5_status check_text(const char *name, const char *text, const char *may, f5_error *error) {
-    if (!text || (*text && strspn(text, may) == strlen(text))) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "--%s %s: not of that form", name, text);
+/* What is written here is read by a server, elsewhere and later: what it would refuse is refused now. */
+
+/* The GPU's number that stands there, behind which *at then points; -1: none. */
+static int read_gpu(const char **at) {
+    int number = 0, digits = 0;
+    for (; **at >= '0' && **at <= '9' && digits < 3; ++*at, digits++) number = 10 * number + (**at - '0');
+    return digits > 0 ? number : -1;
+}
+
+/* Numbers of GPUs, "0,1": each once. */
+static f5_status check_gpus(const char *list, f5_error *error) {
+    bool there[MOST_GPU_NUMBER + 1] = {false};
+    int n = 0;
+    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
+        int number = read_gpu(&at);
+        if (number < 0 || (*at && *at != ','))
+            return f5_fail(error, F5_E_ARGUMENT, "--gpus %.60s: must be numbers of GPUs from 0 to %d, as 0,1", list,
+                           MOST_GPU_NUMBER);
+        if (there[number]) return f5_fail(error, F5_E_ARGUMENT, "--gpus %.60s: names %d twice", list, number);
+        there[number] = true;
+        if (++n > MOST_GPUS) return f5_fail(error, F5_E_ARGUMENT, "--gpus: more than %d GPUs", MOST_GPUS);
+    }
+    return F5_OK;
+}
+
+/* Names of languages, "en,zh-CN"; whether numbers of one can be spelled, the engine knows. */
+static f5_status check_languages(const char *list, f5_error *error) {
+    for (const char *at = list; at; at = *at == ',' ? at + 1 : NULL) {
+        size_t letters = strspn(at, "abcdefghijklmnopqrstuvwxyz"), bytes = strcspn(at, ",");
+        if (letters < 2 || letters > 3 || (at[letters] && !strchr(",-_", at[letters])) || strspn(at, WORDS) < bytes)
+            return f5_fail(error, F5_E_ARGUMENT, "--languages %.60s: must be names of languages, as en,zh", list);
+        at += bytes;
+    }
+    if (!list || strlen(list) <= MOST_LANGUAGES_BYTES) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "--languages has %zu bytes: at most %d are read", strlen(list),
+                   MOST_LANGUAGES_BYTES);
+}
+
+static f5_status check_precision(const char *name, f5_error *error) {
+    static const char *const known[] = {"fp32", "fp16", "bf16", "int8"};
+    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+        if (strcmp(name, known[i]) == 0) return F5_OK;
+    if (!name) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "--precision %.60s: must be fp32, fp16, bf16 or int8", name);
+}
+
+static f5_status check_device(const char *name, f5_error *error) {
+    if (strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0 || strcmp(name, "cuda") == 0) return F5_OK;
+    const char *at = strncmp(name, "cuda:", 5) == 0 ? name + 5 : name;
+    if (at > name && read_gpu(&at) >= 0 && *at == '\0') return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "--device %.60s: must be auto, cpu, cuda or cuda:N", name);
 }
 
 static f5_status check(const triton_repository *r, f5_error *error) {
-    static const char words[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:,_-";
     f5_model_file *model = NULL;
-    F5_TRY(check_text("device", r->device, words, error));
-    F5_TRY(check_text("gpus", r->gpus, "0123456789,", error));
-    F5_TRY(check_text("precision", r->precision, words, error));
-    F5_TRY(check_text("languages", r->languages, words, error));
+    F5_TRY(check_device(r->device, error));
+    F5_TRY(check_gpus(r->gpus, error));
+    F5_TRY(check_precision(r->precision, error));
+    F5_TRY(check_languages(r->languages, error));
     F5_TRY(f5_describe(r->model, &model, error));
     f5_model_file_close(model);
     return F5_OK;
+}
+
+/* For file systems that know no flags of renameat2, as NFS. Nothing and an empty folder are replaced by rename alone,
+ * and it replaces nothing else. A folder with something in it is put aside first, and goes where the new one was. */
+static int put_in_place(const char *made, const char *place, unsigned flags) {
+    char aside[OUTPUT_MAX_PATH + 40];
+    sigset_t all, before;
+    if (flags != RENAME_EXCHANGE) return rename(made, place);
+    snprintf(aside, sizeof aside, "%s-old", made);
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, &before); /* no signal ends us while nothing is in its place */
+    int failed = rename(place, aside);
+    if (!failed) {
+        failed = rename(made, place);
+        int reason = errno;
+        rename(aside, failed ? place : made);
+        errno = reason;
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return failed;
 }
 
 f5_status triton_repository_make(const triton_repository *r, const char *folder, f5_error *error) {
@@ -215,10 +298,11 @@ f5_status triton_repository_make(const triton_repository *r, const char *folder,
     F5_TRY(check(r, error));
     if (!output_identity(folder, place)) return f5_fail(error, F5_E_ARGUMENT, "%s: the path is too long", folder);
     F5_TRY(check_place(place, &flags, error));
-    snprintf(made, sizeof made, "%s.f5tts-%ld", place, (long)getpid());
-    F5_TRY(output_make_folder(made, error));
+    snprintf(made, sizeof made, "%s/" MODEL "/1/model.f5", folder);
     if (stat(r->model, &model) == 0) F5_TRY(output_check_room(made, model.st_size, error));
+    F5_TRY(make_beside(place, made, error));
     F5_TRY(write_contents(r, made, error));
     if (renameat2(AT_FDCWD, made, AT_FDCWD, place, flags) == 0) return F5_OK;
+    if ((errno == EINVAL || errno == ENOSYS) && put_in_place(made, place, flags) == 0) return F5_OK;
     return f5_fail(error, F5_E_IO, "%s: cannot be put into its place: %s", folder, strerror(errno));
 }

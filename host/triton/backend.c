@@ -161,10 +161,20 @@ TRITONSERVER_Error *TRITONBACKEND_ModelInstanceFinalize(TRITONBACKEND_ModelInsta
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
 
-static void report_batch(TRITONBACKEND_ModelInstance *instance, uint32_t count, uint64_t begun, uint64_t computing,
-                         uint64_t computed, uint64_t ended) {
-    TRITONSERVER_Error *failed =
-        TRITONBACKEND_ModelInstanceReportBatchStatistics(instance, count, begun, computing, computed, ended);
+/* When all requests of a batch were begun, computed and ended: each time later than the one before. */
+typedef struct {
+    uint64_t begun, computing, computed, ended;
+} batch_times;
+
+static void add_times(batch_times *t, const served_request *r) {
+    if (r->computing < t->computing) t->computing = r->computing;
+    if (r->computed > t->computed) t->computed = r->computed;
+    if (r->ended > t->ended) t->ended = r->ended;
+}
+
+static void report_batch(TRITONBACKEND_ModelInstance *instance, uint32_t count, const batch_times *t) {
+    TRITONSERVER_Error *failed = TRITONBACKEND_ModelInstanceReportBatchStatistics(instance, count, t->begun,
+                                                                                  t->computing, t->computed, t->ended);
     if (failed) TRITONSERVER_ErrorDelete(failed);
 }
 
@@ -192,13 +202,15 @@ TRITONSERVER_Error *TRITONBACKEND_ModelInstanceExecute(TRITONBACKEND_ModelInstan
     TRITONSERVER_Error *failed = TRITONBACKEND_ModelInstanceState(instance, &state);
     if (failed) return failed;
     const instance_state *i = state;
-    uint64_t begun = clock_nanoseconds();
+    batch_times times = {.begun = clock_nanoseconds(), .computing = UINT64_MAX};
     served_request first;
     if (count == 1) {
         first = (served_request){
             .instance = instance, .request = requests[0], .config = &i->model->config, .engine = i->engine};
         serve_request(&first);
-        report_batch(instance, 1, first.begun, first.computing, first.computed, first.ended);
+        times.begun = first.begun;
+        add_times(&times, &first);
+        report_batch(instance, 1, &times);
         finish_request(&first);
         return NULL;
     }
@@ -209,8 +221,8 @@ TRITONSERVER_Error *TRITONBACKEND_ModelInstanceExecute(TRITONBACKEND_ModelInstan
             r[k] = (served_request){
                 .instance = instance, .request = requests[at + k], .config = &i->model->config, .engine = i->engine};
         serve_together(r, n);
+        for (uint32_t k = 0; k < n; k++) add_times(&times, &r[k]);
     }
-    uint64_t ended = clock_nanoseconds();
-    report_batch(instance, count, begun, begun + 1, ended + 2, ended + 3);
+    report_batch(instance, count, &times);
     return NULL;
 }

@@ -17,14 +17,15 @@ struct shelf_engine {
     struct stat file;
     int models; /* instances that hold it */
     pthread_mutex_t lock;
-    f5_engine *engine; /* NULL: lost, and closed */
+    pthread_cond_t opened; /* a voice, or not */
+    f5_engine *engine;     /* NULL: lost, and closed */
     bool lost;
     int requests; /* under way */
     voice_shelf voices;
 };
 
 struct engine_shelf {
-    pthread_mutex_t lock; /* of the list; also while an engine is opened, so that it is opened once */
+    pthread_mutex_t lock; /* of the list; also while an engine is opened or closed, so that there is one at a time */
     shelf_engine *first;
 };
 
@@ -72,6 +73,7 @@ static bool same(const shelf_engine *e, const model_config *c, const char *devic
 static void free_engine(shelf_engine *e) {
     voice_shelf_empty(&e->voices);
     f5_close(e->engine);
+    pthread_cond_destroy(&e->opened);
     pthread_mutex_destroy(&e->lock);
     free(e);
 }
@@ -84,6 +86,7 @@ static f5_status add_engine(engine_shelf *s, const model_config *c, const char *
     memcpy(e->device, device, strnlen(device, sizeof e->device - 1));
     e->file = *file;
     pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->opened, NULL);
     f5_status status = open_engine(e, error);
     if (status != F5_OK) {
         free_engine(e);
@@ -120,9 +123,9 @@ void shelf_leave(engine_shelf *s, shelf_engine *engine) {
         shelf_engine **at = &s->first;
         while (*at != engine) at = &(*at)->next;
         *at = engine->next;
+        free_engine(engine); /* within the lock: who opens the next one finds the memory of this one free */
     }
     pthread_mutex_unlock(&s->lock);
-    if (last) free_engine(engine);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -167,15 +170,23 @@ void shelf_end(shelf_engine *e, f5_status status) {
 f5_status shelf_voice_take(shelf_engine *e, const float *samples, int64_t n, int32_t rate, const char *transcript,
                            shelf_voice **voice, f5_error *error) {
     const voice_wish wish = {samples, n, rate, transcript};
+    shelf_voice *v;
     pthread_mutex_lock(&e->lock);
-    *voice = voice_shelf_find(&e->voices, &wish);
+    f5_status status = voice_shelf_take(&e->voices, &wish, &v, error);
+    if (status == F5_OK && voice_shelf_to_open(v)) {
+        pthread_mutex_unlock(&e->lock);
+        voice_shelf_open(v, e->engine);
+        pthread_mutex_lock(&e->lock);
+        voice_shelf_opened(&e->voices, v);
+        pthread_cond_broadcast(&e->opened);
+    }
+    while (status == F5_OK && !voice_shelf_outcome(v, &status, error)) pthread_cond_wait(&e->opened, &e->lock);
+    if (status == F5_OK)
+        *voice = v;
+    else if (v)
+        voice_shelf_leave(&e->voices, v);
     pthread_mutex_unlock(&e->lock);
-    if (*voice) return F5_OK;
-    F5_TRY(voice_shelf_make(e->engine, &wish, voice, error));
-    pthread_mutex_lock(&e->lock);
-    voice_shelf_add(&e->voices, *voice);
-    pthread_mutex_unlock(&e->lock);
-    return F5_OK;
+    return status;
 }
 
 void shelf_voice_leave(shelf_engine *e, shelf_voice *voice) {

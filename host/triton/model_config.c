@@ -100,6 +100,7 @@ f5_status model_config_read(model_config *c, const char *json, size_t bytes, con
     f5_status status = d.nodes->type == JSON_OBJECT
                            ? read_document(c, &d, folder, error)
                            : f5_fail(error, F5_E_FORMAT, "the model's configuration is no JSON object");
+    if (status == F5_OK) status = speech_settings_of_model(&c->speech, c->model_path, error);
     json_free(&d);
     return status;
 }

@@ -6,7 +6,8 @@
  *   precision, max_frames, max_batch, threads, languages    as f5_open_params has them
  *   text_bytes                   most of a request's text, 16384
  *   reference_audio_sample_rate  of reference_wav, 24000
- *   and every setting of speech_settings.h, for requests that do not say
+ *   and every setting of speech_settings.h, for requests that do not say; with neither nfe nor method the solver is the
+ *   one that the model file asks for (f5_model_defaults)
  * Upstream's other parameters (vocab_file, tllm_model_dir, vocoder) are passed over: the .f5 file holds what they name.
  * A name that is none of these is refused. */
 #ifndef F5_TRITON_MODEL_CONFIG_H
@@ -26,7 +27,8 @@ typedef struct {
     speech_settings speech;
 } model_config;
 
-/* json [bytes]; `folder` is the version's folder. Errors: F5_E_FORMAT, F5_E_ARGUMENT, F5_E_IO (no such model file). */
+/* json [bytes]; `folder` is the version's folder. Errors: F5_E_FORMAT, F5_E_ARGUMENT, F5_E_IO (no such model file), and
+ * those of f5_describe. */
 f5_status model_config_read(model_config *c, const char *json, size_t bytes, const char *folder, f5_error *error);
 
 #endif

@@ -18,8 +18,7 @@ uint64_t clock_nanoseconds(void) {
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Now, but later than that. */
-static uint64_t later_than(uint64_t before) {
+uint64_t later_than(uint64_t before) {
     uint64_t now = clock_nanoseconds();
     return now > before ? now : before + 1;
 }
@@ -83,6 +82,10 @@ static int on_step(void *user, int32_t step, int32_t steps) {
     return is_cancelled(user);
 }
 
+static int on_wait(void *user) {
+    return is_cancelled(user);
+}
+
 static f5_status keep_sound(served_request *r, const float *sound, int64_t n, f5_error *error) {
     if (n > r->room - r->n) {
         int64_t room = r->room ? 2 * r->room : 16 * F5_SAMPLE_RATE;
@@ -123,6 +126,7 @@ static f5_status speak(served_request *r, f5_engine *engine, const f5_voice *voi
     sample.cfg = s->cfg;
     sample.sway = s->sway;
     sample.progress = on_step;
+    sample.waits = on_wait;
     sample.progress_user = r;
     p.text = in->target_text;
     p.sample = &sample;
@@ -181,6 +185,7 @@ void serve_request(served_request *r) {
     r->ended = later_than(r->computed);
 }
 
+/* Also where there is no factory: a client that gets no response waits for ever. */
 static void send_last(served_request *r) {
     f5_error error;
     const uint32_t last = TRITONSERVER_RESPONSE_COMPLETE_FINAL;
@@ -189,8 +194,10 @@ static void send_last(served_request *r) {
             triton_log(TRITONSERVER_LOG_WARN, "f5tts: a stream was not ended: %s", error.message);
         return;
     }
-    f5_status status = F5_OK;
-    if (!r->response) status = triton_status(TRITONBACKEND_ResponseNewFromFactory(&r->response, r->factory), &error);
+    f5_status status = r->response ? F5_OK : F5_E_IO;
+    if (!r->response && r->factory)
+        status = triton_status(TRITONBACKEND_ResponseNewFromFactory(&r->response, r->factory), &error);
+    if (status != F5_OK) status = triton_status(TRITONBACKEND_ResponseNew(&r->response, r->request), &error);
     if (status == F5_OK)
         send_response(r->response, last, r->status, &r->error);
     else
@@ -204,10 +211,8 @@ void finish_request(served_request *r) {
                                                                   r->computing, r->computed, r->ended),
                       &error) != F5_OK)
         triton_log(TRITONSERVER_LOG_WARN, "f5tts: no statistics: %s", error.message);
-    if (r->factory) {
-        send_last(r);
-        triton_status(TRITONBACKEND_ResponseFactoryDelete(r->factory), &error);
-    }
+    send_last(r);
+    if (r->factory) triton_status(TRITONBACKEND_ResponseFactoryDelete(r->factory), &error);
     if (triton_status(TRITONBACKEND_RequestRelease(r->request, TRITONSERVER_REQUEST_RELEASE_ALL), &error) != F5_OK)
         triton_log(TRITONSERVER_LOG_ERROR, "f5tts: a request was not released: %s", error.message);
 }

@@ -29,5 +29,6 @@ void serve_request(served_request *r);
 void finish_request(served_request *r); /* gives the request back to the server */
 
 uint64_t clock_nanoseconds(void);
+uint64_t later_than(uint64_t before); /* now, but later than that */
 
 #endif

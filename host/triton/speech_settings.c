@@ -10,7 +10,7 @@
 
 #include "kernels/error.h"
 
-enum { WHOLE, REAL, YES_NO, WORD, METHOD, SEED };
+enum { STEPS, REAL, YES_NO, WORD, METHOD, SEED };
 
 static const struct {
     const char *name;
@@ -18,8 +18,8 @@ static const struct {
     double least, most;
     size_t at; /* in speech_settings */
 } table[] = {{"seed", SEED, 0, 0, 0},
-             {"nfe_step", WHOLE, 1, 1024, offsetof(speech_settings, nfe)},
-             {"nfe", WHOLE, 1, 1024, offsetof(speech_settings, nfe)},
+             {"nfe_step", STEPS, 1, 1024, offsetof(speech_settings, nfe)},
+             {"nfe", STEPS, 1, 1024, offsetof(speech_settings, nfe)},
              {"method", METHOD, 0, 0, offsetof(speech_settings, method)},
              {"cfg_strength", REAL, 0, 100, offsetof(speech_settings, cfg)},
              {"sway_sampling_coef", REAL, -1, 1.75, offsetof(speech_settings, sway)},
@@ -46,6 +46,20 @@ void speech_settings_init(speech_settings *s) {
                            .sentence_pause = p.sentence_pause,
                            .paragraph_pause = p.paragraph_pause,
                            .first_chunk = p.first_chunk};
+}
+
+f5_status speech_settings_of_model(speech_settings *s, const char *model, f5_error *error) {
+    f5_model_file *file;
+    f5_model_info info;
+    f5_model_info_init(&info);
+    if (s->solver_given) return F5_OK;
+    F5_TRY(f5_describe(model, &file, error));
+    f5_status status = f5_model_file_info(file, &info, error);
+    f5_model_file_close(file);
+    if (status != F5_OK || info.default_nfe == 0) return status;
+    s->nfe = info.default_nfe;
+    s->method = info.default_method;
+    return F5_OK;
 }
 
 bool read_whole(const char *text, int64_t least, int64_t most, int64_t *to) {
@@ -107,6 +121,7 @@ f5_status speech_settings_set(speech_settings *s, const char *name, const settin
     if (!*known) return F5_OK;
     void *to = (char *)s + table[i].at;
     double least = table[i].least, most = table[i].most;
+    s->solver_given |= table[i].type == METHOD || table[i].type == STEPS;
     switch (table[i].type) {
     case SEED:
         if (!value_whole(value, 0, INT64_MAX, &whole))
@@ -114,7 +129,7 @@ f5_status speech_settings_set(speech_settings *s, const char *name, const settin
         s->seed = (uint64_t)whole;
         s->seed_given = true;
         return F5_OK;
-    case WHOLE:
+    case STEPS:
         if (!value_whole(value, (int64_t)least, (int64_t)most, &whole))
             return f5_fail(error, F5_E_ARGUMENT, "the parameter %s must be a whole number from %g to %g", name, least,
                            most);

@@ -16,6 +16,9 @@ struct shelf_voice {
     f5_voice *voice;
     int holders;
     bool kept; /* in a shelf */
+    enum { NEW, OPENING, SETTLED } state;
+    f5_status status; /* what opening it came to */
+    f5_error error;
 };
 
 const f5_voice *shelf_voice_open(const shelf_voice *voice) {
@@ -55,19 +58,13 @@ static void put_first(voice_shelf *s, shelf_voice *v) {
     v->kept = true;
 }
 
-shelf_voice *voice_shelf_find(voice_shelf *s, const voice_wish *wish) {
-    for (shelf_voice **at = &s->first; *at; at = &(*at)->next) {
-        shelf_voice *v = *at;
-        if (!is_of(v, wish)) continue;
-        v->holders++;
-        unlink_voice(s, at);
-        put_first(s, v);
-        return v;
-    }
-    return NULL;
+static shelf_voice **find(voice_shelf *s, const voice_wish *wish) {
+    shelf_voice **at = &s->first;
+    while (*at && !is_of(*at, wish)) at = &(*at)->next;
+    return at;
 }
 
-f5_status voice_shelf_make(f5_engine *engine, const voice_wish *wish, shelf_voice **voice, f5_error *error) {
+static shelf_voice *new_voice(const voice_wish *wish) {
     shelf_voice *v = calloc(1, sizeof *v);
     float *samples = malloc((size_t)wish->n * sizeof(float));
     char *transcript = strdup(wish->transcript);
@@ -75,31 +72,20 @@ f5_status voice_shelf_make(f5_engine *engine, const voice_wish *wish, shelf_voic
         free(v);
         free(samples);
         free(transcript);
-        return f5_fail(error, F5_E_MEMORY, "no memory for a voice");
+        return NULL;
     }
     memcpy(samples, wish->samples, (size_t)wish->n * sizeof(float));
     v->of = (voice_wish){samples, wish->n, wish->rate, transcript};
-    f5_voice_params p;
-    f5_voice_params_init(&p);
-    p.samples = samples;
-    p.n_frames = wish->n;
-    p.channels = 1;
-    p.sample_rate = wish->rate;
-    p.transcript = transcript;
-    p.keep_whole = 1; /* as upstream's model for Triton has it */
-    f5_status status = f5_voice_open(engine, &p, &v->voice, error);
-    if (status != F5_OK) {
-        v->voice = NULL;
-        free_voice(v);
-        return status;
-    }
-    v->holders = 1;
-    *voice = v;
-    return F5_OK;
+    return v;
 }
 
-void voice_shelf_add(voice_shelf *s, shelf_voice *voice) {
-    put_first(s, voice);
+f5_status voice_shelf_take(voice_shelf *s, const voice_wish *wish, shelf_voice **voice, f5_error *error) {
+    shelf_voice **at = find(s, wish);
+    *voice = *at ? *at : new_voice(wish);
+    if (!*voice) return f5_fail(error, F5_E_MEMORY, "no memory for a voice");
+    if (*at) unlink_voice(s, at);
+    put_first(s, *voice);
+    (*voice)->holders++;
     while (s->count > 1 && (s->count > MOST_VOICES || s->bytes > MOST_BYTES)) {
         shelf_voice **last = &s->first;
         while ((*last)->next) last = &(*last)->next;
@@ -107,6 +93,39 @@ void voice_shelf_add(voice_shelf *s, shelf_voice *voice) {
         unlink_voice(s, last);
         if (v->holders == 0) free_voice(v);
     }
+    return F5_OK;
+}
+
+bool voice_shelf_to_open(shelf_voice *v) {
+    if (v->state != NEW) return false;
+    v->state = OPENING;
+    return true;
+}
+
+void voice_shelf_open(shelf_voice *v, f5_engine *engine) {
+    f5_voice_params p;
+    f5_voice_params_init(&p);
+    p.samples = v->of.samples;
+    p.n_frames = v->of.n;
+    p.channels = 1;
+    p.sample_rate = v->of.rate;
+    p.transcript = v->of.transcript;
+    p.keep_whole = 1; /* as upstream's model for Triton has it */
+    v->status = f5_voice_open(engine, &p, &v->voice, &v->error);
+    if (v->status != F5_OK) v->voice = NULL;
+}
+
+/* One that cannot be opened leaves the shelf: the next request tries again. */
+void voice_shelf_opened(voice_shelf *s, shelf_voice *v) {
+    v->state = SETTLED;
+    if (v->status != F5_OK && v->kept) unlink_voice(s, find(s, &v->of));
+}
+
+bool voice_shelf_outcome(const shelf_voice *v, f5_status *status, f5_error *error) {
+    if (v->state != SETTLED) return false;
+    *status = v->status;
+    if (v->status != F5_OK) *error = v->error;
+    return true;
 }
 
 void voice_shelf_leave(voice_shelf *s, shelf_voice *voice) {

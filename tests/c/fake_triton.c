@@ -321,6 +321,12 @@ TRITONSERVER_Error *TRITONBACKEND_ResponseFactorySendFlags(TRITONBACKEND_Respons
     MAY_FAIL();
     return NULL;
 }
+TRITONSERVER_Error *TRITONBACKEND_ResponseNew(TRITONBACKEND_Response **response, TRITONBACKEND_Request *request) {
+    MAY_FAIL();
+    *response = made(sizeof **response);
+    (*response)->request = request;
+    return NULL;
+}
 TRITONSERVER_Error *TRITONBACKEND_ResponseNewFromFactory(TRITONBACKEND_Response **response,
                                                          TRITONBACKEND_ResponseFactory *factory) {
     MAY_FAIL();
@@ -390,7 +396,7 @@ static const char *message_of(TRITONSERVER_Error *error) {
 }
 
 const char *fake_start(const char *path) {
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    void *library = fake.library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         snprintf(told, sizeof told, "%s", dlerror());
         return told;
@@ -437,8 +443,8 @@ void fake_execute(TRITONBACKEND_ModelInstance *instance, TRITONBACKEND_Request *
     TRITONSERVER_Error *refused = entry.execute(instance, requests, n);
     if (!refused) return;
     for (uint32_t i = 0; i < n; i++) {
-        CHECK(requests[i]->released == 0); /* they are still the server's */
-        requests[i]->released = 1;
+        CHECK(requests[i]->released == 0);               /* they are still the server's */
+        requests[i]->released = requests[i]->finals = 1; /* and it tells their clients */
         requests[i]->code = (int)refused->code;
     }
     TRITONSERVER_ErrorDelete(refused);

@@ -68,6 +68,7 @@ typedef struct {
     int fail_at;       /* this one fails, from 1; 0: none */
     atomic_int live;   /* errors, responses, factories, messages that were made and not given up */
     atomic_int opened; /* lines of the log that tell of an engine */
+    void *library;     /* the backend's: dlsym finds functions of the engine's library by it */
 } fake_server;
 extern fake_server fake;
 

@@ -72,6 +72,7 @@ static void test_batches(void **state) {
         list[i] = &r[i];
     }
     fake_execute(&instance, list, 5);
+    assert_growing(instance.batch_time);
     for (int i = 0; i < 5; i++) {
         assert_true(r[i].released == 1 && r[i].reported == 1 && r[i].finals == 1);
         execute(&instance, &alone[i]);
@@ -137,6 +138,7 @@ static void test_failing_server(void **state) {
             execute(which, &r);
             fake.fail_at = 0;
             assert_int_equal(atomic_load(&fake.live), live);
+            assert_int_equal(r.finals, 1);
             failed = atomic_load(&fake.calls) >= at;
             if (!failed) assert_int_equal(r.code, -1);
             fake_request_free(&r);

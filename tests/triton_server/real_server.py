@@ -43,12 +43,13 @@ def free_ports(n):
 class Server:
     """A started server. backends: folder for --backend-directory; preload: a library for LD_PRELOAD."""
 
-    def __init__(self, venv, backends, repository, log, explicit=False, seconds=600, preload=None):
+    def __init__(self, venv, backends, repository, log, explicit=False, seconds=1800, preload=None):
         binary, = Path(venv).glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver")
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
         self.log, self.memory_at = Path(log), 0
         environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
-        environment["MALLOC_ARENA_MAX"] = "2"  # memory that was given back is used again, and does not look like a leak
+        # memory that was given back is used again, or is the system's at once, and does not look like a leak
+        environment.update(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_="131072")
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:exitcode=99:fast_unwind_on_malloc=0")
         command = ["timeout", "--kill-after=20", str(seconds), binary, f"--backend-directory={backends}",
                    f"--model-repository={repository}", f"--model-control-mode={'explicit' if explicit else 'none'}",

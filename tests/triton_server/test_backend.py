@@ -11,7 +11,7 @@ BUILDS = {"plain": "F5_BUILD", "address": "F5_ASAN_BUILD"}
 
 
 @pytest.mark.parametrize("build", BUILDS)
-@pytest.mark.parametrize("program", ["test_triton", "test_triton_refused"])
+@pytest.mark.parametrize("program", ["test_triton", "test_triton_refused", "test_triton_shared"])
 def test_under_a_server_of_ours(model, program, build):
     folder = os.environ.get(BUILDS[build])
     if not folder and build != "plain":

@@ -2,6 +2,7 @@
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import time
@@ -9,13 +10,14 @@ import time
 import pytest
 
 import convert_lib
+import outputs_lib
 
 FILES = {"f5_tts/config.pbtxt", "f5_tts/1/model.f5", "f5_tts_stream/config.pbtxt", "f5_tts_stream/1/README"}
 
 
 def make(*words, **more):
     return subprocess.run([convert_lib.program(sanitized=True), "triton-repo", *map(str, words)], capture_output=True,
-                          text=True, timeout=120, env={**os.environ, **convert_lib.SANITIZER}, **more)
+                          text=True, timeout=120, **{"env": {**os.environ, **convert_lib.SANITIZER}, **more})
 
 
 def files(folder):
@@ -70,12 +72,59 @@ def test_refuses_what_is_not_its_own(model, tmp_path):
 
 
 def test_bad_words(model, tmp_path):
+    bad = {"--gpus": ('0" ', ",", "0,", ",0", "0,,1", "0,1,0", "1000", "0 1", "4294967297", ",".join("0" * 9),
+                      ",".join(map(str, range(65))), "0," * 800 + "1", "-1"),
+           "--device": ('cpu"', "cuda:", "cuda:-1", "cuda: 1", "cuda:1x", "cuda:1000", "gpu"),
+           "--precision": ("a b", "fp7", "FP32"),
+           "--languages": (",", "en,", "en,,de", "e", "english", "EN", 'en"', "en\n", "en-\"x", "en," * 60 + "en")}
     for words, told in ((["-m", tmp_path / "none.f5"], "none.f5"), (["-m", __file__], "test_repository.py"),
-                        (["-m", model, "--gpus", '0" '], "--gpus"), (["-m", model, "--device", 'cpu"'], "--device"),
-                        (["-m", model, "--precision", "a b"], "--precision")):
+                        *((["-m", model, f"{option}={value}"], option) for option, values in bad.items() for value in values)):
         result = make(tmp_path / "out", *words)
         assert result.returncode == 1 and told in result.stderr and os.listdir(tmp_path) == [], result.stderr
+    long = make(tmp_path / "long", "-m", model, "--gpus", ",".join(map(str, range(900, 964))), "--languages",
+                ",".join(["zh-Hant-abcd"] * 9))
+    config = (tmp_path / "long/f5_tts/config.pbtxt").read_text()
+    assert long.returncode == 0 and "962,963 ]" in config and 'zh-Hant-abcd" } }' in config, long.stderr
     assert make().returncode == 2 and make("a", "b").returncode == 2
+
+
+def preloaded(moments, **settings):
+    """make's environment in which the program's calls are watched."""
+    return {"env": {**os.environ, **convert_lib.SANITIZER, "LD_PRELOAD": str(moments),
+                    **{f"MOMENTS_{name}": str(value) for name, value in settings.items()}}}
+
+
+@pytest.fixture(scope="module")
+def moments(tmp_path_factory):
+    return outputs_lib.build_moments(tmp_path_factory.mktemp("moments"))
+
+
+def test_where_renames_have_no_flags(model, tmp_path, moments):
+    """As on NFS: the folder comes into its place, and takes that of an old or an empty one."""
+    nfs = preloaded(moments, NO_RENAME_FLAGS=1)
+    folder = tmp_path / "models"
+    for steps in (5, 6):
+        result = make(folder, "-m", model, "--nfe_step", steps, **nfs)
+        assert result.returncode == 0 and os.listdir(tmp_path) == ["models"], result.stderr
+        assert files(folder) == FILES and f'"{steps}"' in (folder / "f5_tts/config.pbtxt").read_text()
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert make(folder, "-m", model, **nfs).returncode == 0 and files(folder) == FILES
+    # at whatever moment it is ended, one of the two is there
+    calls = tmp_path / "calls"
+    assert make(folder, "-m", model, **preloaded(moments, NO_RENAME_FLAGS=1, COUNT=calls)).returncode == 0
+    for at in range(1, int(calls.read_text().split()[0]) + 1):
+        make(folder, "-m", model, "--nfe_step", 7, **preloaded(moments, NO_RENAME_FLAGS=1, AT=at, SIGNAL=int(signal.SIGTERM)))
+        assert sorted(os.listdir(tmp_path)) == ["calls", "models"] and files(folder) == FILES, at
+
+
+def test_a_name_that_is_taken(model, tmp_path):
+    """What a process of the same number left when it was killed is in nobody's way, and stays."""
+    folder = tmp_path / "models"
+    command = ["sh", "-c", 'mkdir "$1/.f5tts-$$-0" "$1/models.f5tts-$$" && exec "$2" triton-repo "$1/models" -m "$3"', "sh",
+               tmp_path, convert_lib.program(), model]
+    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0 and files(folder) == FILES
+    assert len(os.listdir(tmp_path)) == 3
 
 
 @pytest.mark.parametrize("replaces", [False, True])

@@ -1,7 +1,8 @@
 /* moments.c — preloaded into the program (tests/outputs_lib.py builds it): counts its calls that change the disk, and
  * at one of them raises a signal or fails. MOMENTS_AT says which, from 1; MOMENTS_SIGNAL the signal, before the call;
  * MOMENTS_WRITES counts writes into files alone, the MOMENTS_AT-th of which and all later ones have no room.
- * MOMENTS_COUNT names a file that gets the number of calls. */
+ * MOMENTS_COUNT names a file that gets the number of calls. MOMENTS_NO_TMPFILE and MOMENTS_NO_RENAME_FLAGS: as a file
+ * system without files that have no name, and one, as NFS, that renames without flags alone. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -64,6 +65,12 @@ int linkat(int a, const char *from, int b, const char *to, int flags) {
 int rename(const char *from, const char *to) {
     moment();
     return REAL(rename)(from, to);
+}
+
+int renameat2(int a, const char *from, int b, const char *to, unsigned flags) {
+    moment();
+    if (flags && getenv("MOMENTS_NO_RENAME_FLAGS")) return errno = EINVAL, -1;
+    return REAL(renameat2)(a, from, b, to, flags);
 }
 
 int mkdir(const char *path, mode_t mode) {
