@@ -55,8 +55,9 @@ static bool is_within(const host_name *h, const char *domain, size_t bytes) {
 static bool is_listed(const host_name *h, const char *list) {
     while (list && *list) {
         list += strspn(list, ", ");
-        size_t n = strcspn(list, ", ");
-        if ((n == 1 && *list == '*') || is(h, list, n) || (*list == '.' && is_within(h, list, n))) return true;
+        size_t n = strcspn(list, ", "); /* 0 behind the last comma, which names nothing */
+        if (n > 0 && ((n == 1 && *list == '*') || is(h, list, n) || (*list == '.' && is_within(h, list, n))))
+            return true;
         list += n;
     }
     return false;

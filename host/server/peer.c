@@ -456,6 +456,11 @@ bool peers_full(const peers *all) {
     return all->held > all->limits.held_bytes;
 }
 
+/* Also 127.0.0.1 in the form ::ffff:127.0.0.1. */
+static bool is_loopback_six(const struct in6_addr *a) {
+    return IN6_IS_ADDR_LOOPBACK(a) || (IN6_IS_ADDR_V4MAPPED(a) && a->s6_addr[12] == 127);
+}
+
 f5_status peers_listen(peers *all, const char *address, int port, const char *refusal,
                        void (*accept)(void *user, peer *p), void *user, peers_place *place, f5_error *error) {
     if (all->n_doors == LISTENERS_MAX) return f5_fail(error, F5_E_LIMIT, "no more than %d listeners", LISTENERS_MAX);
@@ -487,6 +492,6 @@ f5_status peers_listen(peers *all, const char *address, int port, const char *re
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)&bound;
     bool is_six = bound.ss_family == AF_INET6;
     place->port = ntohs(is_six ? six->sin6_port : four->sin_port);
-    place->loopback = is_six ? IN6_IS_ADDR_LOOPBACK(&six->sin6_addr) : ntohl(four->sin_addr.s_addr) >> 24 == 127;
+    place->loopback = is_six ? is_loopback_six(&six->sin6_addr) : ntohl(four->sin_addr.s_addr) >> 24 == 127;
     return F5_OK;
 }

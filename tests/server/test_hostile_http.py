@@ -258,11 +258,25 @@ def test_every_path_asks_for_the_name(server):
     assert server.raw(b"GET /readyz HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200")  # no browser, and in Docker's health check
 
 
+def ipv6_is_here():
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6) as s:
+        s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        s.bind(("::ffff:127.0.0.1", 0))
+        return True
+    return False
+
+
 def test_names_by_an_option(start):
     server = start("--allowed_hosts=tts.example.org,.lan.example")
     for host, let in (("tts.example.org", True), ("tts.example.org:PORT", True), ("a.lan.example:1", True), ("lan.example", False),
                       ("evil.example", False), ("evil.example:443", False), ("localhost:PORT", True), ("127.0.0.1", True)):
         assert (status_of_host(server, host) == 200) == let, host
     assert status_of_host(start("--allowed_hosts=*"), "evil.example:PORT") == 200
+    trailing = start("--allowed_hosts=a,")  # what stands behind a comma is no name, and lets none in
+    for host, let in (("a", True), ("", False), (":PORT", False), (".", False), (",", False)):
+        assert (status_of_host(trailing, host) == 200) == let, host
+    if ipv6_is_here():
+        mapped = start("--host=::ffff:127.0.0.1")
+        assert status_of_host(mapped, "evil.example:PORT") == 403 and status_of_host(mapped, "localhost:PORT") == 200
     everywhere = start("--host=0.0.0.0")  # a machine of others' names
     assert status_of_host(everywhere, "tts.example.org:PORT") == 200
