@@ -30,9 +30,9 @@ def program(sanitized=False):
     return str(path)
 
 
-def run(*args, sanitized=False, timeout=120):
+def run(*args, sanitized=False, timeout=120, **environment):
     return subprocess.run([program(sanitized), *map(str, args)], capture_output=True, text=True, errors="replace",
-                          timeout=timeout, env={**os.environ, **SANITIZER})
+                          timeout=timeout, env={**os.environ, **SANITIZER, **environment})
 
 
 def convert_args(made, output, dtype="fp32", **other):

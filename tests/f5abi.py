@@ -55,6 +55,7 @@ def library():
         "f5_status_string": (text, ctypes.c_int),
         "f5_open": (ctypes.c_int, pointer, pointer, pointer),
         "f5_close": (None, pointer),
+        "f5_set_model_defaults": (ctypes.c_int, text, pointer, pointer),
         "f5_get_info": (ctypes.c_int, pointer, pointer, pointer),
         "f5_plan": (ctypes.c_int, pointer, i32, i32, i32, pointer, pointer),
         "f5_plan_ops": (ctypes.c_int, pointer, pointer, pointer),

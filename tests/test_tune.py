@@ -1,6 +1,11 @@
 """`f5tts tune`: the table, what it recommends, and the model file that it writes into, whole or not at all."""
+import ctypes
 import json
 import os
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +14,7 @@ import pytest
 import convert_lib
 import f5file
 import f5lib
+import outputs_lib
 
 VOICES = Path(__file__).resolve().parents[1] / "weights" / "voices"
 FEW = ["--setting", "ab2:3", "--setting", "midpoint:1", "--exact_steps", "8", "--quiet"]
@@ -69,6 +75,84 @@ def test_write(model):
     assert said.returncode == 0 and f", {now['nfe']} steps" in said.stdout and ", int8" in said.stdout
     said = convert_lib.run("infer", "-m", model, "-t", "One.", "-o", model.parent, "-w", "a.wav", "--nfe_step", "4")
     assert ", 4 steps" in said.stdout
+
+
+def test_what_others_put_there_stays(model):
+    """Entries of the metadata that are not ours, owner, group and permissions."""
+    length = int.from_bytes(model.read_bytes()[:8], "little")
+    header, data = json.loads(model.read_bytes()[8:8 + length]), model.read_bytes()[8 + length:]
+    header["__metadata__"].update({"license": "CC0 \u00e9\n", "made_by": ""})
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    model.write_bytes(len(text).to_bytes(8, "little") + text + data)
+    if os.getuid() == 0:
+        os.chown(model, 1234, 2345)
+    os.chmod(model, 0o604)
+    before = model.stat()
+    assert tune(model, "--precision", "fp32", "--tolerance", "9", "--write").returncode == 0
+    now, after = convert_lib.read_f5(model)[0], model.stat()
+    assert now["license"] == "CC0 \u00e9\n" and now["made_by"] == "" and now["vocab"] == header["__metadata__"]["vocab"]
+    assert (before.st_uid, before.st_gid, before.st_mode) == (after.st_uid, after.st_gid, after.st_mode)
+    assert before.st_ino != after.st_ino and told(model)["nfe"] > 0
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("groups, left", [([2345], 0o676), ([], 0o666)])
+def test_a_group_that_cannot_be_kept_gets_no_rights(groups, left):
+    """Whoever may write a file of another's: those of the writer's own group may what everybody may."""
+    with tempfile.TemporaryDirectory(prefix="f5-tune-") as name:  # pytest's own are root's alone
+        os.chmod(name, 0o777)
+        model = Path(name) / "model.f5"
+        f5file.write_model(model, "tiny", seed=3)
+        rewritten_by_another(model, groups, left)
+
+
+def rewritten_by_another(model, groups, left):
+    folder = model.parent
+    os.chown(model, 0, 2345)
+    os.chmod(model, 0o676)
+    with open(folder / "run.py", "w") as script:
+        script.write(f"import os, sys; os.setgroups({groups}); os.setgid(4321); os.setuid(1234)\n"
+                     f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\nimport ctypes, f5lib\nd = f5lib.struct('f5_model_defaults', nfe=3)\n"
+                     f"f5lib.call('f5_set_model_defaults', b'{model}', ctypes.addressof(d))\n")
+    done = subprocess.run([sys.executable, folder / "run.py"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    after = model.stat()
+    assert (after.st_uid, after.st_gid, after.st_mode & 0o777) == (1234, 2345 if groups else 4321, left)
+
+
+def test_ended_while_it_writes(model, tmp_path_factory):
+    """Where files cannot be without a name, too: the old file or the new one, and nothing beside it."""
+    moments = outputs_lib.build_moments(tmp_path_factory.mktemp("moments"))
+    before, names = model.read_bytes(), sorted(os.listdir(model.parent))
+
+    def written(**settings):
+        return convert_lib.run("tune", "-m", model, "-f", model.parent / "texts", "--device", "cpu", "--setting", "euler:1",
+                               "--exact_steps", "8", "--precision", "fp32", "--tolerance", "9", "--quiet", "--write",
+                               LD_PRELOAD=str(moments), MOMENTS_NO_TMPFILE="1",
+                               **{f"MOMENTS_{k}": str(v) for k, v in settings.items()})
+
+    count = model.parent.parent / "count"
+    done = written(COUNT=count)
+    assert done.returncode == 0, done.stderr
+    calls, after = int(count.read_text().split()[0]), model.read_bytes()
+    assert after != before and calls > 5
+    for at in outputs_lib.spread(calls, 5):
+        model.write_bytes(before)
+        done = written(AT=at, SIGNAL=int(signal.SIGTERM))
+        assert done.returncode == -signal.SIGTERM, (at, done.returncode, done.stderr)
+        assert model.read_bytes() in (before, after) and sorted(os.listdir(model.parent)) == names, at
+
+
+def test_a_call_without_settings_has_the_models(model):
+    """f5_sample with NULL is what the model asks for."""
+    defaults = f5lib.struct("f5_model_defaults", nfe=3, method=1)
+    f5lib.call("f5_set_model_defaults", str(model).encode(), ctypes.addressof(defaults))
+    with f5lib.Engine(model, "cpu", max_frames=64, max_batch=1) as e:
+        cond = np.random.default_rng(1).normal(size=(12, 100)).astype(np.float32)
+        same = [e.sample([dict(cond=cond, tokens=[1, 2, 3], frames=20, seed=5)], **given)[0]
+                for given in (dict(nfe=None), dict(nfe=3, method=1), dict(nfe=32))]
+    assert np.array_equal(same[0], same[1]) and not np.array_equal(same[0], same[2])
 
 
 def test_what_cannot_be_written_leaves_the_file(model):

@@ -428,6 +428,18 @@ f5_status model_metadata_write(safetensors_writer *w, const model_config *config
     return status;
 }
 
+f5_status model_metadata_copy_others(safetensors_writer *w, const safetensors *from, f5_error *error) {
+    static const char *const ours[] = {"format", "format_version", "config", "vocab"};
+    for (int32_t i = 0; i < from->metadata_count; i++) {
+        const safetensors_text *t = &from->metadata[i];
+        size_t k = 0;
+        while (k < sizeof ours / sizeof *ours && strcmp(t->key, ours[k]) != 0) k++;
+        if (k < sizeof ours / sizeof *ours) continue;
+        F5_TRY(safetensors_writer_metadata(w, t->key, t->value, t->value_bytes, error));
+    }
+    return F5_OK;
+}
+
 f5_status model_metadata_read(const safetensors *st, const part_catalogue *parts, model_config *config, vocab *v,
                               int *version, const char *where, f5_error *error) {
     static const char *const versions[] = {[1] = "1", [2] = MODEL_FORMAT_VERSION};

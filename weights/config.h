@@ -68,6 +68,9 @@ void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]
 /* Declares all four metadata entries; vocab is not read for the byte tokenizer and may be NULL then. */
 f5_status model_metadata_write(safetensors_writer *w, const model_config *config, const vocab *vocab, f5_error *error);
 
+/* Copies the entries of a file that are none of these four, as others may have put there. */
+f5_status model_metadata_copy_others(safetensors_writer *w, const safetensors *from, f5_error *error);
+
 /* Reads and checks them; *version receives the file's. On failure *vocab is zeroed. Errors: F5_E_FORMAT,
  * F5_E_UNSUPPORTED, F5_E_MEMORY. */
 f5_status model_metadata_read(const safetensors *st, const part_catalogue *parts, model_config *config, vocab *vocab,

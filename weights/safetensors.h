@@ -68,7 +68,8 @@ const safetensors_text *safetensors_metadata(const safetensors *st, const char *
 /* ---- writing: declare everything, begin, stream the data in the order declared, finish.
  * The data goes to a file that takes the name `path` only at finish, after fsync, so that a reader never sees half a
  * file. Until then it has no name, and nothing is left of a process that is ended; on file systems without such files
- * it has a temporary name beside `path`. The data section starts at a multiple of 64 bytes (the header is padded with
+ * it has a temporary name beside `path`. A file that it replaces keeps its permissions, and its owner and group as far
+ * as this process may give files away. The data section starts at a multiple of 64 bytes (the header is padded with
  * spaces). */
 typedef struct safetensors_writer safetensors_writer;
 

@@ -24,6 +24,7 @@ typedef struct {
 struct safetensors_writer {
     char *path, *temporary;        /* where it goes, and a name until then; NULL temporary: it has none */
     int fd;                        /* -1: closed */
+    mode_t mode;                   /* to be created with */
     text_buffer metadata, tensors; /* members of the header so far */
     uint64_t declared, written;    /* bytes of data */
     int32_t count;
@@ -102,7 +103,7 @@ static f5_status create_temporary(safetensors_writer *w, f5_error *error) {
     if (!name) return out_of_memory(w, error);
     for (int i = 0; i < 100 && w->fd < 0; i++) {
         number_name(w, name, size, i);
-        w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        w->fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, w->mode);
         if (w->fd < 0 && errno != EEXIST) break;
     }
     if (w->fd < 0) {
@@ -117,7 +118,7 @@ static f5_status create_temporary(safetensors_writer *w, f5_error *error) {
 static f5_status create(safetensors_writer *w, f5_error *error) {
     char *folder = folder_of(w->path);
     if (!folder) return out_of_memory(w, error);
-    if (access("/proc/self/fd", X_OK) == 0) w->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+    if (access("/proc/self/fd", X_OK) == 0) w->fd = open(folder, O_WRONLY | O_TMPFILE | O_CLOEXEC, w->mode);
     free(folder);
     return w->fd >= 0 ? F5_OK : create_temporary(w, error);
 }
@@ -144,17 +145,29 @@ static f5_status give_name(safetensors_writer *w, f5_error *error) {
     return F5_OK;
 }
 
+/* The new file is the old one's owner's, and nobody may read it who might not read that. Where the group is another, it
+ * may what others may. */
+static f5_status make_like(const safetensors_writer *w, const struct stat *old, f5_error *error) {
+    mode_t mode = old->st_mode & 0777;
+    if (fchown(w->fd, old->st_uid, old->st_gid) != 0 && fchown(w->fd, (uid_t)-1, old->st_gid) != 0)
+        mode &= ~(mode_t)070 | (mode & 07) << 3;
+    return fchmod(w->fd, mode) == 0 ? F5_OK : cannot(w, "give a new file its permissions", error);
+}
+
 /* A directory or device at `path` is refused here rather than after gigabytes of work. */
 f5_status safetensors_writer_open(safetensors_writer **writer, const char *path, f5_error *error) {
     *writer = NULL;
     struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    const bool replaces = stat(path, &info) == 0;
+    if (replaces && !S_ISREG(info.st_mode))
         return f5_fail(error, F5_E_IO, "%s: exists and is not a regular file", path);
     safetensors_writer *w = calloc(1, sizeof *w);
     if (!w) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
     w->fd = -1;
+    w->mode = replaces ? info.st_mode & 0600 : 0666;
     w->path = strdup(path);
     f5_status status = w->path ? create(w, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
+    if (status == F5_OK && replaces) status = make_like(w, &info, error);
     if (status != F5_OK)
         safetensors_writer_close(w);
     else

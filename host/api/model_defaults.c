@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/api/params.h"
@@ -47,6 +46,7 @@ static f5_status read_defaults(model_speech *speech, const f5_model_defaults *d,
 static f5_status write_file(rewriting *r, const char *path, f5_error *error) {
     F5_TRY(safetensors_writer_open(&r->writer, path, error));
     F5_TRY(model_metadata_write(r->writer, &r->config, &r->vocab, error));
+    F5_TRY(model_metadata_copy_others(r->writer, &r->file, error));
     for (int32_t i = 0; i < r->file.count; i++) {
         const safetensors_tensor *t = r->in_order[i];
         F5_TRY(safetensors_writer_declare(r->writer, t->name, t->dtype, t->rank, t->dims, error));
@@ -75,14 +75,10 @@ static f5_status rewrite(rewriting *r, const char *path, const f5_model_defaults
     return write_file(r, path, error);
 }
 
-/* Of a link, what it names is changed; who may read the file, may read the new one. */
+/* Of a link, what it names is changed. */
 static f5_status change(rewriting *r, const char *file, const f5_model_defaults *d, f5_error *error) {
-    struct stat info;
-    if (access(file, W_OK) != 0 || stat(file, &info) != 0)
-        return f5_fail(error, F5_E_IO, "%s: cannot be changed: %s", file, strerror(errno));
-    F5_TRY(rewrite(r, file, d, error));
-    (void)chmod(file, info.st_mode & 0777);
-    return F5_OK;
+    if (access(file, W_OK) != 0) return f5_fail(error, F5_E_IO, "%s: cannot be changed: %s", file, strerror(errno));
+    return rewrite(r, file, d, error);
 }
 
 f5_status f5_set_model_defaults(const char *path, const f5_model_defaults *defaults, f5_error *error) {

@@ -6,6 +6,7 @@
 
 #include "host/files/json_text.h"
 #include "host/files/text_file.h"
+#include "host/program/interruption.h"
 #include "host/program/model_file.h"
 #include "host/program/speech_voices.h"
 #include "host/program/tune_trial.h"
@@ -225,7 +226,7 @@ static void print_json(const tune_run *r, const tune_row *chosen) {
 }
 
 /* A precision that the device has anyway is not written: the file may be used on another one. */
-static f5_status write_defaults(const tune_run *r, const tune_row *chosen, f5_error *error) {
+static f5_status write_defaults(tune_run *r, const tune_row *chosen, f5_error *error) {
     if (!chosen)
         return f5_fail(error, F5_E_ARGUMENT,
                        "no setting is within %.4f: nothing was written; give a larger --tolerance, or --setting with "
@@ -246,7 +247,12 @@ static f5_status write_defaults(const tune_run *r, const tune_row *chosen, f5_er
     d.nfe = chosen->setting.steps;
     d.precision = of_device && !in_8_bits ? NULL : chosen->precision;
     if (strcmp(chosen->precision, "fp16") == 0 || strcmp(chosen->precision, "bf16") == 0) d.precision = NULL;
-    F5_TRY(f5_set_model_defaults(r->model, &d, error));
+    tune_close(&r->trial); /* with its threads, which signals would come to */
+    interruption ending;
+    interruption_begin(&ending); /* a file that is half written is not left */
+    status = f5_set_model_defaults(r->model, &d, error);
+    interruption_end(&ending);
+    F5_TRY(status);
     if (!r->quiet) cli_note(&r->command, "written into %s", r->model);
     return F5_OK;
 }

@@ -132,4 +132,5 @@ void tune_close(tune_trial *t) {
     free(t->exact);
     free(t->made.data);
     free(t->distance);
+    *t = (tune_trial){0};
 }

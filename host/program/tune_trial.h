@@ -53,6 +53,6 @@ f5_status tune_open(tune_trial *t, const char *precision, int32_t evaluations, f
 /* Makes the exact solution, or holds a setting against it. F5_E_FORMAT: a text came out as long as nothing. */
 f5_status tune_exact(tune_trial *t, int32_t steps, f5_error *error);
 f5_status tune_try(tune_trial *t, tune_setting setting, tune_result *result, f5_error *error);
-void tune_close(tune_trial *t);
+void tune_close(tune_trial *t); /* also of one that is closed */
 
 #endif
