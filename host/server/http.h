@@ -100,6 +100,7 @@ typedef struct {
     int status;                                                            /* 499: the client left before an answer */
     bool finished;                                                         /* false: the answer is not complete */
     double seconds;                                                        /* from its first byte until its last */
+    double received; /* of these, until all of the request was there: the client's and the network's */
     size_t bytes_in, bytes_out;
     const http_noted *notes; /* [n_notes] */
     int n_notes;

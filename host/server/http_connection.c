@@ -42,6 +42,7 @@ void http_connection_drop(http_request *c) {
 void http_request_over(http_request *c, bool finished) {
     http_server *s = c->server;
     if (!s->options.over || c->began == 0) return;
+    const double now = loop_seconds();
     const char *agent = c->parsed ? http_header(c, "user-agent") : NULL;
     http_record record = {.method = http_method(c),
                           .path = http_path(c),
@@ -51,7 +52,8 @@ void http_request_over(http_request *c, bool finished) {
                           .user_agent = agent ? agent : "",
                           .status = c->status ? c->status : 499,
                           .finished = finished,
-                          .seconds = loop_seconds() - c->began,
+                          .seconds = now - c->began,
+                          .received = (c->arrived > 0 ? c->arrived : now) - c->began,
                           .bytes_in = c->bytes_in,
                           .bytes_out = c->bytes_out,
                           .notes = c->notes,
@@ -268,6 +270,7 @@ static int check_request(http_request *c, const char **code, const char **why) {
 }
 
 static void run_handler(http_request *c) {
+    c->arrived = loop_seconds();
     loop_timer_stop(c->clock);
     c->state = HTTP_BUSY;
     if (c->sink)

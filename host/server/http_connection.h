@@ -41,6 +41,7 @@ struct http_request {
     /* what follows is the request's */
     llhttp_t parser;
     size_t scanned; /* bytes of a coming head that were looked at */
+    double arrived; /* when all of it was there; 0: not yet */
     double began;
     char *head; /* [head_bytes], cut into strings */
     size_t head_bytes;

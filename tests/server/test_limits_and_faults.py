@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+import convert_lib
 import running
 import socket_client
 
@@ -110,6 +111,30 @@ def test_a_reader_that_stops_is_cut_and_holds_nothing(start):
         assert server.speak(input=SAY, response_format="pcm").status == 200  # the one thread is free
         assert settled(lambda: server.metrics()["f5tts_requests_held"], 0) == 0
         assert settled(lambda: server.metrics()["f5tts_queued_bytes"], 0) == 0
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody(model):
+    """More lines than a pipe holds are written, and read much later; what is more than that is counted, and the server ends."""
+    command = [convert_lib.program(), "serve", "--port=0", f"--model={model}", "--threads=1", "--log_format=json"]
+    with subprocess.Popen(["timeout", "300", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        errors = []
+        for line in process.stderr:
+            errors.append(line)
+            if found := re.search(rb"ready at http://.*:(\d+)", line):
+                break
+        requests = 8000  # of 200 bytes and more each
+        with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60) as s:
+            for _ in range(requests // 100):
+                s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nUser-Agent: none\r\n\r\n" * 100)
+                got = b""
+                while got.count(b"HTTP/1.1 200") < 100 or not got.endswith(b"OK"):
+                    got += s.recv(65536)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        out, more = process.communicate(timeout=60)
+    lines, dropped = out.decode().splitlines(), [int(n) for n in re.findall(rb"(\d+) lines of the access log were dropped", more)]
+    assert all(json.loads(line)["status"] == 200 for line in lines)
+    assert 3000 < len(lines) < requests and sum(dropped) == requests - len(lines), (len(lines), dropped)
 
 
 def test_a_slow_reader_gets_everything(start):
