@@ -64,6 +64,8 @@ def test_formats_by_name_and_by_word(runs):
     data = (runs.out / "b.wav").read_bytes()
     assert data[22:36] == np.array([1, 0, 48000, 0, 0, 0, 0], "<u2").tobytes()[:2] + (48000).to_bytes(4, "little") \
         + (144000).to_bytes(4, "little") + b"\x03\x00\x18\x00" and abs(len(data) - 44 - 3 * len(pcm)) <= 1
+    for name, form in (("d.ogg", "opus"), ("d.wave", "wav24"), ("d.s16", "raw"), (".wav", "flac"), ("d", "mp3")):
+        good(runs, output_file=name, format=form)
     good(runs, output_file="c.txt", format="mp3", save_chunk=True)
     assert all(p.suffix == ".mp3" for p in (runs.out / "c_chunks").iterdir())
 
@@ -73,6 +75,10 @@ def test_formats_that_are_not(runs):
         bad(runs, rf"{name}: no format is known by \.", output_file=name)
     bad(runs, "opus is not written at 44100 samples a second: it can have 8000", output_file="a.opus", rate=44100)
     bad(runs, "float_wav: the output is mp3", output_file="a.mp3", float_wav=True)
+    for name, form, ending in (("a.mp3", "wav", "wav"), ("a.WAV", "flac", "flac"), ("a.ogg", "mp3", "mp3"), ("a.pcm", "wavf", "wav"),
+                               ("a.opus", "ogg", "ogg"), ("edited.mp3", "aac", "aac")):
+        bad(runs, rf"{name}: --format {form} would make it no .*: leave --format out, or give a name that ends with \.{ending}",
+            output_file=name, format=form)
     bad(runs, "format tiff: must be one of auto.wav", code=2, format="tiff")
     assert runs.tree() == {}
 

@@ -70,6 +70,19 @@ f5_status sound_format_of_name(const char *path, sound_format *format, f5_error 
                    path, dot + 1);
 }
 
+f5_status sound_format_check_name(sound_format format, const char *path, f5_error *error) {
+    sound_format named;
+    f5_error unknown;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path, *dot = strrchr(name, '.');
+    if (!dot || dot == name || sound_format_of_name(path, &named, &unknown) != F5_OK) return F5_OK;
+    /* of WAV there are three, and Opus lies in Ogg */
+    if (strcmp(formats[named].extension, formats[format].extension) == 0) return F5_OK;
+    if (named == SOUND_OGG && format == SOUND_OPUS) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT,
+                   "%s: --format %s would make it no %s: leave --format out, or give a name that ends with .%s", path,
+                   formats[format].word, formats[named].word, formats[format].extension);
+}
+
 const char *sound_format_word(sound_format format) {
     return formats[format].word;
 }

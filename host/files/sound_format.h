@@ -30,6 +30,10 @@ bool sound_format_of_word(const char *word, sound_format *format);
  * those that are known. */
 f5_status sound_format_of_name(const char *path, sound_format *format, f5_error *error);
 
+/* F5_E_ARGUMENT: a file of that name would be taken for one of another format. A name without an extension, or with one
+ * that is nobody's here, fits all. */
+f5_status sound_format_check_name(sound_format format, const char *path, f5_error *error);
+
 const char *sound_format_word(sound_format format);
 const char *sound_format_extension(sound_format format); /* "wav", without the dot */
 const char *sound_content_type(sound_format format);     /* "audio/mpeg", as OpenAI's service and its clients have it */

@@ -78,8 +78,7 @@ static f5_status make(batch_line *b, const list_line *line, const config_file *c
         return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
     F5_TRY(speech_options_check(&b->o, error));
     char name[32];
-    snprintf(name, sizeof name, "%06d.%s", (int)line->number,
-             sound_format_extension(b->o.format ? (sound_format)(b->o.format - 1) : SOUND_WAV));
+    snprintf(name, sizeof name, "%06d.%s", (int)line->number, speech_output_extension(&b->o));
     b->path = speech_output_path(&b->o, name);
     if (!b->path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     if (output_goes_to_stdout(b->path))

@@ -85,7 +85,9 @@ static f5_status run(edit_run *r, f5_error *error) {
     const model_wish wish = speech_options_wish(&r->o);
     F5_TRY(model_file(&wish, r->command.program, r->quiet, &r->model, error));
     F5_TRY(speech_options_of_model(&r->o, r->model, error));
-    r->output_path = speech_output_path(&r->o, NULL);
+    char usual[32];
+    snprintf(usual, sizeof usual, "edited.%s", speech_output_extension(&r->o));
+    r->output_path = speech_output_path(&r->o, usual);
     if (!r->output_path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     const char *inputs[] = {r->model, r->audio};
     F5_TRY(speech_output_check(&r->o, r->output_path, inputs, 2, error));
@@ -116,7 +118,6 @@ static int edit_command(edit_run *r, int argc, char **argv) {
     cli_option table[SPEECH_OPTIONS_MAX], *to = table;
     speech_options *o = &r->o;
     speech_options_init(o);
-    o->output_file = "edited.wav";
     *to++ = (cli_option){
         "audio",         "r", CLI_STRING, &r->audio, .argument = "FILE", .help = "the recording", .kind = CLI_FILE,
         .required = true};
@@ -151,8 +152,10 @@ static int edit_command(edit_run *r, int argc, char **argv) {
                          CLI_STRING,        &o->output_dir,
                          .argument = "DIR", .help = "where the outputs lie, made if missing",
                          .kind = CLI_FOLDER};
-    *to++ = (cli_option){"output_file",   "w", CLI_STRING, &o->output_file, .argument = "FILE", .help = "name in it",
-                         .kind = CLI_FILE};
+    *to++ = (cli_option){"output_file",      "w",
+                         CLI_STRING,         &o->output_file,
+                         .argument = "FILE", .help = "name in it",
+                         .kind = CLI_FILE,   .usual = "edited.wav"};
     *to++ = (cli_option){"save_mel",
                          NULL,
                          CLI_STRING,

@@ -73,8 +73,7 @@ static f5_status name_output(infer_run *r, f5_error *error) {
     struct tm local;
     localtime_r(&now, &local);
     size_t n = strftime(usual, sizeof usual, "infer_cli_%Y%m%d_%H%M%S.", &local);
-    snprintf(usual + n, sizeof usual - n, "%s",
-             sound_format_extension(r->o.format ? (sound_format)(r->o.format - 1) : SOUND_WAV));
+    snprintf(usual + n, sizeof usual - n, "%s", speech_output_extension(&r->o));
     r->output_path = speech_output_path(&r->o, usual);
     return r->output_path ? F5_OK : f5_fail(error, F5_E_MEMORY, "no memory for a file name");
 }

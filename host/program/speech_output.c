@@ -26,9 +26,13 @@ char *speech_output_path(const speech_options *o, const char *unnamed) {
     return path;
 }
 
+const char *speech_output_extension(const speech_options *o) {
+    return sound_format_extension(o->format ? (sound_format)(o->format - 1) : SOUND_WAV);
+}
+
 f5_status speech_output_format(const speech_options *o, const char *path, sound_format *format, f5_error *error) {
     *format = (sound_format)(o->format - 1);
-    if (o->format == 0) F5_TRY(sound_format_of_name(path, format, error));
+    F5_TRY(o->format == 0 ? sound_format_of_name(path, format, error) : sound_format_check_name(*format, path, error));
     if (o->float_wav && *format != SOUND_WAV && *format != SOUND_WAV_FLOAT)
         return f5_fail(error, F5_E_ARGUMENT, "--float_wav: the output is %s, no WAV", sound_format_word(*format));
     if (o->float_wav) *format = SOUND_WAV_FLOAT;

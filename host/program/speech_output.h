@@ -40,7 +40,10 @@ typedef struct {
  * memory. */
 char *speech_output_path(const speech_options *o, const char *unnamed);
 
-/* The format that the options name, or else the path. */
+/* The ending of a name that the program chooses: "wav", or the format's that the options name. */
+const char *speech_output_extension(const speech_options *o);
+
+/* The format that the options name, or else the path. F5_E_ARGUMENT: the two contradict each other. */
 f5_status speech_output_format(const speech_options *o, const char *path, sound_format *format, f5_error *error);
 
 /* Does one of the outputs go to standard output? Then nothing else may. */
