@@ -3,6 +3,7 @@
 #include "host/hub/hub_place.h"
 
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,13 +32,24 @@ static char *below(const char *folder, const char *name) {
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
+/* As Python's expanduser has it: HOME, or what the system knows of the user; to be freed. NULL: neither, or no memory.
+ */
+static char *home_folder(void) {
+    struct passwd user, *found = NULL;
+    char strings[4096];
+    const char *home = variable("HOME");
+    if (!home && getpwuid_r(getuid(), &user, strings, sizeof strings, &found) == 0 && found) home = user.pw_dir;
+    return home && *home ? strdup(home) : NULL;
+}
+
 /* The folder without '/' at its end, and with the home folder for a leading ~; to be freed. NULL: no home, or no
  * memory. */
 static char *expanded(const char *folder) {
     bool of_home = folder[0] == '~' && (folder[1] == '/' || !folder[1]);
-    const char *home = of_home ? variable("HOME") : "";
-    char *path;
-    if (!home || asprintf(&path, "%s%s", home, folder + of_home) < 0) return NULL;
+    char *path, *home = of_home ? home_folder() : strdup("");
+    bool made = home && asprintf(&path, "%s%s", home, folder + of_home) >= 0;
+    free(home);
+    if (!made) return NULL;
     for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--) path[n - 1] = '\0';
     return path;
 }
@@ -87,7 +99,11 @@ f5_status hub_place_find(hub_place *place, f5_error *error) {
                          .offline = is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
                          .stall_seconds = stall_seconds()};
     if (!place->cache || !place->models || !place->converted || !place->endpoint)
-        return f5_fail(error, F5_E_IO, "no folder for models: HOME is not set");
+        return f5_fail(
+            error, F5_E_IO,
+            "no folder for models: HOME is not set, and the system knows no home of user %u: set HOME, or all of "
+            "HF_HUB_CACHE, XDG_DATA_HOME and XDG_CACHE_HOME",
+            (unsigned)getuid());
     for (size_t n = strlen(place->endpoint); n > 0 && place->endpoint[n - 1] == '/'; n--) place->endpoint[n - 1] = '\0';
     return F5_OK;
 }
