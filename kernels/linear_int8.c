@@ -10,7 +10,13 @@
 #include "kernels/cpu/math.h"
 #include "kernels/pack_check.h"
 
-enum { TILE_ROWS = 512, MAX_PANELS = 16 };
+enum {
+    TILE_ROWS = 528,         /* at most, a multiple of any block's height */
+    TILE_COLS = 256,         /* at most */
+    PANEL_BYTES = 256 << 10, /* of all panels: what a second cache of 512 KB holds beside rows of x and y */
+    LINE = 256,              /* words of a row of w on their way into a panel */
+    LINE_ROW = LINE + 16,
+};
 
 typedef struct {
     const linear_int8_args *a;
@@ -35,14 +41,15 @@ static void activate(linear_epilogue epilogue, int32_t n, float *y) {
         for (int32_t i = 0; i < n; i++) y[i] = cpu_gelu_erf(y[i]);
 }
 
-/* n sums of a row, of columns col and on, to y. */
+/* n <= TILE_COLS sums of a row, of columns col and on, to y. */
 static void finish(const linear_int8_args *a, int32_t row, int32_t col, int32_t n, const int32_t *sums) {
     const size_t at = (size_t)row * (size_t)a->out + (size_t)col;
     const float x_scale = a->x_scale[row], *scale = a->w_scale + col, *bias = a->bias ? a->bias + col : NULL;
-    float *y = (float *)a->y.data + at, made[SIMD_COLS];
+    float *y = (float *)a->y.data + at, made[TILE_COLS];
     for (int32_t i = 0; i < n; i++) made[i] = (float)sums[i] * (x_scale * scale[i]) + (bias ? bias[i] : 0.0f);
     if (a->epilogue == LINEAR_RESIDUAL) {
         const float *addend = a->addend + at, *gate = a->gate ? a->gate + col : NULL;
+        SIMD_LOOP
         for (int32_t i = 0; i < n; i++) y[i] = addend[i] + (gate ? gate[i] : 1.0f) * made[i];
         return;
     }
@@ -53,62 +60,78 @@ static void finish(const linear_int8_args *a, int32_t row, int32_t col, int32_t 
 /* ---- tiles */
 
 #ifdef GEMM_INT8_BLOCKS
-/* panel [groups][SIMD_COLS], zeros beyond the last column; what VNNI's offset of 128 adds to each sum. */
-static void fill_panel(const linear_int8_args *a, bool fours, int32_t col, int32_t cols, uint32_t *panel,
-                       int32_t *offset) {
+_Static_assert(TILE_ROWS % INT8_ROWS == 0 && TILE_COLS % INT8_COLS == 0, "tiles are whole blocks");
+
+typedef struct {
+    uint32_t lines[SIMD_LANES][LINE_ROW];
+    uint32_t words[]; /* INT8_ROWS rows of x, then the panels */
+} int8_scratch;
+
+/* panel [groups][INT8_COLS], zeros beyond the last column; what VNNI's offset of 128 adds to each sum. */
+static void fill_panel(const linear_int8_args *a, bool fours, int32_t col, int32_t cols,
+                       uint32_t lines[SIMD_LANES][LINE_ROW], uint32_t *panel, int32_t offset[INT8_COLS]) {
     const int32_t step = fours ? 4 : 2, groups = a->in / step;
-    for (int32_t j = 0; j < SIMD_COLS; j++) {
-        offset[j] = 0;
-        if (j >= cols) {
-            for (int32_t g = 0; g < groups; g++) panel[(size_t)g * SIMD_COLS + (size_t)j] = 0;
-            continue;
-        }
-        const int8_t *w = a->w + (size_t)(col + j) * (size_t)a->in;
+    const int8_t *w = a->w + (size_t)col * (size_t)a->in;
+    for (int32_t j = 0; j < INT8_COLS; j++) {
         int32_t sum = 0;
-        for (int32_t i = 0; i < a->in; i++) sum += w[i];
-        if (fours) offset[j] = 128 * sum;
-        for (int32_t g = 0; g < groups; g++)
-            panel[(size_t)g * SIMD_COLS + (size_t)j] = int8_word(fours, w + (size_t)g * (size_t)step, 0);
+        for (int32_t i = 0; fours && j < cols && i < a->in; i++) sum += w[(size_t)j * (size_t)a->in + (size_t)i];
+        offset[j] = 128 * sum;
     }
+    for (int32_t j = 0; j < INT8_COLS; j += SIMD_LANES)
+        for (int32_t g = 0; g < groups; g += LINE) {
+            const int32_t some = groups - g < LINE ? groups - g : LINE, whole = some / SIMD_LANES * SIMD_LANES;
+            for (int32_t i = 0; i < SIMD_LANES; i++)
+                if (j + i < cols)
+                    int8_words(fours, some * step, w + (size_t)(j + i) * (size_t)a->in + (size_t)(g * step), 0,
+                               lines[i]);
+                else
+                    memset(lines[i], 0, sizeof lines[i]);
+            uint32_t *to = panel + (size_t)g * INT8_COLS + (size_t)j;
+            for (int32_t k = 0; k < whole; k += SIMD_LANES)
+                simd_transpose((const float *)(const void *)&lines[0][k], LINE_ROW,
+                               (float *)(void *)(to + (size_t)k * INT8_COLS), INT8_COLS);
+            for (int32_t k = whole; k < some; k++)
+                for (int32_t i = 0; i < SIMD_LANES; i++) to[(size_t)k * INT8_COLS + (size_t)i] = lines[i][k];
+        }
 }
 
 static size_t panel_words(const linear_int8_args *a, bool fours) {
-    return (size_t)(a->in / (fours ? 4 : 2)) * SIMD_COLS;
+    return (size_t)(a->in / (fours ? 4 : 2)) * INT8_COLS;
 }
 
-/* Panels of w that scratch memory holds beside a few rows of x; 0: not one. */
-static int32_t panels_for(const linear_int8_args *a, bool fours) {
-    const size_t x = (size_t)SIMD_ROWS * (size_t)(a->in / (fours ? 4 : 2)), room = CPU_SCRATCH_BYTES / sizeof(uint32_t);
-    if (x >= room) return 0;
-    const size_t fit = (room - x) / panel_words(a, fours);
-    return (int32_t)(fit < MAX_PANELS ? fit : MAX_PANELS);
+/* Columns of a tile, whose panels lie in scratch memory beside a few rows of x; 0: not one panel fits. */
+static int32_t columns_for(const linear_int8_args *a, bool fours) {
+    const size_t taken =
+        sizeof(int8_scratch) + (size_t)INT8_ROWS * (size_t)(a->in / (fours ? 4 : 2)) * sizeof(uint32_t);
+    const size_t panel = panel_words(a, fours) * sizeof(uint32_t);
+    if (taken + panel > CPU_SCRATCH_BYTES) return 0;
+    const size_t fit = (CPU_SCRATCH_BYTES - taken) / panel, good = PANEL_BYTES / panel, most = TILE_COLS / INT8_COLS;
+    const size_t panels = good < 1 ? 1 : good < fit ? good : fit;
+    return (int32_t)(panels < most ? panels : most) * INT8_COLS;
 }
 
-static void tile(const int8_job *job, int32_t row, int32_t rows, int32_t col, int32_t cols, uint32_t *scratch) {
+static void tile(const int8_job *job, int32_t row, int32_t rows, int32_t col, int32_t cols, int8_scratch *scratch) {
     const linear_int8_args *a = job->a;
     const bool fours = job->fours;
-    const int32_t step = fours ? 4 : 2, groups = a->in / step;
+    const int32_t groups = a->in / (fours ? 4 : 2);
     const size_t words = panel_words(a, fours);
-    uint32_t *x = scratch, *panels = scratch + (size_t)SIMD_ROWS * (size_t)groups;
-    int32_t offset[MAX_PANELS][SIMD_COLS];
-    for (int32_t j = 0; j < cols; j += SIMD_COLS)
-        fill_panel(a, fours, col + j, cols - j, panels + (size_t)(j / SIMD_COLS) * words, offset[j / SIMD_COLS]);
-    for (int32_t r = 0; r < rows; r += SIMD_ROWS) {
-        const int32_t height = rows - r < SIMD_ROWS ? rows - r : SIMD_ROWS;
-        for (int32_t i = 0; i < SIMD_ROWS; i++) { /* rows past the last one repeat it */
+    uint32_t *x = scratch->words, *panels = x + (size_t)INT8_ROWS * (size_t)groups;
+    int32_t offset[TILE_COLS], sums[INT8_ROWS][TILE_COLS];
+    for (int32_t j = 0; j < cols; j += INT8_COLS)
+        fill_panel(a, fours, col + j, cols - j, scratch->lines, panels + (size_t)(j / INT8_COLS) * words, offset + j);
+    for (int32_t r = 0; r < rows; r += INT8_ROWS) {
+        const int32_t height = rows - r < INT8_ROWS ? rows - r : INT8_ROWS;
+        for (int32_t i = 0; i < INT8_ROWS; i++) { /* rows past the last one repeat it */
             const int32_t of = row + r + (i < height ? i : height - 1);
-            const int8_t *from = a->x + (size_t)of * (size_t)a->in;
-            for (int32_t g = 0; g < groups; g++)
-                x[(size_t)i * (size_t)groups + (size_t)g] =
-                    int8_word(fours, from + (size_t)g * (size_t)step, INT8_WITHOUT_SIGN);
+            int8_words(fours, a->in, a->x + (size_t)of * (size_t)a->in, INT8_WITHOUT_SIGN,
+                       x + (size_t)i * (size_t)groups);
         }
-        for (int32_t j = 0; j < cols; j += SIMD_COLS) {
-            int32_t sums[SIMD_ROWS][SIMD_COLS];
-            int8_block(fours, groups, x, (size_t)groups, panels + (size_t)(j / SIMD_COLS) * words, sums);
-            for (int32_t i = 0; i < height; i++) {
-                for (int32_t k = 0; k < SIMD_COLS; k++) sums[i][k] -= offset[j / SIMD_COLS][k];
-                finish(a, row + r + i, col + j, cols - j < SIMD_COLS ? cols - j : SIMD_COLS, sums[i]);
-            }
+        for (int32_t j = 0; j < cols; j += INT8_COLS)
+            int8_block(fours, groups, x, (size_t)groups, panels + (size_t)(j / INT8_COLS) * words, &sums[0][j],
+                       TILE_COLS);
+        for (int32_t i = 0; i < height; i++) {
+            for (int32_t j = 0; fours && j < cols; j++) sums[i][j] -= offset[j];
+            finish(a, row + r + i, col, cols, sums[i]);
         }
     }
 }
@@ -167,11 +190,13 @@ static f5_status check(const linear_int8_args *a) {
 
 f5_status linear_int8_ref(cpu_context *c, const linear_int8_args *a) {
     F5_TRY(check(a));
-    const int32_t rows = a->pack ? pack_live(a->pack) : a->rows, height = block_height(rows, TILE_ROWS, SIMD_ROWS);
-    int8_job job = {.a = a, .rows = rows, .height = height, .blocks = (rows + height - 1) / height};
+    const int32_t rows = a->pack ? pack_live(a->pack) : a->rows;
+    int8_job job = {.a = a, .rows = rows};
 #ifdef GEMM_INT8_BLOCKS
+    job.height = block_height(rows, TILE_ROWS, INT8_ROWS);
+    job.blocks = (rows + job.height - 1) / job.height;
     job.fours = int8_has_fours();
-    job.columns = panels_for(a, job.fours) * SIMD_COLS;
+    job.columns = columns_for(a, job.fours);
     if (job.columns > 0)
         cpu_parallel(c, (int64_t)job.blocks * ((a->out + job.columns - 1) / job.columns), 1, tiles, &job);
 #endif

@@ -7,36 +7,6 @@
 
 enum { DEPTH = GEMM_DEPTH, ROW = GEMM_ROW };
 
-#if defined(__GNUC__) && !defined(__clang__)
-/* panel[k][j] = lines[j][k] for a square of vectors: each pass swaps what lies `step` rows and lanes off the diagonal.
- */
-static inline __attribute__((always_inline)) void transpose(const float *lines, float *panel) {
-    simd_float t[SIMD_LANES];
-    for (int j = 0; j < SIMD_LANES; j++) t[j] = *(const simd_float *)(lines + j * ROW);
-#pragma GCC unroll 4
-    for (int step = SIMD_LANES / 2; step > 0; step /= 2) {
-        simd_int upper, lower; /* lanes to take from a pair of rows; the second row's count from SIMD_LANES */
-        for (int i = 0; i < SIMD_LANES; i++) {
-            upper[i] = i & step ? SIMD_LANES + i - step : i;
-            lower[i] = i & step ? SIMD_LANES + i : i + step;
-        }
-#pragma GCC unroll 16
-        for (int j = 0; j < SIMD_LANES; j++) {
-            if (j & step) continue;
-            const simd_float a = t[j], b = t[j + step];
-            t[j] = __builtin_shuffle(a, b, upper);
-            t[j + step] = __builtin_shuffle(a, b, lower);
-        }
-    }
-    for (int k = 0; k < SIMD_LANES; k++) *(simd_float *)(panel + (size_t)k * SIMD_COLS) = t[k];
-}
-#else
-static inline void transpose(const float *lines, float *panel) {
-    for (int j = 0; j < SIMD_LANES; j++)
-        for (int k = 0; k < SIMD_LANES; k++) panel[k * SIMD_COLS + j] = lines[j * ROW + k];
-}
-#endif
-
 /* Asks for the row of w that comes eight later, while this one is copied: rows are too far apart for the hardware to
  * foresee. */
 static inline void copy_line(float *line, const float *w, const float *later, int32_t depth) {
@@ -57,7 +27,7 @@ static void fill_panel(int32_t cols, int32_t depth, const float *w, size_t ldw, 
             else
                 memset(lines[i], 0, (size_t)depth * sizeof lines[i][0]);
         }
-        for (int32_t k = 0; k < depth; k += SIMD_LANES) transpose(&lines[0][k], &panel[k][j]);
+        for (int32_t k = 0; k < depth; k += SIMD_LANES) simd_transpose(&lines[0][k], ROW, &panel[k][j], SIMD_COLS);
     }
 }
 

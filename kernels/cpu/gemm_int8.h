@@ -16,7 +16,11 @@
 #include <immintrin.h>
 #define GEMM_INT8_BLOCKS
 
+/* A block is INT8_ROWS rows by INT8_VECTORS vectors: with AVX2, whose multiply-add of whole numbers needs a register
+ * for what it adds, twelve sums and four more are all sixteen. */
+enum { INT8_VECTORS = 2, INT8_COLS = INT8_VECTORS * SIMD_LANES };
 #if defined(__AVX512BW__)
+enum { INT8_ROWS = 8 };
 typedef __m512i int8_vector;
 #define INT8_LOAD(p) _mm512_loadu_si512(p)
 #define INT8_STORE(p, v) _mm512_storeu_si512(p, v)
@@ -26,6 +30,7 @@ typedef __m512i int8_vector;
 #define INT8_FOURS_TARGET __attribute__((target("avx512vnni")))
 #define INT8_FOURS_CPU "avx512vnni"
 #elif defined(__AVX2__)
+enum { INT8_ROWS = 6 };
 typedef __m256i int8_vector;
 #define INT8_LOAD(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define INT8_STORE(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
@@ -35,6 +40,7 @@ typedef __m256i int8_vector;
 #define INT8_FOURS_TARGET __attribute__((target("avxvnni")))
 #define INT8_FOURS_CPU "avxvnni"
 #else
+enum { INT8_ROWS = 4 };
 typedef __m128i int8_vector;
 #define INT8_LOAD(p) _mm_loadu_si128((const __m128i *)(const void *)(p))
 #define INT8_STORE(p, v) _mm_storeu_si128((__m128i *)(void *)(p), v)
@@ -42,24 +48,24 @@ typedef __m128i int8_vector;
 #define INT8_PAIRS(sum, x, w) _mm_add_epi32(sum, _mm_madd_epi16(x, w))
 #endif
 
-/* sums [SIMD_ROWS][SIMD_COLS] of `groups` words along `in`; x [SIMD_ROWS] rows of words, x_row apart; panel
- * [groups][SIMD_COLS]. */
+/* sums [INT8_ROWS][INT8_COLS], rows sums_row apart, of `groups` words along `in`; x [INT8_ROWS] rows of words, x_row
+ * apart; panel [groups][INT8_COLS]. */
 #define DEFINE_INT8_BLOCK(name, target, step)                                                                          \
-    target static void name(int32_t groups, const uint32_t *x, size_t x_row, const uint32_t *panel,                    \
-                            int32_t sums[SIMD_ROWS][SIMD_COLS]) {                                                      \
-        int8_vector s[SIMD_ROWS][SIMD_VECTORS];                                                                        \
-        for (int r = 0; r < SIMD_ROWS; r++)                                                                            \
-            for (int v = 0; v < SIMD_VECTORS; v++) s[r][v] = INT8_SET(0);                                              \
-        for (int32_t g = 0; g < groups; g++, panel += SIMD_COLS) {                                                     \
-            int8_vector w[SIMD_VECTORS];                                                                               \
-            for (int v = 0; v < SIMD_VECTORS; v++) w[v] = INT8_LOAD(panel + v * SIMD_LANES);                           \
-            for (int r = 0; r < SIMD_ROWS; r++) {                                                                      \
+    target static void name(int32_t groups, const uint32_t *x, size_t x_row, const uint32_t *panel, int32_t *sums,     \
+                            size_t sums_row) {                                                                         \
+        int8_vector s[INT8_ROWS][INT8_VECTORS];                                                                        \
+        for (int r = 0; r < INT8_ROWS; r++)                                                                            \
+            for (int v = 0; v < INT8_VECTORS; v++) s[r][v] = INT8_SET(0);                                              \
+        for (int32_t g = 0; g < groups; g++, panel += INT8_COLS) {                                                     \
+            int8_vector w[INT8_VECTORS];                                                                               \
+            for (int v = 0; v < INT8_VECTORS; v++) w[v] = INT8_LOAD(panel + v * SIMD_LANES);                           \
+            for (int r = 0; r < INT8_ROWS; r++) {                                                                      \
                 const int8_vector one = INT8_SET(x[(size_t)r * x_row + (size_t)g]);                                    \
-                for (int v = 0; v < SIMD_VECTORS; v++) s[r][v] = step(s[r][v], one, w[v]);                             \
+                for (int v = 0; v < INT8_VECTORS; v++) s[r][v] = step(s[r][v], one, w[v]);                             \
             }                                                                                                          \
         }                                                                                                              \
-        for (int r = 0; r < SIMD_ROWS; r++)                                                                            \
-            for (int v = 0; v < SIMD_VECTORS; v++) INT8_STORE(&sums[r][v * SIMD_LANES], s[r][v]);                      \
+        for (int r = 0; r < INT8_ROWS; r++)                                                                            \
+            for (int v = 0; v < INT8_VECTORS; v++) INT8_STORE(sums + (size_t)r * sums_row + v * SIMD_LANES, s[r][v]);  \
     }
 
 DEFINE_INT8_BLOCK(int8_block_pairs, , INT8_PAIRS)
@@ -78,27 +84,30 @@ static inline bool int8_has_fours(void) {
 }
 
 static inline void int8_block(bool fours, int32_t groups, const uint32_t *x, size_t x_row, const uint32_t *panel,
-                              int32_t sums[SIMD_ROWS][SIMD_COLS]) {
+                              int32_t *sums, size_t sums_row) {
 #ifdef INT8_FOURS
     if (fours) {
-        int8_block_fours(groups, x, x_row, panel, sums);
+        int8_block_fours(groups, x, x_row, panel, sums, sums_row);
         return;
     }
 #endif
     (void)fours;
-    int8_block_pairs(groups, x, x_row, panel, sums);
+    int8_block_pairs(groups, x, x_row, panel, sums, sums_row);
 }
 
-/* The word that begins at a number of a row: four of them, `more` being added to each, or two. */
-static inline uint32_t int8_word(bool fours, const int8_t *at, uint32_t more) {
-    uint32_t word;
+/* n numbers of a row as words, four in each, `more` being added to every one, or two. n is a multiple of 4. */
+static inline void int8_words(bool fours, int32_t n, const int8_t *from, uint32_t more, uint32_t *words) {
+    typedef int16_t __attribute__((may_alias)) half_word;
+    half_word *halves = (half_word *)words;
     if (fours) {
-        memcpy(&word, at, sizeof word);
-        return word ^ more;
+        memcpy(words, from, (size_t)n);
+        if (more)
+            for (int32_t g = 0; g < n / 4; g++) words[g] ^= more;
+        return;
     }
-    return (uint32_t)(uint16_t)at[0] | (uint32_t)(uint16_t)at[1] << 16;
+    for (int32_t i = 0; i < n; i++) halves[i] = from[i];
 }
-#define INT8_WITHOUT_SIGN 0x80808080u /* for int8_word: 128 more, as a number without a sign */
+#define INT8_WITHOUT_SIGN 0x80808080u /* for int8_words: 128 more, as a number without a sign */
 
 #endif
 #endif

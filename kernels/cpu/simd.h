@@ -5,6 +5,7 @@
 #define F5_CPU_SIMD_H
 
 #include <stddef.h>
+#include <string.h>
 
 /* A block is SIMD_ROWS rows by SIMD_VECTORS vectors: enough sums in flight to hide the latency of a multiply-add, few
  * enough to stay in registers with a row of b and one element of a. */
@@ -30,6 +31,36 @@ typedef int simd_int __attribute__((vector_size(16)));
 #endif
 
 enum { SIMD_COLS = SIMD_VECTORS * SIMD_LANES };
+
+/* to[k][j] = from[j][k] for a square of vectors, bit by bit; rows lie from_row and to_row apart. Each pass swaps what
+ * lies `step` rows and lanes off the diagonal. */
+static inline __attribute__((always_inline)) void simd_transpose(const float *from, size_t from_row, float *to,
+                                                                 size_t to_row) {
+#if defined(__GNUC__) && !defined(__clang__)
+    simd_float t[SIMD_LANES];
+    for (int j = 0; j < SIMD_LANES; j++) t[j] = *(const simd_float *)(from + (size_t)j * from_row);
+#pragma GCC unroll 4
+    for (int step = SIMD_LANES / 2; step > 0; step /= 2) {
+        simd_int upper, lower; /* lanes to take from a pair of rows; the second row's count from SIMD_LANES */
+        for (int i = 0; i < SIMD_LANES; i++) {
+            upper[i] = i & step ? SIMD_LANES + i - step : i;
+            lower[i] = i & step ? SIMD_LANES + i : i + step;
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < SIMD_LANES; j++) {
+            if (j & step) continue;
+            const simd_float a = t[j], b = t[j + step];
+            t[j] = __builtin_shuffle(a, b, upper);
+            t[j + step] = __builtin_shuffle(a, b, lower);
+        }
+    }
+    for (int k = 0; k < SIMD_LANES; k++) *(simd_float *)(to + (size_t)k * to_row) = t[k];
+#else
+    for (int j = 0; j < SIMD_LANES; j++)
+        for (int k = 0; k < SIMD_LANES; k++)
+            memcpy(to + (size_t)k * to_row + j, from + (size_t)j * from_row + k, sizeof *to);
+#endif
+}
 
 typedef struct {
     simd_float v[SIMD_ROWS][SIMD_VECTORS];
