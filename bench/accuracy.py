@@ -6,11 +6,17 @@
     bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
     bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
     bench/accuracy.py --truth euler:32 --settings euler:32 --precision fp16 bf16 int8       what the operands cost
+    bench/f5bench.py accuracy --history && bench/plot.py     random weights and the shipped voice, with times, and the plot
 
 A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
 (384 evaluations) in fp32, from the same noise; or --truth, another setting in fp32. Shown is the relative L2 of the generated frames of each sentence: the
 median and the worst of three sets. `searched` are the sentences on which AB2's grids were chosen, `held out` and
 `lengths` were never looked at for it.
+
+As a command of f5bench it shows precision, method and evaluations side by side: errors, and the time of one request of
+its own from tokens and mel of the reference to the whole mel, settings by turns. Upstream's settings are Euler with sway
+-1, at the counts for which EPSS has steps with these. On a CPU, where an evaluation takes seconds, few settings and one
+short request of each model stand for all: that shows that the command works and how times compare, no more.
 """
 import argparse
 import statistics
@@ -25,13 +31,19 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / p) for p in ("bench", "weights", "tests")]
 import f5file  # noqa: E402
 import f5lib  # noqa: E402
-from workload import METHODS  # noqa: E402
+from workload import METHODS, SIZES, clock_ms  # noqa: E402
 
 GRIDS = {"method": 0, "sway": 1, "curve": 2}     # f5_grid
 SETTINGS = ["euler:32", "euler:16", "euler:12", "euler:7", "midpoint:16", "midpoint:8", "ab2:6", "ab2:7", "ab2:8",
             "ab2:10", "ab2:12", "ab2:16", "ab2:32"]
 BATCH_FRAMES, BATCH = 16384, 32
+COMPARED = ["euler:32", "euler:16", "euler:12", "euler:10", "euler:7", "euler:6", "euler:5", "ab2:6", "ab2:7", "ab2:8",
+            "ab2:10", "ab2:12", "ab2:16", "ab2:24", "ab2:32"]  # by f5bench accuracy
+COMPARED_SHORTLY = ["euler:32", "euler:16", "euler:7", "ab2:6", "ab2:12"]
+EXACT, EXACT_SHORTLY = 192, 24  # steps of midpoint
+SENTENCES = 15  # of them, in three voices each, and as many requests of random weights
 HOP = 256
+VOICE = ROOT / "weights/voices/flite.f5"
 
 
 def lines(name):
@@ -75,11 +87,11 @@ def one_voice(engine, samples, transcript, n):
     return {"sentences": [spoken(engine, (samples, transcript), t, i) for i, t in enumerate(lines("sentences")[:n])]}
 
 
-def drawn(engine, n):
+def drawn(engine, n, least=300, most=700):
     """Requests of no meaning for random weights."""
     rng, found = np.random.default_rng(1), []
     for _ in range(n):
-        frames = int(rng.integers(300, 700))
+        frames = int(rng.integers(least, most))
         found.append(dict(cond=(rng.standard_normal((frames // 3, 100)) * 2 - 4).astype(np.float32), frames=frames,
                           tokens=rng.integers(0, engine.info()["vocab_size"], frames // 8).astype(np.int32),
                           noise=rng.standard_normal((frames, 100)).astype(np.float32)))
@@ -112,28 +124,77 @@ def setting(text):
     return text, dict(method=METHODS[method], nfe=int(steps), grid=GRIDS[grid])
 
 
+def evaluations_of(chosen):
+    return chosen["nfe"] * (2 if chosen["method"] == METHODS["midpoint"] else 1)
+
+
 def table(sets, exact, mels_of, settings):
     """Prints a line a setting; {setting: {set: errors}}."""
     found = {}
     print("| setting | evaluations | " + " | ".join(f"{name}: median | worst" for name in sets) + " |")
     print("|---|---" + "|---|---" * len(sets) + "|")
     for text, chosen in settings:
-        evaluations = chosen["nfe"] * (2 if chosen["method"] == METHODS["midpoint"] else 1)
         found[text] = {name: errors(requests, mels_of(requests, chosen), exact[name]) for name, requests in sets.items()}
         cells = [f"{statistics.median(e):.4f} | {max(e):.4f}" for e in found[text].values()]
-        print(f"| {text} | {evaluations} | " + " | ".join(cells) + " |", flush=True)
+        print(f"| {text} | {evaluations_of(chosen)} | " + " | ".join(cells) + " |", flush=True)
     return found
+
+
+# ---- f5bench accuracy
+
+
+def compare(bench, name, path, requests_of, exact_steps, texts):
+    """Rows and figures of one model. requests_of(engine): its requests, of which the first is timed."""
+    args, settings = bench.args, [setting(text) for text in texts]
+    limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 2048, max_batch=BATCH,
+                  max_evaluations=max(64, 2 * exact_steps))
+    with f5lib.Engine(path, args.device, "fp32", **limits) as engine:
+        requests = requests_of(engine)
+        exact = sample(engine, requests, method=METHODS["midpoint"], nfe=exact_steps)
+    print(f"\n{name}: {len(requests)} requests, the timed one has {requests[0]['frames']} frames; exact is midpoint with "
+          f"{exact_steps} steps in fp32", flush=True)
+    table = bench.report.growing(f"Accuracy, {name}", widths={"precision": 9, "method": 8, "ms": 7})
+    for precision in ("fp32", "int8") if args.device == "cpu" else ("fp16", "int8"):
+        with f5lib.Engine(path, args.device, precision, **limits) as engine:
+            timed = {text: engine.prepare(requests[:1], **chosen) for text, chosen in settings}
+            rounds = 1 if args.device == "cpu" else args.rounds
+            times = {text: statistics.median(t) for text, t in clock_ms(timed, rounds).items()}
+            for text, chosen in settings:
+                found = errors(requests, sample(engine, requests, **chosen), exact)
+                method, steps = text.split(":")
+                row = {"precision": precision, "method": method, "evaluations": evaluations_of(chosen), "ms": times[text],
+                       "error, median": statistics.median(found), "worst": max(found)}
+                table.add(row)
+                case = f"accuracy {name} {precision} {method} {steps}"
+                for what, value, unit in (("ms", row["ms"], "ms"), ("error", row["error, median"], "rel. L2"),
+                                          ("worst", row["worst"], "rel. L2")):
+                    bench.report.figure(f"{case} {what}", value, unit)
+
+
+def run(bench):
+    """f5bench.py accuracy"""
+    short = bench.args.device == "cpu"
+    assert bench.made
+    n, exact, texts = (1, EXACT_SHORTLY, COMPARED_SHORTLY) if short else (SENTENCES, EXACT, COMPARED)
+
+    def random_requests(engine):
+        if short:
+            return drawn(engine, 1, 64, 65)["random"]
+        return drawn(engine, 1, SIZES["M"], SIZES["M"] + 1)["random"] + drawn(engine, n)["random"]
+
+    compare(bench, "random weights", bench.path, random_requests, exact, texts)
+    compare(bench, "shipped voice", VOICE, lambda engine: shipped(engine, n)["held out"][:1 if short else None], exact, texts)
 
 
 def main(argv):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--model", default=ROOT / "weights/voices/flite.f5", type=Path)
+    p.add_argument("--model", default=VOICE, type=Path)
     p.add_argument("--voice", type=Path, help="a recording of 24 kHz, 16 bits, mono, instead of the three that are shipped")
     p.add_argument("--transcript")
     p.add_argument("--random", metavar="ARCH", help="a model of random weights instead (random_checkpoint.py)")
     p.add_argument("--sentences", type=int, default=1000, help="the first so many of each set")
     p.add_argument("--settings", nargs="+", type=setting, default=[setting(s) for s in SETTINGS])
-    p.add_argument("--exact", type=int, default=192, metavar="STEPS", help="of midpoint for the exact solution")
+    p.add_argument("--exact", type=int, default=EXACT, metavar="STEPS", help="of midpoint for the exact solution")
     p.add_argument("--truth", type=setting, help="compare with this setting in fp32 instead of the exact solution")
     p.add_argument("--device", default="cuda")
     p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings; the exact solution is in fp32")

@@ -9,6 +9,7 @@ Nothing named: e2e, or cpu where there is no GPU.
     stages    what each stage of a request takes                                            numpy
     sweep     time against length and batch, for bench/plot.py                              numpy
     speech    texts of many chunks: first sound, late chunks, 20,000 words       numpy
+    accuracy  precision, method and steps: time against distance from the exact solution    numpy
     load      1 to 32 requests at a time, through the public API                            numpy
     kernels   every op beside the machine's ceilings, cuBLASLt and cuDNN; --op, --list      PyTorch
     profile   one request kernel by kernel, and what lies idle between them                 PyTorch
@@ -49,7 +50,8 @@ import random_checkpoint  # noqa: E402
 
 # command: its module, whose run(bench) does it
 COMMANDS = {"kernels": "kernels", "stages": "stages", "e2e": "e2e", "sweep": "sweep", "load": "load",
-            "speech": "speech", "profile": "kernel_profile", "power": "power", "precisions": "precisions"}
+            "speech": "speech", "profile": "kernel_profile", "power": "power", "precisions": "precisions",
+            "accuracy": "accuracy"}
 NEED_TORCH = ("kernels", "profile")  # and a GPU
 NEED_GPU = ("power", "precisions")
 

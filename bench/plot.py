@@ -6,6 +6,7 @@
     plots/<gpu>-stages.png    one evaluation by op, and all that is no evaluation by stage     from stages, profile
     plots/<gpu>-scaling.png   an evaluation against length and batch, with fit and floor       from sweep, kernels
     plots/<gpu>-history.png   whole requests by commit                                         from e2e
+    plots/<gpu>-accuracy.png  error against milliseconds, our settings and upstream's          from accuracy
 
 The floor of an evaluation is its FLOP over the matrix rate that was measured last.
 """
@@ -99,6 +100,40 @@ def plot_scaling(figures, path, precision):
     return figure
 
 
+def accuracy_curves(latest):
+    """{model: {(precision, method): [(ms, error, steps)], quickest first}} of the figures of f5bench accuracy."""
+    found = {}
+    for case, error in latest.items():
+        words = case.split()
+        if words[0] == "accuracy" and words[-1] == "error":
+            *model, precision, method, steps = words[1:-1]
+            ms = latest[case.removesuffix("error") + "ms"]
+            found.setdefault(" ".join(model), {}).setdefault((precision, method), []).append((ms, error, int(steps)))
+    return {model: {key: sorted(points) for key, points in curves.items()} for model, curves in found.items()}
+
+
+def plot_accuracy(figures):
+    """Every precision a colour. Upstream's settings, Euler's with sway -1 and EPSS, are dashed."""
+    models = accuracy_curves(figures.latest)
+    if not models:
+        return None
+    figure, axes = plt.subplots(1, len(models), figsize=(6 * len(models), 4.5), squeeze=False)
+    colors = dict(zip(sorted({precision for curves in models.values() for precision, _ in curves}),
+                      ("tab:blue", "tab:red", "tab:green", "tab:orange")))
+    for axis, (model, curves) in zip(axes[0], models.items()):
+        for (precision, method), points in curves.items():
+            ms, error, steps = zip(*points)
+            who = f"Euler, upstream's settings, {precision}" if method == "euler" else f"{method.upper()}, {precision}"
+            axis.plot(ms, error, "x--" if method == "euler" else "o-", color=colors[precision], label=who)
+            for x, y, n in points:
+                axis.annotate(n, (x, y), xytext=(3, 3), textcoords="offset points", fontsize=7)
+        axis.set(title=f"{model}, evaluations at each point", xlabel="ms", ylabel="distance from the exact solution",
+                 xscale="log", yscale="log")
+        axis.margins(0.1)
+        axis.legend(fontsize=8, frameon=False)
+    return figure
+
+
 def plot_history(figures, precision):
     figure, axis = plt.subplots(figsize=(11, 4))
     commits = list(dict.fromkeys(commit for commit, case, _ in figures.rows if case.startswith("e2e ")))
@@ -132,12 +167,13 @@ def main():
     for gpu in found:
         figures, sweep = Figures(HISTORY / f"{gpu}.csv"), HISTORY / f"{gpu}-sweep.csv"
         made = {"stages": plot_stages(figures, options.precision), "history": plot_history(figures, options.precision),
-                "scaling": plot_scaling(figures, sweep, options.precision) if sweep.exists() else None}
+                "scaling": plot_scaling(figures, sweep, options.precision) if sweep.exists() else None,
+                "accuracy": plot_accuracy(figures)}
         for name, figure in made.items():
             if not figure:
                 print(f"{gpu}: nothing measured for {name}")
                 continue
-            figure.suptitle(f"{gpu.upper()}, F5TTS_v1_Base, {options.precision}")
+            figure.suptitle(gpu.upper() if name == "accuracy" else f"{gpu.upper()}, F5TTS_v1_Base, {options.precision}")
             figure.tight_layout()
             figure.savefig(PLOTS / f"{gpu}-{name}.png", dpi=80)
             print(PLOTS / f"{gpu}-{name}.png")

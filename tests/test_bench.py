@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,43 @@ def test_accuracy_on_random_weights():
              and cells[2].strip().isdigit()}
     assert found["midpoint:8"] == [16, 0, 0] and found["ab2:6:curve"][0] == 6
     assert 0 < found["midpoint:4"][1] < found["euler:1"][1] and 0 < found["ab2:6:curve"][1] < found["euler:1"][1]
+
+
+def test_accuracy_as_a_command(tmp_path):
+    """Every precision and setting has a time and an error of both models; a voice that was trained gains by steps."""
+    run = f5bench("""
+        import accuracy
+        accuracy.EXACT_SHORTLY, accuracy.COMPARED_SHORTLY = 4, ["euler:1", "ab2:4"]
+        accuracy.lines = lambda name: ["One.", "Two."]
+        """, "accuracy", "--arch", "tiny", "--device", "cpu", "--json", str(tmp_path / "a.json"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = json.loads((tmp_path / "a.json").read_text())
+    for model in ("random weights", "shipped voice"):
+        rows = found["tables"][f"Accuracy, {model}"]
+        assert [(r["precision"], r["method"], r["evaluations"]) for r in rows] == [
+            (p, m, n) for p in ("fp32", "int8") for m, n in (("euler", 1), ("ab2", 4))]
+        assert all(r["ms"] > 0 and 0 < r["error, median"] <= r["worst"] < float("inf") for r in rows)
+        assert rows[1]["error, median"] != rows[3]["error, median"]
+        if model == "shipped voice":
+            assert rows[1]["error, median"] < rows[0]["error, median"]
+        cases = {f["case"]: f["figure"] for f in found["figures"]}
+        assert cases[f"accuracy {model} int8 ab2 4 error"] == rows[3]["error, median"]
+        assert cases[f"accuracy {model} int8 ab2 4 ms"] == rows[3]["ms"]
+
+
+def test_the_plot_of_accuracy_takes_the_latest_figures(monkeypatch):
+    """From the history's cases to curves; matplotlib is not asked for."""
+    for name in ("matplotlib", "matplotlib.pyplot"):
+        monkeypatch.setitem(sys.modules, name, types.SimpleNamespace(use=lambda backend: None, pyplot=None))
+    monkeypatch.delitem(sys.modules, "plot", raising=False)
+    curves = importlib.import_module("plot").accuracy_curves({
+        "accuracy random weights fp16 euler 32 ms": 100.0, "accuracy random weights fp16 euler 32 error": 0.04,
+        "accuracy random weights fp16 euler 7 ms": 22.0, "accuracy random weights fp16 euler 7 error": 0.1,
+        "accuracy shipped voice int8 ab2 12 ms": 9.0, "accuracy shipped voice int8 ab2 12 error": 0.02,
+        "accuracy shipped voice int8 ab2 12 worst": 0.2, "e2e M nfe 32 fp16 f5tts": 99.0})
+    monkeypatch.delitem(sys.modules, "plot")
+    assert curves == {"random weights": {("fp16", "euler"): [(22.0, 0.1, 7), (100.0, 0.04, 32)]},
+                      "shipped voice": {("int8", "ab2"): [(9.0, 0.02, 12)]}}
 
 
 def test_many_clients(tmp_path):
