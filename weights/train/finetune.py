@@ -21,6 +21,7 @@ import json
 import math
 import os
 import random
+import shlex
 import shutil
 import signal
 import sys
@@ -370,9 +371,9 @@ class Training:
         return 128 + (self.stop or signal.SIGTERM) if stop else 0
 
     def farewell(self):
-        command = [self.speaker.program, *self.speaker.infer_options(self.out / "voice.f5"), "-t", "What is to be said."]
-        return "done; it speaks by\n  " + " ".join(
-            str(c) if all(x.isalnum() or x in "-_./" for x in str(c)) else "'" + str(c).replace("'", "'\\''") + "'" for c in command)
+        command = [self.speaker.program, *self.speaker.infer_options(self.out / "voice.f5"), "-t", "What is to be said.", "-o",
+                   self.out, "-w", "new.wav"]
+        return "done; it speaks by\n  " + shlex.join(map(str, command))
 
 
 def arguments(argv):
