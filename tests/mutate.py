@@ -29,7 +29,7 @@ EXAMPLES = [
 ]
 # parts of the suite, in the order in which they are tried; first those whose pattern the file fits
 PARTS = {
-    "tests/ops": r"kernels/", "tests/stages": r"runtime/|kernels/|host/api/|weights/model",
+    "tests/emulate": r"kernels/.*\.cuh?$", "tests/ops": r"kernels/", "tests/stages": r"runtime/|kernels/|host/api/|weights/model",
     "tests/test_host.py": r"host/(text|audio|api)/", "tests/test_infer.py": r"host/",
     "tests/test_struct_sizes.py": r"host/api/", "tests/test_threads.py": r"runtime/|host/api/",
     "tests/test_convert.py tests/test_convert_wild.py tests/test_convert_full_size.py tests/test_f5file.py": r"weights/",

@@ -163,8 +163,9 @@ class Op:
     def y_dtype(self, dtype):
         return torch.int8 if self.y_int8 else torch.float32 if self.y_f32 else dtype
 
-    def bar(self, kind, dtype):
-        if kind == "cpu":
+    def bar(self, suffix, dtype):
+        """suffix: of what is run, NAME_ref or NAME_cuda."""
+        if suffix == "ref":
             return self.bar_ref
         return BARS[dtype] if self.bar_cuda is None else self.bar_cuda
 

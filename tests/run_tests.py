@@ -27,6 +27,7 @@ PYTEST = {
     "voice": ["tests/voice"],
     "stages": ["tests/stages"],
     "CUDA, compiled": ["tests/test_compile_cuda.py"],
+    "CUDA, emulated": ["tests/emulate"],
     "hostile": ["tests/hostile"],
     "conversion": ["tests/test_convert.py", "tests/test_convert_wild.py", "tests/test_convert_full_size.py"],
     "ops": ["tests/ops"],

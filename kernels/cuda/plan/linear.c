@@ -168,8 +168,7 @@ bool linear_int8_by_sm90(const cuda_arch *arch, const linear_int8_args *a) {
     if (arch->code < ARCH_SM90A || a->in % LINEAR_INT8_STEP != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16) || !aligned(a->w_scale, NULL, NULL, 16)) return false;
     if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_RELU ||
-           a->epilogue == LINEAR_ROPE;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_ROPE;
 }
 
 void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {

@@ -8,7 +8,8 @@
  *   8-bit weights sm80/linear_int8_weights.cuh w of whole numbers: the modulations
  *   short rows    sm80/linear_short_rows.cuh   RESIDUAL of F32 without bias and gate, in <= 104: the model's input
  *   sm90          sm90/linear.cuh              16-bit x and w, in and out multiples of 64, the y of a block:
- *                                              16-bit y of NONE, GELU_TANH and ROPE, F32 y of RESIDUAL
+ *                                              16-bit y of NONE, GELU_TANH, RELU and ROPE, F32 y of
+ *                                              RESIDUAL
  *   split f32     sm80/linear_split_f32.cuh    F32 x and w, where tensor cores gain by it: Vocos, and fp32 engines
  *   few outputs   sm80/linear_few_outputs.cuh  16-bit x and w, F32 y of NONE, out <= 112: the velocity
  *   cuBLASLt      cuda/blas.cu                 the rest, its epilogue finished by common/linear_finish.cuh
