@@ -37,9 +37,9 @@ def read_f5(path):
                          ids=["plain", "all options", "v0", "UNetT", "UNetT, added", "MMDiT", "MMDiT of one block",
                               "BigVGAN", "BigVGAN, other rates"])
 @pytest.mark.parametrize("dtype", ["fp32", "fp16"])
-def test_agrees_with_the_converter(tmp_path, overrides, dtype):
+def test_agrees_with_the_converter(tmp_path, rng, overrides, dtype):
     import random_checkpoint
-    seed = int(np.random.default_rng().integers(1 << 30))
+    seed = int(rng.integers(1 << 30))
     made = random_checkpoint.make_checkpoint(tmp_path, "tiny", seed=seed, **overrides)
     converted, written = tmp_path / "converted.f5", tmp_path / "written.f5"
     run = subprocess.run([PROGRAM, "convert", "--quiet", "--config", made["yaml"], "--checkpoint", made["checkpoint"],
