@@ -259,8 +259,10 @@ class SubbandIstft(Op):
     def draw_shared(self, draw, longest):
         columns = self.bands * (self.points + 2)
         window = torch.hann_window(self.points, dtype=torch.float64).float().to(draw.device)
-        return {"w": draw.normal(7, columns, self.width_in, scale=(7 * self.width_in) ** -0.5), "bias": draw.normal(columns),
-                "window": window}
+        w = draw.normal(7, columns, self.width_in, scale=(7 * self.width_in) ** -0.5)
+        # magnitudes are less unequal than phases: of a few loud frames alone the parts might cancel, and leave their rounding
+        w.view(7, self.bands, 2, -1, self.width_in)[:, :, 0] *= 0.3
+        return {"w": w, "bias": draw.normal(columns), "window": window}
 
     def scratch(self, pack):
         return {"scratch": (max(1, self.rate * pack.rows + pack.n_seq), self.bands * (self.points + 2))}
