@@ -2,7 +2,6 @@
  * between phonemes taken out. */
 #include "host/phonemes/espeak.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #if F5_HAVE_ESPEAK
@@ -24,56 +23,65 @@
     X(espeak_TextToPhonemes)                                                                                           \
     X(espeak_Terminate)
 
+/* The process's one: the library keeps its state in globals. */
 struct espeak {
     pthread_mutex_t lock;
+    int32_t users; /* the first initialises it, the last ends it */
+    void *library; /* stays loaded */
 #define DECLARE(function) __typeof__(&function) function;
     CALLS(DECLARE)
 #undef DECLARE
 };
 
+static espeak the_one = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 static bool load(espeak *e) {
+    if (e->library) return true;
     void *library = dlopen(LIBRARY, RTLD_NOW | RTLD_LOCAL);
     if (!library) return false;
 #define FIND(name)                                                                                                     \
     {                                                                                                                  \
         void *found = dlsym(library, #name);                                                                           \
-        if (!found) return false;                                                                                      \
+        if (!found) {                                                                                                  \
+            dlclose(library);                                                                                          \
+            return false;                                                                                              \
+        }                                                                                                              \
         memcpy(&e->name, &found, sizeof found);                                                                        \
     }
     CALLS(FIND)
 #undef FIND
+    e->library = library;
     return true;
 }
 
-f5_status espeak_open(espeak **opened, f5_error *error) {
-    *opened = NULL;
-    espeak *e = calloc(1, sizeof *e);
-    if (!e) return f5_fail(error, F5_E_MEMORY, "no memory for libespeak-ng's functions");
-    f5_status status = F5_OK;
+static f5_status initialise(espeak *e, f5_error *error) {
     if (!load(e))
-        status = f5_fail(error, F5_E_UNSUPPORTED,
-                         "text becomes phonemes by libespeak-ng (" LIBRARY
-                         "), which is not installed: install libespeak-ng1, or give the text in IPA");
-    else if (e->espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, NULL, espeakINITIALIZE_DONT_EXIT) <= 0)
-        status = f5_fail(error, F5_E_UNSUPPORTED,
-                         "libespeak-ng does not find its data: install espeak-ng-data, or give the text in IPA");
-    else if (e->espeak_SetVoiceByName(VOICE) != EE_OK)
-        status = f5_fail(error, F5_E_UNSUPPORTED, "libespeak-ng has no voice " VOICE ": install espeak-ng-data");
-    if (status == F5_OK && pthread_mutex_init(&e->lock, NULL) != 0)
-        status = f5_fail(error, F5_E_MEMORY, "no lock for libespeak-ng");
-    if (status != F5_OK) {
-        free(e);
-        return status;
-    }
-    *opened = e;
-    return F5_OK;
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "text becomes phonemes by libespeak-ng (" LIBRARY
+                       "), which is not installed: install libespeak-ng1, or give the text in IPA");
+    if (e->espeak_Initialize(AUDIO_OUTPUT_SYNCHRONOUS, 0, NULL, espeakINITIALIZE_DONT_EXIT) <= 0)
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "libespeak-ng does not find its data: install espeak-ng-data, or give the text in IPA");
+    if (e->espeak_SetVoiceByName(VOICE) == EE_OK) return F5_OK;
+    e->espeak_Terminate();
+    return f5_fail(error, F5_E_UNSUPPORTED, "libespeak-ng has no voice " VOICE ": install espeak-ng-data");
+}
+
+f5_status espeak_open(espeak **opened, f5_error *error) {
+    espeak *e = &the_one;
+    pthread_mutex_lock(&e->lock);
+    const f5_status status = e->users > 0 ? F5_OK : initialise(e, error);
+    if (status == F5_OK) e->users++;
+    pthread_mutex_unlock(&e->lock);
+    *opened = status == F5_OK ? e : NULL;
+    return status;
 }
 
 void espeak_close(espeak *e) {
     if (!e) return;
-    e->espeak_Terminate();
-    pthread_mutex_destroy(&e->lock);
-    free(e);
+    pthread_mutex_lock(&e->lock);
+    if (--e->users == 0) e->espeak_Terminate();
+    pthread_mutex_unlock(&e->lock);
 }
 
 /* Adds the phonemes of one clause: every white space becomes one space, and none stands at either end. */
@@ -116,7 +124,7 @@ f5_status espeak_open(espeak **e, f5_error *error) {
 }
 
 void espeak_close(espeak *e) {
-    free(e);
+    (void)e;
 }
 
 f5_status espeak_say(espeak *e, const char *text, char *out, size_t capacity, size_t *n, f5_error *error) {
