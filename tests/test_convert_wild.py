@@ -430,3 +430,40 @@ def test_stored_rotary(tmp_path, tiny, kind, number):
     del tensors["transformer.rotary_embed.inv_freq"]
     torch.save(dict(model_state_dict=tensors), path)
     refused(lib.convert(tiny, tmp_path / "bad.f5", checkpoint=path, stored_rotary=True), "stored-rotary", "holds no")
+
+
+# ---- weights kept as a direction and its lengths
+
+def apart(v, key, style=0, lengths=None):
+    """The weight `key` of v as torch's weight norm keeps it."""
+    w = v.pop(key + ".weight")
+    direction, length = ((".weight_v", ".weight_g"), tuple(f".parametrizations.weight.original{i}" for i in (1, 0)))[style]
+    v[key + direction] = w
+    v[key + length] = np.linalg.norm(w.reshape(len(w), -1), axis=1).reshape(-1, *[1] * (w.ndim - 1)) if lengths is None else lengths
+
+
+@pytest.mark.parametrize("style", [0, 1])
+def test_lengths_that_do_not_fit_stop_only_a_weight_that_is_wanted(tmp_path, tiny, plain, style):
+    vocos = dict(tiny["vocos"])
+
+    def convert(tensors):
+        rc.write_safetensors(tmp_path / "vocos.safetensors", tensors)
+        return lib.convert(tiny, tmp_path / "out.f5", vocos=tmp_path / "vocos.safetensors")
+
+    ignored = dict(vocos)
+    ignored["feature_extractor.x.weight"] = np.ones((2, 2), np.float32)
+    apart(ignored, "feature_extractor.x", style, np.ones(3, np.float32))
+    result = convert(ignored)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out.f5").read_bytes() == plain
+    for lengths in (np.ones(3, np.float32), np.ones((1, 1026), np.float32), np.ones((), np.float32)):
+        wanted = dict(vocos)
+        apart(wanted, "head.out", style, lengths)
+        refused(convert(wanted), tmp_path / "vocos.safetensors", "'head.out.weight' is kept with lengths that are not one for each")
+    unknown = dict(vocos)
+    unknown["more.weight"] = np.ones((2, 2), np.float32)
+    apart(unknown, "more", style, np.ones(3, np.float32))
+    refused(convert(unknown), tmp_path / "vocos.safetensors", "1 unknown (more.weight)")
+    good = dict(vocos)
+    apart(good, "head.out", style)
+    assert convert(good).returncode == 0

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "weights/convert/quote.h"
-
 /* How the two halves end, and what both become. */
 static const struct {
     const char *direction, *length, *whole;
@@ -20,15 +18,16 @@ static size_t stem(const char *key, const char *ending) {
     return length > bytes && strcmp(key + length - bytes, ending) == 0 ? length - bytes : 0;
 }
 
-static f5_status check_length(const source *s, const source_tensor *v, const source_tensor *g, f5_error *error) {
-    bool fits = v->rank >= 1 && g->rank >= 1 && g->dims[0] == v->dims[0] && g->elements == v->dims[0] && g->number;
-    if (fits) return F5_OK;
-    return f5_fail(error, F5_E_FORMAT, "%s: '%s' has not one length for each row of the weight", s->path,
-                   quote(g->key, strlen(g->key)).text);
+/* One length for each row of the weight? */
+static bool fits(const source_tensor *v, const source_tensor *g) {
+    return v->rank >= 1 && g->rank >= 1 && g->dims[0] == v->dims[0] && g->elements == v->dims[0] && g->number;
 }
 
+/* What became of a tensor. */
+enum { APART, WHOLE, TAKEN };
+
 /* Joins v with its length where there is one. */
-static f5_status join(const source *s, source_tensor *v, bool *taken, f5_error *error) {
+static void join(const source *s, source_tensor *v, char *state) {
     for (size_t i = 0; i < sizeof styles / sizeof *styles; i++) {
         const size_t kept = stem(v->key, styles[i].direction);
         char key[SOURCE_MAX_KEY_BYTES + 64];
@@ -36,11 +35,15 @@ static f5_status join(const source *s, source_tensor *v, bool *taken, f5_error *
         snprintf(key, sizeof key, "%.*s%s", (int)kept, v->key, styles[i].length);
         const source_tensor *g = source_find(s, key);
         if (!g) continue;
-        F5_TRY(check_length(s, v, g, error));
-        v->gain = (source_gain){.data = g->data, .stride = g->stride[0], .number = g->number};
-        taken[g - s->tensor] = true;
+        if (fits(v, g)) {
+            v->gain = (source_gain){.data = g->data, .stride = g->stride[0], .number = g->number};
+        } else {
+            v->number = NULL;
+            v->type_name = "kept with lengths that are not one for each of its rows";
+        }
+        state[v - s->tensor] = WHOLE;
+        state[g - s->tensor] = TAKEN;
     }
-    return F5_OK;
 }
 
 /* Its key in place: the whole's ending is no longer than the direction's. */
@@ -54,21 +57,19 @@ static void rename_whole(source *s, source_tensor *v) {
 }
 
 f5_status weight_norm_join(source *s, int32_t *joined, f5_error *error) {
-    bool *taken = calloc((size_t)s->count + 1, sizeof *taken);
-    if (!taken) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", s->path);
-    f5_status status = F5_OK;
+    char *state = calloc((size_t)s->count + 1, sizeof *state);
+    if (!state) return f5_fail(error, F5_E_MEMORY, "%s: out of memory", s->path);
     *joined = 0;
-    for (int32_t i = 0; i < s->count && status == F5_OK; i++) status = join(s, &s->tensor[i], taken, error);
+    for (int32_t i = 0; i < s->count; i++) join(s, &s->tensor[i], state);
     int32_t kept = 0;
-    for (int32_t i = 0; i < s->count && status == F5_OK; i++) {
-        *joined += taken[i];
-        if (!taken[i]) s->tensor[kept++] = s->tensor[i];
+    for (int32_t i = 0; i < s->count; i++) {
+        *joined += state[i] == TAKEN;
+        if (state[i] == WHOLE) rename_whole(s, &s->tensor[i]);
+        if (state[i] != TAKEN) s->tensor[kept++] = s->tensor[i];
     }
-    if (status == F5_OK) s->count = kept;
-    for (int32_t i = 0; i < kept; i++)
-        if (s->tensor[i].gain.number) rename_whole(s, &s->tensor[i]);
-    free(taken);
-    return status;
+    s->count = kept;
+    free(state);
+    return F5_OK;
 }
 
 void weight_norm_apply(const source_tensor *t, float *v) {

@@ -10,7 +10,7 @@
 #include "weights/convert/source.h"
 
 /* Joins the pairs of the sorted tensors s->tensor, which is then in no order. *joined: how many. A half without its
- * other half stays as it is. F5_E_FORMAT: the lengths are not one a row, or no numbers. */
+ * other half stays as it is. A pair that does not fit is a tensor without a number, as one that is not read can be. */
 f5_status weight_norm_join(source *s, int32_t *joined, f5_error *error);
 
 /* v [elements] of the tensor, which has a gain, becomes w. */
