@@ -77,7 +77,7 @@ static void conv_tiles(const void *user, int32_t begin, int32_t end, void *scrat
 
 static bool sizes_are_good(const conv1d_args *a) {
     if (a->in < 1 || a->out < 1 || a->taps < 1 || a->taps > CONV1D_MAX_TAPS || a->taps % 2 == 0) return false;
-    if (a->rate < 1 || a->rate > CONV1D_MAX_RATE || a->pack->rows > INT32_MAX / a->rate) return false;
+    if (!pack_rate_fits(a->pack->rows, a->rate)) return false;
     return a->dilation >= 1 && a->dilation <= CONV1D_MAX_REACH && (a->taps - 1) * a->dilation <= CONV1D_MAX_REACH;
 }
 

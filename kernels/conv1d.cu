@@ -61,7 +61,7 @@ extern "C" f5_status conv1d_cuda(cuda_context *c, const conv1d_args *a) {
     if (a->dilation < 1 || a->dilation > CONV1D_MAX_REACH || (a->taps - 1) * a->dilation > CONV1D_MAX_REACH)
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d taps with dilation %d reach over more than %d rows", a->taps,
                        a->dilation, CONV1D_MAX_REACH);
-    if (a->rate < 1 || a->rate > CONV1D_MAX_RATE || a->pack->rows > INT32_MAX / a->rate)
+    if (!pack_rate_fits(a->pack->rows, a->rate))
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: rate %d of %d rows", a->rate, a->pack->rows);
     if (a->activation < CONV1D_LINEAR || a->activation > CONV1D_CLAMP)
         return f5_fail(&c->error, F5_E_ARGUMENT, "conv1d: activation %d", (int)a->activation);

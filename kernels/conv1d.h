@@ -24,7 +24,6 @@ extern "C" {
 
 #define CONV1D_MAX_TAPS 31
 #define CONV1D_MAX_REACH 64
-#define CONV1D_MAX_RATE 1024
 
 typedef enum {
     CONV1D_LINEAR,     /* v */

@@ -139,7 +139,8 @@ extern "C" f5_status dwconv_norm_cuda(cuda_context *c, const dwconv_norm_args *a
     return for_dtype(c, "dwconv_norm", a->type, [&](auto zero) {
         using T = decltype(zero);
         T *y = static_cast<T *>(a->y);
-        if (a->dim % 128 == 0 && a->dim <= 4 * kMaxThreads)
+        const bool aligned = aligned16(a->x, a->w, a->bias, a->scale, a->shift, y);
+        if (aligned && a->dim % 128 == 0 && a->dim <= 4 * kMaxThreads)
             return cuda_launch_early(c, "dwconv_norm", dwconv_norm_tile_of_rows<T>, dim3(ceil_div(rows, kTile)),
                                      a->dim / 4, 0, tensors, y);
         dwconv_norm_row_any<<<rows, 128, 0, c->stream>>>(tensors, y);

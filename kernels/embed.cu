@@ -36,7 +36,7 @@ extern "C" f5_status embed_cuda(cuda_context *c, const embed_args *a) {
     if (a->positions && a->max_position < 1)
         return f5_fail(&c->error, F5_E_SHAPE, "embed: a table of %d positions", a->max_position);
     if (a->pack->rows == 0) return F5_OK;
-    for_width(a->dim, [&](auto width) {
+    for_width(a->dim, aligned16(a->table, a->positions, a->y), [&](auto width) {
         constexpr int V = decltype(width)::value;
         const int64_t vectors = (int64_t)a->pack->rows * (a->dim / V);
         embed_thread_per_vector<V>

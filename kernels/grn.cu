@@ -89,7 +89,7 @@ extern "C" f5_status grn_cuda(cuda_context *c, const grn_args *a) {
         grn_channel_norms<<<dim3(ceil_div(dim, 32), n_seq), 32 * kSumWarps, 0, c->stream>>>(dim, a->pack->offsets, x,
                                                                                             a->scratch);
         const int tiles = ceil_div(rows, kSweepRows), threads = 32 * kSweepWarps;
-        if (dim % V == 0)
+        if (dim % V == 0 && aligned16(x, y))
             grn_sweep<T, V>
                 <<<tiles, threads, bytes, c->stream>>>(rows, dim, seq_of_row, x, a->gamma, a->beta, a->scratch, y);
         else

@@ -54,7 +54,8 @@ extern "C" f5_status guide_cuda(cuda_context *c, const guide_args *a) {
     if (a->dim < 1) return f5_fail(&c->error, F5_E_SHAPE, "guide: dim %d", a->dim);
     if (a->pack->rows == 0) return F5_OK;
     f5_status status = F5_OK;
-    for_width(a->dim, [&](auto width) {
+    const bool aligned = aligned16(a->x, a->v, a->y, a->kept, a->last, a->now);
+    for_width(a->dim, aligned, [&](auto width) {
         constexpr int V = decltype(width)::value;
         const int64_t vectors = (int64_t)(a->pack->rows / a->branches) * (a->dim / V);
         if (vectors == 0) return;

@@ -59,7 +59,7 @@ extern "C" f5_status noise_cuda(cuda_context *c, const noise_args *a) {
     if (!a->pack || !a->seeds || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "noise: a pointer is NULL");
     if (a->dim < 1) return f5_fail(&c->error, F5_E_SHAPE, "noise: dim %d", a->dim);
     if (a->pack->rows == 0) return F5_OK;
-    for_width(a->dim, [&](auto width) {
+    for_width(a->dim, aligned16(a->y), [&](auto width) {
         constexpr int V = decltype(width)::value;
         const int64_t vectors = (int64_t)a->pack->rows * (a->dim / V);
         noise_thread_per_block<V>

@@ -121,7 +121,8 @@ template <typename T, bool RMS> static f5_status launch(cuda_context *c, const n
     const norm_row_args args = {a->rows, a->dim, a->one_plus_scale ? 1.0f : 0.0f, a->eps > 0 ? a->eps : kEps,
                                 a->y_scale};
     auto kernel = norm_warp_per_row_any<T, RMS>;
-    switch (a->dim) { /* the widths that ship */
+    const bool aligned = aligned16(a->x, a->scale, RMS ? nullptr : a->shift, a->y);
+    switch (aligned ? a->dim : 0) { /* the widths that ship */
     case 256:
         kernel = norm_warp_per_row<T, RMS, 2>;
         break;
@@ -147,7 +148,8 @@ extern "C" f5_status norm_cuda(cuda_context *c, const norm_args *a) {
     if (a->rows == 0) return F5_OK;
     if (a->type == F5_I8) {
         if (a->dim % WHOLE_MULTIPLE != 0) return f5_fail(&c->error, F5_E_SHAPE, "norm: 8-bit rows of %d", a->dim);
-        if (!a->y_scale) return f5_fail(&c->error, F5_E_ARGUMENT, "norm: y_scale is NULL");
+        if (!a->y_scale || !aligned16(a->y))
+            return f5_fail(&c->error, F5_E_ARGUMENT, "norm: y_scale is NULL, or y not 16-byte aligned");
         return a->rms ? launch<int8_t, true>(c, a) : launch<int8_t, false>(c, a);
     }
     return for_dtype(c, "norm", a->type, [&](auto zero) {

@@ -10,7 +10,7 @@
  * and shift and one_plus_scale are not read (x-transformers' RMSNorm).
  * x F32; y F32 if type is F32, else type, apart from scale and shift. D >= 1. The tail of a pack may hold anything.
  * type I8: y as whole numbers with a scale for each row, made of the F32 numbers as quantize.h says; D is then a
- * multiple of 16. The reference takes F32 and I8. */
+ * multiple of 16, and y 16-byte aligned for the CUDA twin. The reference takes F32 and I8. */
 #ifndef F5_NORM_H
 #define F5_NORM_H
 

@@ -8,6 +8,7 @@
 #ifndef F5_PACK_H
 #define F5_PACK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct {
@@ -16,5 +17,13 @@ typedef struct {
     const int32_t *offsets;    /* [n_seq+1] first row of each slot, ascending; offsets[n_seq] = live rows <= rows */
     const int32_t *seq_of_row; /* [rows] slot of each row, -1 in the tail */
 } f5_pack;
+
+#define PACK_MAX_RATE 1024
+
+/* Whether tensors may have `rate` rows for each row of a pack of `rows` (conv1d.h, snake.h): counts of them then leave
+ * room in 32 bits for what is added to them. */
+static inline bool pack_rate_fits(int32_t rows, int32_t rate) {
+    return rate >= 1 && rate <= PACK_MAX_RATE && rows <= INT32_MAX / 2 / rate;
+}
 
 #endif

@@ -81,8 +81,7 @@ static void snake_tiles(const void *user, int32_t begin, int32_t end, void *scra
 f5_status snake_ref(cpu_context *c, const snake_args *a) {
     if (!a || !a->x || !a->alpha || !a->beta || !a->y || a->y == a->x) return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
-    if (a->dim < 1 || a->rate < 1 || a->rate > SNAKE_MAX_RATE) return F5_E_SHAPE;
-    if (a->pack->rows > INT32_MAX / 2 / a->rate) return F5_E_SHAPE;
+    if (a->dim < 1 || !pack_rate_fits(a->pack->rows, a->rate)) return F5_E_SHAPE;
 
     snake_job job = {.a = a, .blocks = block_count_rated(a->pack, a->rate, TILE_ROWS, 1)};
     cpu_parallel(c, (int64_t)job.blocks * ((a->dim + CHANNELS - 1) / CHANNELS), 1, snake_tiles, &job);

@@ -82,8 +82,7 @@ __global__ void __launch_bounds__(kThreads) snake_strips(snake_args a, f5_pack p
 extern "C" f5_status snake_cuda(cuda_context *c, const snake_args *a) {
     if (!a->pack || !a->x || !a->alpha || !a->beta || !a->y || a->y == a->x)
         return f5_fail(&c->error, F5_E_ARGUMENT, "snake: a pointer is NULL, or y is x");
-    if (a->dim < 1 || a->dim > 65535 * (kThreads / kStrips) || a->rate < 1 || a->rate > SNAKE_MAX_RATE ||
-        a->pack->rows > INT32_MAX / 2 / a->rate)
+    if (a->dim < 1 || a->dim > 65535 * (kThreads / kStrips) || !pack_rate_fits(a->pack->rows, a->rate))
         return f5_fail(&c->error, F5_E_SHAPE, "snake: %d channels, rate %d of %d rows", a->dim, a->rate, a->pack->rows);
     const int tiles = pack_tiles_max(a->pack, kTile, a->rate);
     if (a->pack->rows == 0 || tiles == 0) return F5_OK;

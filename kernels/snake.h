@@ -21,7 +21,6 @@ extern "C" {
 
 #define SNAKE_TAPS 12
 #define SNAKE_REACH 5
-#define SNAKE_MAX_RATE 1024
 
 /* Its symmetric half in F32; tests/ops/test_snake.py makes it anew from its formula. */
 #define SNAKE_FILTER_HALF                                                                                              \

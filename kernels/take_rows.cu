@@ -50,7 +50,7 @@ extern "C" f5_status take_rows_cuda(cuda_context *c, const take_rows_args *a) {
     return for_dtype(c, "take_rows", a->type, [&](auto zero) {
         using T = decltype(zero);
         constexpr int V = 16 / (int)sizeof(T);
-        const bool whole = a->dim % V == 0 && ((uintptr_t)a->x | (uintptr_t)a->y) % 16 == 0;
+        const bool whole = a->dim % V == 0 && aligned16(a->x, a->y);
         return whole ? launch<T, V>(c, a) : launch<T, 1>(c, a);
     });
 }

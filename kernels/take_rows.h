@@ -5,7 +5,7 @@
  *
  * y_pack says how many. x and y are `type` (the reference's F32), and apart. Packs of other slots, or a sequence of y
  * longer than that of x, are F5_E_ARGUMENT in the reference. Source: F5-TTS JointAttnProcessor, where the joint
- * attention's rows go back to their streams. */
+ * attention's rows go back to their streams; UNetT.forward, where time's row goes. */
 #ifndef F5_TAKE_ROWS_H
 #define F5_TAKE_ROWS_H
 

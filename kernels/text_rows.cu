@@ -90,7 +90,7 @@ extern "C" f5_status text_rows_cuda(cuda_context *c, const text_rows_args *a) {
     if (a->mode == TEXT_ROWS_UPSAMPLE && a->x == a->y)
         return f5_fail(&c->error, F5_E_ARGUMENT, "text_rows: upsampling cannot work in place");
     if (pack->rows == 0) return F5_OK;
-    for_width(a->dim, [&](auto width) {
+    for_width(a->dim, aligned16(a->x, a->y), [&](auto width) {
         constexpr int V = decltype(width)::value;
         if (a->mode == TEXT_ROWS_MASK) {
             const int64_t vectors = (int64_t)pack->rows * (a->dim / V);

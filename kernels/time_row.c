@@ -29,29 +29,23 @@ static void move_sequences(const void *user, int32_t begin, int32_t end, void *s
         const float *x = a->x + (size_t)a->pack->offsets[slot] * dim;
         float *y = a->y + (size_t)a->y_pack->offsets[slot] * dim;
         const int32_t rows = rows_of(a->pack, slot), k = rows_of(a->y_pack, slot) - rows;
-        if (a->mode == TIME_ROW_DROP) {
-            memcpy(y, x + (size_t)-k * dim, (size_t)(rows + k) * bytes);
-            continue;
-        }
         const bool front = a->mode == TIME_ROW_PUT;
         fill(a, front ? y : y + (size_t)rows * dim, k);
         memcpy(front ? y + (size_t)k * dim : y, x, (size_t)rows * bytes);
     }
 }
 
-/* Is no sequence of the longer pack shorter than the other's? */
+/* Is no sequence of y shorter than that of x? */
 static f5_status check_lengths(const time_row_args *a) {
     if (a->pack->n_seq != a->y_pack->n_seq) return F5_E_ARGUMENT;
-    for (int32_t slot = 0; slot < a->pack->n_seq; slot++) {
-        const int32_t more = rows_of(a->y_pack, slot) - rows_of(a->pack, slot);
-        if (a->mode == TIME_ROW_DROP ? more > 0 : more < 0) return F5_E_ARGUMENT;
-    }
+    for (int32_t slot = 0; slot < a->pack->n_seq; slot++)
+        if (rows_of(a->y_pack, slot) < rows_of(a->pack, slot)) return F5_E_ARGUMENT;
     return F5_OK;
 }
 
 f5_status time_row_ref(cpu_context *c, const time_row_args *a) {
     if (!a || !a->x || !a->y) return F5_E_ARGUMENT;
-    if ((int)a->mode < TIME_ROW_PUT || (int)a->mode > TIME_ROW_AFTER) return F5_E_ARGUMENT;
+    if (a->mode != TIME_ROW_PUT && a->mode != TIME_ROW_AFTER) return F5_E_ARGUMENT;
     F5_TRY(pack_check(a->pack));
     F5_TRY(pack_check(a->y_pack));
     F5_TRY(check_lengths(a));

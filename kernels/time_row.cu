@@ -6,7 +6,7 @@
 
 static constexpr int kThreads = 256;
 
-/* front: what a sequence of y has beyond that of x lies in front; DROP has the same sum, with rows of x too many. */
+/* front: what a sequence of y has beyond that of x lies in front. */
 template <int V>
 __global__ void __launch_bounds__(kThreads)
     time_row_move(int rows, int dim, bool front, const int32_t *x_offsets, const int32_t *y_offsets,
@@ -32,20 +32,19 @@ __global__ void __launch_bounds__(kThreads)
 extern "C" f5_status time_row_cuda(cuda_context *c, const time_row_args *a) {
     const f5_pack *from = a->pack, *to = a->y_pack;
     if (!from || !to || !a->x || !a->y) return f5_fail(&c->error, F5_E_ARGUMENT, "time_row: a pointer is NULL");
-    if ((int)a->mode < TIME_ROW_PUT || (int)a->mode > TIME_ROW_AFTER)
+    if (a->mode != TIME_ROW_PUT && a->mode != TIME_ROW_AFTER)
         return f5_fail(&c->error, F5_E_ARGUMENT, "time_row: mode %d", (int)a->mode);
     if (from->n_seq != to->n_seq)
         return f5_fail(&c->error, F5_E_ARGUMENT, "time_row: packs of %d and %d slots", from->n_seq, to->n_seq);
     if (a->dim < 1) return f5_fail(&c->error, F5_E_SHAPE, "time_row: dim %d", a->dim);
     if (to->rows == 0) return F5_OK;
     f5_status status = F5_OK;
-    for_width(a->dim, [&](auto vec) {
+    for_width(a->dim, aligned16(a->x, a->row, a->y), [&](auto vec) {
         constexpr int V = decltype(vec)::value;
         const int64_t vectors = (int64_t)to->rows * (a->dim / V);
-        status =
-            cuda_launch_early(c, "time_row", time_row_move<V>, dim3((unsigned int)ceil_div<int64_t>(vectors, kThreads)),
-                              kThreads, 0, to->rows, a->dim, a->mode != TIME_ROW_AFTER, from->offsets, to->offsets,
-                              to->seq_of_row, a->x, a->row, a->y);
+        status = cuda_launch_early(
+            c, "time_row", time_row_move<V>, dim3((unsigned int)ceil_div<int64_t>(vectors, kThreads)), kThreads, 0,
+            to->rows, a->dim, a->mode == TIME_ROW_PUT, from->offsets, to->offsets, to->seq_of_row, a->x, a->row, a->y);
     });
     return status;
 }

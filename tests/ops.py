@@ -280,13 +280,11 @@ class TimeRow(Op):
         self.mode, self.many, self.zeros = mode, many, zeros
 
     def k(self, n):
-        """Rows that a sequence of n rows gains or loses."""
-        if self.mode == "drop":
-            return n // 3 if self.many else min(n, 1)
+        """Rows that a sequence of n rows gains."""
         return (n // 3 + 2) * (n > 0) if self.many else min(n, 1)
 
     def outputs(self, n):
-        return n - self.k(n) if self.mode == "drop" else n + self.k(n)
+        return n + self.k(n)
 
     def y_rows(self, rows, n_seq):
         return 2 * rows + 2 * n_seq if self.many else rows + n_seq
@@ -295,12 +293,12 @@ class TimeRow(Op):
         return {"x": draw.normal(n, self.width)}
 
     def draw_shared(self, draw, longest):
-        return {} if self.mode == "drop" or self.zeros else {"row": draw.normal(self.width)}
+        return {} if self.zeros else {"row": draw.normal(self.width)}
 
     def truth(self, rows, _, w):
         x, k = rows["x"], self.k(len(rows["x"]))
         more = w["row"].expand(k, -1) if "row" in w else torch.zeros(k, self.width, device=x.device)
-        return {"put": lambda: torch.cat((more, x)), "after": lambda: torch.cat((x, more)), "drop": lambda: x[k:]}[self.mode]()
+        return torch.cat((more, x) if self.mode == "put" else (x, more))
 
     def planned_bytes(self, call):
         return 4 * self.width * (call.pack.rows + call.y_pack.rows)
@@ -308,8 +306,8 @@ class TimeRow(Op):
     @classmethod
     def cases_test(cls):
         many = [cls(dim, mode, True, zeros) for dim, mode, zeros in ((512, "put", True), (80, "put", True), (512, "after", False),
-                                                                     (33, "after", True), (80, "drop", False), (33, "put", False))]
-        return many + [cls(dim, mode) for mode in ("put", "drop") for dim in (1024, 768, 100, 33, 1)]
+                                                                     (33, "after", True), (80, "after", True), (33, "put", False))]
+        return many + [cls(dim, mode) for mode in ("put", "after") for dim in (1024, 768, 100, 33, 1)]
 
     @classmethod
     def cases_bench(cls, m):

@@ -6,7 +6,7 @@
     tests/same_bits.py --library build-gpu/lib/libf5tts.so --device cuda --precision fp16 --out new.npz
     tests/same_bits.py --compare old.npz new.npz                          exits 1 unless every array is equal
 
-Models are random and always the same, in format version 1. They are written once, into --models, and both sides must
+Models are random and always the same, in format version 1 where they are F5's, else in 2. They are written once, into --models, and both sides must
 read those very files. The full-size one takes 0.7 GB there; --little leaves it out.
 Bits of two machines, compilers or C libraries differ (expf, sincosf, and what the compiler fuses): compare builds of one
 machine. On one machine the number of threads does not matter.
@@ -40,6 +40,11 @@ MODELS = {
     "all three": ("demo", "fp16", {**SMALL, "qk_norm": True, "long_skip": True, "average_upsampling": True}),
     "odd": ("demo", "fp32", {**SMALL, "heads": 3, "pe_attn_head": 2, "ff_mult": 4, "conv_layers": 0, "text_dim": 100}),
     "char": ("demo", "fp32", {**SMALL, "tokenizer": "char"}), "byte": ("demo", "fp32", {**SMALL, "tokenizer": "byte"}),
+    "e2": ("demo", "fp32", {**SMALL, "backbone": "UNetT", "depth": 4, "conv_layers": 0, "pe_attn_head": 1, "text_mask_padding": False}),
+    "e2 added": ("demo", "fp16", {**SMALL, "backbone": "UNetT", "depth": 4, "skip": "add", "qk_norm": True}),
+    "mmdit": ("demo", "fp32", {**SMALL, "backbone": "MMDiT"}),
+    "mmdit normed": ("demo", "fp16", {**SMALL, "backbone": "MMDiT", "qk_norm": True, "ff_mult": 4}),
+    "bigvgan": ("demo", "fp32", {**SMALL, "vocoder": "bigvgan", "bigvgan_channels": 128}),
     "base, two blocks": ("F5TTS_v1_Base", "fp32", BASE), "small, two blocks": ("F5TTS_v1_Small", "fp16", BASE),
     "base": ("F5TTS_v1_Base", "fp16", {}),
     "shipped": None,
@@ -76,6 +81,10 @@ SAMPLED = {
     "base, two blocks": ("base, two blocks", [PLAIN, dict(frames=60, cond=9, tokens=30)], dict(nfe=5)),
     "small, two blocks": ("small, two blocks", [PLAIN], dict(nfe=5)),
     "base": ("base", [dict(frames=60, cond=20, tokens=12)], dict(nfe=2)),
+    **{f"{name}, {case}": (name, batch, solver) for name in ("e2", "e2 added", "mmdit", "mmdit normed", "bigvgan")
+       for case, batch, solver in (("EPSS", [PLAIN], dict(nfe=7)),
+                                   ("packed", [PLAIN, dict(frames=33, cond=9, tokens=30)], dict(nfe=4)),
+                                   ("midpoint", [PLAIN, dict(frames=50, cond=9, tokens=8)], dict(nfe=3, midpoint=True)))},
 }
 TEXT = "We saw 3 birds, two ships; and \"one\" sail. It's late - isn't it?"
 # name: model, text, settings of f5_speak
@@ -104,15 +113,17 @@ def model_file(f5file, folder, name):
 
 
 def write_model(f5file, path, arch, dtype, settings, seed):
-    """As f5file.write_model does, but in format version 1, which every library reads, and for bytes too."""
+    """As f5file.write_model does, but in format version 1 where it has the model, so that every library reads it, and for
+    bytes too."""
     rc, version = f5file.random_checkpoint, {}
-    if "version" in inspect.signature(f5file.write_f5).parameters:
+    of_f5 = settings.get("backbone", "DiT") == "DiT" and "vocoder" not in settings
+    if of_f5 and "version" in inspect.signature(f5file.write_f5).parameters:
         version["version"] = 1
     config = {**rc.OPTIONS, **rc.ARCHS[arch], **settings}
     of_bytes = config["tokenizer"] == "byte"
     vocab = ["?"] * 256 if of_bytes else rc.default_vocab()
     made = dict(model=rc.draw_all(rc.acoustic_tensors(config, len(vocab)), seed), config=config, vocab=vocab,
-                vocos=rc.draw_all(rc.vocos_tensors(config), seed))
+                vocos=rc.draw_all(getattr(rc, "vocoder_tensors", rc.vocos_tensors)(config), seed))
     f5file.write_f5(path, made, name=arch, dtype=dtype, **version)
     if of_bytes:
         drop_vocabulary(path)

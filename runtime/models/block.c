@@ -3,6 +3,12 @@
 #include "kernels/attention.h"
 #include "runtime/models/layers.h"
 
+void block_widths(int32_t dim, int32_t heads, int32_t ff_dim, int64_t *activation, int64_t *product) {
+    const int64_t inner = (int64_t)heads * ATTENTION_HEAD;
+    *activation = dim > inner ? dim : inner;
+    *product = 3 * inner > ff_dim ? 3 * inner : ff_dim;
+}
+
 f5_status block_norm(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
                      norm_args a, void *normed, bool of_block) {
     ops *o = c->ops;

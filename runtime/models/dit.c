@@ -75,9 +75,7 @@ static const part_field fields[] = {
 
 static f5_status check(const model_config *config, const char *where, f5_error *error) {
     const dit_config *d = settings_of(config);
-    if (d->dim % 16)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.dim is %d, not a multiple of 16", where,
-                       (int)d->dim);
+    F5_TRY(input_check(config, d->dim, where, error));
     if (d->pe_attn_head > d->heads)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.pe_attn_head is %d of %d heads", where,
                        (int)d->pe_attn_head, (int)d->heads);
@@ -329,9 +327,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
 
 static void widths(const model_config *config, int64_t *activation, int64_t *product) {
     const dit_config *d = settings_of(config);
-    int64_t inner = (int64_t)d->heads * ATTENTION_HEAD;
-    *activation = d->dim > inner ? d->dim : inner;
-    *product = 3 * inner > d->ff_dim ? 3 * inner : d->ff_dim;
+    block_widths(d->dim, d->heads, d->ff_dim, activation, product);
 }
 
 static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = &text_positions_table};

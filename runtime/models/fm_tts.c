@@ -13,6 +13,7 @@
 #include "kernels/embed.h"
 #include "kernels/linear.h"
 #include "kernels/norm.h"
+#include "kernels/take_rows.h"
 #include "kernels/time_row.h"
 #include "kernels/timestep.h"
 #include "runtime/models/phoneme_text.h"
@@ -380,9 +381,10 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                                     .w = {w->out_w, F5_F32},
                                     .bias = w->out_b,
                                     .y = {b->v, F5_F32}}));
-    return o->time_row(
+    return o->take_rows(
         o, "velocity",
-        &(time_row_args){.pack = b->joint, .y_pack = b->pack, .dim = bands, .mode = TIME_ROW_DROP, .x = b->v, .y = v});
+        &(take_rows_args){
+            .pack = b->joint, .y_pack = b->pack, .dim = bands, .mode = TAKE_LAST, .x = b->v, .y = v, .type = F5_F32});
 }
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */

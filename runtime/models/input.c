@@ -6,6 +6,18 @@
 #include "kernels/conv_pos.h"
 #include "kernels/linear.h"
 #include "kernels/mel.h"
+#include "runtime/models/vocoder.h"
+
+f5_status input_check(const model_config *config, int32_t dim, const char *where, f5_error *error) {
+    if (dim % CONV_POS_GROUPS)
+        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.dim is %d, not a multiple of %d", where,
+                       (int)dim, CONV_POS_GROUPS);
+    const int32_t bands = model_mel_bands(config);
+    if (bands == MEL_BANDS) return F5_OK;
+    return f5_fail(error, F5_E_UNSUPPORTED,
+                   "%s: configuration: the vocoder '%s' is of mels of %d bands, the backbone '%s' makes %d", where,
+                   config->part[PART_VOCODER]->kind, (int)bands, config->part[PART_BACKBONE]->kind, MEL_BANDS);
+}
 
 f5_status input_cond(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
                      const float *cond, float *y) {

@@ -58,6 +58,10 @@ typedef struct {
 f5_status input_base(const stage_context *c, const backbone_input *in, const input_weights *w, int32_t dim,
                      const float *positions, float **base);
 
+/* What a backbone with this embedding asks of a configuration: the widths of the convolutions and of the mel.
+ * F5_E_UNSUPPORTED. */
+f5_status input_check(const model_config *config, int32_t dim, const char *where, f5_error *error);
+
 /* The part of the projection that the reference has: y [R,dim] = cond W_c + bias. */
 f5_status input_cond(const stage_context *c, const f5_pack *pack, const input_weights *w, int32_t dim,
                      const float *cond, float *y);
@@ -132,6 +136,9 @@ typedef struct {
     void *hidden;   /* [R,F] */
     int8_rows x8;   /* [R, the widest of D, H*64, F] what a product reads, where that is in 8 bits */
 } block_stream;
+
+/* What a backbone of such blocks says of its widths. */
+void block_widths(int32_t dim, int32_t heads, int32_t ff_dim, int64_t *activation, int64_t *product);
 
 /* A block is: block_norm, block_qkv, block_attention, block_add of attended; block_norm, block_hidden, block_add of
  * hidden. */

@@ -85,9 +85,7 @@ static const part_field fields[] = {
 
 static f5_status check(const model_config *config, const char *where, f5_error *error) {
     const mmdit_config *m = settings_of(config);
-    if (m->dim % 16)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.dim is %d, not a multiple of 16", where,
-                       (int)m->dim);
+    F5_TRY(input_check(config, m->dim, where, error));
     if (text_stream_dim(config) != m->dim)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: text.dim is %d, backbone.dim %d: an MMDiT has one",
                        where, (int)text_stream_dim(config), (int)m->dim);
@@ -434,9 +432,7 @@ static int32_t max_frames(const model_config *config) {
 
 static void widths(const model_config *config, int64_t *activation, int64_t *product) {
     const mmdit_config *m = settings_of(config);
-    int64_t inner = (int64_t)m->heads * ATTENTION_HEAD;
-    *activation = m->dim > inner ? m->dim : inner;
-    *product = 3 * inner > m->ff_dim ? 3 * inner : m->ff_dim;
+    block_widths(m->dim, m->heads, m->ff_dim, activation, product);
 }
 
 static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = &text_stream_positions_table};

@@ -16,6 +16,7 @@
 #include "kernels/linear.h"
 #include "kernels/mel.h"
 #include "kernels/norm.h"
+#include "kernels/take_rows.h"
 #include "kernels/time_row.h"
 #include "kernels/timestep.h"
 #include "runtime/models/backbone.h"
@@ -97,9 +98,7 @@ static const part_field fields[] = {
 
 static f5_status check(const model_config *config, const char *where, f5_error *error) {
     const unett_config *u = settings_of(config);
-    if (u->dim % 16)
-        return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.dim is %d, not a multiple of 16", where,
-                       (int)u->dim);
+    F5_TRY(input_check(config, u->dim, where, error));
     if (u->depth % 2)
         return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: backbone.depth is %d, not even", where,
                        (int)u->depth);
@@ -395,10 +394,14 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                                     .w = w->proj_out.w,
                                     .bias = w->proj_out.b,
                                     .y = {b->v, F5_F32}}));
-    return o->time_row(
-        o, "velocity",
-        &(time_row_args){
-            .pack = b->rows.pack, .y_pack = b->pack, .dim = MEL_BANDS, .mode = TIME_ROW_DROP, .x = b->v, .y = v});
+    return o->take_rows(o, "velocity",
+                        &(take_rows_args){.pack = b->rows.pack,
+                                          .y_pack = b->pack,
+                                          .dim = MEL_BANDS,
+                                          .mode = TAKE_LAST,
+                                          .x = b->v,
+                                          .y = v,
+                                          .type = F5_F32});
 }
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */
@@ -419,9 +422,7 @@ static int32_t max_frames(const model_config *config) {
 
 static void widths(const model_config *config, int64_t *activation, int64_t *product) {
     const unett_config *u = settings_of(config);
-    int64_t inner = (int64_t)u->heads * ATTENTION_HEAD;
-    *activation = u->dim > inner ? u->dim : inner;
-    *product = 3 * inner > u->ff_dim ? 3 * inner : u->ff_dim;
+    block_widths(u->dim, u->heads, u->ff_dim, activation, product);
 }
 
 static const stage_table *const tables[] = {[ROPE] = &rope_table, [POSITIONS] = &text_positions_table};

@@ -101,6 +101,34 @@ def test_conv_pos_at_the_edges_of_tiles(gpu, path, seed, dtype, y_f32):
             assert same_bits(alone.of(alone.run(), 0), call.of(together, i)), f"{n} rows depend on their bucket"
 
 
+def shifted(tensor):
+    """The same numbers an element further: aligned to nothing more than one."""
+    whole = torch.full((tensor.numel() + 1,), float("nan"), dtype=tensor.dtype, device="cuda")
+    whole[1:] = tensor.reshape(-1)
+    return whole[1:].view(tensor.shape)
+
+
+@pytest.mark.parametrize("dtype", ALL, ids=NAMES.get)
+@pytest.mark.parametrize("op", [ops.Embed(512), ops.Noise(100), ops.TextRows(512), ops.TextRows(512, "upsample"), ops.TimeRow(1024),
+                                ops.TakeRows(1024), ops.Guide(100), ops.Norm(1024, True), ops.Norm(512, rms=True),
+                                ops.DwconvNorm(512), ops.Grn(1024)], ids=laws.label)
+def test_any_alignment_is_served(gpu, seed, op, dtype):
+    """Rows as wide as those that are read by 16 bytes, in tensors that begin in the middle of such."""
+    if dtype not in op.types:
+        pytest.skip(f"{op.name} has no {NAMES[dtype]}")
+    call = laws.problem(gpu, seed, op, dtype, [300, 0, 41], 3, "alignment")
+    want = op.expected(call.inputs)
+    fields = {f: v for f, v in call.fields(None).items() if isinstance(v, torch.Tensor) and v.is_floating_point()}
+    for field in [*fields, "y"]:
+        y = call.output()
+        given = call.fields(shifted(y.a) if field == "y" else y)
+        if field != "y":
+            given[field] = shifted(fields[field])
+        gpu.run(op.name, **given)
+        made = given["y"] if field == "y" else y.check()
+        check(op.name, f"{op.label} {NAMES[dtype]}, {field} apart from 16 bytes", made[:call.starts[-1]], want, op.bar("cuda", dtype))
+
+
 @pytest.mark.parametrize("op", [ops.Norm(64, True), ops.DwconvNorm(64), ops.Grn(64), ops.ConvPos(256), ops.Conv1d(8, 8, 3), ops.Snake(8),
                                 ops.Embed(64), ops.TextRows(8), ops.TimeRow(8), ops.Noise(100), ops.Istft("same"), ops.Guide(8)],
                          ids=lambda op: op.name)

@@ -65,4 +65,5 @@ def test_rejects(rng):
         ("F5_E_SHAPE", {"rate": 0}), ("F5_E_SHAPE", {"rate": 1025}), ("F5_E_SHAPE", {"dilation": 0}),
         ("F5_E_SHAPE", {"dilation": 33}), ("F5_E_SHAPE", {"dilation": 2**31 - 1}), ("F5_E_ARGUMENT", {"activation": 4}),
         ("F5_E_ARGUMENT", {"raw": good["x"].ctypes.data}),
+        ("F5_E_SHAPE", {"pack": make_pack([0], 2**20), "rate": 1024}), ("F5_E_SHAPE", {"pack": make_pack([0], 2**22), "rate": 256}),
         *packed.nothing("x", "w", "y"), *packed.bad_packs(6)])

@@ -164,7 +164,7 @@ def test_more_that_is_wrong(ops):
         ("other tensors have", lambda: ops.add(torch.zeros(8), torch.zeros(7))),
         ("half of the pack", lambda: ops.guide(x, x, branches=2, pack=ops.Pack([3, 2]))),
         ("y_pack has .4. rows", lambda: ops.time_row(x, row=torch.zeros(16), y_pack=ops.Pack([4]))),
-        ("as many sequences", lambda: ops.time_row(x, mode="drop", y_pack=ops.Pack([2, 2]))),
+        ("as many sequences", lambda: ops.take_rows(x, mode="last", y_pack=ops.Pack([2, 2]))),
         ("pack is a list", lambda: ops.grn(x, torch.ones(16), torch.ones(16), pack=[5])),
         ("F5_E_SHAPE", lambda: ops.mel(torch.zeros(100), torch.from_numpy(ops.mel_bank()))),
         ("positions", lambda: ops.position_table(4, 3)),

@@ -22,11 +22,17 @@ template <typename T, int V> __device__ __forceinline__ void store_vec(T *p, con
     *reinterpret_cast<vec_of<T, V> *>(p) = raw;
 }
 
-/* Calls body(width) with the widest access that rows of `dim` floats allow, as a constant:
- *     for_width(a->dim, [&](auto width) { kernel<width.value><<<...>>>(...); }); */
+/* Whether every tensor is aligned to 16 bytes; one that is NULL is. */
+template <typename... Tensor> static inline bool aligned16(const Tensor *...tensor) {
+    return ((reinterpret_cast<uintptr_t>(tensor) | ...) % 16) == 0;
+}
+
+/* Calls body(width) with the widest access that rows of `dim` floats allow, as a constant; aligned: what aligned16 says
+ * of all tensors of such rows.
+ *     for_width(a->dim, aligned16(a->x, a->y), [&](auto width) { kernel<width.value><<<...>>>(...); }); */
 template <int V> struct vec_width { static constexpr int value = V; };
-template <typename Body> static inline void for_width(int dim, Body body) {
-    if (dim % 4 == 0)
+template <typename Body> static inline void for_width(int dim, bool aligned, Body body) {
+    if (dim % 4 == 0 && aligned)
         body(vec_width<4>{});
     else
         body(vec_width<1>{});

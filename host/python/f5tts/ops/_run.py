@@ -168,8 +168,7 @@ class Call:
         if pack is not None:
             self.sizes.update({"rows": pack.rows, "rows of pack": pack.rows, "n_seq": pack.n_seq})
         if self.op == "time_row" and self.given.get("y_pack") is None:
-            more = -1 if self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"] else 1
-            self.given["y_pack"] = Pack([n + more if n else 0 for n in pack.lengths], 0, self.device)
+            self.given["y_pack"] = Pack([n + 1 if n else 0 for n in pack.lengths], 0, self.device)
         if self.given.get("c_pack") is not None:
             self.sizes["rows of c_pack"] = self.given["c_pack"].rows
         if self.given.get("y_pack") is not None:
@@ -182,8 +181,8 @@ class Call:
             self.sizes["sample_offsets[n_seq]"] = starts[-1]
 
     def _fit_packs(self, pack: Any, y_pack: Any) -> None:
-        """Of time_row: each sequence of y is as long as that of x or longer, with "drop" as long or shorter; as that also of
-        take_rows. Of joint_qkv: as long as those of x and c together."""
+        """Of time_row: each sequence of y is as long as that of x or longer. Of take_rows: as long or shorter. Of joint_qkv:
+        as long as those of x and c together."""
         lengths = [[end - begin for begin, end in one.spans] for one in (pack, y_pack)]
         if self.op == "joint_qkv":
             beside = [end - begin for begin, end in self.given["c_pack"].spans]
@@ -191,7 +190,7 @@ class Call:
                 raise ValueError(f"{self.op}: y_pack has {lengths[1]} rows, pack and c_pack have {lengths[0]} and {beside}: it must "
                                  f"have those of both")
             return
-        drop = self.op == "take_rows" or self._enum(self.fields["mode"]) == ENUMS["time_row_mode"]["drop"]
+        drop = self.op == "take_rows"
         if len(lengths[0]) != len(lengths[1]) or any((x < y) if drop else (y < x) for x, y in zip(*lengths)):
             raise ValueError(f"{self.op}: y_pack has {lengths[1]} rows, pack has {lengths[0]}: as many sequences it must have, "
                              f"each as long or {'shorter' if drop else 'longer'}")
