@@ -19,7 +19,8 @@
 #include "runtime/synth.h"
 #include "runtime/vocode.h"
 
-#define MAX_LEVEL 1e6f /* of a sample: full scale is 1; far louder, and squares overflow */
+#define FRAMES_OF_TOKEN 6 /* of English speech, or so */
+#define MAX_LEVEL 1e6f    /* of a sample: full scale is 1; far louder, and squares overflow */
 
 /* The tables of a part: taken from the arena into `placed`. */
 static void take_part_tables(const engine *e, arena *a, const stage_table *const *tables, int32_t n,
@@ -51,6 +52,10 @@ static void take_staging(engine *e, arena *a) {
     batch_take(a, &e->largest, &e->host);
 }
 
+static int32_t smaller(int32_t a, int32_t b) {
+    return a < b ? a : b;
+}
+
 /* The most that any call within the limits can take. */
 static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_output) {
     const engine_options *l = &e->limits;
@@ -68,8 +73,9 @@ static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_
     stage_context c = {.model = engine_placed(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
     F5_TRY(vocode_run(&c, &e->largest, &none, NULL));
     float unused;
-    if (backbone_of(&e->model.config)->own)
-        F5_TRY(duration_run(&c, &none, NULL, l->max_frames, 1, NULL));
+    const own_rules *own = backbone_of(&e->model.config)->own;
+    if (own)
+        F5_TRY(duration_run(&c, &none, NULL, smaller(l->max_frames, own->max_tokens), 1, NULL));
     else
         F5_TRY(mel_run(&c, &unused, (int64_t)l->max_frames * MEL_HOP, &unused));
     *bytes = a.high_water;
@@ -196,17 +202,28 @@ static f5_status allocate(engine *e, f5_error *error) {
     return fill_tables(e, error);
 }
 
+/* Runs a text as long as speech of so many frames has: where text has rows of its own, they choose the bucket too. */
+static f5_status warm(engine *e, const synth_solver *solver, int32_t frames, f5_error *error) {
+    const own_rules *own = backbone_of(&e->model.config)->own;
+    const int32_t n = smaller(frames, e->limits.max_frames) / FRAMES_OF_TOKEN, most = own ? own->max_tokens : n;
+    synth_job job = {.frames = frames, .n_tokens = n < 0 ? 0 : smaller(n, most)};
+    int32_t *tokens = calloc((size_t)job.n_tokens + 1, sizeof *tokens);
+    if (!tokens) return f5_fail(error, F5_E_MEMORY, "no memory for a text of %d tokens", job.n_tokens);
+    job.tokens = tokens;
+    f5_status status = engine_check_synth(e, solver, &job, 1, error);
+    if (status == F5_OK) status = engine_synth(e, solver, &job, 1, NULL, error);
+    free(tokens);
+    return status;
+}
+
 /* Runs the sizes that are to be fast from the first request on. */
 static f5_status warm_up(engine *e, f5_error *error) {
-    int32_t most = e->limits.max_evaluations;
     synth_solver solver = {SOLVER_DEFAULTS};
-    if (solver.nfe > most) solver.nfe = most;
+    solver.nfe = smaller(solver.nfe, e->limits.max_evaluations);
     engine_settle(e, &solver);
     for (int32_t i = 0; i < e->limits.n_warm; i++) {
-        synth_job job = {.frames = e->limits.warm_frames[i]};
         f5_error reason;
-        f5_status status = engine_check_synth(e, &solver, &job, 1, &reason);
-        if (status == F5_OK) status = engine_synth(e, &solver, &job, 1, NULL, &reason);
+        const f5_status status = warm(e, &solver, e->limits.warm_frames[i], &reason);
         if (status != F5_OK) return f5_fail(error, status, "warm_frames[%d]: %s", i, reason.message);
     }
     return F5_OK;

@@ -39,6 +39,17 @@ def test_sampling(base, rng, frames):
                 assert value < found[f"torch {precision}"], f"{key}: {value:.2e} against torch"
 
 
+def test_warm_frames_record_the_graph_that_speech_takes(small, rng):
+    """From 4 to 7 frames a token, as speech has, it is the one that opening has recorded."""
+    sizes = np.array([300], np.int32)
+    with f5lib.Engine(small.path, "cuda", "fp16", max_frames=512, max_batch=1, warm_frames=sizes.ctypes.data, n_warm=1) as e:
+        assert e.info()["graphs"] == 1
+        for tokens in (45, 50, 75):
+            request = request_of(rng, 300, 75, small.vocab_size)
+            e.sample([dict(request, tokens=rng.integers(0, small.vocab_size, tokens).astype(np.int32))])
+        assert e.info()["graphs"] == 1
+
+
 @pytest.mark.parametrize("precision", ["fp16", "fp32", "bf16", "int8"])
 def test_company_and_graphs_change_nothing(small, rng, precision):
     """A request alone, among 2, 7 and 32 of mixed lengths, with much text and with none, and launch by launch."""

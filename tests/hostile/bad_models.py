@@ -40,11 +40,11 @@ def unett_shapes(backbone):
     return shapes
 
 
-def in_8_bits(held):
-    """The tensors with the matrices of the blocks in 8 bits, each with its scales beside it."""
+def in_8_bits(held, names=IN_8_BITS):
+    """The tensors with the matrices of the blocks in 8 bits, each with its scales beside it; names: how these end."""
     made = {}
     for name, (dtype, shape, content) in held.items():
-        eight = name.endswith(IN_8_BITS)
+        eight = name.endswith(names)
         made[name] = ("I8", shape, None) if eight else (dtype, shape, content)
         if eight:
             made[name + ".scale"] = ("F32", shape[:1], None)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bad_kinds import good_kinds, kind_cases
 from bad_models import good_others, other_cases
 from bad_safetensors import container_cases, good_models, model_cases
 from seeds import SEED
@@ -19,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:allocator_may_return_null=1", "UBSAN_OPTIONS": "exitcode=99"}
 
 CONTAINERS = container_cases()
-MODELS = model_cases(np.random.default_rng([SEED, zlib.crc32(b"test_f5_files")])) + other_cases()
-GOOD = {**good_models(), **good_others()}
+RNG = np.random.default_rng([SEED, zlib.crc32(b"test_f5_files")])
+MODELS = model_cases(RNG) + other_cases() + kind_cases(RNG)
+GOOD = {**good_models(), **good_others(), **good_kinds()}
 
 
 @pytest.fixture(scope="module", params=["plain", "sanitized"])
@@ -120,9 +122,11 @@ def test_convert_refuses(program, tmp_path, case):
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*files, path.name]), "something was left behind"
 
 
-@pytest.mark.parametrize("name, code", {"unett_int8": 0, "dit_int8_of_-128": 0, "dit_int8_any_scale": 1}.items())
-def test_infer_of_numbers_in_8_bits(program, tmp_path, name, code):
-    """Any whole number is one; scales that are none give no sound, and say so."""
+@pytest.mark.parametrize("name, code", {"unett_int8": 0, "dit_int8_of_-128": 0, "dit_int8_any_scale": 1, "mmdit_one_block": 0,
+                                        "mmdit_int8": 0, "bigvgan_one_stage": 0, "bigvgan_eight_stages": 0}.items())
+def test_infer_of_odd_models(program, tmp_path, name, code):
+    """Any whole number in 8 bits is one; scales that are none give no sound, and say so. The least and the most of a kind
+    speak."""
     write_wav(tmp_path / "voice.wav", np.random.default_rng(1).uniform(-0.3, 0.3, 24000))
     (tmp_path / "model.f5").write_bytes(GOOD[name])
     result = program("infer", "-m", tmp_path / "model.f5", "-r", tmp_path / "voice.wav", "-s", "a b", "-t", "b a ab",
