@@ -234,9 +234,7 @@ class Engine:
         for slot, request in enumerate(requests):
             r = dict(request)
             cond, tokens, frames = r.pop("cond", ()), r.pop("tokens"), r.pop("frames")
-            made = library().f5_sample_frames(len(tokens), len(cond), frames)
-            if info["one_voice"]:
-                made = max(len(tokens), frames)
+            made = library().f5_engine_sample_frames(self.handle, len(tokens), len(cond), frames)
             outputs.append(cbind.Guarded((made, info["mel_bands"])))
             array[slot] = struct(
                 "f5_sample_request", cond=keep.array(cond, np.float32), cond_frames=len(cond),

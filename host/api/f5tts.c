@@ -154,7 +154,9 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .sample_rate = e->rate,
                         .mel_bands = e->bands,
                         .one_voice = engine_has_one_voice(e->core),
-                        .reads_phonemes = c->part[PART_TEXT]->symbols != NULL};
+                        .reads_phonemes = c->part[PART_TEXT]->symbols != NULL,
+                        .default_method = c->speech.method,
+                        .default_nfe = c->speech.steps};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

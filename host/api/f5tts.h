@@ -146,6 +146,7 @@ typedef struct {
     int32_t mel_bands;      /* 100, 80: where this header says [frames,100], it is this number */
     int32_t one_voice;      /* 1: it has one voice of its own, and takes no recording, no cond and no guidance */
     int32_t reads_phonemes; /* 1: its text is IPA */
+    int32_t default_method, default_nfe; /* of f5_model_defaults; nfe 0: the usual ones */
 } f5_engine_info;
 
 F5_STRUCT_INIT(f5_engine_info)
@@ -210,7 +211,7 @@ typedef struct {
     int32_t cond_frames;
     const int32_t *tokens; /* [n_tokens] ids: line numbers of the vocabulary, reference text then new text */
     int32_t n_tokens;
-    int32_t frames;           /* total wanted; max(max(n_tokens, cond_frames) + 1, frames) are made */
+    int32_t frames;           /* total wanted; f5_engine_sample_frames are made */
     const uint8_t *edit_mask; /* [cond_frames] 1 = keep the reference there, 0 = generate; NULL: keep all */
     const float *noise;       /* [frames made,100] initial state; NULL: drawn from seed */
     uint64_t seed;
@@ -223,8 +224,10 @@ F5_STRUCT_INIT(f5_sample_request)
 f5_status f5_predict_frames(f5_engine *engine, const int32_t *tokens, int32_t n_tokens, float scale, int32_t *frames,
                             f5_error *error);
 
-/* Frames that f5_sample makes of a request; of a model with one voice as many as are wanted, at least n_tokens. */
-int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames);
+/* Frames that f5_sample makes of a request: max(max(n_tokens, cond_frames) + 1, frames), of a model with one voice
+ * max(n_tokens, frames). Limits are not looked at. */
+int64_t f5_engine_sample_frames(const f5_engine *engine, int32_t n_tokens, int32_t cond_frames, int64_t frames);
+int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames); /* of a model that takes recordings */
 
 /* Runs n_requests sequences as one packed batch; each result is bit-identical to running it alone. params NULL: the
  * solver that the model asks for (f5_model_defaults). */

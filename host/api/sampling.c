@@ -31,6 +31,12 @@ int64_t f5_sample_frames(int32_t n_tokens, int32_t cond_frames, int64_t frames) 
     return frames > least ? frames : least;
 }
 
+int64_t f5_engine_sample_frames(const f5_engine *e, int32_t n_tokens, int32_t cond_frames, int64_t frames) {
+    if (!e) return 0;
+    if (!engine_has_one_voice(e->core)) return f5_sample_frames(n_tokens, cond_frames, frames);
+    return frames > n_tokens ? frames : n_tokens;
+}
+
 static f5_status job_read(const f5_engine *e, synth_job *job, const void *requests, int32_t i, f5_error *error) {
     f5_sample_request r;
     f5_sample_request_init(&r);
@@ -39,8 +45,7 @@ static f5_status job_read(const f5_engine *e, synth_job *job, const void *reques
     if (r.n_tokens < 0 || r.cond_frames < 0)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: n_tokens %d, cond_frames %d; must not be negative", i,
                        r.n_tokens, r.cond_frames);
-    int64_t frames = f5_sample_frames(r.n_tokens, r.cond_frames, r.frames);
-    if (engine_has_one_voice(e->core)) frames = r.frames > r.n_tokens ? r.frames : r.n_tokens;
+    int64_t frames = f5_engine_sample_frames(e, r.n_tokens, r.cond_frames, r.frames);
     if (frames > INT32_MAX)
         return f5_fail(error, F5_E_ARGUMENT, "request %d: %lld frames are too many", i, (long long)frames);
     *job = (synth_job){.cond = r.cond,
