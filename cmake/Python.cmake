@@ -14,6 +14,8 @@ if(TARGET f5files)
 endif()
 foreach(library IN LISTS f5_python_libraries)
     set(map ${CMAKE_SOURCE_DIR}/${${library}_map})
+    target_sources(${library} PRIVATE host/python/library_version.c)
+    target_compile_definitions(${library} PRIVATE F5_VERSION="${PROJECT_VERSION}")
     # these lie side by side with what they need
     set_target_properties(${library} PROPERTIES LINKER_LANGUAGE C LINK_DEPENDS ${map} BUILD_WITH_INSTALL_RPATH ON
                           INSTALL_RPATH "$ORIGIN")

@@ -57,6 +57,7 @@ ROOMS = [
     ("host/files", ["host/files/*"], ["f5tts.h"]),
     ("host/phonemes", ["host/phonemes/*"], []),
     ("host/hub", ["host/hub/*"], ["f5tts.h", "host/files"]),
+    ("host/python", ["host/python/*"], []),
     ("host/triton", ["host/triton/*"], ["f5tts.h", "weights"]),
     ("host/server", ["host/server/*"], ["f5tts.h", "weights", "host/files"]),
     ("host/program", ["host/program/*"], ["f5tts.h", "host/files", "host/phonemes", "host/hub", "host/server"]),

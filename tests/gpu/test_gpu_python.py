@@ -1,7 +1,8 @@
 """f5tts.ops on a GPU, of the wheel that is built here: every op against PyTorch in double within a minute, on torch's current
-stream, in the memory that it is given; what is on the wrong device is refused."""
+stream or another, in graphs and threads, in the memory that it is given; what is on the wrong device is refused."""
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -71,6 +72,102 @@ def test_on_the_current_stream(ops):
     graph.replay()
     torch.cuda.synchronize()
     assert same_bits(again, want)
+
+
+def litter():
+    """Takes what torch's allocator has free on the current stream, of any size, and writes into it."""
+    kept = [torch.full((size,), float("nan"), device="cuda") for size in [64, 512, 4096, 1 << 16, 1 << 20] * 20 + [1 << 24] * 8]
+    torch.cuda.synchronize()
+    return kept
+
+
+def test_threads_on_one_stream(ops):
+    """Of packs that grow, which need ever more scratch: no thread takes away what another's op still uses."""
+    rope = torch.from_numpy(ops.rope_table(4096)).cuda()
+    inputs = [torch.randn(n, 3, 4, 64, device="cuda").half() for n in (64, 300, 1024, 4096) * 2]
+    wants = [ops.attention(x, rope, rope_heads=4) for x in inputs]
+    failed = []
+
+    def work(x, want):
+        try:
+            for _ in range(20):
+                assert same_bits(ops.attention(x, rope, rope_heads=4), want)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=pair) for pair in zip(inputs, wants)]
+    [t.start() for t in threads]
+    [t.join() for t in threads]
+    assert not failed, failed[0]
+
+
+def test_a_graph_keeps_its_scratch(ops):
+    """However much larger the ops are that come on its stream later, and whatever runs beside it."""
+    rope, streams = torch.from_numpy(ops.rope_table(8192)).cuda(), [torch.cuda.Stream() for _ in range(3)]
+    inputs = [torch.randn(n, 3, 4, 64, device="cuda").half() for n in (341, 200)]
+    large = torch.randn(8192, 3, 4, 64, device="cuda").half()
+    wants = [ops.attention(x, rope, rope_heads=4) for x in (*inputs, large)]
+    graphs, outputs = [torch.cuda.CUDAGraph() for _ in inputs], []
+    torch.cuda.synchronize()
+    for graph, x in zip(graphs, inputs):
+        with torch.cuda.graph(graph, stream=streams[0]):
+            outputs.append(ops.attention(x, rope, rope_heads=4))
+    with torch.cuda.stream(streams[0]):
+        assert same_bits(ops.attention(large, rope, rope_heads=4), wants[2])
+    kept = litter()
+    for _ in range(20):
+        for output in outputs:
+            output.zero_()
+        torch.cuda.synchronize()
+        with torch.cuda.stream(streams[1]):
+            graphs[0].replay()
+        with torch.cuda.stream(streams[2]):
+            graphs[1].replay()
+        with torch.cuda.stream(streams[0]):
+            eager = ops.attention(large, rope, rope_heads=4)
+        torch.cuda.synchronize()
+        assert all(same_bits(got, want) for got, want in zip((*outputs, eager), wants))
+    assert all(bool(torch.isnan(x).all()) for x in kept), "an op wrote into memory that is not its own"
+
+
+def test_an_explicit_stream(ops):
+    """What an op reads and makes there is not given to others before it has run."""
+    rope = torch.from_numpy(ops.rope_table(512)).cuda()
+    qkv, other = torch.randn(341, 3, 4, 64, device="cuda").half(), torch.cuda.Stream()
+    want = ops.attention(qkv, rope, rope_heads=4)
+    assert same_bits(ops.attention(qkv, rope, rope_heads=4, stream=other.cuda_stream), want)
+    given = qkv.clone()
+    torch.cuda.synchronize()
+    with torch.cuda.stream(other):
+        torch.cuda._sleep(400_000_000)
+    got = ops.attention(given, rope, rope_heads=4, stream=other.cuda_stream)  # it makes its pack itself
+    address = given.data_ptr()
+    del given
+    kept = [torch.full_like(qkv, float("nan")) for _ in range(8)] + [torch.full((n,), 999, dtype=torch.int32, device="cuda")
+                                                                     for n in (2, 341) * 100]
+    assert not other.query() and address not in [x.data_ptr() for x in kept]
+    other.synchronize()
+    assert same_bits(got, want)
+    for wrong in (-1, 1, 2, 1.5, "0"):
+        with pytest.raises(ValueError, match="stream is"):
+            ops.attention(qkv, rope, rope_heads=4, stream=wrong)
+    assert same_bits(ops.attention(qkv, rope, rope_heads=4, stream=0), want)
+
+
+def test_embed_in_a_graph(ops):
+    """Its ids are looked at by the host, but not there; one that is no row of the table gives NaN."""
+    ids, table = torch.tensor([1, 0, 2], dtype=torch.int32, device="cuda"), torch.randn(3, 16, device="cuda")
+    want = ops.embed(ids, table)
+    graph = torch.cuda.CUDAGraph()
+    torch.cuda.synchronize()
+    with torch.cuda.graph(graph):
+        y = ops.embed(ids, table)
+    graph.replay()
+    torch.cuda.synchronize()
+    assert same_bits(y, want)
+    with pytest.raises(Exception, match="make it before one is captured"):
+        with torch.cuda.graph(torch.cuda.CUDAGraph()):
+            ops.Pack([3, 2], device="cuda")
 
 
 def test_weights_that_an_op_made(ops):

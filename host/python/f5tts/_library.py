@@ -24,9 +24,10 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "f5_open": (INT, POINTER, POINTER, POINTER),
     "f5_close": (None, POINTER),
     "f5_get_info": (INT, POINTER, POINTER, POINTER),
-    "f5_mel_frames": (I64, I64),
+    "f5_engine_mel_frames": (I64, POINTER, I64),
     "f5_mel": (INT, POINTER, POINTER, I64, POINTER, POINTER),
-    "f5_sample_frames": (I64, I32, I32, I64),
+    "f5_engine_sample_frames": (I64, POINTER, I32, I32, I64),
+    "f5_predict_frames": (INT, POINTER, POINTER, I32, ctypes.c_float, POINTER, POINTER),
     "f5_sample": (INT, POINTER, POINTER, POINTER, I32, POINTER),
     "f5_vocode_samples": (I64, POINTER, I32),
     "f5_vocode": (INT, POINTER, POINTER, I32, POINTER),
@@ -66,11 +67,25 @@ def native(name: str) -> Optional[Path]:
     return next(iter(sorted(NATIVE.rglob(name))), None)
 
 
-def load(name: str, lack: str) -> ctypes.CDLL:
-    """A library of the package. CUDA's own libraries may be those that pip has installed."""
+def load(name: str, lack: str, version: str = "library_version") -> ctypes.CDLL:
+    """A library of the package, of the package's version. Raises UnsupportedError: none; ImportError: of another version,
+    or what it needs is missing. version: the function that tells it."""
     path = native(name)
     if path is None:
         raise UnsupportedError(f"{name}: this build of the package has none: {lack}")
+    loaded = _load(path)
+    told = getattr(loaded, version, None)
+    if told is not None:
+        told.restype, told.argtypes = TEXT, []
+    found = (told() or b"").decode("utf-8", "replace") if told is not None else "that tells none"
+    if found != _abi.VERSION:
+        raise ImportError(f"{path} is of version {found}, the modules beside it are of {_abi.VERSION}: install f5tts again, into "
+                          "an empty place")
+    return loaded
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    """CUDA's own libraries may be those that pip has installed."""
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
@@ -101,7 +116,7 @@ def declare(loaded: ctypes.CDLL, calls: dict[str, tuple[Any, ...]]) -> ctypes.CD
 @functools.lru_cache(maxsize=None)
 def library() -> ctypes.CDLL:
     """libf5tts."""
-    return declare(load("libf5tts.so.*", "it was not built"), CALLS)
+    return declare(load("libf5tts.so.*", "it was not built", "f5_version"), CALLS)
 
 
 @functools.lru_cache(maxsize=None)
@@ -148,7 +163,10 @@ def text_bytes(value: Any, what: str) -> bytes:
 
 
 def path_bytes(value: Any, what: str) -> bytes:
-    encoded = os.fsencode(value)
+    try:
+        encoded = os.fsencode(value)
+    except UnicodeEncodeError as error:  # os.fsdecode gives other surrogates than these
+        raise ArgumentError(f"{what} is no path: {error.reason} at character {error.start}") from None
     if b"\0" in encoded:
         raise ArgumentError(f"{what} holds a character 0")
     return encoded

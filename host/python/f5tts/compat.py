@@ -19,7 +19,7 @@ import importlib
 import os
 import random
 import sys
-import warnings
+import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Callable, Optional, Union
@@ -27,12 +27,12 @@ from typing import Any, Callable, Optional, Union
 import numpy as np
 import numpy.typing as npt
 
-from ._errors import ArgumentError, F5Warning, UnsupportedError
+from ._errors import ArgumentError, UnsupportedError
 from ._program import find_model
 from .model import Model
-from .options import METHODS
-from .recording import SAMPLE_RATE, read, remove_silence, write
-from .speech import MEL_BANDS, Chunk, spectrogram
+from .options import METHODS, Keep
+from .recording import read, remove_silence, write
+from .speech import Chunk, spectrogram
 from .voice import Voice
 
 PathName = Union[str, "os.PathLike[str]"]
@@ -74,7 +74,6 @@ class F5TTS:
                  device: Optional[str] = None, hf_cache_dir: Optional[PathName] = None) -> None:
         if ode_method not in METHODS:
             raise ArgumentError(f"ode_method is {ode_method!r}: {', '.join(METHODS)} it may be")
-        self.mel_spec_type, self.target_sample_rate = "vocos", SAMPLE_RATE
         self.ode_method, self.use_ema = ode_method, use_ema
         path: PathName = ckpt_file
         if not os.fspath(ckpt_file).endswith(".f5"):
@@ -89,10 +88,13 @@ class F5TTS:
         elif vocab_file or vocoder_local_path:
             raise ArgumentError("a .f5 file has its vocabulary and its vocoder: leave out vocab_file and vocoder_local_path")
         self.ema_model = Model(path, device=str(device) if device is not None else "auto", max_evaluations=MAX_EVALUATIONS)
+        self.mel_spec_type = str(self.ema_model.info["vocoder"]).lower()
+        self.target_sample_rate = self.ema_model.rate
         self.device = str(device) if device is not None else "cpu" if self.ema_model.info["device"] == "cpu" else "cuda"
         self.vocoder = self.ema_model
         self.seed: int = -1
         self._voices: OrderedDict[tuple[str, str, float], Voice] = OrderedDict()
+        self._keeping = threading.Lock()
         self._heard: dict[str, str] = {}
         self._whisper: Any = None
 
@@ -114,7 +116,7 @@ class F5TTS:
         return str(said["text"]).strip()
 
     def export_wav(self, wav: npt.ArrayLike, file_wave: PathName, remove_silence: bool = False) -> None:
-        """Writes 24 kHz samples [n], 16 bits in a WAV; the name's ending says which format."""
+        """Writes samples [n] of 24 kHz, 16 bits in a WAV; the name's ending says which format."""
         written = sixteen_bits(wav)
         write(file_wave, _remove_silence(written) if remove_silence else written, self.target_sample_rate)
 
@@ -134,15 +136,16 @@ class F5TTS:
                 self._heard[digest] = self.transcribe(ref_file)
             ref_text = self._heard[digest]
         key = (digest, ref_text, float(target_rms))
-        if key not in self._voices:
+        found = self._voices.get(key)
+        if found is None:
             show_info("Converting audio...")
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", F5Warning)
-                self._voices[key] = self.ema_model.voice(ref_file, ref_text, target_rms=target_rms, normalize="none")
+            found = self.ema_model._opened(ref_file, ref_text, None, target_rms, False, "none", Keep())
+        with self._keeping:
+            self._voices[key] = found
+            self._voices.move_to_end(key)
             while len(self._voices) > VOICES_KEPT:
-                self._voices.popitem(last=False)[1].close()
-        self._voices.move_to_end(key)
-        return self._voices[key]
+                self._voices.popitem(last=False)  # closed when no thread speaks in it any more
+        return found
 
     def infer(self, ref_file: PathName, ref_text: str, gen_text: str, show_info: Callable[..., Any] = print,
               progress: Any = _tqdm, target_rms: float = 0.1, cross_fade_duration: float = 0.15,
@@ -151,7 +154,7 @@ class F5TTS:
               file_spec: Optional[PathName] = None, seed: Optional[int] = None, *,
               noise: Optional[npt.ArrayLike] = None) -> tuple[Optional[npt.NDArray[Any]], int, Optional[npt.NDArray[np.float32]]]:
         """Speaks gen_text in the voice of ref_file. Returns the wave [n] (float32; float64 where pieces are cross-faded, as
-        upstream's), 24000, and the mel [100,frames]; a text with nothing to say gives None, 24000, None.
+        upstream's), its rate 24000, and the mel [100,frames]; a text with nothing to say gives None, 24000, None.
 
         progress: what has a tqdm() of its own, or None. noise: [frames,100] initial states instead of the seed's.
         Raises what f5tts.Model's voice and speak raise."""
@@ -182,7 +185,7 @@ class F5TTS:
         wav: npt.NDArray[Any] = np.concatenate([piece.samples for piece in pieces])
         if count > 1 and cross_fade_duration > 0:
             wav = wav.astype(np.float64)
-        spec = np.ascontiguousarray(np.concatenate([np.empty((0, MEL_BANDS), np.float32), *(p.mel for p in pieces)]).T)
+        spec = np.ascontiguousarray(np.concatenate([np.empty((0, self.ema_model.bands), np.float32), *(p.mel for p in pieces)]).T)
         if file_wave is not None:
             self.export_wav(wav, file_wave, remove_silence)
         if file_spec is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 import ctypes
 import math
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, TypedDict, Union
 
 import numpy as np
@@ -13,20 +14,21 @@ from . import _abi
 from ._calls import Cancel
 from ._errors import ArgumentError
 from ._library import AUDIO, PROGRESS, WARNING, init, text_bytes
-from .recording import array_of, whole
-from .speech import MEL_BANDS
+from .recording import array_of, length, whole
+from .speech import Sound
 
 if TYPE_CHECKING:
     from .voice import Lexicon, Voice
 
 METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}
-GRIDS = {"method": 0, "sway": 1, "curve": 2}
+GRIDS = {"method": 0, "sway": 1, "curve": 2, "quadratic": 3}
 CHUNKINGS = {"model": -1, "upstream": 0, "sentences": 1, "sentence": 2}
 BRACKETS = {"main": 0, "text": 1, "drop": 2}
 
 
 class SampleOptions(TypedDict, total=False):
-    """Settings of the ODE solver; what is not given has the library's default."""
+    """Settings of the ODE solver; what is not given has the library's default. Where neither nfe nor method is given, both
+    are what the model asks for (`f5tts tune`), if it does."""
 
     nfe: int
     """steps, default 32"""
@@ -39,7 +41,7 @@ class SampleOptions(TypedDict, total=False):
     method: str
     """"euler" (default), "midpoint" or "ab2" """
     grid: str
-    """"method" (default: that of the method), "sway" or "curve" """
+    """"method" (default: that of the method), "sway", "curve" or "quadratic" """
     progress: Callable[[int, int], Any]
     """called with the step and the number of steps, on another thread; False ends the call (Cancelled)"""
 
@@ -54,7 +56,7 @@ class SpeakOptions(SampleOptions, total=False):
     seed: Optional[int]
     """0 to 2^64 - 1; without it, or None, a new one each time, which Speech.seed tells"""
     noise: npt.ArrayLike
-    """[frames,100] initial states of all chunks, one after another, instead of those of the seed; as many frames as
+    """[frames,bands] initial states of all chunks, one after another, instead of those of the seed; as many frames as
     show_text says"""
     voices: Mapping[str, Union[Voice, tuple[Voice, float]]]
     """what [name] in the text switches to: a voice, or a voice and its speed"""
@@ -79,7 +81,21 @@ class SpeakOptions(SampleOptions, total=False):
 
 SAMPLE_KEYS = frozenset(SampleOptions.__annotations__)
 SPEAK_KEYS = frozenset(SpeakOptions.__annotations__) | SAMPLE_KEYS
+MOST = float(np.finfo(np.float32).max)
 NUMBERS = ("speed", "fix_duration", "cross_fade", "sentence_pause", "paragraph_pause", "first_chunk")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a model is and asks for, of f5_engine_info."""
+
+    sound: Sound
+    one_voice: bool
+    nfe: int
+    """0: the usual"""
+    method: int
+    max_frames: int
+    max_batch: int
 
 
 class Keep:
@@ -122,11 +138,15 @@ def unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def number(value: Any, what: str) -> float:
+    if isinstance(value, (str, bytes, bytearray)) or getattr(value, "ndim", 0):
+        raise TypeError(f"{what} is a {type(value).__name__}, not a number")
     try:
         found = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{what} is {value!r}, not a number") from None
-    if not math.isfinite(found):
+        raise TypeError(f"{what} is a {type(value).__name__}, not a number") from None
+    except OverflowError:
+        found = math.inf
+    if not abs(found) <= MOST:
         raise ArgumentError(f"{what} is {found}")
     return found
 
@@ -142,17 +162,19 @@ def seed_of(value: Any) -> int:
     return secrets.randbits(64) if value is None else whole(value, "seed", 0, 2 ** 64 - 1)
 
 
-def sample_params(options: Mapping[str, Any], cancel: Cancel, keep: Keep) -> int:
+def sample_params(options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep: Keep) -> int:
     """Address of an f5_sample_params whose progress ends the call when it is cancelled."""
     params = _abi.f5_sample_params()
     init(params)
+    if asked.nfe and not {"nfe", "method"} & options.keys():
+        params.nfe, params.method = asked.nfe, asked.method
     if "nfe" in options:
         params.nfe = whole(options["nfe"], "nfe", -2 ** 31, 2 ** 31 - 1)
     if "cfg" in options:
         params.cfg = number(options["cfg"], "cfg")
     if "sway" in options:
         params.use_sway = int(options["sway"] is not None)
-        params.sway = number(options["sway"] or 0.0, "sway")
+        params.sway = 0.0 if options["sway"] is None else number(options["sway"], "sway")
     if "epss" in options:
         params.use_epss = int(bool(options["epss"]))
     if "method" in options:
@@ -160,28 +182,31 @@ def sample_params(options: Mapping[str, Any], cancel: Cancel, keep: Keep) -> int
     if "grid" in options:
         params.grid = word(GRIDS, options["grid"], "grid")
     told = options.get("progress")
+    if told is not None and not callable(told):
+        raise TypeError(f"progress is a {type(told).__name__}: a function of the step and the number of steps is wanted")
 
     def progress(step: int, steps: int) -> int:
-        return int(told is not None and told(step, steps) is False or cancel.asked)
+        answer = None if told is None else told(step, steps)
+        return int(isinstance(answer, (bool, np.bool_)) and not answer or cancel.asked)
 
     params.progress = keep.callback(PROGRESS, cancel.guard(progress, 1))
     return keep.struct(params)
 
 
-def speak_params(text: Optional[str], options: Mapping[str, Any], cancel: Cancel, keep: Keep,
+def speak_params(text: Optional[str], options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep: Keep,
                  heard: Callable[[int], Any]) -> Any:
     """f5_speak_params. heard is called with the address of each piece. The voices must be held by the caller."""
     params = _abi.f5_speak_params()
     init(params)
     params.text = keep.text(text, "text")
-    params.sample = sample_params(options, cancel, keep)
+    params.sample = sample_params(options, asked, cancel, keep)
     for name in NUMBERS:
         if options.get(name) is not None:
             setattr(params, name, number(options[name], name))
     params.seed = seed_of(options.get("seed"))
     if options.get("noise") is not None:
-        noise = array_of(options["noise"], np.float32, (None, MEL_BANDS), "noise")
-        params.noise, params.noise_frames = keep.array(noise), len(noise)
+        noise = array_of(options["noise"], np.float32, (None, asked.sound.bands), "noise")
+        params.noise, params.noise_frames = keep.array(noise), length(noise, "noise")
     if "brackets" in options:
         params.brackets = word(BRACKETS, options["brackets"], "brackets")
     if "chunking" in options:

@@ -74,14 +74,33 @@ def whole(value: Any, what: str, low: int, high: int) -> int:
     return number
 
 
+def given_array(value: npt.ArrayLike, what: str) -> npt.NDArray[Any]:
+    """What was given as numpy sees it. A mask has no meaning here, so that what it hides must not be heard."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise ArgumentError(f"{what} is a masked array: fill it, as by filled()")
+    try:
+        return np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise ArgumentError(f"{what} is no array: {error}") from None
+
+
+def c_array(array: npt.NDArray[Any], dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """The same numbers as C takes them; what float32 has not is infinite. Whole numbers are copied: those that C has looked at
+    are those that it uses, whatever other threads do."""
+    with np.errstate(over="ignore"):
+        whole_numbers = np.dtype(dtype).kind in "iu"
+        return np.require(np.array(array, dtype, copy=True) if whole_numbers else array, dtype, ["C", "A"])
+
+
 def floats(value: npt.ArrayLike, what: str) -> npt.NDArray[np.float32]:
     """A C-contiguous float32 array; of whole numbers full scale is 1."""
-    array = np.asarray(value)
-    if array.dtype in SCALES:
-        return np.ascontiguousarray(array / SCALES[array.dtype], np.float32)
+    array = given_array(value, what)
+    scale = SCALES.get(array.dtype.newbyteorder("="))
+    if scale is not None:
+        return c_array(array / scale, np.float32)
     if array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise ArgumentError(f"{what} is an array of {array.dtype}: float32, float64, float16, int16 or int32 it may be")
-    return np.ascontiguousarray(array, np.float32)
+    return c_array(array, np.float32)
 
 
 def mono_samples(value: npt.ArrayLike, what: str) -> Samples:
@@ -93,7 +112,7 @@ def mono_samples(value: npt.ArrayLike, what: str) -> Samples:
 
 def array_of(value: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[Optional[int], ...], what: str) -> npt.NDArray[Any]:
     """An array of that shape, in which None is any length."""
-    given = np.asarray(value)
+    given = given_array(value, what)
     kinds = "f" if np.dtype(dtype).kind == "f" else "iub"
     if given.dtype.kind not in kinds and given.size:
         raise ArgumentError(f"{what} is an array of {given.dtype}, not of {np.dtype(dtype)}")
@@ -102,7 +121,12 @@ def array_of(value: npt.ArrayLike, dtype: npt.DTypeLike, shape: tuple[Optional[i
                             f"[{', '.join('n' if n is None else str(n) for n in shape)}] is wanted")
     if given.dtype.kind in "iu" and given.size and not np.array_equal(given.astype(dtype), given):
         raise ArgumentError(f"{what} holds numbers that {np.dtype(dtype)} has not")
-    return np.ascontiguousarray(given, dtype)
+    return c_array(given, dtype)
+
+
+def length(array: npt.NDArray[Any], what: str) -> int:
+    """Of its first dimension, as the library counts."""
+    return whole(len(array), f"the length of {what}", 0, 2 ** 31 - 1)
 
 
 def recording(value: Recording, rate: Optional[int]) -> tuple[Samples, int]:
@@ -135,7 +159,11 @@ def shipped(name: str) -> Optional[Path]:
 
 def words_beside(path: Union[str, os.PathLike[str]]) -> str:
     """What a recording says, from the .txt of its name."""
-    beside = Path(path).with_suffix(".txt")
+    try:
+        beside = Path(path).with_suffix(".txt")
+    except ValueError:
+        raise ArgumentError(f"what {os.fspath(path)!r} says is not given, and it names no file: give text=") from None
+    path_bytes(beside, "the recording's path")
     try:
         return beside.read_text(encoding="utf-8-sig").strip()
     except FileNotFoundError:

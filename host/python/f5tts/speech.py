@@ -14,12 +14,21 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _abi
-from ._errors import ArgumentError
+from ._errors import ArgumentError, UnsupportedError
 from ._library import file_call, path_bytes
 from .recording import SAMPLE_RATE, Samples, array_of, write
 
 MEL_BANDS: int = _abi.CONSTANTS["F5_MEL_BANDS"]
-FRAMES_PER_SECOND: float = SAMPLE_RATE / _abi.CONSTANTS["F5_HOP"]
+HOP: int = _abi.CONSTANTS["F5_HOP"]
+FRAMES_PER_SECOND: float = SAMPLE_RATE / HOP
+
+
+@dataclass(frozen=True)
+class Sound:
+    """Of what kind a model's sound and its mels are: samples a second, bands."""
+
+    rate: int = SAMPLE_RATE
+    bands: int = MEL_BANDS
 
 
 @dataclass(frozen=True)
@@ -38,9 +47,9 @@ class Chunk:
     """A piece of speech as soon as it exists. Put one behind the other, the samples of all pieces are the speech."""
 
     samples: Samples
-    """[n] float32 at 24 kHz; may be none"""
+    """[n] float32 at `rate`; may be none"""
     mel: npt.NDArray[np.float32]
-    """[frames,100] natural log, what the piece was made from; no frames: silence, or the end of the last chunk"""
+    """[frames,bands] natural log, what the piece was made from; no frames: silence, or the end of the last chunk"""
     seconds: float
     """where the samples begin in the output"""
     index: int
@@ -75,12 +84,12 @@ class Said:
 
 @dataclass
 class Speech:
-    """Speech of 24 kHz mono. It is an array to numpy; in a notebook it is a player and a picture."""
+    """Mono speech. It is an array to numpy; in a notebook it is a player and a picture."""
 
     samples: Samples
     """[n] float32, -1..1"""
     mel: npt.NDArray[np.float32]
-    """[frames,100] natural log, of all chunks one after the other"""
+    """[frames,bands] natural log, of all chunks one after the other"""
     seed: int = 0
     """with which the same call gives the same samples"""
     marks: tuple[Mark, ...] = ()
@@ -101,17 +110,20 @@ class Speech:
     def __repr__(self) -> str:
         return f"<Speech of {self.seconds:.2f} s, {self.rate} Hz, seed {self.seed}>"
 
-    def save(self, path: Union[str, os.PathLike[str]], rate: int = SAMPLE_RATE) -> None:
-        """Writes it in the format of the name's ending, as f5tts.write does."""
-        write(path, self.samples, rate)
+    def save(self, path: Union[str, os.PathLike[str]], rate: Optional[int] = None) -> None:
+        """Writes it in the format of the name's ending, as f5tts.write does; rate: of the file, default its own."""
+        if self.rate != SAMPLE_RATE:
+            raise UnsupportedError(f"speech of {self.rate} Hz: files are written of {SAMPLE_RATE} Hz alone: write `samples` by "
+                                   "a library for sound files")
+        write(path, self.samples, self.rate if rate is None else rate)
 
     def wav(self) -> bytes:
         """A WAV file of 16 bits."""
-        return _file_bytes("a.wav", lambda path: write(path, self.samples))
+        return _file_bytes("a.wav", self.save)
 
     def spectrogram(self) -> bytes:
         """A picture of the mel, as PNG. Raises ArgumentError (ValueError) where there is none."""
-        return spectrogram(self.mel)
+        return spectrogram(self.mel, frames_per_second=self.rate / HOP)
 
     def _repr_html_(self) -> str:
         sound = base64.b64encode(self.wav()).decode()
@@ -122,7 +134,8 @@ class Speech:
         return "<div>" + "<br>".join(parts) + "</div>"
 
 
-def spectrogram(mel: npt.ArrayLike, path: Union[str, os.PathLike[str], None] = None) -> bytes:
+def spectrogram(mel: npt.ArrayLike, path: Union[str, os.PathLike[str], None] = None, *,
+                frames_per_second: float = FRAMES_PER_SECOND) -> bytes:
     """A mel [frames,bands] as a picture: PNG, which is written to `path` too where one is given. Time runs to the right
     with its seconds along the lower edge, low bands lie at the bottom.
 
@@ -134,12 +147,13 @@ def spectrogram(mel: npt.ArrayLike, path: Union[str, os.PathLike[str], None] = N
 
     def draw(target: Any) -> None:
         file_call("mel_png_write", path_bytes(target, "the picture's path"), picture.ctypes.data, frames, bands,
-                  FRAMES_PER_SECOND)
+                  float(frames_per_second))
 
     if path is None:
         return _file_bytes("a.png", draw)
     draw(path)
-    return Path(path).read_bytes()
+    with open(path, "rb") as picture_file:
+        return picture_file.read()
 
 
 def _file_bytes(name: str, make: Any) -> bytes:
@@ -160,13 +174,13 @@ def text_at(address: Optional[int], size: int) -> str:
     return ctypes.string_at(address, size).decode("utf-8", "replace") if address else ""
 
 
-def chunk_of(address: int) -> Chunk:
+def chunk_of(address: int, sound: Sound) -> Chunk:
     """An f5_audio."""
     a = _abi.f5_audio.from_address(address)
     marks = (_abi.f5_mark * a.n_marks).from_address(a.marks) if a.n_marks else ()
-    return Chunk(samples=_copy(a.samples, (a.n_samples,)), mel=_copy(a.mel, (a.mel_frames, MEL_BANDS)), seconds=a.seconds,
+    return Chunk(samples=_copy(a.samples, (a.n_samples,)), mel=_copy(a.mel, (a.mel_frames, sound.bands)), seconds=a.seconds,
                  index=a.index, chunks=a.chunks, segment=a.segment, voice=a.voice, text=text_at(a.text, a.text_bytes),
-                 marks=tuple(Mark(m.start, m.end, text_at(m.text, m.bytes), m.at) for m in marks))
+                 marks=tuple(Mark(m.start, m.end, text_at(m.text, m.bytes), m.at) for m in marks), rate=sound.rate)
 
 
 def said_of(address: int) -> Said:
@@ -176,7 +190,7 @@ def said_of(address: int) -> Said:
                 pause=s.pause)
 
 
-def speech_of(chunks: list[Chunk], seed: int, stats: dict[str, Any]) -> Speech:
+def speech_of(chunks: list[Chunk], sound: Sound, seed: int, stats: dict[str, Any]) -> Speech:
     return Speech(samples=np.concatenate([c.samples for c in chunks] or [np.empty(0, np.float32)]),
-                  mel=np.concatenate([c.mel for c in chunks] or [np.empty((0, MEL_BANDS), np.float32)]), seed=seed,
-                  marks=tuple(m for c in chunks for m in c.marks), stats=stats)
+                  mel=np.concatenate([c.mel for c in chunks] or [np.empty((0, sound.bands), np.float32)]), seed=seed,
+                  marks=tuple(m for c in chunks for m in c.marks), stats=stats, rate=sound.rate)

@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
 
 from ._calls import Cancel, Handle, run
+from ._errors import ArgumentError
 from ._library import call, library, text_bytes
 from .options import Keep
 from .speech import Chunk, chunk_of
@@ -19,13 +21,14 @@ class TextStream(Closing):
     """A text that comes bit by bit: Model.text_stream makes it. The speech is that of the whole text, bit for bit, however
     it was cut. One thread at a time may use it; after an error it can only be closed."""
 
-    def __init__(self, model: Model, voice: Voice, options: Mapping[str, Any]) -> None:
+    def __init__(self, model: Model, voice: Optional[Voice], options: Mapping[str, Any]) -> None:
         self.model, self._cancel, self._keep, self._held = model, Cancel(), Keep(), ExitStack()
         self._chunks: list[Chunk] = []
+        self._turn = threading.Lock()
         address = ctypes.c_void_p()
         try:
             engine, main, params = model._params(None, voice, options, self._cancel, self._keep,
-                                                 lambda at: self._chunks.append(chunk_of(at)), self._held)
+                                                 lambda at: self._chunks.append(chunk_of(at, model.sound)), self._held)
             self.seed = int(params.seed)
             call("f5_stream_open", engine, main, self._keep.struct(params), ctypes.addressof(address))
         except BaseException:
@@ -51,9 +54,14 @@ class TextStream(Closing):
 
     def _call(self, work: Callable[[int], None]) -> list[Chunk]:
         def held(cancel: Cancel) -> None:
-            self._cancel.follow = cancel
-            with self._handle as stream:
-                self._cancel.settle(lambda: work(stream))
+            if not self._turn.acquire(blocking=False):
+                raise ArgumentError("another call of this text stream has not returned: one thread at a time may use it")
+            try:
+                self._cancel.follow = cancel
+                with self._handle as stream:
+                    self._cancel.settle(lambda: work(stream))
+            finally:
+                self._turn.release()
 
         run(held)
         warn(self._keep)

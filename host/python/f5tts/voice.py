@@ -45,7 +45,7 @@ class Closing:
 def dictionary(struct: Any) -> dict[str, Any]:
     """A struct that the library filled; strings decoded."""
     texts = _abi.TEXTS.get(type(struct).__name__, ())
-    return {name: ctypes.string_at(value).decode() if name in texts and value else value
+    return {name: ctypes.string_at(value).decode("utf-8", "replace") if name in texts and value else value
             for name, value in ((field[0], getattr(struct, field[0])) for field in struct._fields_[1:])}
 
 
@@ -60,7 +60,7 @@ def voice_params(value: Recording, text: Optional[str], rate: Optional[int], tar
     init(params)
     samples, found = recording(value, rate)
     params.samples, params.n_frames, params.channels = keep.array(samples), samples.shape[0], samples.shape[1]
-    params.sample_rate, params.keep_whole = found, int(keep_whole)
+    params.sample_rate, params.keep_whole = found, int(bool(keep_whole))
     params.transcript, params.normalize = keep.text(text, "text"), keep.text(normalize, "normalize")
     if target_rms is not None:
         params.target_rms = number(target_rms, "target_rms")

@@ -7,7 +7,9 @@
     rope = torch.from_numpy(ops.rope_table(300)).cuda()
     y = ops.attention(qkv, rope, pack=pack, rope_heads=16)  # qkv [341,3,16,64] float16 on the GPU
 
-On a GPU the CUDA kernel runs, on torch's current stream; it is asynchronous there, as torch's own kernels are. On a CPU
+On a GPU the CUDA kernel runs, on torch's current stream; it is asynchronous there, as torch's own kernels are, and may be
+captured by torch.cuda.graph once an op has run on that GPU. `stream` is another one, as torch.cuda.Stream().cuda_stream:
+it must live as long as the tensors, and what has to be done before or after the op it must be made to wait for. On a CPU
 the C reference runs, which takes float32. An op writes into the tensor that is given for its output, else into one that it
 makes, and nothing has a gradient. help(ops.attention) is the contract of the op, as its header says it.
 

@@ -1,12 +1,17 @@
-"""The contexts in which ops run: one for the CPU, one for each stream of a GPU, opened when first needed."""
+"""The contexts in which ops run: one for the CPU, one for each GPU, opened when first needed and kept.
+
+The scratch memory of an op on a GPU is torch's, taken for each call on the call's stream. So it is free when the stream
+has come past the op, calls of other threads and streams have their own, and a captured graph keeps what it was captured
+with as long as it lives, for torch's allocator sees to that.
+"""
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import functools
-import sys
+import importlib
 import threading
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, Optional, Tuple
 
 from .._errors import F5Error, error_of
 from .._library import load
@@ -47,7 +52,7 @@ class Cpu:
         kind = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER)
         self.ops = {name: kind(int(table[i] or 0)) for i, name in enumerate(names)}
 
-    def call(self, op: str, arguments: int, stream: int) -> None:
+    def call(self, op: str, arguments: int, _stream: int, _rows: int, _widest: int) -> None:
         with self.lock:
             status = self.ops[op](ctypes.addressof(self.struct), arguments)
         if status:
@@ -56,66 +61,99 @@ class Cpu:
 
 
 class Cuda:
-    """The CUDA kernels on one stream: their scratch memory is the stream's own."""
+    """The CUDA kernels on one GPU."""
 
-    def __init__(self, device: int, workspace: int) -> None:
-        self.lock, self.struct, self.workspace, error = threading.Lock(), _table.cuda_context(), workspace, _table.f5_error()
+    def __init__(self, torch: Any, device: int) -> None:
+        if torch.cuda.is_current_stream_capturing():
+            raise F5Error("the first op on a GPU takes memory: run one before a graph is captured")
+        self.lock, self.struct, error = threading.Lock(), _table.cuda_context(), _table.f5_error()
         status = function("cuda_context_open", ctypes.c_int, POINTER, ctypes.c_int, ctypes.c_size_t, POINTER)(
-            ctypes.addressof(self.struct), device, workspace, ctypes.addressof(error))
+            ctypes.addressof(self.struct), device, 0, ctypes.addressof(error))
         if status:
             raise error_of(status, error.message.decode())
         # An op may read its weights while the op in front still runs, if that lets it: here whoever calls may have made
         # the weights by the op in front.
         self.struct.early_start = False
+        self.torch, self.device = torch, torch.device("cuda", device)
+        self.flags: dict[int, Any] = {}  # of each stream
 
-    def call(self, op: str, arguments: int, stream: int) -> None:
+    def call(self, op: str, arguments: int, stream: int, rows: int, widest: int) -> None:
+        """On torch's current stream, which is `stream`."""
+        wanted = int(function("cuda_workspace_bytes", ctypes.c_size_t, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(
+            rows, widest, widest))
+        scratch = self.torch.empty(max(WORKSPACE, wanted), dtype=self.torch.uint8, device=self.device)
+        flags = self._flags(stream)
         with self.lock:
-            self.struct.stream = stream
-            status = function(f"{op}_cuda", ctypes.c_int, POINTER, POINTER)(ctypes.addressof(self.struct), arguments)
-            message = self.struct.error.message.decode("utf-8", "replace") if status else ""
+            c = self.struct
+            c.stream, c.flags, c.fixed_scratch = stream, flags.data_ptr(), scratch.data_ptr()
+            c.row_scratch, c.row_bytes = scratch.data_ptr() + c.fixed_bytes, scratch.numel() - c.fixed_bytes
+            status = function(f"{op}_cuda", ctypes.c_int, POINTER, POINTER)(ctypes.addressof(c), arguments)
+            message = c.error.message.decode("utf-8", "replace") if status else ""
         if status:
             raise error_of(status, f"{op}: {message}" if message else f"{op}: its contract, help(f5tts.ops.{op}), says what it takes")
 
-    def close(self) -> None:
-        function("cuda_context_close", None, POINTER)(ctypes.addressof(self.struct))
+    def _flags(self, stream: int) -> Any:
+        """Zeros, which every kernel leaves as zeros: the stream's own, but a graph may run beside its stream."""
+        if self.torch.cuda.is_current_stream_capturing():
+            return self._zeros()
+        found = self.flags.get(stream)
+        return self.flags.setdefault(stream, self._zeros()) if found is None else found
+
+    def _zeros(self) -> Any:
+        return self.torch.zeros(self.struct.device_arch.sm_count, dtype=self.torch.int32, device=self.device)
 
 
 _cpu: list[Cpu] = []
-_cuda: dict[tuple[int, int], Cuda] = {}
+_cuda: dict[int, Cuda] = {}
 _opening = threading.Lock()
-WORKSPACE = 64 << 20  # of a stream to begin with
+WORKSPACE = 64 << 20  # of an op at least, so that few sizes are asked of the allocator
 
 
-def cpu() -> Cpu:
+def torch_of_gpus() -> Any:
+    """torch, which lends the memory and knows the streams. Raises ValueError: no kernels, or no torch that sees a GPU."""
+    if not has_cuda():
+        raise ValueError("the tensors are on a GPU, and this build of f5tts has no CUDA kernels: make the wheel with -DF5_CUDA=ON")
+    try:
+        torch: Any = importlib.import_module("torch")
+    except ImportError:
+        raise ValueError("the tensors are on a GPU: PyTorch, which lends the memory for outputs, is not installed") from None
+    if not torch.cuda.is_available():
+        raise ValueError("the tensors are on a GPU, and this PyTorch sees none: install one for CUDA")
+    return torch
+
+
+def context(device: Device) -> Any:
+    """That of a device. On a GPU inside `place`."""
     with _opening:
-        if not _cpu:
-            _cpu.append(Cpu())
-        return _cpu[0]
+        if device[0] == "cpu":
+            if not _cpu:
+                _cpu.append(Cpu())
+            return _cpu[0]
+        if device[1] not in _cuda:
+            _cuda[device[1]] = Cuda(torch_of_gpus(), device[1])
+        return _cuda[device[1]]
+
+
+def capturing(device: Device) -> bool:
+    """Whether the current stream of a GPU is being captured into a graph."""
+    return device[0] == "cuda" and bool(torch_of_gpus().cuda.is_current_stream_capturing())
 
 
 @contextlib.contextmanager
-def on(device: Device, stream: Optional[int], rows: int, widest: int) -> Iterator[tuple[Any, int]]:
-    """The context for a call on that device, and the stream: of rows so many, of tensors so wide."""
+def place(device: Device, stream: Optional[int]) -> Iterator[Tuple[int, Any, Any]]:
+    """Inside, that device and that stream are torch's current ones, so that all that is made lies and runs there. Gives the
+    stream's address; torch's stream and the one that was current, where they differ."""
     if device[0] == "cpu":
-        yield cpu(), 0
+        yield 0, None, None
         return
-    if not has_cuda():
-        raise ValueError("the tensors are on a GPU, and this build of f5tts has no CUDA kernels: make the wheel with -DF5_CUDA=ON")
-    torch = sys.modules.get("torch")
-    with torch.cuda.device(device[1]) if torch is not None else contextlib.nullcontext():
-        if stream is None:
-            stream = int(torch.cuda.current_stream(device[1]).cuda_stream) if torch is not None else 0
-        wanted = int(function("cuda_workspace_bytes", ctypes.c_size_t, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)(
-            rows, widest, widest))
-        with _opening:
-            found = _cuda.get((device[1], stream))
-            if found is None or found.workspace < wanted:
-                if torch is not None and torch.cuda.is_current_stream_capturing():
-                    raise F5Error("the first call of this size on a stream takes memory: make it before a graph is captured")
-                if found is not None:
-                    if torch is not None:
-                        torch.cuda.synchronize(device[1])
-                    del _cuda[device[1], stream]
-                    found.close()
-                found = _cuda[device[1], stream] = Cuda(device[1], max(WORKSPACE, wanted))
-        yield found, stream
+    torch = torch_of_gpus()
+    with torch.cuda.device(device[1]):
+        current = torch.cuda.current_stream()
+        if stream is None or stream == current.cuda_stream:
+            yield int(current.cuda_stream), None, None
+            return
+        if not hasattr(stream, "__index__") or isinstance(stream, bool) or not 0 <= stream < 2 ** 64 or stream in (1, 2):
+            raise ValueError(f"stream is {stream!r}: 0, or the address of a cudaStream_t, as torch.cuda.Stream().cuda_stream")
+        other = torch.cuda.ExternalStream(int(stream), device=device[1]) if stream else torch.cuda.default_stream()
+        with torch.cuda.stream(other):
+            yield int(stream), other, current

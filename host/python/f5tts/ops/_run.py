@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _table
-from ._context import POINTER, function, on
+from ._context import POINTER, capturing, context, function, place
 from ._table import DTYPES, ENUMS, OPS, Field
-from ._tensor import Device, Tensor, View, count, empty, from_list, view
+from ._tensor import Device, Tensor, View, count, empty, from_array, torch_of, view
 
 __all__ = ["Pack", "Tensor", "hann_window", "mel_bank", "position_table", "rope_table", "run"]
 MOST = 2 ** 31 - 1
@@ -25,24 +25,32 @@ class Pack:
     device: "cpu", "cuda", "cuda:1". Raises ValueError."""
 
     def __init__(self, lengths: Sequence[int], tail: int = 0, device: Union[str, Device] = "cpu") -> None:
-        self.lengths = [int(n) for n in lengths]
-        self.rows, self.n_seq = sum(self.lengths) + int(tail), len(self.lengths)
-        if min([0, int(tail), *self.lengths]) < 0 or not self.lengths or self.rows > MOST:
-            raise ValueError(f"a pack of {self.lengths} and {tail} rows: at least one sequence, and no negative lengths")
-        ends = np.cumsum([0, *self.lengths]).tolist()
-        self.spans = list(zip(ends[:-1], ends[1:]))
+        self.lengths, more = [_whole(n, "a pack's length") for n in lengths], _whole(tail, "a pack's tail")
+        self.rows, self.n_seq = sum(self.lengths) + more, len(self.lengths)
+        if min([0, more, *self.lengths]) < 0 or not self.lengths or self.rows > MOST:
+            raise ValueError(f"a pack of {len(self.lengths)} sequences and {self.rows} rows: at least one sequence, no negative "
+                             "lengths, and less than 2^31 rows it must have")
+        ends = np.cumsum([0, *self.lengths])
+        self.spans = list(zip(ends[:-1].tolist(), ends[1:].tolist()))
         self.live = int(ends[-1])
         self.device = device if isinstance(device, tuple) else _device_of(device)
-        owners = np.full(self.rows, -1, np.int32)
-        for slot, (begin, end) in enumerate(self.spans):
-            owners[begin:end] = slot
-        self.offsets = from_list(ends, "int32", self.device, None)
-        self.seq_of_row = from_list(owners.tolist() or [-1], "int32", self.device, None)
+        slots = np.arange(self.n_seq, dtype=np.int32)
+        owners = np.concatenate([np.repeat(slots, self.lengths), np.full(max(more, 1 - self.live), -1, np.int32)])
+        self.offsets = from_array(ends.astype(np.int32), self.device)
+        self.seq_of_row = from_array(owners, self.device)
         self.struct = _table.f5_pack(rows=self.rows, n_seq=self.n_seq, offsets=view(self.offsets, "offsets").pointer,
                                      seq_of_row=view(self.seq_of_row, "seq_of_row").pointer)
 
 
+def _whole(value: Any, what: str) -> int:
+    if not hasattr(value, "__index__"):
+        raise ValueError(f"{what} is {value!r}, not an integer")
+    return int(value.__index__())
+
+
 def _device_of(name: str) -> Device:
+    if not isinstance(name, str):
+        name = str(name)  # torch.device
     match = re.fullmatch(r"(cpu|cuda)(?::(\d+))?", name)
     if not match:
         raise ValueError(f"device is {name!r}: \"cpu\", \"cuda\" or \"cuda:1\" it may be")
@@ -62,14 +70,20 @@ def _table_of(name: str, shape: tuple[int, ...], *rest: Any) -> npt.NDArray[np.f
 
 def rope_table(positions: int) -> npt.NDArray[np.float32]:
     """[positions,32,2] (cos, sin) of attention and linear."""
-    return _table_of("rope_table_fill", (positions, 32, 2), int(positions), None)
+    return _table_of("rope_table_fill", (_positions(positions), 32, 2), positions, None)
 
 
 def position_table(positions: int, dim: int) -> npt.NDArray[np.float32]:
     """[positions,dim] of embed; dim even."""
-    if dim % 2 or dim < 2 or positions < 1:
-        raise ValueError(f"a table of {positions} positions and {dim} numbers: dim is even, both are 1 at least")
-    return _table_of("position_table_fill", (positions, dim), int(positions), int(dim))
+    if _whole(dim, "dim") % 2 or not 2 <= dim <= MOST:
+        raise ValueError(f"a table of {positions} positions and {dim} numbers: dim is even, and 2 at least")
+    return _table_of("position_table_fill", (_positions(positions), dim), positions, dim)
+
+
+def _positions(value: int) -> int:
+    if not 1 <= _whole(value, "positions") <= MOST:
+        raise ValueError(f"a table of {value} positions: 1 to {MOST} it may have")
+    return value
 
 
 def mel_bank() -> npt.NDArray[np.float32]:
@@ -109,8 +123,11 @@ class Call:
                 self._look(f)
         if self.device is None:
             raise ValueError(f"{op}: no tensor is given")
+
+    def fit(self) -> None:
+        """Holds every tensor against its field, and makes the packs that are not given."""
         self._packs()
-        for f in OPS[op]:
+        for f in OPS[self.op]:
             if f.shape is not None and f.name in self.views and not f.out:
                 self._fit(f, self.views[f.name])
         self._limits()
@@ -120,10 +137,7 @@ class Call:
         return any(f.shape and not f.out and name in f.shape for f in OPS[self.op]) or name == "rows"
 
     def _number(self, name: str) -> int:
-        value = self.given[name]
-        if not hasattr(value, "__index__"):
-            raise ValueError(f"{self.op}: {name} is {value!r}, not an integer")
-        number = int(value.__index__())
+        number = _whole(self.given[name], f"{self.op}: {name}")
         if not -MOST - 1 <= number <= MOST:
             raise ValueError(f"{self.op}: {name} is {number}")
         return number
@@ -177,7 +191,7 @@ class Call:
         if self.op == "istft":
             short = int(self._enum(self.fields["padding"]) == ENUMS["istft_padding"]["center"])
             starts = np.cumsum([0, *(256 * max(0, n - short) for n in pack.lengths)]).tolist()
-            self.views["sample_offsets"] = view(from_list(starts, "int64", self.device, None), "sample_offsets")
+            self.views["sample_offsets"] = view(from_array(np.array(starts, np.int64), self.device), "sample_offsets")
             self.sizes["sample_offsets[n_seq]"] = starts[-1]
 
     def _fit_packs(self, pack: Any, y_pack: Any) -> None:
@@ -252,7 +266,7 @@ class Call:
         if self.op == "mel":
             more = int(self._enum(self.fields["form"]) == ENUMS["mel_form"]["vocos"])
             self.sizes["frames"] = self.sizes.get("n_samples", 0) // 256 + more
-        if self.op == "embed" and self.views["ids"].numel and not self.loose:
+        if self.op == "embed" and self.views["ids"].numel and not self.loose and not capturing(self.views["ids"].device):
             live = self.views["ids"].tensor[:pack.live]
             if len(live) and not (int(live.min()) >= 0 and int(live.max()) < self.sizes["table_rows"]):
                 raise ValueError(f"embed: ids run from {int(live.min())} to {int(live.max())}, table has {self.sizes['table_rows']} rows")
@@ -332,6 +346,17 @@ class Call:
         elif not self.loose:
             raise ValueError(f"{self.op}: {f.name}'s shape cannot be held against [{', '.join(f.shape or ())}]: leave it out")
 
+    def share(self, mine: set[str], other: Any, current: Any) -> None:
+        """Ran on a stream that is not the caller's: memory of the caller's tensors, `mine`, is free when that has come past the
+        op, memory of what was made here when the caller's has come past its use."""
+        for name, found in self.views.items():
+            if torch_of(found.tensor) is not None:
+                found.tensor.record_stream(other if name in mine else current)
+        for name in ("pack", "c_pack", "y_pack"):
+            pack: Any = self.given.get(name)
+            for tensor in (pack.offsets, pack.seq_of_row) if pack is not None else ():
+                tensor.record_stream(other)
+
     # ---- into C
 
     def _enum(self, f: Field) -> int:
@@ -385,12 +410,16 @@ def _name(device: Device) -> str:
 def run(op: str, given: Mapping[str, Any], dtype: Any = None, stream: Optional[int] = None, loose: bool = False) -> Any:
     """Runs an op; gives its output, or the tuple of them."""
     call = Call(op, given, dtype, loose)
-    returned = call.outputs()
     assert call.device is not None
-    rows = max([1, *(call.sizes.get(name, 0) for name in ("rows", "rows of pack", "rows of c_pack", "rows of y_pack"))])
-    widest = max(count(v.shape[1:]) for v in call.views.values())
-    arguments = call.struct()
-    if returned and (count(call.views["y"].shape) or loose):
-        with on(call.device, stream, rows, widest) as (context, used):
-            context.call(op, ctypes.addressof(arguments), used)
+    mine = {name for name, v in call.views.items() if torch_of(v.tensor) is not None}
+    with place(call.device, stream) as (used, other, current):
+        call.fit()
+        returned = call.outputs()
+        rows = max([1, *(call.sizes.get(name, 0) for name in ("rows", "rows of pack", "rows of c_pack", "rows of y_pack"))])
+        widest = max(count(v.shape[1:]) for v in call.views.values())
+        arguments = call.struct()
+        if returned and (count(call.views["y"].shape) or loose):
+            context(call.device).call(op, ctypes.addressof(arguments), used, rows, widest)
+        if other is not None:
+            call.share(mine, other, current)
     return returned[0] if len(returned) == 1 else tuple(returned)

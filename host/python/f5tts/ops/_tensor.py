@@ -4,9 +4,11 @@ from __future__ import annotations
 import importlib
 import sys
 from dataclasses import dataclass
-from typing import Any, Optional, Sequence, Tuple
+from typing import Any, Sequence, Tuple
 
 import numpy as np
+
+from .._errors import F5Error
 
 Tensor = Any
 """A torch tensor, a numpy array, or what has __cuda_array_interface__."""
@@ -106,21 +108,25 @@ def empty(shape: Sequence[int], dtype: str, device: Device, like: Any) -> Any:
     """An uninitialised tensor of the library that `like` is of; on a GPU that is torch."""
     torch = torch_of(like)
     if torch is not None or device[0] == "cuda":
-        if torch is None:
-            torch = sys.modules.get("torch")
-            if torch is None:
-                raise ValueError("an output on a GPU is made by torch, which is not loaded: give the output")
+        torch = torch or importlib.import_module("torch")
         return torch.empty(tuple(shape), dtype=getattr(torch, dtype), device=torch.device(*device) if device[0] == "cuda" else "cpu")
     raw = np.empty(count(shape) * SIZES[dtype] + 64, np.uint8)
     start = -raw.ctypes.data % 64
     return raw[start:start + count(shape) * SIZES[dtype]].view(dtype).reshape(tuple(shape))
 
 
-def from_list(values: Sequence[int], dtype: str, device: Device, like: Optional[Any]) -> Any:
+def from_array(values: np.ndarray[Any, Any], device: Device) -> Any:
     """Whole numbers on that device."""
     if device[0] == "cpu":
-        made = empty((len(values),), dtype, device, np.empty(0))
+        made = empty(values.shape, values.dtype.name, device, np.empty(0))
         made[...] = values
         return made
     torch: Any = importlib.import_module("torch")
-    return torch.tensor(list(values), dtype=getattr(torch, dtype)).to(torch.device(*device))
+    how: dict[str, Any] = dict(dtype=getattr(torch, values.dtype.name), device=torch.device(*device))
+    if not values.any():  # a graph that is being captured may hold these, and no copy from the host
+        return torch.zeros(values.shape, **how)
+    if values.size == 2 and not values[0]:
+        return torch.arange(2, **how) * int(values[1])
+    if torch.cuda.is_current_stream_capturing():
+        raise F5Error("a pack is copied to the GPU, which no graph can hold: make it before one is captured")
+    return torch.from_numpy(values).to(how["device"])

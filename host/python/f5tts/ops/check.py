@@ -113,6 +113,7 @@ def floor_us(call: Any, device: Device, rates: Rates) -> float:
     op = call.op.name
     made, dtype = device.given(op, call.fields(call.output()))
     checked = Call(op, made, dtype, True)
+    checked.fit()
     checked.outputs()
     arguments = checked.struct()
     flop = call.op.flop(call.op.slot_lengths(call.inputs.lengths))
