@@ -69,6 +69,13 @@ def test_the_program_is_a_client_of_the_library(prefix):
         assert not re.search(r" [Tt] (engine_open|dit_velocity|linear_ref)", defined)
 
 
+def test_the_symbols_file_has_all_that_is_exported():
+    """deploy/debian/libf5tts0.symbols, by which Debian's tools know what a program needs of the library."""
+    told = subprocess.run(["nm", "-D", "--defined-only", BUILD / "lib/libf5tts.so"], capture_output=True, text=True, check=True).stdout
+    listed = (Path(__file__).resolve().parents[1] / "deploy/debian/libf5tts0.symbols").read_text(encoding="utf-8")
+    assert re.findall(r"^ (\w+)@", listed, flags=re.M) == sorted(set(re.findall(r" [TW] (f5_\w+)", told)))
+
+
 def test_what_is_shipped_is_small(prefix):
     files = list((prefix / "share/f5tts/voices").iterdir())
     assert {"flite.f5", "slt.wav", "slt.txt", "README.md"} <= {f.name for f in files}

@@ -74,6 +74,7 @@ class Running:
         self.failure: Optional[BaseException] = None
         self.on: Optional[int] = None  # the thread
         self.started = False  # and will end; not where Ctrl-C came in between
+        self.left = False  # Python ends
         self._work, self._done = work, done
 
     def start(self) -> None:
@@ -132,7 +133,7 @@ def _leave() -> None:
     """Threads that are inside the library when Python goes away would call back into nothing."""
     left = list(_running)
     for one in left:
-        one.cancel.asked = True
+        one.left = one.cancel.asked = True
     for one in left:
         one.finished.wait(LEAVE_SECONDS)
 
@@ -154,6 +155,8 @@ def run(work: Callable[[Cancel], T]) -> T:
     if threading.current_thread() is not threading.main_thread():
         running = Running(work)
         running.here()
+        if running.left:
+            threading.Event().wait()  # a daemon's end: what is raised here would reach nobody
     else:
         running = Running(work)
         try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from ._errors import ArgumentError, FileError, UnsupportedError
-from ._library import native
+from ._library import native, path_bytes
 from .recording import shipped
 
 
@@ -38,8 +38,9 @@ def find_model(*options: str, cache: Optional[str] = None) -> Path:
     """The .f5 file of a model by its name or of upstream's files, converted where it has not been: options of
     `f5tts models --path`. cache: where the hub's cache lies, if not where the environment says."""
     environment = {**os.environ, **({"HF_HUB_CACHE": cache} if cache is not None else {})}
-    done = subprocess.run([program(), "models", "--path", *options], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, check=False)
+    given = [path_bytes(option, "the model's name") for option in options]
+    done = subprocess.run([bytes(program()), b"models", b"--path", *given], env=environment, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
     if done.returncode != 0:
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         message = said[-1] if said else f"f5tts models ended by {done.returncode}"
