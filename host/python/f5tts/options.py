@@ -138,7 +138,7 @@ def unknown(options: Mapping[str, Any], known: frozenset[str]) -> None:
 
 
 def number(value: Any, what: str) -> float:
-    if isinstance(value, (str, bytes, bytearray)) or getattr(value, "ndim", 0):
+    if isinstance(value, (str, bytes, bytearray)) or getattr(value, "ndim", 0) != 0:
         raise TypeError(f"{what} is a {type(value).__name__}, not a number")
     try:
         found = float(value)
