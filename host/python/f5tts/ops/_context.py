@@ -109,6 +109,7 @@ _opening = threading.Lock()
 WORKSPACE = 64 << 20  # of an op at least, so that few sizes are asked of the allocator
 
 
+@functools.lru_cache(maxsize=None)
 def torch_of_gpus() -> Any:
     """torch, which lends the memory and knows the streams. Raises ValueError: no kernels, or no torch that sees a GPU."""
     if not has_cuda():
