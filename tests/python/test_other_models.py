@@ -1,16 +1,15 @@
 """f5tts.Model of other models than DiT with Vocos: mels, rates, bands, one voice, and what a model asks for by itself."""
 import ctypes
-import json
 import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 import convert_lib
 import f5lib
+import test_fm_tts
 from recordings_lib import VOICE, WORDS
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "reference"))
@@ -36,13 +35,9 @@ def bigvgan(tmp_path_factory, seed):
 
 @pytest.fixture(scope="module")
 def one_voice(tmp_path_factory, seed):
-    folder = tmp_path_factory.mktemp("fm")
-    torch.save({"model": fm_tts.random_weights(seed), "iteration": 7}, folder / "G_7.pth")
-    (folder / "config.json").write_text(json.dumps(fm_tts.config()))
-    result = convert_lib.run("convert", "--quiet", "--config", folder / "config.json", "--checkpoint", folder / "G_7.pth",
-                             "--output", folder / "fm.f5")
-    assert result.returncode == 0, result.stderr
-    return folder / "fm.f5"
+    path, done = test_fm_tts.convert(tmp_path_factory.mktemp("fm"), fm_tts.random_weights(seed), fm_tts.config())
+    assert done.returncode == 0, done.stderr
+    return path
 
 
 def test_bigvgan(f5tts, bigvgan, rng):
@@ -80,7 +75,7 @@ def test_one_voice(f5tts, one_voice, rng):
             noise = rng.normal(size=(made, 80)).astype(np.float32)
             mel = mine.sample(nothing, tokens, frames, noise=noise, nfe=2, grid="quadratic", sway=0.5)
             want, = engine.sample([dict(cond=nothing, tokens=tokens, frames=frames, noise=noise)], nfe=2, grid=3, sway=0.5)
-            assert mel.shape == (made, 80) and same(mel, want)
+            assert mel.shape == (made, 80) and same(mel, want) and same(mine.vocode(mel), engine.vocode(mel))
         for wrong in (np.zeros((made + 1, 80)), np.zeros((made, 100))):
             with pytest.raises(ValueError, match="noise has the shape"):
                 mine.sample(nothing, tokens, frames, noise=wrong, nfe=2)
