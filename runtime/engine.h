@@ -74,6 +74,8 @@ void engine_settle(const engine *e, synth_solver *solver);
 
 bool engine_has_one_voice(const engine *e);
 
+int32_t engine_most_tokens(const engine *e); /* of a text that the model knows the length of; max_frames at most */
+
 /* Frames of a text, of a model that has rules of its own for them, checked: F5_E_FORMAT where the weights are damaged.
  */
 f5_status engine_check_duration(const engine *e, const int32_t *tokens, int32_t n, float scale, f5_error *error);

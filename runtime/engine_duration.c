@@ -15,6 +15,11 @@ bool engine_has_one_voice(const engine *e) {
     return backbone_of(&e->model.config)->own != NULL;
 }
 
+int32_t engine_most_tokens(const engine *e) {
+    const own_rules *own = backbone_of(&e->model.config)->own;
+    return own && own->max_tokens < e->limits.max_frames ? own->max_tokens : e->limits.max_frames;
+}
+
 f5_status engine_check_duration(const engine *e, const int32_t *tokens, int32_t n, float scale, f5_error *error) {
     const model_config *config = &e->model.config;
     const own_rules *own = backbone_of(config)->own;
@@ -23,7 +28,7 @@ f5_status engine_check_duration(const engine *e, const int32_t *tokens, int32_t 
                        config->part[PART_BACKBONE]->kind);
     if (!(scale >= 0.01f && scale <= 100))
         return f5_fail(error, F5_E_ARGUMENT, "scale %g: must be 0.01 to 100", (double)scale);
-    if (n < 1 || n > own->max_tokens || n > e->limits.max_frames)
+    if (n < 1 || n > engine_most_tokens(e))
         return f5_fail(error, F5_E_ARGUMENT, "%d tokens: must be 1 to %d, and at most max_frames, %d", n,
                        own->max_tokens, e->limits.max_frames);
     for (int32_t i = 0; i < n; i++)

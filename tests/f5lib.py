@@ -24,6 +24,8 @@ RESAMPLE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctyp
                             ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_float), ctypes.c_int64)
 PLAN_OP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)  # and of f5_show_text
+PHONEMES = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t,
+                            ctypes.POINTER(ctypes.c_size_t), ctypes.c_void_p)
 WARNING = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 MEL_BANDS = 100
 
@@ -303,8 +305,10 @@ class Engine:
             library().f5_voice_close(handle)
 
     def _speak_params(self, keep, pieces, text=None, sample=None, noise=None, heard=None, voices=(), warned=None,
-                      lexicon=None, normalize=None, keep_pieces=True, **settings):
-        """f5_speak_params whose pieces are put into the list as dicts, if they are to be kept. voices: (name, handle, speed or 0)."""
+                      lexicon=None, normalize=None, keep_pieces=True, phonemes=None, **settings):
+        """f5_speak_params whose pieces are put into the list as dicts, if they are to be kept. voices: (name, handle, speed or 0).
+        phonemes: bytes -> bytes."""
+        bands = self.info()["mel_bands"]
         piece_struct, mark_struct = header().struct("f5_audio"), header().struct("f5_mark")
         floats = ctypes.POINTER(ctypes.c_float)
 
@@ -314,7 +318,7 @@ class Engine:
         def audio(address):
             a = piece_struct.from_address(address)
             marks = (mark_struct * a.n_marks).from_address(a.marks) if a.n_marks else ()
-            piece = dict(samples=copy(a.samples, (a.n_samples,)), mel=copy(a.mel, (a.mel_frames, MEL_BANDS)),
+            piece = dict(samples=copy(a.samples, (a.n_samples,)), mel=copy(a.mel, (a.mel_frames, bands)),
                          index=a.index, chunks=a.chunks, segment=a.segment, voice=a.voice, seconds=a.seconds,
                          text=ctypes.string_at(a.text, a.text_bytes).decode() if a.text else None,
                          marks=[dict(start=m.start, end=m.end, text=ctypes.string_at(m.text, m.bytes).decode(), at=m.at)
@@ -332,6 +336,14 @@ class Engine:
         if noise is not None:
             params.noise, params.noise_frames = keep.array(noise, np.float32), len(noise)
         params.audio = keep.callback(AUDIO, self._guard(audio, 1))
+        if phonemes:
+            def said(_, text, size, out, room, n, __):
+                ipa = phonemes(ctypes.string_at(text, size))
+                n[0] = len(ipa)
+                ctypes.memmove(out, ipa, min(len(ipa), room))
+                return 0
+
+            params.phonemes = keep.callback(PHONEMES, said)
         self._warn(keep, params, warned)
         if voices:
             array = (header().struct("f5_speak_voice") * len(voices))()

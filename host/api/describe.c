@@ -7,7 +7,9 @@
 #include "host/api/f5tts.h"
 #include "host/api/params.h"
 #include "kernels/dtype.h"
+#include "runtime/models/backbone.h"
 #include "runtime/models/models.h"
+#include "runtime/models/vocoder.h"
 #include "weights/config.h"
 #include "weights/json.h"
 #include "weights/match.h"
@@ -140,7 +142,11 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                                             : f->config.speech.precision == SPEECH_FP32 ? "fp32"
                                                                                         : NULL,
                        .default_method = f->config.speech.method,
-                       .default_nfe = f->config.speech.steps};
+                       .default_nfe = f->config.speech.steps,
+                       .sample_rate = model_sample_rate(&f->config),
+                       .mel_bands = model_mel_bands(&f->config),
+                       .one_voice = backbone_of(&f->config)->own != NULL,
+                       .reads_phonemes = f->config.part[PART_TEXT]->symbols != NULL};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
 }
 

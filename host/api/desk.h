@@ -21,6 +21,7 @@ typedef struct desk desk;
 struct desk {
     reader_memory text;
     char normal[READER_SENTENCE_BYTES]; /* a sentence between normalising and folding */
+    char spoken[READER_SENTENCE_BYTES]; /* as IPA, of a model that reads it */
     int32_t *tokens;                    /* [2*max_frames] of the chunks that are spoken next, one after another */
     desk_chunk *chunks;                 /* [max_batch+1] these chunks */
     synth_job *jobs;                    /* [max_batch] */

@@ -19,6 +19,8 @@ typedef struct {
     int64_t pinyin_bytes;                     /* of these; 0: Chinese text is refused by pinyin and custom */
     const char *default_precision;            /* of f5_model_defaults, as the next two */
     int32_t default_method, default_nfe;
+    int32_t sample_rate, mel_bands;    /* of its speech, of its mel */
+    int32_t one_voice, reads_phonemes; /* as in f5_engine_info */
 } f5_model_info;
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);

@@ -53,7 +53,7 @@ typedef struct {
  * chunk: their mel_frames is 0. All pointers live during the callback. The library makes these structs, and later
  * versions may add fields at the end. */
 typedef struct {
-    const float *samples; /* [n_samples] 24 kHz mono; may be none */
+    const float *samples; /* [n_samples] 24 kHz mono, or of the model's rate; may be none */
     int64_t n_samples;
     const float *mel; /* [mel_frames,100] the mel that the chunk was made from */
     int32_t mel_frames;
@@ -127,6 +127,12 @@ typedef struct {
     void *warning_user;
     int32_t exact; /* 1: upstream's samples, which begin and end with a burst of the vocoder's. 0 (default): it sees
                       more frames on either side, and what no other chunk overlaps fades within 5 ms */
+    /* For a model that reads phonemes: makes IPA of a sentence [bytes], at most `capacity` bytes at out, *n of them.
+     * NULL (default): the text is IPA. Called on the calling thread, and only before f5_speak or f5_stream_push
+     * returns. */
+    f5_status (*phonemes)(void *user, const char *text, size_t bytes, char *out, size_t capacity, size_t *n,
+                          f5_error *error);
+    void *phonemes_user;
 } f5_speak_params;
 F5_STRUCT_INIT(f5_speak_params)
 
@@ -146,7 +152,11 @@ F5_STRUCT_INIT(f5_speak_stats)
 /* Nothing but white space, or nothing at all, as f5_speak sees it: 1; else 0. NULL is nothing. */
 int32_t f5_text_is_blank(const char *text);
 
-/* stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called with it;
+/* voice: NULL for a model that has one voice of its own (f5_engine_info.one_voice), and for no other. Its chunks are as
+ * long as the model's durations say, divided by the speed (upstream's duration_scale is 1 / speed); its samples have
+ * the model's own rate (f5_engine_info.sample_rate), its mel the model's bands.
+ *
+ * stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called with it;
  * f5_vocode gives what comes. A text is read to its end before the work begins, so that what is wrong with it is told
  * at once. */
 f5_status f5_speak(f5_engine *engine, const f5_voice *voice, const f5_speak_params *params, f5_speak_stats *stats,

@@ -38,7 +38,7 @@ struct f5_engine {
 
 struct f5_voice {
     f5_engine *engine;
-    float *mel;         /* [mel_frames,100] of the reference */
+    float *mel;         /* [mel_frames,100] of the reference; NULL: the model's own voice, which has none */
     int32_t mel_frames; /* as the vocoder's mel counts them */
     int32_t ref_frames; /* samples / F5_HOP: where the generated frames begin, as upstream counts */
     int64_t n_samples;  /* of the reference as used */

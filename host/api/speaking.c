@@ -71,7 +71,7 @@ static f5_status give_noise(speech *s, int32_t n, int32_t frames, f5_error *erro
         return f5_fail(error, F5_E_ARGUMENT,
                        "the noise given has too few frames: the text was changed while it was read");
     for (int32_t i = 0; i < n; i++) {
-        s->desk->jobs[i].noise = s->params.noise + (size_t)s->noise_at * F5_MEL_BANDS;
+        s->desk->jobs[i].noise = s->params.noise + (size_t)s->noise_at * (size_t)s->engine->bands;
         s->noise_at += s->desk->jobs[i].frames;
     }
     return F5_OK;
@@ -107,7 +107,7 @@ f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n
 }
 
 static f5_status hand_over(speech *s, f5_audio *audio, f5_error *error) {
-    audio->seconds = (double)s->out / F5_SAMPLE_RATE;
+    audio->seconds = (double)s->out / s->engine->rate;
     audio->chunks = s->n_chunks;
     bool is_speech = s->next > 0; /* before the first chunk there is only silence that was asked for */
     if (s->stats.first_ms == 0 && is_speech && audio->n_samples > 0) s->stats.first_ms = clock_ms() - s->started_ms;
@@ -139,7 +139,7 @@ f5_status speech_finish(speech *s, f5_error *error) {
 /* A pause that was made. */
 static f5_status be_silent(speech *s, double seconds, f5_error *error) {
     static const float silence[SILENCE_SAMPLES];
-    int64_t left = (int64_t)llround(seconds * F5_SAMPLE_RATE);
+    int64_t left = (int64_t)llround(seconds * s->engine->rate);
     if (left > 0) {
         F5_TRY(speech_finish(s, error));
         s->after_pause = true;
@@ -193,7 +193,8 @@ static f5_status join_chunk(speech *s, const desk_chunk *c, float *samples, int6
     }
     int64_t start = after - n < before ? after - n : before;
     if (start > s->chunk_at) s->chunk_at = start; /* a short chunk may lie wholly over the one before it */
-    audio->n_marks = mark_sentences(s, &c->chunk, (double)s->chunk_at / F5_SAMPLE_RATE, (double)after / F5_SAMPLE_RATE);
+    audio->n_marks =
+        mark_sentences(s, &c->chunk, (double)s->chunk_at / s->engine->rate, (double)after / s->engine->rate);
     audio->marks = s->desk->marks;
     return hand_over(s, audio, error);
 }
@@ -221,7 +222,7 @@ static f5_status deliver(speech *s, const desk_chunk *c, size_t at, f5_error *er
     fade_ends(s, &c->chunk, samples, n);
     s->after_pause = false;
     s->segment = c->chunk.segment;
-    f5_audio audio = {.mel = e->mel + (at + (size_t)v->ref_frames) * F5_MEL_BANDS,
+    f5_audio audio = {.mel = e->mel + (at + (size_t)v->ref_frames) * (size_t)e->bands,
                       .mel_frames = made,
                       .index = s->next++,
                       .segment = s->segment,
@@ -278,7 +279,7 @@ f5_status speech_go_on(speech *s, f5_error *error) {
         else
             reader_release(&s->reader);
         if (outcome == READER_END) F5_TRY(be_silent(s, pause, error));
-        s->stats.generated_seconds = (double)(s->out + s->join.held) / F5_SAMPLE_RATE;
+        s->stats.generated_seconds = (double)(s->out + s->join.held) / s->engine->rate;
         if (outcome == READER_END || outcome == READER_WAIT) return F5_OK;
     }
 }

@@ -57,6 +57,10 @@ static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voic
     int32_t max_frames = engine_limits(s->engine->core)->max_frames, frames = max_frames - v->mel_frames - 1;
     s->voice[i] = v;
     s->speed_given[i] = speed != 0;
+    if (!v->mel) {
+        s->seen[i] = speech_own_voice(s, speed != 0 ? speed : 1);
+        return F5_OK;
+    }
     s->seen[i] = (reader_voice){.name = name,
                                 .name_bytes = name ? strlen(name) : 0,
                                 .transcript = v->text,
@@ -116,11 +120,18 @@ static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t
     const int32_t known = s->unknown.distinct;
     const size_t start = at < 0 ? 0 : (size_t)at;
     s->unknown.offset = start;
-    if (!s->language) return fold_text(&s->engine->alphabet, sentence, bytes, out, unknown, error);
+    text_buffer spoken = {.text = s->desk->spoken, .capacity = sizeof s->desk->spoken};
+    if (!s->language) {
+        if (s->params.phonemes) F5_TRY(speech_phonemes(s, &sentence, &bytes, &spoken, error));
+        return fold_text(&s->engine->alphabet, sentence, bytes, out, unknown, error);
+    }
     text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
     F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes, &normal,
                           error));
-    F5_TRY(fold_text(&s->engine->alphabet, normal.text, normal.bytes, out, unknown, error));
+    const char *said = normal.text;
+    size_t said_bytes = normal.bytes;
+    if (s->params.phonemes) F5_TRY(speech_phonemes(s, &said, &said_bytes, &spoken, error));
+    F5_TRY(fold_text(&s->engine->alphabet, said, said_bytes, out, unknown, error));
     for (int32_t i = known; i < s->unknown.distinct; i++)
         s->unknown.unknown[i].first = start + find_character(s->unknown.unknown[i].code, sentence, bytes);
     return F5_OK;
@@ -164,9 +175,13 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
     F5_TRY(check_language(e, s->language, error));
     if (p->lexicon && !s->language)
         return f5_fail(error, F5_E_ARGUMENT, "a lexicon is read where text is normalised: give normalize a language");
-    F5_TRY(add_voice(s, 0, NULL, v, 0, error));
+    if (p->phonemes && !engine_model(e->core)->config.part[PART_TEXT]->symbols)
+        return f5_fail(error, F5_E_ARGUMENT, "phonemes: %s reads letters, not IPA", engine_model(e->core)->config.name);
+    s->own = (f5_voice){.engine = e, .text = ""};
+    F5_TRY(add_voice(s, 0, NULL, v ? v : &s->own, 0, error));
     F5_TRY(add_voices(s, error));
     F5_TRY(solver_of_model(&s->call.solver, p->sample, &engine_model(e->core)->config, error));
+    engine_settle(e->core, &s->call.solver);
     F5_TRY(request_check_solver(engine_limits(e->core), &s->call.solver, error));
     int32_t chunking = p->chunking != F5_CHUNKS_MODEL ? p->chunking : engine_model(e->core)->config.speech.chunking;
     s->rules = (reader_rules){.voices = s->seen,
@@ -198,7 +213,7 @@ static void check_speeds(speech *s) {
 
 void speech_sit_down(speech *s, desk *d) {
     s->desk = d;
-    s->join = (join){.tail = d->tail, .fade = (int64_t)(duration_as_written(s->params.cross_fade) * F5_SAMPLE_RATE)};
+    s->join = (join){.tail = d->tail, .fade = (int64_t)(duration_as_written(s->params.cross_fade) * s->engine->rate)};
     speech_rewind(s);
     check_speeds(s);
 }
@@ -225,6 +240,7 @@ static f5_status tokenize(const speech *s, const desk_chunk *c, int32_t *tokens,
         status = tokenizer_put(&t, sentence.text, sentence.bytes, offset, error);
         if (status == F5_OK && sentence.space) status = tokenizer_put(&t, " ", 1, offset, error);
     }
+    if (status == F5_OK) tokenizer_end(&t);
     chinese_end(&s->engine->chinese);
     *n = t.n;
     return status;
@@ -237,7 +253,7 @@ static double fixed_seconds(const speech *s, const reader_chunk *c) {
     fixed = duration_as_written(s->params.fix_duration);
     int32_t chunks = s->desk->segment_chunks[c->segment];
     if (chunks < 2) return fixed;
-    double reference = (double)s->voice[c->voice]->ref_frames * F5_HOP / F5_SAMPLE_RATE;
+    double reference = (double)s->voice[c->voice]->ref_frames * F5_HOP / s->engine->rate;
     double shared = fixed - reference + duration_as_written(s->params.cross_fade) * (chunks - 1);
     return reference + shared * (double)c->chunk.spoken_bytes / s->desk->segment_bytes[c->segment];
 }
@@ -246,8 +262,8 @@ static double fixed_seconds(const speech *s, const reader_chunk *c) {
 static void check_pace(speech *s, const desk_chunk *c) {
     const f5_voice *v = s->voice[c->chunk.voice];
     size_t bytes = c->chunk.chunk.spoken_bytes;
-    double seconds = (double)(c->frames - v->ref_frames) * F5_HOP / F5_SAMPLE_RATE, pace = (double)bytes / seconds;
-    if (s->pace_told || bytes < s->engine->short_text.bytes) return;
+    double seconds = (double)(c->frames - v->ref_frames) * F5_HOP / s->engine->rate, pace = (double)bytes / seconds;
+    if (s->pace_told || !v->mel || bytes < s->engine->short_text.bytes) return;
     if (pace >= DURATION_SLOW_PACE && pace <= DURATION_FAST_PACE) return;
     s->pace_told = true;
     warn(
@@ -271,11 +287,13 @@ f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capa
     bool slowed = rule && fixed == 0 && c->chunk.chunk.spoken_bytes < rule->bytes;
     if (slowed && requested > max_frames) requested = max_frames; /* as slow as there is room for */
     int64_t frames = duration_frames(c->tokens, v->mel_frames, requested);
+    if (!v->mel) F5_TRY(speech_own_frames(s, c, tokens, fixed, &frames, error));
     if (frames > max_frames)
         return f5_fail(error, F5_E_LIMIT,
-                       "chunk %d needs %lld frames (%.1f s, reference included), max_frames given at open is %d: speak "
-                       "faster, use a shorter reference, or open with a larger max_frames",
-                       (int)s->next, (long long)frames, (double)frames * F5_HOP / F5_SAMPLE_RATE, max_frames);
+                       "chunk %d needs %lld frames (%.1f s%s), max_frames given at open is %d: speak faster, %sor open "
+                       "with a larger max_frames",
+                       (int)s->next, (long long)frames, (double)frames * F5_HOP / s->engine->rate,
+                       v->mel ? ", reference included" : "", max_frames, v->mel ? "use a shorter reference, " : "");
     c->frames = (int32_t)frames;
     if (s->planning) check_pace(s, c);
     return F5_OK;
@@ -337,7 +355,7 @@ static f5_status tell_chunk(const speech *s, const plan *p, const desk_chunk *c,
                           .voice = c->chunk.voice,
                           .frames = c->frames,
                           .tokens = c->tokens,
-                          .seconds = (double)samples / F5_SAMPLE_RATE,
+                          .seconds = (double)samples / s->engine->rate,
                           .pause = c->chunk.pause_before};
     return p->said(p->user, &told) == 0 ? F5_OK : f5_fail(error, F5_E_CANCELLED, "cancelled by the callback");
 }
@@ -429,7 +447,7 @@ static f5_status speak(speech *s, f5_error *error) {
 
 f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_speak_stats *stats,
                    f5_error *error) {
-    if (!e || !v) return f5_fail(error, F5_E_ARGUMENT, "f5_speak: engine or voice is NULL");
+    if (!e || !speech_has_voice(e, v)) return f5_fail(error, F5_E_ARGUMENT, "f5_speak: engine or voice is NULL");
     speech s;
     F5_TRY(begin_call(&s, e, v, params, error));
     if (!s.params.audio)
@@ -448,7 +466,8 @@ f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *param
 
 f5_status f5_show_text(f5_engine *e, const f5_voice *v, const f5_speak_params *params,
                        int (*said)(void *user, const f5_said *chunk), void *user, f5_error *error) {
-    if (!e || !v || !said) return f5_fail(error, F5_E_ARGUMENT, "f5_show_text: engine, voice or said is NULL");
+    if (!e || !speech_has_voice(e, v) || !said)
+        return f5_fail(error, F5_E_ARGUMENT, "f5_show_text: engine, voice or said is NULL");
     speech s;
     F5_TRY(begin_call(&s, e, v, params, error));
     desk *d = desk_take(&e->desks);

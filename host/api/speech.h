@@ -9,8 +9,8 @@
 #include "host/api/desk.h"
 #include "host/audio/join.h"
 
-#define SPEECH_MAX_VOICES 64               /* beside the main one */
-#define SPEECH_EDGE (F5_SAMPLE_RATE / 200) /* samples in which an end fades: 5 ms */
+#define SPEECH_MAX_VOICES 64 /* beside the main one */
+#define SPEECH_EDGE 120      /* samples in which an end fades: 5 ms at 24 kHz */
 
 typedef struct {
     f5_engine *engine;
@@ -19,6 +19,7 @@ typedef struct {
     api_call call; /* kind and solver; the rest is filled for every batch */
     /* the voices: 0 is the main one */
     const f5_voice *voice[SPEECH_MAX_VOICES + 1];
+    f5_voice own; /* the main one of a model that has one voice: no recording */
     reader_voice seen[SPEECH_MAX_VOICES + 1];
     bool speed_given[SPEECH_MAX_VOICES + 1];
     reader_rules rules;
@@ -46,6 +47,19 @@ typedef struct {
 
 /* The language that `normalize` of a public struct means; NULL: none. */
 const char *speech_language(const f5_engine *e, const char *normalize);
+
+/* Is there a voice to speak in? A model may have one of its own. */
+bool speech_has_voice(const f5_engine *e, const f5_voice *v);
+
+/* That voice as the reader knows it. */
+reader_voice speech_own_voice(const speech *s, float speed);
+
+/* What params.phonemes makes of text [*bytes], which *text then is, in the memory of *to. */
+f5_status speech_phonemes(const speech *s, const char **text, size_t *bytes, text_buffer *to, f5_error *error);
+
+/* Frames of a chunk in that voice, as the duration predictor has them, or `fixed` seconds where these are above 0. */
+f5_status speech_own_frames(const speech *s, const desk_chunk *c, const int32_t *tokens, double fixed, int64_t *frames,
+                            f5_error *error);
 
 /* Reads params and prepares everything but the desk. need_text: params.text is required. */
 f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_speak_params *params, bool need_text,

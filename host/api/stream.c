@@ -29,7 +29,8 @@ static f5_status check_stream(const f5_speak_params *p, f5_error *error) {
 
 f5_status f5_stream_open(f5_engine *e, const f5_voice *v, const f5_speak_params *params, f5_stream **opened,
                          f5_error *error) {
-    if (!e || !v || !opened) return f5_fail(error, F5_E_ARGUMENT, "f5_stream_open: engine, voice or stream is NULL");
+    if (!e || !speech_has_voice(e, v) || !opened)
+        return f5_fail(error, F5_E_ARGUMENT, "f5_stream_open: engine, voice or stream is NULL");
     *opened = NULL;
     f5_stream *stream = calloc(1, sizeof *stream);
     if (!stream) return f5_fail(error, F5_E_MEMORY, "no memory for a stream");

@@ -19,7 +19,7 @@
 
 struct sound_encoder {
     sound_format format;
-    int32_t rate;
+    int32_t given, rate; /* of the samples, of the sound */
     sound_sink sink;
     const char *name;
     SNDFILE *file;
@@ -153,7 +153,7 @@ static f5_status open_sndfile(sound_encoder *e, f5_error *error) {
 }
 
 static f5_status begin(sound_encoder *e, f5_error *error) {
-    if (e->rate != SOUND_RATE) F5_TRY(stream_resampler_open(&e->resampler, SOUND_RATE, e->rate, error));
+    if (e->rate != e->given) F5_TRY(stream_resampler_open(&e->resampler, e->given, e->rate, error));
     if (e->format == SOUND_AAC) return sound_aac_open(&e->aac, e->rate, append, e, error);
     F5_TRY(open_sndfile(e, error));
     if (!is_wav(e->format)) return F5_OK;
@@ -161,19 +161,24 @@ static f5_status begin(sound_encoder *e, f5_error *error) {
     return append(e, header, wav_header(header, e->format, e->rate, -1)) ? refused(e, error) : F5_OK;
 }
 
-f5_status sound_encoder_open(sound_encoder **encoder, sound_format format, int32_t rate, const sound_sink *sink,
-                             const char *name, f5_error *error) {
+f5_status sound_encoder_open_of(sound_encoder **encoder, sound_format format, int32_t given, int32_t rate,
+                                const sound_sink *sink, const char *name, f5_error *error) {
     *encoder = NULL;
     F5_TRY(sound_format_check(format, rate, error));
     sound_encoder *e = calloc(1, sizeof *e);
     if (!e) return f5_fail(error, F5_E_MEMORY, "%s: no memory for an encoder", name);
-    *e = (sound_encoder){.format = format, .rate = rate, .sink = *sink, .name = name};
+    *e = (sound_encoder){.format = format, .given = given, .rate = rate, .sink = *sink, .name = name};
     f5_status status = begin(e, error);
     if (status == F5_OK)
         *encoder = e;
     else
         sound_encoder_close(e);
     return status;
+}
+
+f5_status sound_encoder_open(sound_encoder **encoder, sound_format format, int32_t rate, const sound_sink *sink,
+                             const char *name, f5_error *error) {
+    return sound_encoder_open_of(encoder, format, SOUND_RATE, rate, sink, name, error);
 }
 
 static bool encode_pieces(sound_encoder *e, const float *samples, int64_t n) {

@@ -11,7 +11,7 @@
 
 #include "host/files/sound_format.h"
 
-#define SOUND_RATE 24000 /* of the samples that are given */
+#define SOUND_RATE 24000 /* of the samples that are given, unless it is said */
 
 /* Where the bytes go. Both functions return 0, or an errno value if they refuse; then the encoder writes nothing more.
  * They run on the thread that calls the encoder. */
@@ -30,6 +30,10 @@ typedef struct sound_encoder sound_encoder;
  * Errors: those of sound_format_check, F5_E_MEMORY, F5_E_IO (refused). *encoder is NULL then. */
 f5_status sound_encoder_open(sound_encoder **encoder, sound_format format, int32_t rate, const sound_sink *sink,
                              const char *name, f5_error *error);
+
+/* The same for samples of another rate than SOUND_RATE. */
+f5_status sound_encoder_open_of(sound_encoder **encoder, sound_format format, int32_t given, int32_t rate,
+                                const sound_sink *sink, const char *name, f5_error *error);
 
 /* Adds samples [n], finite; those beyond -1..1 are clipped where the format has no such values. F5_E_IO: the sink
  * refused, now or before; the message has the reason. F5_E_UNSUPPORTED: a WAV file would exceed 4 GiB. */

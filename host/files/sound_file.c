@@ -9,11 +9,12 @@ static int sink_rewrite(void *out, int64_t at, const void *bytes, size_t n) {
     return output_rewrite(out, at, bytes, n);
 }
 
-f5_status sound_file_begin(sound_file *s, const char *path, sound_format format, int32_t rate, f5_error *error) {
+f5_status sound_file_begin(sound_file *s, const char *path, sound_format format, int32_t given, int32_t rate,
+                           f5_error *error) {
     s->encoder = NULL;
     F5_TRY(output_begin(&s->out, path, error));
     const sound_sink sink = {sink_write, s->out.direct ? NULL : sink_rewrite, &s->out};
-    f5_status status = sound_encoder_open(&s->encoder, format, rate, &sink, path, error);
+    f5_status status = sound_encoder_open_of(&s->encoder, format, given, rate, &sink, path, error);
     if (status != F5_OK) output_abort(&s->out);
     return status;
 }
@@ -40,7 +41,7 @@ void sound_file_abort(sound_file *s) {
 f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t rate,
                            f5_error *error) {
     sound_file s;
-    F5_TRY(sound_file_begin(&s, path, format, rate, error));
+    F5_TRY(sound_file_begin(&s, path, format, SOUND_RATE, rate, error));
     f5_status status = sound_file_append(&s, samples, n, error);
     if (status == F5_OK) return sound_file_commit(&s, error);
     sound_file_abort(&s);

@@ -11,9 +11,11 @@ typedef struct {
     sound_encoder *encoder;
 } sound_file;
 
-/* Every begun file is ended by one of commit and abort; abort after commit or a failed begin does nothing. It must not
- * be moved in memory meanwhile. Errors: those of output_begin and sound_encoder_open. */
-f5_status sound_file_begin(sound_file *s, const char *path, sound_format format, int32_t rate, f5_error *error);
+/* given: the rate of the samples. Every begun file is ended by one of commit and abort; abort after commit or a failed
+ * begin does nothing. It must not be moved in memory meanwhile. Errors: those of output_begin and sound_encoder_open.
+ */
+f5_status sound_file_begin(sound_file *s, const char *path, sound_format format, int32_t given, int32_t rate,
+                           f5_error *error);
 f5_status sound_file_append(sound_file *s, const float *samples, int64_t n, f5_error *error);
 f5_status sound_file_commit(sound_file *s, f5_error *error); /* the file is aborted if any write failed */
 void sound_file_abort(sound_file *s);

@@ -239,7 +239,7 @@ static void speak_all(batch_run *r) {
 static f5_status run(batch_run *r, f5_error *error) {
     const model_wish wish = speech_options_wish(&r->o);
     F5_TRY(model_file(&wish, r->command.program, r->quiet, &r->model, error));
-    F5_TRY(speech_options_of_model(&r->o, r->model, error));
+    F5_TRY(speech_options_of_model(&r->o, r->model, false, error));
     F5_TRY(list_open(&r->list, r->list_path, batch_is_name, NULL, error));
     F5_TRY(plan_all(r, error));
     r->failed = r->plan.bad;

@@ -84,7 +84,7 @@ static f5_status edit(edit_run *r, f5_speak_stats *stats, f5_error *error) {
 static f5_status run(edit_run *r, f5_error *error) {
     const model_wish wish = speech_options_wish(&r->o);
     F5_TRY(model_file(&wish, r->command.program, r->quiet, &r->model, error));
-    F5_TRY(speech_options_of_model(&r->o, r->model, error));
+    F5_TRY(speech_options_of_model(&r->o, r->model, false, error));
     char usual[32];
     snprintf(usual, sizeof usual, "edited.%s", speech_output_extension(&r->o));
     r->output_path = speech_output_path(&r->o, usual);

@@ -10,6 +10,7 @@
 #include "host/files/npy.h"
 #include "host/files/output_litter.h"
 #include "host/files/text_file.h"
+#include "host/phonemes/phonemes.h"
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
 #include "host/program/model_file.h"
@@ -40,6 +41,7 @@ typedef struct {
     int32_t noise_frames;
     f5_engine *engine;
     f5_lexicon *lexicon;
+    espeak *speaker; /* makes phonemes of words; NULL: the model reads letters, or the text is IPA */
     speech_output output;
     speech_progress progress;
     f5_speak_stats stats;
@@ -65,6 +67,20 @@ static f5_status take_lexicon(infer_run *r, f5_error *error) {
     f5_status status = f5_lexicon_open(words, bytes, r->o.lexicon, &r->lexicon, error);
     free(words);
     return status;
+}
+
+static f5_status take_speaker(infer_run *r, f5_error *error) {
+    f5_error why = {0};
+    if (!r->o.reads_phonemes || r->o.ipa) return F5_OK;
+    const f5_status status = espeak_open(&r->speaker, &why);
+    if (status == F5_OK) return F5_OK;
+    return f5_fail(error, status, "%s reads phonemes: %s; or give the text as IPA: --ipa", r->model, why.message);
+}
+
+/* f5_speak_params.phonemes */
+static f5_status phonemes(void *user, const char *text, size_t bytes, char *out, size_t capacity, size_t *n,
+                          f5_error *error) {
+    return phonemes_of(user, text, bytes, out, capacity, n, error);
 }
 
 static f5_status name_output(infer_run *r, f5_error *error) {
@@ -150,6 +166,8 @@ static f5_status speak(infer_run *r, f5_error *error) {
     p.voices = r->voices.voice;
     p.n_voices = r->voices.n;
     p.lexicon = r->lexicon;
+    p.phonemes = r->speaker ? phonemes : NULL;
+    p.phonemes_user = r->speaker;
     p.warning = speech_options_warn;
     p.warning_user = &r->command;
     if (r->show_text) return f5_show_text(r->engine, r->voices.main_voice, &p, show, r, error);
@@ -186,13 +204,16 @@ static void print_summary(const infer_run *r) {
     double generated = s->generated_seconds;
     fprintf(to, "%s\n", r->output_path);
     fprintf(to, "  model      %s on %s, %s\n", info.name, info.device, info.precision);
-    fprintf(to, "  reference  %.2f s of %s\n", s->reference_seconds, r->voices.main.audio);
+    if (r->o.one_voice)
+        fprintf(to, "  voice      the model's own, %d samples a second\n", info.sample_rate);
+    else
+        fprintf(to, "  reference  %.2f s of %s\n", s->reference_seconds, r->voices.main.audio);
     if (r->voices.n > 0) fprintf(to, "  voices     %d more of %s\n", r->voices.n, r->config_path);
     fprintf(to, "  generated  %.2f s", generated);
     if (s->chunks > 1) fprintf(to, " in %d chunks", s->chunks);
     if (r->o.remove_silence) fprintf(to, ", %.2f s without silence", r->output.seconds);
-    fprintf(to, "; %d frames with the reference, %d tokens, seed %llu\n", s->frames, s->tokens,
-            (unsigned long long)r->o.seed);
+    fprintf(to, "; %d frames%s, %d tokens, seed %llu\n", s->frames, r->o.one_voice ? "" : " with the reference",
+            s->tokens, (unsigned long long)r->o.seed);
     fprintf(to, "  time       open %.2f s, voice %.2f s, prepare %.3f s, %d steps %.3f s, vocoder %.3f s\n",
             r->open_seconds, r->voice_seconds, s->prepare_ms * 1e-3, r->o.nfe_step, s->ode_ms * 1e-3,
             s->vocos_ms * 1e-3);
@@ -206,8 +227,9 @@ static f5_status run(infer_run *r, f5_error *error) {
     F5_TRY(take_text(r, error));
     F5_TRY(name_output(r, error));
     if (!r->show_text) F5_TRY(check_outputs(r, error));
-    if (r->o.init_noise) F5_TRY(npy_read(r->o.init_noise, F5_MEL_BANDS, &r->noise, &r->noise_frames, error));
+    if (r->o.init_noise) F5_TRY(npy_read(r->o.init_noise, r->o.mel_bands, &r->noise, &r->noise_frames, error));
     F5_TRY(take_lexicon(r, error));
+    F5_TRY(take_speaker(r, error));
     F5_TRY(speech_voices_check(&r->voices, error));
     F5_TRY(open_engine(r, error));
     F5_TRY(open_voices(r, error));
@@ -222,6 +244,7 @@ static void run_end(infer_run *r) {
     speech_voices_close(&r->voices);
     f5_close(r->engine);
     f5_lexicon_close(r->lexicon);
+    espeak_close(r->speaker);
     config_close(&r->config);
     transcriber_free(&r->transcriber);
     free(r->model);
@@ -286,9 +309,13 @@ static int infer(infer_run *r, int argc, char **argv) {
     r->transcriber = speech_options_transcriber(&r->o, r->quiet ? NULL : &r->command);
     const model_wish wish = speech_options_wish(&r->o);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
+    if (status == F5_OK) status = speech_options_of_model(&r->o, r->model, true, &error);
+    if (status == F5_OK && r->o.one_voice && r->config.n_voices > 0)
+        status =
+            f5_fail(&error, F5_E_ARGUMENT, "%s: %s has one voice of its own, and no others", r->config_path, r->model);
     if (status == F5_OK)
-        status = speech_voices_find(&r->voices, true, &r->o, &r->config, r->o.gen_file, &r->transcriber, &error);
-    if (status == F5_OK) status = speech_options_of_model(&r->o, r->model, &error);
+        status =
+            speech_voices_find(&r->voices, !r->o.one_voice, &r->o, &r->config, r->o.gen_file, &r->transcriber, &error);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);

@@ -151,7 +151,7 @@ static cli_option *other_options(cli_option *to, server_options *o) {
 
 static f5_status solver_of_model(server_options *o, const char *model, f5_error *error) {
     speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given};
-    F5_TRY(speech_options_of_model(&s, model, error));
+    F5_TRY(speech_options_of_model(&s, model, false, error));
     o->nfe_step = s.nfe_step;
     o->method = s.method;
     return F5_OK;

@@ -17,7 +17,7 @@ static int make(const cli_command *command, triton_repository *r, speech_options
     const model_wish wish = {.model = named};
     f5_status status = model_file(&wish, command->program, false, &model, &error);
     r->model = model;
-    if (status == F5_OK) status = speech_options_of_model(given, model, &error);
+    if (status == F5_OK) status = speech_options_of_model(given, model, false, &error);
     r->nfe_step = given->nfe_step;
     r->method = methods[given->method];
     if (status == F5_OK) status = triton_repository_make(r, folder, &error);

@@ -46,9 +46,9 @@ static size_t name_text(char *to, const char *text, size_t bytes) {
     return n;
 }
 
-f5_status speech_chunks_begin(speech_chunks *c, const char *path, const char *text, sound_format format, int32_t rate,
-                              f5_error *error) {
-    *c = (speech_chunks){.path = path, .text = text, .format = format, .rate = rate, .segment = -1};
+f5_status speech_chunks_begin(speech_chunks *c, const char *path, const char *text, sound_format format, int32_t given,
+                              int32_t rate, f5_error *error) {
+    *c = (speech_chunks){.path = path, .text = text, .format = format, .given = given, .rate = rate, .segment = -1};
     char *folder = speech_chunks_folder(path, 0);
     f5_status status = folder ? output_make_folder(folder, error) : no_memory(error);
     free(folder);
@@ -84,7 +84,7 @@ static f5_status begin_chunk(speech_chunks *c, f5_error *error) {
     if (!c->part) return no_memory(error);
     sprintf(c->part + strlen(c->part), "%d", (int)c->count);
     c->text_from = c->text_to = -1;
-    f5_status status = sound_file_begin(&c->file, c->part, c->format, c->rate, error);
+    f5_status status = sound_file_begin(&c->file, c->part, c->format, c->given, c->rate, error);
     if (status != F5_OK) {
         free(c->part);
         c->part = NULL;

@@ -10,7 +10,7 @@ typedef struct {
     const char *path; /* of the output; the caller's, as the text is */
     const char *text; /* that is spoken: names are cut out of it */
     sound_format format;
-    int32_t rate;
+    int32_t given, rate; /* of the samples, of the files */
     sound_file file;
     char *part; /* under which the stretch is written, until its name is known; NULL: none is begun */
     int32_t count, segment;
@@ -22,8 +22,8 @@ typedef struct {
 char *speech_chunks_folder(const char *path, size_t more);
 
 /* Makes the folder. */
-f5_status speech_chunks_begin(speech_chunks *c, const char *path, const char *text, sound_format format, int32_t rate,
-                              f5_error *error);
+f5_status speech_chunks_begin(speech_chunks *c, const char *path, const char *text, sound_format format, int32_t given,
+                              int32_t rate, f5_error *error);
 f5_status speech_chunks_take(speech_chunks *c, const f5_audio *a, f5_error *error);
 f5_status speech_chunks_end(speech_chunks *c, f5_error *error);
 void speech_chunks_abort(speech_chunks *c); /* after end it only frees */

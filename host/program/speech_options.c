@@ -19,6 +19,8 @@ void speech_options_init(speech_options *o) {
                           .cross_fade_duration = 0.15f,
                           .nfe_step = 32,
                           .rate = F5_SAMPLE_RATE,
+                          .model_rate = F5_SAMPLE_RATE,
+                          .mel_bands = F5_MEL_BANDS,
                           .max_frames = 4096};
 }
 
@@ -72,6 +74,7 @@ cli_option *speech_options_text(cli_option *to, speech_options *o) {
         {"brackets", NULL, CLI_CHOICE, &o->brackets, .argument = "main|text|drop",
          .help = "[name] of no voice: the main voice goes on, it is read out, or it is left out"},
         {"ssml", NULL, CLI_FLAG, &o->ssml, .help = "the text is an SSML document"},
+        {"ipa", NULL, CLI_FLAG, &o->ipa, .help = "the text is IPA, of a model that reads it"},
         {"normalize", NULL, CLI_STRING, &o->normalize, .argument = "LANGUAGE",
          .help = "numbers, dates, abbreviations become words of this language", .words = "en|zh|none",
          .usual = "what the model asks for"},
@@ -111,6 +114,8 @@ cli_option *speech_options_speech(cli_option *to, speech_options *o) {
         {"speed", NULL, CLI_FLOAT, &o->speed, .min = 0.01, .max = 100, .argument = "X",
          .help = "pace: 2 is twice as fast", .unit = "times the recording's",
          .usual = "1, and for short texts what the model asks for"},
+        {"duration_scale", NULL, CLI_FLOAT, &o->duration_scale, .min = 0.01, .max = 100, .argument = "X",
+         .help = "of a model that predicts durations: 2 is twice as slow", .unit = "times as long", .usual = "1"},
         {"fix_duration", NULL, CLI_FLOAT, &o->fix_duration, .min = 0, .max = F5_MAX_FIX_DURATION, .argument = "S",
          .help = "length of recording and speech together; 0: estimated from the texts", .unit = "seconds"},
         {"cross_fade_duration", NULL, CLI_FLOAT, &o->cross_fade_duration, .min = 0, .max = F5_MAX_CROSS_FADE,
@@ -127,7 +132,8 @@ cli_option *speech_options_sound(cli_option *to, speech_options *o) {
         {"format", NULL, CLI_CHOICE, &o->format, .argument = "auto|" SOUND_FORMAT_WORDS,
          .help = "of the sound: by its name's ending, 16, 24 or 32-bit float WAV, FLAC, Vorbis, Opus, MP3, AAC, or "
                  "16-bit samples alone"},
-        {"rate", NULL, CLI_INT, &o->rate, .min = 8000, .max = 192000, .argument = "HZ",
+        {"rate", NULL, CLI_INT, &o->rate, .given = &o->rate_given, .usual = "24000, or the model's own", .min = 8000,
+         .max = 192000, .argument = "HZ",
          .help = "samples a second: 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or more",
          .unit = "samples a second"},
         {"loudness", NULL, CLI_STRING, &o->loudness, .argument = "LEVEL",
@@ -190,6 +196,8 @@ f5_status speech_options_check(const speech_options *o, f5_error *error) {
     if (o->transcribe) F5_TRY(transcriber_check(o->transcribe, error));
     if (o->ref_audio && o->voice)
         return f5_fail(error, F5_E_ARGUMENT, "--ref_audio and --voice: both name the recording, give one");
+    if (o->duration_scale != 0 && o->speed != 0)
+        return f5_fail(error, F5_E_ARGUMENT, "--speed and --duration_scale: both say how fast, give one");
     speech_level level;
     F5_TRY(speech_level_read(o->loudness, &level, error));
     if (o->remove_silence && o->subtitles)
@@ -207,15 +215,45 @@ model_wish speech_options_wish(const speech_options *o) {
                         .vocoder_from_local = o->load_vocoder_from_local};
 }
 
-f5_status speech_options_of_model(speech_options *o, const char *model, f5_error *error) {
-    if (o->solver_given) return F5_OK;
+/* What a model with one voice of its own does not take. */
+static f5_status check_own_voice(const speech_options *o, const char *model, f5_error *error) {
+    const char *wrong = o->ref_audio        ? "--ref_audio"
+                        : o->voice          ? "--voice"
+                        : o->ref_text       ? "--ref_text"
+                        : o->remove_silence ? "--remove_silence"
+                                            : NULL;
+    speech_level level;
+    if (wrong && !o->remove_silence)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own and takes no recording", wrong, model);
+    F5_TRY(speech_level_read(o->loudness, &level, error));
+    if (wrong || level.kind == LEVEL_LUFS)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: is for speech of 24000 samples a second, that of %s has %d",
+                       wrong ? wrong : "--loudness in LUFS", model, (int)o->model_rate);
+    return F5_OK;
+}
+
+f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
     f5_model_info_init(&info);
     F5_TRY(f5_describe(model, &file, error));
     f5_status status = f5_model_file_info(file, &info, error);
     f5_model_file_close(file);
-    if (status != F5_OK || info.default_nfe == 0) return status;
+    F5_TRY(status);
+    o->model_rate = info.sample_rate;
+    o->mel_bands = info.mel_bands;
+    o->one_voice = info.one_voice;
+    o->reads_phonemes = info.reads_phonemes;
+    if (o->one_voice && !own_voice)
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer speaks",
+                       model);
+    if (o->one_voice) F5_TRY(check_own_voice(o, model, error));
+    if (o->ipa && !o->reads_phonemes) return f5_fail(error, F5_E_ARGUMENT, "--ipa: %s reads letters", model);
+    if (o->duration_scale != 0 && !o->one_voice)
+        return f5_fail(error, F5_E_ARGUMENT, "--duration_scale: %s predicts no durations; give --speed", model);
+    if (!o->rate_given && o->one_voice) o->rate = o->model_rate;
+    if (o->solver_given || info.default_nfe == 0) return F5_OK;
     o->nfe_step = info.default_nfe;
     o->method = info.default_method;
     return F5_OK;
@@ -256,7 +294,7 @@ void speech_options_speak(const speech_options *o, const f5_sample_params *sampl
     static const int32_t brackets[] = {F5_BRACKETS_MAIN, F5_BRACKETS_TEXT, F5_BRACKETS_DROP};
     static const int32_t chunking[] = {F5_CHUNKS_MODEL, F5_CHUNKS_UPSTREAM, F5_CHUNKS_SENTENCES, F5_CHUNKS_SENTENCE};
     f5_speak_params_init(p);
-    p->speed = o->speed;
+    p->speed = o->duration_scale != 0 ? 1 / o->duration_scale : o->speed;
     p->fix_duration = o->fix_duration;
     p->seed = o->seed;
     p->sample = sample;

@@ -26,9 +26,9 @@ typedef struct {
     /* the text */
     const char *gen_text, *gen_file, *normalize, *lexicon;
     int32_t brackets, chunking;
-    bool ssml;
+    bool ssml, ipa;
     /* the speech */
-    float cfg_strength, sway_sampling_coef, speed, fix_duration;
+    float cfg_strength, sway_sampling_coef, speed, duration_scale, fix_duration;
     float cross_fade_duration, sentence_pause, paragraph_pause, first_chunk;
     int32_t nfe_step, method;
     uint64_t seed;
@@ -38,7 +38,10 @@ typedef struct {
     const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles, *loudness;
     int32_t format; /* 0: by the name, else a sound_format + 1 */
     int32_t rate;
-    bool exact, float_wav, save_chunk, no_legacy_text, remove_silence;
+    bool rate_given, exact, float_wav, save_chunk, no_legacy_text, remove_silence;
+    /* the model's own, of speech_options_of_model */
+    int32_t model_rate, mel_bands;
+    bool one_voice, reads_phonemes;
 } speech_options;
 
 void speech_options_init(speech_options *o);
@@ -60,8 +63,9 @@ cli_option *speech_options_upstream(cli_option *to, speech_options *o); /* the f
 /* Options that cannot go together; the message names them. */
 f5_status speech_options_check(const speech_options *o, f5_error *error);
 
-/* Steps and method that the model file asks for, where no option of the solver's was given. */
-f5_status speech_options_of_model(speech_options *o, const char *model, f5_error *error);
+/* What the model file says: its rate, bands, voice, and the steps and method that it asks for where no option of the
+ * solver's was given. F5_E_UNSUPPORTED: it has one voice of its own, and own_voice is false. */
+f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error);
 
 /* Which model is asked for. */
 model_wish speech_options_wish(const speech_options *o);

@@ -95,7 +95,8 @@ static int64_t least_bytes(const speech_output *out, output_kind kind, const cha
     double width = out->format == SOUND_WAV_FLOAT ? 4 : out->format == SOUND_WAV24 ? 3 : 2;
     bool plain = out->format <= SOUND_WAV_FLOAT || out->format == SOUND_RAW;
     if (kind == OUTPUT_SOUND) return 1 + (int64_t)(seconds * (plain ? width * (double)out->o->rate : COMPRESSED_BYTES));
-    if (kind == OUTPUT_MEL) return 1 + (int64_t)(seconds * F5_SAMPLE_RATE / F5_HOP * F5_MEL_BANDS * sizeof(float));
+    if (kind == OUTPUT_MEL)
+        return 1 + (int64_t)(seconds * out->o->model_rate / F5_HOP * out->o->mel_bands * sizeof(float));
     return 1;
 }
 
@@ -126,8 +127,9 @@ f5_status speech_output_begin(speech_output *out, const speech_options *o, const
         F5_TRY(output_check_room(paths[i], least_bytes(out, (output_kind)i, text), error));
     }
     out->wanted[OUTPUT_CHUNKS] = o->save_chunk;
-    if (o->save_chunk) F5_TRY(speech_chunks_begin(&out->chunks, path, text, out->format, o->rate, error));
-    return sound_file_begin(&out->sound, path, out->format, o->rate, error);
+    if (o->save_chunk)
+        F5_TRY(speech_chunks_begin(&out->chunks, path, text, out->format, o->model_rate, o->rate, error));
+    return sound_file_begin(&out->sound, path, out->format, o->model_rate, o->rate, error);
 }
 
 /* ---- while it comes ---------------------------------------------------------------------------------------------- */
@@ -163,14 +165,14 @@ static f5_status take_sound(speech_output *out, const f5_audio *a, f5_error *err
 
 /* The mel is that of the mel file and of the picture. */
 static f5_status take_mel(speech_output *out, const f5_audio *a, f5_error *error) {
+    const size_t bands = (size_t)out->o->mel_bands;
     if (out->mel_frames + a->mel_frames > NPY_MAX_ROWS)
         return f5_fail(error, F5_E_UNSUPPORTED, "a mel of more than %d frames is not written: leave it out",
                        NPY_MAX_ROWS);
-    if (!grow((void **)&out->mel, out->mel_frames, a->mel_frames, &out->mel_room, F5_MEL_BANDS * sizeof *out->mel))
+    if (!grow((void **)&out->mel, out->mel_frames, a->mel_frames, &out->mel_room, bands * sizeof *out->mel))
         return no_memory(error);
     if (a->mel_frames > 0)
-        memcpy(out->mel + out->mel_frames * F5_MEL_BANDS, a->mel,
-               (size_t)a->mel_frames * F5_MEL_BANDS * sizeof *a->mel);
+        memcpy(out->mel + (size_t)out->mel_frames * bands, a->mel, (size_t)a->mel_frames * bands * sizeof *a->mel);
     out->mel_frames += a->mel_frames;
     return F5_OK;
 }
@@ -178,11 +180,12 @@ static f5_status take_mel(speech_output *out, const f5_audio *a, f5_error *error
 int speech_output_take(void *user, const f5_audio *a) {
     speech_output *out = user;
     f5_error why = {0};
-    out->seconds = a->seconds + (double)a->n_samples / F5_SAMPLE_RATE;
+    out->seconds = a->seconds + (double)a->n_samples / out->o->model_rate;
     if (out->wanted[OUTPUT_SOUND]) note(out, OUTPUT_SOUND, take_sound(out, a, &why), &why);
     if (out->wanted[OUTPUT_CHUNKS]) note(out, OUTPUT_CHUNKS, speech_chunks_take(&out->chunks, a, &why), &why);
     if (out->wanted[OUTPUT_SUBTITLES])
-        note(out, OUTPUT_SUBTITLES, speech_subtitles_take(&out->subtitles, a, &why), &why);
+        note(out, OUTPUT_SUBTITLES,
+             speech_subtitles_take(&out->subtitles, a, (double)F5_HOP / out->o->model_rate, &why), &why);
     if (out->wanted[OUTPUT_MEL] || out->wanted[OUTPUT_PICTURE]) {
         f5_status status = take_mel(out, a, &why);
         note(out, OUTPUT_MEL, status, &why);
@@ -207,7 +210,7 @@ static f5_status put_kept(speech_output *out, f5_error *error) {
         F5_TRY(f5_remove_silence(out->samples, out->n_samples, out->samples, &out->n_samples, error));
     F5_TRY(speech_level_set(&out->level, out->samples, out->n_samples, message, sizeof message, error));
     if (*message) tell(out, message);
-    out->seconds = (double)out->n_samples / F5_SAMPLE_RATE;
+    out->seconds = (double)out->n_samples / out->o->model_rate;
     return put_sound(out, out->samples, out->n_samples, error);
 }
 
@@ -226,11 +229,10 @@ f5_status speech_output_end(speech_output *out, f5_error *error) {
     if (out->wanted[OUTPUT_SOUND]) note(out, OUTPUT_SOUND, end_sound(out, &why), &why);
     if (out->wanted[OUTPUT_CHUNKS]) note(out, OUTPUT_CHUNKS, speech_chunks_end(&out->chunks, &why), &why);
     if (out->wanted[OUTPUT_MEL])
-        note(out, OUTPUT_MEL, npy_write(o->save_mel, out->mel, frames, F5_MEL_BANDS, &why), &why);
+        note(out, OUTPUT_MEL, npy_write(o->save_mel, out->mel, frames, o->mel_bands, &why), &why);
     if (out->wanted[OUTPUT_PICTURE])
         note(out, OUTPUT_PICTURE,
-             mel_png_write(o->spectrogram, out->mel, frames, F5_MEL_BANDS, (double)F5_SAMPLE_RATE / F5_HOP, &why),
-             &why);
+             mel_png_write(o->spectrogram, out->mel, frames, o->mel_bands, (double)o->model_rate / F5_HOP, &why), &why);
     if (out->wanted[OUTPUT_SUBTITLES])
         note(out, OUTPUT_SUBTITLES, speech_subtitles_end(&out->subtitles, o->subtitles, out->seconds, &why), &why);
     return out->status == F5_OK ? F5_OK : f5_fail(error, out->status, "%s", out->error.message);

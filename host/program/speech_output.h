@@ -29,7 +29,7 @@ typedef struct {
     bool wanted[OUTPUT_KINDS]; /* and nothing went wrong with it so far */
     float *samples;            /* [n_samples] all of them, where the sound needs all of them */
     int64_t n_samples, samples_room;
-    float *mel; /* [mel_frames,100] */
+    float *mel; /* [mel_frames,the model's bands] */
     int64_t mel_frames, mel_room;
     double seconds;   /* of speech, as it came */
     f5_status status; /* the first that went wrong, */

@@ -40,9 +40,9 @@ static f5_status add_words(speech_subtitles *s, const f5_mark *m, f5_error *erro
     return F5_OK;
 }
 
-f5_status speech_subtitles_take(speech_subtitles *s, const f5_audio *a, f5_error *error) {
+f5_status speech_subtitles_take(speech_subtitles *s, const f5_audio *a, double frame, f5_error *error) {
     if (a->mel_frames > 0) {
-        double length = (double)(a->mel_frames - 1) * F5_HOP / F5_SAMPLE_RATE;
+        double length = (double)(a->mel_frames - 1) * frame;
         F5_TRY(add_entry(s, SUBTITLE_CHUNK, a->seconds, a->seconds + length, a->text, a->text_bytes, error));
     }
     for (int32_t i = 0; i < a->n_marks; i++) {

@@ -10,7 +10,8 @@ typedef struct {
     size_t n, room;
 } speech_subtitles;
 
-f5_status speech_subtitles_take(speech_subtitles *s, const f5_audio *a, f5_error *error);
+/* frame: seconds of one of the mel. */
+f5_status speech_subtitles_take(speech_subtitles *s, const f5_audio *a, double frame, f5_error *error);
 
 /* Writes the file; seconds: of the whole output. */
 f5_status speech_subtitles_end(speech_subtitles *s, const char *path, double seconds, f5_error *error);

@@ -184,6 +184,7 @@ static f5_status read_fm_tts(upstream *a, const part_catalogue *parts, model_con
     F5_TRY(model_config_parts(config, parts, "FM_TTS", "MB-iSTFT", a->from->file, a->error));
     config->tokenizer = TOKENIZER_CHAR;
     strcpy(config->name, "FM_TTS");
+    config->speech.steps = 20; /* of upstream's inference */
     read_part(a, config->part[PART_BACKBONE], config);
     read_part(a, config->part[PART_TEXT], config);
     read_part(a, config->part[PART_VOCODER], config);

@@ -1,0 +1,183 @@
+"""Flow-Matching-TTS speaks: texts of IPA or of words in the model's one voice, at its own rate, by the library and by
+`f5tts infer`. The parts (durations, mels, waves) are held to their reference in test_fm_tts.py."""
+import re
+import subprocess
+
+import numpy as np
+import pytest
+
+import cbind
+import f5lib
+import test_fm_tts
+
+IPA = "həlˈoʊ wˈɜːld."
+LONG = " ".join(f"ðɪs ɪz sˈɛntəns nˈʌmbɚ {word}, ænd ɪt ɡˈoʊz ˈɔn." for word in ("wˈʌn", "tˈuː", "θɹˈiː", "fˈoːɹ", "fˈaɪv", "sˈɪks", "sˈɛvən", "ˈeɪt", "nˈaɪn"))
+
+
+FLITE = str(cbind.ROOT / "weights/voices/flite.f5")
+
+
+def read_wav(path):
+    """(rate, samples) of 16-bit or float WAV."""
+    data = path.read_bytes()
+    at = data.index(b"data") + 8
+    return int.from_bytes(data[24:28], "little"), np.frombuffer(data[at:], "<f4" if data[20] == 3 else "<i2")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, seed):
+    """A random one, whose vocoder is quiet enough for a sound file."""
+    vocoder = test_fm_tts.mb_istft.random_weights(seed, "bands")
+    vocoder["dec.subband_conv_post.bias"] = vocoder["dec.subband_conv_post.bias"] - 6
+    path, done = test_fm_tts.convert(tmp_path_factory.mktemp("fm"), test_fm_tts.fm_tts.random_weights(seed, layers=1),
+                                     test_fm_tts.fm_tts.config(layers=1), vocoder=vocoder)
+    assert done.returncode == 0, done.stderr
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def engine(model):
+    with f5lib.Engine(model, max_frames=4000, max_batch=4, poison=1) as e:
+        yield e
+
+
+def samples_of(pieces):
+    return np.concatenate([p["samples"] for p in pieces])
+
+
+def by_hand(engine, ipa, speed=1.0, nfe=3, seed=5):
+    """What a text of one chunk must be: (mel, samples)."""
+    tokens = engine.tokenize(ipa)
+    frames = max(len(tokens), engine.predict_frames(tokens, 1 / speed))
+    mel = engine.sample([dict(tokens=tokens, frames=frames, seed=seed)], nfe=nfe)[0]
+    return mel, engine.vocode(mel)
+
+
+@pytest.mark.parametrize("speed", [0, 0.5, 2.0])
+def test_speech_is_its_parts(engine, speed):
+    mel, samples = by_hand(engine, IPA, speed or 1)
+    pieces, stats = engine.say(None, IPA, speed=speed, seed=5, exact=1, sample=dict(nfe=3))
+    assert np.array_equal(pieces[0]["mel"], mel) and np.array_equal(samples_of(pieces), samples)
+    assert stats["frames"] == len(mel) and stats["reference_seconds"] == 0
+    assert abs(stats["generated_seconds"] - len(samples) / 22050) < 1e-9
+    assert engine.show_text(None, IPA, speed=speed)[0]["frames"] == len(mel)
+
+
+def test_ends_fade(engine):
+    _, samples = by_hand(engine, IPA)
+    heard = samples_of(engine.say(None, IPA, seed=5, sample=dict(nfe=3))[0])
+    assert heard[0] == 0 and np.array_equal(heard[200:-200], samples[200:-200])
+
+
+def test_a_long_text_is_several_chunks(engine):
+    said = engine.show_text(None, LONG)
+    assert len(said) > 1 and all(s["frames"] <= 4000 for s in said)
+    pieces, stats = engine.say(None, LONG, seed=5, sample=dict(nfe=1))
+    assert stats["chunks"] == len(said) and stats["frames"] == sum(s["frames"] for s in said)
+    marks = [mark for piece in pieces for mark in piece["marks"]]
+    assert len(marks) == 9 and marks[-1]["end"] <= stats["generated_seconds"] + 1e-6
+    again = engine.say(None, LONG, seed=5, sample=dict(nfe=1))[0]
+    assert np.array_equal(samples_of(pieces), samples_of(again))
+
+
+def test_streamed_is_the_same(engine):
+    whole = samples_of(engine.say(None, LONG, seed=5, sample=dict(nfe=1))[0])
+    with engine.stream(None, seed=5, sample=dict(nfe=1)) as stream:
+        text = LONG.encode()
+        for at in range(0, len(text), 50):
+            stream.push(text[at:at + 50])
+        stream.flush()
+        assert np.array_equal(samples_of(stream.pieces), whole)
+
+
+def test_pauses_and_a_length_that_is_given(engine):
+    pieces, _ = engine.say(None, f"[pause 0.5s] {IPA}", seed=5, exact=1, sample=dict(nfe=1))
+    assert np.array_equal(samples_of(pieces)[:11025], np.zeros(11025, np.float32)) and len(samples_of(pieces)) > 11025
+    _, stats = engine.say(None, IPA, fix_duration=3.0, sample=dict(nfe=1))
+    assert stats["frames"] == 3 * 22050 // 256
+
+
+def test_words_become_phonemes_by_the_callers_function(engine):
+    asked = []
+
+    def phonemes(text):
+        asked.append(text)
+        return IPA.encode()
+
+    pieces, _ = engine.say(None, "Hello world.", seed=5, sample=dict(nfe=1), phonemes=phonemes)
+    assert set(asked) == {b"Hello world."} and pieces[0]["text"] == IPA and pieces[0]["marks"][0]["text"] == "Hello world."
+    assert np.array_equal(samples_of(pieces), samples_of(engine.say(None, IPA, seed=5, sample=dict(nfe=1))[0]))
+    with pytest.raises(f5lib.Error, match="more bytes than there is room for"):
+        engine.say(None, "Hello.", phonemes=lambda text: b"a" * 100000)
+
+
+def test_what_it_refuses(engine):
+    for message, run in [("nothing of the text can be said", lambda: engine.say(None, "你好。")),
+                         ("is empty", lambda: engine.say(None, " ")),
+                         ("max_frames given at open", lambda: engine.say(None, IPA, fix_duration=60.0)),
+                         ("one voice of its own", lambda: engine.voice(np.zeros(24000, np.float32), "a.").__enter__())]:
+        with pytest.raises(f5lib.Error, match=message):
+            run()
+
+
+def test_no_voice_is_refused_by_others():
+    with f5lib.Engine(FLITE, max_frames=500) as e:
+        for call in (e.say, e.show_text):
+            with pytest.raises(f5lib.Error, match="voice"):
+                call(None, "Hello.")
+        with pytest.raises(f5lib.Error, match="voice"):
+            with e.stream(None):
+                pass
+
+
+# ---- the program
+
+def infer(model, folder, *options, text=IPA):
+    return subprocess.run([test_fm_tts.PROGRAM, "infer", "-m", model, "-t", text, "-o", folder, "-w", "a.wav", "--nfe_step", "3", "--seed", "5",
+                           *options], capture_output=True, text=True, timeout=120)
+
+
+def test_infer_speaks_at_the_models_rate(tmp_path, model, engine):
+    done = infer(model, tmp_path, "--ipa", "--exact", "--format", "wavf", "--save_mel", tmp_path / "a.npy", "--spectrogram",
+                 tmp_path / "a.png", "--subtitles", tmp_path / "a.srt")
+    assert done.returncode == 0 and "22050 samples a second" in done.stdout, done.stderr
+    mel, samples = by_hand(engine, IPA)
+    rate, written = read_wav(tmp_path / "a.wav")
+    assert rate == 22050 and np.array_equal(written, samples) and np.array_equal(np.load(tmp_path / "a.npy"), mel)
+    seconds = float(re.findall(r"--> 00:00:(\d\d,\d\d\d)", (tmp_path / "a.srt").read_text())[-1].replace(",", "."))
+    assert abs(seconds - len(samples) / 22050) < 0.02 and (tmp_path / "a.png").stat().st_size > 100
+
+
+def test_infer_at_another_rate_and_scale(tmp_path, model, engine):
+    done = infer(model, tmp_path, "--ipa", "--rate", "44100", "--duration_scale", "2", "--exact")
+    assert done.returncode == 0, done.stderr
+    rate, written = read_wav(tmp_path / "a.wav")
+    assert rate == 44100 and len(written) == 2 * len(by_hand(engine, IPA, 0.5)[1])
+
+
+def test_infer_of_words(tmp_path, model):
+    done = infer(model, tmp_path, "-q", text="Hello world, this is a test.")
+    if done.returncode == 1 and "--ipa" in done.stderr:
+        pytest.skip("no libespeak-ng here: " + done.stderr)
+    assert done.returncode == 0 and read_wav(tmp_path / "a.wav")[0] == 22050, done.stderr
+
+
+@pytest.mark.parametrize("options,message", [
+    (("--ref_audio", "x.wav"), "takes no recording"), (("--voice", "slt"), "takes no recording"), (("--loudness", "-16"), "24000 samples"),
+    (("--remove_silence",), "24000 samples"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("--format", "opus"), "22050")])
+def test_infer_refuses(tmp_path, model, options, message):
+    done = infer(model, tmp_path, "--ipa", *options)
+    assert done.returncode in (1, 2) and message in done.stderr and not list(tmp_path.iterdir()), done.stderr
+
+
+@pytest.mark.parametrize("options", [("--ipa",), ("--duration_scale", "2")])
+def test_other_models_refuse_what_is_of_this_one(tmp_path, options):
+    done = infer(FLITE, tmp_path, *options, text="Hello.")
+    assert done.returncode == 2 and options[0] in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_the_server_and_others_say_that_they_do_not_have_it(tmp_path, model):
+    (tmp_path / "list.jsonl").write_text('{"text": "hi", "file": "a.wav"}\n')
+    for command in (["serve", "-m", model, "--port", "1"], ["batch", "-m", model, tmp_path / "list.jsonl"]):
+        done = subprocess.run([test_fm_tts.PROGRAM, *command], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "only f5tts infer speaks" in done.stderr, done.stderr
