@@ -164,7 +164,7 @@ def test_infer_of_words(tmp_path, model):
 
 @pytest.mark.parametrize("options,message", [
     (("--ref_audio", "x.wav"), "takes no recording"), (("--voice", "slt"), "takes no recording"), (("--loudness", "-16"), "24000 samples"),
-    (("--remove_silence",), "24000 samples"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("--format", "opus"), "22050")])
+    (("--remove_silence",), "24000 samples"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("-w", "a.opus"), "22050")])
 def test_infer_refuses(tmp_path, model, options, message):
     done = infer(model, tmp_path, "--ipa", *options)
     assert done.returncode in (1, 2) and message in done.stderr and not list(tmp_path.iterdir()), done.stderr

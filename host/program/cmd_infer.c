@@ -309,13 +309,18 @@ static int infer(infer_run *r, int argc, char **argv) {
     r->transcriber = speech_options_transcriber(&r->o, r->quiet ? NULL : &r->command);
     const model_wish wish = speech_options_wish(&r->o);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
-    if (status == F5_OK) status = speech_options_of_model(&r->o, r->model, true, &error);
+    f5_error why = {0}; /* told after what is wrong with the voices */
+    const f5_status told = status == F5_OK ? speech_options_of_model(&r->o, r->model, true, &why) : F5_OK;
     if (status == F5_OK && r->o.one_voice && r->config.n_voices > 0)
         status =
             f5_fail(&error, F5_E_ARGUMENT, "%s: %s has one voice of its own, and no others", r->config_path, r->model);
     if (status == F5_OK)
         status =
             speech_voices_find(&r->voices, !r->o.one_voice, &r->o, &r->config, r->o.gen_file, &r->transcriber, &error);
+    if (status == F5_OK && told != F5_OK) {
+        status = told;
+        error = why;
+    }
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);
     if (status == F5_OK) status = run(r, &error);
     return status == F5_OK ? CLI_EXIT_OK : cli_failure(&r->command, "%s", error.message);
