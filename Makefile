@@ -18,7 +18,7 @@ DEMO_PACKAGES := python3 python3-numpy
 # PyTorch multiplies by whatever BLAS it finds: with the reference BLAS the tests take several times as long
 TEST_PACKAGES := python3 python3-numpy libcmocka-dev libopenblas0-pthread python3-torch python3-pytest python3-venv python3-yaml \
                  libflite1 pocketsphinx pocketsphinx-en-us clang-format git valgrind qemu-user ffmpeg man-db groff-base \
-                 locales zsh fish
+                 locales zsh fish abigail-tools
 
 DEB_PACKAGES  := debhelper dpkg-dev fakeroot
 
