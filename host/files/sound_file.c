@@ -38,10 +38,10 @@ void sound_file_abort(sound_file *s) {
     output_abort(&s->out);
 }
 
-f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t rate,
-                           f5_error *error) {
+f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t given,
+                           int32_t rate, f5_error *error) {
     sound_file s;
-    F5_TRY(sound_file_begin(&s, path, format, SOUND_RATE, rate, error));
+    F5_TRY(sound_file_begin(&s, path, format, given, rate, error));
     f5_status status = sound_file_append(&s, samples, n, error);
     if (status == F5_OK) return sound_file_commit(&s, error);
     sound_file_abort(&s);

@@ -1,4 +1,4 @@
-/* sound_file.h — a mono sound of 24 kHz that is written while its samples come, in any format and at any rate of
+/* sound_file.h — a mono sound that is written while its samples come, in any format and at any rate of
  * sound_format.h: a file whole or not at all, a pipe piece by piece. */
 #ifndef F5_SOUND_FILE_H
 #define F5_SOUND_FILE_H
@@ -20,8 +20,8 @@ f5_status sound_file_append(sound_file *s, const float *samples, int64_t n, f5_e
 f5_status sound_file_commit(sound_file *s, f5_error *error); /* the file is aborted if any write failed */
 void sound_file_abort(sound_file *s);
 
-/* Writes samples [n] of 24 kHz at once. */
-f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t rate,
-                           f5_error *error);
+/* Writes samples [n] at once. */
+f5_status sound_file_write(const char *path, const float *samples, int64_t n, sound_format format, int32_t given,
+                           int32_t rate, f5_error *error);
 
 #endif

@@ -66,7 +66,7 @@ static void write_pair(const char *stem, const char *words) {
     f5_error error = {0};
     float *samples = tone(N);
     snprintf(path, sizeof path, "%s/%s.wav", folder, stem);
-    if (sound_file_write(path, samples, N, SOUND_WAV, RATE, &error) != F5_OK) fail_msg("%s", error.message);
+    if (sound_file_write(path, samples, N, SOUND_WAV, RATE, RATE, &error) != F5_OK) fail_msg("%s", error.message);
     free(samples);
     snprintf(path, sizeof path, "%s/%s.txt", folder, stem);
     if (words) write_text(path, words);

@@ -63,7 +63,7 @@ def test_compat_knows_the_vocoder(bigvgan):
     assert rate == 24000 and len(wav) > 1000 and spec.shape[0] == 100 and np.isfinite(spec).all()
 
 
-def test_one_voice(f5tts, one_voice, rng):
+def test_one_voice(f5tts, one_voice, rng, tmp_path):
     """80 bands, as many frames as are asked for, no cond; what the library makes of the same."""
     tokens = rng.integers(0, 187, 12).astype(np.int32)
     with f5tts.Model(one_voice, device="cpu", max_frames=700) as mine, f5lib.Engine(one_voice, max_frames=700) as engine:
@@ -82,7 +82,12 @@ def test_one_voice(f5tts, one_voice, rng):
         for call in (lambda: mine.voice(VOICE, WORDS), lambda: mine.mel(np.zeros(24000, np.float32))):
             with pytest.raises(NotImplementedError, match="one voice"):
                 call()
-    assert f5tts.Speech(np.zeros(22050, np.float32), nothing, rate=22050).seconds == 1
+    speech = f5tts.Speech(np.zeros(22050, np.float32), nothing, rate=22050)
+    assert speech.seconds == 1
+    for rate, frames in ((None, 22050), (44100, 44100)):
+        speech.save(tmp_path / "a.wav", rate)
+        samples, written = f5tts.read(tmp_path / "a.wav")
+        assert written == (rate or 22050) and abs(len(samples) - frames) <= 1
 
 
 def test_predicted_frames_are_of_one_voice(tiny):

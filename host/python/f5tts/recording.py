@@ -35,15 +35,17 @@ def read(path: Union[str, os.PathLike[str]]) -> tuple[Samples, int]:
         files().audio_free(ctypes.addressof(told))
 
 
-def write(path: Union[str, os.PathLike[str]], samples: npt.ArrayLike, rate: int = SAMPLE_RATE) -> None:
-    """Writes 24 kHz mono samples [n], -1..1, in the format of the name's ending (wav, flac, ogg, opus, mp3, aac, raw),
-    at `rate`. The file is there whole or not at all.
+def write(path: Union[str, os.PathLike[str]], samples: npt.ArrayLike, rate: int = SAMPLE_RATE, *,
+          given: int = SAMPLE_RATE) -> None:
+    """Writes mono samples [n], -1..1, `given` of them a second, in the format of the name's ending (wav, flac, ogg, opus,
+    mp3, aac, raw), at `rate`. The file is there whole or not at all.
 
     Raises ArgumentError (ValueError): an ending that is not known, a rate that the format has not; FileError."""
     mono = mono_samples(samples, "samples")
     kind, name = ctypes.c_int(), path_bytes(path, "the file's path")
     file_call("sound_format_of_name", name, ctypes.addressof(kind))
-    file_call("sound_file_write", name, mono.ctypes.data, len(mono), kind.value, whole(rate, "rate", 1, 1 << 30))
+    file_call("sound_file_write", name, mono.ctypes.data, len(mono), kind.value, whole(given, "given", 1, 1 << 30),
+              whole(rate, "rate", 1, 1 << 30))
 
 
 def remove_silence(samples: npt.ArrayLike) -> Samples:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _abi
-from ._errors import ArgumentError, UnsupportedError
+from ._errors import ArgumentError
 from ._library import file_call, path_bytes
 from .recording import SAMPLE_RATE, Samples, array_of, write
 
@@ -112,10 +112,7 @@ class Speech:
 
     def save(self, path: Union[str, os.PathLike[str]], rate: Optional[int] = None) -> None:
         """Writes it in the format of the name's ending, as f5tts.write does; rate: of the file, default its own."""
-        if self.rate != SAMPLE_RATE:
-            raise UnsupportedError(f"speech of {self.rate} Hz: files are written of {SAMPLE_RATE} Hz alone: write `samples` by "
-                                   "a library for sound files")
-        write(path, self.samples, self.rate if rate is None else rate)
+        write(path, self.samples, self.rate if rate is None else rate, given=self.rate)
 
     def wav(self) -> bytes:
         """A WAV file of 16 bits."""
