@@ -41,6 +41,8 @@ first=$work/one second=$work/another/and/deeper
 mkdir -p "$(dirname "$second")"
 (export TZ=UTC LC_ALL=C && build "$first")
 (export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && build "$second")
+files() { (cd "$1/out" && find . -name '*.deb' -o -name '*.whl' -o -name '*.tar.gz' | sed 's/^..//' | sort); }
+diff <(files "$first") <(files "$second") || { echo "not the same files: see $work"; exit 1; }
 differ=0 count=0
 while read -r file; do
     a=$(sha256sum < "$first/out/$file") b=$(sha256sum < "$second/out/$file") || true
@@ -51,7 +53,7 @@ while read -r file; do
         echo "${a%% *}  $file, and then ${b%% *}"
         differ=1
     fi
-done < <(cd "$first/out" && find . -name '*.deb' -o -name '*.whl' -o -name '*.tar.gz' | sed 's/^..//' | sort)
+done < <(files "$first")
 [ "$count" -gt 0 ] || { echo "nothing was built"; exit 1; }
 [ "$differ" = 0 ] || { echo "they differ: see $work"; exit 1; }
 rm -rf "$work"

@@ -28,7 +28,7 @@ static struct timespec time_from_now(double seconds) {
 f5_status scheduler_init(scheduler *s, const scheduler_options *options, scheduler_call **batch, f5_error *error) {
     *s = (scheduler){.options = *options, .batch = batch};
     if (pthread_mutex_init(&s->lock, NULL) != 0) return f5_fail(error, F5_E_MEMORY, "no memory for a lock");
-    bool stored = pthread_cond_init(&s->store_freed, NULL) == 0, answered = steady_cond(&s->answered);
+    bool stored = steady_cond(&s->store_freed), answered = steady_cond(&s->answered);
     if (stored && answered) return F5_OK;
     if (stored) pthread_cond_destroy(&s->store_freed);
     if (answered) pthread_cond_destroy(&s->answered);
@@ -144,9 +144,51 @@ static f5_status run(scheduler *s, int32_t i, int32_t n) {
     return status;
 }
 
+/* A call that waits no longer, and was not run. */
+static void withdraw(scheduler *s, scheduler_call *call) {
+    scheduler_call *before = NULL;
+    for (scheduler_call *c = s->oldest; c != call; c = c->next_waiting) before = c;
+    if (before)
+        before->next_waiting = call->next_waiting;
+    else
+        s->oldest = call->next_waiting;
+    if (s->newest == call) s->newest = before;
+    call->queued = false;
+    call->done = true;
+    f5_fail(&call->error, F5_E_CANCELLED, "cancelled while it waited");
+    if (s->leader != call) return;
+    s->leader = s->oldest;
+    if (s->leader) pthread_cond_signal(&s->leader->wake);
+}
+
+/* Asks a call that waits whether it is still wanted. The lock is given up meanwhile, and a batch may take it. */
+static void ask(scheduler *s, scheduler_call *call) {
+    call->asked = s->leader == call; /* else it is asked once more before it leads */
+    pthread_mutex_unlock(&s->lock);
+    bool stop = call->waits(call->progress_user) != 0;
+    pthread_mutex_lock(&s->lock);
+    if (!stop) return;
+    call->cancelled = true;
+    pthread_cond_signal(&s->answered);
+    if (call->queued) withdraw(s, call);
+}
+
+/* False: nobody wants the call any more, and it has left. */
+static bool wait_for_store(scheduler *s, scheduler_call *self) {
+    while (!take_store(s, self)) {
+        const struct timespec until = time_from_now(ASKED_SECONDS);
+        if (!self->waits)
+            pthread_cond_wait(&s->store_freed, &s->lock);
+        else if (pthread_cond_timedwait(&s->store_freed, &s->lock, &until) != 0)
+            ask(s, self);
+        if (!self->queued) return false;
+    }
+    return true;
+}
+
 /* Runs a batch with the caller's call in it, and passes the lead on. */
 static void lead(scheduler *s, scheduler_call *self) {
-    while (!take_store(s, self)) pthread_cond_wait(&s->store_freed, &s->lock);
+    if (!wait_for_store(s, self)) return;
     gather(s, self);
     pthread_mutex_unlock(&s->lock);
     if (run(s, 0, s->n_batch) == F5_E_MEMORY && s->n_batch > 1) {
@@ -224,35 +266,6 @@ int scheduler_step(void *user, int32_t step, int32_t steps) {
 }
 
 /* ---- a call ------------------------------------------------------------------------------------------------------ */
-
-/* A call that waits no longer, and was not run. */
-static void withdraw(scheduler *s, scheduler_call *call) {
-    scheduler_call *before = NULL;
-    for (scheduler_call *c = s->oldest; c != call; c = c->next_waiting) before = c;
-    if (before)
-        before->next_waiting = call->next_waiting;
-    else
-        s->oldest = call->next_waiting;
-    if (s->newest == call) s->newest = before;
-    call->queued = false;
-    call->done = true;
-    f5_fail(&call->error, F5_E_CANCELLED, "cancelled while it waited");
-    if (s->leader != call) return;
-    s->leader = s->oldest;
-    if (s->leader) pthread_cond_signal(&s->leader->wake);
-}
-
-/* Asks a call that waits whether it is still wanted. The lock is given up meanwhile, and a batch may take it. */
-static void ask(scheduler *s, scheduler_call *call) {
-    pthread_mutex_unlock(&s->lock);
-    bool stop = call->waits(call->progress_user) != 0;
-    pthread_mutex_lock(&s->lock);
-    call->asked = true;
-    if (!stop) return;
-    call->cancelled = true;
-    pthread_cond_signal(&s->answered);
-    if (call->queued) withdraw(s, call);
-}
 
 /* Sleeps until there is something to do for the call, or to ask it. */
 static void doze(scheduler *s, scheduler_call *call) {

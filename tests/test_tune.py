@@ -100,7 +100,7 @@ def test_what_others_put_there_stays(model):
 @pytest.mark.parametrize("groups, left", [([2345], 0o676), ([], 0o666)])
 def test_a_group_that_cannot_be_kept_gets_no_rights(groups, left):
     """Whoever may write a file of another's: those of the writer's own group may what everybody may."""
-    with tempfile.TemporaryDirectory(prefix="f5-tune-") as name:  # pytest's own are root's alone
+    with tempfile.TemporaryDirectory(prefix="f5-tune-", dir="/tmp") as name:  # pytest's own are root's alone
         os.chmod(name, 0o777)
         model = Path(name) / "model.f5"
         f5file.write_model(model, "tiny", seed=3)
@@ -112,8 +112,10 @@ def rewritten_by_another(model, groups, left):
     os.chown(model, 0, 2345)
     os.chmod(model, 0o676)
     with open(folder / "run.py", "w") as script:
-        script.write(f"import os, sys; os.setgroups({groups}); os.setgid(4321); os.setuid(1234)\n"
-                     f"sys.path[:0] = {[str(Path(__file__).parent)]!r}\nimport ctypes, f5lib\nd = f5lib.struct('f5_model_defaults', nfe=3)\n"
+        # all is loaded first: the tree need not be that user's to read
+        script.write(f"import os, sys\nsys.path[:0] = {[str(Path(__file__).parent)]!r}\nimport ctypes, f5lib\n"
+                     f"d = f5lib.struct('f5_model_defaults', nfe=3)\n"
+                     f"os.setgroups({groups}); os.setgid(4321); os.setuid(1234)\n"
                      f"f5lib.call('f5_set_model_defaults', b'{model}', ctypes.addressof(d))\n")
     done = subprocess.run([sys.executable, folder / "run.py"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -146,12 +146,15 @@ static f5_status give_name(safetensors_writer *w, f5_error *error) {
 }
 
 /* The new file is the old one's owner's, and nobody may read it who might not read that. Where the group is another, it
- * may what others may. */
+ * may what others may. A file system that keeps no permissions gives all files the same, which will do. */
 static f5_status make_like(const safetensors_writer *w, const struct stat *old, f5_error *error) {
+    struct stat now;
     mode_t mode = old->st_mode & 0777;
-    if (fchown(w->fd, old->st_uid, old->st_gid) != 0 && fchown(w->fd, (uid_t)-1, old->st_gid) != 0)
-        mode &= ~(mode_t)070 | (mode & 07) << 3;
-    return fchmod(w->fd, mode) == 0 ? F5_OK : cannot(w, "give a new file its permissions", error);
+    if (fchown(w->fd, old->st_uid, old->st_gid) != 0 && fchown(w->fd, (uid_t)-1, old->st_gid) != 0) errno = 0;
+    if (fstat(w->fd, &now) != 0) return cannot(w, "look at a new file", error);
+    if (now.st_gid != old->st_gid) mode &= ~(mode_t)070 | (mode & 07) << 3;
+    if (fchmod(w->fd, mode) == 0 || (now.st_mode & 0777 & ~mode) == 0) return F5_OK;
+    return cannot(w, "give a new file its permissions", error);
 }
 
 /* A directory or device at `path` is refused here rather than after gigabytes of work. */

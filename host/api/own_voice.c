@@ -37,6 +37,7 @@ f5_status speech_own_frames(const speech *s, const desk_chunk *c, const int32_t 
     int32_t predicted = 0;
     api_call call = {.kind = CALL_DURATION,
                      .of_speech = true,
+                     .solver = {.waits = s->call.solver.waits, .progress_user = s->call.solver.progress_user},
                      .tokens = tokens,
                      .n_tokens = c->tokens,
                      .scale = 1 / c->chunk.speed,

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE /* asprintf */
 #include "host/hub/hub_place.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -36,10 +37,19 @@ static char *below(const char *folder, const char *name) {
  */
 static char *home_folder(void) {
     struct passwd user, *found = NULL;
-    char strings[4096];
+    char *strings = NULL, *copy;
     const char *home = variable("HOME");
-    if (!home && getpwuid_r(getuid(), &user, strings, sizeof strings, &found) == 0 && found) home = user.pw_dir;
-    return home && *home ? strdup(home) : NULL;
+    for (size_t bytes = 4096, more = 1; !home && more && bytes <= 1 << 20;
+         bytes *= 4) { /* directories have long entries */
+        char *larger = realloc(strings, bytes);
+        if (!larger) break;
+        strings = larger;
+        more = getpwuid_r(getuid(), &user, strings, bytes, &found) == ERANGE;
+        if (!more && found) home = user.pw_dir;
+    }
+    copy = home && *home ? strdup(home) : NULL;
+    free(strings);
+    return copy;
 }
 
 /* The folder without '/' at its end, and with the home folder for a leading ~; to be freed. NULL: no home, or no

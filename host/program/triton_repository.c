@@ -284,7 +284,8 @@ static int put_in_place(const char *made, const char *place, unsigned flags) {
     if (!failed) {
         failed = rename(made, place);
         int reason = errno;
-        rename(aside, failed ? place : made);
+        if (rename(aside, failed ? place : made) != 0)
+            fprintf(stderr, "f5tts triton-repo: what was in %s is in %s now\n", place, aside);
         errno = reason;
     }
     sigprocmask(SIG_SETMASK, &before, NULL);

@@ -270,7 +270,7 @@ static int check_request(http_request *c, const char **code, const char **why) {
 }
 
 static void run_handler(http_request *c) {
-    c->arrived = loop_seconds();
+    if (c->arrived == 0) c->arrived = loop_seconds();
     loop_timer_stop(c->clock);
     c->state = HTTP_BUSY;
     if (c->sink)
@@ -283,6 +283,7 @@ static void run_handler(http_request *c) {
 static void take_head(http_request *c, const char *bytes, size_t n) {
     const char *why, *code = "bad_request";
     int status = http_head_parse(c, bytes, n, &why);
+    if (c->complete) c->arrived = loop_seconds();
     make_id(c);
     c->state = HTTP_BUSY;
     if (!status && c->parser.method == HTTP_OPTIONS && c->complete && http_host_is_ours(c)) {

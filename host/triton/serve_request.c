@@ -190,9 +190,8 @@ static void send_last(served_request *r) {
     f5_error error;
     const uint32_t last = TRITONSERVER_RESPONSE_COMPLETE_FINAL;
     if (r->status == F5_OK && r->config->decoupled) {
-        if (triton_status(TRITONBACKEND_ResponseFactorySendFlags(r->factory, last), &error) != F5_OK)
-            triton_log(TRITONSERVER_LOG_WARN, "f5tts: a stream was not ended: %s", error.message);
-        return;
+        if (triton_status(TRITONBACKEND_ResponseFactorySendFlags(r->factory, last), &error) == F5_OK) return;
+        r->status = f5_fail(&r->error, F5_E_IO, "the stream could not be ended: %s", error.message);
     }
     f5_status status = r->response ? F5_OK : F5_E_IO;
     if (!r->response && r->factory)

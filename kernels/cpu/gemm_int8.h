@@ -12,7 +12,8 @@
 
 #include "kernels/cpu/simd.h"
 
-#if defined(__SSE2__)
+/* Of processors with vectors of floats but none as wide of whole numbers there are few: they go without. */
+#if defined(__SSE2__) && defined(__AVX2__) == defined(__AVX__) && defined(__AVX512BW__) == defined(__AVX512F__)
 #include <immintrin.h>
 #define GEMM_INT8_BLOCKS
 

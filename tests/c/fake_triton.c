@@ -317,8 +317,8 @@ TRITONSERVER_Error *TRITONBACKEND_ResponseFactoryIsCancelled(TRITONBACKEND_Respo
 TRITONSERVER_Error *TRITONBACKEND_ResponseFactorySendFlags(TRITONBACKEND_ResponseFactory *factory,
                                                            const uint32_t send_flags) {
     CHECK(send_flags == TRITONSERVER_RESPONSE_COMPLETE_FINAL && factory->request->finals == 0);
-    factory->request->finals = 1;
     MAY_FAIL();
+    factory->request->finals = 1;
     return NULL;
 }
 TRITONSERVER_Error *TRITONBACKEND_ResponseNew(TRITONBACKEND_Response **response, TRITONBACKEND_Request *request) {

@@ -324,6 +324,28 @@ static void asked_before_it_leads(void **state) {
     }
 }
 
+/* One that leads and finds no room in the store leaves before there is any; the next one leads, and is run. */
+static void cancelled_while_it_waits_for_the_store(void **state) {
+    (void)state;
+    bench *b = bench_new(BATCH_FRAMES);
+    request keeper, r[2] = {{.id = 1, .call = {.store_frames = 1, .waits = wanted}}, {.id = 2}};
+    pthread_t kept, threads[2];
+    keep_store(b, &keeper, &kept, 0, STORE);
+    for (int i = 0; i < 2; i++) {
+        r[i].bench = b;
+        r[i].call.sequences = 1;
+        assert_int_equal(pthread_create(&threads[i], NULL, serve, &r[i]), 0);
+        while (scheduler_count(&b->s).waiting < i + 1) nap();
+    }
+    atomic_store(&r[0].unwanted, true);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(r[0].status, F5_E_CANCELLED);
+    assert_int_equal(r[1].status, F5_OK);
+    assert_int_equal(atomic_load(&b->n), 2);
+    let_go(&keeper, kept);
+    bench_free(b);
+}
+
 static void all_hear_while_it_runs(void **state) {
     (void)state;
     bench *b = bench_new(BATCH_FRAMES);
@@ -438,6 +460,7 @@ int main(void) {
         cmocka_unit_test(a_lone_call_is_over_when_cancelled),
         cmocka_unit_test(cancelled_while_they_wait),
         cmocka_unit_test(asked_before_it_leads),
+        cmocka_unit_test(cancelled_while_it_waits_for_the_store),
         cmocka_unit_test(all_hear_while_it_runs),
         cmocka_unit_test(a_run_that_reports_its_end),
         cmocka_unit_test(a_crowd),

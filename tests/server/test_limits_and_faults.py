@@ -122,17 +122,25 @@ def test_a_log_that_nobody_reads_holds_up_nobody(model):
             errors.append(line)
             if found := re.search(rb"ready at http://.*:(\d+)", line):
                 break
-        requests = 8000  # of 200 bytes and more each
+        requests = 12000  # of 200 bytes and more each
         with socket.create_connection(("127.0.0.1", int(found[1])), timeout=60) as s:
             for _ in range(requests // 100):
                 s.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nUser-Agent: none\r\n\r\n" * 100)
                 got = b""
                 while got.count(b"HTTP/1.1 200") < 100 or not got.endswith(b"OK"):
-                    got += s.recv(65536)
-        process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
-        out, more = process.communicate(timeout=60)
-    lines, dropped = out.decode().splitlines(), [int(n) for n in re.findall(rb"(\d+) lines of the access log were dropped", more)]
+                    part = s.recv(65536)
+                    assert part
+                    got += part
+        with ThreadPoolExecutor(1) as pool:
+            out = pool.submit(process.stdout.read)
+            for line in process.stderr:
+                errors.append(line)
+                if b"were dropped" in line:
+                    break
+            process.send_signal(signal.SIGTERM)
+            errors.append(process.stderr.read())
+            lines = out.result(60).decode().splitlines()
+    dropped = [int(n) for n in re.findall(rb"(\d+) lines of the access log were dropped", b"".join(errors))]
     assert all(json.loads(line)["status"] == 200 for line in lines)
     assert 3000 < len(lines) < requests and sum(dropped) == requests - len(lines), (len(lines), dropped)
 
