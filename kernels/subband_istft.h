@@ -1,11 +1,16 @@
 /* subband_istft.h — the end of an iSTFT vocoder: a convolution to log magnitudes and phases, and a short inverse STFT
  * of every band.
  *
- *   x'        = x[1], x[0], x[1], ...                 a row in front of the sequence, its own row 1 mirrored; L + 1
- * rows h[m,o]    = bias[o] + sum_{k=0..6,i} w[k,o,i] x'[m + k - 3, i]          rows outside x' count as zero S[m,f] =
- * exp(h[m,f]) e^(j p),  p = turn sin(h[m,B + f])              of each band its 2 B columns, B = P/2 + 1 frame m   =
- * irfft(S[m]) window                    (imaginary parts of bins 0 and P/2 ignored) y         = overlap-add of the L +
- * 1 frames at hop P/4, over the overlap-added squared window, P/2 dropped at either end: P/4 L values of each band
+ *   x'       = x[1], x[0], x[1], ...
+ *              a row in front of the sequence, its own row 1 mirrored: L + 1 rows
+ *   h[m,o]   = bias[o] + sum_{k=0..6,i} w[k,o,i] x'[m + k - 3, i]
+ *              rows outside x' count as zero
+ *   S[m,f]   = exp(h[m,f]) e^(j p),  p = turn sin(h[m,B + f])
+ *              of each band its 2 B columns, B = P/2 + 1
+ *   frame m  = irfft(S[m]) window
+ *              imaginary parts of bins 0 and P/2 ignored
+ *   y        = overlap-add of the L + 1 frames at hop P/4, over the overlap-added squared window
+ *              P/2 dropped at either end: P/4 L values of each band
  *
  * A row of the pack is `rate` rows of x, and P/4 rate rows of y; L is the sequence's rows of x. A sequence with one row
  * of x mirrors that. Everything F32. P is 4, 8, .. 64. Errors: F5_E_ARGUMENT, F5_E_SHAPE.

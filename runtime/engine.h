@@ -73,6 +73,7 @@ f5_status engine_mel(engine *e, const float *samples, int64_t n, float *mel, f5_
 void engine_settle(const engine *e, synth_solver *solver);
 
 bool engine_has_one_voice(const engine *e);
+bool engine_predicts_durations(const engine *e); /* else a scale changes nothing */
 
 int32_t engine_most_tokens(const engine *e); /* of a text that the model knows the length of; max_frames at most */
 

@@ -15,6 +15,11 @@ bool engine_has_one_voice(const engine *e) {
     return backbone_of(&e->model.config)->own != NULL;
 }
 
+bool engine_predicts_durations(const engine *e) {
+    const own_rules *own = backbone_of(&e->model.config)->own;
+    return own && own->predicts(&e->model.config);
+}
+
 int32_t engine_most_tokens(const engine *e) {
     const own_rules *own = backbone_of(&e->model.config)->own;
     return own && own->max_tokens < e->limits.max_frames ? own->max_tokens : e->limits.max_frames;

@@ -307,7 +307,7 @@ class Engine:
     def _speak_params(self, keep, pieces, text=None, sample=None, noise=None, heard=None, voices=(), warned=None,
                       lexicon=None, normalize=None, keep_pieces=True, phonemes=None, **settings):
         """f5_speak_params whose pieces are put into the list as dicts, if they are to be kept. voices: (name, handle, speed or 0).
-        phonemes: bytes -> bytes."""
+        phonemes: bytes -> bytes, or the status with which it fails."""
         bands = self.info()["mel_bands"]
         piece_struct, mark_struct = header().struct("f5_audio"), header().struct("f5_mark")
         floats = ctypes.POINTER(ctypes.c_float)
@@ -339,6 +339,8 @@ class Engine:
         if phonemes:
             def said(_, text, size, out, room, n, __):
                 ipa = phonemes(ctypes.string_at(text, size))
+                if isinstance(ipa, int):
+                    return ipa
                 n[0] = len(ipa)
                 ctypes.memmove(out, ipa, min(len(ipa), room))
                 return 0

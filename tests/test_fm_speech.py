@@ -1,5 +1,6 @@
 """Flow-Matching-TTS speaks: texts of IPA or of words in the model's one voice, at its own rate, by the library and by
 `f5tts infer`. The parts (durations, mels, waves) are held to their reference in test_fm_tts.py."""
+import json
 import re
 import subprocess
 
@@ -24,15 +25,32 @@ def read_wav(path):
     return int.from_bytes(data[24:28], "little"), np.frombuffer(data[at:], "<f4" if data[20] == 3 else "<i2")
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, seed):
-    """A random one, whose vocoder is quiet enough for a sound file."""
-    vocoder = test_fm_tts.mb_istft.random_weights(seed, "bands")
-    vocoder["dec.subband_conv_post.bias"] = vocoder["dec.subband_conv_post.bias"] - 6
-    path, done = test_fm_tts.convert(tmp_path_factory.mktemp("fm"), test_fm_tts.fm_tts.random_weights(seed, layers=1),
-                                     test_fm_tts.fm_tts.config(layers=1), vocoder=vocoder)
+def make_model(folder, seed, form="bands", louder=-6, durations=True):
+    """A random one. louder: of the vocoder, a logarithm; as it is, it is quiet enough for a sound file."""
+    vocoder = test_fm_tts.mb_istft.random_weights(seed, form)
+    last = "dec.subband_conv_post.bias" if form == "bands" else "dec.conv_post.bias"
+    vocoder[last] = vocoder[last] + louder
+    path, done = test_fm_tts.convert(folder, test_fm_tts.fm_tts.random_weights(seed, layers=1, durations=durations),
+                                     test_fm_tts.fm_tts.config(layers=1, durations=durations), vocoder=vocoder)
     assert done.returncode == 0, done.stderr
     return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, seed):
+    return make_model(tmp_path_factory.mktemp("fm"), seed)
+
+
+@pytest.fixture(scope="module")
+def coded_model(tmp_path_factory, seed):
+    """Of the vocoder as coded: 64 samples a frame."""
+    return make_model(tmp_path_factory.mktemp("coded"), seed, "coded")
+
+
+@pytest.fixture(scope="module")
+def even_model(tmp_path_factory, seed):
+    """Of one pace: it predicts no durations."""
+    return make_model(tmp_path_factory.mktemp("even"), seed, durations=False)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +113,59 @@ def test_pauses_and_a_length_that_is_given(engine):
     assert np.array_equal(samples_of(pieces)[:11025], np.zeros(11025, np.float32)) and len(samples_of(pieces)) > 11025
     _, stats = engine.say(None, IPA, fix_duration=3.0, sample=dict(nfe=1))
     assert stats["frames"] == 3 * 22050 // 256
+
+
+def test_white_space_is_one_space(engine):
+    want = engine.tokenize("həlˈoʊ wˈɜːld")
+    for white in ("\n", "\t", "\r"):
+        assert np.array_equal(engine.tokenize(f"həlˈoʊ{white}wˈɜːld"), want)
+    pieces, _ = engine.say(None, "həlˈoʊ wˈɜːld", seed=5, sample=dict(nfe=1))
+    for white in ("\n", "\n\n", " \t ", "  ", "\r\n \r\n", "\u00a0", "\u2029"):
+        said, = engine.show_text(None, f"həlˈoʊ{white}wˈɜːld")
+        assert (said["text"], said["tokens"]) == ("həlˈoʊ wˈɜːld", len(want)), repr(white)
+        again = engine.say(None, f"həlˈoʊ{white}wˈɜːld", seed=5, sample=dict(nfe=1))[0]
+        assert np.array_equal(samples_of(again), samples_of(pieces)), repr(white)
+    said, = engine.show_text(None, "<speak><s>həlˈoʊ</s>\n <s>wˈɜːld</s></speak>", ssml=1)
+    assert (said["text"], said["tokens"]) == ("həlˈoʊ wˈɜːld", len(want))
+
+
+def test_a_length_that_is_given_of_64_samples_a_frame(coded_model):
+    with f5lib.Engine(coded_model, max_frames=1200) as e:
+        _, stats = e.say(None, IPA, fix_duration=3.0, sample=dict(nfe=1))
+        assert stats["frames"] == 3 * 22050 // 64 and abs(stats["generated_seconds"] - 3) < 0.01
+        with pytest.raises(f5lib.Error, match=r"1722 frames \(5.0 s\)"):
+            e.say(None, IPA, fix_duration=5.0)
+
+
+def test_one_pace(even_model):
+    with f5lib.Engine(even_model, max_frames=1200) as e:
+        assert e.show_text(None, IPA, speed=1)[0]["frames"] == 5 * len(e.tokenize(IPA))
+        for text, settings in ((IPA, dict(speed=2)), (f'<speak><prosody rate="2">{IPA}</prosody></speak>', dict(ssml=1))):
+            with pytest.raises(f5lib.Error, match="speed: .* predicts no durations: its speech has one pace"):
+                e.show_text(None, text, **settings)
+
+
+def test_speed_times_rate_has_a_limit(engine):
+    said, = engine.show_text(None, f'<speak><prosody rate="10">{IPA}</prosody></speak>', ssml=1, speed=50)
+    tokens = engine.tokenize(IPA)
+    assert said["frames"] == max(len(tokens), engine.predict_frames(tokens, 0.01))
+
+
+def test_an_unknown_characters_place_is_that_in_the_text(engine):
+    text = "Hello there my friend, this is a long story of 你 and me."
+    warned = []
+    engine.show_text(None, text, warned=warned, phonemes=lambda words: f"{LONG[:80]} 你.".encode())
+    assert "(at byte %d)" % text.encode().index("你".encode()) in warned[0][1], warned
+
+
+@pytest.mark.parametrize("answer,status,message", [
+    (4, "F5_E_FORMAT", "phonemes: the function failed with 4"), (77, "F5_E_ARGUMENT", "phonemes: the function failed with 77"),
+    (-1, "F5_E_ARGUMENT", "phonemes: the function failed with -1"),
+    (b"h\xff\xfe", "F5_E_FORMAT", "phonemes: what the function gave is no UTF-8 at byte 1")])
+def test_a_function_that_fails(engine, answer, status, message):
+    with pytest.raises(f5lib.Error, match=message) as told:
+        engine.say(None, "Hello.", phonemes=lambda text: answer)
+    assert told.value.status == status
 
 
 def test_words_become_phonemes_by_the_callers_function(engine):
@@ -164,7 +235,9 @@ def test_infer_of_words(tmp_path, model):
 
 @pytest.mark.parametrize("options,message", [
     (("--ref_audio", "x.wav"), "takes no recording"), (("--voice", "slt"), "takes no recording"), (("--loudness", "-16"), "24000 samples"),
-    (("--remove_silence",), "24000 samples"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("-w", "a.opus"), "22050")])
+    (("--remove_silence",), "--remove_silence: is for speech of 24000 samples"),
+    (("--ref_audio", "x.wav", "--remove_silence"), "--ref_audio: "), (("--keep_whole",), "takes no recording"), (("--target_rms", "0.2"), "takes no recording"),
+    (("--transcribe", "cat {}"), "takes no recording"), (("--cfg_strength", "2"), "no guidance"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("-w", "a.opus"), "22050")])
 def test_infer_refuses(tmp_path, model, options, message):
     done = infer(model, tmp_path, "--ipa", *options)
     assert done.returncode in (1, 2) and message in done.stderr and not list(tmp_path.iterdir()), done.stderr
@@ -178,6 +251,48 @@ def test_other_models_refuse_what_is_of_this_one(tmp_path, options):
 
 def test_the_server_and_others_say_that_they_do_not_have_it(tmp_path, model):
     (tmp_path / "list.jsonl").write_text('{"text": "hi", "file": "a.wav"}\n')
-    for command in (["serve", "-m", model, "--port", "1"], ["batch", "-m", model, tmp_path / "list.jsonl"]):
+    for command in (["serve", "-m", model, "--port", "1"], ["batch", "-m", model, tmp_path / "list.jsonl"], ["tune", "-m", model]):
         done = subprocess.run([test_fm_tts.PROGRAM, *command], capture_output=True, text=True, timeout=60)
         assert done.returncode == 1 and "only f5tts infer speaks" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("option", ["--speed", "--duration_scale"])
+def test_infer_refuses_a_pace(tmp_path, even_model, option):
+    done = infer(even_model, tmp_path, "--ipa", option, "2")
+    assert done.returncode == 2 and f"{option}: " in done.stderr and "one pace" in done.stderr and not list(tmp_path.iterdir())
+
+
+def test_infer_of_64_samples_a_frame(tmp_path, coded_model):
+    done = infer(coded_model, tmp_path, "--ipa", "--subtitles", tmp_path / "a.json", "--fix_duration", "1")
+    assert done.returncode == 0, done.stderr
+    said = json.loads((tmp_path / "a.json").read_text())
+    assert abs(len(read_wav(tmp_path / "a.wav")[1]) / 22050 - 1) < 0.01
+    assert abs(said["chunks"][0]["end"] - said["chunks"][0]["start"] - 1) < 0.02, said
+
+
+def test_clipping_is_told_without_what_is_refused(tmp_path, seed):
+    done = infer(make_model(tmp_path, seed, louder=4), tmp_path / "out", "--ipa")
+    assert done.returncode == 0 and "give --loudness peak" in done.stderr and "-16" not in done.stderr, done.stderr
+
+
+def test_info_counts_at_the_models_rate(model, coded_model):
+    for path, seconds in ((model, "11.6 s"), (coded_model, "2.9 s")):
+        done = subprocess.run([test_fm_tts.PROGRAM, "info", path, "--plan", "--frames", "1000"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and f"1000 frames ({seconds})" in done.stdout, done.stdout + done.stderr
+
+
+def test_an_odd_width_is_refused_when_it_is_opened(tmp_path, model):
+    data = open(model, "rb").read()
+    width = rb'\"width\":128'
+    assert width in data
+    (tmp_path / "odd.f5").write_bytes(data.replace(width, width[:-1] + b"7"))
+    with pytest.raises(f5lib.Error, match="text.width is 127: must be even"):
+        f5lib.Engine(str(tmp_path / "odd.f5"), max_frames=500).__enter__()
+
+
+def test_triton_refuses_it_when_it_is_loaded(model):
+    program = test_fm_tts.PROGRAM.parent / "test_triton_refused"
+    if not program.exists():
+        pytest.skip("built with F5_TRITON=OFF")
+    done = subprocess.run([program, FLITE, model], capture_output=True, text=True, errors="replace", timeout=300)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

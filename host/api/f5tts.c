@@ -37,6 +37,7 @@ static f5_status engine_buffers(f5_engine *e, f5_error *error) {
     e->store_frames = 2 * l->max_frames;
     e->bands = model_mel_bands(&engine_model(e->core)->config);
     e->rate = model_sample_rate(&engine_model(e->core)->config);
+    e->hop = (int32_t)(engine_vocode_samples(e->core, 2) - engine_vocode_samples(e->core, 1));
     size_t frames = (size_t)e->store_frames, batch = (size_t)l->max_batch;
     e->batch = calloc(batch, sizeof *e->batch);
     e->jobs = calloc(batch, sizeof *e->jobs);

@@ -126,10 +126,11 @@ typedef struct {
     f5_warning_fn warning; /* NULL, or told what a listener would notice, before the work begins */
     void *warning_user;
     int32_t exact; /* 1: upstream's samples, which begin and end with a burst of the vocoder's. 0 (default): it sees
-                      more frames on either side, and what no other chunk overlaps fades within 5 ms */
+                      more frames on either side, and what no other chunk overlaps fades within 5 ms. A voice of the
+                      model's own has no such frames: it only fades */
     /* For a model that reads phonemes: makes IPA of a sentence [bytes], at most `capacity` bytes at out, *n of them.
-     * NULL (default): the text is IPA. Called on the calling thread, and only before f5_speak or f5_stream_push
-     * returns. */
+     * NULL (default): the text is IPA. Called on the calling thread by f5_speak, f5_show_text, f5_stream_push and
+     * f5_stream_flush, more than once for a sentence: it must answer the same. Its error is the call's. */
     f5_status (*phonemes)(void *user, const char *text, size_t bytes, char *out, size_t capacity, size_t *n,
                           f5_error *error);
     void *phonemes_user;
@@ -153,8 +154,9 @@ F5_STRUCT_INIT(f5_speak_stats)
 int32_t f5_text_is_blank(const char *text);
 
 /* voice: NULL for a model that has one voice of its own (f5_engine_info.one_voice), and for no other. Its chunks are as
- * long as the model's durations say, divided by the speed (upstream's duration_scale is 1 / speed); its samples have
- * the model's own rate (f5_engine_info.sample_rate), its mel the model's bands.
+ * long as the model's durations say, divided by the speed (upstream's duration_scale is 1 / speed); a model that
+ * predicts none has one pace, and takes no speed but 1. Its samples have the model's own rate
+ * (f5_engine_info.sample_rate), its mel the model's bands.
  *
  * stats may be NULL. Speech with a sample that is not finite is F5_E_FORMAT, and `audio` is not called with it;
  * f5_vocode gives what comes. A text is read to its end before the work begins, so that what is wrong with it is told

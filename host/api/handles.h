@@ -18,6 +18,7 @@ struct f5_engine {
     scheduler scheduler; /* whose call runs, and with which others */
     int32_t max_text_bytes, max_speaking;
     int32_t bands, rate;       /* of the model's mel, of its speech */
+    int32_t hop;               /* samples a frame of its vocoder's */
     desk_room desks;           /* for the texts that are being spoken */
     duration_short short_text; /* what the model asks for */
     fold_alphabet alphabet;    /* what it can say */

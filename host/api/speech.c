@@ -58,6 +58,7 @@ static f5_status add_voice(speech *s, int32_t i, const char *name, const f5_voic
     s->voice[i] = v;
     s->speed_given[i] = speed != 0;
     if (!v->mel) {
+        F5_TRY(speech_check_own_speed(s, speed != 0 ? speed : 1, error));
         s->seen[i] = speech_own_voice(s, speed != 0 ? speed : 1);
         return F5_OK;
     }
@@ -104,7 +105,7 @@ static f5_status check_language(const f5_engine *e, const char *language, f5_err
 
 /* ---- what the reader asks for */
 
-/* Where a character lies in the sentence as it was given; its start where normalising brought the character in. */
+/* Where a character lies in the sentence as it was given; its start where that has no such character. */
 static size_t find_character(uint32_t code, const char *sentence, size_t bytes) {
     char wanted[4];
     size_t n = utf8_encode(wanted, code);
@@ -120,19 +121,19 @@ static f5_status prepare(void *user, const char *sentence, size_t bytes, int64_t
     const int32_t known = s->unknown.distinct;
     const size_t start = at < 0 ? 0 : (size_t)at;
     s->unknown.offset = start;
-    text_buffer spoken = {.text = s->desk->spoken, .capacity = sizeof s->desk->spoken};
-    if (!s->language) {
-        if (s->params.phonemes) F5_TRY(speech_phonemes(s, &sentence, &bytes, &spoken, error));
-        return fold_text(&s->engine->alphabet, sentence, bytes, out, unknown, error);
-    }
     text_buffer normal = {.text = s->desk->normal, .capacity = sizeof s->desk->normal};
-    F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes, &normal,
-                          error));
-    const char *said = normal.text;
-    size_t said_bytes = normal.bytes;
+    text_buffer spoken = {.text = s->desk->spoken, .capacity = sizeof s->desk->spoken};
+    const char *said = sentence;
+    size_t said_bytes = bytes;
+    if (s->language) {
+        F5_TRY(normalize_text(s->engine->normalizer, s->language, lexicon_of(s->params.lexicon), sentence, bytes,
+                              &normal, error));
+        said = normal.text;
+        said_bytes = normal.bytes;
+    }
     if (s->params.phonemes) F5_TRY(speech_phonemes(s, &said, &said_bytes, &spoken, error));
     F5_TRY(fold_text(&s->engine->alphabet, said, said_bytes, out, unknown, error));
-    for (int32_t i = known; i < s->unknown.distinct; i++)
+    for (int32_t i = known; said != sentence && i < s->unknown.distinct; i++)
         s->unknown.unknown[i].first = start + find_character(s->unknown.unknown[i].code, sentence, bytes);
     return F5_OK;
 }
@@ -189,6 +190,7 @@ f5_status speech_begin(speech *s, f5_engine *e, const f5_voice *v, const f5_spea
                               .chunking = (reader_chunking)chunking,
                               .brackets = (reader_brackets)p->brackets,
                               .ssml = p->ssml != 0,
+                              .one_space = engine_model(e->core)->config.part[PART_TEXT]->symbols != NULL,
                               .sentence_pause = duration_as_written(p->sentence_pause),
                               .paragraph_pause = duration_as_written(p->paragraph_pause),
                               .first_chunk = (double)p->first_chunk,
@@ -253,7 +255,7 @@ static double fixed_seconds(const speech *s, const reader_chunk *c) {
     fixed = duration_as_written(s->params.fix_duration);
     int32_t chunks = s->desk->segment_chunks[c->segment];
     if (chunks < 2) return fixed;
-    double reference = (double)s->voice[c->voice]->ref_frames * F5_HOP / s->engine->rate;
+    double reference = (double)s->voice[c->voice]->ref_frames * s->engine->hop / s->engine->rate;
     double shared = fixed - reference + duration_as_written(s->params.cross_fade) * (chunks - 1);
     return reference + shared * (double)c->chunk.spoken_bytes / s->desk->segment_bytes[c->segment];
 }
@@ -262,7 +264,8 @@ static double fixed_seconds(const speech *s, const reader_chunk *c) {
 static void check_pace(speech *s, const desk_chunk *c) {
     const f5_voice *v = s->voice[c->chunk.voice];
     size_t bytes = c->chunk.chunk.spoken_bytes;
-    double seconds = (double)(c->frames - v->ref_frames) * F5_HOP / s->engine->rate, pace = (double)bytes / seconds;
+    double seconds = (double)(c->frames - v->ref_frames) * s->engine->hop / s->engine->rate,
+           pace = (double)bytes / seconds;
     if (s->pace_told || !v->mel || bytes < s->engine->short_text.bytes) return;
     if (pace >= DURATION_SLOW_PACE && pace <= DURATION_FAST_PACE) return;
     s->pace_told = true;
@@ -292,7 +295,7 @@ f5_status speech_measure(speech *s, desk_chunk *c, int32_t *tokens, int32_t capa
         return f5_fail(error, F5_E_LIMIT,
                        "chunk %d needs %lld frames (%.1f s%s), max_frames given at open is %d: speak faster, %sor open "
                        "with a larger max_frames",
-                       (int)s->next, (long long)frames, (double)frames * F5_HOP / s->engine->rate,
+                       (int)s->next, (long long)frames, (double)frames * s->engine->hop / s->engine->rate,
                        v->mel ? ", reference included" : "", max_frames, v->mel ? "use a shorter reference, " : "");
     c->frames = (int32_t)frames;
     if (s->planning) check_pace(s, c);

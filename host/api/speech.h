@@ -51,6 +51,9 @@ const char *speech_language(const f5_engine *e, const char *normalize);
 /* Is there a voice to speak in? A model may have one of its own. */
 bool speech_has_voice(const f5_engine *e, const f5_voice *v);
 
+/* Speaks that voice at this pace? F5_E_ARGUMENT: it has one pace, as no durations are predicted. */
+f5_status speech_check_own_speed(const speech *s, float speed, f5_error *error);
+
 /* That voice as the reader knows it. */
 reader_voice speech_own_voice(const speech *s, float speed);
 
@@ -58,7 +61,7 @@ reader_voice speech_own_voice(const speech *s, float speed);
 f5_status speech_phonemes(const speech *s, const char **text, size_t *bytes, text_buffer *to, f5_error *error);
 
 /* Frames of a chunk in that voice, as the duration predictor has them, or `fixed` seconds where these are above 0. */
-f5_status speech_own_frames(const speech *s, const desk_chunk *c, const int32_t *tokens, double fixed, int64_t *frames,
+f5_status speech_own_frames(speech *s, const desk_chunk *c, const int32_t *tokens, double fixed, int64_t *frames,
                             f5_error *error);
 
 /* Reads params and prepares everything but the desk. need_text: params.text is required. */

@@ -128,6 +128,7 @@ static f5_status open_engine(infer_run *r, f5_error *error) {
     double started = cli_seconds();
     F5_TRY(f5_open(&p, &r->engine, error));
     r->open_seconds = cli_seconds() - started;
+    speech_options_of_engine(&r->o, r->engine);
     return F5_OK;
 }
 

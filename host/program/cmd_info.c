@@ -27,6 +27,7 @@ typedef struct {
 /* What running it would take. The names of an engine's info live as long as the engine, so that none is kept. */
 typedef struct {
     int64_t weight_bytes;
+    double seconds; /* of its frames */
     f5_plan_info cost;
     plan_table ops; /* empty where they are not asked for */
 } info_plan;
@@ -109,6 +110,8 @@ static f5_status open_plan(const char *path, const info_options *o, info_plan *p
     if (status == F5_OK) status = f5_plan(engine, o->frames, o->sequences, o->nfe, &plan->cost, error);
     if (status == F5_OK && o->ops) status = plan_ops(engine, o, &plan->ops, error);
     plan->weight_bytes = info.weight_bytes;
+    const int64_t hop = f5_vocode_samples(engine, 2) - f5_vocode_samples(engine, 1);
+    plan->seconds = (double)o->frames * (double)hop / info.sample_rate;
     f5_close(engine);
     return status;
 }
@@ -125,8 +128,8 @@ static void print_plan(const info_options *o, const info_plan *plan) {
         putchar('}');
         return;
     }
-    printf("plan            %d frames (%.1f s) in %d sequence%s, %d steps\n", (int)o->frames,
-           o->frames * (double)F5_HOP / F5_SAMPLE_RATE, (int)o->sequences, o->sequences == 1 ? "" : "s", (int)o->nfe);
+    printf("plan            %d frames (%.1f s) in %d sequence%s, %d steps\n", (int)o->frames, plan->seconds,
+           (int)o->sequences, o->sequences == 1 ? "" : "s", (int)o->nfe);
     printf("  work          %.2f TFLOP in %lld op calls\n", cost->flop * 1e-12, (long long)cost->op_calls);
     printf("  memory        %.1f MB of weights, %.1f MB of working memory\n", (double)plan->weight_bytes * 1e-6,
            (double)cost->arena_bytes * 1e-6);
@@ -337,7 +340,7 @@ int cmd_info(int argc, char **argv) {
         {"tensors", "t", CLI_FLAG, &o.tensors, .help = "list every tensor"},
         {"plan", NULL, CLI_FLAG, &o.plan, .help = "what a synthesis would take; opens the model"},
         {"frames", NULL, CLI_INT, &o.frames, .min = 2, .max = 65536, .argument = "N",
-         .help = "of the plan, reference included, 93.75 a second", .unit = "frames"},
+         .help = "of the plan, reference included; F5 has 93.75 a second", .unit = "frames"},
         {"sequences", NULL, CLI_INT, &o.sequences, .min = 1, .max = 256, .argument = "N",
          .help = "of the plan, sharing the frames", .unit = "sequences"},
         {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N", .help = "of the plan, by Euler",

@@ -332,6 +332,8 @@ static int tune(tune_run *r, int argc, char **argv) {
     const model_wish wish = speech_options_wish(o);
     transcriber none = speech_options_transcriber(o, NULL);
     f5_status status = model_file(&wish, r->command.program, r->quiet, &r->model, &error);
+    speech_options of_model = *o; /* it tries settings of its own */
+    if (status == F5_OK) status = speech_options_of_model(&of_model, r->model, false, &error);
     if (status == F5_OK) status = speech_voices_find(&r->voices, true, o, &r->config, r->texts_path, &none, &error);
     transcriber_free(&none);
     if (status == F5_E_ARGUMENT) return cli_usage_error(&r->command, "%s", error.message);

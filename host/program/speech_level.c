@@ -45,11 +45,11 @@ void speech_clipping_count(speech_clipping *c, const float *samples, int64_t n) 
     c->samples += n;
 }
 
-bool speech_clipping_message(const speech_clipping *c, char *message, size_t room) {
+bool speech_clipping_message(const speech_clipping *c, int32_t rate, char *message, size_t room) {
     if (c->beyond == 0) return false;
     snprintf(message, room,
-             "%.2g %% of the samples were beyond full scale, by up to %.1f dB, and are clipped: give --loudness peak, "
-             "or --loudness -16",
-             100 * (double)c->beyond / (double)c->samples, 20 * log10((double)c->peak));
+             "%.2g %% of the samples were beyond full scale, by up to %.1f dB, and are clipped: give --loudness peak%s",
+             100 * (double)c->beyond / (double)c->samples, 20 * log10((double)c->peak),
+             rate == F5_SAMPLE_RATE ? ", or --loudness -16" : ""); /* LUFS are measured at that rate alone */
     return true;
 }

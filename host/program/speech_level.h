@@ -35,7 +35,7 @@ typedef struct {
 
 void speech_clipping_count(speech_clipping *c, const float *samples, int64_t n);
 
-/* The share and by how much, and what to do; false: nothing was. */
-bool speech_clipping_message(const speech_clipping *c, char *message, size_t room);
+/* The share and by how much, and what to do about speech of that many samples a second; false: nothing was. */
+bool speech_clipping_message(const speech_clipping *c, int32_t rate, char *message, size_t room);
 
 #endif

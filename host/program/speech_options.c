@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "host/files/sound_format.h"
+#include "host/program/model_settings.h"
 #include "host/program/speech_level.h"
 
 void speech_options_init(speech_options *o) {
@@ -40,7 +41,7 @@ cli_option *speech_options_model(cli_option *to, speech_options *o) {
         {"threads", NULL, CLI_INT, &o->threads, .min = 1, .max = 1024, .argument = "N",
          .help = "threads that compute on the cpu", .unit = "threads", .usual = "one for each CPU"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 16, .max = 65536, .argument = "N",
-         .help = "working memory: references and speech of a batch, 93.75 frames a second", .unit = "frames"}};
+         .help = "working memory: references and speech of a batch; F5 has 93.75 a second", .unit = "frames"}};
     return APPEND(to, options);
 }
 
@@ -53,7 +54,7 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o) {
          .help = "recording of the voice instead: wav, flac, mp3, m4a, webm, ...; -: standard input", .kind = CLI_FILE},
         {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT", .help = "what the recording says, word for word",
          .usual = "FILE.txt beside it"},
-        {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .min = 1e-6, .max = 1, .argument = "X",
+        {"target_rms", NULL, CLI_FLOAT, &o->target_rms, .given = &o->rms_given, .min = 1e-6, .max = 1, .argument = "X",
          .help = "quieter recordings are raised to this level", .unit = "of full scale"},
         {"keep_whole", NULL, CLI_FLAG, &o->keep_whole, .help = "do not clip or trim the recording"}};
     return APPEND(to, options);
@@ -93,8 +94,9 @@ cli_option *speech_options_solver(cli_option *to, speech_options *o) {
         {"nfe_step", NULL, CLI_INT, &o->nfe_step, .min = 1, .max = 1024, .argument = "N", .given = &o->solver_given,
          .usual = "32, or what the model asks for",
          .help = "how many steps it takes: more are nearer to the exact solution, and slower", .unit = "steps"},
-        {"cfg_strength", NULL, CLI_FLOAT, &o->cfg_strength, .min = 0, .max = 100, .argument = "X",
-         .help = "guidance: how much more than the text asks for; 0: none, and half the work", .unit = ""},
+        {"cfg_strength", NULL, CLI_FLOAT, &o->cfg_strength, .given = &o->cfg_given, .min = 0, .max = 100,
+         .argument = "X", .help = "guidance: how much more than the text asks for; 0: none, and half the work",
+         .unit = ""},
         {"sway_sampling_coef", NULL, CLI_FLOAT, &o->sway_sampling_coef, .min = -1, .max = 1.75, .argument = "X",
          .help = "sway of the time steps: negative is more of them at the start", .unit = ""},
         {"seed", NULL, CLI_UINT64, &o->seed, .argument = "N", .given = &o->seed_given, .help = "same seed, same speech",
@@ -216,19 +218,29 @@ model_wish speech_options_wish(const speech_options *o) {
 }
 
 /* What a model with one voice of its own does not take. */
-static f5_status check_own_voice(const speech_options *o, const char *model, f5_error *error) {
-    const char *wrong = o->ref_audio        ? "--ref_audio"
-                        : o->voice          ? "--voice"
-                        : o->ref_text       ? "--ref_text"
-                        : o->remove_silence ? "--remove_silence"
+static f5_status check_own_voice(const speech_options *o, const char *model, bool predicts, f5_error *error) {
+    const char *recording = o->ref_audio    ? "--ref_audio"
+                            : o->voice      ? "--voice"
+                            : o->ref_text   ? "--ref_text"
+                            : o->transcribe ? "--transcribe"
+                            : o->keep_whole ? "--keep_whole"
+                            : o->rms_given  ? "--target_rms"
                                             : NULL;
+    if (recording)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own and takes no recording", recording,
+                       model);
+    if (o->cfg_given) return f5_fail(error, F5_E_ARGUMENT, "--cfg_strength: %s has no guidance: leave it out", model);
+    const char *pace = o->duration_scale != 0 ? "--duration_scale" : o->speed != 0 ? "--speed" : NULL;
+    if (pace && !predicts)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %s predicts no durations: its speech has one pace", pace, model);
     speech_level level;
-    if (wrong && !o->remove_silence)
-        return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own and takes no recording", wrong, model);
     F5_TRY(speech_level_read(o->loudness, &level, error));
-    if (wrong || level.kind == LEVEL_LUFS)
-        return f5_fail(error, F5_E_ARGUMENT, "%s: is for speech of 24000 samples a second, that of %s has %d",
-                       wrong ? wrong : "--loudness in LUFS", model, (int)o->model_rate);
+    const char *rate_bound = o->remove_silence          ? "--remove_silence"
+                             : level.kind == LEVEL_LUFS ? "--loudness in LUFS"
+                                                        : NULL;
+    if (rate_bound && o->model_rate != F5_SAMPLE_RATE)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: is for speech of %d samples a second, that of %s has %d", rate_bound,
+                       F5_SAMPLE_RATE, model, (int)o->model_rate);
     return F5_OK;
 }
 
@@ -238,17 +250,19 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     f5_model_info_init(&info);
     F5_TRY(f5_describe(model, &file, error));
     f5_status status = f5_model_file_info(file, &info, error);
+    const bool predicts = strcmp(model_setting(file, "text.predicts_durations"), "true") == 0;
     f5_model_file_close(file);
     F5_TRY(status);
     o->model_rate = info.sample_rate;
     o->mel_bands = info.mel_bands;
+    o->hop = F5_HOP;
     o->one_voice = info.one_voice;
     o->reads_phonemes = info.reads_phonemes;
     if (o->one_voice && !own_voice)
         return f5_fail(error, F5_E_UNSUPPORTED,
                        "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer speaks",
                        model);
-    if (o->one_voice) F5_TRY(check_own_voice(o, model, error));
+    if (o->one_voice) F5_TRY(check_own_voice(o, model, predicts, error));
     if (o->ipa && !o->reads_phonemes) return f5_fail(error, F5_E_ARGUMENT, "--ipa: %s reads letters", model);
     if (o->duration_scale != 0 && !o->one_voice)
         return f5_fail(error, F5_E_ARGUMENT, "--duration_scale: %s predicts no durations; give --speed", model);
@@ -257,6 +271,10 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     o->nfe_step = info.default_nfe;
     o->method = info.default_method;
     return F5_OK;
+}
+
+void speech_options_of_engine(speech_options *o, const f5_engine *engine) {
+    o->hop = (int32_t)(f5_vocode_samples(engine, 2) - f5_vocode_samples(engine, 1));
 }
 
 /* The names of --method stand in this order. */

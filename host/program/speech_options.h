@@ -32,7 +32,7 @@ typedef struct {
     float cross_fade_duration, sentence_pause, paragraph_pause, first_chunk;
     int32_t nfe_step, method;
     uint64_t seed;
-    bool seed_given, solver_given, uniform_steps, midpoint;
+    bool seed_given, solver_given, cfg_given, rms_given, uniform_steps, midpoint;
     const char *init_noise;
     /* the output */
     const char *output_dir, *output_file, *save_mel, *spectrogram, *subtitles, *loudness;
@@ -40,7 +40,7 @@ typedef struct {
     int32_t rate;
     bool rate_given, exact, float_wav, save_chunk, no_legacy_text, remove_silence;
     /* the model's own, of speech_options_of_model */
-    int32_t model_rate, mel_bands;
+    int32_t model_rate, mel_bands, hop; /* samples a second, bands, samples a frame */
     bool one_voice, reads_phonemes;
 } speech_options;
 
@@ -66,6 +66,9 @@ f5_status speech_options_check(const speech_options *o, f5_error *error);
 /* What the model file says: its rate, bands, voice, and the steps and method that it asks for where no option of the
  * solver's was given. F5_E_UNSUPPORTED: it has one voice of its own, and own_voice is false. */
 f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error);
+
+/* What only an engine knows of the model: samples a frame, until then F5's. */
+void speech_options_of_engine(speech_options *o, const f5_engine *engine);
 
 /* Which model is asked for. */
 model_wish speech_options_wish(const speech_options *o);

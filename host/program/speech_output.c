@@ -91,12 +91,14 @@ f5_status speech_output_check(const speech_options *o, const char *path, const c
 
 /* Bytes of a file of that kind for the least speech that the text can be. */
 static int64_t least_bytes(const speech_output *out, output_kind kind, const char *text) {
-    double seconds = (double)strlen(text) / MOST_BYTES_A_SECOND / (out->o->speed > 1 ? (double)out->o->speed : 1);
+    const speech_options *o = out->o;
+    double pace = o->duration_scale != 0 ? 1 / (double)o->duration_scale : (double)o->speed;
+    double frames = (double)strlen(text) / MOST_BYTES_A_SECOND / (pace > 1 ? pace : 1) * o->model_rate / F5_HOP;
+    double seconds = frames * o->hop / o->model_rate;
     double width = out->format == SOUND_WAV_FLOAT ? 4 : out->format == SOUND_WAV24 ? 3 : 2;
     bool plain = out->format <= SOUND_WAV_FLOAT || out->format == SOUND_RAW;
-    if (kind == OUTPUT_SOUND) return 1 + (int64_t)(seconds * (plain ? width * (double)out->o->rate : COMPRESSED_BYTES));
-    if (kind == OUTPUT_MEL)
-        return 1 + (int64_t)(seconds * out->o->model_rate / F5_HOP * out->o->mel_bands * sizeof(float));
+    if (kind == OUTPUT_SOUND) return 1 + (int64_t)(seconds * (plain ? width * (double)o->rate : COMPRESSED_BYTES));
+    if (kind == OUTPUT_MEL) return 1 + (int64_t)(frames * o->mel_bands * sizeof(float));
     return 1;
 }
 
@@ -185,7 +187,7 @@ int speech_output_take(void *user, const f5_audio *a) {
     if (out->wanted[OUTPUT_CHUNKS]) note(out, OUTPUT_CHUNKS, speech_chunks_take(&out->chunks, a, &why), &why);
     if (out->wanted[OUTPUT_SUBTITLES])
         note(out, OUTPUT_SUBTITLES,
-             speech_subtitles_take(&out->subtitles, a, (double)F5_HOP / out->o->model_rate, &why), &why);
+             speech_subtitles_take(&out->subtitles, a, (double)out->o->hop / out->o->model_rate, &why), &why);
     if (out->wanted[OUTPUT_MEL] || out->wanted[OUTPUT_PICTURE]) {
         f5_status status = take_mel(out, a, &why);
         note(out, OUTPUT_MEL, status, &why);
@@ -218,7 +220,7 @@ static f5_status end_sound(speech_output *out, f5_error *error) {
     char message[256];
     F5_TRY(put_kept(out, error));
     F5_TRY(sound_file_commit(&out->sound, error));
-    if (speech_clipping_message(&out->clipping, message, sizeof message)) tell(out, message);
+    if (speech_clipping_message(&out->clipping, out->o->model_rate, message, sizeof message)) tell(out, message);
     return F5_OK;
 }
 
@@ -232,7 +234,7 @@ f5_status speech_output_end(speech_output *out, f5_error *error) {
         note(out, OUTPUT_MEL, npy_write(o->save_mel, out->mel, frames, o->mel_bands, &why), &why);
     if (out->wanted[OUTPUT_PICTURE])
         note(out, OUTPUT_PICTURE,
-             mel_png_write(o->spectrogram, out->mel, frames, o->mel_bands, (double)o->model_rate / F5_HOP, &why), &why);
+             mel_png_write(o->spectrogram, out->mel, frames, o->mel_bands, (double)o->model_rate / o->hop, &why), &why);
     if (out->wanted[OUTPUT_SUBTITLES])
         note(out, OUTPUT_SUBTITLES, speech_subtitles_end(&out->subtitles, o->subtitles, out->seconds, &why), &why);
     return out->status == F5_OK ? F5_OK : f5_fail(error, out->status, "%s", out->error.message);

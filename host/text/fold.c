@@ -42,7 +42,7 @@ static void look_up(void *user, const char *token, size_t bytes) {
     uint32_t code = 0;
     utf8_decode(token, bytes, &code);
     search->known = false;
-    if (search->a->kind != TOKENIZER_CHAR || character_is_word(code)) return;
+    if (search->a->kind != TOKENIZER_CHAR || character_is_word(code) || char_is_space(code)) return;
     f5_status status = tokenizer_run(search->a->kind, search->a->v, token, bytes, &id, 1, &n, NULL);
     search->known = status == F5_OK && n == 1 && id != 0;
 }

@@ -46,6 +46,7 @@ typedef struct {
     reader_chunking chunking;
     reader_brackets brackets;
     bool ssml;
+    bool one_space; /* white space of any length and kind becomes one space, as upstream's text cleaners do */
     double sentence_pause, paragraph_pause; /* seconds; 0: none */
     double first_chunk;                     /* seconds; 0: as the others; READER_FIRST_UPSTREAM */
     /* Writes the sentence [bytes] as the model is to say it; `at` is where it begins in the text. */

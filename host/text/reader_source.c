@@ -80,7 +80,15 @@ static void keep_original(reader *r, const char *text, size_t bytes) {
     }
 }
 
-/* White space that ends a sentence, as it was given. */
+/* Adds to the prepared text; where the rules ask for it, no space behind a space. */
+static void put_prepared(reader *r, const char *text, size_t bytes) {
+    text_buffer *to = &r->prepared;
+    for (size_t i = 0; r->rules->one_space && i < bytes; i++)
+        if (text[i] != ' ' || to->bytes == 0 || to->text[to->bytes - 1] != ' ') text_put(to, text + i, 1);
+    if (!r->rules->one_space) text_put(to, text, bytes);
+}
+
+/* White space that ends a sentence, as it was given or as one space. */
 static void keep_white(reader *r, const char *white, size_t bytes) {
     size_t n = 0;
     for (uint32_t c; n < bytes;) {
@@ -88,7 +96,10 @@ static void keep_white(reader *r, const char *white, size_t bytes) {
         if (length == 0 || n + length > WHITE_BYTES) break;
         n += length;
     }
-    text_put(&r->prepared, white, n);
+    if (r->rules->one_space && n > 0)
+        put_prepared(r, " ", 1);
+    else
+        text_put(&r->prepared, white, n);
 }
 
 /* Where even the shortest chunk has more sentences than are kept apart, the last ones count as one. */
@@ -131,7 +142,7 @@ static f5_status add_sentence(reader *r, const char *text, const sentence_span *
         return f5_fail(error, F5_E_LIMIT,
                        "the sentence at byte %lld becomes longer than %d bytes when it is normalised", (long long)at,
                        READER_SENTENCE_BYTES);
-    text_put(&r->prepared, out.text, out.bytes);
+    put_prepared(r, out.text, out.bytes);
     const reader_sentence sentence = {.from = (int32_t)from,
                                       .to = (int32_t)r->prepared.bytes,
                                       .original = (int32_t)original,
@@ -139,7 +150,7 @@ static f5_status add_sentence(reader *r, const char *text, const sentence_span *
                                       .at = at,
                                       .paragraph = paragraph,
                                       .stopped = stopped || ends_in_stop(text, span->bytes)};
-    if (out.bytes > 0)
+    if (r->prepared.bytes > from)
         keep_sentence(r, &sentence);
     else
         r->original.bytes = original; /* nothing of it is said */
@@ -357,7 +368,7 @@ static f5_status fill_ssml(reader *r, reader_fill_outcome *outcome, f5_error *er
             r->segment_ended = s->segment_ends;
             s->segment_ends = false;
             if (r->segment_ended) return F5_OK;
-            if (r->prepared.bytes > 0) text_put(&r->prepared, " ", 1); /* </s><s> has no white space */
+            if (r->prepared.bytes > 0) put_prepared(r, " ", 1); /* </s><s> has no white space */
         } else if (s->slice_bytes > 0) {
             if (s->in_say_as) return f5_fail(error, F5_E_LIMIT, "say-as: its content is longer than a sentence may be");
         } else {

@@ -5,6 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "host/text/char_class.h"
 #include "host/text/pinyin.h"
 #include "host/text/segment.h"
 #include "weights/utf8.h"
@@ -165,8 +166,9 @@ static int32_t find_id(const tokenizer *t, const char *token, size_t bytes) {
     if (t->kind == TOKENIZER_BYTE) return (unsigned char)token[0];
     int32_t id = vocab_find(t->v, token, bytes);
     if (id < 0 && t->kind == TOKENIZER_CHAR) {
-        uint32_t c;
-        const char *other = utf8_decode(token, bytes, &c) ? replacement(c) : NULL;
+        uint32_t c = 0;
+        utf8_decode(token, bytes, &c);
+        const char *other = char_is_space(c) ? " " : replacement(c);
         if (other) id = vocab_find(t->v, other, 1);
     }
     return id < 0 ? 0 : id;

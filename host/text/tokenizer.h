@@ -6,9 +6,10 @@
  *                  become syllables (pinyin.h), for which a table is needed: F5_E_UNSUPPORTED without. Other characters
  *                  are tokens. `;` and typographic quotes become `,` and plain quotes.
  * char             every character is a token: how upstream trains and evaluates such models. (Its command line
- * converts to pinyin whatever the model says; that puts spaces where training had none.) `;` and typographic quotes are
- * replaced where the vocabulary lacks them and has the replacement. byte             every byte of the UTF-8 text is a
- * token and its own id; there is no vocabulary.
+ *                  converts to pinyin whatever the model says; that puts spaces where training had none.) `;`,
+ *                  typographic quotes and white space are replaced where the vocabulary lacks them and has the
+ *                  replacement, of white space the space.
+ * byte             every byte of the UTF-8 text is a token and its own id; there is no vocabulary.
  *
  * Malformed UTF-8 is F5_E_FORMAT, named by its byte offset. Pure functions; nothing is allocated. */
 #ifndef F5_TOKENIZER_H

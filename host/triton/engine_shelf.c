@@ -55,9 +55,13 @@ static f5_status open_engine(shelf_engine *e, f5_error *error) {
     F5_TRY(f5_open(&p, &e->engine, error));
     f5_engine_info info;
     f5_engine_info_init(&info);
-    if (f5_get_info(e->engine, &info, error) == F5_OK)
-        triton_log(TRITONSERVER_LOG_INFO, "f5tts %s: %s on %s, %s, %lld MB", f5_version(), info.name, info.device,
-                   info.precision, (long long)(info.weight_bytes + info.arena_bytes) / 1000000);
+    F5_TRY(f5_get_info(e->engine, &info, error));
+    if (info.one_voice)
+        return f5_fail(error, F5_E_UNSUPPORTED,
+                       "%s: this model has one voice of its own, and the backend speaks in those of recordings",
+                       c->model_path);
+    triton_log(TRITONSERVER_LOG_INFO, "f5tts %s: %s on %s, %s, %lld MB", f5_version(), info.name, info.device,
+               info.precision, (long long)(info.weight_bytes + info.arena_bytes) / 1000000);
     return F5_OK;
 }
 

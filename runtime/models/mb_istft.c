@@ -1,7 +1,9 @@
 /* mb_istft.c — the vocoder of Flow-Matching-TTS and MB-iSTFT-VITS (runtime/MODEL.md §8.4), mel of 80 bands to samples
- * at 22,050 Hz, in F32 throughout. conv 7 -> stages x (leaky ReLU -> transposed conv -> mean of three residual blocks)
- * -> leaky ReLU
+ * at 22,050 Hz, in F32 throughout:
+ *
+ *   conv 7 -> stages x (leaky ReLU -> transposed conv -> mean of three residual blocks) -> leaky ReLU
  *          -> conv 7 and short inverse STFT, of one band or of four -> where there are four, one of their bank
+ *
  * A residual block adds three times conv(lrelu(conv(lrelu(x)))) to x. It has no mel of its own here: its models have
  * one voice and take no recording. */
 #include <math.h>

@@ -51,6 +51,12 @@ static const part_field fields[] = {
     {"add_blank", NULL, offsetof(phoneme_config, add_blank), FIELD_FLAG, 0, 1, 1},
 };
 
+static f5_status check(const model_config *config, const char *where, f5_error *error) {
+    const int32_t width = settings_of(config)->width;
+    if (width % 2 == 0) return F5_OK;
+    return f5_fail(error, F5_E_UNSUPPORTED, "%s: configuration: text.width is %d: must be even", where, (int)width);
+}
+
 static void read_upstream(upstream *from, model_config *config) {
     phoneme_config *p = (phoneme_config *)(void *)config->settings[PART_TEXT].bytes;
     p->width = upstream_int(from, "model.flow_d_model", 512);
@@ -107,6 +113,7 @@ const model_part phoneme_text_part = {
     .weights_bytes = sizeof(phoneme_weights),
     .dimension = dimension,
     .count = count,
+    .check = check,
     .read_upstream = read_upstream,
     .symbols = symbols,
 };

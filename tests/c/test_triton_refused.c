@@ -213,6 +213,21 @@ static void test_bad_configurations(void **state) {
     assert_true(failed && (strstr(failed, "77") || strstr(failed, "CUDA")));
 }
 
+static const char *one_voice_file; /* NULL: none was given */
+
+static void test_a_model_of_one_voice(void **state) {
+    (void)state;
+    if (!one_voice_file) skip();
+    char config[2000];
+    snprintf(config, sizeof config, CONFIG("," PARAMETER("model_path", "%s")), one_voice_file);
+    TRITONBACKEND_Model m = {.folder = folder, .config = config};
+    TRITONBACKEND_ModelInstance i = {0};
+    const int live = atomic_load(&fake.live);
+    const char *failed = fake_load(&m, &i);
+    if (!failed || !strstr(failed, "one voice of its own")) fail_msg("'%s'", failed ? failed : "");
+    assert_int_equal(atomic_load(&fake.live), live);
+}
+
 static void test_old_server(void **state) {
     (void)state;
     fake.minor = 16;
@@ -222,9 +237,11 @@ static void test_old_server(void **state) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 2) return fprintf(stderr, "usage: %s MODEL.f5\n", argv[0]), 2;
+    if (argc != 2 && argc != 3) return fprintf(stderr, "usage: %s MODEL.f5 [MODEL_OF_ONE_VOICE.f5]\n", argv[0]), 2;
     model_file = argv[1];
+    if (argc == 3) one_voice_file = argv[2];
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_bad_parameters), cmocka_unit_test(test_bad_requests),
-                                       cmocka_unit_test(test_bad_configurations), cmocka_unit_test(test_old_server)};
+                                       cmocka_unit_test(test_bad_configurations),
+                                       cmocka_unit_test(test_a_model_of_one_voice), cmocka_unit_test(test_old_server)};
     return cmocka_run_group_tests(tests, start, stop);
 }
