@@ -168,6 +168,26 @@ def test_a_text_stream_has_one_user(tiny, voice):
     assert "one thread at a time" in str(refused[0])
 
 
+def test_what_a_text_stream_gives_is_the_calls_own(tiny, voice, f5tts, monkeypatch):
+    """Also where the next call comes as soon as the one before has had its turn; it is the caller's line that is warned of."""
+    later, warned = [], f5tts.text_stream.warn
+
+    def warn(*given):
+        warned(*given)
+        if not later:
+            later.append(None)
+            later[:] = [stream.flush()]
+
+    with tiny.text_stream(voice, nfe=2, chunking="sentence") as stream:
+        with pytest.warns(f5tts.F5Warning, match="nobody") as told:
+            stream.push("[nobody] Hello there. And more.")
+        assert told[0].filename == __file__
+        stream.flush()
+        monkeypatch.setattr(f5tts.text_stream, "warn", warn)
+        said = stream.push(TEXT)
+    assert said and later[0] and {c.text for c in said}.isdisjoint(c.text for c in later[0] if c.text)
+
+
 # ---- processes
 
 def test_fork(venv, model):
@@ -204,6 +224,40 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 print(len(list(chunks)))
 """)
     assert told == ["7", "8", "2"]
+
+
+def test_fork_during_an_op(venv, model):
+    """And while a context is being opened: what another thread holds then, nobody lets go in the child."""
+    told = script(venv, model, """
+import signal
+from f5tts import ops
+from f5tts.ops import _context
+from f5tts.ops._tensor import empty
+mine = empty((64, 256), "float32", ("cpu", 0), np.empty(0)); mine[...] = 1
+weights = empty((128, 256), "float32", ("cpu", 0), np.empty(0)); weights[...] = 1
+ops.linear(mine, weights)
+def fork():
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        os._exit(7 if (ops.linear(mine, weights) == 256).all() else 8)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+for lock in _context.context(("cpu", 0)).lock, _context._opening:
+    inside, over = threading.Event(), threading.Event()
+    def hold():
+        with lock: inside.set(); over.wait()
+    holder = threading.Thread(target=hold)
+    holder.start(); inside.wait(); fork(); over.set(); holder.join()
+on = True
+def work():
+    while on: ops.linear(mine, weights)
+worker = threading.Thread(target=work)
+worker.start()
+for i in range(20): fork()
+on = False
+worker.join()
+""", 300)
+    assert told == ["7"] * 22
 
 
 def test_ctrl_c_anywhere(venv, model):

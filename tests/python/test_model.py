@@ -172,6 +172,55 @@ def test_ctrl_c(tiny, voice, how):
     assert len(tiny.speak("Hello.", voice, nfe=2).samples) > 1000 and len(steps) == seen
 
 
+@pytest.mark.parametrize("how", ["ctrl_c", "task", "stream", "text_stream"])
+def test_what_waits_for_its_turn_is_ended(tiny, voice, how):
+    """Before its turn has come: the call in front is held until then."""
+    began, held, main, ended = threading.Event(), threading.Event(), threading.main_thread().ident, []
+    first = threading.Thread(target=lambda: tiny.speak("Hello.", voice, nfe=2, progress=lambda *_: (began.set(), held.wait(120))))
+    first.start()
+    assert began.wait(60)
+    late = threading.Timer(60, held.set)
+    late.start()
+
+    def once_it_waits(what):
+        def work():
+            while not tiny.info["waiting"] and not held.is_set():
+                time.sleep(0.01)
+            what()
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        return thread
+
+    async def task():
+        one = asyncio.ensure_future(tiny.speak_async("Hello.", voice, nfe=2))
+        loop = asyncio.get_running_loop()
+        once_it_waits(lambda: loop.call_soon_threadsafe(one.cancel))
+        with pytest.raises(asyncio.CancelledError):
+            await one
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if how == "task":
+            asyncio.run(task())
+        elif how == "stream":
+            chunks = tiny.stream("Hello.", voice, nfe=2)
+            closing = once_it_waits(chunks.close)
+            ended = list(chunks)
+            closing.join()
+        else:
+            with tiny.text_stream(voice, nfe=2) as stream:
+                once_it_waits(lambda: signal.pthread_kill(main, signal.SIGINT))
+                with pytest.raises(KeyboardInterrupt):
+                    tiny.speak("Hello.", voice, nfe=2) if how == "ctrl_c" else stream.push(TEXT * 3)
+        assert not held.is_set() and not ended
+    finally:
+        signal.signal(signal.SIGINT, before)
+        late.cancel()
+        held.set()
+        first.join()
+    assert len(tiny.speak("Hello.", voice, nfe=2)) > 1000
+
+
 def test_iterators_and_tasks_that_are_given_up(tiny, voice):
     steps = []
     chunks = tiny.stream(TEXT, voice, chunking="sentence", **slow(steps, 0.02, 8))

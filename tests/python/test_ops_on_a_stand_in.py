@@ -22,10 +22,11 @@ class Gpu:
     def __init__(self, table):
         self.table, self.capturing, self.current, self.calls, self.recorded = table, False, Stream(0), [], []
         self.inside, self.hold = threading.Event(), None
+        self.filled, self.copied = [], []  # numbers that the current stream has still to make, and those that are there
         self.cuda = SimpleNamespace(
             is_available=lambda: True, is_current_stream_capturing=lambda: self.capturing, device=lambda index: contextlib.nullcontext(),
             current_stream=lambda *_: self.current, default_stream=lambda *_: Stream(0), ExternalStream=Stream, stream=self.on)
-        self.uint8, self.int32 = torch.uint8, torch.int32
+        self.uint8, self.int32, self.int64 = torch.uint8, torch.int32, torch.int64
         self.device = lambda kind, index: (kind, index)
 
     @contextlib.contextmanager
@@ -38,7 +39,15 @@ class Gpu:
         return torch.empty(size, dtype=dtype)
 
     def zeros(self, size, dtype, device):
+        self.filled.append(size)
         return torch.zeros(size, dtype=dtype)
+
+    def arange(self, n, dtype, device):
+        self.filled.append(n)
+        return torch.arange(n, dtype=dtype)
+
+    def from_numpy(self, values):
+        return SimpleNamespace(to=lambda device: (self.copied.append(values.shape), torch.tensor(values))[1])
 
     def function(self, name, *_):
         return getattr(self, name, self.kernel)
@@ -74,6 +83,7 @@ def gpu(f5tts, monkeypatch):
         found.device = ("cuda", 0)
         return found
 
+    monkeypatch.setattr(_tensor, "importlib", SimpleNamespace(import_module=lambda name: made))
     made_empty = _tensor.empty
     monkeypatch.setattr(_run, "view", view)
     monkeypatch.setattr(_run, "empty", lambda shape, dtype, device, like: made_empty(shape, dtype, ("cpu", 0), like))
@@ -133,3 +143,30 @@ def test_another_stream(f5tts, gpu):
     for wrong in (-1, 1, 2, 2 ** 64, 1.5, "stream", True):
         with pytest.raises(ValueError, match="add: stream|stream is"):
             ops.add(x, x, y=y, stream=wrong)
+
+
+def test_a_pack_may_go_to_any_stream(f5tts, gpu):
+    """Its numbers are there when it is, not when the stream has come so far on which it was made; and they stay until the op
+    has run that has them, wherever that is."""
+    from f5tts import ops
+    x, y, ones = torch.zeros(4, 64), torch.empty(4, 64), torch.ones(64)
+    pack = ops.Pack([4], device="cuda:0")
+    mine = {pack.offsets.data_ptr(), pack.seq_of_row.data_ptr()}
+    assert len(gpu.copied) == 2 and not gpu.filled
+    ops.grn(x, ones, ones, pack=pack, y=y)
+    gpu.recorded.clear()
+    gpu.current = Stream(4096)
+    ops.grn(x, ones, ones, pack=pack, y=y)
+    assert gpu.calls[-1][:2] == (4096, 4096) and set(gpu.recorded) == {(at, 4096) for at in mine}
+    gpu.recorded.clear()
+    ops.grn(x, ones, ones, pack=pack, y=y, stream=8192)
+    assert {(at, 8192) for at in mine} <= set(gpu.recorded) and not {at for at in mine} & {at for at, on in gpu.recorded if on != 8192}
+    gpu.recorded.clear(), gpu.copied.clear(), gpu.filled.clear()
+    ops.grn(x, ones, ones, y=y)  # a pack that the call makes for itself: nothing is waited for
+    assert len(gpu.filled) == 2 and not gpu.copied and not gpu.recorded
+    gpu.capturing = True
+    ops.grn(x, ones, ones, pack=pack, y=y)
+    ops.Pack([4], device="cuda:0")
+    assert not gpu.copied and not gpu.recorded
+    with pytest.raises(f5tts.F5Error, match="before one is captured"):
+        ops.Pack([3, 1], device="cuda:0")

@@ -57,6 +57,7 @@ FILES: dict[str, tuple[Any, ...]] = {
 }
 
 PROGRESS = ctypes.CFUNCTYPE(INT, POINTER, I32, I32)
+WAITS = ctypes.CFUNCTYPE(INT, POINTER)
 AUDIO = ctypes.CFUNCTYPE(INT, POINTER, POINTER)  # and of f5_show_text
 WARNING = ctypes.CFUNCTYPE(None, POINTER, INT, TEXT)
 ADVICE = ctypes.CFUNCTYPE(None, POINTER, TEXT, I32, TEXT)

@@ -157,7 +157,7 @@ class Model(Closing):
             text = words_beside(recording)
         keep = Keep()
         voice = self._opened(recording, text, rate, target_rms, keep_whole, normalize, keep)
-        warn(keep)
+        warn(keep.warned)
         return voice
 
     def _opened(self, recording: Recording, text: str, rate: Optional[int], target_rms: Optional[float], keep_whole: bool,
@@ -209,7 +209,7 @@ class Model(Closing):
         unknown(options, SPEAK_KEYS)
         spoken, keep = self._own(voice), Keep()
         speech = run(lambda cancel: self._speak(text, spoken, options, cancel, keep))
-        warn(keep)
+        warn(keep.warned)
         return speech
 
     async def speak_async(self, text: str, voice: Optional[Voice] = None, **options: Unpack[SpeakOptions]) -> Speech:
@@ -217,7 +217,7 @@ class Model(Closing):
         unknown(options, SPEAK_KEYS)
         spoken, keep = self._own(voice), Keep()
         speech = await run_async(lambda cancel: self._speak(text, spoken, options, cancel, keep))
-        warn(keep)
+        warn(keep.warned)
         return speech
 
     def stream(self, text: str, voice: Optional[Voice] = None, **options: Unpack[SpeakOptions]) -> Pieces[Chunk]:
@@ -456,5 +456,5 @@ class Model(Closing):
             call("f5_edit", engine, ctypes.addressof(params), ctypes.addressof(stats))
 
         self._run(work)
-        warn(keep)
+        warn(keep.warned)
         return speech_of(chunks, self.sound, int(params.seed), dictionary(stats))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import _abi
 from ._calls import Cancel
 from ._errors import ArgumentError
-from ._library import AUDIO, PROGRESS, WARNING, init, text_bytes
+from ._library import AUDIO, PROGRESS, WAITS, WARNING, init, text_bytes
 from .recording import array_of, length, whole
 from .speech import Sound
 
@@ -163,7 +163,7 @@ def seed_of(value: Any) -> int:
 
 
 def sample_params(options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep: Keep) -> int:
-    """Address of an f5_sample_params whose progress ends the call when it is cancelled."""
+    """Address of an f5_sample_params that ends the call when it is cancelled: at its next step, or while it waits for its turn."""
     params = _abi.f5_sample_params()
     init(params)
     if asked.nfe and not {"nfe", "method"} & options.keys():
@@ -190,6 +190,7 @@ def sample_params(options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep
         return int(isinstance(answer, (bool, np.bool_)) and not answer or cancel.asked)
 
     params.progress = keep.callback(PROGRESS, cancel.guard(progress, 1))
+    params.waits = keep.callback(WAITS, cancel.guard(lambda: int(cancel.asked), 1))
     return keep.struct(params)
 
 

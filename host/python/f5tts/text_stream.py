@@ -53,18 +53,19 @@ class TextStream(Closing):
         return self._call(lambda stream: call("f5_stream_flush", stream))
 
     def _call(self, work: Callable[[int], None]) -> list[Chunk]:
-        def held(cancel: Cancel) -> None:
+        def held(cancel: Cancel) -> tuple[list[Chunk], list[str]]:
             if not self._turn.acquire(blocking=False):
                 raise ArgumentError("another call of this text stream has not returned: one thread at a time may use it")
             try:
                 self._cancel.follow = cancel
                 with self._handle as stream:
                     self._cancel.settle(lambda: work(stream))
+                said, self._chunks[:] = list(self._chunks), []
+                told, self._keep.warned[:] = list(self._keep.warned), []
+                return said, told
             finally:
                 self._turn.release()
 
-        run(held)
-        warn(self._keep)
-        self._keep.warned.clear()
-        said, self._chunks[:] = list(self._chunks), []
+        said, told = run(held)
+        warn(told, 4)
         return said

@@ -49,9 +49,10 @@ def dictionary(struct: Any) -> dict[str, Any]:
             for name, value in ((field[0], getattr(struct, field[0])) for field in struct._fields_[1:])}
 
 
-def warn(keep: Keep) -> None:
-    for message in keep.warned:
-        warnings.warn(message, F5Warning, stacklevel=3)
+def warn(messages: list[str], level: int = 3) -> None:
+    """level: how far up the caller's line is."""
+    for message in messages:
+        warnings.warn(message, F5Warning, stacklevel=level)
 
 
 def voice_params(value: Recording, text: Optional[str], rate: Optional[int], target_rms: Optional[float], keep_whole: bool,

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import functools
 import importlib
+import os
 import threading
 from typing import Any, Iterator, Optional, Tuple
 
@@ -109,6 +110,19 @@ _opening = threading.Lock()
 WORKSPACE = 64 << 20  # of an op at least, so that few sizes are asked of the allocator
 
 
+def _forked() -> None:
+    """A child of fork has the caller's thread alone: another one may have held these, which here nobody lets go."""
+    global _opening
+    _opening = threading.Lock()
+    opened: list[Any] = [*_cpu, *_cuda.values()]
+    for one in opened:
+        one.lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
+
+
 @functools.lru_cache(maxsize=None)
 def torch_of_gpus() -> Any:
     """torch, which lends the memory and knows the streams. Raises ValueError: no kernels, or no torch that sees a GPU."""
@@ -138,6 +152,15 @@ def context(device: Device) -> Any:
 def capturing(device: Device) -> bool:
     """Whether the current stream of a GPU is being captured into a graph."""
     return device[0] == "cuda" and bool(torch_of_gpus().cuda.is_current_stream_capturing())
+
+
+def used_here(device: Device, tensors: list[Any]) -> None:
+    """Memory of tensors that were made on whichever stream is free when the current one has come past what it was given. What
+    a graph reads is kept by whoever replays it."""
+    if tensors and device[0] == "cuda" and not capturing(device):
+        stream = torch_of_gpus().cuda.current_stream()
+        for tensor in tensors:
+            tensor.record_stream(stream)
 
 
 @contextlib.contextmanager

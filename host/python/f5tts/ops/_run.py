@@ -10,21 +10,22 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _table
-from ._context import POINTER, capturing, context, function, place
+from ._context import POINTER, capturing, context, function, place, used_here
 from ._table import DTYPES, ENUMS, OPS, Field
 from ._tensor import Device, Tensor, View, count, empty, from_array, torch_of, view
 
 __all__ = ["Pack", "Tensor", "hann_window", "mel_bank", "position_table", "rope_table", "run"]
 MOST = 2 ** 31 - 1
+PACKS = ("pack", "c_pack", "y_pack")
 LIKE_INPUT = ("type", "matrix", "rows")  # kinds whose number type is the caller's choice
 
 
 class Pack:
     """Sequences side by side along rows: `lengths` rows each, 0: an empty slot; then `tail` rows that belong to none.
 
-    device: "cpu", "cuda", "cuda:1". Raises ValueError."""
+    device: "cpu", "cuda", "cuda:1"; there, calls on any stream may have it. Raises ValueError."""
 
-    def __init__(self, lengths: Sequence[int], tail: int = 0, device: Union[str, Device] = "cpu") -> None:
+    def __init__(self, lengths: Sequence[int], tail: int = 0, device: Union[str, Device] = "cpu", *, _here: bool = False) -> None:
         self.lengths, more = [_whole(n, "a pack's length") for n in lengths], _whole(tail, "a pack's tail")
         self.rows, self.n_seq = sum(self.lengths) + more, len(self.lengths)
         if min([0, more, *self.lengths]) < 0 or not self.lengths or self.rows > MOST:
@@ -36,8 +37,8 @@ class Pack:
         self.device = device if isinstance(device, tuple) else _device_of(device)
         slots = np.arange(self.n_seq, dtype=np.int32)
         owners = np.concatenate([np.repeat(slots, self.lengths), np.full(max(more, 1 - self.live), -1, np.int32)])
-        self.offsets = from_array(ends.astype(np.int32), self.device)
-        self.seq_of_row = from_array(owners, self.device)
+        self.offsets = from_array(ends.astype(np.int32), self.device, _here)
+        self.seq_of_row = from_array(owners, self.device, _here)
         self.struct = _table.f5_pack(rows=self.rows, n_seq=self.n_seq, offsets=view(self.offsets, "offsets").pointer,
                                      seq_of_row=view(self.seq_of_row, "seq_of_row").pointer)
 
@@ -161,7 +162,7 @@ class Call:
     def _packs(self) -> None:
         """The packs of the call; without one, all rows are one sequence."""
         assert self.device is not None
-        for name in ("pack", "c_pack", "y_pack"):
+        for name in PACKS:
             if name not in self.fields:
                 continue
             given: Any = self.given.get(name)
@@ -173,7 +174,7 @@ class Call:
                 rows = next((v.shape[0] for n, v in self.views.items() if "rows" in (self.fields[n].shape or ())[0] and v.shape), None)
                 if rows is None:
                     raise ValueError(f"{self.op}: give pack=Pack([...]), which says how many rows there are")
-                given = self.given[name] = Pack([rows // max(1, self.sizes.get("rate", 1))], 0, self.device)
+                given = self.given[name] = Pack([rows // max(1, self.sizes.get("rate", 1))], 0, self.device, _here=True)
             if not hasattr(given, "seq_of_row") or not hasattr(given, "spans"):
                 raise ValueError(f"{self.op}: {name} is a {type(given).__name__}: f5tts.ops.Pack makes one")
             if given.device != self.device:
@@ -182,7 +183,7 @@ class Call:
         if pack is not None:
             self.sizes.update({"rows": pack.rows, "rows of pack": pack.rows, "n_seq": pack.n_seq})
         if self.op == "time_row" and self.given.get("y_pack") is None:
-            self.given["y_pack"] = Pack([n + 1 if n else 0 for n in pack.lengths], 0, self.device)
+            self.given["y_pack"] = Pack([n + 1 if n else 0 for n in pack.lengths], 0, self.device, _here=True)
         if self.given.get("c_pack") is not None:
             self.sizes["rows of c_pack"] = self.given["c_pack"].rows
         if self.given.get("y_pack") is not None:
@@ -191,7 +192,7 @@ class Call:
         if self.op == "istft":
             short = int(self._enum(self.fields["padding"]) == ENUMS["istft_padding"]["center"])
             starts = np.cumsum([0, *(256 * max(0, n - short) for n in pack.lengths)]).tolist()
-            self.views["sample_offsets"] = view(from_array(np.array(starts, np.int64), self.device), "sample_offsets")
+            self.views["sample_offsets"] = view(from_array(np.array(starts, np.int64), self.device, True), "sample_offsets")
             self.sizes["sample_offsets[n_seq]"] = starts[-1]
 
     def _fit_packs(self, pack: Any, y_pack: Any) -> None:
@@ -352,10 +353,6 @@ class Call:
         for name, found in self.views.items():
             if torch_of(found.tensor) is not None:
                 found.tensor.record_stream(other if name in mine else current)
-        for name in ("pack", "c_pack", "y_pack"):
-            pack: Any = self.given.get(name)
-            for tensor in (pack.offsets, pack.seq_of_row) if pack is not None else ():
-                tensor.record_stream(other)
 
     # ---- into C
 
@@ -420,6 +417,8 @@ def run(op: str, given: Mapping[str, Any], dtype: Any = None, stream: Optional[i
         arguments = call.struct()
         if returned and (count(call.views["y"].shape) or loose):
             context(call.device).call(op, ctypes.addressof(arguments), used, rows, widest)
+        packs = [given[name] for name in PACKS if given.get(name) is not None]
+        used_here(call.device, [tensor for pack in packs for tensor in (pack.offsets, pack.seq_of_row)])
         if other is not None:
             call.share(mine, other, current)
     return returned[0] if len(returned) == 1 else tuple(returned)

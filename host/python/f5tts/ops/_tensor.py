@@ -115,18 +115,21 @@ def empty(shape: Sequence[int], dtype: str, device: Device, like: Any) -> Any:
     return raw[start:start + count(shape) * SIZES[dtype]].view(dtype).reshape(tuple(shape))
 
 
-def from_array(values: np.ndarray[Any, Any], device: Device) -> Any:
-    """Whole numbers on that device."""
+def from_array(values: np.ndarray[Any, Any], device: Device, here: bool = False) -> Any:
+    """Whole numbers on that device, for any stream. here: for the current stream alone, which is not waited for where that
+    can be."""
     if device[0] == "cpu":
         made = empty(values.shape, values.dtype.name, device, np.empty(0))
         made[...] = values
         return made
     torch: Any = importlib.import_module("torch")
     how: dict[str, Any] = dict(dtype=getattr(torch, values.dtype.name), device=torch.device(*device))
-    if not values.any():  # a graph that is being captured may hold these, and no copy from the host
-        return torch.zeros(values.shape, **how)
-    if values.size == 2 and not values[0]:
-        return torch.arange(2, **how) * int(values[1])
-    if torch.cuda.is_current_stream_capturing():
+    captures = torch.cuda.is_current_stream_capturing()
+    if here or captures:  # a graph may hold these, and no copy from the host
+        if not values.any():
+            return torch.zeros(values.shape, **how)
+        if values.size == 2 and not values[0]:
+            return torch.arange(2, **how) * int(values[1])
+    if captures:
         raise F5Error("a pack is copied to the GPU, which no graph can hold: make it before one is captured")
-    return torch.from_numpy(values).to(how["device"])
+    return torch.from_numpy(values).to(how["device"])  # the copy is done when this returns
