@@ -1,5 +1,6 @@
 """finetune.py as a user runs it: folders of recordings good and bad, a training that is ended by kill -9 and goes on, two
 processes, LoRA, other tokens, what comes out; on a tiny model of random weights, and once on the shipped voice."""
+import contextlib
 import json
 import os
 import shutil
@@ -8,15 +9,18 @@ import subprocess
 import sys
 import time
 import wave
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import base_model
 import convert_lib
 import f5lib
 import finetune
+import output_folder
 import png
 import recordings_lib
 import speech_folder
@@ -71,6 +75,12 @@ def run(folder, out, *more):
     assert finetune.main(command(folder, out, *more)) == 0
 
 
+def with_mels(straight, out):
+    """A folder that a training has begun, with the recordings read."""
+    shutil.copytree(straight / "data", out / "data")
+    shutil.copy(straight / output_folder.MARKER, out)
+
+
 def rows(out):
     return [line.split("\t") for line in (out / "log.tsv").read_text().splitlines()[1:]]
 
@@ -100,6 +110,12 @@ def lines_of(tmp_path, text):
     ("LJ001|Dr. One|Doctor One\n", [(1, "LJ001", "Doctor One")]),
     ('file,text\na.wav,"One, two."\n', [(2, "a.wav", "One, two.")]),
     ('a|"One," she said.\nb|"Two ""three""."\n', [(1, "a", '"One," she said.'), (2, "b", 'Two "three".')]),
+    ('a|"One | two."\nb|"One," | "two | three"\n', [(1, "a", "One | two."), (2, "b", "two | three")]),
+    ("audio_file|text|speaker_name\na.wav|One.|coqui\n", [(2, "a.wav", "One.")]),
+    ("id|raw|transcription\na|1.|One.\n", [(2, "a", "One.")]),
+    ("name|x|y\na|One.|\n", [(2, "a", "One.")]),
+    ("a.wav|One.|\n", [(1, "a.wav", "One.")]),
+    ('file,speaker,text\na.wav,"x, y","One, ""two""."\n', [(2, "a.wav", 'One, "two".')]),
 ])
 def test_metadata_is_read_in_its_forms(tmp_path, text, expected):
     lines, left_out = lines_of(tmp_path, text)
@@ -114,12 +130,20 @@ def test_bad_lines_are_told_by_their_numbers(tmp_path):
     assert [number for number, _ in left_out] == [2, 3] and "UTF-8" in left_out[0][1] and "NAME|" in left_out[1][1]
 
 
+@pytest.mark.parametrize("text,columns", [
+    ("file,text\na.wav,Hello, world\n", "3 columns, the header 2"), ("audio_file|text\na.wav|Hello | there\n", "3 columns"),
+    ("audio_file|text|speaker_name\na.wav|Hello\n", "2 columns, the header 3"), ("a.wav\tHello\tx\ty\n", "4 columns")])
+def test_a_text_that_the_columns_do_not_tell_is_left_out(tmp_path, text, columns):
+    lines, ((_, told),) = lines_of(tmp_path, text)
+    assert lines == [] and columns in told and "quote the text" in told
+
+
 @pytest.mark.parametrize("text,message", [(None, "metadata.csv"), ("no separator here\n", "separator"), ("audio_file|text\n", "nothing is left"),
                                           ("gone.wav|One.\n", "nothing is left")])
 def test_a_folder_that_cannot_be_used_is_refused(tmp_path, base, capsys, text, message):
     if text is not None:
         (tmp_path / "metadata.csv").write_text(text)
-    assert finetune.main(command(tmp_path, tmp_path / "out", "--model", base[0])) == 1
+    assert finetune.main(command(tmp_path, tmp_path / "out", "--model", base[0], "--updates", 1)) == 1
     assert message in capsys.readouterr().err
 
 
@@ -171,7 +195,122 @@ def test_batches_hold_no_more_than_is_asked_for(rng):
     assert all(sum(entries[i]["frames"] for i in which) <= 400 and len(which) <= 5 for which in made)
 
 
+class Letters:
+    """An engine that knows letters."""
+
+    def tokenize(self, text, capacity=0):
+        return np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+
+
+def test_mels_are_whole_before_the_index_and_of_what_they_were_made_of(folder, tmp_path, monkeypatch):
+    opened, flushed, out = [], [], tmp_path / "data"
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda f: (flushed.append(os.path.basename(os.readlink(f"/proc/self/fd/{f}"))), fsync(f)))
+
+    def prepared(folder, tokenizer):
+        def engine():
+            opened.append(tokenizer)
+            return contextlib.nullcontext(Letters())
+        return speech_folder.prepare(folder, out, None, tokenizer, "Vocos", 200, engine, print)
+
+    index = prepared(folder, "byte")
+    assert flushed == ["mels.part.f32", "data", "index.part.json", "data"]
+    assert prepared(folder, "byte") == index and opened == ["byte"]
+    prepared(folder, "char")
+    assert opened == ["byte", "char"]
+    shutil.copytree(folder, tmp_path / "copy")
+    assert prepared(tmp_path / "copy", "char")["entries"][0]["path"].startswith(str(tmp_path / "copy"))
+    (out / "index.json").write_text("[]")
+    assert len(prepared(folder, "char")["entries"]) == 6
+
+
+# ---- the folder that is written
+
+
+def options(folder, out, *more):
+    return finetune.arguments(command(folder, out, *more))
+
+
+@pytest.mark.parametrize("name", ["model_1.pt", "vocab.txt", "model.yaml", "vocos/config.yaml", "log.tsv", "voice.f5",
+                                  "data/mels.f32"])
+def test_files_of_others_stay(folder, base, tmp_path, capsys, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("theirs")
+    assert finetune.main(command(folder, tmp_path, "--model", base[0], "--updates", 1)) == 1
+    assert name in (said := capsys.readouterr().err) and "give an empty --out" in said
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / name]
+    assert (tmp_path / name).read_text() == "theirs"
+
+
+def test_what_it_begins_with_lies_elsewhere(folder, base, tmp_path, capsys):
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    for name in ("x.f5", "model.yaml", "c.pt"):
+        (tmp_path / "out" / name).write_text("mine")
+    for more in (("--model", tmp_path / "link/x.f5"), ("--config", tmp_path / "out/model.yaml", "--checkpoint", base[0]),
+                 ("--config", base[0], "--checkpoint", tmp_path / "out/c.pt")):
+        assert finetune.main(command(folder, tmp_path / "out", *more, "--updates", 1)) == 1
+        assert f"{more[-2] if 'link' in str(more) or 'c.pt' in str(more) else '--config'} " in (said := capsys.readouterr().err)
+        assert "another --out" in said
+    assert finetune.main(command(folder, folder, "--model", base[0], "--updates", 1)) == 1
+    assert "folder of recordings" in capsys.readouterr().err
+
+
+def test_one_training_at_a_time_writes_a_folder(folder, base, tmp_path, capsys):
+    chosen = options(folder, tmp_path / "out", "--model", base[0])
+    with output_folder.claimed(chosen):
+        assert finetune.main(command(folder, tmp_path / "out", "--model", base[0], "--updates", 1)) == 1
+        assert "another training writes there" in capsys.readouterr().err
+    with output_folder.claimed(chosen):
+        pass
+
+
+def test_a_base_is_known_by_its_bytes(folder, tmp_path, monkeypatch):
+    files = ("config", "checkpoint", "vocab", "vocos-config", "vocos")
+    for name in (*files, "m.f5"):
+        (tmp_path / name).write_bytes(bytes(3 << 20))
+    monkeypatch.setattr(base_model, "program", lambda options: "f5tts")
+    monkeypatch.setattr(base_model, "run", lambda *command: (tmp_path / "base.f5").write_bytes(b"made"))
+    given = options(folder, tmp_path, *(word for name in files for word in ("--" + name, tmp_path / name)))
+    model = options(folder, tmp_path, "--model", tmp_path / "m.f5")
+    seen = [base_model.file_of(given, tmp_path), base_model.file_of(model, tmp_path)]
+    assert seen == [base_model.file_of(given, tmp_path), base_model.file_of(model, tmp_path)]
+    for name in files:  # the same size
+        (tmp_path / name).write_bytes(bytes((3 << 20) - 1) + b"x")
+        assert base_model.file_of(given, tmp_path) not in seen, name
+        seen.append(base_model.file_of(given, tmp_path))
+    (tmp_path / "model_last.pt").touch()
+    (tmp_path / "base.f5").write_bytes(b"MADE")
+    assert base_model.file_of(given, tmp_path) not in seen
+    (tmp_path / "m.f5").write_bytes(b"x" + bytes((3 << 20) - 1))
+    assert base_model.file_of(model, tmp_path) not in seen
+
+
 # ---- the training
+
+
+def test_bf16_is_taken_where_it_is(monkeypatch):
+    card = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a T4")
+    for major, expected in ((7, False), (8, True), (9, True)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (major, 5))
+        assert finetune.bf16_on(card, "auto") == expected and not finetune.bf16_on(card, "fp32")
+        if expected:
+            assert finetune.bf16_on(card, "bf16")
+        else:
+            with pytest.raises(speech_folder.Unusable, match="a T4.*--precision fp32"):
+                finetune.bf16_on(card, "bf16")
+    assert not finetune.bf16_on(torch.device("cpu"), "auto") and finetune.bf16_on(torch.device("cpu"), "bf16")
+
+
+@pytest.mark.parametrize("error", [f5lib.Error(1, "no such word"), KeyError("no such word"), zlib.error("no such word")])
+def test_what_fails_in_the_first_process_is_told(folder, base, tmp_path, monkeypatch, capsys, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(finetune, "vocab_of", fails)
+    assert finetune.main(command(folder, tmp_path, "--model", base[0], "--updates", 1)) == 1
+    assert "no such word" in capsys.readouterr().err
 
 
 def test_it_writes_what_it_says(folder, base, straight):
@@ -194,7 +333,7 @@ def test_it_writes_what_it_says(folder, base, straight):
 def test_killed_at_random_it_goes_on_as_if_nothing_had_been(folder, base, straight, tmp_path, rng):
     """kill -9 in the middle; the checkpoint that is there is whole; the losses are those without the break, bit for bit."""
     out, more = tmp_path / "out", ("--model", base[0], "--updates", 10, "--accumulate", 2, "--valid", 1, "--no-samples")
-    shutil.copytree(straight / "data", out / "data")
+    with_mels(straight, out)
     wanted = int(rng.integers(1, 9))
     with open(tmp_path / "said", "w") as said:
         process = subprocess.Popen([sys.executable, str(SCRIPT), *command(folder, out, *more)], stdout=said, stderr=said)
@@ -222,7 +361,7 @@ def test_killed_at_random_it_goes_on_as_if_nothing_had_been(folder, base, straig
 
 def test_asked_to_stop_it_saves_and_says_so(folder, base, straight, tmp_path, capsys):
     out, more = tmp_path / "out", ("--model", base[0], "--updates", 10, "--accumulate", 2, "--valid", 1, "--no-samples")
-    shutil.copytree(straight / "data", out / "data")
+    with_mels(straight, out)
     training = finetune.Training(finetune.arguments(command(folder, out, *more)))
     update = training.update
 
@@ -237,6 +376,12 @@ def test_asked_to_stop_it_saves_and_says_so(folder, base, straight, tmp_path, ca
     assert upstream_state.read(out / "model_last.pt")["update"] == 3
     assert finetune.main(command(folder, out, *more, "--dropout", 0.2)) == 1
     assert "dropout was 0.1, is 0.2" in capsys.readouterr().err
+    last = (out / "model_last.pt").read_bytes()
+    state = torch.load(out / "model_last.pt")
+    torch.save({**state, "optimizer_state_dict": {}}, out / "model_last.pt")
+    assert finetune.main(command(folder, out, *more)) == 1
+    assert "model_last.pt is damaged" in capsys.readouterr().err
+    (out / "model_last.pt").write_bytes(last)
     run(folder, out, *more)
     assert rows(out) == rows(straight)
 
@@ -265,20 +410,21 @@ def two_processes(arguments, folder):
 
 def test_two_processes_are_one_with_twice_the_batches(folder, base, straight, tmp_path):
     out = tmp_path / "out"
-    shutil.copytree(straight / "data", out / "data")
+    with_mels(straight, out)
     more = ("--model", base[0], "--updates", 10, "--accumulate", 1, "--valid", 1, "--no-samples")
     done = next(filter(None, (two_processes(command(folder, out, *more), tmp_path) for _ in range(5))))
     assert done[0] == [0, 0], done[1]
     for mine, theirs in zip(rows(out), rows(straight)):
         assert mine[0] == theirs[0] and mine[5] == theirs[5]
         assert float(mine[2]) == pytest.approx(float(theirs[2]), rel=1e-4)
+    run(folder, out, *more, "--accumulate", 2)  # one process goes on with it
 
 
 def test_lora_from_upstreams_files_with_more_tokens(folder, base, tmp_path, capsys):
     """A checkpoint of upstream's, an adapter of rank 2, a vocab.txt with a token more, bf16; and speech of it."""
     made, mine = base[1], tmp_path / "folder"
     shutil.copytree(folder, mine)
-    (mine / "metadata.csv").write_text((mine / "metadata.csv").read_text().replace("one", "\u00e9ne"))
+    (mine / "metadata.csv").write_text((mine / "metadata.csv").read_text().replace("one", "\u00e9ne").replace("Say", "--Say"))
     (mine / "vocab.txt").write_text("".join(token + "\n" for token in [*made["vocab"], "\u00e9"]))
     files = ("--config", made["yaml"], "--checkpoint", made["checkpoint"], "--vocab", made["vocab_path"], "--vocos-config",
              made["vocos_config"], "--vocos", made["vocos_path"])

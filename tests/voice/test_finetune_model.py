@@ -1,9 +1,12 @@
 """What finetune.py trains is the model of tests/reference/model.py, by upstream's rules: losses and gradients of every kind,
 files taken apart and put together, LoRA, schedule, average, checkpoints, plot. compare_finetune.py holds the same against
 upstream's own package, padding and dropout included."""
+import json
 import math
+import os
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -81,6 +84,23 @@ def test_other_number_types_come_out_rounded(models, tmp_path, dtype):
     assert not all(torch.equal(values, exact.acoustic[name]) for name, values in model.acoustic.items())
 
 
+def test_a_file_whose_header_does_not_fit_is_refused(models, tmp_path):
+    with open(models["v1"][1], "rb") as f:
+        header, begin = set_speech.read_header(f, "v1")
+        f.seek(begin)
+        data = f.read()
+    config = json.loads(header["__metadata__"]["config"])
+    for hostile in ({}, {**config, "backbone": []}, {**config, "text": None}, {**config, "vocoder": {"kind": 1}},
+                    {**config, "backbone": {**config["backbone"], "depth": "x"}},
+                    {**config, "backbone": {**config["backbone"], "skip": 9}},
+                    {**config, "backbone": {**config["backbone"], "dim": 0}}, []):
+        header["__metadata__"]["config"] = json.dumps(hostile)
+        text = json.dumps(header).encode()
+        (tmp_path / "m.f5").write_bytes(struct.pack("<Q", len(text)) + text + data)
+        with pytest.raises(set_speech.Refused, match="m.f5"):
+            unpack.read(tmp_path / "m.f5")
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path):
     made = convert_lib.rc.make_checkpoint(tmp_path, arch="tiny", backbone="MMDiT", conv_layers=0, text_dim=64)
     assert convert_lib.convert(made, tmp_path / "m.f5").returncode == 0
@@ -153,6 +173,24 @@ def test_bf16_is_near(models, generator, kind):
     assert losses[1].dtype == torch.float32
     assert abs(losses[1].item() / losses[0].item() - 1) < 0.05
     assert not torch.equal(*gradients) and relative(*gradients) < 0.1
+
+
+def test_attention_is_handed_one_type(models, generator, monkeypatch):
+    """Queries and keys that a norm made wider than the values: PyTorch 2's attention refuses them."""
+    made, _, model = models["average upsampling, q/k norm"]
+    mel, lens, ids = batch(generator, [30], [12], len(made["vocab"]))
+    seen = []
+
+    def attend(q, k, v, mask):
+        seen.append({q.dtype, k.dtype, v.dtype})
+        return v
+
+    monkeypatch.setattr(cfm, "attend", attend)
+    for on, expected in ((True, torch.bfloat16), (False, torch.float32)):
+        with torch.autocast("cpu", torch.bfloat16, enabled=on):
+            cfm.velocity(model.acoustic, model.arch, mel, mel, ids, lens, torch.tensor([0.3]))
+        assert seen and all(types == {expected} for types in seen)
+        seen.clear()
 
 
 def test_padding_that_nobody_sees_changes_nothing(models, generator):
@@ -248,6 +286,57 @@ def test_lora_begins_as_the_model_and_merges_as_it_computes(models, generator, t
     assert result.returncode == 0, result.stderr
     for name, values in unpack.read(tmp_path / "merged.f5").acoustic.items():
         assert torch.allclose(values, whole[name], atol=1e-5), name
+
+
+class OnCard(torch.Tensor):
+    """A tensor of another device: it goes with no plain one before .to() or .cpu() made it one."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        if function in (torch.Tensor.to, torch.Tensor.cpu):
+            return args[0].as_subclass(torch.Tensor).clone()
+        if any(isinstance(a, torch.Tensor) and not isinstance(a, cls) for a in args):
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return super().__torch_function__(function, types, args, kwargs or {})
+
+
+def test_lora_of_another_device_is_merged(models, generator):
+    """The weights that stay lie on the CPU, what is trained on the GPU."""
+    weights = models["v1"][2].acoustic
+    added = {name: torch.randn(values.shape, generator=generator)
+             for name, values in upstream_state.lora(weights, 2, generator).items()}
+    there = {name: values.as_subclass(OnCard) for name, values in added.items()}
+    with pytest.raises(RuntimeError, match="same device"):
+        next(iter(weights.values())) + next(iter(there.values()))
+    merged, expected = upstream_state.merged(weights, there, 0.5), upstream_state.merged(weights, added, 0.5)
+    for name, values in merged.items():
+        assert type(values) is torch.Tensor and torch.equal(values, expected[name]), name
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing(tmp_path):
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / "model.part.pt").symlink_to(tmp_path / "theirs")
+    upstream_state.whole(tmp_path / "model.pt", lambda part: part.write_text("one"))
+
+    def full(part):
+        part.write_text("tw")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError):
+        upstream_state.whole(tmp_path / "model.pt", full)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"model.pt": "one", "theirs": "theirs"}
+
+
+def test_a_checkpoint_that_cannot_be_unpacked_is_told(tmp_path):
+    path = tmp_path / "bad.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", os.urandom(4000) + bytes(4000))
+    data = bytearray(path.read_bytes())
+    begin = data.index(b"data.pkl") + len("data.pkl")
+    data[begin] = 0x07  # a block of the kind that DEFLATE does not have
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="bad.pt"):
+        upstream_state.read(path)
 
 
 def test_a_checkpoint_is_upstreams_and_comes_back(models, generator, tmp_path):

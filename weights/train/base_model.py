@@ -4,6 +4,7 @@ Whatever it begins with, a name, a .f5 file or upstream's checkpoint of any form
 becomes a .f5 file in fp32, and unpack.py takes that apart. So nothing here reads a pickle.
 """
 import contextlib
+import hashlib
 import os
 import subprocess
 import sys
@@ -20,6 +21,7 @@ import random_checkpoint as formats  # noqa: E402
 import set_speech  # noqa: E402
 
 import unpack  # noqa: E402
+import upstream_state  # noqa: E402
 from picture import GAP, write as draw  # noqa: E402
 from speech_folder import Unusable  # noqa: E402
 
@@ -49,22 +51,31 @@ def files_given(options):
     return [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in UPSTREAM_FILES if getattr(options, name)]
 
 
+def digest(path):
+    """Of the file's bytes."""
+    h = hashlib.sha256()
+    with open(path, "rb") as f:
+        while piece := f.read(1 << 20):
+            h.update(piece)
+    return h.hexdigest()
+
+
 def file_of(options, out):
     """The .f5 file that the training begins with, made in out where upstream's files are given; and by what a training that
-    goes on knows it again."""
+    goes on knows it again: names and contents."""
     if options.checkpoint:
-        path, given = out / "base.f5", files_given(options)
-        source = [[word.split("=", 1)[0], Path(word.split("=", 1)[1]).stat().st_size] for word in given] + [options.weights]
-        if not (path.exists() and (out / "model_last.pt").exists()):
-            run(program(options), "convert", *given, "--weights", options.weights, "--output", path, "--quiet")
-        return str(path), source
+        base, given = out / "base.f5", files_given(options)
+        source = [[name, digest(path)] for name, path in (word.split("=", 1) for word in given)] + [options.weights]
+        if not (base.exists() and (out / "model_last.pt").exists()):
+            run(program(options), "convert", *given, "--weights", options.weights, "--output", base, "--quiet")
+        return str(base), [*source, digest(base)]
     if options.model is None:
         path = ROOT / "weights/voices/flite.f5"
     elif Path(options.model).is_file():
         path = Path(options.model)
     else:
         path = Path(run(program(options), "models", "--path", "-m", options.model).strip())
-    return str(path), [path.name, path.stat().st_size]
+    return str(path), [path.name, digest(path)]
 
 
 def vocab_of(folder, model, say):
@@ -138,25 +149,26 @@ class Speaker:
 
     def voice(self, checkpoint, weights):
         """OUT/voice.f5, as a whole."""
-        part, done = self.out / "voice.part.f5", self.out / "voice.f5"
-        run(self.program, "convert", *self.convert_options, "--checkpoint", checkpoint, "--weights", weights,
-            "--dtype", self.options.dtype, "--vocos-dtype", "fp16", "--output", part, "--quiet")
-        speech = self.model.config.get("speech")
-        if speech:
-            set_speech.set_speech(part, [(key, str(value)) for key, value in speech.items()])
-        os.replace(part, done)
-        return done
+        def write(part):
+            run(self.program, "convert", *self.convert_options, "--checkpoint", checkpoint, "--weights", weights,
+                "--dtype", self.options.dtype, "--vocos-dtype", "fp16", "--output", part, "--quiet")
+            speech = self.model.config.get("speech")
+            if speech:
+                set_speech.set_speech(part, [(key, str(value)) for key, value in speech.items()])
+
+        upstream_state.whole(self.out / "voice.f5", write)
+        return self.out / "voice.f5"
 
     def infer_options(self, voice):
-        return ["infer", "-m", voice, "-r", self.prompt["path"], "-s", self.prompt["text"]]
+        return ["infer", "-m", voice, "-r", self.prompt["path"], f"--ref_text={self.prompt['text']}"]
 
     def sample(self, voice, update, real):
         """Speech of a sentence, and a picture of it beside the real recording, real [n,100], where the text is its."""
         folder, name = self.out / "samples", f"update_{update}"
         folder.mkdir(exist_ok=True)
         mel_file = folder / f"{name}.npy"
-        run(self.program, *self.infer_options(voice), "-t", self.text, "-o", folder, "-w", name + ".wav", "--seed", "1",
-            "--device", self.options.sample_device, "--save_mel", mel_file, "--quiet")
+        run(self.program, *self.infer_options(voice), f"--gen_text={self.text}", "-o", folder, "-w", name + ".wav",
+            "--seed", "1", "--device", self.options.sample_device, "--save_mel", mel_file, "--quiet")
         mel = np.load(mel_file)
         mel_file.unlink()
         if not self.options.sample_text:

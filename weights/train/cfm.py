@@ -176,6 +176,7 @@ def attention(w, a, p, x, there, angles):
     else:
         h = a.pe_attn_head
         q, k = (torch.cat((rotate(y[:, :h], angles), y[:, h:]), dim=1) for y in (q, k))
+    q, k = q.to(v.dtype), k.to(v.dtype)  # under autocast the norms' are wider
     y = attend(q, k, v, there if a.attention_mask else None).transpose(1, 2).flatten(2)
     y = F.dropout(linear(w, a, p + "to_out.0", y), a.dropout)
     return y.masked_fill(~there.unsqueeze(2), 0.0)

@@ -32,6 +32,7 @@ import torch
 import torch.distributed as dist
 
 import cfm
+import output_folder
 import plot
 import speech_folder
 import unpack
@@ -43,13 +44,21 @@ WAIT = datetime.timedelta(hours=3)  # that other processes wait while the first 
 MOST_BAD = 20                       # updates in a row whose gradient is not finite
 VALIDATION = 7                      # of a random number's key: the validation's
 # options by which the numbers of a training follow; a training goes on with the same
-FIXED = ("lora", "lora_alpha", "rate", "updates", "warm_up", "batch_frames", "batch_samples", "accumulate", "precision",
-         "dropout", "attention_mask", "valid", "seed")
+FIXED = ("lora", "lora_alpha", "rate", "updates", "warm_up", "batch_frames", "batch_samples", "precision", "dropout",
+         "attention_mask", "valid", "seed")
 
 
 def key(*numbers):
     """A seed from several numbers."""
     return int.from_bytes(hashlib.sha256(repr(numbers).encode()).digest()[:7], "big")
+
+
+def bf16_on(device, precision):
+    """Whether products are in bf16; Unusable where the GPU has none."""
+    able = device.type != "cuda" or torch.cuda.get_device_capability(device)[0] >= 8
+    if precision == "bf16" and not able:
+        raise Unusable(f"--precision bf16: {torch.cuda.get_device_name(device)} has no bf16: give --precision fp32")
+    return precision == "bf16" or (precision == "auto" and device.type == "cuda" and able)
 
 
 class Bar:
@@ -105,11 +114,12 @@ class Training:
         self.device = self.choose_device()
         if self.world > 1:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo", timeout=WAIT)
-        self.bf16 = options.precision == "bf16" or (options.precision == "auto" and self.device.type == "cuda")
+        self.bf16 = bf16_on(self.device, options.precision)
         self.stop = 0
-        if self.first:
-            self.out.mkdir(parents=True, exist_ok=True)
-        self.load()
+        with contextlib.ExitStack() as held:  # the folder, until the training ends
+            self.shared(lambda: held.enter_context(output_folder.claimed(options)))
+            self.load()
+            self.held = held.pop_all()
 
     def say(self, text):
         if self.first:
@@ -134,8 +144,8 @@ class Training:
         if self.first:
             try:
                 told[0] = make()
-            except (Unusable, unpack.set_speech.Refused, OSError) as error:
-                told[1] = str(error)
+            except Exception as error:  # of any kind: other processes wait for what is told
+                told[1] = str(error) or type(error).__name__
         if self.world > 1:
             dist.broadcast_object_list(told, 0)
         if told[1]:
@@ -175,8 +185,10 @@ class Training:
 
     def read_folder(self):
         o = self.options
-        index = speech_folder.prepare(o.folder, self.out / "data", self.model.vocab, self.model.config["vocoder"]["kind"],
-                                      o.batch_frames, lambda: tokenizer(self.model, program(o)), self.say)
+        config = self.model.config
+        index = speech_folder.prepare(o.folder, self.out / "data", self.model.vocab, config["tokenizer"],
+                                      config["vocoder"]["kind"], o.batch_frames,
+                                      lambda: tokenizer(self.model, program(o)), self.say)
         speech_folder.report(index, o.folder, self.say)
         return index
 
@@ -221,13 +233,18 @@ class Training:
         state = upstream_state.read(path)
         if not isinstance(state, dict) or "f5tts" not in state:
             raise Unusable(f"{path} was not made by finetune.py: give it by --checkpoint, and another --out")
-        then, now = json.loads(state["f5tts"]["facts"]), json.loads(json.dumps(self.facts))
-        other = [name for name in now if then.get(name) != now[name]]
-        if other:
-            shown = "; ".join(f"{name} was {str(then.get(name))[:60]}, is {str(now[name])[:60]}" for name in other)
-            raise Unusable(f"{self.out} holds a training of other settings ({shown}): give the same, or another --out")
-        upstream_state.load(state, self.optimiser, self.average)
-        return int(state["update"])
+        try:
+            then, now = json.loads(state["f5tts"]["facts"]), json.loads(json.dumps(self.facts))
+            other = [name for name in now if then.get(name) != now[name]]
+            if other:
+                shown = "; ".join(f"{name} was {str(then.get(name))[:60]}, is {str(now[name])[:60]}" for name in other)
+                raise Unusable(f"{self.out} holds a training of other settings ({shown}): give the same, or another --out")
+            upstream_state.load(state, self.optimiser, self.average)
+            return int(state["update"])
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
+            if "out of memory" in str(error):
+                raise
+            raise Unusable(f"{path} is damaged ({type(error).__name__}: {str(error)[:80]!r}): give another --out") from None
 
     # ---- an update
 
@@ -287,11 +304,13 @@ class Training:
 
     def save(self, update):
         o, last = self.options, self.out / "model_last.pt"
-        state = upstream_state.checkpoint(self.model.acoustic, self.optimiser, self.average, update, self.arch.lora_scale,
-                                          {"facts": json.dumps(self.facts)})
         try:
+            state = upstream_state.checkpoint(self.model.acoustic, self.optimiser, self.average, update, self.arch.lora_scale,
+                                              {"facts": json.dumps(self.facts)})
             upstream_state.whole(last, lambda path: torch.save(state, path))
         except (RuntimeError, OSError) as error:  # torch's own for a full disk
+            if "out of memory" in str(error):
+                raise
             raise Unusable(f"{last} cannot be written: {str(error).splitlines()[0]}: is the disk full?") from None
         if o.lora:
             upstream_state.write_adapter(self.out / "lora", self.average.weights, self.alpha)
@@ -324,7 +343,7 @@ class Training:
             if not o.no_samples:
                 self.speaker.sample(voice, update, self.speech.mel(self.speaker.spoken).numpy())
                 self.say(f"update {update}: samples/update_{update}.wav")
-        except (Unusable, OSError, ValueError, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # of any kind
             self.say(f"update {update}: no sample: {error}")
 
     def run(self):
@@ -334,6 +353,7 @@ class Training:
         try:
             return self.train()
         finally:
+            self.held.close()
             for number, handler in before:
                 signal.signal(number, handler)
 
@@ -395,7 +415,7 @@ def arguments(argv):
     g.add_argument("--batch-frames", type=int, default=3200, help="most of a batch on each device, 93.75 a second")
     g.add_argument("--batch-samples", type=int, default=64, help="most recordings of a batch")
     g.add_argument("--accumulate", type=int, default=1, help="batches of an update on each device")
-    g.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU")
+    g.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto", help="auto: bf16 on a GPU that has it")
     g.add_argument("--dropout", type=float, default=0.1)
     g.add_argument("--attention-mask", action="store_true", help="frames do not see padding; upstream's attn_mask_enabled")
     g.add_argument("--recompute", action="store_true", help="less memory, more time; upstream's checkpoint_activations")

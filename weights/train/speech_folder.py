@@ -2,18 +2,20 @@
 
     metadata.csv   a line for each: NAME|what is said. A header is passed over, a byte order mark too. NAME is a path, or
                    one within the folder or its wavs/, with its ending or without. Instead of | the separator may be a tab,
-                   or with a header a comma. Of three columns (LJSpeech) the last is taken.
+                   or with a header a comma. A field that holds the separator stands in quotes. With a header the text is
+                   the column of that name, else the second, and every line has as many columns; without one, of three
+                   columns (LJSpeech) the last that is not empty is the text.
     wavs/          recordings of any rate and format that the engine reads, mixed to mono and resampled as upstream does
     vocab.txt      optional: tokens, where the voice needs others than the model has
 
 A line that cannot be used is told with its number and left out. Mels lie in one file that is mapped, mels.f32, so that no
 process holds them all; index.json beside it has the rest, and is made again when anything that it was made of changes.
 """
-import csv
 import ctypes
 import hashlib
 import json
 import os
+import re
 import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +31,14 @@ import bigvgan  # noqa: E402
 import model as reference  # noqa: E402
 import recordings_lib  # noqa: E402
 
+from upstream_state import whole  # noqa: E402
+
 MEL = reference.MEL_BANDS
 SHORTEST, LONGEST = 0.3, 30.0  # seconds: upstream's
 ENDINGS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm", "wma", "amr")
 HEADERS = ("audio_file", "audio", "file", "file_name", "filename", "path", "wav", "name", "id")
-VERSION = 1  # of index.json
+TEXTS = ("text", "transcript", "transcription", "sentence")  # a header's names of the text's column
+VERSION = 2  # of index.json
 
 
 class Unusable(Exception):
@@ -62,6 +67,30 @@ def plain(field):
     return field
 
 
+def fields_of(row, separator):
+    """Its columns. A separator between a field's quotes belongs to the field."""
+    field = re.compile(rf' *"(?:[^"]|"")*" *(?={re.escape(separator)}|\Z)|[^{separator}]*')
+    fields, at = [], 0
+    while at <= len(row):
+        found = field.match(row, at)
+        fields.append(plain(found[0]))
+        at = found.end() + 1
+    return fields
+
+
+def text_of(fields, header, separator):
+    """What a line's recording says; LeftOut where its columns do not tell. header: its names, or None."""
+    if len(fields) < 2:
+        raise LeftOut(f"it has no {'tab' if separator == chr(9) else separator}: write NAME{separator}what is said")
+    if header:
+        if len(fields) != len(header):
+            raise LeftOut(f"it has {len(fields)} columns, the header {len(header)}: quote the text")
+        return fields[next((header.index(name) for name in TEXTS if name in header), 1)]
+    if len(fields) > 3:
+        raise LeftOut(f"it has {len(fields)} columns: quote the text")
+    return fields[-1] or fields[1]
+
+
 def separator_of(first):
     for mark in ("|", "\t"):
         if mark in first:
@@ -79,7 +108,7 @@ def read_metadata(folder):
     except OSError as error:
         raise Unusable(f"{path}: {error.strerror}: a line of it is NAME|what is said, NAME a recording in wavs/") from None
     rows = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
-    separator, lines, left_out = None, [], []
+    separator, header, lines, left_out = None, None, [], []
     for number, row in enumerate(rows, 1):
         try:
             text = row.decode().rstrip("\r")
@@ -90,13 +119,15 @@ def read_metadata(folder):
             continue
         if separator is None:
             separator = separator_of(text)
-            if plain(text.split(separator)[0]).lower() in HEADERS:
+            names = [name.lower() for name in fields_of(text, separator)]
+            if names[0] in HEADERS:
+                header = names
                 continue
-        parts = next(csv.reader([text])) if separator == "," else text.split(separator)
-        if len(parts) < 2:
-            left_out.append((number, f"it has no {'tab' if separator == chr(9) else separator}: write NAME{separator}what is said"))
-            continue
-        lines.append(Line(number, plain(parts[0]), plain(parts[-1] if len(parts) == 3 else parts[1])))
+        fields = fields_of(text, separator)
+        try:
+            lines.append(Line(number, fields[0], text_of(fields, header, separator)))
+        except LeftOut as reason:
+            left_out.append((number, str(reason)))
     return lines, left_out
 
 
@@ -183,34 +214,34 @@ class Tokens:
 # ---- the folder
 
 
-def fingerprint(folder, lines, vocab, vocoder, most_frames):
+def fingerprint(folder, lines, vocab, tokenizer, vocoder, most_frames):
     """Of all that index.json and mels.f32 are made of."""
-    h = hashlib.sha256(json.dumps([VERSION, vocab, vocoder, most_frames]).encode())
-    h.update((Path(folder) / "metadata.csv").read_bytes())
+    h = hashlib.sha256(json.dumps([VERSION, str(folder.resolve()), vocab, tokenizer, vocoder, most_frames]).encode())
+    h.update((folder / "metadata.csv").read_bytes())
     for line in lines:
         try:
-            s = os.stat(find(Path(folder), line.name))
+            s = os.stat(find(folder, line.name))
             h.update(f"{line.number} {s.st_size} {s.st_mtime_ns}\n".encode())
         except (LeftOut, OSError):
             h.update(f"{line.number} none\n".encode())
     return h.hexdigest()
 
 
-def prepare(folder, out, vocab, vocoder, most_frames, open_engine, say):
+def prepare(folder, out, vocab, tokenizer, vocoder, most_frames, open_engine, say):
     """Makes out/mels.f32 and out/index.json where they are not as they should be. open_engine() gives an engine of the
-    model's tokenizer, as a context. Returns the index. Raises Unusable."""
+    model's tokenizer, which is of the kind `tokenizer`, as a context. Returns the index. Raises Unusable."""
     folder, out = Path(folder), Path(out)
     lines, left_out = read_metadata(folder)
-    mark = fingerprint(folder, lines, vocab, vocoder, most_frames)
+    mark = fingerprint(folder, lines, vocab, tokenizer, vocoder, most_frames)
     try:
-        index = json.loads((out / "index.json").read_text())
+        index = json.loads((out / "index.json").read_text(encoding="utf-8"))
         if index["fingerprint"] == mark:
             return index
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError):
         pass
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.json").unlink(missing_ok=True)
-    lib, entries, at = library(), [], 0
+    lib, entries = library(), []
 
     def one(line):
         try:
@@ -221,30 +252,34 @@ def prepare(folder, out, vocab, vocoder, most_frames, open_engine, say):
         except LeftOut as reason:
             return reason
 
-    with open_engine() as engine, ThreadPoolExecutor(max(1, (os.cpu_count() or 1))) as pool, open(out / "mels.f32", "wb") as f:
+    def write_mels(part):
+        at = 0
+        with ThreadPoolExecutor(max(1, (os.cpu_count() or 1))) as pool, open(part, "wb") as f:
+            for done, (line, made) in enumerate(zip(lines, pool.map(one, lines)), 1):
+                try:
+                    if isinstance(made, LeftOut):
+                        raise made
+                    path, mel = made
+                    ids = tokens(line.text)
+                    if len(ids) > len(mel):
+                        raise LeftOut(f"{line.name}: {len(ids)} tokens of text for {len(mel)} frames of sound: "
+                                      "is the text another recording's?")
+                    if len(mel) > most_frames:
+                        raise LeftOut(f"{line.name}: {len(mel)} frames, more than a batch of {most_frames} (--batch-frames)")
+                    f.write(mel.astype("<f4").tobytes())
+                    entries.append(dict(line=line.number, path=path, text=line.text, ids=ids, frames=len(mel), start=at))
+                    at += len(mel)
+                except LeftOut as reason:
+                    left_out.append((line.number, str(reason)))
+                if done % 500 == 0:
+                    say(f"{done} of {len(lines)} recordings read")
+
+    with open_engine() as engine:
         tokens = Tokens(engine)
-        for done, (line, made) in enumerate(zip(lines, pool.map(one, lines)), 1):
-            try:
-                if isinstance(made, LeftOut):
-                    raise made
-                path, mel = made
-                ids = tokens(line.text)
-                if len(ids) > len(mel):
-                    raise LeftOut(f"{line.name}: {len(ids)} tokens of text for {len(mel)} frames of sound: "
-                                  "is the text another recording's?")
-                if len(mel) > most_frames:
-                    raise LeftOut(f"{line.name}: {len(mel)} frames, more than a batch of {most_frames} (--batch-frames)")
-                f.write(mel.astype("<f4").tobytes())
-                entries.append(dict(line=line.number, path=path, text=line.text, ids=ids, frames=len(mel), start=at))
-                at += len(mel)
-            except LeftOut as reason:
-                left_out.append((line.number, str(reason)))
-            if done % 500 == 0:
-                say(f"{done} of {len(lines)} recordings read")
+        whole(out / "mels.f32", write_mels)
     index = dict(fingerprint=mark, entries=entries, lines=len(lines), left_out=sorted(left_out),
                  unknown=[[c, n, tokens.unknown_lines[c]] for c, n in tokens.unknown.most_common()])
-    (out / "index.part").write_text(json.dumps(index, ensure_ascii=False))
-    os.replace(out / "index.part", out / "index.json")
+    whole(out / "index.json", lambda part: part.write_text(json.dumps(index), encoding="utf-8"))
     return index
 
 

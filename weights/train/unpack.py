@@ -198,6 +198,17 @@ def vocos(get, config):
 
 def read(path):
     """Raises set_speech.Refused, OSError."""
+    try:
+        model = taken_apart(path)
+        model.settings()  # what is asked for later is there
+        return model
+    except KeyError as missing:
+        raise set_speech.Refused(f"{path} lacks {missing}") from None
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError) as error:
+        raise set_speech.Refused(f"{path} is damaged: {str(error) or type(error).__name__}") from None
+
+
+def taken_apart(path):
     get = Tensors(path)
     config = json.loads(get.metadata["config"])
     if get.metadata["format_version"] == "1":
@@ -206,8 +217,5 @@ def read(path):
     if kind not in ("DiT", "UNetT"):
         raise set_speech.Refused(f"{path} is a {kind}: DiT (F5-TTS) and UNetT (E2-TTS) can be trained here")
     lines = get.metadata.get("vocab")
-    try:
-        return Model(config, lines.split("\n")[:-1] if lines is not None else None, acoustic(get, config),
-                     vocos(get, config) if config["vocoder"]["kind"] == "Vocos" else None, get.kinds)
-    except KeyError as missing:
-        raise set_speech.Refused(f"{path} lacks {missing}") from None
+    return Model(config, lines.split("\n")[:-1] if lines is not None else None, acoustic(get, config),
+                 vocos(get, config) if config["vocoder"]["kind"] == "Vocos" else None, get.kinds)

@@ -12,6 +12,7 @@ import pickle
 import sys
 import warnings
 import zipfile
+import zlib
 from pathlib import Path
 
 import torch
@@ -104,7 +105,7 @@ def merged(weights, trained, scale):
     for name, weight in weights.items():
         values, layer = trained.get(name, weight).detach(), name[:-len(".weight")]
         if layer + ".lora_A" in trained:
-            values = values + scale * (trained[layer + ".lora_B"] @ trained[layer + ".lora_A"])
+            values = values + scale * (trained[layer + ".lora_B"] @ trained[layer + ".lora_A"]).to(values.device)
         out[name] = values.cpu()
     return out
 
@@ -127,13 +128,18 @@ def write_adapter(folder, trained, alpha):
 
 
 def whole(path, write):
-    """write(a path beside it), and then it is there, all of it."""
+    """write(a path beside it, of the same ending), and then it is there, all of it. Where that fails nothing is left."""
     path = Path(path)
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with open(part, "rb") as f:
-        os.fsync(f.fileno())
-    os.replace(part, path)
+    part = path.with_name(f"{path.stem}.part{path.suffix}")
+    part.unlink(missing_ok=True)  # it may be a link to elsewhere
+    try:
+        write(part)
+        with open(part, "rb") as f:
+            os.fsync(f.fileno())
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -175,7 +181,7 @@ def read(path):
             root = next(name for name in archive.namelist() if name.endswith("/data.pkl"))[:-len("/data.pkl")]
             return Plain(archive, root).load()
     except (pickle.PickleError, zipfile.BadZipFile, RuntimeError, StopIteration, LookupError, TypeError, ValueError,
-            AttributeError, EOFError) as error:
+            AttributeError, EOFError, OverflowError, MemoryError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is no checkpoint that can be read: {error or type(error).__name__}") from None
 
 
