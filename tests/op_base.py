@@ -379,8 +379,13 @@ def unwritten(y):
 
 
 def check(op, what, got, want, bar):
-    """Asserts rel_l2 <= bar and keeps the figure for the table that tests/conftest.py prints."""
+    """Asserts rel_l2 <= bar and keeps the figure for the table that tests/conftest.py prints. Whole numbers that may differ
+    are one apart, and of a few rows three may: one in 25,000 lies so near the middle of two that the last bit decides."""
     value = rel_l2(got, want)
+    if got.dtype == torch.int8 and bar > 0:
+        apart = float((got.double() - want.to(got.device).double()).abs().max())
+        assert apart <= 1, f"{op} {what}: whole numbers are more than one apart"
+        bar = max(bar, 3 ** 0.5 / max(float(want.double().norm()), 1.0))
     cbind.RESULTS.append((op, what, value, bar))
     assert value <= bar, f"{op} {what}: rel L2 {value:.3g} > {bar:.3g}"
     return value
