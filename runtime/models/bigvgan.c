@@ -85,14 +85,9 @@ static void read_upstream(upstream *from, model_config *config) {
 enum {
     CHANNELS = GENERATOR_CHANNELS,
     LAST = GENERATOR_LAST,
-    UP_OUT = GENERATOR_UP_OUT,
-    UP_TAPS = GENERATOR_UP_TAPS,
-    UP_KERNEL = GENERATOR_UP_KERNEL,
-    UP_RATE = GENERATOR_UP_RATE,
-    BLOCK_TAPS = GENERATOR_BLOCK_TAPS,
     SLOPES = -112 /* + i: alphas of a block of stage i */
 };
-enum { STAGE = GENERATOR_OF_STAGE, CONVS = GENERATOR_OF_PAIRS, BIAS = 48 }; /* counts; BIAS: of the last bias */
+enum { STAGE = GENERATOR_OF_STAGE, BIAS = 48 }; /* counts; BIAS: of the last bias */
 
 static int64_t dimension(const model_config *config, int16_t symbol) {
     const generator_shape *v = &settings_of(config)->shape;
@@ -107,7 +102,6 @@ static int32_t count(const model_config *config, int16_t repeat) {
 
 #define AT(field) .address = offsetof(bigvgan_weights, field)
 #define IN_STAGE(i, field) AT(stage[i].field), .repeat = STAGE + (i)
-#define IN_PAIR(i, j, field) AT(stage[i].block[j].field), .stride = sizeof(conv_weights), .repeat = CONVS + (i)
 #define OURS(i, j) "bigvgan.stages." #i ".blocks." #j "."
 #define THEIRS(n) "resblocks." #n "."
 #define SIX(n, name)                                                                                                   \
@@ -118,21 +112,11 @@ static int32_t count(const model_config *config, int16_t repeat) {
 
 /* clang-format off */
 #define BLOCK(i, j, n)                                                                                                 \
-    {OURS(i, j) "first.%d.weight", {BLOCK_TAPS + (j), CHANNELS + (i) + 1, CHANNELS + (i) + 1}, MATRIX, PACK_TAP_FIRST, \
-     THEIRS(n) "convs1.%d.weight", IN_PAIR(i, j, first[0].w)},                                                         \
-    {OURS(i, j) "first.%d.bias", {CHANNELS + (i) + 1}, PLAIN, PACK_COPY, THEIRS(n) "convs1.%d.bias",                   \
-     IN_PAIR(i, j, first[0].b)},                                                                                       \
-    {OURS(i, j) "second.%d.weight", {BLOCK_TAPS + (j), CHANNELS + (i) + 1, CHANNELS + (i) + 1}, MATRIX, PACK_TAP_FIRST, \
-     THEIRS(n) "convs2.%d.weight", IN_PAIR(i, j, second[0].w)},                                                        \
-    {OURS(i, j) "second.%d.bias", {CHANNELS + (i) + 1}, PLAIN, PACK_COPY, THEIRS(n) "convs2.%d.bias",                  \
-     IN_PAIR(i, j, second[0].b)},                                                                                      \
+    GENERATOR_BLOCK_LINES(bigvgan_weights, i, j, OURS(i, j), THEIRS(n)),                                               \
     {OURS(i, j) "alpha", {SLOPES + (i)}, PLAIN, PACK_STACK, SIX(n, "alpha"), IN_STAGE(i, block[j].alpha)},             \
     {OURS(i, j) "beta", {SLOPES + (i)}, PLAIN, PACK_STACK, SIX(n, "beta"), IN_STAGE(i, block[j].beta)}
 #define STAGE_LINES(i, n0, n1, n2)                                                                                     \
-    {"bigvgan.stages." #i ".up.weight", {UP_TAPS + (i), UP_OUT + (i), CHANNELS + (i)}, MATRIX, PACK_UPSAMPLE,          \
-     "ups." #i ".0.weight", IN_STAGE(i, up.w), .first = UP_RATE + (i), .columns = UP_KERNEL + (i)},                    \
-    {"bigvgan.stages." #i ".up.bias", {UP_OUT + (i)}, PLAIN, PACK_REPEAT, "ups." #i ".0.bias", IN_STAGE(i, up.b),      \
-     .first = UP_RATE + (i)},                                                                                          \
+    GENERATOR_UP_LINES(bigvgan_weights, i, "bigvgan.stages." #i ".up", "ups." #i ".0"),                                \
     BLOCK(i, 0, n0), BLOCK(i, 1, n1), BLOCK(i, 2, n2)
 
 static const part_line lines[] = {

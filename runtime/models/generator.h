@@ -54,6 +54,28 @@ enum {
 };
 enum { GENERATOR_OF_STAGE = 16, GENERATOR_OF_PAIRS = 32 }; /* counts: of stage i, + i */
 
+/* Lines of a block's convolutions and of a stage's transposed one. weights: a struct with stage[i].up, and with
+ * stage[i].block[j].first and .second of conv_weights[GENERATOR_PAIRS]. Names stand behind `ours`, upstream's behind
+ * `theirs`. */
+/* clang-format off */
+#define GENERATOR_BLOCK_LINES(weights, i, j, ours, theirs)                                                             \
+    GENERATOR_HALF_LINES(weights, i, j, first, ours "first", theirs "convs1"),                                         \
+    GENERATOR_HALF_LINES(weights, i, j, second, ours "second", theirs "convs2")
+#define GENERATOR_HALF_LINES(weights, i, j, half, ours, theirs)                                                        \
+    {ours ".%d.weight", {GENERATOR_BLOCK_TAPS + (j), GENERATOR_CHANNELS + (i) + 1, GENERATOR_CHANNELS + (i) + 1},      \
+     MATRIX, PACK_TAP_FIRST, theirs ".%d.weight", GENERATOR_IN_PAIR(weights, i, stage[i].block[j].half[0].w)},         \
+    {ours ".%d.bias", {GENERATOR_CHANNELS + (i) + 1}, PLAIN, PACK_COPY, theirs ".%d.bias",                             \
+     GENERATOR_IN_PAIR(weights, i, stage[i].block[j].half[0].b)}
+#define GENERATOR_IN_PAIR(weights, i, field)                                                                           \
+    .address = offsetof(weights, field), .stride = sizeof(conv_weights), .repeat = GENERATOR_OF_PAIRS + (i)
+#define GENERATOR_UP_LINES(weights, i, ours, theirs)                                                                   \
+    {ours ".weight", {GENERATOR_UP_TAPS + (i), GENERATOR_UP_OUT + (i), GENERATOR_CHANNELS + (i)}, MATRIX,              \
+     PACK_UPSAMPLE, theirs ".weight", .address = offsetof(weights, stage[i].up.w), .repeat = GENERATOR_OF_STAGE + (i), \
+     .first = GENERATOR_UP_RATE + (i), .columns = GENERATOR_UP_KERNEL + (i)},                                          \
+    {ours ".bias", {GENERATOR_UP_OUT + (i)}, PLAIN, PACK_REPEAT, theirs ".bias",                                       \
+     .address = offsetof(weights, stage[i].up.b), .repeat = GENERATOR_OF_STAGE + (i), .first = GENERATOR_UP_RATE + (i)}
+/* clang-format on */
+
 int64_t generator_dimension(const generator_shape *v, int16_t symbol);
 int32_t generator_count(const generator_shape *v, int16_t repeat);
 

@@ -113,15 +113,10 @@ static void read_keys(model_config *config, upstream_has_key has, const void *us
 enum {
     CHANNELS = GENERATOR_CHANNELS,
     LAST = GENERATOR_LAST,
-    UP_OUT = GENERATOR_UP_OUT,
-    UP_TAPS = GENERATOR_UP_TAPS,
-    UP_KERNEL = GENERATOR_UP_KERNEL,
-    UP_RATE = GENERATOR_UP_RATE,
-    BLOCK_TAPS = GENERATOR_BLOCK_TAPS,
     COLUMNS = -1, /* that the last convolution gives */
     BANK_ROWS = PART_BANK_TAPS(BANK, BANK_TAPS)
 };
-enum { STAGE = GENERATOR_OF_STAGE, CONVS = GENERATOR_OF_PAIRS, ONE_BAND = 48, BANDS, STREAMS }; /* counts */
+enum { ONE_BAND = 48, BANDS, STREAMS }; /* counts */
 
 static int64_t dimension(const model_config *config, int16_t symbol) {
     const mb_config *v = settings_of(config);
@@ -136,26 +131,12 @@ static int32_t count(const model_config *config, int16_t repeat) {
 }
 
 #define AT(field) .address = offsetof(mb_weights, field)
-#define IN_STAGE(i, field) AT(stage[i].field), .repeat = STAGE + (i)
-#define IN_PAIR(i, j, field) AT(stage[i].block[j].field), .stride = sizeof(conv_weights), .repeat = CONVS + (i)
-#define OURS(i, j) "mb_istft.stages." #i ".blocks." #j "."
-#define THEIRS(n) "dec.resblocks." #n "."
 
 /* clang-format off */
 #define BLOCK(i, j, n)                                                                                                 \
-    {OURS(i, j) "first.%d.weight", {BLOCK_TAPS + (j), CHANNELS + (i) + 1, CHANNELS + (i) + 1}, MATRIX, PACK_TAP_FIRST, \
-     THEIRS(n) "convs1.%d.weight", IN_PAIR(i, j, first[0].w)},                                                         \
-    {OURS(i, j) "first.%d.bias", {CHANNELS + (i) + 1}, PLAIN, PACK_COPY, THEIRS(n) "convs1.%d.bias",                   \
-     IN_PAIR(i, j, first[0].b)},                                                                                       \
-    {OURS(i, j) "second.%d.weight", {BLOCK_TAPS + (j), CHANNELS + (i) + 1, CHANNELS + (i) + 1}, MATRIX, PACK_TAP_FIRST, \
-     THEIRS(n) "convs2.%d.weight", IN_PAIR(i, j, second[0].w)},                                                        \
-    {OURS(i, j) "second.%d.bias", {CHANNELS + (i) + 1}, PLAIN, PACK_COPY, THEIRS(n) "convs2.%d.bias",                  \
-     IN_PAIR(i, j, second[0].b)}
+    GENERATOR_BLOCK_LINES(mb_weights, i, j, "mb_istft.stages." #i ".blocks." #j ".", "dec.resblocks." #n ".")
 #define STAGE_LINES(i, n0, n1, n2)                                                                                     \
-    {"mb_istft.stages." #i ".up.weight", {UP_TAPS + (i), UP_OUT + (i), CHANNELS + (i)}, MATRIX, PACK_UPSAMPLE,         \
-     "dec.ups." #i ".weight", IN_STAGE(i, up.w), .first = UP_RATE + (i), .columns = UP_KERNEL + (i)},                  \
-    {"mb_istft.stages." #i ".up.bias", {UP_OUT + (i)}, PLAIN, PACK_REPEAT, "dec.ups." #i ".bias", IN_STAGE(i, up.b),   \
-     .first = UP_RATE + (i)},                                                                                          \
+    GENERATOR_UP_LINES(mb_weights, i, "mb_istft.stages." #i ".up", "dec.ups." #i),                                     \
     BLOCK(i, 0, n0), BLOCK(i, 1, n1), BLOCK(i, 2, n2)
 
 static const part_line lines[] = {
