@@ -68,6 +68,7 @@ if(F5_HAVE_CUDA)
         target_compile_definitions(f5cuda PRIVATE F5_CUDA_SM90A=1)
     endif()
     target_compile_definitions(f5_options INTERFACE F5_HAVE_CUDA=1)
+    target_include_directories(f5core SYSTEM PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
     target_sources(f5core PRIVATE ${CMAKE_SOURCE_DIR}/runtime/devices/device_cuda.c
                    ${CMAKE_SOURCE_DIR}/runtime/devices/graph_cache.c)
     target_sources(f5ops INTERFACE $<TARGET_OBJECTS:f5cuda>)

@@ -48,7 +48,7 @@ static f5_status check_packs(const joint_qkv_args *a) {
 }
 
 f5_status joint_qkv_ref(cpu_context *c, const joint_qkv_args *a) {
-    if (!a || !a->x || !a->c || !a->y || a->y == a->x || a->y == a->c) return F5_E_ARGUMENT;
+    if (!a || !a->y || a->y == a->x || a->y == a->c) return F5_E_ARGUMENT;
     if (a->rope_heads > 0 && !a->rope) return F5_E_ARGUMENT;
     const int weights = (a->q_norm != NULL) + (a->k_norm != NULL) + (a->c_q_norm != NULL) + (a->c_k_norm != NULL);
     if (weights != 0 && weights != 4) return F5_E_ARGUMENT;
@@ -56,6 +56,7 @@ f5_status joint_qkv_ref(cpu_context *c, const joint_qkv_args *a) {
     if (((uintptr_t)a->q_norm | (uintptr_t)a->k_norm | (uintptr_t)a->c_q_norm | (uintptr_t)a->c_k_norm) % 16 != 0)
         return F5_E_ARGUMENT;
     F5_TRY(check_packs(a));
+    if ((!a->x && a->pack->rows > 0) || (!a->c && a->c_pack->rows > 0)) return F5_E_ARGUMENT;
     if (a->heads < 1 || a->rope_heads < 0 || a->rope_heads > a->heads) return F5_E_SHAPE;
     if (a->rope_heads > 0 && (pack_longest(a->pack) > a->max_position || pack_longest(a->c_pack) > a->max_position))
         return F5_E_SHAPE;

@@ -27,7 +27,7 @@ typedef struct joint_qkv_args {
     int32_t heads;
     int32_t rope_heads;    /* heads 0 .. rope_heads-1 are rotated */
     int32_t max_position;  /* rows of the rope table */
-    const void *x;         /* [rows of pack,3,heads,64] type */
+    const void *x;         /* [rows of pack,3,heads,64] type; NULL where there are no rows, c too */
     const void *c;         /* [rows of c_pack,3,heads,64] type */
     const float *rope;     /* [max_position,32,2] or NULL where rope_heads is 0 */
     const float *q_norm;   /* [64] or NULL */

@@ -260,7 +260,7 @@ class Call:
         for f in OPS[self.op]:
             if f.shape is not None and not f.out and not f.optional and f.name not in self.views:
                 raise ValueError(f"{self.op}: {f.name} is needed")
-        if most is not None and any(name in self.views for name in ("rope", "positions")):
+        if most is not None and not self.given.get("clamp") and any(name in self.views for name in ("rope", "positions")):
             longest = max(pack.lengths) if pack is not None else self.sizes.get("rows", 0)
             if longest > most:
                 raise ValueError(f"{self.op}: a sequence has {longest} rows, its table {most} positions")
