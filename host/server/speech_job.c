@@ -15,6 +15,8 @@
  * hours of silence, and one call speaks all of them. */
 #define SOUND_BYTES 67108864
 
+#define SLICE (F5_SAMPLE_RATE / 2) /* samples */
+
 /* ---- what is posted to the loop ---------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -158,10 +160,22 @@ static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *er
     return post(job, audio, seconds, chunk, ends, error);
 }
 
+/* What is streamed goes out slice by slice: a client reads the first ones while the last are encoded. */
+static f5_status take_slices(speech_job *job, const f5_audio *audio, f5_error *error) {
+    if (job->order.whole || job->order.separate) return take_audio(job, audio, error);
+    f5_audio slice = *audio;
+    for (int64_t left = audio->n_samples; left > SLICE; left -= SLICE) {
+        slice.n_samples = SLICE;
+        F5_TRY(take_audio(job, &slice, error));
+        slice = (f5_audio){.samples = slice.samples + SLICE, .n_samples = left - SLICE, .index = audio->index};
+    }
+    return take_audio(job, &slice, error);
+}
+
 static int on_audio(void *user, const f5_audio *audio) {
     speech_job *job = user;
     if (atomic_load(&job->cancelled)) return 1;
-    job->status = take_audio(job, audio, &job->why);
+    job->status = take_slices(job, audio, &job->why);
     return job->status != F5_OK;
 }
 
