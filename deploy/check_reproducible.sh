@@ -12,6 +12,7 @@ kinds=${*:-deb wheel tarball}
 work=$(mktemp -d /tmp/f5tts_twice_XXXXXX)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
+for python in "${PYTHON:-/usr/bin/python3}" python3; do "$python" -c 'import numpy' 2> /dev/null && break; done
 
 build() { # build FOLDER: packages of all kinds into FOLDER/out
     git clone -q . "$1"
@@ -26,7 +27,7 @@ build() { # build FOLDER: packages of all kinds into FOLDER/out
                         { tail -20 "$work/log"; exit 1; }
                 fi
                 if [ "$kind" = wheel ]; then
-                    python3 host/python/backend.py --build build --output out > "$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
+                    "$python" host/python/backend.py --build build --output out > "$work/log" 2>&1 || { tail -20 "$work/log"; exit 1; }
                 else
                     (cd build && cpack > "$work/log" 2>&1) || { tail -20 "$work/log"; exit 1; }
                 fi
