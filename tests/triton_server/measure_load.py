@@ -1,59 +1,115 @@
 #!/usr/bin/env python3
-"""measure_load.py — the same requests by several ways, by turns: Triton with our scheduler, Triton with its own ragged batches,
-`f5tts serve`.
+"""measure_load.py — the same requests by several ways, by turns in one run: through tritonserver, through `f5tts serve`,
+and on the engine without a server, as f5bench load asks it.
 
-    build/triton-venv/bin/python tests/triton_server/measure_load.py --clients 1,4,16 --requests 2 --nfe 4
+    tests/triton_server/measure_load.py --device cpu --model weights/voices/flite.f5 --clients 1 4 16 --nfe 2
+    tests/triton_server/measure_load.py --gpus 0 0,1 --ways triton serve engine       v1_Base, random weights, fp16
 
-Prints, for each way and number of clients: requests a second, seconds of speech a second, processor seconds for a second
-of speech (which other work on the machine disturbs the least), median and longest latency. Needs the virtual environment of
-`make triton-test`.
+    perf     tritonserver, asked by NVIDIA's perf_analyzer
+    triton   tritonserver, asked by threads of this process, over HTTP
+    ragged   the same, but one instance, which Triton gives up to 16 requests at a time: its batches, not ours
+    serve    f5tts serve, asked by threads of this process
+    engine   f5_speak in threads of this process
+
+A request is bench/workload.py's: a voice of 5 s, 10 s of new speech (--size). Each client asks again when it was answered.
+--gpus: an engine on each of a list's GPUs. The last column is the rate beside the first way's; of several lists of GPUs, beside
+that of the first list, asked by as many clients or, --per-gpu, by as many for each GPU. "CPU s" are processor seconds of whatever computes, for a second of speech: other work on the machine
+disturbs them the least. Beside the medians stand the least and the most of all turns.
+
+The server and perf_analyzer are those that `make triton-test` installs, or --server and --perf-analyzer. Needs numpy.
 """
 import argparse
+import contextlib
+import http.client
 import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
+import numpy as np
+
+import real_server
 from real_server import ROOT, Server
 
-VOICES = ROOT / "weights/voices"
-TEXT = "The children are playing in the garden."
+sys.path.insert(0, str(ROOT / "bench"))
+import load  # noqa: E402
+from report import Table  # noqa: E402
+from serve_load import Served, write_voice  # noqa: E402
+from workload import HOP, RATE, SIZES, TEXT, TRANSCRIPT, commit, generated_seconds, recording  # noqa: E402
+import f5file  # noqa: E402
+import f5lib  # noqa: E402
+
+MODEL = "f5_tts"
+HEAD = 1024  # bytes of the JSON before the tensors, with spaces behind it
 
 
-class Triton:
-    def __init__(self, a, folder, ragged):
-        repository = f"{folder}/models{ragged:d}"
-        subprocess.run([a.build / "bin/f5tts", "triton-repo", repository, "--device", a.device, "--nfe_step", str(a.nfe)]
-                       + (["-m", a.model] if a.model else []), check=True, stdout=subprocess.DEVNULL)
-        if ragged:  # one instance, which the server gives up to 16 requests at a time
-            config = Path(repository) / "f5_tts/config.pbtxt"
-            text = config.read_text().replace("max_batch_size: 1", "max_batch_size: 16").replace("count: 16", "count: 1")
+def process_seconds(pid):
+    """Of processor time."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def asked(answers, rounds, cpu_seconds):
+    """(requests a second, processor seconds of one, p50 and p95 of the latency in ms) of answers(), which give their ms."""
+    before = cpu_seconds()
+    seconds, latencies = load.run_clients(answers, rounds)
+    return len(latencies) / seconds, (cpu_seconds() - before) / len(latencies), *np.percentile(latencies, (50, 95))
+
+
+class HttpWay:
+    """A server that threads of this process ask: `port`, `path`, `headers`, `body(seed)`; whole answers alone count."""
+
+    def measure(self, clients, rounds):
+        return asked([self.client(1000 * i) for i in range(clients)], rounds, self.cpu_seconds)
+
+    def client(self, seed):
+        connection, seeds = http.client.HTTPConnection("127.0.0.1", self.port, timeout=900), iter(range(seed, 1 << 30))
+
+        def answer():
+            began = time.perf_counter()
+            connection.request("POST", self.path, self.body(next(seeds)), self.headers)
+            reply = connection.getresponse()
+            sound = reply.read()
+            assert reply.status == 200 and len(sound) > 0.9 * self.sample_bytes * RATE * self.a.generated, (reply.status, sound[:300])
+            return 1e3 * (time.perf_counter() - began)
+
+        return answer
+
+
+class Triton(HttpWay):
+    path, sample_bytes = f"/v2/models/{MODEL}/infer", 4
+
+    def __init__(self, a, folder, gpus, ragged=False):
+        repository = f"{folder}/models-{gpus}-{ragged:d}"
+        subprocess.run([a.program, "triton-repo", repository, "--model", a.model, "--nfe_step", str(a.nfe), "--instances", str(a.most),
+                        "--waiting", "1024", "--max_frames", str(a.max_frames), "--max_batch", str(a.max_batch),
+                        *(["--gpus", gpus] if gpus else ["--device", a.device])], check=True, stdout=subprocess.DEVNULL)
+        config = Path(repository) / MODEL / "config.pbtxt"
+        text = config.read_text()
+        if ragged:
+            text = text.replace("max_batch_size: 1", "max_batch_size: 16").replace(f"count: {a.most}", "count: 1")
             text = text.replace("delay_microseconds: 0", "delay_microseconds: 1000")
             text = re.sub(r"optional: true }", "optional: true allow_ragged_batch: true }", text, count=1)
             config.write_text(text)
-        self.server = Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log{ragged:d}")
-        import numpy
-        import soundfile
-        import tritonclient.http as client
-        self.client = client
-        samples, _ = soundfile.read(VOICES / "slt.wav", dtype="float32")
-        self.inputs = []
-        for name, values, kind in (("reference_wav", samples.reshape(1, -1), "FP32"),
-                                   ("reference_text", numpy.array([[(VOICES / "slt.txt").read_text().strip()]], object), "BYTES"),
-                                   ("target_text", numpy.array([[TEXT]], object), "BYTES")):
-            self.inputs.append(client.InferInput(name, list(values.shape), kind))
-            self.inputs[-1].set_data_from_numpy(values)
+        self.server = Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log-{gpus}-{ragged:d}", binary=a.server)
+        self.a, self.port, self.voice = a, self.server.http_port, a.recording
+        # Triton's binary form: JSON, which says what the bytes behind it are
+        wav, words, text = (self.voice.tobytes(), *(len(t.encode()).to_bytes(4, "little") + t.encode() for t in (TRANSCRIPT, TEXT)))
+        self.tensors, parts = wav + words + text, (("reference_wav", "FP32", [1, len(self.voice)], wav),
+                                                   ("reference_text", "BYTES", [1, 1], words), ("target_text", "BYTES", [1, 1], text))
+        self.inputs = [{"name": name, "datatype": kind, "shape": shape, "parameters": {"binary_data_size": len(data)}}
+                       for name, kind, shape, data in parts]
+        self.headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(HEAD)}
 
-    def speak(self, seed):
-        """Seconds of speech."""
-        client = self.client.InferenceServerClient(self.server.url[7:], network_timeout=900, connection_timeout=900)
-        return client.infer("f5_tts", self.inputs, parameters={"seed": seed}).as_numpy("waveform").size / 24000
+    def body(self, seed):
+        return json.dumps({"inputs": self.inputs, "parameters": {"seed": seed, "fix_duration": self.a.seconds, "binary_data_output": True}}
+                          ).encode().ljust(HEAD) + self.tensors
 
     def cpu_seconds(self):
         return self.server.cpu_seconds()
@@ -62,84 +118,147 @@ class Triton:
         self.server.stop()
 
 
-class Serve:
-    def __init__(self, a, folder):
-        self.process = subprocess.Popen(
-            ["timeout", "1200", a.build / "bin/f5tts", "serve", "--port", "0", "--device", a.device, "--nfe_step", str(a.nfe),
-             "--log_format", "none", *(["-m", a.model] if a.model else [])], stderr=subprocess.PIPE, text=True)
-        line = ""
-        while not (found := re.search(r"http://[\d.]+:(\d+)", line)):
-            line = self.process.stderr.readline()
-        self.url = found[0]
-        self.pid = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0]
+class Perf(Triton):
+    """What perf_analyzer says: as many requests as the other ways have, at a common start."""
 
-    def speak(self, seed):
-        body = json.dumps({"input": TEXT, "voice": "slt", "response_format": "pcm", "seed": seed, "first_chunk": 0}).encode()
-        request = urllib.request.Request(self.url + "/v1/audio/speech", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=900) as answer:
-            return len(answer.read()) / 48000
+    def measure(self, clients, rounds):
+        count, folder = clients * rounds, self.a.folder
+        data, said = Path(folder) / "input.json", Path(folder) / "perf.csv"
+        data.write_text(json.dumps({"data": [{"reference_wav": {"content": self.voice.tolist(), "shape": [len(self.voice)]},
+                                              "reference_text": {"content": [TRANSCRIPT], "shape": [1]},
+                                              "target_text": {"content": [TEXT], "shape": [1]}}]}))
+        said.unlink(missing_ok=True)
+        before, answered = self.cpu_seconds(), self.answered()
+        command = [self.a.perf_analyzer, "-m", MODEL, "-u", f"127.0.0.1:{self.server.grpc_port}", "-i", "grpc", "--input-data", data,
+                   "--shape", f"reference_wav:{len(self.voice)}", "--concurrency-range", str(clients), "--request-count", str(count),
+                   "--request-parameter", f"fix_duration:{self.a.seconds}:string", "-f", said]
+        done = subprocess.run(["timeout", "1200", *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              env={**os.environ, "LD_LIBRARY_PATH": str(Path(self.a.perf_analyzer).parent)})
+        assert done.returncode == 0 and said.exists(), done.stdout
+        told = dict(zip(*(line.split(",") for line in said.read_text().splitlines()[:2])))
+        cpu = (self.cpu_seconds() - before) / (self.answered() - answered)
+        return float(told["Inferences/Second"]), cpu, float(told["p50 latency"]) / 1e3, float(told["p95 latency"]) / 1e3
+
+    def answered(self):
+        return sum(v for k, v in self.server.metrics().items() if k.startswith(f'nv_inference_request_success{{model="{MODEL}"'))
+
+
+class Serve(HttpWay):
+    path, sample_bytes, headers = "/v1/audio/speech", 2, {"Content-Type": "application/json"}
+
+    def __init__(self, a, folder, gpus):
+        device = ",".join(f"cuda:{g}" for g in gpus.split(",")) if gpus else a.device
+        voices = Path(folder) / "voices"
+        voices.mkdir(exist_ok=True)
+        write_voice(voices, a.recording)
+        args = argparse.Namespace(program=a.program, device=device, max_frames=a.max_frames, max_batch=a.max_batch, precision=None, life=1700)
+        self.served, self.a = Served(args, a.model, voices, a.most), a
+        self.port = self.served.port
+        self.pid = Path(f"/proc/{self.served.process.pid}/task/{self.served.process.pid}/children").read_text().split()[0]
+
+    def body(self, seed):
+        return json.dumps({"input": TEXT, "voice": "bench", "response_format": "pcm", "seed": seed, "first_chunk": 0, "method": "euler",
+                           "nfe_step": self.a.nfe, "fix_duration": self.a.seconds}).encode()
 
     def cpu_seconds(self):
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return process_seconds(self.pid)
 
     def stop(self):
-        self.process.terminate()
-        self.process.wait(60)
+        self.served.__exit__()
 
 
-def measure(way, clients, requests):
-    latencies, spoken, failed = [], [], []
+class Engine:
+    """f5bench load's clients, on an engine for each GPU."""
 
-    def ask(number):
-        for i in range(requests):
-            began = time.monotonic()
-            try:
-                spoken.append(way.speak(100 * number + i))
-            except Exception as error:  # noqa: BLE001  told below
-                failed.append(error)
-            latencies.append(time.monotonic() - began)
+    def __init__(self, a, folder, gpus):
+        self.a, self.scope, self.voices = a, contextlib.ExitStack(), []
+        for device in [f"cuda:{g}" for g in gpus.split(",")] if gpus else [a.device]:
+            engine = self.scope.enter_context(f5lib.Engine(a.model, device, None, max_frames=a.max_frames, max_batch=a.max_batch,
+                                                           max_speaking=a.most, max_evaluations=a.nfe))
+            self.voices.append((engine, self.scope.enter_context(engine.voice(a.recording, TRANSCRIPT, keep_whole=1))))
 
-    cpu, began = way.cpu_seconds(), time.monotonic()
-    threads = [threading.Thread(target=ask, args=(n,)) for n in range(clients)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
-    wall, cpu, speech = time.monotonic() - began, way.cpu_seconds() - cpu, sum(spoken)
-    if failed:
-        sys.exit(f"measure_load.py: {failed[0]}")
-    latencies.sort()
-    return len(spoken) / wall, speech / wall, cpu / speech, latencies[len(latencies) // 2], latencies[-1]
+    def measure(self, clients, rounds):
+        crowd = [load.Client(*self.voices[i % len(self.voices)], self.a.nfe, 1000 * i) for i in range(clients)]
+        return asked([lambda c=c: c.answer(self.a.size)["latency_ms"] for c in crowd], rounds, time.process_time)
+
+    def stop(self):
+        self.scope.close()
+
+
+WAYS = {"perf": Perf, "triton": Triton, "ragged": lambda a, folder, gpus: Triton(a, folder, gpus, True), "serve": Serve, "engine": Engine}
+
+
+def rows_of(a, ways, clients):
+    """{way: figures}, all ways by turns."""
+    seen = {name: [] for name in ways}
+    for turn in range(-1, a.turns):
+        for name in list(ways) if turn % 2 else reversed(ways):
+            crowd = clients * (len(name[1].split(",")) if a.per_gpu else 1)
+            rounds = 1 if turn < 0 else max(a.rounds, -(-a.least // crowd))
+            rate, cpu, p50, p95 = ways[name].measure(crowd, rounds)
+            if turn >= 0:  # the one before it warms
+                seen[name].append((rate * a.generated, cpu / a.generated, p50, p95, crowd))
+    return seen
+
+
+def show(table, seen):
+    """A row of each way. Of several lists of GPUs each stands beside the first, else each way beside the first."""
+    rates, lists = {name: statistics.median(s[0] for s in turns) for name, turns in seen.items()}, len({gpus for _, gpus in seen})
+    for (way, gpus), turns in seen.items():
+        base = next(name for name in rates if lists == 1 or name[0] == way)
+        all_rates, cpu, p50, p95, crowd = zip(*turns)
+        table.add({"way": way, "GPUs": gpus or "-", "clients": crowd[0], "speech-s/s": rates[way, gpus], "least": min(all_rates),
+                   "most": max(all_rates), "CPU s": statistics.median(cpu), "p50 ms": statistics.median(p50),
+                   "p95 ms": statistics.median(p95), "beside": rates[way, gpus] / rates[base]})
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__.splitlines()[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    p.add_argument("--ways", nargs="+", choices=WAYS, default=["perf", "triton", "serve", "engine"])
+    p.add_argument("--clients", nargs="+", type=int, default=[1, 4, 16])
+    p.add_argument("--per-gpu", action="store_true", help="so many clients for each GPU of a list")
+    p.add_argument("--size", choices=SIZES, default="M")
+    p.add_argument("--nfe", type=int, default=32)
+    p.add_argument("--turns", type=int, default=3)
+    p.add_argument("--rounds", type=int, default=2, help="requests of each client in a turn")
+    p.add_argument("--least", type=int, default=4, help="requests of all clients in a turn")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--gpus", nargs="+", default=[""], metavar="LIST", help="in the place of --device: 0 0,1")
+    p.add_argument("--max-frames", type=int, default=16384)
+    p.add_argument("--max-batch", type=int, default=16)
+    p.add_argument("--model", help="a .f5 file; default F5TTS_v1_Base's shape, random weights")
+    p.add_argument("--program", help="default: that of F5_BUILD")
+    p.add_argument("--venv", default=ROOT / "build/triton-venv")
+    p.add_argument("--server", help="tritonserver; default that of --venv")
+    p.add_argument("--perf-analyzer", help="default: that of --venv")
+    return p
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--clients", default="1,4,16")
-    parser.add_argument("--requests", type=int, default=2, help="of each client")
-    parser.add_argument("--turns", type=int, default=1)
-    parser.add_argument("--nfe", type=int, default=4)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--model")
-    parser.add_argument("--venv", default=ROOT / "build/triton-venv")
-    a = parser.parse_args()
+    a = options().parse_args()
     a.build = Path(os.environ.get("F5_BUILD") or ROOT / "build")
-    with tempfile.TemporaryDirectory(prefix="f5_load_") as folder:
-        ways = {"triton, own scheduler": Triton(a, folder, False), "triton, ragged batch": Triton(a, folder, True),
-                "f5tts serve": Serve(a, folder)}
-        try:
-            for way in ways.values():
-                way.speak(1)  # voices open
-            print(f"{'way':24}{'clients':>8}{'req/s':>9}{'speech s/s':>12}{'CPU s/s':>9}{'p50 s':>8}{'max s':>8}")
-            for clients in map(int, a.clients.split(",")):
-                for _ in range(a.turns):
-                    for name, way in ways.items():
-                        values = measure(way, clients, a.requests)
-                        print(f"{name:24}{clients:8}{values[0]:9.3f}{values[1]:12.3f}{values[2]:9.3f}{values[3]:8.2f}"
-                              f"{values[4]:8.2f}", flush=True)
-        finally:
-            for way in ways.values():
-                way.stop()
+    a.program, a.most = a.program or a.build / "bin/f5tts", max(16, *a.clients) * max(len(g.split(",")) if a.per_gpu else 1 for g in a.gpus)
+    a.recording = recording(np.random.default_rng(1))
+    a.seconds, a.generated = round((SIZES[a.size] + 0.5) * HOP / RATE, 4), generated_seconds(SIZES[a.size])
+    if not a.server and set(a.ways) & {"perf", "triton", "ragged"}:
+        real_server.environment(a.venv)
+    if "perf" in a.ways and not a.perf_analyzer:
+        a.perf_analyzer = real_server.perf_analyzer(a.venv)
+    with tempfile.TemporaryDirectory(prefix="f5_load_") as folder, contextlib.ExitStack() as scope:
+        a.folder = folder
+        if not a.model:
+            a.model = f"{folder}/model.f5"
+            f5file.write_model(a.model, "F5TTS_v1_Base", seed=1, dtype="fp16")
+        ways = {}
+        for gpus in a.gpus:
+            for name in a.ways:
+                ways[name, gpus] = WAYS[name](a, folder, gpus)
+                scope.callback(ways[name, gpus].stop)
+        print(f"{a.device if not a.gpus[0] else 'GPU'}, f5tts {f5lib.library().f5_version().decode()} ({commit()}), NFE {a.nfe}, {a.generated:.2f} s "
+              f"of speech a request, {a.turns} turns, load average {os.getloadavg()[0]:.1f}")
+        table = Table("Seconds of speech a second, by turns", widths={"way": 7, "least": 6, "most": 6, "p50 ms": 8, "p95 ms": 8})
+        for clients in a.clients:
+            show(table, rows_of(a, ways, clients))
 
 
 if __name__ == "__main__":

@@ -14,10 +14,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVER = ["--no-deps", "nvidia-pytriton==0.7.0"]
+PERF = "tritonclient==2.51.0"
 CLIENTS = ["tritonclient[http,grpc]", "numpy<2", "soundfile", "scipy", "requests"]
 
 
@@ -32,6 +34,25 @@ def environment(folder):
     return python
 
 
+def perf_analyzer(folder):
+    """NVIDIA's load generator, which tritonclient's wheels held up to 2.51; the two libraries that it needs lie beside it."""
+    python, perf = environment(folder), Path(folder) / "perf"
+    if not (perf / "perf_analyzer").exists():
+        perf.mkdir(exist_ok=True)
+        subprocess.run([python, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps", "-d", perf, PERF], check=True)
+        wheel, = perf.glob("*.whl")
+        for library in Path(folder).glob("lib/python*/site-packages/nvidia_pytriton.libs/lib*"):
+            if found := re.match(r"(libb64|libcudart)-\w+(\.so\.\d+d?)", library.name):
+                (perf / (found[1] + found[2])).symlink_to(library.resolve())
+        with zipfile.ZipFile(wheel) as packed:
+            data = packed.read(next(name for name in packed.namelist() if name.endswith("/bin/perf_analyzer")))
+        part = perf / "part"
+        part.write_bytes(data)
+        part.chmod(0o755)
+        part.rename(perf / "perf_analyzer")
+    return perf / "perf_analyzer"
+
+
 def free_ports(n):
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(n)]
@@ -41,10 +62,12 @@ def free_ports(n):
 
 
 class Server:
-    """A started server. backends: folder for --backend-directory; preload: a library for LD_PRELOAD."""
+    """A started server. backends: folder for --backend-directory; preload: a library for LD_PRELOAD; binary: a tritonserver
+    in the place of venv's."""
 
-    def __init__(self, venv, backends, repository, log, explicit=False, seconds=1800, preload=None):
-        binary, = Path(venv).glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver")
+    def __init__(self, venv, backends, repository, log, explicit=False, seconds=1800, preload=None, binary=None):
+        if not binary:
+            binary, = Path(venv).glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver")
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
         self.log, self.memory_at = Path(log), 0
         environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
