@@ -16,6 +16,7 @@ import numpy as np
 sys.path.append(str(Path(__file__).resolve().parent.parent / "weights"))
 import random_bigvgan  # noqa: E402
 import random_checkpoint  # noqa: E402
+import random_fm_tts  # noqa: E402
 
 MEL = 100
 
@@ -118,6 +119,58 @@ def bigvgan(t, c, v):
     conv("bigvgan.post", "conv_post")
 
 
+def mb_istft(t, c, v):
+    def conv(ours, theirs):
+        t[ours + ".weight"] = joined(v, theirs).transpose(2, 0, 1), True
+        t[ours + ".bias"] = v[theirs + ".bias"], False
+
+    conv("mb_istft.pre", "dec.conv_pre")
+    for i, rate in enumerate(random_fm_tts.rates(c["mb_form"])):
+        stage = f"mb_istft.stages.{i}."
+        t[stage + "up.weight"] = upsampling(joined(v, f"dec.ups.{i}"), rate), True
+        t[stage + "up.bias"] = np.tile(v[f"dec.ups.{i}.bias"], rate), False
+        for j in range(3):
+            for m in range(3):
+                for ours, theirs in (("first", "convs1"), ("second", "convs2")):
+                    conv(f"{stage}blocks.{j}.{ours}.{m}", f"dec.resblocks.{3 * i + j}.{theirs}.{m}")
+    if c["mb_form"] == "bands":
+        conv("mb_istft.bands", "dec.subband_conv_post")
+    else:
+        assert c["mb_form"] != "streams", "whose bank is not packed here"
+        conv("mb_istft.post", "dec.conv_post")
+
+
+def fm_tts(t, c, w):
+    """w: without "flow_tts."."""
+    def pair(ours, theirs, source, matrix=True, tap_first=False):
+        weight = source[theirs + "weight"]
+        t[ours + ".weight"] = weight.transpose(2, 0, 1) if tap_first else weight, matrix
+        t[ours + ".bias"] = source[theirs + "bias"], False
+
+    model = {k.removeprefix("flow_matching.model."): x for k, x in w.items()}
+    pair("fm.time.0", "time_mlp.0.", model)
+    pair("fm.time.1", "time_mlp.2.", model)
+    t["fm.embedding"] = model["text_emb.weight"], False
+    t["fm.positions"] = model["text_pos_enc"][0], False
+    for i in range(random_fm_tts.TEXT_BLOCKS):
+        convnext(t, f"fm.text.{i}.", f"convnext_blocks.{i}.", model, True)
+    pair("fm.mel", "mel_proj.", model, matrix=False, tap_first=True)
+    for i in range(c["depth"]):
+        ours, theirs = f"fm.layers.{i}.", f"transformer.layers.{i}."
+        for name, part in (("qkv", "self_attn.in_proj_"), ("out", "self_attn.out_proj."), ("ff1", "linear1."), ("ff2", "linear2.")):
+            pair(ours + name, theirs + part, model)
+        for norm in ("norm1", "norm2"):
+            pair(ours + norm, f"{theirs}{norm}.", model, matrix=False)
+    pair("fm.velocity", "output_proj.", model, matrix=False, tap_first=True)
+    if c["fm_durations"]:
+        t["duration.embedding"] = w["text_encoder.0.weight"], False
+        for name, part in (("encoder.0", "text_encoder.1."), ("encoder.1", "text_encoder.3."), ("last", "duration_predictor.proj.")):
+            pair("duration." + name, part, w, matrix=False, tap_first=True)
+        for i, name in enumerate(("first", "layers.0", "layers.1")):
+            pair("duration." + name, f"duration_predictor.conv_layers.{i}.", w, matrix=False, tap_first=True)
+            pair(f"duration.{name}.norm", f"duration_predictor.norm_layers.{i}.", w, matrix=False)
+
+
 def mmdit(t, c, w, stack, both):
     t["words.embedding"] = w["text_embed.text_embed.weight"], False
     projection = w["audio_embed.linear.weight"]
@@ -175,6 +228,11 @@ def dit_or_unett(t, c, w, stack, both):
 def pack(made):
     """name -> (array, is a matrix) of everything a .f5 holds. `made` is what random_checkpoint.make_checkpoint returns."""
     c = made["config"]
+    if c["backbone"] == "FM_TTS":
+        t = {}
+        fm_tts(t, c, {k.removeprefix("flow_tts."): v for k, v in made["model"].items()})
+        mb_istft(t, c, made["vocos"])
+        return t
     w = {k.removeprefix("transformer."): v for k, v in made["model"].items()}
     v, t, backbone = made["vocos"], {}, c["backbone"].lower()
 
@@ -204,6 +262,11 @@ def pack(made):
 
 def configuration(name, c, vocab_size):
     """The configuration of format version 2: an object a part (weights/FORMAT.md)."""
+    if c["backbone"] == "FM_TTS":
+        return dict(name=name, tokenizer="char", vocab_size=vocab_size,
+                    backbone=dict(kind="FM_TTS", dim=c["dim"], depth=c["depth"], heads=c["heads"], ff_dim=c["dim"] * c["ff_mult"]),
+                    text=dict(width=c["dim"], predicts_durations=c["fm_durations"], add_blank=True),
+                    vocoder=vocoder_settings(c), speech=dict(steps=20))
     if c["backbone"] == "MMDiT":
         return dict(name=name, tokenizer=c["tokenizer"], vocab_size=vocab_size,
                     backbone=dict(kind="MMDiT", dim=c["dim"], depth=c["depth"], heads=c["heads"],
@@ -225,6 +288,14 @@ def vocoder_settings(c):
     if c["vocoder"] == "vocos":
         return dict(kind="Vocos", dim=c["vocos_dim"], ff_dim=c["vocos_ff_dim"], layers=c["vocos_layers"],
                     same_padding=c["vocos_padding"] == "same")
+    if c["vocoder"] == "mb_istft":
+        stages = {f"{name}_{i}": number for i, rate in enumerate((*random_fm_tts.rates(c["mb_form"]), 1, 1))
+                  for name, number in (("rate", rate), ("taps", 16 if i < 2 else 1))}
+        blocks = {f"block_{j}_{name}": number for j, taps in enumerate(random_fm_tts.TAPS) for name, number in
+                  (("taps", taps), *((f"dilation_{m}", d) for m, d in enumerate(random_fm_tts.DILATIONS)))}
+        form = ("coded", "single", "bands", "streams").index(c["mb_form"])
+        return dict(kind="MB-iSTFT", stages=2, channels=c["mb_channels"], **stages, **blocks, form=form, points=random_fm_tts.POINTS,
+                    bands=1 if form == 1 else random_fm_tts.BANDS)
     rates, taps = ([*numbers, *[1] * (8 - len(numbers))] for numbers in (c["bigvgan_rates"], random_bigvgan.taps_of(c)))
     settings = dict(kind="BigVGAN", stages=len(c["bigvgan_rates"]), channels=c["bigvgan_channels"], tanh=c["bigvgan_tanh"],
                     bias=c["bigvgan_bias"])
@@ -279,7 +350,8 @@ def write_model(path, arch="demo", seed=0, dtype="fp32", **overrides):
     """A random model of that architecture at `path`; returns its upstream-named tensors, configuration and vocabulary.
     With dtype fp16 the file rounds the matrices; what is returned is not rounded."""
     config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[arch], **overrides}
-    vocab = random_checkpoint.default_vocab()
+    is_fm = config["backbone"] == "FM_TTS"
+    vocab = random_fm_tts.vocabulary(config["fm_symbols"]) if is_fm else random_checkpoint.default_vocab()
     made = dict(model=random_checkpoint.draw_all(random_checkpoint.acoustic_tensors(config, len(vocab)), seed),
                 vocos=random_checkpoint.draw_all(random_checkpoint.vocoder_tensors(config), seed), config=config,
                 vocab=vocab)

@@ -53,3 +53,27 @@ def test_agrees_with_the_converter(tmp_path, rng, overrides, dtype):
         assert tensors[key] == expected[key], f"{key} differs (seed {seed})"
     assert json.loads(metadata.pop("config")) == json.loads(expected_metadata.pop("config"))
     assert metadata == expected_metadata
+
+
+@pytest.mark.parametrize("form", ["bands", "coded", "single"])
+@pytest.mark.parametrize("durations", [True, False])
+def test_flow_matching_tts_agrees_with_the_converter(tmp_path, rng, form, durations):
+    """Its vocoder's weights are joined from direction and length, which rounds; all the others are equal."""
+    import random_checkpoint
+    made = random_checkpoint.make_checkpoint(tmp_path, "FM_TTS", seed=int(rng.integers(1 << 30)), dim=64, heads=1, depth=2, mb_form=form,
+                                             mb_channels=16, fm_durations=durations)
+    converted, written = tmp_path / "converted.f5", tmp_path / "written.f5"
+    run = subprocess.run([PROGRAM, "convert", "--quiet", "--config", made["yaml"], "--checkpoint", made["checkpoint"], "--output",
+                          converted], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    f5file.write_f5(written, made, name="FM_TTS")
+    (metadata, tensors), (expected_metadata, expected) = read_f5(written), read_f5(converted)
+    assert set(tensors) == set(expected)
+    for key, (kind, shape, data) in tensors.items():
+        assert (kind, shape) == expected[key][:2], key
+        if key.startswith("mb_istft.") and key.endswith(".weight"):
+            assert np.allclose(np.frombuffer(data, "<f4"), np.frombuffer(expected[key][2], "<f4"), rtol=1e-5, atol=0), key
+        else:
+            assert data == expected[key][2], key
+    assert json.loads(metadata.pop("config")) == json.loads(expected_metadata.pop("config"))
+    assert metadata == expected_metadata

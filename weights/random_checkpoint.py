@@ -4,8 +4,9 @@
     python3 weights/random_checkpoint.py --arch F5TTS_v1_Base --format safetensors --seed 1 DIR
 
 writes DIR/model.yaml, DIR/model.safetensors (or model.pt), DIR/vocab.txt, DIR/vocos/config.yaml and
-DIR/vocos/pytorch_model.bin (or DIR/bigvgan/config.json and bigvgan_generator.pt). Needs numpy only: the torch archives are written here, byte by byte. Every tensor has a
-generator of its own, seeded by (seed, key), so that a value depends neither on the format nor on the order of keys.
+DIR/vocos/pytorch_model.bin (or DIR/bigvgan/config.json and bigvgan_generator.pt); of FM_TTS DIR/config.json and
+DIR/G_0.pth. Needs numpy only: the torch archives are written here, byte by byte. Every tensor has a generator of its own,
+seeded by (seed, key), so that a value depends neither on the format nor on the order of keys.
 
 The sizes of values are those of a trained model, so that activations and audio stay in range: a freshly initialised
 upstream model would be the identity (its modulation and output layers start at zero).
@@ -22,6 +23,7 @@ from pathlib import Path
 import numpy as np
 
 import random_bigvgan
+import random_fm_tts
 import random_mmdit
 
 MEL = 100
@@ -46,6 +48,7 @@ ARCHS = {
     # MMDiT: nothing was released; the sizes of F5TTS_Base
     "MMDiT_Base": dict(backbone="MMDiT", dim=1024, depth=22, heads=16, ff_mult=2, text_dim=1024, conv_layers=0,
                        text_mask_padding=True, pe_attn_head=None, tokenizer="pinyin"),
+    "FM_TTS": random_fm_tts.ARCH,  # Flow-Matching-TTS, the vocoder MB-iSTFT in its checkpoint
     # small enough for a CPU: one to run, one to test with
     "demo": dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=256, vocos_ff_dim=768, vocos_layers=8),
@@ -53,7 +56,8 @@ ARCHS = {
                  pe_attn_head=None, tokenizer="pinyin", vocos_dim=32, vocos_ff_dim=96, vocos_layers=2),
 }
 OPTIONS = dict(backbone="DiT", skip="concat", qk_norm=False, long_skip=False, average_upsampling=False, vocos_dim=512, vocos_ff_dim=1536,
-               vocos_layers=8, vocos_padding="center", vocoder="vocos", **random_bigvgan.OPTIONS)
+               vocos_layers=8, vocos_padding="center", vocoder="vocos", **random_bigvgan.OPTIONS,
+               **random_fm_tts.OPTIONS)
 
 
 def default_vocab():
@@ -87,6 +91,9 @@ def conv(key, out, inputs, taps):
 
 
 def acoustic_tensors(c, vocab_size):
+    if c["backbone"] == "FM_TTS":
+        yield from random_fm_tts.acoustic_of(c)
+        return
     d, t = c["dim"], c["text_dim"]
     if c["backbone"] == "MMDiT":
         yield from random_mmdit.tensors(c, vocab_size, linear, conv, attention_and_feed_forward)
@@ -168,7 +175,7 @@ def vocos_tensors(c):
 
 
 def vocoder_tensors(c):
-    return {"vocos": vocos_tensors, "bigvgan": random_bigvgan.tensors}[c["vocoder"]](c)
+    return {"vocos": vocos_tensors, "bigvgan": random_bigvgan.tensors, "mb_istft": random_fm_tts.vocoder_of}[c["vocoder"]](c)
 
 
 def draw(key, shape, how, seed):
@@ -431,6 +438,8 @@ def make_checkpoint(directory, arch="tiny", *, format="safetensors", dtype="fp32
     unknown = set(config) - set(OPTIONS) - set(ARCHS["tiny"])
     if unknown:
         raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+    if config["backbone"] == "FM_TTS":
+        return random_fm_tts.make(directory, config, seed, draw_all, write_torch)
     tokens = default_vocab() if vocab is None else list(vocab) if isinstance(vocab, (list, tuple)) else read_vocab(vocab)
     vocab_size = 256 if config["tokenizer"] == "byte" else len(tokens)
     directory = Path(directory)

@@ -1,15 +1,17 @@
 """Flow-Matching-TTS in plain tensor operations: what libf5tts must compute of it. One sequence at a time, nothing cached.
 
-Weights are a dict of tensors under upstream's names ("flow_tts.…"). N frames, T tokens, D width, mel [N,80].
-The vocoder is mb_istft.py. compare_fm_tts.py runs upstream's own code beside the library."""
+Weights are a dict of tensors under upstream's names ("flow_tts.…"), weights/random_fm_tts.py's. N frames, T tokens, D width,
+mel [N,80]. The vocoder is mb_istft.py. compare_fm_tts.py runs upstream's own code beside the library."""
 import math
 
 import torch
 import torch.nn.functional as F
 
 import mb_istft
+import random_fm_tts
+from mb_istft import drawn
 
-MODEL, EPS, HEAD = "flow_tts.flow_matching.model.", 1e-5, 64
+MODEL, EPS, HEAD = random_fm_tts.MODEL, 1e-5, random_fm_tts.HEAD
 
 
 def linear(w, name, x):
@@ -53,7 +55,7 @@ def text(w, tokens):
 def velocity(w, x, t, features):
     """x [N,80] at time t, features [T,D]"""
     D, half = features.shape[1], features.shape[1] // 2
-    angle = t * torch.exp(torch.arange(half) * -(math.log(10000) / (half - 1)))
+    angle = t * torch.exp(torch.arange(half, device=x.device) * -(math.log(10000) / (half - 1)))
     time = linear(w, MODEL + "time_mlp.2", F.gelu(linear(w, MODEL + "time_mlp.0", torch.cat([angle.sin(), angle.cos()])[None])))
     h = torch.cat([features, conv(w, MODEL + "mel_proj", x)]) + time
     for i in range(1 + max(int(k.split(".")[5]) for k in w if k.startswith(MODEL + "transformer.layers."))):
@@ -79,60 +81,10 @@ def sample(w, tokens, noise, nfe, sway=-1.0, midpoint=False):
     return x
 
 
-def random_weights(seed, dim=128, layers=2, ff_dim=192, symbols=200, durations=True, bands=80):
-    """As large as upstream's own initial values, norms and biases off one and zero, and durations of about 4 frames."""
-    made = torch.Generator().manual_seed(seed)
-    w = {}
-
-    def put(name, *shape, scale=None, mean=0.0):
-        scale = math.prod(shape[1:]) ** -0.5 if scale is None else scale
-        w[name] = torch.randn(shape, generator=made) * scale + mean
-
-    def pair(name, *shape):
-        put(name + ".weight", *shape)
-        put(name + ".bias", shape[0], scale=0.1)
-
-    def around_one(name, n):
-        put(name + ".weight", n, scale=0.1, mean=1.0)
-        put(name + ".bias", n, scale=0.1)
-
-    put(MODEL + "text_emb.weight", symbols, dim, scale=1.0)
-    put(MODEL + "text_pos_enc", 1, 5000, dim, scale=0.1)
-    pair(MODEL + "mel_proj", dim, bands, 1)
-    pair(MODEL + "time_mlp.0", 4 * dim, dim)
-    pair(MODEL + "time_mlp.2", dim, 4 * dim)
-    for i in range(4):
-        block = f"{MODEL}convnext_blocks.{i}."
-        pair(block + "dwconv", dim, 1, 7)
-        around_one(block + "norm", dim)
-        pair(block + "pwconv1", 4 * dim, dim)
-        pair(block + "pwconv2", dim, 4 * dim)
-    for i in range(layers):
-        layer = f"{MODEL}transformer.layers.{i}."
-        put(layer + "self_attn.in_proj_weight", 3 * dim, dim)
-        put(layer + "self_attn.in_proj_bias", 3 * dim, scale=0.1)
-        pair(layer + "self_attn.out_proj", dim, dim)
-        pair(layer + "linear1", ff_dim, dim)
-        pair(layer + "linear2", dim, ff_dim)
-        around_one(layer + "norm1", dim)
-        around_one(layer + "norm2", dim)
-    pair(MODEL + "output_proj", bands, dim, 1)
-    if durations:
-        put("flow_tts.text_encoder.0.weight", symbols, dim, scale=1.0)
-        pair("flow_tts.text_encoder.1", dim, dim, 3)
-        pair("flow_tts.text_encoder.3", dim, dim, 3)
-        for i in range(3):
-            pair(f"flow_tts.duration_predictor.conv_layers.{i}", 256, 256 if i else dim, 3)
-            around_one(f"flow_tts.duration_predictor.norm_layers.{i}", 256)
-        put("flow_tts.duration_predictor.proj.weight", 1, 256, 1, scale=0.03)
-        w["flow_tts.duration_predictor.proj.bias"] = torch.tensor([1.4])
-    return w
+def random_weights(seed, dim=128, layers=2, ff_dim=192, symbols=200, durations=True):
+    return drawn(random_fm_tts.acoustic(dim, layers, ff_dim, symbols, durations), seed)
 
 
 def config(dim=128, layers=2, ff_dim=192, symbols=200, durations=True, **more):
-    """Of configs/flow_matching.json what is read, and something of what is not."""
-    return {"train": {"learning_rate": 2e-4, "fp16_run": True},
-            "data": {"sampling_rate": 22050, "hop_length": 256, "n_mel_channels": 80, "mel_fmax": None, "add_blank": True,
-                     "text_cleaners": ["english_cleaners2"]},
-            "model": {"flow_d_model": dim, "flow_nhead": dim // HEAD, "flow_num_layers": layers, "flow_dim_feedforward": ff_dim,
-                      "n_text_vocab": symbols, "use_duration_predictor": durations, **mb_istft.config("bands"), **more}}
+    said = random_fm_tts.config(dim, layers, ff_dim, symbols, durations, channels=mb_istft.CHANNELS)
+    return {**said, "model": {**said["model"], **more}}

@@ -3,57 +3,32 @@
 Weights are a dict under upstream's names ("dec.…"), with weight norm in its old form. Forms: "coded", one band as
 Flow-Matching-TTS has it; "single", "bands", "streams": iSTFT, multi-band and multi-stream iSTFT of LLM-iSTFT-VITS."""
 import math
+import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-FORMS = ("coded", "single", "bands", "streams")
-BANDS, TAPS, POINTS = 4, 63, 16
-BLOCKS, DILATIONS = (3, 7, 11), (1, 3, 5)
+sys.path.append(str(Path(__file__).resolve().parents[2] / "weights"))
+import random_checkpoint  # noqa: E402
+import random_fm_tts  # noqa: E402
+from random_fm_tts import BANDS, BANK_TAPS, DILATIONS, POINTS, rates  # noqa: E402
+
+FORMS, CHANNELS = ("coded", "single", "bands", "streams"), 32
 
 
-def rates(form):
-    """What the stages multiply the rate by; with hop 4, and four bands where there are, 256 samples a frame."""
-    return (8, 8) if form == "single" else (4, 4)
+def drawn(specs, seed):
+    return {key: torch.from_numpy(values) for key, values in random_checkpoint.draw_all(specs, seed).items()}
 
 
-def config(form, channels=32):
+def config(form, channels=CHANNELS):
     """Its part of the configuration's "model"."""
-    return {"ms_istft_vits": form == "streams", "mb_istft_vits": form in ("coded", "bands"), "istft_vits": form == "single",
-            "subbands": BANDS, "gen_istft_n_fft": POINTS, "gen_istft_hop_size": POINTS // 4, "resblock": "1", "gin_channels": 0,
-            "resblock_kernel_sizes": list(BLOCKS), "resblock_dilation_sizes": [list(DILATIONS)] * 3,
-            "upsample_rates": list(rates(form)), "upsample_initial_channel": channels, "upsample_kernel_sizes": [16, 16]}
+    return random_fm_tts.vocoder_config(form, channels)
 
 
-def random_weights(seed, form, channels=32, mels=80):
-    """Tensors keep their size from layer to layer; the last convolution makes magnitudes near 1 and phases of all angles."""
-    made, w = torch.Generator().manual_seed(seed + 77), {}
-
-    def conv(name, out, width, taps, bias=True, scale=1.0, transposed=False):
-        shape = (width, out, taps) if transposed else (out, width, taps)
-        v = torch.randn(shape, generator=made)
-        fan = width * taps / (4 if transposed else 1)
-        w[f"dec.{name}.weight_v"] = v * 3
-        w[f"dec.{name}.weight_g"] = scale * fan ** -0.5 * v.flatten(1).norm(dim=1)[:, None, None] * (
-            0.8 + 0.4 * torch.rand(shape[0], 1, 1, generator=made))
-        if bias:
-            w[f"dec.{name}.bias"] = 0.1 * torch.randn(out, generator=made)
-
-    conv("conv_pre", channels, mels, 7)
-    for i, rate in enumerate(rates(form)):
-        half = channels >> (i + 1)
-        conv(f"ups.{i}", half, 2 * half, 16, scale=1.4, transposed=True)
-        for j, taps in enumerate(BLOCKS):
-            for m in range(3):
-                conv(f"resblocks.{3 * i + j}.convs1.{m}", half, half, taps, scale=0.8)
-                conv(f"resblocks.{3 * i + j}.convs2.{m}", half, half, taps, scale=0.8)
-    several = form in ("bands", "streams")
-    conv("subband_conv_post" if several else "conv_post", (BANDS if several else 1) * (POINTS + 2), channels >> 2, 7, scale=0.8)
-    if form == "streams":
-        conv("multistream_conv_post", 1, BANDS, TAPS, bias=False)
-        w["dec.updown_filter"] = torch.zeros(BANDS, BANDS, BANDS)
-    return w
+def random_weights(seed, form, channels=CHANNELS):
+    return drawn(random_fm_tts.vocoder(form, channels), seed)
 
 
 def plain(w, name):
@@ -68,8 +43,8 @@ def convolve(w, name, x, dilation=1):
 
 def pqmf():
     """[1,4,63] of the synthesis: a prototype of cutoff 0.15 under a Kaiser window of beta 9, moved to each band."""
-    n = np.arange(TAPS)
-    prototype = 0.15 * np.sinc(0.15 * (n - 31)) * np.kaiser(TAPS, 9.0)
+    n = np.arange(BANK_TAPS)
+    prototype = 0.15 * np.sinc(0.15 * (n - 31)) * np.kaiser(BANK_TAPS, 9.0)
     bands = [2 * prototype * np.cos((2 * k + 1) * math.pi / 8 * (n - 30.5) - (-1) ** k * math.pi / 4) for k in range(BANDS)]
     return torch.from_numpy(np.stack(bands)).float().double()[None]
 
@@ -99,4 +74,4 @@ def decode(w, form, mel):
         return y[0]
     spread = torch.zeros(BANDS, y.shape[1] * BANDS, dtype=torch.float64)
     spread[:, ::BANDS] = BANDS * y
-    return F.conv1d(spread[None], pqmf() if form == "bands" else plain(w, "multistream_conv_post"), padding=TAPS // 2)[0, 0]
+    return F.conv1d(spread[None], pqmf() if form == "bands" else plain(w, "multistream_conv_post"), padding=BANK_TAPS // 2)[0, 0]
