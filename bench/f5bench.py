@@ -6,6 +6,7 @@
 Nothing named: e2e, or cpu where there is no GPU.
 
     e2e       whole requests, beside PyTorch on the same weights where there is PyTorch     numpy; better with PyTorch
+              of any model: --arch E2TTS_Base, MMDiT_Base, F5TTS_Base_bigvgan, FM_TTS
     stages    what each stage of a request takes                                            numpy
     sweep     time against length and batch, for bench/plot.py                              numpy
     speech    texts of many chunks: first sound, late chunks, 20,000 words       numpy
@@ -63,6 +64,7 @@ class Bench:
         self.args, self.rng = args, np.random.default_rng(args.seed)
         self.precision = args.precision
         self.config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[args.arch]}
+        self.kind = workload.kind_of(self.config)
         self.folder = tempfile.TemporaryDirectory()
         self.report = Report(gpu_name() if args.device != "cpu" else "cpu", commit=args.commit, arch=args.arch,
                              f5tts=f5lib.library().f5_version().decode(), precision=args.precision,
@@ -81,10 +83,14 @@ class Bench:
     def sizes(self):
         return self.args.sizes or list(workload.SIZES)
 
+    def case(self, text):
+        """A case's name in the history, where F5TTS_v1_Base is the model that goes without saying."""
+        return text if self.args.arch == "F5TTS_v1_Base" else f"{self.args.arch} {text}"
+
     def engine(self, max_frames, nfe=32, max_batch=1, precision=None, **options):
         assert self.made
-        return workload.Ours(self.path, self.args.device, precision or self.precision, max_frames=max_frames, max_batch=max_batch,
-                             max_evaluations=nfe, **options)
+        return workload.Ours(self.path, self.args.device, precision or self.precision, kind=self.kind,
+                             max_frames=max_frames, max_batch=max_batch, max_evaluations=nfe, **options)
 
 
 def gpu_name():
@@ -127,7 +133,7 @@ def options():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("commands", nargs="*", metavar="command", help=", ".join([*COMMANDS, "cpu", "all"]))
     p.add_argument("--sizes", nargs="+", choices=workload.SIZES, help="default: all")
-    p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7")
+    p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7; of FM_TTS 10, and 5")
     p.add_argument("--precision", choices=("fp16", "bf16", "fp32", "int8"), default="fp16",
                    help="of f5tts; PyTorch takes fp16 where this is int8 (default: %(default)s)")
     p.add_argument("--rounds", type=positive, default=20, help="of which medians are shown (default: %(default)s)")
@@ -187,6 +193,8 @@ def choose(parser, args):
         args.device = "cpu"
         return ["kernels"]
     named = args.commands or ["e2e"]
+    if args.arch == "FM_TTS" and named != ["e2e"]:
+        parser.error(f"{args.arch} has one voice of its own: only e2e measures it")
     for name in named:
         if name == "cpu":
             parser.error("cpu has options of its own: f5bench.py cpu --help")

@@ -12,12 +12,13 @@ one product, angles and time grid are made once, attention is PyTorch's fastest 
     compile+graph   the compiled steps in one CUDA graph, likewise: the peer to beat
 
 Prints whole requests by the clock (arrays in host memory to samples in host memory), the work on the device by events,
-Vocos alone op by op, and the error against the float32 reference (tests/reference/model.py).
+Vocos alone, and the error against the float32 reference (tests/reference/model.py).
 
 Inductor's default mode is the fastest known: on an H200 max-autotune chose Triton products that win when timed alone
 and lose between the others, and compiling each block apart was a little slower than a whole step.
 """
 import argparse
+import contextlib
 import statistics
 import time
 
@@ -29,6 +30,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from workload import COND_FRAMES, PEER_MODES, REF_FRAMES, SIZES, clock_ms, error, generated_seconds, random_request
 from reference import model as reference  # found by workload
 import random_checkpoint as rc
+import torch_generator
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 
@@ -46,17 +48,24 @@ def device_ms(call, repeats=20, warm=3):
     return statistics.median(times[warm:])
 
 
-def reference_mel(made, cond, tokens, noise, nfe):
-    """What a request's generated frames are in float32, by the reference on the GPU."""
+@contextlib.contextmanager
+def exact():
+    """No gradients, and float32 as it is."""
     flags = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [f.allow_tf32 for f in flags]
     reference.exact_math()
-    w = {k: torch.as_tensor(v, device="cuda") for k, v in made["model"].items()}
-    cond, tokens, noise = (torch.as_tensor(a, device="cuda") for a in (cond, tokens, noise))
     with torch.no_grad():
-        mel = reference.sample(w, options_of(made["config"]), cond, tokens, len(noise), noise, nfe=nfe)
+        yield
     for flag, was in zip(flags, before):
         flag.allow_tf32 = was
+
+
+def reference_mel(made, cond, tokens, noise, nfe, device="cuda"):
+    """What a request's generated frames are in float32, by the reference on the GPU."""
+    w = {k: torch.as_tensor(v, device=device) for k, v in made["model"].items()}
+    cond, tokens, noise = (torch.as_tensor(a, device=device) for a in (cond, tokens, noise))
+    with exact():
+        mel = reference.sample(w, options_of(made["config"]), cond, tokens, len(noise), noise, nfe=nfe)
     return mel[COND_FRAMES:].cpu().numpy()
 
 
@@ -77,10 +86,10 @@ class Weights:
 
     def __init__(self, made, dtype=torch.float16, device="cuda"):
         c = made["config"]
-        v1 = c["text_mask_padding"] and c["pe_attn_head"] is None and not c["long_skip"]
+        f5 = c["backbone"] == "DiT" and not c["long_skip"] and not c["average_upsampling"]
         e2 = c["backbone"] == "UNetT" and c["conv_layers"] == 0 and c["skip"] == "concat"
-        assert (v1 or e2) and not c["qk_norm"], "the peer is F5-TTS v1 or E2-TTS"
-        self.heads, self.dtype, self.device = c["heads"], dtype, torch.device(device)
+        assert (f5 or e2) and not c["qk_norm"], "the peer is F5-TTS or E2-TTS"
+        self.heads, self.dtype, self.device, self.masks = c["heads"], dtype, torch.device(device), c["text_mask_padding"]
         self.rotated = c["heads"] if c["pe_attn_head"] is None else c["pe_attn_head"]
         w = {k: torch.as_tensor(v, device=device).to(dtype) for k, v in under(made["model"], "transformer.").items()}
         blocks, attention = ("layers", "2.") if e2 else ("transformer_blocks", "attn.")
@@ -91,6 +100,9 @@ class Weights:
         self.text_blocks = [under(w, f"text_embed.text_blocks.{i}.") for i in range(c["conv_layers"])]
         self.outer = {k: v for k, v in w.items() if "_blocks." not in k and not k.startswith("layers.")}
         v = {k: torch.as_tensor(x, device=device) for k, x in made["vocos"].items()}
+        self.bigvgan = torch_generator.BigVGAN(v, c) if c["vocoder"] == "bigvgan" else None
+        if self.bigvgan:
+            return
         self.vocos_blocks = [under(v, f"backbone.convnext.{i}.") for i in range(c["vocos_layers"])]
         self.vocos = {k: x for k, x in v.items() if ".convnext." not in k}
 
@@ -116,7 +128,7 @@ def norm(x, w=None, name=None):
 def text_features(w, positions, tokens, frames):
     """tokens [m] -> [2,frames,T]: the text, and the null text under the same mask."""
     ids = F.pad(tokens[:frames] + 1, (0, frames - tokens.shape[0]))
-    mask = (ids > 0)[None, :, None]
+    mask = (ids > 0)[None, :, None] if w.masks else 1
     x = F.embedding(torch.stack((ids, torch.zeros_like(ids))), w.outer["text_embed.text_embed.weight"])
     if not w.text_blocks:
         return x
@@ -226,6 +238,8 @@ def overlap_add(pieces):
 
 def choose_attention(weights, frames):
     """Leaves only the fastest backend of scaled_dot_product_attention on for this shape; its name."""
+    if weights.device.type == "cpu":
+        return "as it is"
     backends = {"cuDNN": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION,
                 "efficient": SDPBackend.EFFICIENT_ATTENTION}
     q = torch.randn(2, frames, weights.heads, 64, device="cuda", dtype=weights.dtype).transpose(1, 2)
@@ -244,7 +258,61 @@ def choose_attention(weights, frames):
     return best
 
 
-class Peer:
+class Replayed:
+    """Work on the device, ode() and vocode(mel), that is run as it is or as one CUDA graph. mel and samples are its results."""
+
+    def start(self, mode):
+        self.mel = self.samples = self.replay = None
+        started = time.perf_counter()
+        self.run()
+        if mode.endswith("graph"):
+            self.capture()
+        self.setup_seconds = time.perf_counter() - started
+        self.heard = torch.empty(self.samples.shape, pin_memory=self.samples.is_cuda)
+
+    @torch.no_grad()
+    def run(self):
+        self.mel = self.ode()
+        self.samples = self.vocode(self.mel)
+
+    def capture(self):
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(2):
+                self.run()
+        torch.cuda.current_stream().wait_stream(side)
+        self.replay = self.graph_of(self.run).replay
+
+    @staticmethod
+    def graph_of(work):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            work()
+        return graph
+
+    def vocoder_ms(self, rounds):
+        """Median ms of the vocoder alone, on the mel that was made last, in a graph of its own where the whole is in one."""
+        mel = self.mel.clone()
+        if not mel.is_cuda:
+            return statistics.median(clock_ms({"": lambda: self.vocode(mel)}, rounds)[""])
+        graph = self.replay and self.graph_of(lambda: self.vocode(mel))
+        return device_ms(graph.replay if graph else lambda: self.vocode(mel), rounds)
+
+    def listen(self, tokens, noise):
+        """The samples, in host memory, of these tokens; self.tokens and self.noise are where the device finds them."""
+        self.tokens.copy_(torch.from_numpy(tokens))
+        self.noise.copy_(torch.randn_like(self.noise) if noise is None else torch.from_numpy(noise))
+        (self.replay or self.run)()
+        self.heard.copy_(self.samples)
+        return self.heard.numpy()
+
+
+def step_of(step, mode, compile_mode):
+    return torch.compile(step, mode=compile_mode, fullgraph=True, dynamic=False) if mode.startswith("compile") else step
+
+
+class Peer(Replayed):
     """Requests of one size. peer(cond, tokens): arrays in host memory to samples in host memory of the peer's."""
 
     def __init__(self, weights, frames, n_tokens, nfe=32, cfg=2.0, mode="compile+graph", compile_mode="default"):
@@ -265,16 +333,9 @@ class Peer:
         self.rope = [f(angles).repeat_interleave(2, dim=1) for f in (torch.cos, torch.sin)]
         self.window = reference.hann(torch.float32, device)
         self.envelope = overlap_add(self.window.square()[None, :, None].expand(1, -1, frames - REF_FRAMES))
-        self.step = euler_step
-        if mode.startswith("compile"):
-            self.step = torch.compile(euler_step, mode=compile_mode, fullgraph=True, dynamic=False)
-        self.heard = torch.empty(256 * (frames - REF_FRAMES - 1), pin_memory=device.type == "cuda")
-        self.mel = self.samples = self.replay = None
-        started = time.perf_counter()
-        self.run()
-        if mode.endswith("graph"):
-            self.capture()
-        self.setup_seconds = time.perf_counter() - started
+        self.step = step_of(euler_step, mode, compile_mode)
+        self.generate = step_of(weights.bigvgan, mode, compile_mode) if weights.bigvgan else None
+        self.start(mode)
 
     @torch.no_grad()
     def ode(self):
@@ -288,31 +349,13 @@ class Peer:
 
     @torch.no_grad()
     def vocode(self, mel):
+        if self.generate:
+            return self.generate(mel[REF_FRAMES:])
         return vocos(self.w, mel[REF_FRAMES:], self.window, self.envelope)
-
-    def run(self):
-        self.mel = self.ode()
-        self.samples = self.vocode(self.mel)
-
-    def capture(self):
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(2):
-                self.run()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.run()
-        self.replay = graph.replay
 
     def __call__(self, cond, tokens, noise=None):
         self.cond[:len(cond)].copy_(torch.from_numpy(cond))
-        self.tokens.copy_(torch.from_numpy(tokens))
-        self.noise.copy_(torch.randn_like(self.noise) if noise is None else torch.from_numpy(noise))
-        (self.replay or self.run)()
-        self.heard.copy_(self.samples)
-        return self.heard.numpy()
+        return self.listen(tokens, noise)
 
 
 # ---- alone ----------------------------------------------------------------------------------------------------------
@@ -351,8 +394,7 @@ def main():
             peer(cond, tokens, noise)
             wrong = error(peer.mel.cpu().numpy(), wanted)
             request = statistics.median(clock_ms({mode: lambda: peer(cond, tokens)}, args.rounds)[mode])
-            device, vocoder = (device_ms(call, args.rounds) for call in
-                               (peer.replay or peer.run, lambda: peer.vocode(peer.mel)))
+            device, vocoder = device_ms(peer.replay or peer.run, args.rounds), peer.vocoder_ms(args.rounds)
             print(f"{f'{size}  {nfe:>2}  {mode}':<26}{request:>11.1f}{device:>11.1f}{vocoder:>10.2f}"
                   f"{request / 1e3 / generated_seconds(frames):>9.4f}{wrong:>10.1e}{peer.setup_seconds:>10.1f}"
                   f"  {attention}", flush=True)

@@ -1,10 +1,12 @@
 """bench/workload.py — the standard requests of this project, and f5tts answering them. Needs numpy, not PyTorch.
 
-One request: F5TTS_v1_Base, a reference of 5 s (469 mel frames), guidance 2, sway -1; S, M and L differ in frames.
-Weights are random, of a trained model's size (weights/random_checkpoint.py): speed does not depend on their values.
+One request: F5TTS_v1_Base, a reference of 5 s (469 mel frames), guidance 2, sway -1; S, M and L differ in frames. To a model
+with one voice of its own (Flow-Matching-TTS): as many seconds of speech, no reference, IPA. Weights are random, of a trained
+model's size (weights/random_checkpoint.py): speed does not depend on their values.
 """
 import contextlib
 import ctypes
+import dataclasses
 import statistics
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests")]
+sys.path[:0] = [str(ROOT / p) for p in ("weights", "tests", "tests/reference")]
 import f5lib  # noqa: E402
 import shapes  # noqa: E402
 
@@ -26,6 +28,35 @@ METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
 PEER_MODES = ("eager", "graph", "compile", "compile+graph")  # of bench/torch_peer.py
 TRANSCRIPT = "Some of what is said here was said before, by another voice."
 TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What requests to a kind of model are like."""
+    sizes: dict = dataclasses.field(default_factory=lambda: SIZES)  # frames, the reference included
+    rate: int = RATE
+    bands: int = 100
+    own_voice: bool = False  # it takes no reference
+    steps: int = 32
+    shorter: tuple = (16, 7)  # steps, also measured at size M
+
+    def seconds(self, frames):
+        """That are generated."""
+        return frames * HOP / self.rate if self.own_voice else generated_seconds(frames)
+
+    def text(self, frames):
+        """What is spoken in so many frames: of IPA, 15 symbols a second."""
+        return (IPA * 99)[:round(15 * self.seconds(frames))] if self.own_voice else TEXT
+
+
+IPA = "ðə ɹˈɛst ɪz nˈuː ænd nˈoʊbɑːdi hɐz hˈɜːd ɪt jˈɛt "
+OWN_VOICE = Kind(sizes={size: round(seconds * 22050 / HOP) for size, seconds in (("S", 5), ("M", 10), ("L", 17))}, rate=22050,
+                 bands=80, own_voice=True, steps=10, shorter=(5,))
+
+
+def kind_of(config):
+    """config: a model's settings, random_checkpoint's."""
+    return OWN_VOICE if config["backbone"] == "FM_TTS" else Kind()
 
 
 def generated_seconds(frames, ref_frames=REF_FRAMES):
@@ -60,9 +91,9 @@ def spread(times):
     return low, high
 
 
-def error(mel, wanted):
-    """Relative L2 of the generated frames; NaN stays NaN."""
-    return float(np.linalg.norm(mel[COND_FRAMES:] - wanted) / np.linalg.norm(wanted))
+def error(mel, wanted, kept=COND_FRAMES):
+    """Relative L2 of the frames behind the kept ones; NaN stays NaN."""
+    return float(np.linalg.norm(mel[kept:] - wanted) / np.linalg.norm(wanted))
 
 
 def recording(rng, seconds=5):
@@ -92,8 +123,8 @@ class Voice:
 class Speaker:
     """Asks an engine for speech, one request after another, into memory of its own."""
 
-    def __init__(self, engine, voice, nfe, most_frames, seed=0, method="euler"):
-        self.engine, self.voice = engine, voice
+    def __init__(self, engine, voice, nfe, most_frames, seed=0, method="euler", text=TEXT, rate=RATE):
+        self.engine, self.voice, self.rate = engine, voice, rate
         self.samples = np.full(HOP * most_frames, np.nan, np.float32)
         piece = f5lib.header().struct("f5_audio")
 
@@ -102,7 +133,7 @@ class Speaker:
             ctypes.memmove(self.samples.ctypes.data, audio.samples, 4 * audio.n_samples)
             return 0
 
-        self.text, self.callback = ctypes.create_string_buffer(TEXT.encode()), f5lib.AUDIO(keep)
+        self.text, self.callback = ctypes.create_string_buffer(text.encode()), f5lib.AUDIO(keep)
         self.solver = f5lib.struct("f5_sample_params", nfe=nfe, method=METHODS[method])
         self.params = f5lib.struct("f5_speak_params", text=ctypes.addressof(self.text), seed=seed,
                                    sample=ctypes.addressof(self.solver),
@@ -111,7 +142,7 @@ class Speaker:
     def speak(self, frames):
         """So many frames, reference included; the request's f5_speak_stats."""
         self.params.seed += 1  # other noise, the same work
-        self.params.fix_duration = round((frames + 0.5) * HOP / RATE, 4)
+        self.params.fix_duration = round((frames + 0.5) * HOP / self.rate, 4)
         stats = f5lib.struct("f5_speak_stats")
         f5lib.call("f5_speak", self.engine.handle, self.voice, ctypes.addressof(self.params), ctypes.addressof(stats))
         assert stats.frames == frames, f"{stats.frames} frames spoken, {frames} wanted"
@@ -121,7 +152,8 @@ class Speaker:
 class Ours:
     """An engine, its voices, and requests to it: text and a voice in host memory to samples in host memory."""
 
-    def __init__(self, path, device="cuda", precision=None, **limits):
+    def __init__(self, path, device="cuda", precision=None, kind=Kind(), **limits):
+        self.kind = kind
         self.engine = f5lib.Engine(path, device=device, precision=precision, **limits)
         self.scope, self.stats = contextlib.ExitStack(), []
 
@@ -138,16 +170,20 @@ class Ours:
     def voice(self, samples):
         return Voice(self.scope.enter_context(self.engine.voice(samples, TRANSCRIPT, keep_whole=1)), samples)
 
-    def tokens(self):
+    def tokens(self, frames):
+        if self.kind.own_voice:
+            return self.engine.tokenize(self.kind.text(frames))
         return self.engine.tokenize(f"{TRANSCRIPT}  {TEXT}")  # a transcript is ended by two spaces
 
     def request(self, voice, frames, nfe, method="euler"):
-        """A call that speaks so many frames, reference included, into memory of its own; it returns the samples."""
-        speaker = Speaker(self.engine, voice.handle, nfe, frames, method=method)
+        """A call that speaks so many frames, reference included, into memory of its own; it returns the samples. voice: None
+        of a model with one of its own."""
+        speaker = Speaker(self.engine, voice and voice.handle, nfe, frames, method=method, text=self.kind.text(frames),
+                          rate=self.kind.rate)
 
         def speak():
             self.stats.append(speaker.speak(frames))
-            return speaker.samples[:round(self.stats[-1].generated_seconds * RATE)]
+            return speaker.samples[:round(self.stats[-1].generated_seconds * self.kind.rate)]
 
         assert np.isfinite(speak()).all(), "f5tts spoke NaN or left samples unwritten"
         return speak

@@ -259,19 +259,21 @@ def test_requests_without_pytorch(tmp_path):
     assert run.returncode == 0, run.stdout + run.stderr
     found = json.loads((tmp_path / "e2e.json").read_text())
     cases = {f["case"]: f["figure"] for f in found["figures"]}
-    assert cases["e2e S nfe 1 fp32 f5tts"] > 0 and cases["e2e first audio nfe 1 fp32 f5tts"] > 0
+    assert cases["tiny e2e S nfe 1 fp32 f5tts"] > 0 and cases["tiny e2e first audio nfe 1 fp32 f5tts"] > 0
     assert "| S " in run.stdout
 
 
 def test_requests_beside_a_peer(tmp_path):
     """f5tts is shown before a peer is made ready; then both by turns, whose times stand in the history."""
     peer = """
-        import sys, time, e2e
+        import sys, time, e2e, workload
         class Peers:
             def prepare(self, ours, cond, tokens, size, nfe, noise):
-                assert len(noise) == e2e.SIZES[size] and len(tokens) > 0 and cond.shape == (469, 100)
+                assert len(noise) == workload.SIZES[size] and len(tokens) > 0 and cond.shape == (469, 100)
                 print("the peer is made ready")
                 return {"torch slow": lambda: time.sleep(0.05)}, {"f5tts": 1e-4, "torch slow": float("nan")}
+            def vocoders(self):
+                return {"torch slow": 3.0}
         e2e.peers_of = lambda bench: Peers()
         """
     run = f5bench(peer, "e2e", "--arch", "tiny", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "1",
@@ -281,10 +283,42 @@ def test_requests_beside_a_peer(tmp_path):
     found = json.loads((tmp_path / "e2e.json").read_text())
     figures = [f["case"] for f in found["figures"]]
     cases = {f["case"]: f["figure"] for f in found["figures"]}
-    assert len(figures) == len(cases) and cases["e2e S nfe 1 fp32 torch slow"] >= 50
+    assert len(figures) == len(cases) and cases["tiny e2e S nfe 1 fp32 torch slow"] >= 50
     ours, theirs = found["tables"]["Whole requests, by turns"]
-    assert cases["e2e S nfe 1 fp32 f5tts"] == ours["ms"] and theirs["ms"] == cases["e2e S nfe 1 fp32 torch slow"]
+    assert cases["tiny e2e S nfe 1 fp32 f5tts"] == ours["ms"] and theirs["ms"] == cases["tiny e2e S nfe 1 fp32 torch slow"]
     assert "nan" in run.stdout, "an error that is no number must be seen"
+
+
+def test_requests_to_a_model_of_one_voice(tmp_path):
+    """Flow-Matching-TTS speaks IPA for as long as a size says, at its own rate."""
+    small = """
+        import workload, f5file
+        write = f5file.write_model
+        f5file.write_model = lambda *a, **k: write(*a, **k, dim=64, heads=1, depth=1, mb_channels=16)
+        workload.OWN_VOICE.sizes.update(S=100)
+        """
+    run = f5bench(small, "e2e", "--arch", "FM_TTS", "--device", "cpu", "--precision", "fp32", "--sizes", "S", "--nfe", "2",
+                  "--rounds", "1", "--json", str(tmp_path / "e2e.json"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    found = json.loads((tmp_path / "e2e.json").read_text())
+    row, = found["tables"]["Whole requests by f5tts, ms"]
+    assert row["model"] == "FM_TTS" and abs(float(row["RTF"]) - row["ms"] / 1e3 / (100 * 256 / 22050)) < 1e-4
+    refused = f5bench("", "stages", "--arch", "FM_TTS", "--device", "cpu")
+    assert refused.returncode == 2 and "only e2e" in refused.stderr
+
+
+def test_the_vocoders_of_peers(rng, seed):
+    """BigVGAN and MB-iSTFT as PyTorch's fastest form of them has it, against the plain one."""
+    torch = importlib.import_module("torch")
+    generator, bigvgan, mb_istft = (importlib.import_module(n) for n in ("torch_generator", "bigvgan", "mb_istft"))
+    config = {**random_checkpoint.OPTIONS, "vocoder": "bigvgan", "bigvgan_channels": 64}
+    drawn = random_checkpoint.draw_all(random_checkpoint.vocoder_tensors(config), seed)
+    w = {k: torch.from_numpy(v).double() for k, v in drawn.items()}
+    mel = torch.from_numpy(rng.standard_normal((9, 100)))
+    assert torch.allclose(generator.BigVGAN(w, config)(mel), bigvgan.bigvgan(w, config, mel), rtol=0, atol=1e-9)
+    w = {k: v.double() for k, v in mb_istft.random_weights(seed, "bands").items()}
+    mel, peer = torch.from_numpy(rng.standard_normal((9, 80))), generator.MultiBand(w)
+    assert torch.allclose(peer.samples(peer.features(mel)), mb_istft.decode(w, "bands", mel), rtol=1e-6, atol=1e-6)
 
 
 def test_accuracy_on_random_weights():
