@@ -65,7 +65,7 @@ def import_upstream():
 def randomize(module, generator):
     """Fresh weights at working scale: upstream starts AdaLN and the output at zero, which hides half the model."""
     for name, p in module.named_parameters():
-        if "attn_norm.linear" in name or "norm_out.linear" in name or "proj_out" in name:
+        if "norm" in name and ".linear." in name or "proj_out" in name:
             scale, shift = 0.02, 0.0
         elif p.dim() <= 1 or "grn" in name:
             scale, shift = 0.1, float(name.endswith(("norm.weight", "gamma", ".g")))
