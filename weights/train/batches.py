@@ -25,18 +25,20 @@ SLACK = 8                        # frames at the end that may be left over
 SILENCE = math.log(1e-5)
 AUDIO_DROP, TEXT_DROP = 0.3, 0.2
 LETTERS_PER_UNIT = 4.0           # of Batch.ahead
+AT_ONCE = 8192                   # frames
 
 
 class Mel:
-    """audio [n] float, zeros assumed around -> [n / 256 + 1, 100]"""
+    """audio [n] float, zeros assumed around -> [n / 256 + 1, 100], AT_ONCE frames at a time"""
 
     def __init__(self, device):
         self.window, self.bank = (f(torch.float32, device) for f in (reference.hann, reference.mel_bank))
 
     def __call__(self, audio):
         x = F.pad(audio, (reference.FFT // 2, reference.FFT // 2))
-        frames = x.unfold(0, reference.FFT, reference.HOP) * self.window
-        return (torch.fft.rfft(frames).abs() @ self.bank).clamp(min=1e-5).log()
+        parts = [(torch.fft.rfft(frames * self.window).abs() @ self.bank).clamp(min=1e-5).log()
+                 for frames in x.unfold(0, reference.FFT, reference.HOP).split(AT_ONCE)]
+        return torch.cat(parts)
 
 
 @dataclass
@@ -82,20 +84,20 @@ class Store:
         blocks = frames + 3  # from one frame before the speech to one after the frame that follows it
         if self.used + blocks.sum() > len(self.mels) or self.used_text + letters.sum() > len(self.text):
             return False
-        audio = torch.from_numpy(z["audio"]).to(self.device).float() / 32767
         text_start = self.used_text + np.cumsum(letters) - letters
+        first = np.cumsum(blocks) - blocks
+        rows = np.stack([self.used + first, frames, text_start, letters], axis=1)
+        # a hop of silence, the speech, two hops of silence: no window reaches from one block into another's speech
         source = np.cumsum(frames) - frames
-        rows = np.stack([self.used + np.cumsum(blocks) - blocks, frames, text_start, letters], axis=1)
-        phone, letter = z["phone"], z["letter"]
-        all_phone, all_letter = [], []
-        for (start, f, _, n), begin in zip(rows, source):
-            block = self.mel(F.pad(audio[begin * reference.HOP:(begin + f) * reference.HOP], (256, 256)))
-            self.mels[start:start + f + 3] = block[:f + 3]
-            all_phone += [[0], phone[begin:begin + f], [0, 0]]
-            all_letter += [letter[begin:begin + 1], letter[begin:begin + f], [n, n]]
-        end = self.used + int(blocks.sum())
-        self.phone[self.used:end] = torch.from_numpy(np.concatenate(all_phone).astype(np.uint8))
-        self.letter[self.used:end] = torch.from_numpy(np.concatenate(all_letter).astype(np.float16))
+        at = np.repeat(first + 1 - source, frames) + np.arange(frames.sum())
+        hops = np.zeros((blocks.sum(), reference.HOP), np.int16)
+        hops[at] = z["audio"].reshape(-1, reference.HOP)
+        phone, letter = np.zeros(len(hops), np.uint8), np.repeat(letters, blocks).astype(np.float16)
+        phone[at], letter[at], letter[first] = z["phone"], z["letter"], z["letter"][source]
+        end = self.used + len(hops)
+        self.mels[self.used:end] = self.mel(torch.from_numpy(hops.ravel()).to(self.device).float() / 32767)[:len(hops)]
+        self.phone[self.used:end] = torch.from_numpy(phone)
+        self.letter[self.used:end] = torch.from_numpy(letter)
         text = z["text"]
         self.text[self.used_text:self.used_text + len(text)] = torch.from_numpy(text.copy())
         full_stop = text[np.cumsum(letters) - 1] == ord(".")
@@ -135,8 +137,8 @@ class Store:
 
     # ---- batches
 
-    def can_validate(self, length=704):
-        return len(self.pairs.get(length, ())) > 0
+    def can_validate(self):
+        return len(self.pairs.get(LENGTHS[1], ())) > 0
 
     def joined(self, pairs, length):
         """pairs [B,2] -> mel [B,N,100], cond frames [B], ids, n, phone, ahead"""

@@ -4,10 +4,12 @@ Same names, same formulas; only the layout differs ([B,N,...], nothing padded bu
 `compute` (bfloat16 on a GPU) while the residual stream, the norms, the rotation and the loss stay float32.
 test_train.py holds it against the reference.
 
-Training only: after the blocks PHONE_TAPS a linear head tells, for every frame, which phone is due and by how many
-letters the speech is ahead of the evenly spread text. The heads are thrown away afterwards ("aux." tensors).
+Training only: after the blocks "taps" a linear head tells, for every frame, which phone is due and by how many letters
+the speech is ahead of the evenly spread text. The heads are thrown away afterwards ("aux." tensors).
 """
+import json
 import math
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -16,20 +18,34 @@ from data import PHONES
 
 MEL = 100
 HEAD = 64
-PHONE_TAPS = (3, 7)  # blocks after which a head listens
 ARCH = dict(dim=256, depth=12, heads=4, ff_mult=2, text_dim=256, conv_layers=4, text_mask_padding=True,
             pe_attn_head=None, long_skip=False, tokenizer="char", qk_norm=True, average_upsampling=True,
             vocos_dim=256, vocos_ff_dim=768, vocos_layers=5, vocos_padding="center")
+AUX = dict(taps=(3, 7), phones=len(PHONES))  # blocks after which a head listens, and how many phones the corpus tells apart
 VOCAB = [" "] + [chr(c) for c in range(33, 127)]  # token id of a byte: byte - 32
 MEL_MEAN = -2.0
 
 
+def average_files(path):
+    """The files of averaged weights that lie beside ema-0.npz, itself first; each holds other tensors."""
+    return sorted(Path(path).parent.glob("ema-*.npz"), key=lambda p: int(p.stem[4:]))
+
+
+def choose(path):
+    """Sizes from a .json file instead: any of ARCH's and AUX's, the others stay."""
+    for key, value in json.loads(Path(path).read_text()).items():
+        chosen = next((sizes for sizes in (ARCH, AUX) if key in sizes), None)
+        if chosen is None:
+            raise SystemExit(f"{path}: {key} is no size of a model; there are {', '.join((*ARCH, *AUX))}")
+        chosen[key] = value
+
+
 def text_room(frames):
     """Rows that the text encoder runs over for a sequence of so many frames; the rest are filler, all alike."""
-    return frames // 4
+    return frames * 3 // 10
 
 
-def shapes(a=ARCH):
+def shapes(a=ARCH, aux=AUX):
     """name -> (shape, standard deviation at the start; None: ones)."""
     d, t = a["dim"], a["text_dim"]
     s = {}
@@ -62,16 +78,16 @@ def shapes(a=ARCH):
         linear(p + "ff.ff.2", d, a["ff_mult"] * d)
     linear("transformer.norm_out.linear", 2 * d, d, 0.0)
     linear("transformer.proj_out", MEL, d, 0.0)
-    for i in PHONE_TAPS:
-        linear(f"aux.{i}", len(PHONES) + 1, d)
+    for i in aux["taps"]:
+        linear(f"aux.{i}", aux["phones"] + 1, d)
     return s
 
 
-def fresh(a=ARCH, seed=0):
+def fresh(a=ARCH, seed=0, aux=AUX):
     """Weights to start from: every block begins as the identity and the output as the mean mel (AdaLN-zero)."""
     g = torch.Generator().manual_seed(seed)
     w = {name: torch.ones(shape) if std is None else torch.randn(shape, generator=g) * std
-         for name, (shape, std) in shapes(a).items()}
+         for name, (shape, std) in shapes(a, aux).items()}
     w["transformer.proj_out.bias"].fill_(MEL_MEAN)
     return w
 
@@ -216,7 +232,7 @@ def velocity(w, x, cond, text, t, kind, pieces, taps=None):
     i = 0
     while f"transformer.transformer_blocks.{i}.attn.to_q.weight" in w:
         x = pieces.block(x, c, cos, sin, kind, *block_weights(w, i))
-        if taps is not None and i in PHONE_TAPS:
+        if taps is not None and f"aux.{i}.weight" in w:
             taps.append(linear(norm(x), w[f"aux.{i}.weight"], w[f"aux.{i}.bias"], kind).float())
         i += 1
     p = "transformer.norm_out.linear"

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT / "weights"))
 import random_checkpoint as formats  # noqa: E402
 import set_speech  # noqa: E402
 
-from dit import ARCH, VOCAB  # noqa: E402
+from dit import ARCH, HEAD, VOCAB, average_files  # noqa: E402
 
 # What weights/FORMAT.md calls "speech", chosen by what any_text.py measured: ../voices/README.md has the figures.
 SPEECH = {"normalize": "en", "short_speed": 80, "slowest": 90, "fastest": 110, "chunking": 2}
@@ -30,10 +30,10 @@ def silence_nyquist(vocoder):
 
 
 def load(ema, vocos):
-    """(acoustic, vocoder) name -> float32 array; ema: one half, ema-0.npz, its other half lies beside it."""
+    """(acoustic, vocoder) name -> float32 array; ema: one part, ema-0.npz, its other parts lie beside it."""
     model = {}
-    for part in (0, 1):
-        z = np.load(str(ema).replace("ema-0", f"ema-{part}"))
+    for part in average_files(ema):
+        z = np.load(part)
         model.update({k: z[k].astype(np.float32) for k in z.files if not k.startswith("aux.")})
     z = np.load(vocos)
     vocoder = {k: z[k].astype(np.float32) for k in z.files}
@@ -48,7 +48,10 @@ def load(ema, vocos):
 def write_upstream(directory, model, vocoder, name):
     """model.yaml, model.safetensors, vocab.txt, vocos/config.yaml, vocos/pytorch_model.bin"""
     inner, width = vocoder["backbone.convnext.0.pwconv1.weight"].shape
+    rows, dim = model["transformer.transformer_blocks.0.attn.to_q.weight"].shape
     config = {**formats.OPTIONS, **ARCH, "depth": sum(k.endswith("attn.to_q.weight") for k in model),
+              "dim": dim, "heads": rows // HEAD, "ff_mult": len(model["transformer.transformer_blocks.0.ff.ff.0.0.weight"]) // dim,
+              "text_dim": model["transformer.text_embed.text_embed.weight"].shape[1],
               "conv_layers": sum(k.endswith("grn.gamma") for k in model),
               "vocos_dim": width, "vocos_ff_dim": inner, "vocos_layers": sum(k.endswith(".gamma") for k in vocoder)}
     (directory / "vocos").mkdir(parents=True, exist_ok=True)
@@ -60,12 +63,13 @@ def write_upstream(directory, model, vocoder, name):
 
 
 def convert(program, directory, output, dtype="fp16", speech=SPEECH):
+    """dtype: of the acoustic model's matrices. The vocoder's are never of 8 bits."""
     speech = dict(speech)
     normalize, short_speed = speech.pop("normalize"), speech.pop("short_speed")
     subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
                     directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
                     directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
-                    "--dtype", dtype, "--vocos-dtype", dtype, "--normalize", normalize, "--short-speed", str(short_speed / 100),
+                    "--dtype", dtype, "--vocos-dtype", dtype.replace("int8", "fp16"), "--normalize", normalize, "--short-speed", str(short_speed / 100),
                     "--quiet", "--output", output], check=True)
     set_speech.set_speech(output, [(key, str(value)) for key, value in speech.items()])
 
@@ -76,12 +80,13 @@ def main():
     p.add_argument("--vocos", required=True)
     p.add_argument("--f5tts", default=str(ROOT / "build/bin/f5tts"))
     p.add_argument("--name", default="flite-small")
-    p.add_argument("--dtype", default="fp16")
+    p.add_argument("--dtype", default="fp16", help="int8: half of the size; it runs in fp32 all the same, unless asked otherwise")
     p.add_argument("--output", required=True)
     options = p.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         write_upstream(Path(temporary), *load(options.ema, options.vocos), options.name)
-        convert(options.f5tts, Path(temporary), options.output, options.dtype)
+        speech = {**SPEECH, "precision": 1} if options.dtype == "int8" else SPEECH
+        convert(options.f5tts, Path(temporary), options.output, options.dtype, speech)
 
 
 if __name__ == "__main__":

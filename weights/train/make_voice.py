@@ -3,7 +3,7 @@
 
     make_voice.py OUT --minutes 20 [--gpus N] [--weights DIR] [--hours 60]
 
-OUT receives ema-0.npz, ema-1.npz (the acoustic model) and vocos.npz while the training runs, and its logs; export.py
+OUT receives ema-0.npz, ema-1.npz, ... (the acoustic model) and vocos.npz while the training runs, and its logs; export.py
 makes a .f5 of them. A later call with --weights DIR goes on from the files of an earlier one: with a fresh optimiser,
 which costs some hundred steps; --resume goes on exactly, from the state.pt and vocos-state.pt in --work.
 
@@ -33,7 +33,8 @@ def gpu_count():
 
 def bring(work, out):
     """Copies what the trainers saved last and the logs; no file is ever seen half written."""
-    for name in ("ema-0.npz", "ema-1.npz", "vocos.npz", "data.log", "vocos.log", "dit-0.log"):
+    averages = sorted(path.name for path in work.glob("ema-*.npz"))
+    for name in (*averages, "vocos.npz", "data.log", "vocos.log", "dit-0.log"):
         try:
             if (work / name).exists():
                 shutil.copyfile(work / name, out / "copy.part")
@@ -51,6 +52,8 @@ def main():
     p.add_argument("--weights", type=Path, help="a folder with ema-0.npz, ema-1.npz and perhaps vocos.npz")
     p.add_argument("--resume", action="store_true")
     p.add_argument("--keep-vocoder", action="store_true")
+    p.add_argument("--no-vocoder", action="store_true", help="the acoustic model alone")
+    p.add_argument("--corpus", type=Path, help="shards that something else makes there (taught.py), while this runs or before")
     p.add_argument("--work", type=Path, default=Path("/tmp/f5tts-voice"), help="corpus and states; 2 GB for 10 hours")
     p.add_argument("--hours", type=float, default=60, help="of speech to make")
     p.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) * 5 // 8), help="that make it")
@@ -64,21 +67,21 @@ def main():
     begun = time.time()
     until = begun + 60 * options.minutes - RESERVE
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
-    corpus = options.work / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
+    corpus = options.corpus or options.work / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True), options.work.mkdir(parents=True, exist_ok=True)
     options.out.mkdir(parents=True, exist_ok=True)
-    if not options.sentences:
+    if not options.sentences and not options.corpus:
         options.sentences = options.work / "sentences.txt"
         subprocess.run([sys.executable, HERE / "sentences.py", options.sentences], check=True)
     gpus = gpu_count() if options.gpus is None else options.gpus
-    with_vocoder = not options.keep_vocoder
+    with_vocoder = not (options.keep_vocoder or options.no_vocoder)
     if options.keep_vocoder:
         shutil.copy(options.weights / "vocos.npz", options.work / "vocos.npz")
     dit_gpus = range(gpus - 1 if with_vocoder and gpus > 1 else gpus)
     library = {"LD_LIBRARY_PATH": f"{options.flite}:{os.environ.get('LD_LIBRARY_PATH', '')}"} if options.flite else {}
     crew = Crew(options.work)
 
-    if not (corpus / "done").exists():
+    if not options.corpus and not (corpus / "done").exists():
         crew.start("data", "data.py", corpus, "--sentences", options.sentences, "--hours", options.hours, "--workers",
                    options.workers, *(("--flite", options.flite) if options.flite else ()), nice=10,
                    vital=lambda: len(list(corpus.glob("*.npz"))) < 8, OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1",

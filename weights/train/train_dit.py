@@ -5,8 +5,9 @@
 
 Conditional flow matching (Lipman 2023) as F5-TTS trains it: straight paths from noise to mel, a masked part to be
 spoken, the rest shown; audio withheld in 30 % of the cases and audio and text in 20 %, for guidance. The two auxiliary
-losses are explained in dit.py. Twice a minute OUT receives the averaged weights (ema-0.npz, ema-1.npz: fp16, halves of
-it), what a voice is made of, and state.pt, with which --resume continues as if nothing had happened.
+losses are explained in dit.py. Twice a minute OUT receives the averaged weights (ema-0.npz, ema-1.npz, ...: fp16, parts
+of at most some PART_BYTES), what a voice is made of, and state.pt, with which --resume continues as if nothing had
+happened.
 
 Several processes (RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT, as torchrun sets them) train one model: other speech
 and other noise on each, gradients averaged, and the first one alone decides rates, checkpoints and the end. Every
@@ -33,6 +34,7 @@ CONTROL_EVERY = 20  # steps
 LOAD_EVERY = 200
 AGREE_EVERY = 1000
 WARMUP = 400
+PART_BYTES = 12_000_000
 PATIENCE = 300  # seconds that a process waits for the others: they compile, and the first one saves
 
 
@@ -88,33 +90,34 @@ class Captured:
 
 
 def save_average(flat, out):
-    """fp16, in two files, each replaced whole."""
-    halves, sizes = ({}, {}), [0, 0]
+    """fp16, in two files or more, each replaced whole."""
+    count = max(2, -(-2 * flat.flat.numel() // PART_BYTES))
+    parts, sizes = [{} for _ in range(count)], [0] * count
     for name in flat.names:
-        part = int(sizes[0] > sizes[1])
-        halves[part][name] = flat.averaged[name].detach().half().cpu().numpy()
-        sizes[part] += halves[part][name].nbytes
-    for part, tensors in enumerate(halves):
+        part = sizes.index(min(sizes))
+        parts[part][name] = flat.averaged[name].detach().half().cpu().numpy()
+        sizes[part] += parts[part][name].nbytes
+    for part, tensors in enumerate(parts):
         with open(out / f"ema-{part}.part", "wb") as f:
             np.savez(f, **tensors)
-    for part in (0, 1):  # together, so that nobody finds halves of two times
+    for part in range(count):  # together, so that nobody finds parts of two times
         os.replace(out / f"ema-{part}.part", out / f"ema-{part}.npz")
 
 
 def load_average(path):
-    """Weights by name, from ema-0.npz (its other half lies beside it)."""
+    """Weights by name, from ema-0.npz (its other parts lie beside it)."""
     tensors = {}
-    for part in (0, 1):
-        z = np.load(str(path).replace("ema-0", f"ema-{part}"))
+    for part in dit.average_files(path):
+        z = np.load(part)
         tensors.update({name: torch.from_numpy(z[name].astype(np.float32)) for name in z.files})
     return tensors
 
 
 @torch.no_grad()
-def validate(flat, store, kind, length=704, count=20):
+def validate(flat, store, kind, count=20):
     """On unseen speech, with the averaged weights: flow loss with the right text, none and another's; how many phones
     are known near the noise; and how far sampled mels are from the real ones."""
-    pieces, w = dit.Pieces(), flat.averaged
+    pieces, w, length = dit.Pieces(), flat.averaged, batches.LENGTHS[1]
     state = torch.get_rng_state(), torch.cuda.get_rng_state() if store.device.type == "cuda" else None
     torch.manual_seed(7)
     speech, known, ids, n, phone, ahead = store.joined(store.draw_pairs(length, count), length)
@@ -362,13 +365,19 @@ def main():
     p.add_argument("--capacity", type=float, default=45, help="hours of speech held on each GPU")
     p.add_argument("--first-hours", type=float, default=0.6, help="begin once there is so much")
     p.add_argument("--frames", type=int, default=batches.FRAMES, help="of a batch on each GPU, about")
+    p.add_argument("--lengths", type=int, nargs="+", default=batches.LENGTHS, help="of sequences, in frames: multiples of 16")
+    p.add_argument("--arch", help="a .json with other sizes than dit.py's")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--every", type=float, default=30, help="seconds between checkpoints")
     p.add_argument("--judge-every", type=float, default=60, help="seconds between validations")
     p.add_argument("--profile", action="store_true", help="at the end print where the time of a step goes")
     p.add_argument("--no-compile", action="store_true")
     options = p.parse_args()
-    batches.FRAMES = options.frames
+    batches.FRAMES, batches.LENGTHS = options.frames, tuple(options.lengths)
+    if len(batches.LENGTHS) < 2:
+        p.error("give two lengths or more: the second is for validation")
+    if options.arch:
+        dit.choose(options.arch)
     options.out.mkdir(parents=True, exist_ok=True)
     Training(options).run()
 

@@ -19,7 +19,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from batches import reference
-from dit import ARCH, MEL, is_matrix
+from dit import ARCH, MEL, choose, is_matrix
 from judges import FFT, HOP, RESOLUTIONS, Discriminator, Rebuilt
 from optim import Flat
 
@@ -102,7 +102,7 @@ class Audio:
     def __init__(self, device):
         self.device, self.parts, self.loaded, self.samples = device, [], set(), None
 
-    def load_new(self, directory, most=40, limit=4):
+    def load_new(self, directory, most, limit=4):
         new = sorted(p for p in Path(directory).glob("*.npz") if p not in self.loaded and int(p.stem) > 0)[:limit]
         if len(self.loaded) >= most or not new:
             return False
@@ -243,8 +243,8 @@ class Training:
 
     def run(self):
         o, directory = self.options, self.options.directory
-        while not self.audio.load_new(directory):
-            if (directory / "done").exists() and not self.audio.load_new(directory):
+        while not self.audio.load_new(directory, o.shards):
+            if (directory / "done").exists() and not self.audio.load_new(directory, o.shards):
                 raise SystemExit(f"{directory}: no shards but the one kept for validation")
             time.sleep(0.2)
         end, plain, adversarial = o.until or self.begun + 60 * o.minutes, None, None
@@ -256,7 +256,7 @@ class Training:
             if i % 10 == 0:
                 self.set_rates(i, done)
             if i % 100 == 0:
-                self.audio.load_new(directory)
+                self.audio.load_new(directory, o.shards)
             self.game.real.copy_(self.audio.segments(o.batch))
             if done < o.adversarial:
                 plain = plain or captured(self.game.plain, self.cuda, self.flat)
@@ -292,9 +292,13 @@ def main():
     p.add_argument("--adversarial", type=float, default=0.3, help="part of the time after which it begins")
     p.add_argument("--batch", type=int, default=64)
     p.add_argument("--rate", type=float, default=8e-4, help="Adam's; Muon's is 2.5 times it")
+    p.add_argument("--shards", type=int, default=40, help="of the corpus that are held at most")
+    p.add_argument("--arch", help="a .json with other sizes than dit.py's")
     p.add_argument("--weights", help="a vocos.npz to start from, with fresh optimisers")
     p.add_argument("--resume", help="a vocos-state.pt")
     options = p.parse_args()
+    if options.arch:
+        choose(options.arch)
     options.out.mkdir(parents=True, exist_ok=True)
     Training(options).run()
 

@@ -1,0 +1,174 @@
+"""A teacher's jobs and what becomes of its answers, with a teacher whose every phone is a tone: labels fit the sound."""
+import re
+
+import numpy as np
+import pytest
+import torch
+
+import batches
+import data
+import taught
+import teacher
+import texts
+
+EXAMPLES = ["she gave a quick answer", "the weather changed on the way home", "a glass of milk", "over the hills"]
+WORDS = "\n\n" + "".join(f"{kind}\t{word}\t9\n" for kind, word in (
+    ("noun", "river"), ("noun", "teacher"), ("verb", "open"), ("adjective", "simple"), ("adverb", "slowly")))
+VOCAB = {symbol: i + 1 for i, symbol in enumerate(dict.fromkeys([*teacher.PHONES[1:], *teacher.PAUSE, *teacher.STRESS]))}
+SOUNDS = dict(zip("abcdefghijklmnopqrstuvwxyz", "abʃdɛfɡhijklmnoprɹstuvwxzʒ"))
+
+
+def tokens(text):
+    """Letters are phones; the first one is stressed. A name of capitals has more phones than letters."""
+    result = []
+    for token, white in re.findall(r"([A-Za-z']+|[^A-Za-z' ])( ?)", text):
+        sounds = "".join(SOUNDS.get(c, "") for c in token.lower())
+        result.append((token, white, "ˈ" + sounds * (2 if token.isupper() else 1) if sounds else token))
+    return result
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory, seed):
+    """Three sessions of six utterances and six of two, the second of them warped."""
+    path = tmp_path_factory.mktemp("jobs") / "sentences.txt"
+    path.write_text("\n".join(EXAMPLES) + WORDS)
+    rng = np.random.default_rng(seed)
+    packs = {name: rng.standard_normal((5, 4)) for name in teacher.VOICES}
+    made = teacher.make_jobs(texts.Writer(path, seed), tokens, VOCAB, packs, 3, rng, utterances=6, few=2)
+    made["warp"][:] = 1
+    made["warp"][1] = 1.05
+    made["target"] = np.where(made["speaker"] == 1, np.rint(made["target"] * 1.05), made["target"]).astype(np.int32)
+    np.savez(path.parent / "jobs.npz", **made)
+    return path.parent / "jobs.npz", made
+
+
+def tone(phone):
+    return 300 + 40 * phone
+
+
+def speak(jobs, u):
+    """(samples, durations, samples cut from the front): every phone a tone, where the labels say."""
+    end = np.cumsum(jobs["lengths"])[u]
+    phone = jobs["phone"][end - jobs["lengths"][u]:end]
+    total = jobs["target"][u] / taught.FRAME
+    each = np.full(len(phone), max(1, int(total / len(phone))))
+    each[:max(0, round(total) - each.sum())] += 1
+    durations = np.concatenate([[9], each, [7]])
+    heard = np.repeat(np.concatenate([[0], phone, [0]]), durations * taught.FRAME)[taught.LATE:]
+    first, last = np.flatnonzero(heard)[[0, -1]]
+    begin = first // 240 * 240
+    heard = heard[begin:last + 1]
+    wave = np.sin(2 * np.pi * np.cumsum(tone(heard)) / 24000) * 8000 * (heard > 0)
+    return np.rint(wave).astype(np.int16), durations, begin
+
+
+@pytest.fixture(scope="module")
+def corpus(jobs, seed):
+    """Shards of the teacher in another order than the jobs, and what is made of them."""
+    path, arrays = jobs
+    folder = path.parent / "teacher"
+    folder.mkdir()
+    order = np.random.default_rng(seed).permutation(len(arrays["lengths"]))
+    for number, which in enumerate(np.array_split(order, 4)):
+        said = [speak(arrays, u) for u in which]
+        wide = max(len(d) for _, d, _ in said)
+        np.savez(folder / f"0-{number:05}.npz", utterance=which.astype(np.int32), audio=np.concatenate([a for a, _, _ in said]),
+                 samples=np.array([len(a) for a, _, _ in said], np.int32), begin=np.array([b for _, _, b in said], np.int32),
+                 durations=np.stack([np.pad(d, (0, wide - len(d))) for _, d, _ in said]).astype(np.uint8))
+    (folder / "0-00009.npz").write_bytes(b"half of a file")
+    made = taught.Corpus(taught.Jobs(path), path.parent / "corpus")
+    taught.gather(made, folder)
+    return made, [dict(np.load(p)) for p in sorted(made.folder.glob("*.npz"))]
+
+
+def test_jobs_are_consistent(jobs):
+    _, j = jobs
+    assert len(j["ids"]) == len(j["phone"]) == len(j["place"]) == j["lengths"].sum() and len(j["text"]) == j["letters"].sum()
+    assert list(np.bincount(j["speaker"])) == [2] * len(teacher.VALIDATION) + [6] * 3
+    natural = np.array([teacher.plain(n).natural(40) for n in teacher.VOICES])
+    assert (natural > 150).all() and (natural < 400).all()
+    first = np.cumsum(j["lengths"]) - j["lengths"]
+    for u in range(len(j["lengths"])):
+        place = j["place"][first[u]:first[u] + j["lengths"][u]].astype(float)
+        assert place[0] <= 1 and (np.diff(place) >= 0).all() and place[-1] <= j["letters"][u]  # a quotation begins with a mark
+
+
+def test_held_out_voices_are_in_no_other_session(jobs, seed):
+    everyone = teacher.speakers(60, np.random.default_rng(seed))
+    assert len(everyone) == len(teacher.VALIDATION) + 60
+    for speaker in everyone[len(teacher.VALIDATION):]:
+        for shares in (speaker.timbre, speaker.prosody):
+            assert not set(shares) & set(teacher.HELD_OUT) and abs(sum(shares.values()) - 1) < 1e-6
+            assert len({name[1] for name in shares}) == 1  # of one sex
+        assert set(speaker.prosody) <= set(speaker.timbre)
+
+
+def test_words_lie_under_what_is_said_for_them():
+    pieces = [texts.Piece("It"), texts.Piece("cost"), texts.Piece("$25.", "twenty five dollars.")]
+    ids, phone, place = teacher.phonemes(pieces, tokens, VOCAB)
+    symbols = {i: s for s, i in VOCAB.items()}
+    blanks = [i for i, n in enumerate(ids) if symbols[n] == " "]
+    assert len(blanks) == 4 and len(ids) == len(phone) == len(place)
+    assert place[0] == 0 and place[blanks[0] + 1] == 3 and place[blanks[1] + 1] == 8
+    assert 8 < place[blanks[2]] < place[blanks[3]] < 12 and teacher.PHONES[phone[-1]] == "pause"
+    assert phone[blanks[0]] == phone[blanks[0] + 2]  # a blank and a mark of stress are the phone's that follows
+    assert teacher.phonemes([texts.Piece("8 9")], lambda text: [("8", "", "")], VOCAB) is None
+
+
+def test_whole_sessions_come_out(jobs, corpus):
+    _, j = jobs
+    made, shards = corpus
+    assert made.refused == 0 and made.utterances == len(j["lengths"]) and (made.folder / "done").exists()
+    assert [set(z["session"]) for z in shards[:1]] == [set(range(len(teacher.VALIDATION)))]
+    assert sorted(next(iter(set(z["session"]))) for z in shards[1:]) == [6, 7, 8] and all(len(set(z["session"])) == 1 for z in shards[1:])
+    texts_in = sorted(bytes(t) for t in np.split(j["text"], np.cumsum(j["letters"])[:-1]))
+    texts_out = sorted(bytes(t) for z in shards for t in np.split(z["text"], np.cumsum(z["letters"])[:-1]))
+    assert texts_in == texts_out
+    for z in shards:
+        assert len(z["audio"]) == z["frames"].sum() * data.HOP and len(z["phone"]) == len(z["letter"]) == z["frames"].sum()
+
+
+def test_labels_are_where_the_sound_is(jobs, corpus):
+    """A frame's loudest frequency is its phone's tone, moved by the session's warp; but for frames at edges."""
+    _, j = jobs
+    right = total = 0
+    for z in corpus[1]:
+        warp = np.repeat(j["warp"][z["session"]], z["frames"])
+        frames = np.concatenate([np.zeros(384, np.int16), z["audio"], np.zeros(640, np.int16)]).astype(float)
+        frames = np.lib.stride_tricks.sliding_window_view(frames, 768)[::256][:len(z["phone"])] * np.hanning(768)
+        loudest = np.abs(np.fft.rfft(frames, 4096)).argmax(axis=1) * 24000 / 4096
+        inner = (z["phone"] > 0) & (np.roll(z["phone"], 1) == z["phone"]) & (np.roll(z["phone"], -1) == z["phone"])
+        right += (np.abs(loudest - tone(z["phone"].astype(float)) * warp) < 18)[inner].sum()
+        total += inner.sum()
+    print(f"{right} of {total} frames")
+    assert total > 500 and right > 0.95 * total
+
+
+def test_letters_run_from_the_first_to_the_last(corpus):
+    for z in corpus[1]:
+        start = 0
+        for frames, letters in zip(z["frames"], z["letters"]):
+            run = z["letter"][start:start + frames]
+            assert run[0] <= 3 and letters - 3 <= run[-1] <= letters and (np.diff(run) >= 0).all()
+            start += frames
+
+
+def test_a_length_far_from_what_was_wanted_is_refused(jobs):
+    path, j = jobs
+    known = taught.Jobs(path)
+    u = int(j["target"].argmax())
+    samples, durations, begin = speak(j, u)
+    assert taught.utterance(known, u, samples, durations, begin)
+    assert taught.utterance(known, u, samples[:len(samples) // 2], durations, begin) is None
+
+
+def test_batches_are_drawn_from_it(corpus, monkeypatch):
+    monkeypatch.setattr(batches, "SLACK", 200)
+    monkeypatch.setattr(batches, "LENGTHS", (448, 704, 1584))
+    store = batches.Store(torch.device("cpu"), 60_000)
+    assert all(store.add(p) for p in sorted(corpus[0].folder.glob("*.npz")))
+    store.finish()
+    length = max(batches.LENGTHS, key=lambda n: len(store.pairs[n]))
+    if len(store.pairs[length]):
+        b = store.batch(length, 4)
+        assert torch.isfinite(b.state).all() and int(b.ids.max()) <= 95 and int(b.phone.max()) < len(teacher.PHONES)
