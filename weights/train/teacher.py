@@ -32,7 +32,7 @@ from texts import HeldOut, Writer, said, written
 VOICES = {"af_alloy": 5.6, "af_aoede": 4.9, "af_bella": 5.2, "af_heart": 5.1, "af_kore": 5.0, "af_nicole": 7.9, "af_nova": 5.3,
           "af_river": 4.9, "af_sarah": 5.1, "af_sky": 5.3, "am_adam": 5.1, "am_echo": 5.7, "am_eric": 4.8, "am_fenrir": 5.0,
           "am_liam": 5.0, "am_michael": 5.7, "am_onyx": 5.2, "am_puck": 4.7, "am_santa": 6.2, "bm_daniel": 5.3, "bm_fable": 5.1,
-          "bm_george": 5.2, "bm_lewis": 5.2}
+          "bm_george": 6.2, "bm_lewis": 5.9}
 START = 15.0
 HELD_OUT = ("af_nova", "am_fenrir")
 WHISPERS = ("af_nicole",)  # in no mixture
