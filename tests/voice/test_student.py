@@ -15,7 +15,7 @@ import set_speech
 import train_dit
 
 TRAIN = export.ROOT / "weights/train"
-SIZES = dict(dim=128, depth=3, heads=2, text_dim=64, conv_layers=1, taps=[0, 2], phones=57, vocos_dim=64, vocos_ff_dim=128,
+SIZES = dict(dim=128, depth=3, heads=2, text_dim=64, conv_layers=1, taps=[0, 2], phones=55, vocos_dim=64, vocos_ff_dim=128,
              vocos_layers=2)
 LENGTHS = (320, 448)
 
@@ -25,7 +25,7 @@ def write_shard(path, rng):
     frames = np.array([156, 284, 156, 284, 156, 156], np.int32)
     text = [b"It was a simple plan of 9 parts." if f < 200 else b"He said \"yes\", and (as ever) went out to see: who?" for f in frames]
     np.savez(path, audio=(rng.standard_normal(frames.sum() * 256) * 2000).astype(np.int16),
-             phone=rng.integers(0, 57, frames.sum()).astype(np.uint8),
+             phone=rng.integers(0, 55, frames.sum()).astype(np.uint8),
              letter=np.concatenate([np.linspace(0, len(t), f) for t, f in zip(text, frames)]).astype(np.float32), frames=frames,
              text=np.frombuffer(b"".join(text), np.uint8), letters=np.array([len(t) for t in text], np.int32),
              session=np.zeros(6, np.int32), voice=np.zeros(6, np.int32))
