@@ -126,6 +126,12 @@ def test_rates_that_a_format_has_not(lib):
             Encoder(lib, word, rate)
 
 
+def test_the_rate_where_nobody_asks_for_one(lib):
+    for word, rate, want in (("opus", 22050, 24000), ("opus", 44100, 48000), ("opus", 24000, 24000), ("opus", 7000, 8000),
+                             ("opus", 96000, 48000), ("mp3", 96000, 48000), ("wav", 22050, 22050), ("aac", 192000, 96000)):
+        assert lib.sound_format_rate(FORMATS.index(word), rate) == want
+
+
 @pytest.mark.parametrize("word", FORMATS)
 def test_sink_that_refuses(lib, word):
     x = sound(1.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cbind
+import encoder_lib
 import f5lib
 import test_fm_tts
 
@@ -226,6 +227,21 @@ def test_infer_at_another_rate_and_scale(tmp_path, model, engine):
     assert rate == 44100 and len(written) == 2 * len(by_hand(engine, IPA, 0.5)[1])
 
 
+def test_infer_where_the_format_has_not_the_models_rate(tmp_path, model, engine):
+    """Opus has no 22,050 a second: it gets 24,000 unless another is asked for."""
+    seconds = len(by_hand(engine, IPA)[1]) / 22050
+    for name, form, want in (("a.opus", "auto", 24000), ("a.ogg", "opus", 24000), ("a.ogg", "auto", 22050), ("a.mp3", "auto", 22050)):
+        done = infer(model, tmp_path, "--ipa", "-w", name, "--format", form)
+        assert done.returncode == 0, done.stderr
+        told = subprocess.run(["ffprobe", "-v", "error", "-show_entries", "stream=sample_rate,codec_name", "-of", "csv=p=0", tmp_path / name],
+                              capture_output=True, text=True, check=True).stdout.strip()
+        data = (tmp_path / name).read_bytes()
+        head = data.find(b"OpusHead")
+        rate = int.from_bytes(data[head + 12:head + 16], "little") if head >= 0 else int(told.split(",")[1])
+        assert rate == want, told
+        assert head < 0 or abs(len(encoder_lib.decode(data, "opus")[0]) / 48000 - seconds) < 0.2
+
+
 def test_infer_of_words(tmp_path, model):
     done = infer(model, tmp_path, "-q", text="Hello world, this is a test.")
     if done.returncode == 1 and "--ipa" in done.stderr:
@@ -237,7 +253,7 @@ def test_infer_of_words(tmp_path, model):
     (("--ref_audio", "x.wav"), "takes no recording"), (("--voice", "slt"), "takes no recording"), (("--loudness", "-16"), "24000 samples"),
     (("--remove_silence",), "--remove_silence: is for speech of 24000 samples"),
     (("--ref_audio", "x.wav", "--remove_silence"), "--ref_audio: "), (("--keep_whole",), "takes no recording"), (("--target_rms", "0.2"), "takes no recording"),
-    (("--transcribe", "cat {}"), "takes no recording"), (("--cfg_strength", "2"), "no guidance"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("-w", "a.opus"), "22050")])
+    (("--transcribe", "cat {}"), "takes no recording"), (("--cfg_strength", "2"), "no guidance"), (("--speed", "2", "--duration_scale", "2"), "give one"), (("-w", "a.opus", "--rate", "22050"), "22050")])
 def test_infer_refuses(tmp_path, model, options, message):
     done = infer(model, tmp_path, "--ipa", *options)
     assert done.returncode in (1, 2) and message in done.stderr and not list(tmp_path.iterdir()), done.stderr

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "weights/replaced_file.h"
 #include "weights/safetensors.h"
 
 #define DATA_ALIGNMENT 64
@@ -145,18 +146,6 @@ static f5_status give_name(safetensors_writer *w, f5_error *error) {
     return F5_OK;
 }
 
-/* The new file is the old one's owner's, and nobody may read it who might not read that. Where the group is another, it
- * may what others may. A file system that keeps no permissions gives all files the same, which will do. */
-static f5_status make_like(const safetensors_writer *w, const struct stat *old, f5_error *error) {
-    struct stat now;
-    mode_t mode = old->st_mode & 0777;
-    if (fchown(w->fd, old->st_uid, old->st_gid) != 0 && fchown(w->fd, (uid_t)-1, old->st_gid) != 0) errno = 0;
-    if (fstat(w->fd, &now) != 0) return cannot(w, "look at a new file", error);
-    if (now.st_gid != old->st_gid) mode &= ~(mode_t)070 | (mode & 07) << 3;
-    if (fchmod(w->fd, mode) == 0 || (now.st_mode & 0777 & ~mode) == 0) return F5_OK;
-    return cannot(w, "give a new file its permissions", error);
-}
-
 /* A directory or device at `path` is refused here rather than after gigabytes of work. */
 f5_status safetensors_writer_open(safetensors_writer **writer, const char *path, f5_error *error) {
     *writer = NULL;
@@ -170,7 +159,8 @@ f5_status safetensors_writer_open(safetensors_writer **writer, const char *path,
     w->mode = replaces ? info.st_mode & 0600 : 0666;
     w->path = strdup(path);
     f5_status status = w->path ? create(w, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
-    if (status == F5_OK && replaces) status = make_like(w, &info, error);
+    if (status == F5_OK && replaces && !file_made_like(w->fd, &info))
+        status = cannot(w, "give a new file its permissions", error);
     if (status != F5_OK)
         safetensors_writer_close(w);
     else

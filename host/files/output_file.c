@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "host/files/output_litter.h"
+#include "weights/replaced_file.h"
 
 #define STREAM_BUFFER 65536
 #define NAMES_TRIED 16
@@ -142,16 +143,7 @@ static int open_target(output_io *io, const char *path) {
         io->named = fd >= 0;
     }
     struct stat there;
-    if (fd < 0 || stat(io->target, &there) != 0) return fd;
-    struct stat now;
-    mode_t mode = there.st_mode & 0777;
-    /* only root may give a file away; where the group is another, it may what others may */
-    if (fchown(fd, there.st_uid, there.st_gid) != 0 && fchown(fd, (uid_t)-1, there.st_gid) != 0) errno = 0;
-    if (fstat(fd, &now) == 0) {
-        if (now.st_gid != there.st_gid) mode &= ~(mode_t)070 | (mode & 07) << 3;
-        /* a file system that keeps no permissions gives all files the same, which will do */
-        if (fchmod(fd, mode) == 0 || (now.st_mode & 0777 & ~mode) == 0) return fd;
-    }
+    if (fd < 0 || stat(io->target, &there) != 0 || file_made_like(fd, &there)) return fd;
     int reason = errno;
     close(fd);
     errno = reason;

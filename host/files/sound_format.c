@@ -110,6 +110,16 @@ static bool has_rate(uint32_t rates, int32_t rate) {
     return false;
 }
 
+int32_t sound_format_rate(sound_format format, int32_t rate) {
+    int32_t highest = rate;
+    for (int i = 0; i < N_RATES; i++) {
+        if (!(formats[format].rates & 1u << i)) continue;
+        highest = known_rates[i];
+        if (highest >= rate) break;
+    }
+    return highest;
+}
+
 f5_status sound_format_check(sound_format format, int32_t rate, f5_error *error) {
     if (!has_rate(formats[format].rates, rate)) {
         char list[128];

@@ -38,6 +38,10 @@ const char *sound_format_word(sound_format format);
 const char *sound_format_extension(sound_format format); /* "wav", without the dot */
 const char *sound_content_type(sound_format format);     /* "audio/mpeg", as OpenAI's service and its clients have it */
 
+/* A rate for sound of `rate` samples a second where nobody asks for another: that, or the next higher one that the
+ * format has, or else its highest. */
+int32_t sound_format_rate(sound_format format, int32_t rate);
+
 /* Whether this build and this machine can write the format at that rate, in samples a second. F5_E_ARGUMENT: the format
  * has no such rate, and the message lists those that it has. F5_E_UNSUPPORTED: a library is missing. */
 f5_status sound_format_check(sound_format format, int32_t rate, f5_error *error);

@@ -134,8 +134,8 @@ cli_option *speech_options_sound(cli_option *to, speech_options *o) {
         {"format", NULL, CLI_CHOICE, &o->format, .argument = "auto|" SOUND_FORMAT_WORDS,
          .help = "of the sound: by its name's ending, 16, 24 or 32-bit float WAV, FLAC, Vorbis, Opus, MP3, AAC, or "
                  "16-bit samples alone"},
-        {"rate", NULL, CLI_INT, &o->rate, .given = &o->rate_given, .usual = "24000, or the model's own", .min = 8000,
-         .max = 192000, .argument = "HZ",
+        {"rate", NULL, CLI_INT, &o->rate, .given = &o->rate_given,
+         .usual = "the model's own, or the next that the format has", .min = 8000, .max = 192000, .argument = "HZ",
          .help = "samples a second: 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000 or more",
          .unit = "samples a second"},
         {"loudness", NULL, CLI_STRING, &o->loudness, .argument = "LEVEL",

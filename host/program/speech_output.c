@@ -30,13 +30,16 @@ const char *speech_output_extension(const speech_options *o) {
     return sound_format_extension(o->format ? (sound_format)(o->format - 1) : SOUND_WAV);
 }
 
-f5_status speech_output_format(const speech_options *o, const char *path, sound_format *format, f5_error *error) {
+/* The format that the options name, or else the path, and its rate. F5_E_ARGUMENT: the two contradict each other. */
+static f5_status format_of(const speech_options *o, const char *path, sound_format *format, int32_t *rate,
+                           f5_error *error) {
     *format = (sound_format)(o->format - 1);
     F5_TRY(o->format == 0 ? sound_format_of_name(path, format, error) : sound_format_check_name(*format, path, error));
     if (o->float_wav && *format != SOUND_WAV && *format != SOUND_WAV_FLOAT)
         return f5_fail(error, F5_E_ARGUMENT, "--float_wav: the output is %s, no WAV", sound_format_word(*format));
     if (o->float_wav) *format = SOUND_WAV_FLOAT;
-    return sound_format_check(*format, o->rate, error);
+    *rate = o->rate_given ? o->rate : sound_format_rate(*format, o->rate);
+    return sound_format_check(*format, *rate, error);
 }
 
 /* The outputs by their kinds; chunks have the path of the sound. */
@@ -74,6 +77,7 @@ f5_status speech_output_check(const speech_options *o, const char *path, const c
                               f5_error *error) {
     const char *outputs[OUTPUT_KINDS];
     sound_format format;
+    int32_t rate;
     paths_of(o, path, outputs);
     for (int i = 0; i < OUTPUT_KINDS; i++) {
         if (!outputs[i]) continue;
@@ -84,7 +88,7 @@ f5_status speech_output_check(const speech_options *o, const char *path, const c
         for (int k = 0; k < i; k++)
             if (outputs[k]) F5_TRY(output_check_distinct(outputs[i], outputs[k], error));
     }
-    F5_TRY(speech_output_format(o, path, &format, error));
+    F5_TRY(format_of(o, path, &format, &rate, error));
     F5_TRY(check_chunks(o, path, error));
     return o->subtitles ? subtitles_check(o->subtitles, error) : F5_OK;
 }
@@ -97,7 +101,7 @@ static int64_t least_bytes(const speech_output *out, output_kind kind, const cha
     double seconds = frames * o->hop / o->model_rate;
     double width = out->format == SOUND_WAV_FLOAT ? 4 : out->format == SOUND_WAV24 ? 3 : 2;
     bool plain = out->format <= SOUND_WAV_FLOAT || out->format == SOUND_RAW;
-    if (kind == OUTPUT_SOUND) return 1 + (int64_t)(seconds * (plain ? width * (double)o->rate : COMPRESSED_BYTES));
+    if (kind == OUTPUT_SOUND) return 1 + (int64_t)(seconds * (plain ? width * (double)out->rate : COMPRESSED_BYTES));
     if (kind == OUTPUT_MEL) return 1 + (int64_t)(frames * o->mel_bands * sizeof(float));
     return 1;
 }
@@ -118,7 +122,7 @@ static f5_status try_out(const char *path, f5_error *error) {
 f5_status speech_output_begin(speech_output *out, const speech_options *o, const char *path, const char *text,
                               f5_error *error) {
     *out = (speech_output){.o = o, .path = path};
-    F5_TRY(speech_output_format(o, path, &out->format, error));
+    F5_TRY(format_of(o, path, &out->format, &out->rate, error));
     F5_TRY(speech_level_read(o->loudness, &out->level, error));
     const char *paths[OUTPUT_KINDS];
     paths_of(o, path, paths);
@@ -130,8 +134,8 @@ f5_status speech_output_begin(speech_output *out, const speech_options *o, const
     }
     out->wanted[OUTPUT_CHUNKS] = o->save_chunk;
     if (o->save_chunk)
-        F5_TRY(speech_chunks_begin(&out->chunks, path, text, out->format, o->model_rate, o->rate, error));
-    return sound_file_begin(&out->sound, path, out->format, o->model_rate, o->rate, error);
+        F5_TRY(speech_chunks_begin(&out->chunks, path, text, out->format, o->model_rate, out->rate, error));
+    return sound_file_begin(&out->sound, path, out->format, o->model_rate, out->rate, error);
 }
 
 /* ---- while it comes ---------------------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@ typedef struct {
     speech_output_fn tell;   /* or NULL; set it after begin */
     void *tell_user;
     sound_format format;
+    int32_t rate; /* of the sound's files */
     sound_file sound;
     speech_level level;
     speech_clipping clipping;
@@ -42,9 +43,6 @@ char *speech_output_path(const speech_options *o, const char *unnamed);
 
 /* The ending of a name that the program chooses: "wav", or the format's that the options name. */
 const char *speech_output_extension(const speech_options *o);
-
-/* The format that the options name, or else the path. F5_E_ARGUMENT: the two contradict each other. */
-f5_status speech_output_format(const speech_options *o, const char *path, sound_format *format, f5_error *error);
 
 /* Does one of the outputs go to standard output? Then nothing else may. */
 bool speech_output_is_stdout(const speech_options *o, const char *path);

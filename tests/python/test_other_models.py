@@ -84,6 +84,8 @@ def test_one_voice(f5tts, one_voice, rng, tmp_path):
                 call()
     speech = f5tts.Speech(np.zeros(22050, np.float32), nothing, rate=22050)
     assert speech.seconds == 1
+    speech.save(tmp_path / "a.opus")  # which has no 22050
+    assert len(f5tts.read(tmp_path / "a.opus")[0]) == 48000  # it is decoded at 48 kHz
     for rate, frames in ((None, 22050), (44100, 44100)):
         speech.save(tmp_path / "a.wav", rate)
         samples, written = f5tts.read(tmp_path / "a.wav")

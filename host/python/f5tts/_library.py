@@ -52,6 +52,7 @@ FILES: dict[str, tuple[Any, ...]] = {
     "audio_read": (INT, POINTER, TEXT, POINTER),
     "audio_free": (None, POINTER),
     "sound_format_of_name": (INT, TEXT, POINTER, POINTER),
+    "sound_format_rate": (I32, INT, I32),
     "sound_file_write": (INT, TEXT, POINTER, I64, INT, I32, I32, POINTER),
     "mel_png_write": (INT, TEXT, POINTER, I32, I32, ctypes.c_double, POINTER),
 }

@@ -35,17 +35,18 @@ def read(path: Union[str, os.PathLike[str]]) -> tuple[Samples, int]:
         files().audio_free(ctypes.addressof(told))
 
 
-def write(path: Union[str, os.PathLike[str]], samples: npt.ArrayLike, rate: int = SAMPLE_RATE, *,
+def write(path: Union[str, os.PathLike[str]], samples: npt.ArrayLike, rate: Optional[int] = None, *,
           given: int = SAMPLE_RATE) -> None:
     """Writes mono samples [n], -1..1, `given` of them a second, in the format of the name's ending (wav, flac, ogg, opus,
-    mp3, aac, raw), at `rate`. The file is there whole or not at all.
+    mp3, aac, raw), at `rate`; by default it is `given`, or the next that the format has. The file is there whole or not at all.
 
     Raises ArgumentError (ValueError): an ending that is not known, a rate that the format has not; FileError."""
     mono = mono_samples(samples, "samples")
     kind, name = ctypes.c_int(), path_bytes(path, "the file's path")
     file_call("sound_format_of_name", name, ctypes.addressof(kind))
-    file_call("sound_file_write", name, mono.ctypes.data, len(mono), kind.value, whole(given, "given", 1, 1 << 30),
-              whole(rate, "rate", 1, 1 << 30))
+    given = whole(given, "given", 1, 1 << 30)
+    rate = int(files().sound_format_rate(kind.value, given)) if rate is None else whole(rate, "rate", 1, 1 << 30)
+    file_call("sound_file_write", name, mono.ctypes.data, len(mono), kind.value, given, rate)
 
 
 def remove_silence(samples: npt.ArrayLike) -> Samples:

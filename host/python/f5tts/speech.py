@@ -111,8 +111,9 @@ class Speech:
         return f"<Speech of {self.seconds:.2f} s, {self.rate} Hz, seed {self.seed}>"
 
     def save(self, path: Union[str, os.PathLike[str]], rate: Optional[int] = None) -> None:
-        """Writes it in the format of the name's ending, as f5tts.write does; rate: of the file, default its own."""
-        write(path, self.samples, self.rate if rate is None else rate, given=self.rate)
+        """Writes it in the format of the name's ending, as f5tts.write does; rate: of the file, default its own, or the
+        next that the format has."""
+        write(path, self.samples, rate, given=self.rate)
 
     def wav(self) -> bytes:
         """A WAV file of 16 bits."""
