@@ -34,7 +34,7 @@ PREFIX     ?= /usr/local
 # For all builds, as -DF5_WERROR=ON, which CI says.
 CMAKE_FLAGS ?=
 
-.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test triton-test deb \
+.PHONY: demo test test-c test-python test-asan-files lint build build-asan build-tsan install wheel wheel-test soak gpu-test triton-test abi deb \
         sanitize profile bench clean format demo-packages test-packages
 
 demo: demo-packages build $(DEMO_MODEL)
@@ -112,14 +112,21 @@ gpu-test:
 sanitize:
 	PYTHON="$(PYTHON)" bash tests/gpu/sanitize.sh
 
+# Can programs that were built with the library of an older commit, BASE, or of the last tag, use that of the last commit?
+abi:
+	$(call install_packages,$(PACKAGES) abigail-tools)
+	$(PYTHON) deploy/check_abi.py $(BASE)
+
 # Debian packages of the last commit, for the CPU, into out/deb.
 deb:
 	$(call install_packages,$(PACKAGES) $(DEB_PACKAGES))
 	bash deploy/make_deb.sh
 
-# The backend of Triton Inference Server under the real one, which comes from PyPI (55 MB) into the build folder.
-triton-test: build
-	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/triton_server/check_server.py
+# The backend of Triton Inference Server under the real one, which comes from PyPI (55 MB) into the build folder, and again
+# with the sanitizer. make triton-test UPSTREAM=folder: with upstream's client_http.py and client_grpc.py, which lie there.
+triton-test: build build-asan
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/triton_server/check_server.py $(UPSTREAM:%=--upstream %)
+	F5_BUILD=$(CURDIR)/$(BUILD) $(PYTHON) tests/triton_server/check_server.py --asan $(ASAN)
 
 # One op under Nsight Compute, into out/OP.ncu-rep: make profile OP=linear SHAPE=1024,3072 LENGTHS=938,938
 profile:

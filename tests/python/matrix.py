@@ -81,8 +81,10 @@ def again(folder, wheel):
     folder.mkdir()
     done = run(sys.executable, ROOT / "host/python/backend.py", "--build", os.environ.get("F5_BUILD", ROOT / "build"),
                "--output", folder)
-    if done.returncode or not filecmp.cmp(folder / wheel.name, wheel, shallow=False):
-        raise RuntimeError(f"{done.stdout.strip()}: not the same bytes as {wheel}")
+    if done.returncode:
+        raise RuntimeError(done.stdout.strip())
+    if not filecmp.cmp(folder / wheel.name, wheel, shallow=False):
+        raise RuntimeError(f"not the same bytes as {wheel}")
     return "built again, the same bytes"
 
 

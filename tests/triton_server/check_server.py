@@ -3,7 +3,8 @@
 
     tests/triton_server/check_server.py                      everything; installs the server from PyPI (55 MB) on the first run
     tests/triton_server/check_server.py speaks cancel        some of it
-    tests/triton_server/check_server.py --asan build-asan    under AddressSanitizer, preloaded
+    tests/triton_server/check_server.py --asan build-asan    under AddressSanitizer, preloaded, with a tiny random model
+    tests/triton_server/check_server.py --upstream FOLDER    with upstream's client_http.py and client_grpc.py, which lie there
 
 Environment: F5_BUILD, the build (default build/). Prints a line for each check; exits 1 where one failed.
 """
@@ -20,6 +21,9 @@ from pathlib import Path
 
 import real_server
 from real_server import ROOT, Server
+
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "weights")]
+import f5file  # noqa: E402
 
 VOICES = ROOT / "weights/voices"
 NFE = 2
@@ -62,8 +66,8 @@ LONG = "The quick brown fox jumps over the lazy dog, and the children are playin
 class Checks:
     """Each method but those with a _ is a check of one server."""
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, server, clients):
+        self.server, self.clients = server, clients
         self.wav, self.words = load_voice()
 
     def _http(self):
@@ -95,11 +99,36 @@ class Checks:
 
     def statistics(self):
         """No interval is missing: upstream's client trips over one."""
+        assert self.server.ask(INFER, body(self.wav, self.words, "Yes."))[0] == 200
         _, client = self._grpc()
         stats = client.get_inference_statistics("f5_tts", as_json=True)["model_stats"][0]["inference_stats"]
         for kind in ("queue", "compute_input", "compute_infer", "compute_output"):
             assert int(stats[kind]["ns"]) > 0, stats
         return f"{stats['success']['count']} requests"
+
+    def upstream(self):
+        """Upstream's clients as they are: sound that is no silence, its report of real-time factor and latency."""
+        import numpy
+        import soundfile
+        if not self.clients:
+            return "not run: --upstream FOLDER says where they are"
+        with tempfile.TemporaryDirectory(prefix="f5_upstream_") as folder:
+            wav, words = VOICES / "slt.wav", (VOICES / "slt.txt").read_text().strip()
+            listed = Path(folder) / "list.txt"
+            listed.write_text("".join(f"utt{i}|{words}|{wav}|{TEXT} And this is line {i}.\n" for i in range(4)))
+            for command in (["client_http.py", "--server-url", f"127.0.0.1:{self.server.http_port}", "--reference-audio", wav, "--reference-text",
+                             words, "--target-text", TEXT, "--output-audio", f"{folder}/http/out.wav"],
+                            ["client_grpc.py", "--server-addr", "127.0.0.1", "--server-port", self.server.grpc_port, "--num-tasks", 2,
+                             "--huggingface-dataset", "", "--manifest-path", listed, "--log-dir", f"{folder}/grpc"]):
+                done = subprocess.run([sys.executable, *map(str, command)], cwd=self.clients, capture_output=True, text=True, timeout=900)
+                assert done.returncode == 0, done.stderr
+            sounds = sorted(Path(folder).glob("*/*.wav"))
+            assert len(sounds) == 5
+            for path in sounds:
+                samples, rate = soundfile.read(path)
+                assert rate == 24000 and len(samples) > 6000 and numpy.sqrt(numpy.mean(samples ** 2)) > 0.005, path
+            told = dict(line.split(": ") for line in next(Path(folder).glob("grpc/rtf-*.txt")).read_text().splitlines() if ": " in line)
+        return f"{len(sounds)} sounds; its report: RTF {told['RTF']}, average latency {told['average_latency_ms']} ms"
 
     def parameters(self):
         """In JSON: numbers of either kind, words, booleans; speed is heard."""
@@ -326,7 +355,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checks", nargs="*", choices=[[], *names], help=", ".join(names))
     parser.add_argument("--venv", default=ROOT / "build/triton-venv", help="where the server is installed")
-    parser.add_argument("--model", help="a .f5 file; default the shipped voice, which is slow under sanitizers")
+    parser.add_argument("--model", help="a .f5 file; default the shipped voice, with --asan a tiny random one")
+    parser.add_argument("--upstream", type=Path, help="a folder with upstream's two clients")
     parser.add_argument("--asan", help="a build folder with sanitizers")
     a = parser.parse_args()
     build = Path(os.environ.get("F5_BUILD") or ROOT / "build")
@@ -341,11 +371,14 @@ def main():
     chosen, failed = a.checks or names, []
     with tempfile.TemporaryDirectory(prefix="f5_triton_") as folder:
         repository, log = f"{folder}/models", f"{folder}/server.log"
+        if a.asan and not a.model:
+            a.model = f"{folder}/tiny.f5"
+            f5file.write_model(a.model, "tiny")
         subprocess.run([build / "bin/f5tts", "triton-repo", repository, "--device", "cpu", "--nfe_step", str(NFE),
                         "--instances", "4", "--waiting", "6", *(["-m", a.model] if a.model else [])], check=True, stdout=subprocess.DEVNULL)
         if set(chosen) - {"loading"}:
             with Server(a.venv, a.backends, repository, log, preload=a.preload) as server:
-                checks = Checks(server)
+                checks = Checks(server, a.upstream)
                 for name in chosen:
                     if name != "loading":
                         run(name, getattr(checks, name), failed)
