@@ -4,8 +4,9 @@
     deploy/check_abi.py                     the last commit beside the last tag
     deploy/check_abi.py COMMIT              beside that one
     deploy/check_abi.py OLD.so NEW.so       two libraries that were built with -g
+    deploy/check_abi.py OLD.so NEW.so OLD_HEADERS NEW_HEADERS     and only what the headers in these folders say counts
 
-Fine are new functions, new numbers of an enum, and what a struct that begins with its size gains behind its end: by that size
+Of commits only what f5tts.h says counts, not what it keeps to itself. Fine are new functions, new numbers of an enum, and what a struct that begins with its size gains behind its end: by that size
 the library knows how much of one a program has. Anything else that abidiff reports, known here or not, breaks programs.
 Exits 1 with the report then: the library's soname must change with it. 2: it could not be told. JOBS=2 compiles on two
 processors.
@@ -73,9 +74,10 @@ def harmless(block, sized):
     return struct_grew(lines, sized)
 
 
-def compare(old, new):
-    """The exit code; prints the verdict."""
-    code, report = tool("abidiff", "--leaf-changes-only", "--no-added-syms", old, new)
+def compare(old, new, headers=()):
+    """The exit code; prints the verdict. headers: folders with the public ones of both, where a library has private types."""
+    public = [word for i, folder in enumerate(headers) for word in (f"--headers-dir{i + 1}", folder)]
+    code, report = tool("abidiff", "--leaf-changes-only", "--no-added-syms", *public, *["--drop-private-types"][:len(public)], old, new)
     sized = sized_structs(old)
     blocks = [b.strip("\n") for b in re.split(r"\n\s*\n", report) if b.strip()]
     broken = [b for b in blocks if not harmless(b, sized)]
@@ -92,8 +94,19 @@ def output(*command):
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
+def public_headers(tree, folder):
+    """Copies f5tts.h and all that it includes into a folder."""
+    folder.mkdir()
+    names = ["host/api/f5tts.h"]
+    for name in names:
+        text = (tree / name).read_text(encoding="utf-8")
+        names += [found for found in re.findall(r'^#include "(.*)"', text, flags=re.M) if found not in names]
+        (folder / Path(name).name).write_text(text, encoding="utf-8")
+    return folder
+
+
 def build(commit, folder):
-    """The library of a commit, with what abidiff needs."""
+    """The library of a commit, with what abidiff needs, and the folder of its public headers."""
     tree = Path(folder) / commit
     tree.mkdir()
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
@@ -103,16 +116,16 @@ def build(commit, folder):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode:
             fail(f"{commit} cannot be built:\n{done.stdout[-3000:]}")
-    return tree / "build/lib/libf5tts.so.0"
+    return tree / "build/lib/libf5tts.so.0", public_headers(tree, tree / "public")
 
 
 def main(words):
-    if len(words) > 2 or any(w.startswith("-") for w in words):
+    if len(words) not in (0, 1, 2, 4) or any(w.startswith("-") for w in words):
         fail(__doc__)
     if not shutil.which("abidiff"):
         fail("abidiff is not here: install abigail-tools")
-    if len(words) == 2:
-        return compare(*words)
+    if len(words) > 1:
+        return compare(*words[:2], words[2:])
     base = words[0] if words else output("git", "describe", "--tags", "--abbrev=0")
     old, new = base and output("git", "rev-parse", "--short", base + "^{commit}"), output("git", "rev-parse", "--short", "HEAD")
     if not old:
@@ -120,7 +133,8 @@ def main(words):
     if old == new:
         fail(f"{old} is the last commit itself")
     with tempfile.TemporaryDirectory(prefix="f5tts_abi_") as folder:
-        return compare(build(old, folder), build(new, folder))
+        (before, its_headers), (after, headers) = build(old, folder), build(new, folder)
+        return compare(before, after, (its_headers, headers))
 
 
 if __name__ == "__main__":

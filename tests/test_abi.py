@@ -68,6 +68,43 @@ def test_verdict(tmp_path, what):
     assert ("cannot use it" if what in BROKEN else "can use it") in done.stdout
 
 
+OPAQUE = {
+    "a field that only the library knows": ("int32_t steps;", "int64_t made; int32_t steps;", 0),
+    "a field in the middle of what programs know": ("int32_t nfe;", "int64_t seed; int32_t nfe;", 1),
+    "a field at its end": ("float cfg; }", "float cfg; int64_t seed; }", 0),
+    "a parameter of another type": ("int64_t n)", "int32_t n)", 1),
+}
+
+
+@pytest.mark.parametrize("what", OPAQUE)
+def test_what_the_header_keeps_to_itself(tmp_path, what):
+    """An opaque struct may change in any way, what the header says may not."""
+    header = """#include <stddef.h>
+#include <stdint.h>
+typedef struct f5_engine f5_engine;
+typedef struct { size_t size; int32_t nfe; float cfg; } f5_params;
+int f5_run(f5_engine *engine, const f5_params *params);
+int f5_size(f5_engine *engine, int64_t n);
+"""
+    source = """#include "f5.h"
+struct f5_engine { int32_t steps; f5_params last; };
+int f5_run(f5_engine *engine, const f5_params *params) { return engine->steps += params->nfe; }
+int f5_size(f5_engine *engine, int64_t n) { return engine->steps > (int)n; }
+"""
+    old, new, code = OPAQUE[what]
+    assert old in header + source
+    made = []
+    for name in ("before", "after"):
+        folder = tmp_path / name
+        folder.mkdir()
+        change = (lambda text: text) if name == "before" else (lambda text: text.replace(old, new))
+        (folder / "f5.h").write_text(change(header))
+        made.append(library(folder, name, change(source)))
+    done = judge(*made, tmp_path / "before", tmp_path / "after")
+    assert done.returncode == code, done.stdout + done.stderr
+    assert judge(*made).returncode == 1  # without the headers all counts, also what the opaque struct holds
+
+
 def test_what_cannot_be_told(tmp_path):
     (tmp_path / "text.so").write_text("no library")
     assert judge(tmp_path / "text.so", tmp_path / "none.so").returncode == 2
