@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(kThreads) join_by_eights(const __grid_constant
 } // namespace
 
 extern "C" f5_status joint_qkv_cuda(cuda_context *c, const joint_qkv_args *a) {
-    if (!a->pack || !a->c_pack || !a->y_pack || (!a->x && a->pack->rows > 0) || (!a->c && a->c_pack->rows > 0) || !a->y ||
-        (a->rope_heads > 0 && !a->rope))
+    if (!a->pack || !a->c_pack || !a->y_pack || (!a->x && a->pack->rows > 0) || (!a->c && a->c_pack->rows > 0) ||
+        !a->y || (a->rope_heads > 0 && !a->rope))
         return f5_fail(&c->error, F5_E_ARGUMENT, "joint_qkv: a pointer is NULL");
     const int weights = !!a->q_norm + !!a->k_norm + !!a->c_q_norm + !!a->c_k_norm;
     if (weights != 0 && weights != 4) return f5_fail(&c->error, F5_E_ARGUMENT, "joint_qkv: %d of the 4 norms", weights);
