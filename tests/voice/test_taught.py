@@ -172,3 +172,22 @@ def test_batches_are_drawn_from_it(corpus, monkeypatch):
     if len(store.pairs[length]):
         b = store.batch(length, 4)
         assert torch.isfinite(b.state).all() and int(b.ids.max()) <= 95 and int(b.phone.max()) < len(teacher.PHONES)
+
+
+def test_voices_say_lines_into_recordings(tmp_path, seed):
+    lines = ["The river is warm.", "We went home."]
+    packs = {name: np.zeros((5, 4)) for name in ("af_heart", "bm_george")}
+    jobs = teacher.say_jobs(lines, tokens, VOCAB, packs)
+    assert list(jobs["speaker"]) == [0, 0, 1, 1] and not jobs["target"].any()
+    np.savez(tmp_path / "jobs.npz", **jobs)
+    rng = np.random.default_rng(seed)
+    audio = [rng.integers(-9000, 9000, 3000 + 500 * u).astype(np.int16) for u in range(4)]
+    (tmp_path / "said").mkdir()
+    np.savez(tmp_path / "said/0-00000.npz", utterance=np.array([2, 0, 3, 1], np.int32), begin=np.zeros(4, np.int32),
+             audio=np.concatenate([audio[u] for u in (2, 0, 3, 1)]), samples=np.array([len(audio[u]) for u in (2, 0, 3, 1)], np.int32))
+    found = {(name, number): samples for name, number, samples in taught.recordings(taught.Jobs(tmp_path / "jobs.npz"), tmp_path / "said")}
+    assert sorted(found) == [("af_heart", 0), ("af_heart", 1), ("bm_george", 0), ("bm_george", 1)]
+    for u, key in enumerate(sorted(found)):
+        assert np.array_equal(np.rint(found[key] * 32767), audio[u])
+    with pytest.raises(SystemExit, match="other words than: 9 lives"):
+        teacher.say_jobs(["9 lives"], lambda text: [("9", " ", ""), ("lives", "", "lɪvz")], VOCAB, packs)

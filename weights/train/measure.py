@@ -14,6 +14,10 @@ speak     (on demand, alone) every test sentence into --keep FOLDER, heard by no
 
 Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts; speak the last only. --keep FOLDER writes
 what was spoken for `words`.
+
+Voices of another teacher than flite: --prompts FOLDER with NAME.wav and NAME.txt of every voice, and --teacher FOLDER with
+its own recordings of the sentences, NAME-00.wav and so on (teacher.py --say and taught.py --wav make both). `words` then
+stands beside these, and tells melody, upper band and, with --embed FILE --embed-weights FILE, the speakers' likeness.
 """
 import argparse
 import contextlib
@@ -30,7 +34,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from data import TARGET_RATE, resample  # noqa: E402
 from flite import RATE, SPEAKERS, Voice  # noqa: E402
-from hearing import Heard, Score, hear, missing_tools  # noqa: E402
+from hearing import Heard, Score, hear, missing_ears, missing_tools  # noqa: E402
+from likeness import embedder, print_likeness, print_sound  # noqa: E402
 
 TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
@@ -67,20 +72,20 @@ def write_wav(path, samples):
         w.writeframes(np.rint(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
 
 
-def prompt(speaker):
-    """(samples, transcript) of the recording shipped for a speaker."""
-    return read_wav(PROMPTS / f"{speaker}.wav"), (PROMPTS / f"{speaker}.txt").read_text().strip()
+def prompt(speaker, folder=PROMPTS):
+    """(samples, transcript) of the recording of a speaker; those of PROMPTS are shipped."""
+    return read_wav(folder / f"{speaker}.wav"), (folder / f"{speaker}.txt").read_text().strip()
 
 
 class Mouth(contextlib.ExitStack):
     """The engine with a prompt of each speaker: says texts and counts its time."""
 
-    def __init__(self, engine, speakers, seed=1, **sample):
+    def __init__(self, engine, speakers, seed=1, prompts=PROMPTS, **sample):
         super().__init__()
         self.engine, self.seed, self.sample, self.seconds, self.spoken = engine, seed, sample, 0.0, 0.0
         self.voices = {}
         for speaker in speakers:
-            samples, transcript = prompt(speaker)
+            samples, transcript = prompt(speaker, prompts)
             self.voices[speaker] = self.enter_context(engine.voice(samples.astype(np.float32), transcript))
 
     def pieces(self, speaker, text, number=0, **settings):
@@ -128,18 +133,19 @@ def wrong_speakers(engine, sentences, real, made):
     return wrong
 
 
-def measure_words(engine, sentences, speakers=SPEAKERS, say=None, vocoder=True):
-    """scores: {kind: {speaker: Score}}; wrong_speakers; made: {speaker: [samples]}. say(speaker, text, number): what
-    speaks; without it only flite and the vocoder are measured."""
-    real = {s: [flite_says(s, text) for text in sentences] for s in speakers}
-    spoken = {"flite": real}
+def measure_words(engine, sentences, speakers=SPEAKERS, say=None, vocoder=True, teacher=None):
+    """scores: {kind: {speaker: Score}}; wrong_speakers; made, real: {speaker: [samples]}. say(speaker, text, number): what
+    speaks; without it only the teacher and the vocoder are measured. teacher: such a function too; None: flite."""
+    teach = teacher or (lambda speaker, text, number: flite_says(speaker, text))
+    real = {s: [teach(s, text, i) for i, text in enumerate(sentences)] for s in speakers}
+    spoken = {"teacher" if teacher else "flite": real}
     if vocoder:
         spoken["vocoder"] = {s: [engine.vocode(engine.mel(x.astype(np.float32))) for x in real[s]] for s in speakers}
     if say:
         spoken["ours"] = {s: [say(s, text, i) for i, text in enumerate(sentences)] for s in speakers}
     scores = heard_as({(kind, s): list(zip(sentences, spoken[kind][s])) for kind in spoken for s in speakers})
     made = spoken.get("ours", {})
-    return {"scores": {kind: {s: scores[kind, s] for s in speakers} for kind in spoken}, "made": made,
+    return {"scores": {kind: {s: scores[kind, s] for s in speakers} for kind in spoken}, "made": made, "real": real,
             "wrong_speakers": wrong_speakers(engine, sentences, real, made)}
 
 
@@ -202,7 +208,7 @@ def as_json(value):
         return {"percent": value.percent, **{k: value.count(k) for k in (
             "said", "wrong", "substituted", "missing", "repeated", "added")}, "lines": [vars(line) for line in value.lines]}
     if isinstance(value, dict):
-        return {k: as_json(v) for k, v in value.items() if k != "made"}
+        return {k: as_json(v) for k, v in value.items() if k not in ("made", "real")}
     if isinstance(value, (list, tuple)):
         return [as_json(v) for v in value]
     return value
@@ -227,9 +233,15 @@ def parse():
     p.add_argument("--report", type=Path)
     p.add_argument("--keep", type=Path, help="a folder for the recordings of `words`")
     p.add_argument("--recordings", type=Path, help="such a folder, heard instead of speaking")
+    p.add_argument("--prompts", type=Path, default=PROMPTS, help="the folder of the recordings to clone")
+    p.add_argument("--teacher", type=Path, help="a folder of the teacher's own recordings of the sentences, instead of flite's")
+    p.add_argument("--embed", help="a Python file with a class Embed: likeness.py")
+    p.add_argument("--embed-weights")
     options = p.parse_args()
     if "speak" in options.only and (len(options.only) > 1 or not options.keep):
         p.error("--only speak goes alone, and with --keep FOLDER")
+    if options.teacher and not {"words", "vocoder", "speak"}.issuperset(options.only):
+        p.error("--teacher has recordings of the sentences: give --only words, vocoder or speak")
     return options
 
 
@@ -249,7 +261,8 @@ def run(engine, mouth, o):
                 keep(o.keep, speaker, i, mouth.say(speaker, text, i))
     if "words" in o.only or "vocoder" in o.only:
         say = None if "words" not in o.only else from_folder(o.recordings) if o.recordings else mouth.say
-        words = result["words"] = measure_words(engine, sentences, o.voices, say)
+        words = result["words"] = measure_words(engine, sentences, o.voices, say,
+                                                teacher=from_folder(o.teacher) if o.teacher else None)
         print_table(words["scores"], "words wrong")
         print_lines(words["scores"]["ours" if say else "vocoder"], everything=True)
         if say:
@@ -257,6 +270,10 @@ def run(engine, mouth, o):
             print(f"nearest to the prompted speaker: {of - len(words['wrong_speakers'])} of {of}")
             for prompted, nearest, text in words["wrong_speakers"]:
                 print(f"  {prompted} sounds like {nearest}: {text}")
+            if o.teacher:
+                words["sound"] = print_sound(words["real"], words["made"])
+            if o.embed:
+                words["likeness"] = print_likeness(embedder(o.embed, o.embed_weights), words["real"], words["made"])
         if o.keep:
             for speaker, recordings in words["made"].items():
                 for i, x in enumerate(recordings):
@@ -291,11 +308,12 @@ def run(engine, mouth, o):
 
 def main():
     options = parse()
-    if "speak" not in options.only and missing_tools():
-        sys.exit(missing_tools())
+    missing = None if "speak" in options.only else missing_ears() if options.teacher else missing_tools()
+    if missing:
+        sys.exit(missing)
     import f5lib
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \
-            Mouth(engine, options.voices, options.seed, nfe=options.nfe, cfg=options.cfg) as mouth:
+            Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, cfg=options.cfg) as mouth:
         result = run(engine, mouth, options)
     if options.report:
         options.report.write_text(json.dumps(as_json(result), indent=1))

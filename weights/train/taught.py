@@ -2,6 +2,7 @@
 """taught.py — what the teacher has said, as a corpus: its shards in, the shards that batches.py reads out, as they come.
 
     taught.py JOBS.npz TEACHER CORPUS [--follow] [--until TIME]
+    taught.py JOBS.npz TEACHER FOLDER --wav           NAME-00.wav and so on of every voice: what `teacher.py --say` asked for
 
 A shard of the teacher (TEACHER/*.npz), of any utterances of the jobs (teacher.py) in any order:
 
@@ -23,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from data import HOP, resample
+from measure import keep
 from teacher import VALIDATION
 
 FRAME = 600             # samples of a frame of the teacher's durations
@@ -70,7 +72,7 @@ def utterance(jobs, u, audio, durations, begin):
     if warp != 1:
         x = resample(x, round(len(x) / warp))
     frames, wanted = -(-len(x) // HOP), jobs.arrays["target"][u] / warp / HOP
-    if frames < LEAST or abs(frames - wanted) > max(MISSED[0] * wanted, MISSED[1]):
+    if frames < LEAST or wanted and abs(frames - wanted) > max(MISSED[0] * wanted, MISSED[1]):
         return None
     samples = np.zeros(frames * HOP, np.int16)
     samples[:len(x)] = np.clip(np.rint(x), -32768, 32767)
@@ -162,6 +164,16 @@ def gather(corpus, folder, follow=False, until=None, pause=0.3):
     corpus.finish()
 
 
+def recordings(jobs, folder):
+    """(voice, which of its utterances, samples) of all that lie in the folder."""
+    for path in sorted(folder.glob("*.npz")):
+        with np.load(path) as z:
+            for u, x in zip(z["utterance"], np.split(z["audio"], np.cumsum(z["samples"])[:-1])):
+                session = jobs.sessions[u]
+                name = jobs.arrays["names"][jobs.arrays["timbre"][session].argmax()]
+                yield str(name), int(u - np.flatnonzero(jobs.sessions == session)[0]), x / 32767
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("jobs", type=Path)
@@ -169,7 +181,12 @@ def main():
     p.add_argument("corpus", type=Path)
     p.add_argument("--follow", action="store_true")
     p.add_argument("--until", type=float, help="seconds since 1970")
+    p.add_argument("--wav", action="store_true", help="recordings to listen to, no corpus")
     options = p.parse_args()
+    if options.wav:
+        for name, number, samples in recordings(Jobs(options.jobs), options.teacher):
+            keep(options.corpus, name, number, samples)
+        return
     corpus = Corpus(Jobs(options.jobs), options.corpus)
     gather(corpus, options.teacher, options.follow, options.until)
     print(f"done: {corpus}")

