@@ -1,34 +1,14 @@
 /* scheduler.c — a queue under one lock; the oldest waiting call leads, and runs a batch on its own thread. */
 #include "runtime/scheduler.h"
 
-#include <time.h>
-
 #include "runtime/clock.h"
 
-#define ASKED_SECONDS 0.05 /* between two questions to a call that waits */
 #define ANSWER_SECONDS 0.1 /* at most, that a batch which may be cancelled waits for its calls to say so */
-
-/* One whose waits end by the steady clock. */
-static bool steady_cond(pthread_cond_t *cond) {
-    pthread_condattr_t steady;
-    if (pthread_condattr_init(&steady) != 0) return false;
-    bool made = pthread_condattr_setclock(&steady, CLOCK_MONOTONIC) == 0 && pthread_cond_init(cond, &steady) == 0;
-    pthread_condattr_destroy(&steady);
-    return made;
-}
-
-static struct timespec time_from_now(double seconds) {
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += (long)(seconds * 1e9);
-    if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-    return at;
-}
 
 f5_status scheduler_init(scheduler *s, const scheduler_options *options, scheduler_call **batch, f5_error *error) {
     *s = (scheduler){.options = *options, .batch = batch};
     if (pthread_mutex_init(&s->lock, NULL) != 0) return f5_fail(error, F5_E_MEMORY, "no memory for a lock");
-    bool stored = steady_cond(&s->store_freed), answered = steady_cond(&s->answered);
+    bool stored = clock_cond_init(&s->store_freed), answered = clock_cond_init(&s->answered);
     if (stored && answered) return F5_OK;
     if (stored) pthread_cond_destroy(&s->store_freed);
     if (answered) pthread_cond_destroy(&s->answered);
@@ -155,7 +135,6 @@ static void withdraw(scheduler *s, scheduler_call *call) {
     if (s->newest == call) s->newest = before;
     call->queued = false;
     call->done = true;
-    f5_fail(&call->error, F5_E_CANCELLED, "cancelled while it waited");
     if (s->leader != call) return;
     s->leader = s->oldest;
     if (s->leader) pthread_cond_signal(&s->leader->wake);
@@ -168,7 +147,7 @@ static void ask(scheduler *s, scheduler_call *call) {
     bool stop = call->waits(call->progress_user) != 0;
     pthread_mutex_lock(&s->lock);
     if (!stop) return;
-    call->cancelled = true;
+    call->cancelled = call->unwanted = true;
     pthread_cond_signal(&s->answered);
     if (call->queued) withdraw(s, call);
 }
@@ -176,7 +155,7 @@ static void ask(scheduler *s, scheduler_call *call) {
 /* False: nobody wants the call any more, and it has left. */
 static bool wait_for_store(scheduler *s, scheduler_call *self) {
     while (!take_store(s, self)) {
-        const struct timespec until = time_from_now(ASKED_SECONDS);
+        const struct timespec until = clock_from_now(ASKED_SECONDS);
         if (!self->waits)
             pthread_cond_wait(&s->store_freed, &s->lock);
         else if (pthread_cond_timedwait(&s->store_freed, &s->lock, &until) != 0)
@@ -235,7 +214,7 @@ static bool may_end(const scheduler *s) {
 
 /* Waits for those that were cancelled to say so, lest the batch compute another step for nobody. */
 static void wait_for_answers(scheduler *s) {
-    const struct timespec until = time_from_now(ANSWER_SECONDS);
+    const struct timespec until = clock_from_now(ANSWER_SECONDS);
     for (bool wait = true; wait && may_end(s);) {
         wait = false;
         for (int32_t i = 0; i < s->n_running; i++) wait = wait || has_news(s->running[i]);
@@ -269,7 +248,7 @@ int scheduler_step(void *user, int32_t step, int32_t steps) {
 
 /* Sleeps until there is something to do for the call, or to ask it. */
 static void doze(scheduler *s, scheduler_call *call) {
-    const struct timespec until = time_from_now(ASKED_SECONDS);
+    const struct timespec until = clock_from_now(ASKED_SECONDS);
     call->asked = false;
     if (!call->waits || !call->queued)
         pthread_cond_wait(&call->wake, &s->lock);
@@ -308,14 +287,16 @@ f5_status scheduler_serve(scheduler *s, scheduler_call *call, f5_error *error) {
     call->thread = pthread_self();
     if (call->sequences > s->options.max_sequences || call->store_frames > s->options.store_frames)
         return f5_fail(error, F5_E_LIMIT, "the call is larger than the limits given at open");
-    if (!steady_cond(&call->wake)) return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
+    if (!clock_cond_init(&call->wake)) return f5_fail(error, F5_E_MEMORY, "no memory for a condition variable");
     pthread_mutex_lock(&s->lock);
     bool refused = inside_already(s, call->thread);
     if (!refused) {
         enter(s, call);
         if (!s->leader) s->leader = call; /* then nobody waits either */
         wait_and_work(s, call);
-        if (call->error.status == F5_OK && call->cancelled)
+        if (call->unwanted && (call->error.status == F5_OK || call->error.status == F5_E_CANCELLED))
+            f5_fail(&call->error, F5_E_CANCELLED, SCHEDULER_CANCELLED);
+        else if (call->error.status == F5_OK && call->cancelled)
             f5_fail(&call->error, F5_E_CANCELLED, "cancelled by the progress callback");
         if (call->error.status != F5_OK) leave(s, call);
     }

@@ -16,6 +16,8 @@
 
 #include "kernels/error.h"
 
+#define SCHEDULER_CANCELLED "cancelled while it waited" /* of a call whose `waits` said so */
+
 typedef struct scheduler_call scheduler_call;
 
 /* One call, on the stack of the thread that makes it. */
@@ -39,7 +41,7 @@ struct scheduler_call {
     pthread_cond_t wake;
     double entered_ms;
     int32_t step_posted, step_reported, steps;
-    bool done, cancelled, holds_store, queued, asked;
+    bool done, cancelled, unwanted, holds_store, queued, asked; /* unwanted: waits said so */
     scheduler_call *next_waiting, *next_active;
 };
 

@@ -20,6 +20,7 @@ from f5abi import Error, call, header, init, library, library_path, struct  # no
 TRACE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.POINTER(ctypes.c_float),
                          ctypes.c_int64, ctypes.c_int64, ctypes.c_double)
 PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32)
+WAITS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)
 RESAMPLE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.POINTER(ctypes.c_float), ctypes.c_int64,
                             ctypes.c_int32, ctypes.c_int32, ctypes.POINTER(ctypes.c_float), ctypes.c_int64)
 PLAN_OP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
@@ -330,7 +331,10 @@ class Engine:
 
         params = struct("f5_speak_params", text=keep.text(text), normalize=keep.text(normalize), lexicon=lexicon,
                         **settings)
-        solver = struct("f5_sample_params", **(sample or {}))
+        sample = dict(sample or {})
+        if "waits" in sample:
+            sample["waits"] = keep.callback(WAITS, self._guard(sample["waits"], 1))
+        solver = struct("f5_sample_params", **sample)
         keep.held.append(solver)
         params.sample = ctypes.addressof(solver)
         if noise is not None:
@@ -358,7 +362,7 @@ class Engine:
 
     def say(self, voice, text, **settings):
         """Text in that voice -> (list of all pieces as dicts, statistics). settings: those of f5_speak_params, and
-        sample, its own settings; noise; voices; warned, a list; heard, called with the samples and mel of each piece."""
+        sample, its own settings, waits() among them; noise; voices; warned, a list; heard, called with the samples and mel of each piece."""
         keep, pieces = _Keep(), []
         params = self._speak_params(keep, pieces, text, **settings)
         stats = struct("f5_speak_stats")

@@ -38,7 +38,7 @@ PYTEST = {
     "gpu": ["tests/gpu"],
 }
 CTEST = {"C, release": ("F5_BUILD", []), "C, address sanitizer": ("F5_ASAN_BUILD", []),
-         "C, thread sanitizer": ("F5_TSAN_BUILD", ["-R", "test_scheduler|test_pool"])}
+         "C, thread sanitizer": ("F5_TSAN_BUILD", ["-R", "test_scheduler|test_pool|test_desk"])}
 
 
 def rest():

@@ -1,5 +1,5 @@
 /* desk.h — the working memory of one f5_speak. An engine has a fixed number of desks; calls that find none free wait,
- * in the order in which they came. */
+ * in the order in which they came, and leave when they are not wanted any more. */
 #ifndef F5_DESK_H
 #define F5_DESK_H
 
@@ -33,13 +33,21 @@ struct desk {
     pthread_t thread; /* that took it */
 };
 
+/* A call that waits, on the stack of its thread. */
+typedef struct desk_waiter desk_waiter;
+struct desk_waiter {
+    pthread_t thread;
+    pthread_cond_t wake;
+    desk *given; /* which takes it out of the list */
+    desk_waiter *next;
+};
+
 typedef struct {
     desk **desks; /* [n] */
     int32_t n;
     pthread_mutex_t lock; /* guards what follows */
-    pthread_cond_t left_one;
-    desk *free, *taken;
-    uint64_t arrived, left; /* calls so far: number i may sit down when fewer than n before it are still there */
+    desk *free, *taken;   /* none is free while somebody waits */
+    desk_waiter *waiting; /* the oldest first */
 } desk_room;
 
 /* A desk by itself, for a stream. F5_E_MEMORY. */
@@ -49,15 +57,17 @@ void desk_destroy(desk *d); /* NULL is fine */
 f5_status desk_room_init(desk_room *room, int32_t n, int32_t max_frames, int32_t max_batch, f5_error *error);
 void desk_room_destroy(desk_room *room); /* safe on a zeroed one */
 
-/* Did the calling thread take a desk that it has not left? Then it is in a callback. */
+/* Does the calling thread wait for a desk, or has it one? Then it is in a callback. */
 bool desk_room_has_me(desk_room *room);
+int32_t desk_room_waiting(desk_room *room); /* calls, now */
 
 /* The calling thread works at a stream's desk, until it rises. */
 void desk_sit(desk_room *room, desk *d);
 void desk_rise(desk_room *room, desk *d);
 
-/* Waits for a desk; the caller holds nothing meanwhile but its stack. */
-desk *desk_take(desk_room *room);
+/* Waits for a desk; the caller holds nothing meanwhile but its stack. `waits` (or NULL) is asked, with user, now and
+ * then while it waits and once when it has waited: non-zero is F5_E_CANCELLED. Else F5_E_MEMORY. */
+f5_status desk_take(desk_room *room, int (*waits)(void *user), void *user, desk **taken, f5_error *error);
 void desk_leave(desk_room *room, desk *d);
 
 #endif

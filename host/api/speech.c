@@ -439,6 +439,11 @@ static f5_status begin_call(speech *s, f5_engine *e, const f5_voice *v, const f5
     return call_refuse_inside(e, error); /* it would wait for its own thread */
 }
 
+static f5_status take_desk(speech *s, desk **d, f5_error *error) {
+    const synth_solver *solver = &s->call.solver;
+    return desk_take(&s->engine->desks, solver->waits, solver->progress_user, d, error);
+}
+
 static f5_status speak(speech *s, f5_error *error) {
     F5_TRY(speech_plan(s, NULL, NULL, error));
     speech_rewind(s);
@@ -458,7 +463,8 @@ f5_status f5_speak(f5_engine *e, const f5_voice *v, const f5_speak_params *param
     if (stats) F5_TRY(params_write(stats, &s.stats, sizeof s.stats, "f5_speak_stats", error)); /* refused early */
     s.call.timed = stats != NULL;
     double before = clock_ms();
-    desk *d = desk_take(&e->desks);
+    desk *d;
+    F5_TRY(take_desk(&s, &d, error));
     s.stats.wait_ms = clock_ms() - before;
     speech_sit_down(&s, d);
     f5_status status = speak(&s, error);
@@ -473,7 +479,8 @@ f5_status f5_show_text(f5_engine *e, const f5_voice *v, const f5_speak_params *p
         return f5_fail(error, F5_E_ARGUMENT, "f5_show_text: engine, voice or said is NULL");
     speech s;
     F5_TRY(begin_call(&s, e, v, params, error));
-    desk *d = desk_take(&e->desks);
+    desk *d;
+    F5_TRY(take_desk(&s, &d, error));
     speech_sit_down(&s, d);
     f5_status status = speech_plan(&s, said, user, error);
     desk_leave(&e->desks, d);

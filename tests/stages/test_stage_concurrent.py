@@ -220,3 +220,33 @@ def test_a_trace_is_of_one_call(zoo, rng):
             laters = [queue(ask(e, n)) for n in (20, 30)]
         threads = [later.result() for later in laters]
     assert seen[1:] == [(40, threads[0]), (60, threads[1])]
+
+
+def test_speech_that_waits_for_another_is_cancelled(zoo, rng):
+    """max_speaking are under way: one more waits, also to show a text, is asked whether it is still wanted, and leaves. A
+    callback that calls the engine is refused there too."""
+    m, free, asked = zoo["tiny"], threading.Event(), []
+    with f5lib.Engine(m.path, max_frames=512, max_speaking=1) as e, e.voice(recording(rng), TRANSCRIPT) as voice:
+        spoken, heard = e.speak(voice, "No.", sample=dict(nfe=1)), threading.Event()
+
+        def hear(*_):
+            heard.set()
+            free.wait(600)
+
+        def waits():
+            asked.append(crowd.refused("F5_E_ARGUMENT", lambda: e.speak(voice, "Yes.")))
+            return 1
+
+        holder = crowd.Later(lambda: e.speak(voice, "No.", sample=dict(nfe=1), heard=hear))
+        try:
+            assert heard.wait(60)
+            patient = crowd.Later(lambda: e.speak(voice, "No.", sample=dict(nfe=1)))
+            crowd.wait_until(lambda: e.info()["waiting"] == 1, "a waiting call")
+            for call in (e.speak, e.show_text):
+                message = crowd.refused("F5_E_CANCELLED", lambda call=call: call(voice, "Yes.", sample=dict(nfe=1, waits=waits)))
+                assert message == "cancelled while it waited" and e.info()["waiting"] == 1
+        finally:
+            free.set()
+        for later in (holder, patient):
+            assert same(later.result()[0][0], spoken[0][0])
+        assert len(asked) == 2 and all("a callback calls the engine" in one for one in asked)
