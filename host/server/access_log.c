@@ -2,7 +2,8 @@
  * there.
  *
  * A thread of its own writes them, since a disk that is busy or a reader of the pipe that has stopped must hold up no
- * request. Lines beyond a megabyte that wait for it are dropped, and counted. */
+ * request. Lines beyond a megabyte that wait for it are dropped, and counted. A line that a full disk tears is written
+ * to its end when there is room again. */
 #define _GNU_SOURCE /* pthread_timedjoin_np */
 #include "host/server/access_log.h"
 
@@ -24,6 +25,8 @@ struct access_log {
     int fd;     /* the thread's, once it runs; -1: none */
     char *path; /* NULL: standard output */
     int format;
+    char *rest; /* [rest_bytes] the thread's: of a line of which only the beginning was written */
+    size_t rest_bytes;
     pthread_t thread;
     bool runs;
     pthread_mutex_t lock; /* of what follows */
@@ -48,19 +51,35 @@ static void open_again(access_log *log) {
     }
     close(log->fd);
     log->fd = next;
+    log->rest_bytes = 0;
 }
 
-/* What cannot be written is lost: a full disk stops no server. */
-static void write_all(const access_log *log, const char *bytes, size_t n) {
-    while (n > 0) {
-        ssize_t done = write(log->fd, bytes, n);
+/* How much of it could be written. */
+static size_t write_some(const access_log *log, const char *bytes, size_t n) {
+    size_t at = 0;
+    while (at < n) {
+        ssize_t done = write(log->fd, bytes + at, n - at);
         if (done < 0 && errno == EAGAIN)
             poll(&(struct pollfd){.fd = log->fd, .events = POLLOUT}, 1, -1);
         else if (done <= 0 && errno != EINTR)
-            return;
+            break;
         else if (done > 0)
-            bytes += done, n -= (size_t)done;
+            at += (size_t)done;
     }
+    return at;
+}
+
+/* Whole lines; those that cannot be written are lost: a full disk stops no server. */
+static void write_all(access_log *log, const char *lines, size_t n) {
+    size_t done = write_some(log, log->rest, log->rest_bytes);
+    log->rest_bytes -= done;
+    memmove(log->rest, log->rest + done, log->rest_bytes);
+    if (log->rest_bytes > 0) return;
+    done = write_some(log, lines, n);
+    if (done == 0 || done == n || lines[done - 1] == '\n') return;
+    const char *rest = lines + done, *end = memchr(rest, '\n', n - done);
+    log->rest_bytes = (size_t)(end + 1 - rest);
+    memcpy(log->rest, rest, log->rest_bytes);
 }
 
 static void *write_lines(void *user) {
@@ -116,7 +135,8 @@ f5_status access_log_open(access_log **made, const char *path, int format, f5_er
     if (path) log->path = strdup(path);
     log->waiting = malloc(WAITING_BYTES);
     log->writing = malloc(WAITING_BYTES);
-    if (status == F5_OK && ((path && !log->path) || !log->waiting || !log->writing))
+    log->rest = malloc(WAITING_BYTES);
+    if (status == F5_OK && ((path && !log->path) || !log->waiting || !log->writing || !log->rest))
         status = f5_fail(error, F5_E_MEMORY, "no memory for a log");
     if (status == F5_OK && format != LOG_NONE) {
         log->runs = pthread_create(&log->thread, NULL, write_lines, log) == 0;
@@ -154,6 +174,7 @@ void access_log_close(access_log *log) {
     pthread_mutex_destroy(&log->lock);
     free(log->waiting);
     free(log->writing);
+    free(log->rest);
     free(log->path);
     free(log);
 }
