@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import convert_lib
+import crowd
 import f5file
 import f5lib
 import outputs_lib
@@ -155,6 +156,21 @@ def test_a_call_without_settings_has_the_models(model):
         same = [e.sample([dict(cond=cond, tokens=[1, 2, 3], frames=20, seed=5)], **given)[0]
                 for given in (dict(nfe=None), dict(nfe=3, method=1), dict(nfe=32))]
     assert np.array_equal(same[0], same[1]) and not np.array_equal(same[0], same[2])
+
+
+@pytest.mark.parametrize("method", [0, 1, 2])
+def test_a_plan_is_of_the_method_that_the_model_asks_for(model, method):
+    defaults = f5lib.struct("f5_model_defaults", nfe=6, method=method)
+    f5lib.call("f5_set_model_defaults", str(model).encode(), ctypes.addressof(defaults))
+    with f5lib.Engine(model, "cpu", max_frames=64, max_batch=1) as e:
+        plan, calls = e.plan(64, 1, 7), e.plan_ops(64, 1, "h200", "fp32", dict(nfe=7, method=method))
+        assert plan["op_calls"] == len(calls) and plan["flop"] == sum(c["flop"] for c in calls)
+        assert max(c["evaluation"] for c in calls) == (14 if method == 1 else 7)
+        if method == 1:
+            assert "nfe is 513: must be 1 to 512" in crowd.refused("F5_E_ARGUMENT", lambda: e.plan(64, 1, 513))
+    shown = convert_lib.run("info", model, "--plan", "--device=cpu", "--frames=64", "--nfe=7", "--json", "--ops", "--as=h200")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout)["plan"]["op_calls"] == plan["op_calls"]
 
 
 def test_what_cannot_be_written_leaves_the_file(model):

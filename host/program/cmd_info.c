@@ -79,12 +79,14 @@ static f5_model_token token_at(const description *d, int32_t id) {
 
 /* ---- what running it would take ---------------------------------------------------------------------------------- */
 
-static f5_status plan_ops(const f5_engine *engine, const info_options *o, plan_table *table, f5_error *error) {
+static f5_status plan_ops(const f5_engine *engine, const info_options *o, int32_t method, plan_table *table,
+                          f5_error *error) {
     f5_sample_params sample;
     f5_plan_ops_params wanted;
     f5_sample_params_init(&sample);
     f5_plan_ops_params_init(&wanted);
     sample.nfe = o->nfe;
+    sample.method = method;
     wanted.frames = o->frames;
     wanted.sequences = o->sequences;
     wanted.sample = &sample;
@@ -108,7 +110,7 @@ static f5_status open_plan(const char *path, const info_options *o, info_plan *p
     f5_plan_info_init(&plan->cost);
     f5_status status = f5_get_info(engine, &info, error);
     if (status == F5_OK) status = f5_plan(engine, o->frames, o->sequences, o->nfe, &plan->cost, error);
-    if (status == F5_OK && o->ops) status = plan_ops(engine, o, &plan->ops, error);
+    if (status == F5_OK && o->ops) status = plan_ops(engine, o, info.default_method, &plan->ops, error);
     plan->weight_bytes = info.weight_bytes;
     const int64_t hop = f5_vocode_samples(engine, 2) - f5_vocode_samples(engine, 1);
     plan->seconds = (double)o->frames * (double)hop / info.sample_rate;
@@ -343,8 +345,8 @@ int cmd_info(int argc, char **argv) {
          .help = "of the plan, reference included; F5 has 93.75 a second", .unit = "frames"},
         {"sequences", NULL, CLI_INT, &o.sequences, .min = 1, .max = 256, .argument = "N",
          .help = "of the plan, sharing the frames", .unit = "sequences"},
-        {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N", .help = "of the plan, by Euler",
-         .unit = "steps"},
+        {"nfe", NULL, CLI_INT, &o.nfe, .min = 1, .max = 1024, .argument = "N",
+         .help = "of the plan, by the method that the model asks for", .unit = "steps"},
         {"device", NULL, CLI_STRING, &o.device, .argument = "NAME", .help = "of the plan",
          .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
         {"ops", NULL, CLI_FLAG, &o.ops,
