@@ -2,7 +2,7 @@
 
 `expected` packs upstream's tensors by the shapes in weights/model.h, written down here independently of the manifest.
 Environment: F5_BUILD, the build folder (default build/ in the root); F5_ASAN_BUILD, one with sanitizers, which the
-hostile tests prefer.
+hostile tests prefer; F5_PROGRAM, another program than theirs.
 """
 import json
 import os
@@ -25,7 +25,7 @@ SANITIZER = dict(ASAN_OPTIONS="detect_leaks=1:exitcode=99:abort_on_error=0:alloc
 
 def program(sanitized=False):
     build = sanitized and os.environ.get("F5_ASAN_BUILD") or os.environ.get("F5_BUILD") or ROOT / "build"
-    path = Path(build) / "bin" / "f5tts"
+    path = Path(os.environ.get("F5_PROGRAM") or Path(build) / "bin" / "f5tts")
     assert path.exists(), f"{path} is missing: build first"
     return str(path)
 

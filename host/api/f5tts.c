@@ -148,7 +148,7 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .batches = counts.batches,
                         .shared_batches = counts.shared,
                         .batch_frames = l->batch_frames,
-                        .waiting = counts.waiting,
+                        .waiting = counts.waiting + desk_room_waiting((desk_room *)&e->desks),
                         .vocoder = c->part[PART_VOCODER]->kind,
                         .path = engine_path(e->core),
                         .normalize = c->speech.normalize,
@@ -166,9 +166,7 @@ f5_status f5_plan(const f5_engine *e, int32_t frames, int32_t sequences, int32_t
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     engine_cost cost;
     synth_solver solver;
-    f5_sample_params defaults;
-    f5_sample_params_init(&defaults);
-    F5_TRY(solver_read(&solver, &defaults, error));
+    F5_TRY(solver_of_model(&solver, NULL, &engine_model(e->core)->config, error));
     engine_settle(e->core, &solver);
     solver.nfe = nfe;
     F5_TRY(engine_plan(e->core, frames, sequences, &solver, &cost, error));

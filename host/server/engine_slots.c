@@ -1,5 +1,8 @@
 /* engine_slots.c — the engines: which one is the least busy, which voices each has open, and what happens when a device
- * is lost: its jobs fail, and when the last has left, the engine is closed and opened again until that succeeds. */
+ * is lost: its jobs fail, and when the last has left, the engine is closed and opened again until that succeeds.
+ *
+ * Engines on one GPU are lost together. After a fault there CUDA refuses the GPU to the process for good: when no
+ * engine is left and none can be opened on a GPU, whoever runs the process is told. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +22,7 @@ f5_status engine_take(speech_job *job, f5_error *error) {
     pthread_mutex_lock(&s->lock);
     for (int i = 0; i < s->options.n_devices; i++) {
         engine_slot *e = &s->slots[i];
-        if (e->engine && !e->lost && (!best || e->jobs < best->jobs)) best = e;
+        if (!e->lost && (!best || e->jobs < best->jobs)) best = e;
     }
     if (best) best->jobs++;
     job->slot = best;
@@ -36,22 +39,36 @@ void engine_leave(speech_job *job) {
     pthread_mutex_unlock(&s->lock);
 }
 
+static bool is_gpu(const engine_slot *e) {
+    return strncmp(e->device, "cuda", 4) == 0;
+}
+
+/* Engines on one GPU have one context of CUDA's: what breaks it is everybody's fault. */
+static bool share_device(const engine_slot *a, const engine_slot *b) {
+    return a == b || (is_gpu(a) && strcmp(a->device, b->device) == 0);
+}
+
+static void slot_lost(speaker *s, engine_slot *slot) {
+    if (slot->lost) return;
+    slot->lost = true;
+    slot->retry = FIRST_RETRY;
+    slot->next = 0;
+    s->counts.ready--;
+    for (speech_job *job = s->first; job; job = job->after) {
+        if (job->slot != slot) continue;
+        atomic_store(&job->lost, true);
+        if (job->state == JOB_PARKED) job_ready(job);
+    }
+}
+
 void engine_lost(speech_job *job) {
     speaker *s = job->speaker;
-    engine_slot *slot = job->slot;
     pthread_mutex_lock(&s->lock);
-    if (!slot->lost) {
-        slot->lost = true;
-        slot->retry = FIRST_RETRY;
-        s->counts.ready--;
-        fprintf(stderr, "f5tts serve: the engine on %s is lost, and is opened again: %s\n", slot->device,
+    if (!job->slot->lost)
+        fprintf(stderr, "f5tts serve: the engine on %s is lost, and is opened again: %s\n", job->slot->device,
                 job->error.message);
-        for (speech_job *other = s->first; other; other = other->after) {
-            if (other->slot != slot) continue;
-            atomic_store(&other->lost, true);
-            if (other->state == JOB_PARKED) job_ready(other);
-        }
-    }
+    for (int i = 0; i < s->options.n_devices; i++)
+        if (share_device(&s->slots[i], job->slot)) slot_lost(s, &s->slots[i]);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -128,11 +145,11 @@ void voice_leave(speech_job *job) {
 
 /* ---- opening ----------------------------------------------------------------------------------------------------- */
 
-static f5_status open_engine(speaker *s, engine_slot *e, f5_engine **engine, f5_error *error) {
+static f5_status open_engine(speaker *s, engine_slot *e, f5_error *error) {
     f5_open_params p = s->options.open;
     p.device = e->device;
     p.max_speaking = s->options.running;
-    return f5_open(&p, engine, error);
+    return f5_open(&p, &e->engine, error);
 }
 
 static void close_slot(engine_slot *e) {
@@ -142,6 +159,17 @@ static void close_slot(engine_slot *e) {
     }
     f5_close(e->engine);
     e->engine = NULL;
+}
+
+/* "auto" becomes what it was found to be, since a lost GPU is not found again, and one GPU gets one name. */
+static void settle_name(engine_slot *e) {
+    f5_engine_info info;
+    f5_error unused;
+    f5_engine_info_init(&info);
+    if (is_gpu(e))
+        snprintf(e->device, sizeof e->device, "cuda:%ld", e->device[4] ? strtol(e->device + 5, NULL, 10) : 0);
+    else if (strcmp(e->device, "auto") == 0 && f5_get_info(e->engine, &info, &unused) == F5_OK)
+        snprintf(e->device, sizeof e->device, "%s", strcmp(info.device, "cpu") == 0 ? "cpu" : "cuda:0");
 }
 
 f5_status engines_open(speaker *s, f5_error *error) {
@@ -155,7 +183,8 @@ f5_status engines_open(speaker *s, f5_error *error) {
         e->voices = calloc((size_t)n_voices, sizeof e->voices[0]);
         if (!e->voices) return f5_fail(error, F5_E_MEMORY, "no memory for voices");
         e->n_voices = n_voices;
-        F5_TRY(open_engine(s, e, &e->engine, error));
+        F5_TRY(open_engine(s, e, error));
+        settle_name(e);
         s->counts.ready++;
     }
     s->counts.engines = s->options.n_devices;
@@ -171,11 +200,51 @@ void engines_close(speaker *s) {
     s->slots = NULL;
 }
 
-/* A lost engine that no job holds any more. */
-static engine_slot *find_lost(speaker *s) {
+/* ---- a lost device ----------------------------------------------------------------------------------------------- */
+
+static bool held(const speaker *s, const engine_slot *e) {
     for (int i = 0; i < s->options.n_devices; i++)
-        if (s->slots[i].lost && s->slots[i].jobs == 0) return &s->slots[i];
+        if (share_device(&s->slots[i], e) && s->slots[i].jobs > 0) return true;
+    return false;
+}
+
+/* A lost engine that is to be opened now; else *wait is how long there is none, if no job leaves one before. */
+static engine_slot *find_lost(speaker *s, double *wait) {
+    double now = loop_seconds();
+    *wait = LAST_RETRY;
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *e = &s->slots[i];
+        if (!e->lost || held(s, e)) continue;
+        if (e->next <= now) return e;
+        if (e->next - now < *wait) *wait = e->next - now;
+    }
     return NULL;
+}
+
+static void close_device(speaker *s, const engine_slot *e) {
+    for (int i = 0; i < s->options.n_devices; i++)
+        if (share_device(&s->slots[i], e)) close_slot(&s->slots[i]);
+}
+
+/* All engines of a lost device, or none. The lock is not held: nobody takes them. */
+static f5_status open_again(speaker *s, const engine_slot *e, f5_error *why) {
+    close_device(s, e);
+    f5_status status = F5_OK;
+    for (int i = 0; i < s->options.n_devices && status == F5_OK; i++)
+        if (share_device(&s->slots[i], e)) status = open_engine(s, &s->slots[i], why);
+    if (status != F5_OK) close_device(s, e);
+    return status;
+}
+
+/* The lock is held. */
+static void device_ready(speaker *s, const engine_slot *e) {
+    for (int i = 0; i < s->options.n_devices; i++) {
+        if (!share_device(&s->slots[i], e)) continue;
+        s->slots[i].lost = false;
+        s->counts.ready++;
+        s->counts.reopened++;
+    }
+    fprintf(stderr, "f5tts serve: the engine on %s is ready again\n", e->device);
 }
 
 /* Waits for `engines`, or so long. The lock is held. */
@@ -188,33 +257,40 @@ static void wait_for(speaker *s, double seconds) {
     pthread_cond_timedwait(&s->engines, &s->lock, &until);
 }
 
+/* The lock is held. */
+static void retry_later(speaker *s, const engine_slot *e) {
+    double wait = e->retry;
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *other = &s->slots[i];
+        if (!share_device(other, e)) continue;
+        other->next = loop_seconds() + wait;
+        other->retry = wait * 2 < LAST_RETRY ? wait * 2 : LAST_RETRY;
+    }
+}
+
 void *engines_keep(void *user) {
     speaker *s = user;
     pthread_mutex_lock(&s->lock);
     while (!s->ending) {
-        engine_slot *e = find_lost(s);
+        double wait;
+        engine_slot *e = find_lost(s, &wait);
         if (!e) {
-            pthread_cond_wait(&s->engines, &s->lock);
+            wait_for(s, wait);
             continue;
         }
         pthread_mutex_unlock(&s->lock);
-        close_slot(e); /* nobody takes a lost engine */
-        f5_engine *engine = NULL;
         f5_error why = {0};
-        f5_status status = open_engine(s, e, &engine, &why);
+        f5_status status = open_again(s, e, &why);
         pthread_mutex_lock(&s->lock);
         if (status == F5_OK) {
-            e->engine = engine;
-            e->lost = false;
-            s->counts.ready++;
-            s->counts.reopened++;
-            fprintf(stderr, "f5tts serve: the engine on %s is ready again\n", e->device);
+            device_ready(s, e);
             continue;
         }
-        fprintf(stderr, "f5tts serve: %s: %s; next attempt in %.0f s\n", e->device, why.message, e->retry);
-        double until = loop_seconds() + e->retry;
-        while (!s->ending && loop_seconds() < until) wait_for(s, until - loop_seconds());
-        e->retry = e->retry * 2 < LAST_RETRY ? e->retry * 2 : LAST_RETRY;
+        fprintf(stderr, "f5tts serve: %s: %s\n", e->device, why.message);
+        retry_later(s, e);
+        if (status != F5_E_DEVICE || !is_gpu(e) || s->counts.ready > 0 || s->told_hopeless) continue;
+        s->told_hopeless = true;
+        loop_send(s->loop, &s->hopeless_post);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;

@@ -17,6 +17,7 @@
 #include "host/server/metrics.h"
 #include "host/server/model_api.h"
 #include "host/server/page.h"
+#include "host/server/restart.h"
 #include "host/server/service.h"
 #include "host/server/sockets.h"
 #include "host/server/speech_api.h"
@@ -28,6 +29,7 @@
 #define BACKGROUND_THREADS 2
 #define DRAIN_LOOK 0.05 /* seconds between two looks at whether all have gone */
 #define OPEN_VOICES 64
+#define RESTART_SECONDS 10 /* between two attempts of a program that began anew since it lost its device */
 
 /* ---- what the connections tell ----------------------------------------------------------------------------------- */
 
@@ -90,6 +92,33 @@ static f5_status read_warm(lists *l, const server_options *o, const voice_entry 
     return F5_OK;
 }
 
+/* ---- ends -------------------------------------------------------------------------------------------------------- */
+
+static void look(void *user) {
+    server *s = user;
+    if (peers_count(s->peers) == 0 || loop_seconds() >= s->drained)
+        loop_stop(s->loop);
+    else
+        loop_timer_set(s->look, DRAIN_LOOK);
+}
+
+/* Lets end what has begun. */
+static void end_soon(server *s) {
+    s->ending = true;
+    fprintf(stderr, "f5tts serve: %s when its %d connections are done, in %g s at most\n",
+            s->anew ? "begins anew" : "ends", peers_count(s->peers), (double)s->options->drain_seconds);
+    s->drained = loop_seconds() + (double)s->options->drain_seconds;
+    peers_end(s->peers);
+    look(s);
+}
+
+static void on_hopeless(void *user) {
+    server *s = user;
+    if (s->ending) return;
+    s->anew = true;
+    end_soon(s);
+}
+
 /* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 static f5_status open_network(server *s, f5_error *error) {
@@ -129,7 +158,9 @@ static f5_status open_speaker(server *s, f5_error *error) {
                          .running = o->running,
                          .waiting = o->waiting,
                          .text_bytes = (size_t)o->text_bytes,
-                         .voices = OPEN_VOICES};
+                         .voices = OPEN_VOICES,
+                         .hopeless = on_hopeless,
+                         .hopeless_user = s};
     f5_open_params_init(&p.open);
     p.open.model_path = o->model;
     p.open.precision = o->precision;
@@ -185,37 +216,18 @@ static void close_parts(server *s) {
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */
 
-typedef struct {
-    server *server;
-    loop_timer *look;
-    double until;
-} drain;
-
-static void look(void *user) {
-    drain *d = user;
-    if (peers_count(d->server->peers) == 0 || loop_seconds() >= d->until)
-        loop_stop(d->server->loop);
-    else
-        loop_timer_set(d->look, DRAIN_LOOK);
-}
-
 /* The first one lets end what has begun, the second ends it. */
 static void on_end(evutil_socket_t number, short what, void *user) {
     (void)number;
     (void)what;
-    drain *d = user;
-    server *s = d->server;
-    if (s->ending) {
+    server *s = user;
+    if (s->ending && !s->anew) {
         loop_stop(s->loop);
         return;
     }
-    s->ending = true;
+    s->anew = false;
     service_tell("STOPPING=1");
-    fprintf(stderr, "f5tts serve: ends when its %d connections are done, in %g s at most\n", peers_count(s->peers),
-            (double)s->options->drain_seconds);
-    d->until = loop_seconds() + (double)s->options->drain_seconds;
-    peers_end(s->peers);
-    look(d);
+    end_soon(s);
 }
 
 static void on_reload(evutil_socket_t number, short what, void *user) {
@@ -235,13 +247,12 @@ static f5_status serve(server *s, f5_error *error) {
     int port, wyoming_port;
     F5_TRY(http_listen(s->http, o->host, o->port, &port, error));
     if (o->wyoming_port >= 0) F5_TRY(wyoming_port_listen(s, &wyoming_port, error));
-    drain d = {.server = s};
-    d.look = loop_timer_new(s->loop, look, &d);
+    s->look = loop_timer_new(s->loop, look, s);
     struct event_base *base = loop_base(s->loop);
-    struct event *signals[] = {evsignal_new(base, SIGTERM, on_end, &d), evsignal_new(base, SIGINT, on_end, &d),
+    struct event *signals[] = {evsignal_new(base, SIGTERM, on_end, s), evsignal_new(base, SIGINT, on_end, s),
                                evsignal_new(base, SIGHUP, on_reload, s)};
     enum { N_SIGNALS = sizeof signals / sizeof signals[0] };
-    bool good = d.look != NULL;
+    bool good = s->look != NULL;
     for (int i = 0; i < N_SIGNALS; i++) good = good && signals[i] && evsignal_add(signals[i], NULL) == 0;
     if (good) {
         bool six = strchr(o->host, ':') != NULL;
@@ -253,7 +264,7 @@ static f5_status serve(server *s, f5_error *error) {
     }
     for (int i = 0; i < N_SIGNALS; i++)
         if (signals[i]) event_free(signals[i]);
-    loop_timer_free(d.look);
+    loop_timer_free(s->look);
     return good ? F5_OK : f5_fail(error, F5_E_MEMORY, "the system gives no signals");
 }
 
@@ -275,5 +286,7 @@ int server_run(const server_options *options) {
     if (status == F5_OK) status = options->check_config ? check(&s, &error) : serve(&s, &error);
     close_parts(&s);
     if (status != F5_OK) fprintf(stderr, "f5tts serve: %s\n", error.message);
-    return status == F5_OK ? 0 : 1;
+    if (s.anew) restart(0);
+    if (status == F5_E_DEVICE && restarted()) restart(RESTART_SECONDS);
+    return status == F5_OK && !s.anew ? 0 : 1;
 }

@@ -25,6 +25,9 @@ struct server {
     struct memory_keeper *memory;
     double started; /* seconds of the epoch */
     bool ending;    /* drains: nothing new begins */
+    bool anew;      /* then the program is to begin anew */
+    loop_timer *look;
+    double drained; /* loop_seconds at which draining is over at the latest */
 };
 
 /* {"error": {"message", "type", "param", "code"}}, as OpenAI's. type and code follow from the status unless given;

@@ -83,12 +83,14 @@ static void end_job(speaker *s, speech_job *job) {
     job->result.message = job->result.status == F5_OK ? "" : job->error.message;
     pthread_mutex_lock(&s->lock);
     unlist(s, job);
+    s->busy--;
     pthread_mutex_unlock(&s->lock);
     job->done_post = (loop_post){.run = tell_done, .user = job};
     loop_send(s->loop, &job->done_post); /* its hold is what was the speaker's */
 }
 
-/* Steps until the job is over, has nothing to do, or has said something while others wait. The lock is not held. */
+/* Steps until the job is over, has nothing to do, or has said something while others wait; it is counted in s->busy
+ * until then, and no moment longer. The lock is not held. */
 static void work_on(speaker *s, speech_job *job) {
     int32_t chunks = job->result.chunks;
     for (;;) {
@@ -106,6 +108,7 @@ static void work_on(speaker *s, speech_job *job) {
             job->state = JOB_PARKED;
         else if (yields)
             job_ready(job);
+        if (parks || yields) s->busy--;
         pthread_mutex_unlock(&s->lock);
         if (parks || yields) return;
     }
@@ -126,7 +129,6 @@ static void *work(void *user) {
         pthread_mutex_unlock(&s->lock);
         work_on(s, job);
         pthread_mutex_lock(&s->lock);
-        s->busy--;
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;
@@ -287,6 +289,7 @@ f5_status speaker_new(speaker **made, loop *l, const speaker_options *options, f
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->engines, NULL);
+    s->hopeless_post = (loop_post){.run = options->hopeless, .user = options->hopeless_user};
     f5_status status = engines_open(s, error);
     if (status == F5_OK && pthread_create(&s->keeper, NULL, engines_keep, s) == 0) s->has_keeper = true;
     while (status == F5_OK && s->threads < options->running && s->threads < SPEAKER_THREADS_MAX) {
@@ -329,7 +332,6 @@ void speaker_count(speaker *s, speaker_counts *counts) {
     counts->running = s->busy;
     counts->waiting = s->ready;
     counts->held = s->jobs - s->busy - s->ready;
-    if (counts->held < 0) counts->held = 0;
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -338,8 +340,8 @@ f5_status speaker_engine_info(speaker *s, int engine, f5_engine_info *info, f5_e
         return f5_fail(error, F5_E_ARGUMENT, "engine %d: there are %d", engine, s->options.n_devices);
     pthread_mutex_lock(&s->lock);
     engine_slot *e = &s->slots[engine];
-    f5_status status = !e->engine || e->lost ? f5_fail(error, F5_E_DEVICE, "%s: is not ready", e->device)
-                                             : f5_get_info(e->engine, info, error);
+    f5_status status =
+        e->lost ? f5_fail(error, F5_E_DEVICE, "%s: is not ready", e->device) : f5_get_info(e->engine, info, error);
     pthread_mutex_unlock(&s->lock);
     return status;
 }

@@ -23,12 +23,13 @@ typedef struct {
 
 typedef struct {
     char device[64];
-    f5_engine *engine;  /* NULL: lost, or not open yet */
+    f5_engine *engine;  /* the keeper's while it is lost; NULL: not open */
     bool lost;          /* no new job, and those that it has are failing */
     int jobs;           /* that hold it */
     open_voice *voices; /* [n_voices] */
     int n_voices;
-    double retry; /* seconds until the next attempt to open it again */
+    double retry,
+        next; /* of a lost one: seconds between attempts to open it again; when (loop_seconds) the next one is */
 } engine_slot;
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
@@ -100,6 +101,8 @@ struct speaker {
     int ready, busy, jobs;     /* lengths */
     bool ending;
     speaker_counts counts;
+    loop_post hopeless_post;
+    bool told_hopeless;
     int threads;
     pthread_t thread[SPEAKER_THREADS_MAX], keeper;
     bool has_keeper;

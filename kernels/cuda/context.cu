@@ -31,14 +31,19 @@ static f5_status examine(int ordinal, cudaDeviceProp *prop, cudaFuncAttributes *
     if (prop->major < CUDA_OLDEST_MAJOR)
         return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) has compute capability %d.%d; %d.0 or later is needed",
                        ordinal, prop->name, prop->major, prop->minor, CUDA_OLDEST_MAJOR);
-    if ((probe = cudaFuncGetAttributes(code, probe_kernel)) != cudaSuccess) {
-        (void)cudaGetLastError();
+    probe = cudaFuncGetAttributes(code, probe_kernel);
+    (void)cudaGetLastError();
+    if (probe == cudaErrorNoKernelImageForDevice || probe == cudaErrorInvalidKernelImage ||
+        probe == cudaErrorInvalidDeviceFunction || probe == cudaErrorUnsupportedPtxVersion ||
+        probe == cudaErrorJitCompilerNotFound || probe == cudaErrorJitCompilationDisabled)
         return f5_fail(error, F5_E_DEVICE,
                        "cuda:%d (%s, compute capability %d.%d) cannot run this build's kernels (%s): configure it with "
                        "-DF5_CUDA_ARCHITECTURES=%d%d%s, or use --device cpu",
                        ordinal, prop->name, prop->major, prop->minor, cudaGetErrorString(probe), prop->major,
                        prop->minor, prop->major == 9 ? "a-real" : "-real");
-    }
+    if (probe != cudaSuccess)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s) cannot be used: %s", ordinal, prop->name,
+                       cudaGetErrorString(probe));
     return F5_OK;
 }
 
@@ -65,14 +70,18 @@ static f5_status take_scratch(cuda_context *c, size_t bytes, f5_error *error) {
     if (bytes < kFixedBytes) bytes = kFixedBytes;
     c->fixed_bytes = kFixedBytes, c->row_bytes = bytes - kFixedBytes;
     const size_t flag_bytes = (size_t)c->arch.sm_count * sizeof *c->flags;
-    if (cudaMalloc(&c->fixed_scratch, bytes) == cudaSuccess && cudaMemset(c->fixed_scratch, 0, bytes) == cudaSuccess &&
-        cudaMalloc((void **)&c->flags, flag_bytes) == cudaSuccess &&
-        cudaMemset(c->flags, 0, flag_bytes) == cudaSuccess &&
-        cudaStreamSynchronize(nullptr) == cudaSuccess) { // our stream will not wait for the default one
+    cudaError_t e = cudaMalloc(&c->fixed_scratch, bytes);
+    if (e == cudaSuccess) e = cudaMemset(c->fixed_scratch, 0, bytes);
+    if (e == cudaSuccess) e = cudaMalloc((void **)&c->flags, flag_bytes);
+    if (e == cudaSuccess) e = cudaMemset(c->flags, 0, flag_bytes);
+    if (e == cudaSuccess) e = cudaStreamSynchronize(nullptr); // our stream will not wait for the default one
+    if (e == cudaSuccess) {
         c->row_scratch = static_cast<char *>(c->fixed_scratch) + c->fixed_bytes;
         return F5_OK;
     }
     (void)cudaGetLastError(); /* not sticky: the device is still usable with less */
+    if (e != cudaErrorMemoryAllocation)
+        return f5_fail(error, F5_E_DEVICE, "cuda:%d (%s): no workspace: %s", c->device, c->name, cudaGetErrorString(e));
     return f5_fail(error, F5_E_MEMORY, "cuda:%d (%s): no room for a workspace of %zu MB; lower the limits", c->device,
                    c->name, bytes >> 20);
 }

@@ -82,9 +82,11 @@ static f5_status gpu_alloc(device *d, size_t bytes, const char *what, void **mem
         return F5_OK;
     }
     (void)cudaGetLastError(); /* not sticky: the device can still be used with less */
+    if (e != cudaErrorMemoryAllocation)
+        return f5_fail(error, F5_E_DEVICE, "%s cannot be placed on %s: %s", what, d->name, cudaGetErrorString(e));
     size_t free_bytes = 0, total = 0;
     cudaMemGetInfo(&free_bytes, &total);
-    return f5_fail(error, e == cudaErrorMemoryAllocation ? F5_E_MEMORY : F5_E_DEVICE,
+    return f5_fail(error, F5_E_MEMORY,
                    "%s needs %.1f MB on %s, where %.1f MB are free: lower max_frames or max_evaluations", what,
                    (double)bytes / 1e6, d->name, (double)free_bytes / 1e6);
 }
@@ -95,9 +97,12 @@ static void gpu_release(device *d, void *memory) {
 }
 
 static f5_status gpu_alloc_host(device *d, size_t bytes, const char *what, void **memory, f5_error *error) {
-    (void)d;
-    if (cudaMallocHost(memory, bytes > 0 ? bytes : 1) == cudaSuccess) return F5_OK;
+    const cudaError_t e = cudaMallocHost(memory, bytes > 0 ? bytes : 1);
+    if (e == cudaSuccess) return F5_OK;
     (void)cudaGetLastError();
+    if (e != cudaErrorMemoryAllocation)
+        return f5_fail(error, F5_E_DEVICE, "%s gets no pinned memory from %s: %s", what, d->name,
+                       cudaGetErrorString(e));
     return f5_fail(error, F5_E_MEMORY, "%s needs %.1f MB of pinned memory, which is not to be had: lower max_frames",
                    what, (double)bytes / 1e6);
 }

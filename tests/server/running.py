@@ -22,6 +22,8 @@ from pathlib import Path
 import convert_lib
 
 ROOT = Path(__file__).resolve().parents[2]
+SAY = "Say these few words, please."
+LONG = " ".join(f"This is sentence number {i} of a long text." for i in range(40))
 PACED_SAMPLES = 12000  # that paced_engine.c speaks at a time
 LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' timeout)
 SECONDS = 60  # for anything that the server does, on a machine that others use too
@@ -29,10 +31,7 @@ SECONDS = 60  # for anything that the server does, on a machine that others use 
 
 def paced(folder):
     """Environment of a server whose speech costs nothing, and comes at the pace at which it is heard: paced_engine.c."""
-    library = Path(folder) / "paced.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-I{ROOT}", str(ROOT / "tests/server/paced_engine.c"), "-o", str(library), "-lm"],
-                   check=True)
-    return dict(LD_PRELOAD=str(library))
+    return dict(LD_PRELOAD=preloaded(folder, "tests/server/paced_engine.c", "-lm"))
 
 
 class Reply:
@@ -183,3 +182,34 @@ def events(body):
             lines = dict(line.split(": ", 1) for line in block.split("\n"))
             found.append((lines.get("event"), json.loads(lines["data"])))
     return found
+
+
+def preloaded(folder, source, *flags):
+    """A library of ours that a server can be given by LD_PRELOAD."""
+    library = Path(folder) / f"{Path(source).stem}.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O2", f"-I{ROOT}", str(ROOT / source), "-o", str(library), *flags], check=True)
+    return str(library)
+
+
+def settled(read, wanted, within=SECONDS):
+    """Waits until read() is wanted."""
+    end = time.monotonic() + within
+    while (value := read()) != wanted and time.monotonic() < end:
+        time.sleep(0.05)
+    return value
+
+
+def idle(server):
+    """Requests that are not over; 0: it is idle."""
+    m = server.metrics()
+    return m["f5tts_requests_running"] + m["f5tts_requests_waiting"] + m["f5tts_requests_held"]
+
+
+@contextlib.contextmanager
+def endless(server, nfe):
+    """A request whose speech nobody reads, so that it never ends: with many steps it runs, with few it is soon held."""
+    before = idle(server)
+    with server.connect() as s:
+        s.sendall(post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=nfe)))
+        assert settled(lambda: idle(server), before + 1) == before + 1
+        yield

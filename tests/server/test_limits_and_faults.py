@@ -1,4 +1,4 @@
-"""What a server does when there is too much, when clients leave, when it is told to end, when its device is lost."""
+"""What a server does when there is too much, when clients leave, when it is told to end."""
 import contextlib
 import json
 import re
@@ -16,19 +16,7 @@ import pytest
 import convert_lib
 import running
 import socket_client
-
-SAY = "Say these few words, please."
-LONG = " ".join(f"This is sentence number {i} of a long text." for i in range(40))
-
-
-@contextlib.contextmanager
-def endless(server, nfe):
-    """A request whose speech nobody reads, so that it never ends: with many steps it runs, with few it is soon held."""
-    before = idle(server)
-    with server.connect() as s:
-        s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=nfe)))
-        assert settled(lambda: idle(server), before + 1) == before + 1
-        yield
+from running import LONG, SAY
 
 
 def test_overload_is_refused_at_once_and_what_was_taken_is_finished(start):
@@ -36,9 +24,9 @@ def test_overload_is_refused_at_once_and_what_was_taken_is_finished(start):
     queue ends well. (How long a refusal takes is torture.py's to measure: overload.)"""
     server = start("--running=1", "--waiting=3", "--slow_seconds=600", log="json")
     with ThreadPoolExecutor(3) as pool:
-        with endless(server, 32):
+        with running.endless(server, 32):
             queue = [pool.submit(server.speak, input=SAY, response_format="pcm", nfe_step=4, seed=i) for i in range(3)]
-            assert settled(lambda: server.metrics()["f5tts_requests_waiting"], 3) == 3
+            assert running.settled(lambda: server.metrics()["f5tts_requests_waiting"], 3) == 3
             refused = [server.speak(input=SAY, response_format="pcm", nfe_step=4) for _ in range(20)]
             assert server.metrics()["f5tts_requests_waiting"] == 3 and not any(one.done() for one in queue)
         good = [one.result() for one in queue]
@@ -58,19 +46,6 @@ def leave(server, body, after, heard=False):
     s.close()
 
 
-def settled(read, wanted, within=running.SECONDS):
-    """Waits until read() is wanted."""
-    end = time.monotonic() + within
-    while (value := read()) != wanted and time.monotonic() < end:
-        time.sleep(0.05)
-    return value
-
-
-def idle(server):
-    m = server.metrics()
-    return m["f5tts_requests_running"] + m["f5tts_requests_waiting"] + m["f5tts_requests_held"]
-
-
 def test_clients_that_leave_free_their_place(start, rng):
     """Each at a random moment, half of them while they are spoken to; then nothing runs, nothing is held, no descriptor
     is left."""
@@ -80,8 +55,8 @@ def test_clients_that_leave_free_their_place(start, rng):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i, t: leave(server, dict(input=LONG * 10, response_format="pcm", nfe_step=4), t, i % 2 == 1), range(30),
                       rng.uniform(0, 0.25, 30)))
-    assert settled(lambda: idle(server), 0) == 0
-    assert settled(lambda: server.descriptors() <= descriptors, True)
+    assert running.settled(lambda: running.idle(server), 0) == 0
+    assert running.settled(lambda: server.descriptors() <= descriptors, True)
     m = server.metrics()
     assert 15 <= m['f5tts_speech_total{outcome="cancelled"}'] <= 30 and m['f5tts_speech_total{outcome="ok"}'] == 1
     assert server.speak(input=SAY, response_format="pcm").status == 200
@@ -106,11 +81,11 @@ def test_a_reader_that_stops_is_cut_and_holds_nothing(start):
         s.settimeout(running.SECONDS)
         s.connect(("127.0.0.1", server.port))
         s.sendall(running.post_bytes(dict(input=LONG * 5, response_format="pcm", nfe_step=1)))
-        assert settled(lambda: server.metrics()["f5tts_requests_held"], 1) == 1
+        assert running.settled(lambda: server.metrics()["f5tts_requests_held"], 1) == 1
         assert server.metrics()["f5tts_queued_bytes"] < 4 << 20
         assert server.speak(input=SAY, response_format="pcm").status == 200  # the one thread is free
-        assert settled(lambda: server.metrics()["f5tts_requests_held"], 0) == 0
-        assert settled(lambda: server.metrics()["f5tts_queued_bytes"], 0) == 0
+        assert running.settled(lambda: server.metrics()["f5tts_requests_held"], 0) == 0
+        assert running.settled(lambda: server.metrics()["f5tts_queued_bytes"], 0) == 0
 
 
 def test_a_log_that_nobody_reads_holds_up_nobody(model):
@@ -180,7 +155,7 @@ def test_end_lets_finish_what_has_begun(start):
     quiet = server.connect()  # kept alive, and idle
     for t in threads:
         t.start()
-    settled(lambda: idle(server) + server.metrics()['f5tts_speech_total{outcome="ok"}'], 5)  # all have come
+    running.settled(lambda: running.idle(server) + server.metrics()['f5tts_speech_total{outcome="ok"}'], 5)  # all have come
     code, _ = server.stop(250)
     for t in threads:
         t.join()
@@ -195,7 +170,7 @@ def test_a_second_signal_ends_at_once(start):
     server = start("--running=1", "--drain_seconds=60")
     with server.connect() as s:
         s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32, stream=True)))
-        assert settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
+        assert running.settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
         server.signal(signal.SIGTERM)
         time.sleep(0.3)
         assert server.alive()
@@ -207,7 +182,7 @@ def test_draining_has_an_end(start):
     server = start("--running=1", "--drain_seconds=0.5")
     with server.connect() as s:
         s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32)))
-        assert settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
+        assert running.settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
         assert server.stop()[0] == 0  # it waits for no more than a minute
 
 
@@ -232,40 +207,34 @@ def test_keys(start, tmp_path):
         assert server.get(path).status == 200
     file.write_text("sk-third\n")
     server.signal(signal.SIGHUP)
-    assert settled(lambda: status("Bearer sk-third"), 200) == 200 and status("Bearer sk-first") == 401
+    assert running.settled(lambda: status("Bearer sk-third"), 200) == 200 and status("Bearer sk-first") == 401
     file.write_text("\n")
     server.signal(signal.SIGHUP)
-    assert settled(lambda: any("stay as they were" in line for line in server.errors), True)
+    assert running.settled(lambda: any("stay as they were" in line for line in server.errors), True)
     assert status("Bearer sk-third") == 200
     assert not any("sk-" in line for line in server.lines + server.errors)
 
 
-@pytest.fixture(scope="session")
-def taken_away(tmp_path_factory):
-    library = tmp_path_factory.mktemp("lost") / "lost_device.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", f"-I{running.ROOT}", str(running.ROOT / "tests/server/lost_device.c"),
-                    "-o", str(library), "-ldl"], check=True)
-    return library
-
-
-def test_a_lost_device(start, tmp_path, taken_away):
-    """Requests fail with 503, the server says that it is not ready, opens its engine again, and goes on."""
-    flag = tmp_path / "lost"
-    server = start("--device=cpu,cpu", "--warm=0.5", env=dict(LD_PRELOAD=str(taken_away), F5_TEST_LOST=str(flag)))
-    before = server.speak(input=SAY, response_format="pcm", seed=1).body
-    flag.write_text("")
-    statuses = [server.speak(input=SAY, response_format="pcm").status for _ in range(2)]
-    assert statuses == [503, 503]
-    assert settled(lambda: server.get("/readyz").status, 503) == 503 and server.get("/livez").status == 200
-    reply = server.speak(input=SAY)
-    assert reply.status == 503 and reply.json["error"]["code"] == "not_ready" and reply.headers["Retry-After"]
-    assert server.metrics()["f5tts_engines_ready"] == 0
-    flag.unlink()
-    assert settled(lambda: server.get("/readyz").status, 200) == 200
-    assert settled(lambda: server.metrics()["f5tts_engines_ready"], 2) == 2
-    assert server.speak(input=SAY, response_format="pcm", seed=1).body == before
-    assert server.metrics()["f5tts_engines_reopened_total"] == 2
-    assert any("the test took the device away" in line for line in server.errors)
+def test_a_log_on_a_full_disk(start, tmp_path, rng):
+    """Lines are lost while there is no room, none is torn: what was written of the last one before is written to its end."""
+    room, log = tmp_path / "room", tmp_path / "log"
+    server = start(f"--log_file={log}", log="json", env=dict(LD_PRELOAD=running.preloaded(tmp_path, "tests/server/full_disk.c"),
+                                                           F5_TEST_ROOM=str(room)))
+    told = 0
+    for turn in range(12):
+        (tmp_path / "next").write_text(f"{[0, 1, *rng.integers(2, 600, 10)][turn]:<10}")
+        (tmp_path / "next").rename(room)
+        asked = 0
+        while room.read_text().strip() != "0" or asked < 2:
+            server.get("/health", headers={"User-Agent": f"full {turn}"})
+            asked += 1
+        room.unlink()
+        server.get("/health", headers={"User-Agent": f"free {turn}"})
+        assert running.settled(lambda: f'"free {turn}"' in log.read_text(), True)
+        told += asked
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [one["user_agent"] for one in lines if one["user_agent"].startswith("free")] == [f"free {turn}" for turn in range(12)]
+    assert len(lines) < told + 12  # some were lost
 
 
 def test_markup_that_asks_for_hours_of_silence(start):
@@ -277,7 +246,7 @@ def test_markup_that_asks_for_hours_of_silence(start):
     assert reply.status == 413 and "64 MB" in reply.json["error"]["message"], reply.body[:200]
     with server.connect() as slow:
         slow.sendall(running.post_bytes(dict(input=text, ssml=True, response_format="pcm", nfe_step=1)))
-        assert settled(lambda: server.metrics()['f5tts_speech_total{outcome="failed"}'], 2) == 2
+        assert running.settled(lambda: server.metrics()['f5tts_speech_total{outcome="failed"}'], 2) == 2
     assert server.memory() - before < 300 << 20
 
 
@@ -293,26 +262,6 @@ def test_an_end_while_the_folder_is_read(tmp_path, model):
         server.signal(signal.SIGHUP)
         time.sleep(0.05)
         assert server.stop()[0] == 0, server.errors
-
-
-def test_two_engines_share_the_work(start):
-    """Who comes is given to the one that has less to do, and hears the same."""
-    server = start("--device=cpu,cpu", "--running=4", "--slow_seconds=600")
-
-    def calls():
-        m = server.metrics()
-        return [m[f'f5tts_engine_calls_total{{engine="{i}"}}'] for i in (0, 1)]
-
-    def heard():
-        return server.speak(input=SAY, response_format="pcm", seed=1).body
-
-    assert calls() == [0, 0]
-    with endless(server, 1):  # by the first
-        bodies = {heard() for _ in range(3)}
-        assert calls()[1] >= 3
-        with endless(server, 1):  # by the second
-            bodies.add(heard())
-        assert len(bodies) == 1 and len(bodies.pop()) > 10000
 
 
 def read_strictly(text):
@@ -368,7 +317,7 @@ def test_memory_does_not_grow(start):
             server.speak(input=SAY, response_format=("mp3", "wav", "pcm", "opus")[i % 4])
             server.speak(input=3)
             leave(server, dict(input=LONG, response_format="pcm"), 0.02)
-        settled(lambda: idle(server), 0)
+        running.settled(lambda: running.idle(server), 0)
         return server.memory()
 
     round_of(5)

@@ -37,16 +37,9 @@ LONG = " ".join(f"This is sentence number {i} of a long text." for i in range(60
 FORMATS = ("mp3", "opus", "aac", "flac", "wav", "pcm")
 
 
-def idle(server):
-    m = server.metrics()
-    return m["f5tts_requests_running"] + m["f5tts_requests_waiting"] + m["f5tts_requests_held"]
-
-
-def settle(server, within=60):
-    end = time.monotonic() + within
-    while idle(server) and time.monotonic() < end:
-        time.sleep(0.1)
-    return idle(server)
+def settle(server):
+    running.settled(lambda: running.idle(server), 0)
+    return running.idle(server)
 
 
 def reset(s):
