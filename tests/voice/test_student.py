@@ -47,7 +47,7 @@ def folder(tmp_path_factory, seed):
     (path / "corpus/done").touch()
     (path / "sizes.json").write_text(json.dumps(SIZES))
     same = ["--arch", path / "sizes.json", "--minutes", 8]
-    more = [*same, "--lengths", *LENGTHS, "--frames", 450, "--capacity", 0.1, "--first-hours", 0]
+    more = [*same, "--lengths", *LENGTHS, "--shares", 1, 2, "--frames", 450, "--capacity", 0.1, "--first-hours", 0]
     first = run("train_dit.py", path / "corpus", "--out", path / "first", *more, "--steps", 3)
     second = run("train_dit.py", path / "corpus", "--out", path / "second", *more, "--steps", 1, "--weights", path / "first/ema-0.npz")
     run("train_vocos.py", path / "corpus", "--out", path, *same[:2], "--minutes", 0.1, "--batch", 1, "--adversarial", 2)

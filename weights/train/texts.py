@@ -20,7 +20,7 @@ from sentences import Texts
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = 5                # words in a row that no text shares with those of a test
-LONGEST = 190          # bytes of a text
+LONGEST = 230          # bytes of a text
 ONES = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
         "eighteen nineteen").split()
 TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
@@ -355,7 +355,7 @@ class Writer:
         return self.sentence(self.fill(form), self.one("...!?"))
 
     KINDS = ((usual, 36), (numbered, 20), (question, 7), (exclamation, 4), (listed, 5), (quoted, 6), (aside, 3), (capitals, 5),
-             (marked, 4), (several, 6), (short, 7))
+             (marked, 4), (several, 9), (short, 7))
 
     def draw(self):
         """A list of pieces: 1 to some 30 words, at most LONGEST bytes."""

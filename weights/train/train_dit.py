@@ -230,7 +230,7 @@ class Training:
         return came | self.unseen.load_new(directory, lambda i: i == 0)
 
     def load_more(self):
-        self.load_some(4)
+        self.load_some(8)
 
     def wait_for_speech(self):
         begun = said = time.time()
@@ -301,6 +301,8 @@ class Training:
         self.agree()
         torch.manual_seed(100_003 * self.rank + int(self.begun) % 100_000)
         lengths = np.random.default_rng(5)  # the same on all GPUs, so that none waits for another
+        shares = self.options.shares or [1.0] * len(batches.LENGTHS)
+        self.shares = np.array(shares) / sum(shares)
         self.started = saved = judged = looked = time.time()
         self.taken = int(self.flat.steps)
         sums, count = 0, 0
@@ -322,7 +324,7 @@ class Training:
                     judged = time.time()
                 if stop:
                     break
-            length = int(lengths.choice(batches.LENGTHS))
+            length = int(lengths.choice(batches.LENGTHS, p=self.shares))
             if not len(self.store.pairs[length]):
                 length = max(batches.LENGTHS, key=lambda n: len(self.store.pairs[n]))
             sums, count = sums + self.train(length), count + 1
@@ -366,6 +368,7 @@ def main():
     p.add_argument("--first-hours", type=float, default=0.6, help="begin once there is so much")
     p.add_argument("--frames", type=int, default=batches.FRAMES, help="of a batch on each GPU, about")
     p.add_argument("--lengths", type=int, nargs="+", default=batches.LENGTHS, help="of sequences, in frames: multiples of 16")
+    p.add_argument("--shares", type=float, nargs="+", help="of the batches that each length has; default: all the same")
     p.add_argument("--arch", help="a .json with other sizes than dit.py's")
     p.add_argument("--steps", type=int, default=10**9)
     p.add_argument("--every", type=float, default=30, help="seconds between checkpoints")
@@ -376,6 +379,8 @@ def main():
     batches.FRAMES, batches.LENGTHS = options.frames, tuple(options.lengths)
     if len(batches.LENGTHS) < 2:
         p.error("give two lengths or more: the second is for validation")
+    if options.shares and (len(options.shares) != len(options.lengths) or min(options.shares) < 0 or not sum(options.shares)):
+        p.error("--shares: one for each length")
     if options.arch:
         dit.choose(options.arch)
     options.out.mkdir(parents=True, exist_ok=True)
