@@ -1,6 +1,7 @@
 """A student of other sizes, trained by the programs as users call them, at a tiny size: a corpus, a few steps, weights in
 parts, further steps from them, a file of 8 bits that the engine speaks with in fp32."""
 import json
+import os
 import subprocess
 import sys
 
@@ -13,9 +14,10 @@ import export
 import f5lib
 import set_speech
 import train_dit
+from seeds import SEED
 
 TRAIN = export.ROOT / "weights/train"
-SIZES = dict(dim=128, depth=3, heads=2, text_dim=64, conv_layers=1, taps=[0, 2], phones=55, vocos_dim=64, vocos_ff_dim=128,
+SIZES = dict(dim=64, depth=3, heads=1, text_dim=32, conv_layers=1, taps=[0, 2], phones=55, vocos_dim=64, vocos_ff_dim=128,
              vocos_layers=2)
 LENGTHS = (320, 448)
 
@@ -32,7 +34,8 @@ def write_shard(path, rng):
 
 
 def run(script, *arguments):
-    done = subprocess.run([sys.executable, TRAIN / script, *map(str, arguments)], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([sys.executable, TRAIN / script, *map(str, arguments)], capture_output=True, text=True, timeout=900,
+                          env={**os.environ, "OMP_NUM_THREADS": "1"})  # two threads wait for each other on a loaded machine
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -46,7 +49,7 @@ def folder(tmp_path_factory, seed):
         write_shard(path / f"corpus/{number:05}.npz", rng)
     (path / "corpus/done").touch()
     (path / "sizes.json").write_text(json.dumps(SIZES))
-    same = ["--arch", path / "sizes.json", "--minutes", 8]
+    same = ["--arch", path / "sizes.json", "--minutes", 14]
     more = [*same, "--lengths", *LENGTHS, "--shares", 1, 2, "--frames", 450, "--capacity", 0.1, "--first-hours", 0]
     first = run("train_dit.py", path / "corpus", "--out", path / "first", *more, "--steps", 3)
     second = run("train_dit.py", path / "corpus", "--out", path / "second", *more, "--steps", 1, "--weights", path / "first/ema-0.npz")
@@ -88,13 +91,16 @@ def test_sizes_that_no_model_has_are_refused(tmp_path):
 
 def test_the_engine_speaks_a_file_of_8_bits_in_fp32(folder, tmp_path):
     """Its mel is near that of the same weights in fp32, and the file is much smaller."""
-    path, mels = folder[0], []
+    path, mels, rng = folder[0], [], np.random.default_rng(SEED)
+    for part in dit.average_files(path / "second/ema-0.npz"):  # no weight is zero, so that every part shows
+        with np.load(part) as z:
+            np.savez(tmp_path / part.name, **{k: z[k] + 0.05 * rng.standard_normal(z[k].shape) for k in z.files})
     for dtype in ("fp32", "int8"):
         out = tmp_path / f"{dtype}.f5"
-        subprocess.run([sys.executable, TRAIN / "export.py", "--ema", path / "second/ema-0.npz", "--vocos", path / "vocos.npz",
+        subprocess.run([sys.executable, TRAIN / "export.py", "--ema", tmp_path / "ema-0.npz", "--vocos", path / "vocos.npz",
                         "--f5tts", convert_lib.program(), "--dtype", dtype, "--output", out], check=True, timeout=300)
         with f5lib.Engine(out, max_frames=256) as engine:
-            rng = np.random.default_rng(1)
+            rng = np.random.default_rng(SEED)
             request = dict(cond=rng.standard_normal((60, 100)).astype(np.float32), tokens=engine.tokenize("It was 9:30, so."),
                            frames=140, noise=rng.standard_normal((140, 100)).astype(np.float32))
             mels.append(engine.sample([request], nfe=4)[0])

@@ -40,7 +40,7 @@ class Discriminator(nn.Module):
     def __init__(self, fft, hop, width=24):
         super().__init__()
         self.fft, self.hop = fft, hop
-        norm = nn.utils.weight_norm
+        norm = getattr(nn.utils, "weight_norm", None) or nn.utils.parametrizations.weight_norm
         self.bands = nn.ModuleList(
             nn.ModuleList([norm(nn.Conv2d(2, width, (3, 9), (1, 1), (1, 4))),
                            norm(nn.Conv2d(width, width, (3, 9), (1, 2), (1, 4))),

@@ -29,7 +29,7 @@ from teacher import VALIDATION
 
 FRAME = 600             # samples of a frame of the teacher's durations
 LATE = 1320             # samples
-MISSED = 0.12, 14       # part of the wanted frames, or frames: a length further off is not kept
+MISSED = 0.15, 24       # part of the wanted frames, or frames: a length further off is not kept
 LEAST = 20              # frames of an utterance; utterances of a session that was not completed
 
 

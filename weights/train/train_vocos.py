@@ -5,7 +5,7 @@
 
 First mel and multi-resolution STFT losses alone, then, after --adversarial of the time, also discriminators on
 spectrograms of three resolutions (hinge loss and feature matching). OUT receives the averaged weights (vocos.npz, fp16)
-and vocos-state.pt every minute.
+and vocos-state.pt every minute, and vocos-plain.npz when the discriminators begin: which is better is to be heard.
 """
 import argparse
 import math
@@ -232,11 +232,15 @@ class Training:
         self.flat.rate.fill_(self.options.rate * fade), self.flat.muon_rate.fill_(2.5 * self.options.rate * fade)
         self.flat.decay.fill_(1 - min(0.999, (1 + i) / (10 + i)))
 
-    def save(self, i):
+    def save_average(self, name="vocos"):
         out = self.options.out
         with open(out / "vocos.part", "wb") as f:
             np.savez(f, **{k: v.detach().half().cpu().numpy() for k, v in self.flat.averaged.items()})
-        os.replace(out / "vocos.part", out / "vocos.npz")
+        os.replace(out / "vocos.part", out / f"{name}.npz")
+
+    def save(self, i):
+        out = self.options.out
+        self.save_average()
         torch.save({"flat": self.flat.state(), "judges": self.game.judges.state_dict(),
                     "judge_optimiser": self.judge_optimiser.state_dict(), "step": i}, out / "vocos-state.part")
         os.replace(out / "vocos-state.part", out / "vocos-state.pt")
@@ -263,7 +267,7 @@ class Training:
                 plain()
             else:
                 if not adversarial:
-                    self.save(i)  # whatever becomes of the discriminators
+                    self.save(i), self.save_average("vocos-plain")  # whatever becomes of the discriminators
                     adversarial = captured(self.game.adversarial, self.cuda, self.flat)
                 adversarial()
                 self.judge_optimiser.step()
