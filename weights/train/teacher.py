@@ -11,7 +11,7 @@ a mixture of two or three of one sex with a pitch and a liveliness of its own. T
 with them, are in the first sessions only, which are kept for validation.
 
     ids       uint8 [sum]        the teacher's phonemes of all utterances           lengths  int32 [u]
-    phone     uint8 [sum]        index in PHONES of what is heard at each           place    float16 [sum] letter where it starts
+    phone     uint8 [sum]        index in PHONES of what is heard at each           place    float16 [sum] letter where it starts, to a quarter
     speaker   int32 [u]          which session it belongs to                        text     uint8 [all letters], letters int32 [u]
     target    int32 [u]          how many samples it shall take, edges trimmed; 0: as it likes
     packs     float16 [v,…]      the voices          timbre, prosody float32 [s,v]  a session's share of them, in both halves
@@ -194,7 +194,7 @@ def arrays(rows, everyone, packs, paces, gain):
     session, text, target, ids, phone, place = zip(*rows)
     return dict(
         ids=np.concatenate(ids).astype(np.uint8), phone=np.concatenate(phone).astype(np.uint8),
-        place=np.concatenate(place).astype(np.float16), lengths=np.array([len(i) for i in ids], np.int32),
+        place=(np.rint(4 * np.concatenate(place)) / 4).astype(np.float16), lengths=np.array([len(i) for i in ids], np.int32),
         speaker=np.array(session, np.int32), target=np.array(target, np.int32),
         text=np.frombuffer(b"".join(text), np.uint8), letters=np.array([len(t) for t in text], np.int32),
         packs=np.stack([packs[name] for name in names]).astype(np.float16), names=np.array(names), speed=(1 / paces).astype(np.float32),
