@@ -73,18 +73,33 @@ def test_half_closed_clients_are_gone(server):
         assert not got or got.endswith(b"OK")
 
 
-def test_a_reader_that_stops_is_cut_and_holds_nothing(start):
-    """It is held with little sound in memory, then cut; another client is served meanwhile."""
-    server = start("--running=1", "--slow_seconds=4", "--first_chunk=0")
+@contextlib.contextmanager
+def stopped(server):
+    """A client that asks for much, most of it pauses, which cost nothing to make, and reads nothing, in a small window."""
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         s.settimeout(running.SECONDS)
         s.connect(("127.0.0.1", server.port))
-        s.sendall(running.post_bytes(dict(input=LONG * 5, response_format="pcm", nfe_step=1)))
-        assert running.settled(lambda: server.metrics()["f5tts_requests_held"], 1) == 1
+        s.sendall(running.post_bytes(dict(input=LONG * 5, response_format="pcm", sample_rate=48000, nfe_step=1, sentence_pause=5)))
+        yield
+
+
+def test_a_reader_that_stops_holds_nothing(start):
+    """It is held with little sound in memory; another client is served meanwhile, by the one thread."""
+    server = start("--running=1", "--slow_seconds=600", "--first_chunk=0")
+    with stopped(server):
+        assert running.settled(lambda: server.metrics()["f5tts_requests_held"], 1, 300) == 1
         assert server.metrics()["f5tts_queued_bytes"] < 4 << 20
-        assert server.speak(input=SAY, response_format="pcm").status == 200  # the one thread is free
-        assert running.settled(lambda: server.metrics()["f5tts_requests_held"], 0) == 0
+        assert server.speak(input=SAY, response_format="pcm").status == 200
+    assert running.settled(lambda: running.idle(server), 0) == 0
+
+
+def test_a_reader_that_stops_is_cut(start):
+    """Held or not yet, and nothing of it is kept."""
+    server = start("--running=1", "--slow_seconds=1", "--first_chunk=0")
+    with stopped(server):
+        assert running.settled(lambda: server.metrics()['f5tts_speech_total{outcome="cancelled"}'], 1, 300) == 1
+        assert running.settled(lambda: running.idle(server), 0) == 0
         assert running.settled(lambda: server.metrics()["f5tts_queued_bytes"], 0) == 0
 
 
