@@ -15,7 +15,6 @@ export SOURCE_DATE_EPOCH
 for python in "${PYTHON:-/usr/bin/python3}" python3; do "$python" -c 'import numpy' 2> /dev/null && break; done
 
 build() { # build FOLDER: packages of all kinds into FOLDER/out
-    git clone -q . "$1"
     (
         cd "$1"
         for kind in $kinds; do
@@ -40,9 +39,11 @@ build() { # build FOLDER: packages of all kinds into FOLDER/out
 
 first=$work/one second=$work/another/and/deeper
 mkdir -p "$(dirname "$second")"
+git clone -q . "$first"
+git clone -q "$first" "$second" # of the same commit, whatever is committed meanwhile
 (export TZ=UTC LC_ALL=C && build "$first")
 (export TZ=Asia/Tokyo LC_ALL=C.UTF-8 && build "$second")
-files() { (cd "$1/out" && find . -name '*.deb' -o -name '*.whl' -o -name '*.tar.gz' | sed 's/^..//' | sort); }
+files() { (cd "$1/out" && find . -path ./_CPack_Packages -prune -o \( -name '*.deb' -o -name '*.whl' -o -name '*.tar.gz' \) -print | sed 's/^..//' | sort); }
 diff <(files "$first") <(files "$second") || { echo "not the same files: see $work"; exit 1; }
 differ=0 count=0
 while read -r file; do

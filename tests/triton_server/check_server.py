@@ -27,6 +27,7 @@ import f5file  # noqa: E402
 
 VOICES = ROOT / "weights/voices"
 NFE = 2
+INSTANCES, WAITING = 4, 6  # of a model at a time
 TEXT = "Yes, it is."
 
 
@@ -183,11 +184,7 @@ class Checks:
         for name in ("unary", "stream", "killed"):
             failed = self._failures()
             self._cancelled(name, module, client)
-            for _ in range(600):
-                if self._failures() > failed:
-                    break
-                time.sleep(0.1)
-            assert self._failures() > failed, f"{name}: it was worked on to its end"
+            self._until(lambda: self._failures() > failed, f"{name}: it was worked on to its end")
         assert self.server.ask(INFER, body(self.wav, self.words, TEXT))[0] == 200
         return "3 ways, the server goes on"
 
@@ -285,19 +282,31 @@ class Checks:
         return count
 
     def queue(self):
-        """More than may wait are answered 503 at once; the others are spoken."""
-        statuses = []
+        """One more than may be spoken and may wait is answered 503 at once; when the others have gone it is spoken."""
+        module, client = self._grpc()
+        asked = tensors(module, self.wav, self.words, LONG * 4)
+        calls = [client.async_infer("f5_tts", asked, callback=lambda result, error: None, parameters={"nfe": 64})
+                 for _ in range(INSTANCES + WAITING)]
 
-        def ask():
-            statuses.append(self.server.ask(INFER, body(self.wav, self.words, TEXT, nfe=16), timeout=900)[0])
+        def pending():
+            return sum(v for k, v in self.server.metrics().items() if k.startswith('nv_inference_pending_request_count{model="f5_tts"'))
 
-        threads = [threading.Thread(target=ask) for _ in range(16)]
-        for t in threads:
-            t.start()
-        for t in threads:
-            t.join()
-        assert len(statuses) == 16 and set(statuses) == {200, 503}, statuses
-        return f"{statuses.count(200)} spoken, {statuses.count(503)} refused"
+        self._until(lambda: pending() >= WAITING, "the queue is not full")
+        status, answer = self.server.ask(INFER, body(self.wav, self.words, TEXT))
+        assert status == 503 and b"maximum queue size" in answer, (status, answer[:300])
+        for call in calls:
+            call.cancel()
+        self._until(lambda: pending() == 0, "they are not gone")
+        assert self.server.ask(INFER, body(self.wav, self.words, TEXT))[0] == 200
+        return f"{INSTANCES} spoken, {WAITING} waiting, one more refused"
+
+    def _until(self, true, told):
+        """Within two minutes."""
+        for _ in range(1200):
+            if true():
+                return
+            time.sleep(0.1)
+        raise AssertionError(told)
 
 
 def wait_unloaded(server):
@@ -375,7 +384,7 @@ def main():
             a.model = f"{folder}/tiny.f5"
             f5file.write_model(a.model, "tiny")
         subprocess.run([build / "bin/f5tts", "triton-repo", repository, "--device", "cpu", "--nfe_step", str(NFE),
-                        "--instances", "4", "--waiting", "6", *(["-m", a.model] if a.model else [])], check=True, stdout=subprocess.DEVNULL)
+                        "--instances", str(INSTANCES), "--waiting", str(WAITING), *(["-m", a.model] if a.model else [])], check=True, stdout=subprocess.DEVNULL)
         if set(chosen) - {"loading"}:
             with Server(a.venv, a.backends, repository, log, preload=a.preload) as server:
                 checks = Checks(server, a.upstream)

@@ -86,7 +86,8 @@ class Triton(HttpWay):
     path, sample_bytes = f"/v2/models/{MODEL}/infer", 4
 
     def __init__(self, a, folder, gpus, ragged=False):
-        repository = f"{folder}/models-{gpus}-{ragged:d}"
+        folder = tempfile.mkdtemp(dir=folder)
+        repository = f"{folder}/models"
         subprocess.run([a.program, "triton-repo", repository, "--model", a.model, "--nfe_step", str(a.nfe), "--instances", str(a.most),
                         "--waiting", "1024", "--max_frames", str(a.max_frames), "--max_batch", str(a.max_batch),
                         *(["--gpus", gpus] if gpus else ["--device", a.device])], check=True, stdout=subprocess.DEVNULL)
@@ -97,7 +98,7 @@ class Triton(HttpWay):
             text = text.replace("delay_microseconds: 0", "delay_microseconds: 1000")
             text = re.sub(r"optional: true }", "optional: true allow_ragged_batch: true }", text, count=1)
             config.write_text(text)
-        self.server = Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log-{gpus}-{ragged:d}", binary=a.server)
+        self.server = Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log", binary=a.server)
         self.a, self.port, self.voice = a, self.server.http_port, a.recording
         # Triton's binary form: JSON, which says what the bytes behind it are
         wav, words, text = (self.voice.tobytes(), *(len(t.encode()).to_bytes(4, "little") + t.encode() for t in (TRANSCRIPT, TEXT)))
