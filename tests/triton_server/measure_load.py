@@ -120,11 +120,12 @@ class Triton(HttpWay):
 
 
 class Perf(Triton):
-    """What perf_analyzer says: as many requests as the other ways have, at a common start."""
+    """perf_analyzer's requests, as many as the other ways have, by the times that it wrote down of each: its own rate counts
+    whole seconds."""
 
     def measure(self, clients, rounds):
         count, folder = clients * rounds, self.a.folder
-        data, said = Path(folder) / "input.json", Path(folder) / "perf.csv"
+        data, said = Path(folder) / "input.json", Path(folder) / "perf.json"
         data.write_text(json.dumps({"data": [{"reference_wav": {"content": self.voice.tolist(), "shape": [len(self.voice)]},
                                               "reference_text": {"content": [TRANSCRIPT], "shape": [1]},
                                               "target_text": {"content": [TEXT], "shape": [1]}}]}))
@@ -132,13 +133,14 @@ class Perf(Triton):
         before, answered = self.cpu_seconds(), self.answered()
         command = [self.a.perf_analyzer, "-m", MODEL, "-u", f"127.0.0.1:{self.server.grpc_port}", "-i", "grpc", "--input-data", data,
                    "--shape", f"reference_wav:{len(self.voice)}", "--concurrency-range", str(clients), "--request-count", str(count),
-                   "--request-parameter", f"fix_duration:{self.a.seconds}:string", "-f", said]
+                   "--request-parameter", f"fix_duration:{self.a.seconds}:string", "--profile-export-file", said]
         done = subprocess.run(["timeout", "1200", *map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               env={**os.environ, "LD_LIBRARY_PATH": str(Path(self.a.perf_analyzer).parent)})
         assert done.returncode == 0 and said.exists(), done.stdout
-        told = dict(zip(*(line.split(",") for line in said.read_text().splitlines()[:2])))
         cpu = (self.cpu_seconds() - before) / (self.answered() - answered)
-        return float(told["Inferences/Second"]), cpu, float(told["p50 latency"]) / 1e3, float(told["p95 latency"]) / 1e3
+        times = [(r["timestamp"], r["response_timestamps"][-1]) for e in json.loads(said.read_text())["experiments"] for r in e["requests"]]
+        begun, ended = map(np.array, zip(*times))
+        return len(times) / (1e-9 * (ended.max() - begun.min())), cpu, *np.percentile(1e-6 * (ended - begun), (50, 95))
 
     def answered(self):
         return sum(v for k, v in self.server.metrics().items() if k.startswith(f'nv_inference_request_success{{model="{MODEL}"'))
