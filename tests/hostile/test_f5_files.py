@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bad_fm import fm_cases, good_fm
 from bad_kinds import good_kinds, kind_cases
 from bad_models import good_others, other_cases
-from bad_safetensors import container_cases, good_models, model_cases
+from bad_safetensors import Case, container_cases, good_models, model_cases
 from seeds import SEED
 from test_infer import write_wav
 
@@ -21,8 +22,8 @@ SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:exitcode=99:allocator_may_return_n
 
 CONTAINERS = container_cases()
 RNG = np.random.default_rng([SEED, zlib.crc32(b"test_f5_files")])
-MODELS = model_cases(RNG) + other_cases() + kind_cases(RNG)
-GOOD = {**good_models(), **good_others(), **good_kinds()}
+MODELS = model_cases(RNG) + other_cases() + kind_cases(RNG) + [Case(f"fm_{name}", *rest) for name, *rest in fm_cases()]
+GOOD = {**good_models(), **good_others(), **good_kinds(), **good_fm()}
 
 
 @pytest.fixture(scope="module", params=["plain", "sanitized"])
@@ -134,3 +135,13 @@ def test_infer_of_odd_models(program, tmp_path, name, code):
     error = result.stderr.decode()
     assert result.returncode == code and (tmp_path / "said.wav").exists() == (code == 0), error
     assert ("not a finite number" in error) == (code == 1)
+
+
+@pytest.mark.parametrize("name", good_fm())
+def test_infer_in_one_voice(program, tmp_path, name):
+    """Weights of zeros: a frame a symbol, or five, and silence of that length."""
+    (tmp_path / "model.f5").write_bytes(GOOD[name])
+    result = program("infer", "-m", tmp_path / "model.f5", "--ipa", "-t", "ĀāĂă ĄąĆ", "-o", tmp_path, "-w", "said.wav", "--nfe_step", "2",
+                     "--quiet")
+    error = result.stderr.decode()
+    assert result.returncode == 0 and (tmp_path / "said.wav").stat().st_size > 44, error
