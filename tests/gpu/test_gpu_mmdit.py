@@ -66,3 +66,12 @@ def test_company_and_graphs_change_nothing(small, rng, precision):
     with f5lib.Engine(small.path, "cuda", precision, eager=1, **limits) as e:
         for i, mel in enumerate(e.sample(requests[:7], nfe=5)):
             assert mel.tobytes() == alone[i].tobytes(), f"request {i} launch by launch"
+
+
+def test_same_seed_hundred_times(small, rng):
+    request = request_of(rng, 300, 100, small.vocab_size)
+    del request["noise"]
+    with f5lib.Engine(small.path, "cuda", "fp16", max_frames=320, max_batch=1) as e:
+        first, = e.sample([dict(request, seed=7)], nfe=7)
+        for _ in range(99):
+            assert e.sample([dict(request, seed=7)], nfe=7)[0].tobytes() == first.tobytes()
