@@ -44,7 +44,7 @@ if(F5_PROGRAM_FOUND)
                    host/program/shell_words.c host/program/heard_words.c host/program/transcript_cache.c host/program/transcribe.c
                    host/program/cmd_completion.c host/program/commands.c host/program/shipped.c host/program/command_options.c
                    host/program/config_file.c host/program/speech_options.c host/program/speech_output.c host/program/speech_chunks.c
-                   host/program/speech_subtitles.c host/program/speech_level.c
+                   host/program/speech_subtitles.c host/program/speech_level.c host/program/speech_ipa.c
                    host/program/speech_progress.c host/program/speech_voices.c host/program/voice_files.c
                    kernels/error.c)
     # a client of the library like any other: f5tts.h is all that it knows, libf5tts all that it links

@@ -265,11 +265,61 @@ def test_other_models_refuse_what_is_of_this_one(tmp_path, options):
     assert done.returncode == 2 and options[0] in done.stderr and not list(tmp_path.iterdir())
 
 
-def test_the_server_and_others_say_that_they_do_not_have_it(tmp_path, model):
-    (tmp_path / "list.jsonl").write_text('{"text": "hi", "file": "a.wav"}\n')
-    for command in (["serve", "-m", model, "--port", "1"], ["batch", "-m", model, tmp_path / "list.jsonl"], ["tune", "-m", model]):
-        done = subprocess.run([test_fm_tts.PROGRAM, *command], capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "only f5tts infer speaks" in done.stderr, done.stderr
+@pytest.mark.parametrize("command", [["serve", "--port", "1"], ["tune"]])
+def test_the_server_and_others_say_that_they_do_not_have_it(model, command):
+    done = subprocess.run([test_fm_tts.PROGRAM, *command, "-m", model], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "only f5tts infer and batch speak" in done.stderr, done.stderr
+
+
+def batch(folder, model, lines, *options):
+    (folder / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return subprocess.run([test_fm_tts.PROGRAM, "batch", "-m", model, folder / "list.jsonl", "-o", folder / "out", "--nfe_step", "3", "--seed",
+                           "5", *options], capture_output=True, text=True, timeout=120)
+
+
+def test_batch_speaks_in_the_one_voice(tmp_path, model, engine):
+    """Each line as infer has it, at the model's rate; a line's own pace and rate count."""
+    texts = [IPA, "wˈʌn tˈuː.", "ðɪs ɪz sˈɛntəns."]
+    lines = [dict(text=t, output=f"{i}.wav") for i, t in enumerate(texts)]
+    lines += [dict(text=IPA, output="slow.wav", duration_scale="2"), dict(text=IPA, output="twice.wav", rate="44100"),
+              dict(text=IPA, output="mel.wav", save_mel=str(tmp_path / "a.npy"))]
+    done = batch(tmp_path, model, lines, "--ipa", "--exact", "--format", "wavf", "--parallel", "3")
+    assert done.returncode == 0 and "6 spoken" in done.stdout, done.stderr
+    out = tmp_path / "out"
+    for i, text in enumerate(texts):
+        rate, written = read_wav(out / f"{i}.wav")
+        assert rate == 22050 and np.array_equal(written, by_hand(engine, text)[1])
+    assert np.array_equal(read_wav(out / "slow.wav")[1], by_hand(engine, IPA, 0.5)[1])
+    rate, written = read_wav(out / "twice.wav")
+    assert rate == 44100 and len(written) == 2 * len(by_hand(engine, IPA)[1])
+    assert np.array_equal(np.load(tmp_path / "a.npy"), by_hand(engine, IPA)[0])
+
+
+def test_batch_of_words_and_of_ipa(tmp_path, model):
+    done = batch(tmp_path, model, [dict(text="Hello world.", output="a.wav"), dict(text=IPA, ipa="true", output="b.wav")])
+    if done.returncode == 1 and "--ipa" in done.stderr and "reads phonemes" in done.stderr:
+        pytest.skip("no libespeak-ng here: " + done.stderr)
+    assert done.returncode == 0 and "2 spoken" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("more,message", [(dict(voice="slt"), "--voice: "), (dict(ref_audio="x.wav"), "--ref_audio: "),
+                                          (dict(cfg_strength="2"), "no guidance"), (dict(loudness="-16"), "24000 samples"),
+                                          (dict(output="a.opus"), "22050")])
+def test_a_line_that_one_voice_does_not_take(tmp_path, model, more, message):
+    """It is told with its number; the others are spoken."""
+    done = batch(tmp_path, model, [dict(text=IPA, output="good.wav"), dict(text=IPA, **{"output": "bad.wav", **more})], "--ipa")
+    assert done.returncode == 1 and "list.jsonl:2: " in done.stderr and message in done.stderr, done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["good.wav"]
+
+
+def test_batch_refuses_for_all_lines(tmp_path, model, even_model):
+    for path, options, message in ((model, ["--voice", "slt"], "takes no recording"), (even_model, ["--duration_scale", "2"], "one pace"),
+                                   (FLITE, ["--ipa"], "reads letters")):
+        done = batch(tmp_path, path, [dict(text=IPA, output="a.wav")], *options)
+        assert done.returncode == 1 and message in done.stderr and not (tmp_path / "out").exists(), done.stderr
+    (tmp_path / "c.toml").write_text('[voices.other]\nref_audio = "x.wav"\nref_text = "A word."\n')
+    done = batch(tmp_path, model, [dict(text=IPA, output="a.wav")], "--ipa", "-c", tmp_path / "c.toml")
+    assert done.returncode == 1 and "and no others" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("option", ["--speed", "--duration_scale"])

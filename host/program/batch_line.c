@@ -36,6 +36,7 @@ bool batch_is_name(void *user, const char *name) {
 /* A voice by its name: one of the configuration, or one that comes with the program. */
 static f5_status find_voice(batch_line *b, const config_file *config, transcriber *t, f5_error *error) {
     b->config_voice = -1;
+    if (b->o.one_voice) return F5_OK;
     if (b->o.ref_audio) return voice_files_named(&b->files, b->o.ref_audio, b->o.ref_text, t, b->o.keep_whole, error);
     for (int i = 0; b->o.voice && i < config->n_voices; i++) {
         if (strcmp(config->voice[i].name, b->o.voice) != 0) continue;
@@ -77,6 +78,7 @@ static f5_status make(batch_line *b, const list_line *line, const config_file *c
     if (!b->o.gen_file && f5_text_is_blank(b->o.gen_text))
         return f5_fail(error, F5_E_ARGUMENT, "the text to speak is empty");
     F5_TRY(speech_options_check(&b->o, error));
+    F5_TRY(speech_options_fit(&b->o, "this model", error));
     char name[32];
     snprintf(name, sizeof name, "%06d.%s", (int)line->number, speech_output_extension(&b->o));
     b->path = speech_output_path(&b->o, name);

@@ -13,6 +13,7 @@
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
 #include "host/program/model_file.h"
+#include "host/program/speech_ipa.h"
 #include "host/program/speech_output.h"
 #include "host/program/speech_voices.h"
 #include "host/program/voice_cache.h"
@@ -33,6 +34,7 @@ typedef struct {
     batch_plan plan;
     char *model;
     f5_engine *engine;
+    espeak *speaker; /* makes phonemes of words; NULL: the model reads letters, or the texts are IPA */
     speech_voices voices; /* those of tags */
     voice_cache *cache;
     pthread_mutex_t lock; /* of what follows */
@@ -84,6 +86,7 @@ static f5_status open_all(batch_run *r, f5_error *error) {
     p.max_speaking = r->parallel;
     if (*r->plan.languages) p.languages = r->plan.languages;
     F5_TRY(f5_open(&p, &r->engine, error));
+    speech_options_of_engine(&r->o, r->engine);
     r->cache = voice_cache_new(r->engine, KEPT_VOICES);
     if (!r->cache) return f5_fail(error, F5_E_MEMORY, "no memory for voices");
     const voice_settings settings = {r->o.target_rms, r->o.keep_whole, speech_options_warn, &r->command};
@@ -125,7 +128,7 @@ static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *co
         if (f5_text_is_blank(in->text)) return f5_fail(error, F5_E_ARGUMENT, "%s: is empty", b->o.gen_file);
         p->text = in->text;
     }
-    if (b->o.init_noise) F5_TRY(npy_read(b->o.init_noise, F5_MEL_BANDS, &in->noise, &p->noise_frames, error));
+    if (b->o.init_noise) F5_TRY(npy_read(b->o.init_noise, b->o.mel_bands, &in->noise, &p->noise_frames, error));
     p->noise = in->noise;
     if (b->o.lexicon) {
         char *words;
@@ -136,6 +139,8 @@ static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *co
         F5_TRY(status);
     }
     p->lexicon = in->lexicon;
+    speech_ipa_use(&b->o, r->speaker, p);
+    if (b->o.one_voice) return F5_OK;
     if (b->config_voice >= 0) {
         in->voice = r->voices.voice[b->config_voice].voice;
         return F5_OK;
@@ -239,7 +244,11 @@ static void speak_all(batch_run *r) {
 static f5_status run(batch_run *r, f5_error *error) {
     const model_wish wish = speech_options_wish(&r->o);
     F5_TRY(model_file(&wish, r->command.program, r->quiet, &r->model, error));
-    F5_TRY(speech_options_of_model(&r->o, r->model, false, error));
+    F5_TRY(speech_options_of_model(&r->o, r->model, true, error));
+    if (r->o.one_voice && r->config.n_voices > 0)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own, and no others", r->config_path,
+                       r->model);
+    F5_TRY(speech_ipa_open(&r->o, r->model, &r->speaker, error));
     F5_TRY(list_open(&r->list, r->list_path, batch_is_name, NULL, error));
     F5_TRY(plan_all(r, error));
     r->failed = r->plan.bad;
@@ -262,6 +271,7 @@ static void run_end(batch_run *r) {
     voice_cache_free(r->cache);
     speech_voices_close(&r->voices);
     f5_close(r->engine);
+    espeak_close(r->speaker);
     list_close(r->list);
     batch_plan_free(&r->plan);
     config_close(&r->config);

@@ -10,11 +10,11 @@
 #include "host/files/npy.h"
 #include "host/files/output_litter.h"
 #include "host/files/text_file.h"
-#include "host/phonemes/phonemes.h"
 #include "host/program/cli.h"
 #include "host/program/command_options.h"
 #include "host/program/model_file.h"
 #include "host/program/speech_options.h"
+#include "host/program/speech_ipa.h"
 #include "host/program/speech_output.h"
 #include "host/program/speech_progress.h"
 #include "host/program/speech_voices.h"
@@ -67,20 +67,6 @@ static f5_status take_lexicon(infer_run *r, f5_error *error) {
     f5_status status = f5_lexicon_open(words, bytes, r->o.lexicon, &r->lexicon, error);
     free(words);
     return status;
-}
-
-static f5_status take_speaker(infer_run *r, f5_error *error) {
-    f5_error why = {0};
-    if (!r->o.reads_phonemes || r->o.ipa) return F5_OK;
-    const f5_status status = espeak_open(&r->speaker, &why);
-    if (status == F5_OK) return F5_OK;
-    return f5_fail(error, status, "%s reads phonemes: %s; or give the text as IPA: --ipa", r->model, why.message);
-}
-
-/* f5_speak_params.phonemes */
-static f5_status phonemes(void *user, const char *text, size_t bytes, char *out, size_t capacity, size_t *n,
-                          f5_error *error) {
-    return phonemes_of(user, text, bytes, out, capacity, n, error);
 }
 
 static f5_status name_output(infer_run *r, f5_error *error) {
@@ -167,8 +153,7 @@ static f5_status speak(infer_run *r, f5_error *error) {
     p.voices = r->voices.voice;
     p.n_voices = r->voices.n;
     p.lexicon = r->lexicon;
-    p.phonemes = r->speaker ? phonemes : NULL;
-    p.phonemes_user = r->speaker;
+    speech_ipa_use(&r->o, r->speaker, &p);
     p.warning = speech_options_warn;
     p.warning_user = &r->command;
     if (r->show_text) return f5_show_text(r->engine, r->voices.main_voice, &p, show, r, error);
@@ -230,7 +215,7 @@ static f5_status run(infer_run *r, f5_error *error) {
     if (!r->show_text) F5_TRY(check_outputs(r, error));
     if (r->o.init_noise) F5_TRY(npy_read(r->o.init_noise, r->o.mel_bands, &r->noise, &r->noise_frames, error));
     F5_TRY(take_lexicon(r, error));
-    F5_TRY(take_speaker(r, error));
+    F5_TRY(speech_ipa_open(&r->o, r->model, &r->speaker, error));
     F5_TRY(speech_voices_check(&r->voices, error));
     F5_TRY(open_engine(r, error));
     F5_TRY(open_voices(r, error));

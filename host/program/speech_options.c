@@ -218,7 +218,7 @@ model_wish speech_options_wish(const speech_options *o) {
 }
 
 /* What a model with one voice of its own does not take. */
-static f5_status check_own_voice(const speech_options *o, const char *model, bool predicts, f5_error *error) {
+static f5_status check_own_voice(const speech_options *o, const char *model, f5_error *error) {
     const char *recording = o->ref_audio    ? "--ref_audio"
                             : o->voice      ? "--voice"
                             : o->ref_text   ? "--ref_text"
@@ -231,7 +231,7 @@ static f5_status check_own_voice(const speech_options *o, const char *model, boo
                        model);
     if (o->cfg_given) return f5_fail(error, F5_E_ARGUMENT, "--cfg_strength: %s has no guidance: leave it out", model);
     const char *pace = o->duration_scale != 0 ? "--duration_scale" : o->speed != 0 ? "--speed" : NULL;
-    if (pace && !predicts)
+    if (pace && !o->predicts_durations)
         return f5_fail(error, F5_E_ARGUMENT, "%s: %s predicts no durations: its speech has one pace", pace, model);
     speech_level level;
     F5_TRY(speech_level_read(o->loudness, &level, error));
@@ -244,13 +244,20 @@ static f5_status check_own_voice(const speech_options *o, const char *model, boo
     return F5_OK;
 }
 
+f5_status speech_options_fit(const speech_options *o, const char *model, f5_error *error) {
+    if (o->one_voice) F5_TRY(check_own_voice(o, model, error));
+    if (o->ipa && !o->reads_phonemes) return f5_fail(error, F5_E_ARGUMENT, "--ipa: %s reads letters", model);
+    if (o->duration_scale == 0 || o->one_voice) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "--duration_scale: %s predicts no durations; give --speed", model);
+}
+
 f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
     f5_model_info_init(&info);
     F5_TRY(f5_describe(model, &file, error));
     f5_status status = f5_model_file_info(file, &info, error);
-    const bool predicts = strcmp(model_setting(file, "text.predicts_durations"), "true") == 0;
+    o->predicts_durations = strcmp(model_setting(file, "text.predicts_durations"), "true") == 0;
     f5_model_file_close(file);
     F5_TRY(status);
     o->model_rate = info.sample_rate;
@@ -260,12 +267,9 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     o->reads_phonemes = info.reads_phonemes;
     if (o->one_voice && !own_voice)
         return f5_fail(error, F5_E_UNSUPPORTED,
-                       "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer speaks",
+                       "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer and batch speak",
                        model);
-    if (o->one_voice) F5_TRY(check_own_voice(o, model, predicts, error));
-    if (o->ipa && !o->reads_phonemes) return f5_fail(error, F5_E_ARGUMENT, "--ipa: %s reads letters", model);
-    if (o->duration_scale != 0 && !o->one_voice)
-        return f5_fail(error, F5_E_ARGUMENT, "--duration_scale: %s predicts no durations; give --speed", model);
+    F5_TRY(speech_options_fit(o, model, error));
     if (!o->rate_given && o->one_voice) o->rate = o->model_rate;
     if (o->solver_given || info.default_nfe == 0) return F5_OK;
     o->nfe_step = info.default_nfe;

@@ -41,7 +41,7 @@ typedef struct {
     bool rate_given, exact, float_wav, save_chunk, no_legacy_text, remove_silence;
     /* the model's own, of speech_options_of_model */
     int32_t model_rate, mel_bands, hop; /* samples a second, bands, samples a frame */
-    bool one_voice, reads_phonemes;
+    bool one_voice, reads_phonemes, predicts_durations;
 } speech_options;
 
 void speech_options_init(speech_options *o);
@@ -66,6 +66,9 @@ f5_status speech_options_check(const speech_options *o, f5_error *error);
 /* What the model file says: its rate, bands, voice, and the steps and method that it asks for where no option of the
  * solver's was given. F5_E_UNSUPPORTED: it has one voice of its own, and own_voice is false. */
 f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error);
+
+/* Options that the model does not have, which of_model has looked at; the message names them. */
+f5_status speech_options_fit(const speech_options *o, const char *model, f5_error *error);
 
 /* What only an engine knows of the model: samples a frame, until then F5's. */
 void speech_options_of_engine(speech_options *o, const f5_engine *engine);
