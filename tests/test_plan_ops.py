@@ -199,3 +199,60 @@ def test_the_program_refuses(base):
     for option in ("--as=h200", "--all", "--precision=fp16"):
         result = info(base, "--plan", option)
         assert result.returncode == 2 and "--ops" in result.stderr
+
+
+# ---- every kind of model
+
+KINDS = {  # arch and settings; what the stages before, in and after the steps are called; a product of a block
+    "E2": ("E2TTS_Base", dict(depth=2, vocos_layers=1), "unett", "vocos", ("unett.0.qkv", 1024, 3072)),
+    "MMDiT": ("MMDiT_Base", dict(depth=2, vocos_layers=1), "mmdit", "vocos", ("mmdit.0.ff1", 1024, 2048)),
+    "BigVGAN": ("demo", dict(depth=2, vocoder="bigvgan", bigvgan_channels=192), "dit", "bigvgan", ("dit.0.ff1", 256, 512)),
+    "FM": ("FM_TTS", dict(depth=2), "fm", "mb_istft", ("fm.1.ff1", 512, 2048)),
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request, tmp_path_factory, seed):
+    """(name, its .f5)"""
+    arch, settings = KINDS[request.param][:2]
+    path = tmp_path_factory.mktemp("kind") / "kind.f5"
+    f5file.write_model(path, arch, seed=seed, dtype="fp16", **settings)
+    return request.param, path
+
+
+def test_kinds_have_their_stages_and_sums(kind, rng):
+    name, path = kind
+    _, _, backbone, vocoder, (product, width, out) = KINDS[name]
+    with f5lib.Engine(path, max_frames=2048, max_batch=4) as e:
+        for precision in ("fp32", "fp16", "bf16"):
+            for card in rng.choice(CARDS, 2, replace=False).tolist():
+                frames, sequences, nfe = 64 * int(rng.integers(1, 30)), int(rng.integers(1, 5)), int(rng.integers(2, 9))
+                calls, plan = e.plan_ops(frames, sequences, card, precision, dict(nfe=nfe)), e.plan(frames, sequences, nfe)
+                # in fp32, which the engine has, UNetT keeps a layer's input by a call; in 16 bits its norm does
+                kept = nfe if name == "E2" and precision != "fp32" else 0
+                assert len(calls) + kept == plan["op_calls"]
+                # rows of a kind's own are rounded up on a GPU: of text, and of the time
+                assert plan["flop"] <= sum(c["flop"] for c in calls) < 1.6 * plan["flop"] + 1e9, (card, frames, sequences, nfe)
+                assert all(c["path"] and c["floor_us"] >= 0 and c["bytes"] >= 0 for c in calls)
+                parts = {c["label"].split(".")[0] for c in calls if c["evaluation"]}
+                assert backbone in parts and vocoder in {c["label"].split(".")[0] for c in calls if c["evaluation"] == 0}
+                assert {c["evaluation"] for c in calls} == set(range(nfe + 1))
+        first = next(c for c in e.plan_ops(512, card="h200", precision="fp16", sample=dict(nfe=2)) if c["label"] == product)
+        rows = int(first["shape"].split("x")[0])
+        assert first["shape"] == f"{rows}x{width} -> {out} fp16" and first["flop"] == 2 * rows * width * out, first
+        assert first["path"] == "sm90"
+
+
+def test_info_shows_the_plan_of_kinds(kind):
+    name, path = kind
+    _, _, backbone, vocoder, (product, _, _) = KINDS[name]
+    done = info(path, "--plan", "--ops", "--as=h200", "--frames=640", "--nfe=3", "--precision=fp16")
+    assert done.returncode == 0, done.stderr
+    lines = table(done.stdout)
+    assert [line for line in lines if not line.startswith("  ")][:3] == ["before the steps", "each of 3 evaluations", "after the steps"]
+    assert sum(line.split()[0] == re.sub(r"\.\d+\.", ".*.", product) for line in lines) == 1, done.stdout
+    told = json.loads(info(path, "--plan", "--ops", "--as=h200", "--frames=640", "--nfe=3", "--json").stdout)["plan"]
+    with f5lib.Engine(path, max_frames=64, max_batch=1) as e:
+        calls = e.plan_ops(640, card="h200", sample=dict(nfe=3))
+    assert [c["label"] for c in told["ops"]["calls"]] == [c["label"] for c in calls]
+    assert any(c["label"].startswith(vocoder) for c in told["ops"]["calls"]) and told["ops"]["evaluations"] == 3
