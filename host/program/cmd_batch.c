@@ -34,7 +34,7 @@ typedef struct {
     batch_plan plan;
     char *model;
     f5_engine *engine;
-    espeak *speaker; /* makes phonemes of words; NULL: the model reads letters, or the texts are IPA */
+    espeak *speaker;      /* makes phonemes of words; NULL: the model reads letters, or the texts are IPA */
     speech_voices voices; /* those of tags */
     voice_cache *cache;
     pthread_mutex_t lock; /* of what follows */

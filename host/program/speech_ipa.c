@@ -1,4 +1,4 @@
-/* speech_ipa.c — see speech_ipa.h */
+/* speech_ipa.c — the shared libespeak-ng as the function that f5_speak asks. */
 #include "host/program/speech_ipa.h"
 
 #include "host/phonemes/phonemes.h"

@@ -266,9 +266,10 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     o->one_voice = info.one_voice;
     o->reads_phonemes = info.reads_phonemes;
     if (o->one_voice && !own_voice)
-        return f5_fail(error, F5_E_UNSUPPORTED,
-                       "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer and batch speak",
-                       model);
+        return f5_fail(
+            error, F5_E_UNSUPPORTED,
+            "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer and batch speak",
+            model);
     F5_TRY(speech_options_fit(o, model, error));
     if (!o->rate_given && o->one_voice) o->rate = o->model_rate;
     if (o->solver_given || info.default_nfe == 0) return F5_OK;
