@@ -92,6 +92,24 @@ def test_one_voice(f5tts, one_voice, rng, tmp_path):
         assert written == (rate or 22050) and abs(len(samples) - frames) <= 1
 
 
+def test_words_of_one_voice_become_phonemes(f5tts, one_voice, tiny):
+    """By the caller's function; what it raises is raised."""
+    asked, ipa = [], "həlˈoʊ wˈɜːld."
+    with f5tts.Model(one_voice, device="cpu", max_frames=700) as mine:
+        said = mine.speak("Hello world.", seed=5, nfe=2, phonemes=lambda text: (asked.append(text), ipa)[1])
+        assert set(asked) == {"Hello world."} and same(said.samples, mine.speak(ipa, seed=5, nfe=2).samples)
+        assert mine.show_text("Hello world.", phonemes=lambda text: ipa)[0].text == ipa
+        streamed = np.concatenate([c.samples for c in mine.stream("Hello world.", seed=5, nfe=2, phonemes=lambda text: ipa)])
+        assert same(streamed, said.samples)
+        for wrong, failure, message in ((3, TypeError, "no function"), (lambda text: b"a", TypeError, "not a str"),
+                                        (lambda text: 1 // 0, ZeroDivisionError, "zero"), (lambda text: "a" * 10 ** 6, ValueError, "room"),
+                                        (lambda text: "\ud800", ValueError, "")):
+            with pytest.raises(failure, match=message):
+                mine.speak("Hello.", nfe=1, phonemes=wrong)
+    with pytest.raises((ValueError, NotImplementedError), match="phonemes"):
+        tiny.speak("Hello.", nfe=1, phonemes=lambda text: ipa)
+
+
 def test_predicted_frames_are_of_one_voice(tiny):
     with pytest.raises((ValueError, NotImplementedError), match="one voice|duration"):
         tiny.predict_frames([1, 2])

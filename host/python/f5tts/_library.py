@@ -61,6 +61,8 @@ PROGRESS = ctypes.CFUNCTYPE(INT, POINTER, I32, I32)
 WAITS = ctypes.CFUNCTYPE(INT, POINTER)
 AUDIO = ctypes.CFUNCTYPE(INT, POINTER, POINTER)  # and of f5_show_text
 WARNING = ctypes.CFUNCTYPE(None, POINTER, INT, TEXT)
+PHONEMES = ctypes.CFUNCTYPE(INT, POINTER, POINTER, ctypes.c_size_t, POINTER, ctypes.c_size_t, ctypes.POINTER(ctypes.c_size_t),
+                            POINTER)
 ADVICE = ctypes.CFUNCTYPE(None, POINTER, TEXT, I32, TEXT)
 
 

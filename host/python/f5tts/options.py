@@ -13,7 +13,7 @@ import numpy.typing as npt
 from . import _abi
 from ._calls import Cancel
 from ._errors import ArgumentError
-from ._library import AUDIO, PROGRESS, WAITS, WARNING, init, text_bytes
+from ._library import AUDIO, PHONEMES, PROGRESS, WAITS, WARNING, init, text_bytes
 from .recording import array_of, length, whole
 from .speech import Sound
 
@@ -75,6 +75,9 @@ class SpeakOptions(SampleOptions, total=False):
     paragraph_pause: float
     first_chunk: float
     """seconds, about, of the first chunk, which then comes early; -1: as upstream's server cuts"""
+    phonemes: Callable[[str], str]
+    """for a model that reads phonemes (Flow-Matching-TTS): makes IPA of a sentence, on another thread and more than once,
+    always the same; without it the text is IPA"""
     exact: bool
     """upstream's samples, bursts of the vocoder's at both ends included; default False"""
 
@@ -194,6 +197,23 @@ def sample_params(options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep
     return keep.struct(params)
 
 
+def phonemes_of(function: Any, cancel: Cancel, keep: Keep) -> int:
+    """The library's callback that asks the function."""
+    if not callable(function):
+        raise TypeError(f"phonemes is a {type(function).__name__}, no function")
+
+    def phonemes(text: int, size: int, out: int, room: int, n: Any, _: Any) -> int:
+        ipa = function(ctypes.string_at(text, size).decode("utf-8"))
+        if not isinstance(ipa, str):
+            raise TypeError(f"phonemes gave a {type(ipa).__name__}, not a str")
+        data = text_bytes(ipa, "what phonemes gave")
+        n[0] = len(data)
+        ctypes.memmove(out, data, min(len(data), room))
+        return 0
+
+    return keep.callback(PHONEMES, cancel.guard(phonemes, _abi.CONSTANTS["F5_E_CANCELLED"]))
+
+
 def speak_params(text: Optional[str], options: Mapping[str, Any], asked: Asked, cancel: Cancel, keep: Keep,
                  heard: Callable[[int], Any]) -> Any:
     """f5_speak_params. heard is called with the address of each piece. The voices must be held by the caller."""
@@ -215,6 +235,8 @@ def speak_params(text: Optional[str], options: Mapping[str, Any], asked: Asked, 
     params.ssml, params.exact = int(bool(options.get("ssml"))), int(bool(options.get("exact")))
     params.normalize = keep.text(options.get("normalize"), "normalize")
     params.warning = keep.warning(cancel)
+    if options.get("phonemes") is not None:
+        params.phonemes = phonemes_of(options["phonemes"], cancel, keep)
 
     def audio(address: int) -> int:
         heard(address)
