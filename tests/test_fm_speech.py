@@ -304,7 +304,7 @@ def test_batch_of_words_and_of_ipa(tmp_path, model):
 
 @pytest.mark.parametrize("more,message", [(dict(voice="slt"), "--voice: "), (dict(ref_audio="x.wav"), "--ref_audio: "),
                                           (dict(cfg_strength="2"), "no guidance"), (dict(loudness="-16"), "24000 samples"),
-                                          (dict(output="a.opus"), "22050")])
+                                          (dict(output="a.opus", rate="22050"), "22050")])
 def test_a_line_that_one_voice_does_not_take(tmp_path, model, more, message):
     """It is told with its number; the others are spoken."""
     done = batch(tmp_path, model, [dict(text=IPA, output="good.wav"), dict(text=IPA, **{"output": "bad.wav", **more})], "--ipa")
