@@ -54,10 +54,12 @@ def exact():
     flags = torch.backends.cuda.matmul, torch.backends.cudnn
     before = [f.allow_tf32 for f in flags]
     reference.exact_math()
-    with torch.no_grad():
-        yield
-    for flag, was in zip(flags, before):
-        flag.allow_tf32 = was
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for flag, was in zip(flags, before):
+            flag.allow_tf32 = was
 
 
 def reference_mel(made, cond, tokens, noise, nfe, device="cuda"):

@@ -10,27 +10,33 @@
  *   has its default. (So _init tells the library how large the caller's struct is.)
  *   Every call that can fail returns f5_status and, through `error` (may be NULL), one line that names the offending
  *   thing and the fix. On failure outputs keep no promise, but nothing leaks and the engine stays usable, unless
- *   its device is lost (F5_E_DEVICE): then close it. After a fault on a GPU, as a wrong address, CUDA refuses that GPU
- * to the process for good, f5_open fails there too, and only a new process can use it. Mel spectrograms are
- * [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second. Of a model with one voice
- * (f5_engine_info) they have its mel_bands and its rate. Strings are UTF-8. Threads Any number of threads may call one
- * engine; separate engines are independent. A call that finds the engine idle runs at once. Calls that come meanwhile
- * wait, and when the engine is free the oldest of them runs, in one batch with those younger ones that ask for the same
- * (f5_sample and f5_speak with equal solver settings; f5_vocode) and fit in beside it (batch_frames, max_batch).
- * Company changes no result, only its time: not a bit of it differs, and an error (but for a lost device) or a
- * cancellation is the affected call's alone. Every wait is bounded by the calls that came before and by their
- * callbacks. f5_close must not be called, nor a voice closed, while a call that uses them has not returned. A voice
- * belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling thread, inside
- * the call; a call of theirs that would need a turn of the engine they come from is refused with F5_E_ARGUMENT
- * (f5_get_info, f5_plan, f5_plan_ops and f5_tokenize need none; `resample` runs before the turn and may make any).
- * While an audio callback runs, its samples hold part of the engine's memory, and when that is full others wait for it:
- * copy and return. The CPU backend computes on the calling thread and on threads of the engine's own, which sleep
- * between calls and block all signals. A call takes up to 64 KB of the calling thread's stack. In a child made by fork
- * an engine that was idle works on, with the calling thread alone. A call on a GPU engine makes that GPU the calling
- * thread's current CUDA device and clears its last CUDA error. Memory f5_open, f5_voice_open, f5_check_voice,
- * f5_clip_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence, f5_describe and f5_convert allocate; no
- * other call of this library does. On a GPU the driver takes memory when a size of request is first met, to keep its
- * graph; warm_frames moves that to f5_open. Inputs are read during the call. */
+ *   its device is lost (F5_E_DEVICE): then close it.
+ *   After a fault on a GPU, as a wrong address, CUDA refuses that GPU to the process for good: f5_open fails there too,
+ *   and only a new process can use it.
+ *   Mel spectrograms are [frames,100] float, row-major, natural log; 24000 Hz, hop 256, so 93.75 frames a second. Of a
+ *   model with one voice (f5_engine_info) they have its mel_bands and its rate.
+ *   Strings are UTF-8.
+ * Threads
+ *   Any number of threads may call one engine; separate engines are independent. A call that finds the engine idle runs
+ *   at once. Calls that come meanwhile wait, and when the engine is free the oldest of them runs, in one batch with
+ *   those younger ones that ask for the same (f5_sample and f5_speak with equal solver settings; f5_vocode) and fit in
+ *   beside it (batch_frames, max_batch). Company changes no result, only its time: not a bit of it differs, and an
+ *   error (but for a lost device) or a cancellation is the affected call's alone. Every wait is bounded by the calls
+ *   that came before and by their callbacks.
+ *   f5_close must not be called, nor a voice closed, while a call that uses them has not returned.
+ *   A voice belongs to its engine and may be used by any thread until it is closed. Callbacks run on the calling
+ *   thread, inside the call; a call of theirs that would need a turn of the engine they come from is refused with
+ *   F5_E_ARGUMENT (f5_get_info, f5_plan, f5_plan_ops and f5_tokenize need none; `resample` runs before the turn and may
+ *   make any). While an audio callback runs, its samples hold part of the engine's memory, and when that is full others
+ *   wait for it: copy and return.
+ *   The CPU backend computes on the calling thread and on threads of the engine's own, which sleep between calls and
+ *   block all signals. A call takes up to 64 KB of the calling thread's stack. In a child made by fork an engine that
+ *   was idle works on, with the calling thread alone.
+ *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
+ * Memory
+ *   f5_open, f5_voice_open, f5_check_voice, f5_clip_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence,
+ * f5_describe and f5_convert allocate; no other call of this library does. On a GPU the driver takes memory when a size
+ * of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read during the call. */
 #ifndef F5TTS_H
 #define F5TTS_H
 

@@ -43,17 +43,6 @@ static int open_log(const char *path) {
     return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
 }
 
-static void open_again(access_log *log) {
-    int next = open_log(log->path);
-    if (next < 0) {
-        fprintf(stderr, "f5tts serve: %s: cannot be opened again: %s\n", log->path, strerror(errno));
-        return;
-    }
-    close(log->fd);
-    log->fd = next;
-    log->rest_bytes = 0;
-}
-
 /* How much of it could be written. */
 static size_t write_some(const access_log *log, const char *bytes, size_t n) {
     size_t at = 0;
@@ -69,21 +58,43 @@ static size_t write_some(const access_log *log, const char *bytes, size_t n) {
     return at;
 }
 
-/* Whole lines; those that cannot be written are lost: a full disk stops no server. */
-static void write_all(access_log *log, const char *lines, size_t n) {
+/* The end of a torn line. True: it is written, or there is none. */
+static bool write_rest(access_log *log) {
     size_t done = write_some(log, log->rest, log->rest_bytes);
     log->rest_bytes -= done;
     memmove(log->rest, log->rest + done, log->rest_bytes);
-    if (log->rest_bytes > 0) return;
-    done = write_some(log, lines, n);
-    if (done == 0 || done == n || lines[done - 1] == '\n') return;
-    const char *rest = lines + done, *end = memchr(rest, '\n', n - done);
-    log->rest_bytes = (size_t)(end + 1 - rest);
-    memcpy(log->rest, rest, log->rest_bytes);
+    return log->rest_bytes == 0;
+}
+
+static void open_again(access_log *log) {
+    int next = open_log(log->path);
+    if (next < 0) {
+        fprintf(stderr, "f5tts serve: %s: cannot be opened again: %s\n", log->path, strerror(errno));
+        return;
+    }
+    write_rest(log); /* where it began, while there may be room */
+    close(log->fd);
+    log->fd = next;
+    log->rest_bytes = 0;
+}
+
+/* Whole lines; those that cannot be written are lost: a full disk stops no server. Returns how many. */
+static long write_all(access_log *log, const char *lines, size_t n) {
+    size_t done = write_rest(log) ? write_some(log, lines, n) : 0;
+    if (done > 0 && done < n && lines[done - 1] != '\n') {
+        const char *rest = lines + done, *end = memchr(rest, '\n', n - done);
+        log->rest_bytes = (size_t)(end + 1 - rest);
+        memcpy(log->rest, rest, log->rest_bytes);
+        done += log->rest_bytes;
+    }
+    long lost = 0;
+    for (; done < n; done++) lost += lines[done] == '\n';
+    return lost;
 }
 
 static void *write_lines(void *user) {
     access_log *log = user;
+    long lost = 0; /* lines, since one could be written */
     pthread_mutex_lock(&log->lock);
     for (;;) {
         while (log->bytes == 0 && !log->reopens && !log->ends) pthread_cond_wait(&log->news, &log->lock);
@@ -99,7 +110,12 @@ static void *write_lines(void *user) {
         log->reopens = false;
         pthread_mutex_unlock(&log->lock);
         if (reopens) open_again(log);
-        write_all(log, taken, bytes);
+        long now = write_all(log, taken, bytes);
+        lost += now;
+        if (now == 0 && lost > 0) {
+            fprintf(stderr, "f5tts serve: %ld lines of the access log were lost: they could not be written\n", lost);
+            lost = 0;
+        }
         if (dropped)
             fprintf(stderr, "f5tts serve: %ld lines of the access log were dropped: its reader is too slow\n", dropped);
         pthread_mutex_lock(&log->lock);

@@ -1,5 +1,5 @@
 /* full_disk.c — loaded before libc: files have room for as many bytes more as the file that F5_TEST_ROOM names says,
- * while it is there. It says 0 once a write found too little. */
+ * while it is there. It says 0 once a write found too little, and full once one found none. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,8 @@ ssize_t write(int fd, const void *bytes, size_t n) {
         return syscall(SYS_write, fd, bytes, n);
     }
     size_t room = strtoul(text, NULL, 10), some = n < room ? n : room;
-    int length = snprintf(text, sizeof text, "%-10zu", some < n ? (size_t)0 : room - n);
+    int length = n > 0 && some == 0 ? snprintf(text, sizeof text, "%-10s", "full")
+                                    : snprintf(text, sizeof text, "%-10zu", some < n ? (size_t)0 : room - n);
     if (some > 0 && syscall(SYS_write, fd, bytes, some) < 0) some = 0;
     lseek(room_file, 0, SEEK_SET);
     syscall(SYS_write, room_file, text, length);

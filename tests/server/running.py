@@ -63,10 +63,11 @@ class Server:
 
     def _read_errors(self):
         for line in self.process.stderr:
-            self.errors.append(line.rstrip("\n"))
             found = re.search(r"ready at http://.*:(\d+)", line)
             if found:
                 self.port = int(found.group(1))
+            self.errors.append(line.rstrip("\n"))  # who waits for the line finds the port
+            if found:
                 self._ready.set()
         self._ready.set()
 

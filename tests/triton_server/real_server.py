@@ -43,6 +43,7 @@ def perf_analyzer(folder):
         wheel, = perf.glob("*.whl")
         for library in Path(folder).glob("lib/python*/site-packages/nvidia_pytriton.libs/lib*"):
             if found := re.match(r"(libb64|libcudart)-\w+(\.so\.\d+d?)", library.name):
+                (perf / (found[1] + found[2])).unlink(missing_ok=True)  # of a run that broke off
                 (perf / (found[1] + found[2])).symlink_to(library.resolve())
         with zipfile.ZipFile(wheel) as packed:
             data = packed.read(next(name for name in packed.namelist() if name.endswith("/bin/perf_analyzer")))

@@ -169,9 +169,9 @@ def test_batches_are_drawn_from_it(corpus, monkeypatch):
     assert all(store.add(p) for p in sorted(corpus[0].folder.glob("*.npz")))
     store.finish()
     length = max(batches.LENGTHS, key=lambda n: len(store.pairs[n]))
-    if len(store.pairs[length]):
-        b = store.batch(length, 4)
-        assert torch.isfinite(b.state).all() and int(b.ids.max()) <= 95 and int(b.phone.max()) < len(teacher.PHONES)
+    assert len(store.pairs[length])
+    b = store.batch(length, 4)
+    assert torch.isfinite(b.state).all() and int(b.ids.max()) <= 95 and int(b.phone.max()) < len(teacher.PHONES)
 
 
 def test_voices_say_lines_into_recordings(tmp_path, seed):
