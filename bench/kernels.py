@@ -14,7 +14,7 @@ floor           the larger of FLOP / matrix rate and bytes (each input and outpu
 % of it         floor / time
 library         the fastest of PyTorch's call and of the algorithms that cuBLASLt proposes; in two columns,
   less work     where the library leaves something out: of RESIDUAL, GELU and RoPE the product and its bias alone, its
-                result of the operands' type; of conv_pos cuDNN's convolution and bias
+                result of the operands' type; of conv_pos and conv1d cuDNN's convolution and bias
   same work     where it gives our result: RESIDUAL by cuBLASLt with its F32 result added to (no gate: it has none for
                 each output), GELU by cuBLASLt's own epilogue, NONE; attention without RoPE by cuDNN
 portable        our path for GPUs before Hopper, on this GPU
@@ -199,7 +199,21 @@ def conv_pos_rivals(_, timed, calls):
     return {"cuDNN bare": [*found, lambda i: F.conv2d(flat[i], images[i], bias[i], padding=(0, 15), groups=16)]}
 
 
-RIVALS = {"attention": attention_rivals, "linear": linear_rivals, "conv_pos": conv_pos_rivals}
+def conv1d_rivals(_, timed, calls):
+    """cuDNN's convolution and bias, of rows as they lie or turned beforehand."""
+    op = timed.op
+    if len(timed.lengths) != 1:
+        return {}
+    kernels = [c.shared["w"].permute(1, 2, 0).contiguous() for c in calls]
+    bias = [c.shared["bias"].to(c.dtype) if op.bias else None for c in calls]
+    across = [c.rows["x"].view(1, -1, op.width_in).transpose(1, 2) for c in calls]  # channels last, as the rows lie
+    apart = [a.contiguous() for a in across]
+    reach = op.taps // 2 * op.dilation
+    return {"cuDNN bare": [lambda i, x=x: F.conv1d(x[i], kernels[i], bias[i], padding=reach, dilation=op.dilation)
+                           for x in (apart, across)]}
+
+
+RIVALS = {"attention": attention_rivals, "linear": linear_rivals, "conv_pos": conv_pos_rivals, "conv1d": conv1d_rivals}
 
 
 def case_of(gpu, library, timed, dtype):

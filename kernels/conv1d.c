@@ -18,7 +18,7 @@ typedef struct {
 
 /* y = bias and what is added to it, before the taps. */
 static void conv_begin(const conv1d_args *a, size_t at, int32_t col, int32_t cols) {
-    float *y = a->y + at;
+    float *y = (float *)a->y + at;
     for (int32_t c = 0; c < cols; c++) {
         float v = a->bias ? a->bias[col + c] : 0.0f;
         if (a->residual) v += a->residual[at + (size_t)c];
@@ -29,7 +29,7 @@ static void conv_begin(const conv1d_args *a, size_t at, int32_t col, int32_t col
 
 /* y = activation(gain y) once all taps are in it. */
 static void conv_end(const conv1d_args *a, size_t at, int32_t cols) {
-    float *y = a->y + at;
+    float *y = (float *)a->y + at;
     for (int32_t c = 0; c < cols; c++) y[c] *= a->gain;
     for (int32_t c = 0; a->raw && c < cols; c++) a->raw[at + (size_t)c] = y[c];
     switch (a->activation) {
@@ -57,9 +57,9 @@ static void conv_tile(const conv1d_args *a, row_block b, int32_t col, int32_t co
         const int32_t first = b.row + shift < b.begin ? b.begin - shift : b.row; /* rows whose neighbour exists */
         const int32_t last = b.row + b.rows + shift > b.end ? b.end - shift : b.row + b.rows;
         if (first >= last) continue;
-        const float *x = a->x + (size_t)(first + shift) * in;
-        const float *w = a->w + ((size_t)tap * out + (size_t)col) * in;
-        float *y = a->y + at + (size_t)(first - b.row) * out;
+        const float *x = (const float *)a->x + (size_t)(first + shift) * in;
+        const float *w = (const float *)a->w + ((size_t)tap * out + (size_t)col) * in;
+        float *y = (float *)a->y + at + (size_t)(first - b.row) * out;
         gemm_tile(scratch, last - first, cols, a->in, x, in, w, in, NULL, true, y, out);
     }
     for (int32_t r = 0; r < b.rows; r++) conv_end(a, at + (size_t)r * out, cols);
@@ -86,6 +86,7 @@ f5_status conv1d_ref(cpu_context *c, const conv1d_args *a) {
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (!sizes_are_good(a)) return F5_E_SHAPE;
     if (a->activation < CONV1D_LINEAR || a->activation > CONV1D_CLAMP) return F5_E_ARGUMENT;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 
     conv_job job = {.a = a, .blocks = block_count_rated(a->pack, a->rate, TILE_ROWS, SIMD_ROWS)};
     cpu_parallel(c, (int64_t)job.blocks * ((a->out + TILE_COLS - 1) / TILE_COLS), 1, conv_tiles, &job);
@@ -93,7 +94,8 @@ f5_status conv1d_ref(cpu_context *c, const conv1d_args *a) {
 }
 
 op_output conv1d_output(const conv1d_args *a) {
-    return (op_output){.data = a->y, .pack = a->pack, .cols = (int64_t)a->rate * a->out};
+    return (op_output){
+        .data = a->y, .pack = a->pack, .cols = (int64_t)a->rate * a->out, .type = a->y_f32 ? F5_F32 : a->type};
 }
 
 double conv1d_flop(const conv1d_args *a, op_lengths lengths) {
@@ -102,7 +104,8 @@ double conv1d_flop(const conv1d_args *a, op_lengths lengths) {
 }
 
 double conv1d_bytes(const conv1d_args *a) {
-    const int outs = 1 + (a->residual != NULL) + (a->sum != NULL) + (a->raw != NULL);
-    return 4.0 * a->pack->rows * a->rate * ((double)a->in + (double)outs * a->out) +
-           4.0 * a->out * ((double)a->taps * a->in + (a->bias != NULL));
+    const double operand = f5_dtype_bytes(a->type), y = a->y_f32 ? 4 : operand;
+    const int beside = (a->residual != NULL) + (a->sum != NULL) + (a->raw != NULL);
+    return (double)a->pack->rows * a->rate * (operand * a->in + (y + 4.0 * beside) * a->out) +
+           a->out * (operand * a->taps * a->in + 4.0 * (a->bias != NULL));
 }

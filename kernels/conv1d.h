@@ -9,12 +9,16 @@
  * vocoder raises the rate without packs of its own: y [rows, u C] is [u rows, C], and a transposed convolution of
  * stride u is this one with u C outputs (PACK_UPSAMPLE of weights/part.h).
  *
- * Everything F32. taps odd, 1 .. CONV1D_MAX_TAPS; (taps - 1) dilation at most CONV1D_MAX_REACH. y and raw may be
- * residual or sum, and overlap nothing else. w is stored tap first: PyTorch's [out,in,taps] permuted to [taps,out,in].
- * Errors: F5_E_ARGUMENT, F5_E_SHAPE. Source: torch.nn.Conv1d as hifi-gan's residual blocks use it. */
+ * x and w are `type`, y F32 if y_f32, else type; the rest F32. Reference F32 only (else F5_E_UNSUPPORTED). taps odd, 1
+ * .. CONV1D_MAX_TAPS; (taps - 1) dilation at most CONV1D_MAX_REACH. raw and an F32 y may be residual or sum, and
+ * overlap nothing else. w is stored tap first: PyTorch's [out,in,taps] permuted to [taps,out,in]. Errors:
+ * F5_E_ARGUMENT, F5_E_SHAPE. Source: torch.nn.Conv1d as hifi-gan's residual blocks use it. */
 #ifndef F5_CONV1D_H
 #define F5_CONV1D_H
 
+#include <stdbool.h>
+
+#include "kernels/dtype.h"
 #include "kernels/f5_status.h"
 #include "kernels/pack.h"
 
@@ -38,13 +42,15 @@ typedef struct conv1d_args {
     int32_t in, out, taps, dilation;
     conv1d_activation activation;
     float slope, gain;     /* slope: with CONV1D_LEAKY_RELU */
-    const float *x;        /* [rate*rows,in] */
-    const float *w;        /* [taps,out,in] */
+    const void *x;         /* [rate*rows,in] type */
+    const void *w;         /* [taps,out,in] type */
     const float *bias;     /* [out] or NULL */
     const float *residual; /* [rate*rows,out] or NULL */
     const float *sum;      /* [rate*rows,out] or NULL */
     float *raw;            /* [rate*rows,out] or NULL */
-    float *y;              /* [rate*rows,out] */
+    void *y;               /* [rate*rows,out] F32 if y_f32, else type */
+    f5_dtype type;
+    bool y_f32;
 } conv1d_args;
 
 #ifdef __cplusplus

@@ -38,7 +38,7 @@ static void activate(const snake_args *a, const snake_scratch *s, row_block b, i
     float f[SNAKE_TAPS / 2];
     for (int i = 0; i < SNAKE_TAPS / 2; i++) { /* d = i - 2 - odd */
         const int32_t row = within(m - (i - 2 - odd), b.begin, b.end - 1);
-        x[i] = a->x + (size_t)row * (size_t)a->dim + (size_t)channel;
+        x[i] = (const float *)a->x + (size_t)row * (size_t)a->dim + (size_t)channel;
         f[i] = 2.0f * filter(2 * i + 1 - odd);
     }
     for (int32_t c = 0; c < n; c++) {
@@ -59,7 +59,7 @@ static void snake_tile(const snake_args *a, row_block b, int32_t channel, int32_
         activate(a, s, b, j / 2, j % 2, channel, n, s->at_twice[i]);
     }
     for (int32_t r = 0; r < b.rows; r++) {
-        float *y = a->y + (size_t)(b.row + r) * (size_t)a->dim + (size_t)channel;
+        float *y = (float *)a->y + (size_t)(b.row + r) * (size_t)a->dim + (size_t)channel;
         for (int32_t c = 0; c < n; c++) {
             float v = 0.0f;
             for (int k = 0; k < SNAKE_TAPS; k++) v += filter(k) * s->at_twice[2 * r + k][c];
@@ -82,6 +82,7 @@ f5_status snake_ref(cpu_context *c, const snake_args *a) {
     if (!a || !a->x || !a->alpha || !a->beta || !a->y || a->y == a->x) return F5_E_ARGUMENT;
     if (pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if (a->dim < 1 || !pack_rate_fits(a->pack->rows, a->rate)) return F5_E_SHAPE;
+    if (a->type != F5_F32) return F5_E_UNSUPPORTED;
 
     snake_job job = {.a = a, .blocks = block_count_rated(a->pack, a->rate, TILE_ROWS, 1)};
     cpu_parallel(c, (int64_t)job.blocks * ((a->dim + CHANNELS - 1) / CHANNELS), 1, snake_tiles, &job);
@@ -89,7 +90,7 @@ f5_status snake_ref(cpu_context *c, const snake_args *a) {
 }
 
 op_output snake_output(const snake_args *a) {
-    return (op_output){.data = a->y, .pack = a->pack, .cols = (int64_t)a->rate * a->dim};
+    return (op_output){.data = a->y, .type = a->type, .pack = a->pack, .cols = (int64_t)a->rate * a->dim};
 }
 
 double snake_flop(const snake_args *a, op_lengths lengths) {
@@ -98,5 +99,6 @@ double snake_flop(const snake_args *a, op_lengths lengths) {
 }
 
 double snake_bytes(const snake_args *a) {
-    return 4.0 * a->dim * (2.0 * a->pack->rows * a->rate + 2);
+    const double y = f5_dtype_bytes(a->type), x = a->x_f32 ? 4 : y;
+    return a->dim * ((x + y) * a->pack->rows * a->rate + 8);
 }

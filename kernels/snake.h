@@ -6,12 +6,16 @@
  *   y[n]    = sum_{k=0..11} f[k] a[2n + k - 5]        a beyond its ends is its first or last
  *
  * f is SNAKE_FILTER, a Kaiser-windowed sinc of 12 taps that sums to 1. Every row of y sees x up to SNAKE_REACH rows
- * off. A row of the pack is `rate` rows of x and y (conv1d.h). Everything F32, y is not x. Errors: F5_E_ARGUMENT,
- * F5_E_SHAPE. Source: NVIDIA/BigVGAN alias_free_activation/torch (act.py, resample.py, filter.py), activations.py
- * (SnakeBeta with alpha_logscale); Lee et al., BigVGAN, 2023 (arXiv:2206.04658); Karras et al., StyleGAN3, 2021. */
+ * off. A row of the pack is `rate` rows of x and y (conv1d.h). y is `type`, x F32 if x_f32, else type; the rest F32.
+ * Reference F32 only (else F5_E_UNSUPPORTED). y overlaps nothing. Errors: F5_E_ARGUMENT, F5_E_SHAPE. Source:
+ * NVIDIA/BigVGAN alias_free_activation/torch (act.py, resample.py, filter.py), activations.py (SnakeBeta with
+ * alpha_logscale); Lee et al., BigVGAN, 2023 (arXiv:2206.04658); Karras et al., StyleGAN3, 2021. */
 #ifndef F5_SNAKE_H
 #define F5_SNAKE_H
 
+#include <stdbool.h>
+
+#include "kernels/dtype.h"
 #include "kernels/f5_status.h"
 #include "kernels/pack.h"
 
@@ -29,10 +33,12 @@ extern "C" {
 typedef struct snake_args {
     const f5_pack *pack;
     int32_t rate, dim;
-    const float *x;     /* [rate*rows,dim] */
+    const void *x;      /* [rate*rows,dim] F32 if x_f32, else type */
     const float *alpha; /* [dim] natural logarithms */
     const float *beta;  /* [dim] likewise */
-    float *y;           /* [rate*rows,dim] */
+    void *y;            /* [rate*rows,dim] type */
+    f5_dtype type;
+    bool x_f32;
 } snake_args;
 
 #ifdef __cplusplus

@@ -129,6 +129,9 @@ static f5_status open_model(engine *e, device_choice *choice, f5_error *error) {
         if (e->model.config.speech.precision == SPEECH_FP32) choice->precision = F5_F32;
     }
     if (choice->int8) F5_TRY(manifest_check_int8(&e->model.config, path, error));
+    if (choice->vocoder != F5_F32 && !vocoder_of(&e->model.config)->sixteen_bits)
+        return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s': the vocoder %s computes in fp32 alone",
+                       e->limits.vocoder, e->model.config.part[PART_VOCODER]->kind);
     const backbone *b = backbone_of(&e->model.config);
     const int64_t rows = backbone_most_rows(b, 2 * (int64_t)(e->limits.max_frames + 64), 2 * e->limits.max_batch);
     device_needs needs = {
@@ -241,7 +244,7 @@ f5_status engine_open(engine **out, const engine_options *options, f5_error *err
     *out = NULL;
     device_choice choice;
     F5_TRY(check_limits(options, error));
-    F5_TRY(device_choose(options->device, options->precision, &choice, error));
+    F5_TRY(device_choose(options->device, options->precision, options->vocoder, &choice, error));
     engine *e = calloc(1, sizeof *e);
     if (!e) return f5_fail(error, F5_E_MEMORY, "no memory for an engine");
     e->limits = *options;
@@ -250,7 +253,7 @@ f5_status engine_open(engine **out, const engine_options *options, f5_error *err
     if (status == F5_OK) status = warm_up(e, error);
     if (status == F5_OK) settle_batch_frames(e);
     /* what the caller pointed to is read during open only */
-    e->limits.model_path = e->limits.device = e->limits.precision = NULL;
+    e->limits.model_path = e->limits.device = e->limits.precision = e->limits.vocoder = NULL;
     e->limits.warm_frames = NULL;
     if (status != F5_OK) {
         engine_close(e);

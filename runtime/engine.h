@@ -16,6 +16,7 @@ typedef struct {
     const char *model_path;
     const char *device;      /* "auto", "cpu", "cuda", "cuda:N" */
     const char *precision;   /* "fp32", "fp16", "bf16" or NULL */
+    const char *vocoder;     /* its precision; NULL: fp32 */
     int32_t max_frames;      /* rows of one branch, all sequences of a batch together */
     int32_t max_batch;       /* sequences */
     int32_t max_evaluations; /* of the velocity, per sampling */

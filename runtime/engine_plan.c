@@ -65,7 +65,9 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
     arena a;
     ops_plan plan;
     arena_init_plan(&a);
-    ops_plan_init(&plan, plan_report_precision(operands), size.sequences * size.branches);
+    f5_precision precision = plan_report_precision(operands);
+    precision.vocoder = e->ops->precision.vocoder;
+    ops_plan_init(&plan, precision, size.sequences * size.branches);
     ops_plan_report(&plan, &arch, fn, user);
     if (engine_plan_synth(e, &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);

@@ -138,10 +138,11 @@ class Engine:
     """An open model. trace: called as trace(op, label, array [rows,cols], milliseconds); the array is valid inside it
     only. An exception in a callback surfaces when the call that ran it returns."""
 
-    def __init__(self, model_path, device="cpu", precision=None, trace=None, **limits):
+    def __init__(self, model_path, device="cpu", precision=None, trace=None, vocoder_precision=None, **limits):
         self._keep, self._raised = _Keep(), threading.local()  # callbacks run on the thread whose call they belong to
         params = struct("f5_open_params", model_path=self._keep.text(str(model_path)), device=self._keep.text(device),
-                        precision=self._keep.text(precision), **limits)
+                        precision=self._keep.text(precision), vocoder_precision=self._keep.text(vocoder_precision),
+                        **limits)
         if trace:
             params.trace = self._keep.callback(TRACE, self._traced(trace))
         self.handle = ctypes.c_void_p()

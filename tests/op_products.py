@@ -228,18 +228,21 @@ class Attention(Op):
 
 class Conv1d(Op):
     """what: residual, sum and raw, as far as the call has them."""
-    name, optional = "conv1d", ("bias", "residual", "sum", "raw")
+    name, types, typed, by_arch = "conv1d", ALL, ("x", "w"), True
+    optional = ("bias", "residual", "sum", "raw")
     sizes = Op.sizes + ("rate", "dilation")
     lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
 
     def __init__(self, width_in, width_out, taps, bias=True, rate=1, dilation=1, activation="LINEAR", slope=0.0, gain=1.0,
-                 what=()):
+                 what=(), y_f32=False):
         label = f"{width_in} to {width_out} taps {taps}{f' rate {rate}' * (rate > 1)}{f' dilation {dilation}' * (dilation > 1)}"
-        super().__init__(" ".join([label, *[activation.lower()] * (activation != "LINEAR"), *what]), rate * width_out,
+        super().__init__(" ".join([label, *[activation.lower()] * (activation != "LINEAR"), *what,
+                                   *["to F32"] * y_f32]), rate * width_out, y_f32=y_f32,
                          out=width_out, taps=taps, rate=rate, dilation=dilation, slope=slope, gain=gain,
                          activation=getattr(cbind, f"CONV1D_{activation}"), **{"in": width_in})
         self.width_in, self.width_out, self.taps, self.bias, self.rate = width_in, width_out, taps, bias, rate
         self.dilation, self.activation, self.slope, self.gain, self.what = dilation, activation, slope, gain, what
+        self.y_f32 = y_f32
 
     def draw_rows(self, draw, n):
         added = {f: draw.normal(n, self.width) for f in ("residual", "sum") if f in self.what}
@@ -254,7 +257,8 @@ class Conv1d(Op):
         return {"raw": (max(1, pack.rows), self.width)} if "raw" in self.what else {}
 
     def bytes(self, call):
-        return super().bytes(call) + call.output_bytes() * ("raw" in self.what)
+        raw = 4.0 * sum(call.inputs.lengths) * self.width
+        return super().bytes(call) + raw * ("raw" in self.what)
 
     def before_activation(self, rows, w):
         """v of the header."""
@@ -282,14 +286,23 @@ class Conv1d(Op):
                         cls(96, 96, 3, dilation=5, activation="LEAKY_RELU", slope=0.1, what=("residual", "raw")),
                         cls(24, 1, 7, bias=False, rate=8, activation="CLAMP"), cls(9, 1, 7, rate=3, activation="TANH"),
                         cls(65, 131, 5, rate=3, dilation=16, gain=0.5), cls(17, 63, 3, activation="LEAKY_RELU"),
-                        cls(40, 64, 1, dilation=64, what=("raw",)), cls(4, 4, 17, bias=False, rate=64), cls(5, 40, 31, rate=3, dilation=2)]
+                        cls(40, 64, 1, dilation=64, what=("raw",)), cls(4, 4, 17, bias=False, rate=64), cls(5, 40, 31, rate=3, dilation=2),
+                        # every tile of the tensor cores' ways, one, two and more chunks of inputs, sums of F32
+                        cls(64, 96, 3, dilation=5, what=("residual",), y_f32=True), cls(192, 192, 7, rate=2, dilation=3),
+                        cls(128, 96, 11, dilation=5, what=("residual", "sum"), gain=1 / 3, y_f32=True),
+                        cls(64, 192, 1, activation="LEAKY_RELU", slope=0.1, what=("residual", "raw")), cls(48, 40, 5, rate=4),
+                        cls(96, 24, 3, what=("raw",)), cls(200, 26, 1), cls(136, 20, 1), cls(24, 24, 3, rate=7, y_f32=True), cls(128, 130, 3),
+                        # activations that only the F32 units have, and few outputs of odd counts
+                        cls(16, 40, 3, activation="TANH"), cls(24, 34, 5, activation="CLAMP", y_f32=True),
+                        cls(7, 3, 3, dilation=2, what=("residual", "raw")), cls(12, 2, 5, y_f32=True)]
 
     @classmethod
     def cases_bench(cls, m):
-        op = cls(100, m.config["vocos_dim"], 7)
-        wide, narrow = (cls(c, c, 11, rate=rate, dilation=5, what=("residual",)) for c, rate in ((768, 4), (48, 128)))
-        return [Timed(op.label, op, m.heard, False), Timed("BigVGAN 768, " + wide.label, wide, m.heard, False),
-                Timed("BigVGAN 48, " + narrow.label, narrow, m.heard, False)]
+        op, levels = cls(100, m.config["vocos_dim"], 7), ((768, 4), (384, 16), (192, 32), (96, 64), (48, 128), (24, 256))
+        kinds = [(3, dict(dilation=5)), (11, dict(dilation=5)), (7, dict(what=("residual",), y_f32=True))]
+        bigvgan = [cls(c, c, taps, rate=rate, **kind) for c, rate in levels for taps, kind in kinds]
+        bigvgan += [cls(1536, 3072, 3), cls(24, 1, 7, rate=256, activation="CLAMP", y_f32=True)]
+        return [Timed(op.label, op, m.heard, False), *(Timed(f"BigVGAN {o.label}", o, m.heard, False) for o in bigvgan)]
 
 
 class ConvPos(Op):

@@ -100,12 +100,13 @@ def snake_filter(dtype=torch.float64):
 
 
 class Snake(Op):
-    name, sizes = "snake", Op.sizes + ("rate",)
+    name, types, sizes = "snake", ALL, Op.sizes + ("rate",)
     lengths_alone = ([0, 300, 1, 31, 0, 2, 157], 3)
 
-    def __init__(self, dim, rate=1, loudness=1.0):
-        super().__init__(f"{dim} rate {rate}{f' loudness {loudness:g}' * (loudness != 1)}", rate * dim, dim=dim, rate=rate)
-        self.dim, self.rate, self.loudness = dim, rate, loudness
+    def __init__(self, dim, rate=1, loudness=1.0, x_f32=False):
+        label = f"{dim} rate {rate}{f' loudness {loudness:g}' * (loudness != 1)}{' of F32' * x_f32}"
+        super().__init__(label, rate * dim, dim=dim, rate=rate, x_f32=x_f32)
+        self.dim, self.rate, self.loudness, self.typed = dim, rate, loudness, () if x_f32 else ("x",)
 
     def draw_rows(self, draw, n):
         return {"x": draw.normal(n, self.width, scale=self.loudness)}
@@ -122,11 +123,12 @@ class Snake(Op):
 
     @classmethod
     def cases_test(cls):
-        return [cls(768), cls(24, 8), cls(48, 4), cls(1, 3), cls(65, 2), cls(96), cls(130), cls(7, 16), cls(24, 2, 100.0)]
+        return [cls(768), cls(24, 8), cls(48, 4), cls(1, 3), cls(65, 2), cls(96), cls(130), cls(7, 16), cls(24, 2, 100.0), cls(48, 4, x_f32=True), cls(5, 2, x_f32=True), cls(6, 3, 100.0)]
 
     @classmethod
     def cases_bench(cls, m):
-        return [Timed(f"BigVGAN {op.label}", op, m.heard, False) for op in (cls(768, 4), cls(24, 256))]
+        return [Timed(f"BigVGAN {op.label}", op, m.heard, False) for dim, rate in ((768, 4), (384, 16), (24, 256))
+                for op in (cls(dim, rate), cls(dim, rate, x_f32=True))]
 
 
 def mel_bank(dtype=torch.float32):

@@ -84,6 +84,7 @@ f5_status f5_open(const f5_open_params *params, f5_engine **opened, f5_error *er
     engine_options options = {.model_path = p.model_path,
                               .device = p.device,
                               .precision = p.precision,
+                              .vocoder = p.vocoder_precision,
                               .max_frames = p.max_frames,
                               .max_batch = p.max_batch,
                               .max_evaluations = p.max_evaluations,

@@ -38,6 +38,8 @@ cli_option *speech_options_model(cli_option *to, speech_options *o) {
          .words = "auto|cpu|cpu:sse2|cpu:avx2|cpu:avx512|cuda|cuda:0"},
         {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "numbers that it computes with",
          .words = "fp32|fp16|bf16|int8", .usual = "fp16 on a GPU, fp32 on a CPU, int8 of such a file"},
+        {"vocoder_precision", NULL, CLI_STRING, &o->vocoder_precision, .argument = "TYPE",
+         .help = "and those of the vocoder; 16 bits: BigVGAN on a GPU", .words = "fp32|fp16|bf16", .usual = "fp32"},
         {"threads", NULL, CLI_INT, &o->threads, .min = 1, .max = 1024, .argument = "N",
          .help = "threads that compute on the cpu", .unit = "threads", .usual = "one for each CPU"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 16, .max = 65536, .argument = "N",
@@ -297,6 +299,7 @@ void speech_options_open(const speech_options *o, f5_open_params *p) {
     p->model_path = o->model;
     p->device = o->device;
     p->precision = o->precision;
+    p->vocoder_precision = o->vocoder_precision;
     p->max_frames = o->max_frames;
     p->threads = o->threads;
     p->max_evaluations = speech_options_evaluations(o);

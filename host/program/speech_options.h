@@ -14,7 +14,7 @@
 
 typedef struct {
     /* the engine */
-    const char *model, *device, *precision;
+    const char *model, *device, *precision, *vocoder_precision;
     const char *ckpt_file, *vocab_file, *model_cfg, *vocoder_name;
     bool load_vocoder_from_local;
     int32_t max_frames, threads;

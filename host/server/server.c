@@ -164,6 +164,7 @@ static f5_status open_speaker(server *s, f5_error *error) {
     f5_open_params_init(&p.open);
     p.open.model_path = o->model;
     p.open.precision = o->precision;
+    p.open.vocoder_precision = o->vocoder_precision;
     p.open.max_frames = o->max_frames;
     p.open.max_batch = o->max_batch;
     p.open.threads = o->threads;

@@ -12,7 +12,7 @@
 typedef struct {
     /* the engines */
     const char *model, *model_id; /* path; as clients call it, default "f5-tts" */
-    const char *precision, *languages;
+    const char *precision, *vocoder_precision, *languages;
     const char *devices; /* "cuda:0,cuda:1" */
     int32_t max_frames, max_batch, threads;
     const char *warm; /* seconds, "5,10" */

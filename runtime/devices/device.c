@@ -20,6 +20,15 @@ static f5_status choose_precision(const char *text, device_choice *choice, f5_er
     return F5_OK;
 }
 
+static f5_status choose_vocoder(const char *text, device_choice *choice, f5_error *error) {
+    if (!text) return F5_OK;
+    if (!dtype_from_name(&choice->vocoder, text) || choice->vocoder == F5_I8)
+        return f5_fail(error, F5_E_ARGUMENT, "vocoder_precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
+    if (!choice->cuda && choice->vocoder != F5_F32)
+        return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s' needs a GPU: the cpu computes in fp32", text);
+    return F5_OK;
+}
+
 #ifndef F5_HAVE_CUDA
 bool device_cuda_usable(void) {
     return false;
@@ -32,7 +41,8 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
 }
 #endif
 
-f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error) {
+f5_status device_choose(const char *spec, const char *precision, const char *vocoder, device_choice *choice,
+                        f5_error *error) {
     const char *name = spec ? spec : "auto";
     *choice = (device_choice){0};
     if (strcmp(name, "auto") == 0) {
@@ -49,7 +59,8 @@ f5_status device_choose(const char *spec, const char *precision, device_choice *
     } else if (strcmp(name, "cpu") != 0) {
         return f5_fail(error, F5_E_ARGUMENT, "device '%s' is unknown: use 'auto', 'cpu', 'cuda' or 'cuda:N'", name);
     }
-    return choose_precision(precision, choice, error);
+    F5_TRY(choose_precision(precision, choice, error));
+    return choose_vocoder(vocoder, choice, error);
 }
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error) {

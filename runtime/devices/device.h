@@ -57,13 +57,15 @@ typedef struct {
     int32_t ordinal;
     f5_dtype precision;             /* of the operands */
     bool int8;                      /* those of a backbone's blocks are of 8 bits instead */
+    f5_dtype vocoder;               /* of the vocoder's operands */
     char cpu_set[DEVICE_SET_BYTES]; /* instruction set asked for; empty: the best that the CPU has */
 } device_choice;
 
-/* Reads "auto", "cpu", "cpu:avx2", "cuda", "cuda:N" and "fp32", "fp16", "bf16", "int8" or NULL (the device's best).
- * auto takes a GPU when this build has the backend and the machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE,
- * F5_E_UNSUPPORTED. */
-f5_status device_choose(const char *spec, const char *precision, device_choice *choice, f5_error *error);
+/* Reads "auto", "cpu", "cpu:avx2", "cuda", "cuda:N" and "fp32", "fp16", "bf16", "int8" or NULL (the device's best), and
+ * of the vocoder "fp32", "fp16", "bf16" or NULL (fp32). auto takes a GPU when this build has the backend and the
+ * machine a usable device. Errors: F5_E_ARGUMENT, F5_E_DEVICE, F5_E_UNSUPPORTED. */
+f5_status device_choose(const char *spec, const char *precision, const char *vocoder, device_choice *choice,
+                        f5_error *error);
 
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 

@@ -166,7 +166,7 @@ f5_status device_cuda_open(const device_choice *choice, const device_needs *need
         .copy_within = copy_within_gpu,
         .graph = graph_on_gpu,
         .finish = finish_on_gpu,
-        .precision = {.operands = choice->precision, .int8 = choice->int8},
+        .precision = {.operands = choice->precision, .vocoder = choice->vocoder, .int8 = choice->int8},
         .deferred = true,
         .index = -1,
     };

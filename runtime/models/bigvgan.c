@@ -1,6 +1,8 @@
-/* bigvgan.c — BigVGAN v2, mel to samples (runtime/MODEL.md §6.2), in F32 throughout, with the mel that it was trained
- * on. conv 7 -> stages x (transposed conv -> mean of three residual blocks) -> snake -> conv 7 -> clamp A stage raises
- * the rate and halves the channels. A residual block adds three times conv(snake(conv(snake(x)))) to x. */
+/* bigvgan.c — BigVGAN v2, mel to samples (runtime/MODEL.md §6.2), with the mel that it was trained on.
+ *   conv 7 -> stages x (transposed conv -> mean of three residual blocks) -> snake -> conv 7 -> clamp
+ * A stage raises the rate and halves the channels. A residual block adds three times conv(snake(conv(snake(x)))) to x.
+ * What convolutions read, and what lies between two of them, has the type of the vocoder; residual sums are F32. */
+#include "kernels/cast.h"
 #include "kernels/mel.h"
 #include "kernels/snake.h"
 #include "runtime/models/generator.h"
@@ -179,20 +181,28 @@ static void around(const model_config *config, int32_t *before, int32_t *after) 
 
 /* Working memory, each [R,widest]. */
 typedef struct {
-    float *x;       /* what the blocks of a stage are given */
-    float *sum;     /* of their results; in the end what the next stage is given */
-    float *block;   /* x and what a block added to it */
-    float *between; /* of the two convolutions */
-    float *active;  /* what a convolution reads */
+    float *x;      /* what the blocks of a stage are given */
+    float *sum;    /* of the results of all but the last */
+    float *block;  /* x and what a block added to it */
+    void *between; /* of two convolutions, and of two stages; the vocoder's type */
+    void *active;  /* what a convolution reads; likewise */
 } bigvgan_buffers;
 
 static f5_status snake(const stage_context *c, const generator_level *l, const char *label, const float *alpha,
-                       const float *beta, const float *x, float *y) {
-    snake_args a = {.pack = l->pack, .rate = l->rate, .dim = l->channels, .x = x, .alpha = alpha, .beta = beta, .y = y};
+                       const float *beta, f5_matrix x, void *y) {
+    snake_args a = {.pack = l->pack,
+                    .rate = l->rate,
+                    .dim = l->channels,
+                    .x = x.data,
+                    .alpha = alpha,
+                    .beta = beta,
+                    .y = y,
+                    .type = c->ops->precision.vocoder,
+                    .x_f32 = x.type == F5_F32};
     return c->ops->snake(c->ops, label, &a);
 }
 
-/* Residual block j: what it makes of b->x is added to b->sum. After the last the sum becomes the mean. */
+/* Residual block j: what it makes of b->x is added to b->sum. After the last the mean is b->between. */
 static f5_status residual_block(const stage_context *c, const generator_level *l, int32_t j, const block_weights *w,
                                 const bigvgan_buffers *b) {
     static const char *const labels[PAIRS][4] = {{"0.snake1", "0.conv1", "0.snake2", "0.conv2"},
@@ -206,25 +216,32 @@ static f5_status residual_block(const stage_context *c, const generator_level *l
         conv1d_args one = generator_conv(l, v->block_taps[j], v->dilation[j][m], &w->first[m], b->active, b->between);
         conv1d_args two = generator_conv(l, v->block_taps[j], 1, &w->second[m], b->active, b->block);
         two.residual = x;
+        two.y_f32 = true;
         if (m == PAIRS - 1) {
             two.y = b->sum;
             two.sum = j > 0 ? b->sum : NULL;
-            two.gain = j == BLOCKS - 1 ? 1.0f / BLOCKS : 1.0f;
         }
-        F5_TRY(snake(c, l, labels[m][0], w->alpha + first, w->beta + first, x, b->active));
+        if (m == PAIRS - 1 && j == BLOCKS - 1) {
+            two.y = b->between;
+            two.y_f32 = false;
+            two.gain = 1.0f / BLOCKS;
+        }
+        const f5_matrix given = {x, F5_F32}, between = {b->between, o->precision.vocoder};
+        F5_TRY(snake(c, l, labels[m][0], w->alpha + first, w->beta + first, given, b->active));
         F5_TRY(o->conv1d(o, labels[m][1], &one));
-        F5_TRY(snake(c, l, labels[m][2], w->alpha + second, w->beta + second, b->between, b->active));
+        F5_TRY(snake(c, l, labels[m][2], w->alpha + second, w->beta + second, between, b->active));
         F5_TRY(o->conv1d(o, labels[m][3], &two));
         x = b->block;
     }
     return F5_OK;
 }
 
-/* b->sum at a level becomes b->sum at the next, which *l then is. */
+/* b->between at a level becomes b->between at the next, which *l then is. */
 static f5_status stage(const stage_context *c, generator_level *l, int32_t i, const bigvgan_buffers *b) {
     const bigvgan_weights *w = c->model->weights[PART_VOCODER];
     ops *o = c->ops;
-    const conv1d_args up = generator_up(l, &settings_of(&c->model->config)->shape, i, &w->stage[i].up, b->sum, b->x);
+    conv1d_args up = generator_up(l, &settings_of(&c->model->config)->shape, i, &w->stage[i].up, b->between, b->x);
+    up.y_f32 = true;
     ops_at(o, "bigvgan", i);
     F5_TRY(o->conv1d(o, "up", &up));
     for (int32_t j = 0; j < BLOCKS; j++) {
@@ -243,21 +260,29 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     ops *o = c->ops;
     const size_t R = (size_t)pack->rows, mark = arena_mark(c->arena), width = generator_widest(&v->shape);
     bigvgan_buffers b;
-    float **const all[] = {&b.x, &b.sum, &b.block, &b.between, &b.active};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = arena_take(c->arena, R * width, sizeof(float));
+    const f5_dtype type = o->precision.vocoder;
+    float **const sums[] = {&b.x, &b.sum, &b.block};
+    for (int i = 0; i < 3; i++) *sums[i] = arena_take(c->arena, R * width, sizeof(float));
+    b.between = arena_take(c->arena, R * width, f5_dtype_bytes(type));
+    b.active = arena_take(c->arena, R * width, f5_dtype_bytes(type));
     if (c->arena->overflow) return F5_E_MEMORY;
 
     generator_level l = {pack, 1, v->shape.channels};
-    conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.sum);
+    conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.between);
     pre.in = MEL_BANDS;
     ops_at(o, "bigvgan", -1);
+    if (type != F5_F32) {
+        pre.x = b.active;
+        F5_TRY(o->cast(o, "mel", &(cast_args){(int64_t)R * MEL_BANDS, mel, b.active, type}));
+    }
     F5_TRY(o->conv1d(o, "pre", &pre));
     for (int32_t i = 0; i < v->shape.stages; i++) F5_TRY(stage(c, &l, i, &b));
     conv1d_args post = generator_conv(&l, TAPS, 1, &w->post, b.active, samples);
     post.out = 1;
     post.activation = v->tanh ? CONV1D_TANH : CONV1D_CLAMP;
+    post.y_f32 = true;
     ops_at(o, "bigvgan", -1);
-    F5_TRY(snake(c, &l, "snake", w->alpha, w->beta, b.sum, b.active));
+    F5_TRY(snake(c, &l, "snake", w->alpha, w->beta, (f5_matrix){b.between, type}, b.active));
     F5_TRY(o->conv1d(o, "post", &post));
     arena_release(c->arena, mark);
     return F5_OK;
@@ -282,6 +307,7 @@ const vocoder vocoder_bigvgan = {
     STAGE_TABLES(tables),
     .bands = MEL_BANDS,
     .rate = MEL_RATE,
+    .sixteen_bits = true,
     .min_samples = (MEL_FFT - MEL_HOP) / 2 + 1,
     .mel_frames = mel_frames,
     .mel = mel,

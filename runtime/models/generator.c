@@ -165,7 +165,7 @@ size_t generator_widest(const generator_shape *v) {
 }
 
 conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilation, const conv_weights *w,
-                           const float *x, float *y) {
+                           const void *x, void *y) {
     return (conv1d_args){.pack = l->pack,
                          .rate = l->rate,
                          .in = l->channels,
@@ -176,11 +176,12 @@ conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilat
                          .x = x,
                          .w = w->w.data,
                          .bias = w->b,
-                         .y = y};
+                         .y = y,
+                         .type = w->w.type};
 }
 
-conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const float *x,
-                         float *y) {
+conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const void *x,
+                         void *y) {
     conv1d_args up = generator_conv(l, part_upsample_taps(v->rate[i], v->taps[i]), 1, w, x, y);
     l->channels /= 2;
     up.out = v->rate[i] * l->channels;

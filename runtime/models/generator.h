@@ -15,8 +15,8 @@ typedef struct {
     int32_t block_taps[GENERATOR_BLOCKS], dilation[GENERATOR_BLOCKS][GENERATOR_PAIRS];
 } generator_shape;
 
-typedef struct { /* F32 always */
-    f5_matrix w; /* tap first */
+typedef struct {
+    f5_matrix w; /* tap first; the vocoder's type */
     const float *b;
 } conv_weights;
 
@@ -94,12 +94,12 @@ typedef struct {
     int32_t rate, channels;
 } generator_level;
 
-/* From all channels to as many. */
+/* From all channels to as many, operands and result of the type of w. */
 conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilation, const conv_weights *w,
-                           const float *x, float *y);
+                           const void *x, void *y);
 
 /* The transposed convolution of stage i, as the convolution that it is; *l becomes the level of its result. */
-conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const float *x,
-                         float *y);
+conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const void *x,
+                         void *y);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "kernels/conv1d.h"
 #include "kernels/embed.h"
-#include "kernels/linear.h"
 #include "kernels/norm.h"
 #include "kernels/relu.h"
 #include "weights/convert/upstream.h"
@@ -120,15 +119,15 @@ const model_part phoneme_text_part = {
 
 /* ---- durations --------------------------------------------------------------------------------------------------- */
 
-static f5_status convolve(const stage_context *c, const f5_pack *text, const char *label, int32_t in, int32_t out,
-                          const float *x, const float *w, const float *bias, float *y) {
+static f5_status convolve(const stage_context *c, const f5_pack *text, const char *label, int32_t taps, int32_t in,
+                          int32_t out, const float *x, const float *w, const float *bias, float *y) {
     const conv1d_args a = {.pack = text,
                            .rate = 1,
                            .dilation = 1,
                            .gain = 1,
                            .in = in,
                            .out = out,
-                           .taps = TAPS,
+                           .taps = taps,
                            .x = x,
                            .w = w,
                            .bias = bias,
@@ -144,7 +143,7 @@ static f5_status rectify(const stage_context *c, const f5_pack *text, const char
 static f5_status predictor_layer(const stage_context *c, const f5_pack *text, int32_t i, int32_t in, const float *x,
                                  float *y) {
     const phoneme_weights *w = c->model->weights[PART_TEXT];
-    F5_TRY(convolve(c, text, "conv", in, FILTER, x, w->layer_w[i], w->layer_b[i], y));
+    F5_TRY(convolve(c, text, "conv", TAPS, in, FILTER, x, w->layer_w[i], w->layer_b[i], y));
     F5_TRY(c->ops->norm(c->ops, "norm",
                         &(norm_args){.rows = text->rows,
                                      .dim = FILTER,
@@ -172,23 +171,16 @@ static f5_status log_durations(const stage_context *c, const f5_pack *text, cons
                                   .ids = ids,
                                   .table = w->embedding,
                                   .y = a}));
-    F5_TRY(convolve(c, text, "encoder0", dim, dim, a, w->conv_w[0], w->conv_b[0], b));
+    F5_TRY(convolve(c, text, "encoder0", TAPS, dim, dim, a, w->conv_w[0], w->conv_b[0], b));
     F5_TRY(rectify(c, text, "encoder_relu", dim, b));
-    F5_TRY(convolve(c, text, "encoder1", dim, dim, b, w->conv_w[1], w->conv_b[1], a));
+    F5_TRY(convolve(c, text, "encoder1", TAPS, dim, dim, b, w->conv_w[1], w->conv_b[1], a));
     for (int32_t i = 0; i < LAYERS; i++) {
         float *from = i % 2 ? b : a, *to = i % 2 ? a : b;
         ops_at(o, "duration", i);
         F5_TRY(predictor_layer(c, text, i, i == 0 ? dim : FILTER, from, to));
     }
     ops_at(o, "duration", -1);
-    F5_TRY(o->linear(o, "logarithms",
-                     &(linear_args){.pack = text,
-                                    .in = FILTER,
-                                    .out = 1,
-                                    .x = {b, F5_F32},
-                                    .w = {w->last_w, F5_F32},
-                                    .bias = w->last_b,
-                                    .y = {y, F5_F32}}));
+    F5_TRY(convolve(c, text, "logarithms", 1, FILTER, 1, b, w->last_w, w->last_b, y));
     arena_release(c->arena, mark);
     return F5_OK;
 }

@@ -10,6 +10,7 @@ typedef struct {
     const stage_table *const *tables; /* [n_tables]; entry i is c->tables->vocoder[i] */
     int32_t n_tables;
     int32_t bands, rate; /* of its mel; of its samples. 0: 100, 24000 */
+    bool sixteen_bits;   /* its operands may have 16 bits: ops->precision.vocoder is theirs. Else it is F32 */
 
     /* The mel of a recording: samples [n] -> mel [mel_frames(n),100]. */
     int64_t (*mel_frames)(int64_t n_samples);

@@ -20,7 +20,7 @@ enum wait { RUNS, AT_WARP, AT_BARRIER, LEFT };
 typedef struct {
     char *to;
     const char *from; /* NULL: zeros */
-    int group;
+    int bytes, group;
 } late_copy;
 
 typedef struct {
@@ -294,15 +294,16 @@ static uint64_t random_bits(void) {
 
 static void copy_now(const late_copy *c) {
     if (c->from)
-        memcpy(c->to, c->from, 16);
+        memcpy(c->to, c->from, (size_t)c->bytes);
     else
-        memset(c->to, 0, 16);
+        memset(c->to, 0, (size_t)c->bytes);
 }
 
-void emulator_copy16(void *to, const void *from) {
+void emulator_copy(void *to, const void *from, int bytes) {
     fiber *f = &fibers[running];
-    const late_copy copy = {to, from, f->groups};
-    if ((uintptr_t)to % 16 != 0 || (uintptr_t)from % 16 != 0) emulator_fail("?", 0, "a misaligned cp.async");
+    const late_copy copy = {to, from, bytes, f->groups};
+    if ((uintptr_t)to % (uintptr_t)bytes != 0 || (uintptr_t)from % (uintptr_t)bytes != 0)
+        emulator_fail("?", 0, "a misaligned cp.async");
     if (order == 1 || (order > 1 && random_bits() % 2)) {
         copy_now(&copy);
         return;

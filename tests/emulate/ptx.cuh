@@ -18,7 +18,10 @@ static inline uint32_t swizzled(int row, int chunk) {
     return row * 128 + ((chunk ^ (row & 7)) << 4);
 }
 static inline void copy16_async(uint32_t shared, const void *src, bool live) {
-    emulator_copy16(emulator_shared_at(shared, 16), live ? src : nullptr);
+    emulator_copy(emulator_shared_at(shared, 16), live ? src : nullptr, 16);
+}
+static inline void copy8_async(uint32_t shared, const void *src, bool live) {
+    emulator_copy(emulator_shared_at(shared, 8), live ? src : nullptr, 8);
 }
 static inline void copy_commit() {
     emulator_copy_commit();

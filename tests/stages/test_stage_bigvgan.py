@@ -36,3 +36,20 @@ def test_mel(zoo, rng, n):
         with pytest.raises(f5lib.Error, match="384 samples are too few for a spectrogram: at least 385"):
             e.mel(np.zeros(384, np.float32))
     cbind.check("mel of samples", f"bigvgan, {n} samples", got, bigvgan.mel(torch.from_numpy(samples)).numpy(), stage.MEL_BAR)
+
+
+@pytest.mark.parametrize("device,name,wanted,says", [
+    ("cpu", "bigvgan", "fp8", "vocoder_precision 'fp8' is unknown: use 'fp32', 'fp16' or 'bf16'"),
+    ("cpu", "bigvgan", "int8", "vocoder_precision 'int8' is unknown"),
+    ("cpu", "bigvgan", "fp16", "vocoder_precision 'fp16' needs a GPU: the cpu computes in fp32"),
+])
+def test_precisions_that_a_vocoder_has_not(zoo, device, name, wanted, says):
+    with pytest.raises(f5lib.Error, match=says):
+        f5lib.Engine(zoo[name].path, device, vocoder_precision=wanted)
+
+
+def test_fp32_is_the_usual_precision(zoo, rng):
+    mel = mel_like(rng, 17)
+    with f5lib.Engine(zoo["bigvgan"].path, max_frames=64) as e, \
+            f5lib.Engine(zoo["bigvgan"].path, max_frames=64, vocoder_precision="fp32") as named:
+        assert cbind.same_bits(e.vocode(mel), named.vocode(mel))

@@ -61,7 +61,8 @@ class Model(Closing):
 
     path: a .f5 file; a model by its name, as "F5TTS_v1_Base", which `f5tts pull` has fetched; None: the small voice that
     comes with the package. device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1". precision: "fp32", "fp16",
-    "bf16", "int8"; None: what the model asks for, else fp16 on a GPU, fp32 on a CPU. max_frames: most mel frames of a call,
+    "bf16", "int8"; None: what the model asks for, else fp16 on a GPU, fp32 on a CPU. vocoder_precision: "fp32" (None), on a
+    GPU "fp16" or "bf16" where the vocoder has them (BigVGAN). max_frames: most mel frames of a call,
     recording included (F5 has 93.75 a second). The other limits are those of f5_open_params; None: the library's default.
 
     Any number of threads and tasks may call one model; calls that wait for each other run in one batch. Ctrl-C ends a
@@ -77,12 +78,14 @@ class Model(Closing):
                  precision: Optional[str] = None, max_frames: Optional[int] = None, max_batch: Optional[int] = None,
                  max_evaluations: Optional[int] = None, max_text_bytes: Optional[int] = None,
                  batch_frames: Optional[int] = None, max_speaking: Optional[int] = None, threads: Optional[int] = None,
-                 languages: Optional[str] = None, warm_frames: Sequence[int] = ()) -> None:
+                 languages: Optional[str] = None, warm_frames: Sequence[int] = (),
+                 vocoder_precision: Optional[str] = None) -> None:
         keep, params = Keep(), _abi.f5_open_params()
         init(params)
         self.path = model_path(path)
         params.model_path, params.device = keep.bytes(path_bytes(self.path, "the model's path")), keep.text(device, "device")
         params.precision = keep.text(precision, "precision")
+        params.vocoder_precision = keep.text(vocoder_precision, "vocoder_precision")
         limits = dict(max_frames=max_frames, max_batch=max_batch, max_evaluations=max_evaluations,
                       max_text_bytes=max_text_bytes, batch_frames=batch_frames, max_speaking=max_speaking, threads=threads)
         for name, value in limits.items():

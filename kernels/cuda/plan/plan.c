@@ -11,7 +11,8 @@ static const struct {
 } several_ways[] = {{"linear", linear_describe},
                     {"linear_int8", linear_int8_describe},
                     {"attention", attention_describe},
-                    {"conv_pos", conv_pos_describe}};
+                    {"conv_pos", conv_pos_describe},
+                    {"conv1d", conv1d_describe}};
 
 static void describe_output(const op_output *y, op_plan_line *line) {
     const long long rows = y->pack ? y->pack->rows : y->rows;

@@ -20,12 +20,13 @@ typedef struct {
     double rate;  /* FLOP/s that bound this path's arithmetic; 0: not known */
 } op_plan_line;
 
-/* What an op with several ways does: plan/linear.h, attention.h, conv_pos.h. Describes the way taken. */
+/* What an op with several ways does: plan/linear.h, attention.h, conv_pos.h, conv1d.h. Describes the way taken. */
 typedef void (*op_describe)(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void attention_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 void conv_pos_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
+void conv1d_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line);
 
 /* Any op's call: op is its name, args its arguments, output what they write. */
 void plan_describe(const cuda_arch *arch, const char *op, const void *args, const op_output *output, op_lengths lengths,

@@ -1,13 +1,5 @@
-/* linear_split_f32.cuh — the product of F32 operands on the tensor cores, all epilogues of one element included.
- *
- * Of every row, 32 elements at a time are scaled by a power of two, so that the largest lies in [2^14, 2^15), and split
- * in two F16, v = high + low, which hold 23 of an F32's 24 bits. Then
- *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        the part left out is 2^-24 of a product
- * and the sum of 32 is scaled back as it is added to the F32 total: an F32 product's error at the price of three of
- * F16. Beside it there is an error of 2^-39 of the largest |x| times the largest |w| of the 32, which shows where
- * neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes NaN. The tensor core
- * truncates (rounds toward zero) as it accumulates, which is one more reason to give it sums of 32 only. (TF32 needs no
- * scales, but takes twice as long.)
+/* linear_split_f32.cuh — the product of F32 operands on the tensor cores (split_f32.cuh), all epilogues of one element
+ * included.
  *
  * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 µs; on the F32
  * units (67 TFLOP/s) 22 µs.
@@ -25,7 +17,7 @@
 #include "kernels/cuda/common/epilogue.cuh"
 #include "kernels/cuda/common/launch.cuh"
 #include "kernels/cuda/plan/linear.h"
-#include "kernels/cuda/sm80/ptx.cuh"
+#include "kernels/cuda/sm80/split_f32.cuh"
 
 namespace linear_split_f32 {
 
@@ -73,51 +65,20 @@ __device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
     for (int c = 0; c < 8; c++) v[c] = *reinterpret_cast<const float4 *>(stage_rows + swizzled(row, c));
     float largest = 0;
 #pragma unroll
-    for (int c = 0; c < 8; c++)
-        largest = fmaxf(fmaxf(fmaxf(largest, fabsf(v[c].x)), fmaxf(fabsf(v[c].y), fabsf(v[c].z))), fabsf(v[c].w));
-    // 2^e <= largest < 2^(e + 1): times 2^(14 - e); rows of zeros and of the smallest numbers stay small
-    const int e = max((int)(__float_as_uint(largest) >> 23), 32) - 127;
-    const float scale = __uint_as_float((uint32_t)(14 - e + 127) << 23);
+    for (int c = 0; c < 8; c++) largest = fmaxf(largest, split_f32::largest_of(v[c]));
+    const split_f32::scales by = split_f32::scales_of(largest);
 #pragma unroll
     for (int c = 0; c < 4; c++) {
-        uint32_t high[4], low[4];
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const float4 four = v[2 * c + i / 2];
-            const float a = (i % 2 ? four.z : four.x) * scale, b = (i % 2 ? four.w : four.y) * scale;
-            high[i] = pack2<__half>(a, b);
-            const float2 rounded = unpack2<__half>(high[i]);
-            low[i] = pack2<__half>(a - rounded.x, b - rounded.y);
-        }
-        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c)) = make_uint4(high[0], high[1], high[2], high[3]);
-        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c + 4)) = make_uint4(low[0], low[1], low[2], low[3]);
+        uint4 high, low;
+        split_f32::split_eight(v[2 * c], v[2 * c + 1], by.scale, &high, &low);
+        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c)) = high;
+        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c + 4)) = low;
     }
-    return __uint_as_float((uint32_t)(e - 14 + 127) << 23);
+    return by.unscale;
 }
 
 /* [m][j]: rows 16 m, outputs 8 j of the warp's; a thread's two of row lane / 4, then two of row + 8. */
 typedef float sums[2][4][4];
-
-/* part += x w^T over 16 elements of a stage, its `half`th half. x, w: shared addresses of the rows that the lane points
- * a matrix load at. The three products of a sum are seven others apart. */
-__device__ __forceinline__ void multiply(sums &part, uint32_t x, uint32_t w, int half) {
-    uint32_t xs[2][2][4], ws[2][2][4]; /* [high, low][sixteen rows or outputs] */
-    const int lane = threadIdx.x % 32, x_chunk = 2 * half + lane / 16, w_chunk = 2 * half + lane / 8 % 2;
-#pragma unroll
-    for (int i = 0; i < 4; i++) {
-        load_matrices(xs[i / 2][i % 2], x + i % 2 * 16 * 128 + (((x_chunk + i / 2 * 4) ^ (lane & 7)) << 4));
-        // first and second half of k for 8 rows of w, then for the next 8
-        load_matrices(ws[i / 2][i % 2], w + i % 2 * 16 * 128 + (((w_chunk + i / 2 * 4) ^ (lane & 7)) << 4));
-    }
-#pragma unroll
-    for (int term = 0; term < 3; term++)
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            const int m = i / 4, j = i % 4;
-            const uint32_t(&b)[4] = ws[term == 1][j / 2];
-            mma_16x8x16<__half>(part[m][j], xs[term == 0][m], b[j % 2 * 2], b[j % 2 * 2 + 1]);
-        }
-}
 
 /* Two neighbours of a vector of any alignment. */
 __device__ __forceinline__ float2 pair_of(const float *v, int at, float otherwise) {
@@ -170,7 +131,7 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         const uint32_t w = shared_address(stage->row[kRows + warp_out + lane % 8 + lane / 16 * 8]);
 #pragma unroll
         for (int half = 0; half < kStep / 16; half++)
-            if (half == 0 || k + 16 * half < a.in) multiply(part, x, w, half);
+            if (half == 0 || k + 16 * half < a.in) split_f32::multiply<4>(part, x, lane & 7, w, half);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const float2 by = *reinterpret_cast<const float2 *>(mine->unscale + kRows + in_out + 8 * j);

@@ -37,6 +37,10 @@ __device__ __forceinline__ void copy16_async(uint32_t shared, const void *src, b
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared), "l"(src), "r"(live ? 16 : 0)
                  : "memory");
 }
+/* The same of 8 bytes. */
+__device__ __forceinline__ void copy8_async(uint32_t shared, const void *src, bool live) {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(shared), "l"(src), "r"(live ? 8 : 0) : "memory");
+}
 __device__ __forceinline__ void copy_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }

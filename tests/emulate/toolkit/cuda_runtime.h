@@ -15,6 +15,7 @@
 #define __global__
 #define __constant__
 #define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
 #define __grid_constant__
 #define __launch_bounds__(...)
 #define __align__(n) alignas(n)
@@ -86,7 +87,8 @@ static inline float __fadd_rn(float a, float b) {
 static inline float __fdiv_rn(float a, float b) {
     return a / b;
 }
-#define __expf(x) expf(x) /* the C library declares a function of this name */
+#define __expf(x) expf(x) /* the C library declares functions of these names */
+#define __sinf(x) sinf(x)
 static inline void sincospif(float x, float *sine, float *cosine) {
     const double turn = M_PI * fmod((double)x, 2.0);
     *sine = (float)sin(turn), *cosine = (float)cos(turn);
