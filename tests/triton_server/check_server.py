@@ -338,7 +338,9 @@ def check_loading(a, repository, log, times=50):
                 assert server.ask(f"/v2/repository/models/{model}/unload", {})[0] == 200
             wait_unloaded(server)
             memory.append(server.memory())
-        assert server.stop() in (0, 124, 143), server.process.returncode
+        code = server.stop()
+    # with AddressSanitizer preloaded the server waits for ever in its own p11-kit's end, whatever the backend is built with
+    assert a.preload or code in (0, 124, 143), code
     # an engine has 131 MB: one that stays would be seen, what Triton's threads keep of the heap is not counted
     grown = (min(memory[-10:]) - min(memory[10:20])) / 1e6
     assert a.preload or grown < 25, f"{grown:.0f} MB more after {times} times: {[m // 1000000 for m in memory]}"
