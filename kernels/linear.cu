@@ -19,7 +19,7 @@
 #include "kernels/cuda/sm80/linear_int8_weights.cuh"
 #include "kernels/cuda/sm80/linear_short_rows.cuh"
 #include "kernels/cuda/sm80/linear_split_f32.cuh"
-#include "kernels/cuda/sm90/linear.cuh"
+#include "kernels/cuda/sm90/linear_launch.cuh"
 
 namespace {
 

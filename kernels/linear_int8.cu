@@ -9,7 +9,7 @@
 #include "kernels/linear_int8.h"
 
 #include "kernels/cuda/sm80/linear_int8.cuh"
-#include "kernels/cuda/sm90/linear_int8.cuh"
+#include "kernels/cuda/sm90/linear_launch.cuh"
 
 namespace {
 

@@ -71,6 +71,39 @@ static void whole_heads(void **state) {
     }
 }
 
+/* With GELU_TANH groups take turns where there are tiles for both; every other call is tiled as before. */
+static void turns(void **state) {
+    (void)state;
+    static const struct {
+        int32_t rows, out;
+        bool turns;
+        int64_t tiles, waves;
+    } expected[] = {
+        {1876, 2048, true, 240, 2}, {2812, 2048, true, 352, 3}, {4124, 2048, true, 528, 4}, /* S, M, L */
+        {1025, 2048, true, 144, 2}, {1024, 2048, false, 0, 0},  {1, 2048, false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        const linear_plan p = linear_plan_for(expected[i].rows, expected[i].out, 132, LINEAR_GELU_TANH);
+        assert_int_equal(p.turns, expected[i].turns);
+        assert_int_equal(p.columns, LINEAR_TURN_COLUMNS);
+        if (!p.turns) continue;
+        assert_int_equal(p.tiles, expected[i].tiles);
+        assert_int_equal(p.waves, expected[i].waves);
+    }
+    static const linear_epilogue others[] = {LINEAR_NONE, LINEAR_RELU, LINEAR_RESIDUAL, LINEAR_ROPE};
+    uint64_t random = random_seed();
+    for (int i = 0; i < 20000; i++) {
+        const int32_t rows = 1 + random_below(&random, 5000), out = 192 * (1 + random_below(&random, 32));
+        const int32_t sms = 1 + random_below(&random, 160);
+        const linear_epilogue epilogue = others[i % 4];
+        assert_int_equal(linear_plan_for(rows, out, sms, LINEAR_GELU_TANH).columns, LINEAR_TURN_COLUMNS);
+        const linear_plan p = linear_plan_for(rows, out, sms, epilogue),
+                          q = linear_choose(rows, out, sms, epilogue == LINEAR_ROPE ? 64 : 16);
+        assert_false(p.turns || q.turns);
+        assert_true(p.columns == q.columns && p.tiles == q.tiles && p.waves == q.waves);
+    }
+}
+
 /* The model's products, an odd width, and what each of them takes on four cards. */
 static void every_way_is_taken(void **state) {
     (void)state;
@@ -137,8 +170,9 @@ static void rows_do_not_choose(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(standard_sizes), cmocka_unit_test(covers_and_none_is_cheaper),
-                                       cmocka_unit_test(whole_heads), cmocka_unit_test(every_way_is_taken),
-                                       cmocka_unit_test(rows_do_not_choose)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(standard_sizes),     cmocka_unit_test(covers_and_none_is_cheaper),
+        cmocka_unit_test(whole_heads),        cmocka_unit_test(turns),
+        cmocka_unit_test(every_way_is_taken), cmocka_unit_test(rows_do_not_choose)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

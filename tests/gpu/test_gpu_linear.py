@@ -14,7 +14,7 @@ TYPES = [torch.float32, torch.float16, torch.bfloat16]
 BLOCKS = [(a, b) for dim in (1024, 768) for _, a, b, _ in block_products(dim)]
 SHAPES = BLOCKS + [(712, 1024), (1024, 100), (512, 1024), (256, 1024), (512, 1536), (1536, 512), (512, 1026), (100, 512),
                    (72, 40), (24, 7)]
-SM90_SHAPES = BLOCKS + [(64, 64), (192, 448)]  # tiles that reach past the last column
+SM90_SHAPES = BLOCKS + [(64, 64), (192, 448), (64, 832)]  # tiles that reach past the last column, tiles of one step
 EPILOGUES = Linear.EPILOGUES
 
 
@@ -112,6 +112,30 @@ def test_row_count_does_not_change_a_row(gpu, path, seed, shape, dtype):
             part.addend = problem.addend[first:first + rows].contiguous()
             y = part.run(gpu, epilogue, y_f32=y_f32, pack=Pack([rows]))
             assert same_bits(y, whole[first:first + rows]), f"{epilogue}: {rows} rows differ from the same of 4124"
+
+
+@pytest.mark.parametrize("shape", [(1024, 2048), (1024, 1024), (128, 832)], ids=lambda s: f"{s[0]}-to-{s[1]}")
+@pytest.mark.parametrize("epilogue", ["NONE", "GELU_TANH", "RESIDUAL"])
+def test_int8_row_count_does_not_change_a_row(gpu, path, seed, epilogue, shape):
+    """The same of whole numbers: every tile, and groups that take turns."""
+    made, (width_in, width_out), most = generator(seed, "int8 rows", epilogue, *shape), shape, 4124
+    x, w = (torch.randint(-127, 128, (n, width_in), generator=made, device="cuda", dtype=torch.int8) for n in (most, width_out))
+    x_scale, w_scale = ((1 + torch.rand(n, generator=made, device="cuda")) / 512 for n in (most, width_out))
+    bias, addend = (torch.randn(n, width_out, generator=made, device="cuda") for n in (1, most))
+
+    def run(first, rows):
+        y = Output(rows, width_out, dtype=torch.float32 if epilogue == "RESIDUAL" else torch.float16)
+        part = slice(first, first + rows)
+        gpu.run("linear_int8", **{"in": width_in}, out=width_out, rows=rows, x=x[part].contiguous(),
+                x_scale=x_scale[part].contiguous(), w=w, w_scale=w_scale, bias=bias[0],
+                addend=addend[part].contiguous() if epilogue == "RESIDUAL" else None, y=y,
+                epilogue=getattr(cbind, f"LINEAR_{epilogue}"))
+        return y.check()
+
+    whole = run(0, most)
+    for rows in (1, 33, 256, 1001, 1876, 2812):
+        first = most - rows if rows % 2 else 0
+        assert same_bits(run(first, rows), whole[first:first + rows]), f"{rows} rows differ from the same of {most}"
 
 
 @pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)

@@ -66,6 +66,7 @@ static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
 linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns) {
     linear_plan p;
     p.columns = columns;
+    p.turns = false;
     p.row_tiles = tiles_along(rows, LINEAR_TILE_ROWS);
     p.tiles = p.row_tiles * tiles_along(out, columns);
     p.waves = tiles_along(p.tiles, sm_count);
@@ -83,8 +84,16 @@ linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t m
     return best;
 }
 
+linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue) {
+    linear_plan turns = linear_plan_of(rows, out, sm_count, LINEAR_TURN_COLUMNS);
+    if (epilogue != LINEAR_GELU_TANH || turns.tiles <= sm_count)
+        return linear_choose(rows, out, sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
+    turns.turns = true;
+    return turns;
+}
+
 static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
-    const linear_plan p = linear_choose(rows_of(a), a->out, arch->sm_count, a->epilogue == LINEAR_ROPE ? 64 : 16);
+    const linear_plan p = linear_plan_for(rows_of(a), a->out, arch->sm_count, a->epilogue);
     set_tile(line, LINEAR_TILE_ROWS, p.columns);
     line->stages = LINEAR_SM90_STAGES(p.columns);
     line->shared_bytes = LINEAR_SM90_SHARED_BYTES;
@@ -179,7 +188,7 @@ void linear_int8_describe(const cuda_arch *arch, const void *args, op_lengths le
     line->rate = arch->rate_8bit;
     if (rows < 1) return;
     if (linear_int8_by_sm90(arch, a)) {
-        const linear_plan p = linear_choose(rows, a->out, arch->sm_count, a->epilogue == LINEAR_ROPE ? 64 : 16);
+        const linear_plan p = linear_plan_for(rows, a->out, arch->sm_count, a->epilogue);
         line->path = "sm90";
         set_tile(line, LINEAR_TILE_ROWS, p.columns);
         line->stages = LINEAR_SM90_STAGES(p.columns);

@@ -22,6 +22,9 @@
  *   1024 -> 1024    6 wide of 176   132 tiles, 1 wave     97 %         (of 128: 2 waves, 67 %)
  *   1024 -> 2048   12 wide of 176   264 tiles, 2 waves    97 %
  *
+ * or, with GELU_TANH, two groups of threads take turns on tiles of 128 columns (sm90/linear_turns.cuh): the end of a
+ * tile, where GELU keeps the tensor cores waiting, then costs more than the columns that a last wave leaves empty.
+ *
  * The result's bits do not depend on the tile: each element is one sum, in one order. */
 #ifndef F5_PLAN_LINEAR_H
 #define F5_PLAN_LINEAR_H
@@ -66,8 +69,11 @@ static inline bool linear_y_is_f32(const linear_args *a) {
 #define LINEAR_SM90_SHARED_BYTES (201 << 10) /* dynamic; the rest of a block's is for barriers, bias and gate */
 #define LINEAR_SM90_MAX_STAGES 6
 
+#define LINEAR_TURN_COLUMNS 128
+
 typedef struct {
     int32_t columns; /* of a tile */
+    bool turns;      /* each of a block's two groups has tiles of its own (sm90/linear_turns.cuh) */
     int64_t row_tiles, tiles;
     int64_t waves; /* tiles that the busiest multiprocessor takes */
 } linear_plan;
@@ -77,6 +83,10 @@ linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t 
 /* The fewest columns in all waves; among equals the widest tiles, which read the least. Widths are multiples of
  * `multiple`, 16 or 64. rows >= 1, out >= 1. */
 linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple);
+
+/* What a call gets: for GELU_TANH groups that take turns, on tiles of 128 columns, where there are more of these than
+ * multiprocessors; else linear_choose's, which with GELU_TANH is 128 columns too. */
+linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue);
 
 /* Stages of 64 along `in` that fit into shared memory beside the up to 1023 bytes that align them. */
 #define LINEAR_SM90_STAGE_BYTES(columns) ((LINEAR_TILE_ROWS + (columns)) * 64 * 2)

@@ -67,8 +67,9 @@ struct tile_args {
     const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
     int heads, rope_heads;               /* (ROPE) */
     void *y;
-    int rows, out, steps; /* of 64 along `in` */
+    int rows, out, steps; /* of 64 along `in`, of 128 whole numbers */
     int row_tiles, tiles;
+    const float *x_scale, *w_scale; /* of whole numbers: [rows], [out] */
 };
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -421,62 +422,6 @@ __global__ void __launch_bounds__(kThreads, 1)
 #else
     __trap(); // launched only where code for sm_90a is present: arch.code
 #endif
-}
-
-/* ---- host */
-
-/* What a box has past the last row of x, w or the addend is filled with zeros. */
-static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
-                               int32_t columns) {
-    const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
-    const cuuint64_t x_size[2] = {width, (cuuint64_t)rows};
-    const cuuint32_t x_box[2] = {kStep, kRows};
-    const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
-    const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
-    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
-    const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
-    const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
-    const cuuint32_t addend_box[3] = {16, kRows, 1};
-    return tensor_map_encode(c, &maps->x, a->x.type, 2, a->x.data, x_size, &row_bytes, x_box) &&
-           tensor_map_encode(c, &maps->w, a->x.type, 5, a->w.data, w_size, w_stride, w_box) &&
-           (a->epilogue != LINEAR_RESIDUAL ||
-            tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
-}
-
-template <typename T, linear_epilogue epilogue, int columns>
-f5_status launch(cuda_context *c, const tile_args &d, const tensor_maps &maps) {
-    auto kernel = linear_persistent_wgmma<T, epilogue, columns>;
-    F5_TRY(cuda_allow_shared(c, "linear", kernel, kSharedBytes));
-    const int blocks = d.tiles < c->arch.sm_count ? d.tiles : c->arch.sm_count;
-    return cuda_launch_early(c, "linear", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
-}
-
-/* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
- * RESIDUAL and T otherwise. */
-template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
-    const linear_plan plan = linear_choose(rows, a->out, c->arch.sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
-    tensor_maps maps = {};
-    if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
-        return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
-                       a->in);
-    tile_args d = {};
-    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
-    d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
-    if (epilogue == LINEAR_ROPE) {
-        d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
-        if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
-    }
-    d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
-    switch (plan.columns) {
-    case 128:
-        return launch<T, epilogue, 128>(c, d, maps);
-    case 176:
-        if constexpr (epilogue != LINEAR_ROPE) return launch<T, epilogue, 176>(c, d, maps);
-        break;
-    case 192:
-        return launch<T, epilogue, 192>(c, d, maps);
-    }
-    return launch<T, epilogue, 256>(c, d, maps);
 }
 
 } // namespace linear_sm90

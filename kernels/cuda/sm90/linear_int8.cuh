@@ -13,11 +13,6 @@ namespace linear_sm90 {
 
 constexpr int kStepInt8 = LINEAR_INT8_STEP;
 
-struct int8_args {
-    tile_args tile; /* steps of 128 along `in` */
-    const float *x_scale, *w_scale;
-};
-
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 template <int columns> struct int8_vectors {
@@ -61,9 +56,8 @@ __device__ __forceinline__ void multiply_int8(int (&acc)[columns / 2], ring<stag
 }
 
 template <typename T, linear_epilogue epilogue, int columns>
-__device__ __forceinline__ void consume_int8(const int8_args &k, int group, const unsigned char *stages, barriers *b,
+__device__ __forceinline__ void consume_int8(const tile_args &d, int group, const unsigned char *stages, barriers *b,
                                              int8_vectors<columns> *vectors) {
-    const tile_args &d = k.tile;
     epilogue_vectors<columns> *v = &vectors->of_16bit;
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
     const uint64_t x = tile_descriptor(stages + group * 64 * kStepInt8),
@@ -98,9 +92,9 @@ __device__ __forceinline__ void consume_int8(const int8_args &k, int group, cons
         float row_scale[2];
 #pragma unroll
         for (int half = 0; half < 2; half++)
-            row_scale[half] = p.wide[half] > 0 ? k.x_scale[t.row + row_in_tile + 8 * half] : 0.0f;
+            row_scale[half] = p.wide[half] > 0 ? d.x_scale[t.row + row_in_tile + 8 * half] : 0.0f;
         fetch_vector<columns>(v->bias[buffer], d.bias, 0.0f, thread, t.column, d.out);
-        fetch_vector<columns>(vectors->scale[buffer], k.w_scale, 0.0f, thread - 64, t.column, d.out);
+        fetch_vector<columns>(vectors->scale[buffer], d.w_scale, 0.0f, thread - 64, t.column, d.out);
         if (epilogue == LINEAR_RESIDUAL)
             fetch_vector<columns>(v->gate[buffer], d.gate, 1.0f, thread - 64, t.column, d.out);
         copy_commit();
@@ -135,7 +129,7 @@ __device__ __forceinline__ void consume_int8(const int8_args &k, int group, cons
 
 template <typename T, linear_epilogue epilogue, int columns>
 __global__ void __launch_bounds__(kThreads, 1)
-    linear_int8_persistent_wgmma(const __grid_constant__ int8_args k, const __grid_constant__ tensor_maps maps) {
+    linear_int8_persistent_wgmma(const __grid_constant__ tile_args d, const __grid_constant__ tensor_maps maps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     extern __shared__ unsigned char dynamic_shared[];
     __shared__ barriers b;
@@ -157,73 +151,15 @@ __global__ void __launch_bounds__(kThreads, 1)
 
     if (threadIdx.x < 128) {
         registers_give<kProducerRegisters>();
-        if (threadIdx.x < 32) produce<epilogue, columns, kStepInt8>(k.tile, maps, stages, &b);
+        if (threadIdx.x < 32) produce<epilogue, columns, kStepInt8>(d, maps, stages, &b);
     } else {
         registers_take<kGroupRegisters>();
         const int group = __shfl_sync(0xffffffffu, threadIdx.x / 128 - 1, 0);
-        consume_int8<T, epilogue, columns>(k, group, stages, &b, &v[group]);
+        consume_int8<T, epilogue, columns>(d, group, stages, &b, &v[group]);
     }
 #else
     __trap(); // launched only where code for sm_90a is present: arch.code
 #endif
-}
-
-/* ---- host */
-
-static inline bool encode_int8_maps(cuda_context *c, tensor_maps *maps, const linear_int8_args *a, int32_t rows,
-                                    int32_t columns) {
-    const cuuint64_t row_bytes = (cuuint64_t)a->in;
-    const cuuint64_t x_size[2] = {row_bytes, (cuuint64_t)rows};
-    const cuuint32_t x_box[2] = {kStepInt8, kRows};
-    const cuuint64_t w_size[5] = {row_bytes, 2, 4, 2, (cuuint64_t)a->out / 16};
-    const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
-    const cuuint32_t w_box[5] = {kStepInt8, 2, 4, 2, (cuuint32_t)columns / 16};
-    const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
-    const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
-    const cuuint32_t addend_box[3] = {16, kRows, 1};
-    return tensor_map_encode_bytes(c, &maps->x, 2, a->x, x_size, &row_bytes, x_box) &&
-           tensor_map_encode_bytes(c, &maps->w, 5, a->w, w_size, w_stride, w_box) &&
-           (a->epilogue != LINEAR_RESIDUAL ||
-            tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
-}
-
-template <typename T, linear_epilogue epilogue, int columns>
-f5_status launch_int8(cuda_context *c, const int8_args &k, const tensor_maps &maps) {
-    auto kernel = linear_int8_persistent_wgmma<T, epilogue, columns>;
-    F5_TRY(cuda_allow_shared(c, "linear_int8", kernel, kSharedBytes));
-    const int blocks = k.tile.tiles < c->arch.sm_count ? k.tile.tiles : c->arch.sm_count;
-    return cuda_launch_early(c, "linear_int8", kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, k, maps);
-}
-
-/* in is a multiple of 128, out of 64, the vectors and the addend are 16-byte aligned, y is F32 for RESIDUAL, T
- * otherwise. */
-template <typename T, linear_epilogue epilogue>
-f5_status run_int8(cuda_context *c, const linear_int8_args *a, int32_t rows) {
-    const linear_plan plan = linear_choose(rows, a->out, c->arch.sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
-    tensor_maps maps = {};
-    if (plan.tiles > INT32_MAX / 2 || !encode_int8_maps(c, &maps, a, rows, plan.columns))
-        return f5_fail(&c->error, F5_E_DEVICE, "linear_int8: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
-                       a->in);
-    int8_args k = {};
-    tile_args &d = k.tile;
-    k.x_scale = a->x_scale, k.w_scale = a->w_scale;
-    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
-    d.rows = rows, d.out = a->out, d.steps = a->in / kStepInt8;
-    if (epilogue == LINEAR_ROPE) {
-        d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
-        if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
-    }
-    d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
-    switch (plan.columns) {
-    case 128:
-        return launch_int8<T, epilogue, 128>(c, k, maps);
-    case 176:
-        if constexpr (epilogue != LINEAR_ROPE) return launch_int8<T, epilogue, 176>(c, k, maps);
-        break;
-    case 192:
-        return launch_int8<T, epilogue, 192>(c, k, maps);
-    }
-    return launch_int8<T, epilogue, 256>(c, k, maps);
 }
 
 } // namespace linear_sm90

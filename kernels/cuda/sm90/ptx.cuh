@@ -56,6 +56,11 @@ template <int stages> struct ring {
     __device__ __forceinline__ void next() {
         if (++stage == stages) stage = 0, parity ^= 1;
     }
+    /* n >= 0 stages on. */
+    __device__ __forceinline__ void skip(int n) {
+        const int to = stage + n;
+        stage = to % stages, parity ^= to / stages & 1;
+    }
 };
 
 /* ---- tensor memory accelerator, TMA [cp.async.bulk.tensor]: one thread asks, the box arrives asynchronously */
