@@ -26,7 +26,8 @@ static inline bool clock_cond_init(pthread_cond_t *cond) {
 static inline struct timespec clock_from_now(double seconds) {
     struct timespec at;
     clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_nsec += (long)(seconds * 1e9);
+    at.tv_sec += (time_t)seconds;
+    at.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
     if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
     return at;
 }

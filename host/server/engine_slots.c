@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "host/server/speech_job.h"
 #include "kernels/error.h"
+#include "runtime/clock.h"
 
 #define FIRST_RETRY 1.0 /* seconds */
 #define LAST_RETRY 30.0
@@ -247,14 +247,11 @@ static void device_ready(speaker *s, const engine_slot *e) {
     fprintf(stderr, "f5tts serve: the engine on %s is ready again\n", e->device);
 }
 
-/* Waits for `engines`, or so long. The lock is held. */
-static void wait_for(speaker *s, double seconds) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)seconds;
-    until.tv_nsec += (long)((seconds - (double)(time_t)seconds) * 1e9);
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-    pthread_cond_timedwait(&s->engines, &s->lock, &until);
+/* A lost engine that nobody tried to open yet may be on a GPU that works. The lock is held. */
+static bool all_failed(const speaker *s) {
+    for (int i = 0; i < s->options.n_devices; i++)
+        if (!s->slots[i].lost || s->slots[i].next == 0) return false;
+    return true;
 }
 
 /* The lock is held. */
@@ -275,7 +272,8 @@ void *engines_keep(void *user) {
         double wait;
         engine_slot *e = find_lost(s, &wait);
         if (!e) {
-            wait_for(s, wait);
+            const struct timespec until = clock_from_now(wait);
+            pthread_cond_timedwait(&s->engines, &s->lock, &until);
             continue;
         }
         pthread_mutex_unlock(&s->lock);
@@ -288,9 +286,9 @@ void *engines_keep(void *user) {
         }
         fprintf(stderr, "f5tts serve: %s: %s\n", e->device, why.message);
         retry_later(s, e);
-        if (status != F5_E_DEVICE || !is_gpu(e) || s->counts.ready > 0 || s->told_hopeless) continue;
+        if (status != F5_E_DEVICE || !is_gpu(e) || !all_failed(s) || s->told_hopeless || s->ending) continue;
         s->told_hopeless = true;
-        loop_send(s->loop, &s->hopeless_post);
+        loop_send(s->loop, s->options.hopeless);
     }
     pthread_mutex_unlock(&s->lock);
     return NULL;

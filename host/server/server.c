@@ -159,8 +159,7 @@ static f5_status open_speaker(server *s, f5_error *error) {
                          .waiting = o->waiting,
                          .text_bytes = (size_t)o->text_bytes,
                          .voices = OPEN_VOICES,
-                         .hopeless = on_hopeless,
-                         .hopeless_user = s};
+                         .hopeless = &s->hopeless};
     f5_open_params_init(&p.open);
     p.open.model_path = o->model;
     p.open.precision = o->precision;
@@ -282,6 +281,7 @@ int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
     memory_settle();
     server s = {.options = options};
+    s.hopeless = (loop_post){.run = on_hopeless, .user = &s};
     f5_error error = {0};
     f5_status status = open_parts(&s, &error);
     if (status == F5_OK) status = options->check_config ? check(&s, &error) : serve(&s, &error);

@@ -23,9 +23,10 @@ struct server {
     struct access_log *log;
     struct keys *keys;
     struct memory_keeper *memory;
-    double started; /* seconds of the epoch */
-    bool ending;    /* drains: nothing new begins */
-    bool anew;      /* then the program is to begin anew */
+    double started;     /* seconds of the epoch */
+    bool ending;        /* drains: nothing new begins */
+    bool anew;          /* then the program is to begin anew */
+    loop_post hopeless; /* the speaker's word that it must */
     loop_timer *look;
     double drained; /* loop_seconds at which draining is over at the latest */
 };

@@ -4,6 +4,7 @@
 
 #include "host/server/speech_job.h"
 #include "kernels/error.h"
+#include "runtime/clock.h"
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
 
@@ -279,7 +280,8 @@ f5_status speaker_new(speaker **made, loop *l, const speaker_options *options, f
     s->options = *options;
     s->last = &s->queue;
     size_t warm_bytes = (size_t)options->open.n_warm * sizeof *s->warm;
-    if (warm_bytes > 0 && !(s->warm = malloc(warm_bytes))) {
+    if ((warm_bytes > 0 && !(s->warm = malloc(warm_bytes))) || !clock_cond_init(&s->engines)) {
+        free(s->warm);
         free(s);
         *made = NULL;
         return f5_fail(error, F5_E_MEMORY, "no memory for a speaker");
@@ -288,8 +290,6 @@ f5_status speaker_new(speaker **made, loop *l, const speaker_options *options, f
     s->options.open.warm_frames = s->warm;
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->work, NULL);
-    pthread_cond_init(&s->engines, NULL);
-    s->hopeless_post = (loop_post){.run = options->hopeless, .user = options->hopeless_user};
     f5_status status = engines_open(s, error);
     if (status == F5_OK && pthread_create(&s->keeper, NULL, engines_keep, s) == 0) s->has_keeper = true;
     while (status == F5_OK && s->threads < options->running && s->threads < SPEAKER_THREADS_MAX) {

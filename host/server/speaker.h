@@ -93,10 +93,9 @@ typedef struct {
     int waiting;         /* more that may wait: beyond it F5_E_LIMIT */
     size_t text_bytes;   /* that wait in a job */
     int voices;          /* that an engine keeps open */
-    /* told once, on the loop's thread: no engine is ready, and this process can open none on a GPU that was lost.
-     * Another process may */
-    loop_fn hopeless;
-    void *hopeless_user;
+    /* sent once: no engine is ready, and this process can open none on a GPU that was lost. Another process may. It
+     * must live as long as the loop */
+    loop_post *hopeless;
 } speaker_options;
 
 f5_status speaker_new(speaker **s, loop *l, const speaker_options *options, f5_error *error);

@@ -28,8 +28,8 @@ typedef struct {
     int jobs;           /* that hold it */
     open_voice *voices; /* [n_voices] */
     int n_voices;
-    double retry,
-        next; /* of a lost one: seconds between attempts to open it again; when (loop_seconds) the next one is */
+    double retry, next; /* of a lost one: seconds between attempts to open it again; when (loop_seconds) the next one
+                           is, 0: the first */
 } engine_slot;
 
 /* ---- jobs -------------------------------------------------------------------------------------------------------- */
@@ -101,7 +101,6 @@ struct speaker {
     int ready, busy, jobs;     /* lengths */
     bool ending;
     speaker_counts counts;
-    loop_post hopeless_post;
     bool told_hopeless;
     int threads;
     pthread_t thread[SPEAKER_THREADS_MAX], keeper;

@@ -1,5 +1,6 @@
 """Several engines: the least busy one is taken; one whose device is lost is opened again, or the program begins anew."""
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -127,3 +128,37 @@ def test_an_end_while_the_program_begins_anew(start, tmp_path, faulty):
         server.signal(signal.SIGTERM)
         assert server.process.wait(running.SECONDS) == 0, server.errors
     assert sum("ready at" in line for line in server.errors) == 1
+
+
+def test_an_end_while_an_engine_is_being_opened_again(start, tmp_path, faulty):
+    """The keeper of the engines finds that the GPU is lost for good when nobody is left to be told."""
+    fault = tmp_path / "fault"
+    dead, wait, waits = (tmp_path / f"fault.{ending}" for ending in ("0", "wait", "waits"))
+    server = start("--device=cuda:0", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault), MALLOC_PERTURB_="165"))
+    threads = lambda: len(list(Path(f"/proc/{server.pid}/task").iterdir()))  # noqa: E731
+    wait.write_text("")
+    dead.write_text("")
+    assert server.speak(input=SAY, response_format="pcm").status == 503
+    assert running.settled(waits.exists, True)
+    server.signal(signal.SIGTERM)
+    assert running.settled(lambda: threads() <= 2, True)  # the loop's and the keeper's
+    wait.unlink()
+    assert server.process.wait(running.SECONDS) == 0, server.errors
+    assert not any("anew" in line for line in server.errors)
+
+
+def test_of_two_lost_gpus_one_can_be_opened_again(start, tmp_path, faulty):
+    """The other one, which stays lost, is tried first: nothing begins anew."""
+    fault = tmp_path / "fault"
+    wait, waits = tmp_path / "fault.wait", tmp_path / "fault.waits"
+    server = start("--device=cuda:0,cuda:1", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
+    before = heard(server)
+    wait.write_text("")
+    for what in ("0 stays", "1"):
+        fault.write_text(what)
+        assert server.speak(input=SAY, response_format="pcm").status == 503
+        assert running.settled(waits.exists, True)
+    wait.unlink()
+    assert running.settled(lambda: server.metrics()["f5tts_engines_ready"], 1) == 1, server.errors
+    assert heard(server) == before
+    assert server.stop()[0] == 0 and not any("anew" in line for line in server.errors)
