@@ -84,8 +84,8 @@ extern "C" f5_status conv1d_cuda(cuda_context *c, const conv1d_args *a) {
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: rate %d of %d rows", a->rate, a->pack->rows);
     if (a->activation < CONV1D_LINEAR || a->activation > CONV1D_CLAMP)
         return f5_fail(&c->error, F5_E_ARGUMENT, "conv1d: activation %d", (int)a->activation);
-    if (ceil_div(a->out, kConvOuts) > 65535 / 3) // tiles of 24 outputs and more
+    if (ceil_div(a->out, kConvOuts) > 65535 / 3) // several tiles have 48 outputs and more
         return f5_fail(&c->error, F5_E_SHAPE, "conv1d: %d outputs are too many", a->out);
-    if (a->pack->rows == 0 || pack_tiles_max(a->pack, kConvRows, a->rate) == 0) return F5_OK;
+    if (a->pack->rows == 0 || a->pack->n_seq == 0) return F5_OK;
     return run[conv1d_path_of(&c->arch, a)](c, a);
 }

@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     f5_dtype operands; /* of the matrix products of backbone and text encoder: weights and activations alike */
     f5_dtype residual; /* the residual stream and what is added to it */
-    f5_dtype vocoder;  /* everything of the vocoder */
+    f5_dtype vocoder;  /* of the vocoder's convolutions: weights and activations */
     bool int8;         /* the products of a backbone's blocks have 8-bit operands instead */
 } f5_precision;
 

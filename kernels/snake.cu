@@ -43,7 +43,8 @@ template <bool exact> static __device__ __forceinline__ float sine_of_turn(float
 
 template <bool exact> static __device__ __forceinline__ float activated(const snake_channel &c, float v) {
     const float turns = v * c.turns, whole = (turns + 12582912.0f) - 12582912.0f; /* 1.5 2^23: rounds to nearest */
-    const float s = sine_of_turn<exact>(turns - whole);
+    const float left = turns - whole; /* more than half of a turn only where F32 tells no turns apart any more */
+    const float s = sine_of_turn<exact>(fabsf(left) > 0.5f ? 0.5f : left);
     return fmaf(c.gain, s * s, v);
 }
 

@@ -300,6 +300,9 @@ def test_batch_of_words_and_of_ipa(tmp_path, model):
     if done.returncode == 1 and "--ipa" in done.stderr and "reads phonemes" in done.stderr:
         pytest.skip("no libespeak-ng here: " + done.stderr)
     assert done.returncode == 0 and "2 spoken" in done.stdout, done.stderr
+    words = (tmp_path / "out" / "a.wav").read_bytes()
+    done = batch(tmp_path, model, [dict(text="Hello world.", ipa="false", output="c.wav")], "--ipa")
+    assert done.returncode == 0 and (tmp_path / "out" / "c.wav").read_bytes() == words, done.stderr
 
 
 @pytest.mark.parametrize("more,message", [(dict(voice="slt"), "--voice: "), (dict(ref_audio="x.wav"), "--ref_audio: "),

@@ -120,6 +120,15 @@ typedef struct {
     speech_output output;
 } line_inputs;
 
+/* Where the run's texts are IPA, libespeak-ng is opened for the first line whose text is not. */
+static f5_status take_speaker(batch_run *r, const batch_line *b, f5_speak_params *p, f5_error *error) {
+    pthread_mutex_lock(&r->lock);
+    f5_status status = r->speaker ? F5_OK : speech_ipa_open(&b->o, r->model, &r->speaker, error);
+    speech_ipa_use(&b->o, r->speaker, p);
+    pthread_mutex_unlock(&r->lock);
+    return status;
+}
+
 static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *context, line_inputs *in,
                              f5_speak_params *p, f5_error *error) {
     p->text = b->o.gen_text;
@@ -139,7 +148,7 @@ static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *co
         F5_TRY(status);
     }
     p->lexicon = in->lexicon;
-    speech_ipa_use(&b->o, r->speaker, p);
+    F5_TRY(take_speaker(r, b, p, error));
     if (b->o.one_voice) return F5_OK;
     if (b->config_voice >= 0) {
         in->voice = r->voices.voice[b->config_voice].voice;

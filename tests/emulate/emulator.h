@@ -57,7 +57,7 @@ void emulator_arrive(const char *file, int line, int id, int threads);
 #define EMULATOR_SLOT 64
 const char *emulator_exchange(const char *file, int line, unsigned int mask, const void *mine, size_t bytes);
 
-/* cp.async: of 16 bytes, or zeros where `from` is NULL. */
+/* cp.async: of 8 or 16 bytes, or zeros where `from` is NULL. */
 void emulator_copy(void *to, const void *from, int bytes);
 void emulator_copy_commit(void);
 void emulator_copy_wait(int pending);

@@ -5,7 +5,7 @@ import torch
 
 import laws
 import ops
-from op_base import BARS, NAMES, Call, Reference, check
+from op_base import BARS, NAMES, Call, Draw, Reference, check
 from op_products import Attention, Conv1d, ConvPos, Linear, LinearInt8
 
 LENGTHS = [3, 0, 70, 1, 65, 0], 7
@@ -97,6 +97,43 @@ FIRST = [(cases_of(c)[0], dtype) for c in ops.classes().values() if not c.single
 @pytest.mark.parametrize("op,dtype", FIRST, ids=[f"{laws.label(op)}-{NAMES[dtype]}" for op, dtype in FIRST])
 def test_alone_is_packed(emulated_once, seed, op, dtype):
     laws.alone_is_packed(emulated_once, seed, op, dtype, [3, 0, 33], 5, poisoned=(0,))
+
+
+ONE_PACK = [(op, dtype) for op, dtype in FIRST if op.count == "pack" and not op.c_fields and not op.y_pack]
+
+
+@pytest.mark.parametrize("op,dtype", ONE_PACK, ids=[f"{laws.label(op)}-{NAMES[dtype]}" for op, dtype in ONE_PACK])
+def test_a_pack_without_sequences(emulated_once, seed, op, dtype):
+    """Rows that are nobody's: nothing is to be done, and that is no error."""
+    call = laws.problem(emulated_once, seed, op, dtype, [9], 91)
+    fields = call.fields(call.output())
+    assert emulated_once.call(op.name, **{**fields, "pack": emulated_once.pack([], 100)}) == 0
+
+
+def test_snake_where_no_turns_are_told_apart(emulated_once, seed):
+    """sin² stays within 0 and 1 whatever F32 has lost of its argument."""
+    op = ops.Snake(6, 2)
+    inputs = op.draw(Draw(seed, op.label, device="cpu"), [40], torch.float32)
+    inputs.shared["alpha"].copy_(torch.tensor([12.0, 15, 20, 30, 60, 80]))
+    inputs.shared["beta"].zero_()
+    inputs.sequences[0]["x"].mul_(50)
+    y = Call(emulated_once, op, torch.float32, inputs, 1)
+    y = y.live(y.run())
+    assert torch.isfinite(y).all() and y.abs().max() < 10 * inputs.sequences[0]["x"].abs().max() + 10
+
+
+@pytest.mark.parametrize("scale", [1e-28, 1e28])
+def test_convolution_of_small_and_large_numbers(emulated_once, seed, scale):
+    """F32 as pairs of F16: between 2^-95 and 2^108 the scale changes nothing."""
+    op = ops.Conv1d(64, 96, 3)
+    inputs = op.draw(Draw(seed, op.label, device="cpu"), [70], torch.float32)
+    inputs.sequences[0]["x"].mul_(scale)
+    for field in ("bias", "residual", "sum"):
+        for there in (inputs.shared, inputs.sequences[0]):
+            if torch.is_tensor(there.get(field)):
+                there[field].mul_(scale)
+    call = Call(emulated_once, op, torch.float32, inputs, 1)
+    check(op.name, f"times {scale:g}", call.live(call.run()).double() / scale, op.expected(inputs).double() / scale, op.bar("cuda", torch.float32))
 
 
 def test_every_op_has_been_run():

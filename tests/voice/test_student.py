@@ -34,7 +34,7 @@ def write_shard(path, rng):
 
 
 def run(script, *arguments):
-    done = subprocess.run([sys.executable, TRAIN / script, *map(str, arguments)], capture_output=True, text=True, timeout=900,
+    done = subprocess.run([sys.executable, TRAIN / script, *map(str, arguments)], capture_output=True, text=True, timeout=1800,
                           env={**os.environ, "OMP_NUM_THREADS": "1"})  # two threads wait for each other on a loaded machine
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

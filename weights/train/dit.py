@@ -28,7 +28,7 @@ MEL_MEAN = -2.0
 
 def average_files(path):
     """The files of averaged weights that lie beside ema-0.npz, itself first; each holds other tensors."""
-    return sorted(Path(path).parent.glob("ema-*.npz"), key=lambda p: int(p.stem[4:]))
+    return sorted(Path(path).parent.glob("ema-[0-9]*.npz"), key=lambda p: int(p.stem[4:]))
 
 
 def choose(path):

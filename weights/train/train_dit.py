@@ -102,6 +102,8 @@ def save_average(flat, out):
             np.savez(f, **tensors)
     for part in range(count):  # together, so that nobody finds parts of two times
         os.replace(out / f"ema-{part}.part", out / f"ema-{part}.npz")
+    for left in dit.average_files(out / "ema-0.npz")[count:]:  # of a larger model that was here before
+        left.unlink()
 
 
 def load_average(path):

@@ -45,6 +45,13 @@ static inline f5_status cuda_allow_shared(cuda_context *c, const char *op, Kerne
     return F5_OK;
 }
 
+/* The same for a kernel whose calls need different amounts, and which has no static shared memory. The limit is the
+ * process's, so it is the device's here: no call lowers it before another's launch. */
+template <typename Kernel>
+static inline f5_status cuda_allow_all_shared(cuda_context *c, const char *op, Kernel kernel, int bytes) {
+    return cuda_allow_shared(c, op, kernel, bytes > c->arch.shared_bytes ? bytes : c->arch.shared_bytes);
+}
+
 /* Launches a kernel whose blocks may take their places while the kernel in front of it in the stream still runs, where
  * the device can (sm_90 and later: programmatic dependent launch). The start of a launch then costs nothing.
  *

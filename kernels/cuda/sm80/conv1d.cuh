@@ -154,7 +154,7 @@ template <typename T, int outs, int warps> f5_status launch(cuda_context *c, con
     l.buffers = conv1d_buffers(l.chunks, a->taps), l.x_rows = 32 * warps + conv1d_reach(a);
     auto kernel = conv1d_mma<T, outs, warps>;
     const int bytes = conv1d_sm80_shared_bytes(a);
-    F5_TRY(cuda_allow_shared(c, "conv1d", kernel, bytes));
+    F5_TRY(cuda_allow_all_shared(c, "conv1d", kernel, bytes));
     const dim3 blocks(pack_tiles_max(a->pack, 32 * warps, a->rate), ceil_div(a->out, outs));
     return cuda_launch_early(c, "conv1d", kernel, blocks, 32 * warps, bytes, *a, *a->pack, l);
 }

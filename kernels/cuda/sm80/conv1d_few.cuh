@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(kRows) conv1d_thread_per_row(conv1d_args a, f5
 template <typename T> f5_status run(cuda_context *c, const conv1d_args *a) {
     const int bytes = CONV1D_FEW_SHARED_BYTES(a->in, a->taps, conv1d_reach(a), a->out);
     auto *kernel = a->out == 1 ? conv1d_thread_per_row<T, 1> : conv1d_thread_per_row<T, CONV1D_FEW_OUTS>;
-    F5_TRY(cuda_allow_shared(c, "conv1d", kernel, bytes));
+    F5_TRY(cuda_allow_all_shared(c, "conv1d", kernel, bytes));
     kernel<<<pack_tiles_max(a->pack, kRows, a->rate), kRows, bytes, c->stream>>>(*a, *a->pack);
     return cuda_launched(c, "conv1d");
 }

@@ -49,7 +49,7 @@ __device__ __forceinline__ void copy_w(const conv1d_args &a, int chunk, int tap,
 }
 
 /* Rows in place, a row by four neighbouring threads: F32 becomes `high` and `low`. factor: what undoes each row's
- * scale. Whole warps call: those past the last row split it again and keep nothing. */
+ * scale. Whole warps call: those past the last row split zeros and keep nothing. */
 __device__ __forceinline__ void split_rows(chunk_row *rows, int count, float *factor) {
     const int quarter = threadIdx.x % 4;
     unsigned char *from = rows[0];
@@ -165,7 +165,7 @@ template <int eights, int across> f5_status launch(cuda_context *c, const conv1d
     const layout l = {chunks, conv1d_buffers(chunks, a->taps), rows + conv1d_reach(a)};
     auto kernel = conv1d_split_f32_mma<eights, across>;
     const int bytes = conv1d_split_shared_bytes(a);
-    F5_TRY(cuda_allow_shared(c, "conv1d", kernel, bytes));
+    F5_TRY(cuda_allow_all_shared(c, "conv1d", kernel, bytes));
     const dim3 blocks(pack_tiles_max(a->pack, rows, a->rate), ceil_div(a->out, outs));
     return cuda_launch_early(c, "conv1d", kernel, blocks, kThreads, bytes, *a, *a->pack, l);
 }

@@ -100,7 +100,7 @@ template <int eights> __global__ void __launch_bounds__(kThreads) linear_int8_we
 template <int eights> f5_status launch(cuda_context *c, const args &a) {
     auto kernel = linear_int8_weights_mma<eights>;
     const int shared = (int)LINEAR_WEIGHTS_SHARED_BYTES(8 * eights, a.in);
-    F5_TRY(cuda_allow_shared(c, "linear", kernel, shared));
+    F5_TRY(cuda_allow_all_shared(c, "linear", kernel, shared));
     const int groups = ceil_div(a.out, LINEAR_WEIGHTS_OUTS), most = 2 * c->arch.sm_count;
     const dim3 blocks((unsigned int)(groups < most ? groups : most), (unsigned int)ceil_div(a.rows, 8 * eights));
     if (blocks.y > 65535) return f5_fail(&c->error, F5_E_SHAPE, "linear: %d rows by 8-bit weights", a.rows);

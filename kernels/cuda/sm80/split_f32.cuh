@@ -5,7 +5,8 @@
  *   x w = low(x) high(w) + high(x) low(w) + high(x) high(w)        the part left out is 2^-24 of a product
  * and the sum of 32 is scaled back as it is added to the F32 total: an F32 product's error at the price of three of
  * F16. Beside it there is an error of 2^-39 of the largest |x| times the largest |w| of the 32, which shows where
- * neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes NaN. The tensor core
+ * neighbours are more than 10^5 apart; beyond 2^108 an operand overflows, and an infinity becomes NaN; below 2^-95 the
+ * largest of the 32 is scaled by no more than 2^109, so that its last bits are lost from 2^-110 on. The tensor core
  * truncates (rounds toward zero) as it accumulates, which is one more reason to give it sums of 32 only. (TF32 needs no
  * scales, but takes twice as long.)
  *
