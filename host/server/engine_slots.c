@@ -172,7 +172,34 @@ static void settle_name(engine_slot *e) {
         snprintf(e->device, sizeof e->device, "%s", strcmp(info.device, "cpu") == 0 ? "cpu" : "cuda:0");
 }
 
-f5_status engines_open(speaker *s, f5_error *error) {
+static void close_device(speaker *s, const engine_slot *e) {
+    for (int i = 0; i < s->options.n_devices; i++)
+        if (share_device(&s->slots[i], e)) close_slot(&s->slots[i]);
+}
+
+/* All engines of a device, or none. The lock is not held: nobody takes them. */
+static f5_status open_device(speaker *s, const engine_slot *e, f5_error *why) {
+    close_device(s, e);
+    f5_status status = F5_OK;
+    for (int i = 0; i < s->options.n_devices && status == F5_OK; i++)
+        if (share_device(&s->slots[i], e)) status = open_engine(s, &s->slots[i], why);
+    if (status != F5_OK) close_device(s, e);
+    return status;
+}
+
+/* Tells why, and when the engines of that device are to be tried again. The lock is held, or not needed yet. */
+static void retry_later(speaker *s, const engine_slot *e, const char *why) {
+    fprintf(stderr, "f5tts serve: %s: %s\n", e->device, why);
+    double wait = e->retry;
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *other = &s->slots[i];
+        if (!share_device(other, e)) continue;
+        other->next = loop_seconds() + wait;
+        other->retry = wait * 2 < LAST_RETRY ? wait * 2 : LAST_RETRY;
+    }
+}
+
+static f5_status make_slots(speaker *s, f5_error *error) {
     s->slots = calloc((size_t)s->options.n_devices, sizeof s->slots[0]);
     if (!s->slots) return f5_fail(error, F5_E_MEMORY, "no memory for engines");
     /* every running job may hold another voice */
@@ -183,12 +210,41 @@ f5_status engines_open(speaker *s, f5_error *error) {
         e->voices = calloc((size_t)n_voices, sizeof e->voices[0]);
         if (!e->voices) return f5_fail(error, F5_E_MEMORY, "no memory for voices");
         e->n_voices = n_voices;
-        F5_TRY(open_engine(s, e, error));
-        settle_name(e);
-        s->counts.ready++;
     }
     s->counts.engines = s->options.n_devices;
     return F5_OK;
+}
+
+/* A lost device's engines, before anybody knows of them. */
+static void begin_lost(speaker *s, engine_slot *e, const char *why) {
+    for (int i = 0; i < s->options.n_devices; i++) {
+        if (!share_device(&s->slots[i], e)) continue;
+        s->slots[i].lost = true;
+        s->slots[i].retry = FIRST_RETRY;
+    }
+    retry_later(s, e, why);
+}
+
+f5_status engines_open(speaker *s, f5_error *error) {
+    F5_TRY(make_slots(s, error));
+    f5_status lost = F5_OK;
+    for (int i = 0; i < s->options.n_devices; i++) {
+        engine_slot *e = &s->slots[i];
+        if (e->engine || e->lost) continue;
+        f5_status status = open_device(s, e, error);
+        if (status != F5_OK && !(status == F5_E_DEVICE && is_gpu(e) && s->options.some)) return status;
+        if (status != F5_OK) begin_lost(s, e, error->message), lost = status;
+    }
+    for (int i = 0; i < s->options.n_devices; i++) {
+        if (s->slots[i].lost) continue;
+        settle_name(&s->slots[i]);
+        s->counts.ready++;
+    }
+    return s->counts.ready > 0 ? F5_OK : lost;
+}
+
+const char *speaker_device(const speaker *s, int engine) {
+    return s->slots[engine].device;
 }
 
 void engines_close(speaker *s) {
@@ -221,21 +277,6 @@ static engine_slot *find_lost(speaker *s, double *wait) {
     return NULL;
 }
 
-static void close_device(speaker *s, const engine_slot *e) {
-    for (int i = 0; i < s->options.n_devices; i++)
-        if (share_device(&s->slots[i], e)) close_slot(&s->slots[i]);
-}
-
-/* All engines of a lost device, or none. The lock is not held: nobody takes them. */
-static f5_status open_again(speaker *s, const engine_slot *e, f5_error *why) {
-    close_device(s, e);
-    f5_status status = F5_OK;
-    for (int i = 0; i < s->options.n_devices && status == F5_OK; i++)
-        if (share_device(&s->slots[i], e)) status = open_engine(s, &s->slots[i], why);
-    if (status != F5_OK) close_device(s, e);
-    return status;
-}
-
 /* The lock is held. */
 static void device_ready(speaker *s, const engine_slot *e) {
     for (int i = 0; i < s->options.n_devices; i++) {
@@ -254,17 +295,6 @@ static bool all_failed(const speaker *s) {
     return true;
 }
 
-/* The lock is held. */
-static void retry_later(speaker *s, const engine_slot *e) {
-    double wait = e->retry;
-    for (int i = 0; i < s->options.n_devices; i++) {
-        engine_slot *other = &s->slots[i];
-        if (!share_device(other, e)) continue;
-        other->next = loop_seconds() + wait;
-        other->retry = wait * 2 < LAST_RETRY ? wait * 2 : LAST_RETRY;
-    }
-}
-
 void *engines_keep(void *user) {
     speaker *s = user;
     pthread_mutex_lock(&s->lock);
@@ -278,14 +308,13 @@ void *engines_keep(void *user) {
         }
         pthread_mutex_unlock(&s->lock);
         f5_error why = {0};
-        f5_status status = open_again(s, e, &why);
+        f5_status status = open_device(s, e, &why);
         pthread_mutex_lock(&s->lock);
         if (status == F5_OK) {
             device_ready(s, e);
             continue;
         }
-        fprintf(stderr, "f5tts serve: %s: %s\n", e->device, why.message);
-        retry_later(s, e);
+        retry_later(s, e, why.message);
         if (status != F5_E_DEVICE || !is_gpu(e) || !all_failed(s) || s->told_hopeless || s->ending) continue;
         s->told_hopeless = true;
         loop_send(s->loop, s->options.hopeless);

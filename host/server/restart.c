@@ -1,31 +1,84 @@
-/* restart.c — execve of /proc/self/exe with the words of /proc/self/cmdline: these are right also where a loader was
- * called to load the program. */
+/* restart.c — execve of the program's own file with the words of /proc/self/cmdline: these are right also where a
+ * loader was called to load the program. The name of the file is asked of /proc/self/exe, since that of what execve is
+ * given becomes the process's; where the file was taken away meanwhile, /proc/self/exe itself still leads to it. */
 #include "host/server/restart.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
-#define MARK "F5TTS_RESTARTED" /* in the environment */
+#define MARK "F5TTS_RESTARTED" /* in the environment: the devices */
+#define SELF "/proc/self/exe"
 
-bool restarted(void) {
-    return getenv(MARK) != NULL;
+const char *restarted(void) {
+    return getenv(MARK);
+}
+
+/* ---- files ------------------------------------------------------------------------------------------------------- */
+
+/* Calls see(user, fd) for every open file. */
+static void list_files(void (*see)(void *user, int fd), void *user) {
+    DIR *open = opendir("/proc/self/fd");
+    if (!open) return;
+    for (const struct dirent *one; (one = readdir(open));)
+        if (*one->d_name != '.' && atoi(one->d_name) != dirfd(open)) see(user, atoi(one->d_name));
+    closedir(open);
+}
+
+static const int files_max = sizeof((given_files *)0)->file;
+
+static void note(void *user, int fd) {
+    given_files *given = user;
+    if (fd < files_max) given->file[fd] = true;
+}
+
+void restart_prepare(given_files *given) {
+    char name[16] = "";
+    *given = (given_files){0};
+    list_files(note, given);
+    if (restarted() && prctl(PR_GET_NAME, name) == 0 && strcmp(name, "exe") == 0) prctl(PR_SET_NAME, "f5tts");
 }
 
 /* Of a GPU's driver among others, which would keep what the process had there. */
-static void close_at_exec(void) {
-    DIR *open = opendir("/proc/self/fd");
-    if (!open) return;
-    for (const struct dirent *one; (one = readdir(open));) {
-        int fd = atoi(one->d_name);
-        if (fd > STDERR_FILENO) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    }
-    closedir(open);
+static void close_at_exec(void *user, int fd) {
+    const given_files *given = user;
+    if (fd >= files_max || !given->file[fd]) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
+
+/* ---- signals ----------------------------------------------------------------------------------------------------- */
+
+static sigset_t our_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return set;
+}
+
+void hold_signals(bool hold) {
+    const sigset_t set = our_signals();
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+/* Waits so long, or for a signal. True: one that ends the program. */
+static bool wait_for_end(unsigned seconds) {
+    const sigset_t set = our_signals();
+    const struct timespec wait = {.tv_sec = (time_t)seconds};
+    int number = sigtimedwait(&set, NULL, &wait);
+    return number == SIGTERM || number == SIGINT;
+}
+
+/* ---- the program ------------------------------------------------------------------------------------------------- */
 
 /* The words of the command line, one after another, each with its zero; NULL: no memory, or no such file. */
 static char *read_command(size_t *bytes) {
@@ -50,19 +103,32 @@ static char *read_command(size_t *bytes) {
     return NULL;
 }
 
-void restart(unsigned seconds) {
+static void run_again(char **word) {
+    static const char gone[] = " (deleted)"; /* ends the name of a file that was taken away */
+    const size_t end = sizeof gone - 1;
+    char path[PATH_MAX];
+    ssize_t n = readlink(SELF, path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    if (n > 0 && ((size_t)n < end || strcmp(path + (size_t)n - end, gone) != 0)) execv(path, word);
+    execv(SELF, word);
+}
+
+bool restart(given_files *given, const char *devices, unsigned seconds) {
     size_t bytes = 0, words = 0;
     char *text = read_command(&bytes);
     for (size_t i = 0; text && i < bytes; i++) words += text[i] == '\0';
     char **word = calloc(words + 1, sizeof *word);
-    if (text && words > 0 && word && setenv(MARK, "1", 1) == 0) {
+    const char *why = "/proc/self/cmdline cannot be read";
+    bool ends = wait_for_end(seconds);
+    if (!ends && words > 0 && word && setenv(MARK, devices, 1) == 0) {
         size_t at = 0;
         for (size_t i = 0; i < words; i++, at += strlen(text + at) + 1) word[i] = text + at;
-        sleep(seconds);
-        close_at_exec();
-        execv("/proc/self/exe", word);
+        list_files(close_at_exec, given);
+        run_again(word);
+        why = strerror(errno);
     }
-    fprintf(stderr, "f5tts serve: cannot begin anew: %s\n", strerror(errno));
+    if (!ends) fprintf(stderr, "f5tts serve: cannot begin anew: %s\n", why);
     free(word);
     free(text);
+    return ends;
 }

@@ -3,6 +3,7 @@
 
 #include <event2/event.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,7 +52,7 @@ static void request_over(void *user, const http_record *record) {
 /* ---- options ----------------------------------------------------------------------------------------------------- */
 
 typedef struct {
-    char text[512];
+    char text[SERVER_DEVICES_MAX * 64];
     const char *device[SERVER_DEVICES_MAX];
     int n_devices;
     int32_t warm[SERVER_WARM_MAX];
@@ -59,7 +60,7 @@ typedef struct {
 } lists;
 
 static f5_status read_devices(lists *l, const server_options *o, f5_error *error) {
-    snprintf(l->text, sizeof l->text, "%s", o->devices);
+    snprintf(l->text, sizeof l->text, "%s", restarted() ? restarted() : o->devices);
     for (char *at = l->text, *next; at; at = next) {
         next = strchr(at, ',');
         if (next) *next++ = '\0';
@@ -155,6 +156,7 @@ static f5_status open_speaker(server *s, f5_error *error) {
     F5_TRY(read_warm(&l, o, voice, error));
     speaker_options p = {.devices = l.device,
                          .n_devices = l.n_devices,
+                         .some = restarted() != NULL,
                          .running = o->running,
                          .waiting = o->waiting,
                          .text_bytes = (size_t)o->text_bytes,
@@ -171,7 +173,13 @@ static f5_status open_speaker(server *s, f5_error *error) {
     p.open.n_warm = l.n_warm;
     p.open.max_text_bytes = o->text_bytes > 65536 ? o->text_bytes : 65536;
     if (o->languages) p.open.languages = o->languages;
-    return speaker_new(&s->speaker, s->loop, &p, error);
+    if (restarted()) snprintf(s->devices, sizeof s->devices, "%s", restarted());
+    F5_TRY(speaker_new(&s->speaker, s->loop, &p, error));
+    size_t at = 0;
+    for (int i = 0; i < l.n_devices && at < sizeof s->devices; i++)
+        at += (size_t)snprintf(s->devices + at, sizeof s->devices - at, "%s%s", i ? "," : "",
+                               speaker_device(s->speaker, i));
+    return F5_OK;
 }
 
 static f5_status open_parts(server *s, f5_error *error) {
@@ -196,6 +204,31 @@ static f5_status open_parts(server *s, f5_error *error) {
     F5_TRY(voice_api_add_routes(s, error));
     F5_TRY(consent_api_add_routes(s, error));
     return o->no_page ? F5_OK : page_add_routes(s->http, error);
+}
+
+typedef struct {
+    server *server;
+    f5_status status;
+    f5_error *error;
+} opening;
+
+static void *open_there(void *user) {
+    opening *o = user;
+    o->status = open_parts(o->server, o->error);
+    return NULL;
+}
+
+/* Opens the parts on a thread that takes no signals, and so do all threads that they and a GPU's driver make: whoever
+ * holds the signals later holds them for the whole process. Until then they act here as they do on any program. */
+static f5_status open_quietly(server *s, f5_error *error) {
+    opening o = {.server = s, .error = error};
+    pthread_t thread;
+    if (!restarted()) hold_signals(true);
+    int failed = pthread_create(&thread, NULL, open_there, &o);
+    if (!restarted()) hold_signals(false);
+    if (failed) return f5_fail(error, F5_E_MEMORY, "the system gives no thread");
+    pthread_join(thread, NULL);
+    return o.status;
 }
 
 static void close_parts(server *s) {
@@ -260,8 +293,14 @@ static f5_status serve(server *s, f5_error *error) {
         if (o->wyoming_port >= 0)
             fprintf(stderr, "f5tts serve: Wyoming at tcp://%s:%d\n", o->wyoming_host, wyoming_port);
         service_tell("READY=1");
+        hold_signals(false);
         loop_run(s->loop);
     }
+    if (s->anew) { /* with the signals held from here on; those that came before are told of now */
+        hold_signals(true);
+        event_base_loop(base, EVLOOP_NONBLOCK);
+    }
+    if (!s->anew) hold_signals(false);
     for (int i = 0; i < N_SIGNALS; i++)
         if (signals[i]) event_free(signals[i]);
     loop_timer_free(s->look);
@@ -280,14 +319,16 @@ static f5_status check(server *s, f5_error *error) {
 int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
     memory_settle();
+    given_files given;
+    restart_prepare(&given);
     server s = {.options = options};
     s.hopeless = (loop_post){.run = on_hopeless, .user = &s};
     f5_error error = {0};
-    f5_status status = open_parts(&s, &error);
+    f5_status status = open_quietly(&s, &error);
     if (status == F5_OK) status = options->check_config ? check(&s, &error) : serve(&s, &error);
     close_parts(&s);
     if (status != F5_OK) fprintf(stderr, "f5tts serve: %s\n", error.message);
-    if (s.anew) restart(0);
-    if (status == F5_E_DEVICE && restarted()) restart(RESTART_SECONDS);
+    bool lost = status == F5_E_DEVICE && restarted();
+    if ((s.anew || lost) && restart(&given, s.devices, s.anew ? 0 : RESTART_SECONDS)) return 0;
     return status == F5_OK && !s.anew ? 0 : 1;
 }

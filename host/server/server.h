@@ -12,6 +12,7 @@
 typedef struct server server;
 struct server {
     const server_options *options;
+    char devices[SERVER_DEVICES_MAX * 64]; /* as options', but what "auto" was found to be */
     loop *loop;
     peers *peers;
     http_server *http;

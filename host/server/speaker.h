@@ -88,6 +88,7 @@ void speech_cancel(speech_job *job); /* at the next step; nothing more is told, 
 typedef struct {
     const char *const *devices; /* [n_devices] "cuda:0": an engine each */
     int n_devices;
+    bool some;           /* of them are enough to begin with: a GPU that is lost is opened when that works */
     f5_open_params open; /* of every engine; `device` is set */
     int running;         /* orders at a time: so many threads */
     int waiting;         /* more that may wait: beyond it F5_E_LIMIT */
@@ -109,6 +110,8 @@ typedef struct {
     uint64_t reopened;    /* engines, after their device was lost */
 } speaker_counts;
 void speaker_count(speaker *s, speaker_counts *counts);
+/* As it was given, but "auto" and "cuda" are what was found: "cpu", "cuda:0". */
+const char *speaker_device(const speaker *s, int engine);
 f5_status speaker_engine_info(speaker *s, int engine, f5_engine_info *info, f5_error *error); /* F5_E_DEVICE: lost */
 
 #endif

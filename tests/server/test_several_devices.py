@@ -1,5 +1,7 @@
 """Several engines: the least busy one is taken; one whose device is lost is opened again, or the program begins anew."""
 import signal
+import subprocess
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,12 @@ def heard(server, seed=1):
 def calls(server, engines):
     m = server.metrics()
     return [m[f'f5tts_engine_calls_total{{engine="{i}"}}'] for i in range(engines)]
+
+
+def readies(server):
+    """So often the program got ready; 0: its newest port is not read yet."""
+    lines = [line for line in server.errors if "ready at" in line]
+    return len(lines) if lines[-1].endswith(f":{server.port}") else 0
 
 
 def test_the_least_busy_engine_is_taken(start):
@@ -103,12 +111,13 @@ def test_a_gpu_that_only_a_new_process_can_use(start, tmp_path, faulty):
     """The program begins anew with its arguments, as the same process, and says the same; also a second time."""
     fault = tmp_path / "fault"
     server = start("--device=cuda:0", "--model_id=kept", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
-    before, pid = heard(server), server.pid
+    name = lambda: Path(f"/proc/{server.pid}/comm").read_text()  # noqa: E731
+    before, pid, named = heard(server), server.pid, name()
     for times in (1, 2):
         fault.write_text("0 stays")
         assert server.speak(input=SAY, response_format="pcm").status == 503
-        assert running.settled(lambda: sum("ready at" in line for line in server.errors), times + 1) == times + 1, server.errors
-        assert server.pid == pid and server.get("/v1/models/kept").status == 200
+        assert running.settled(lambda: readies(server), times + 1) == times + 1, server.errors
+        assert server.pid == pid and name() == named and server.get("/v1/models/kept").status == 200
         assert server.metrics()["f5tts_engines_reopened_total"] == 0
         assert heard(server) == before
     assert server.stop()[0] == 0, server.errors
@@ -127,7 +136,7 @@ def test_an_end_while_the_program_begins_anew(start, tmp_path, faulty):
         assert running.settled(lambda: any("ends when" in line for line in server.errors), True), server.errors
         server.signal(signal.SIGTERM)
         assert server.process.wait(running.SECONDS) == 0, server.errors
-    assert sum("ready at" in line for line in server.errors) == 1
+    assert readies(server) == 1
 
 
 def test_an_end_while_an_engine_is_being_opened_again(start, tmp_path, faulty):
@@ -162,3 +171,88 @@ def test_of_two_lost_gpus_one_can_be_opened_again(start, tmp_path, faulty):
     assert running.settled(lambda: server.metrics()["f5tts_engines_ready"], 1) == 1, server.errors
     assert heard(server) == before
     assert server.stop()[0] == 0 and not any("anew" in line for line in server.errors)
+
+
+def begun_in_vain(server):
+    """So often the program that began anew could not open its engines."""
+    return sum(line == "f5tts serve: the test broke the GPU" for line in server.errors)
+
+
+def lose_for_all(server, fault):
+    """GPU 0, for this program and for those that begin anew: until one of these has failed. Gives the file to take away."""
+    failed, dead = begun_in_vain(server), fault.with_suffix(".0")
+    dead.write_text("")
+    assert server.speak(input=SAY, response_format="pcm").status == 503
+    assert running.settled(lambda: begun_in_vain(server) > failed, True), server.errors
+    return dead
+
+
+def test_one_gpu_is_lost_for_good_and_one_for_the_process(start, tmp_path, faulty):
+    """The program that begins anew goes on with the one that works, and takes the other when it works again."""
+    fault, dead = tmp_path / "fault", tmp_path / "fault.1"
+    server = start("--device=cuda:0,cuda:1", "--slow_seconds=600", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
+    before = heard(server)
+    first = calls(server, 2)[0]
+    with running.endless(server, 1):
+        assert running.settled(lambda: calls(server, 2)[0] > first, True)
+        dead.write_text("")
+        assert server.speak(input=SAY, response_format="pcm").status == 503  # on the second GPU
+        assert server.metrics()["f5tts_engines_ready"] == 1
+    assert running.settled(lambda: running.idle(server), 0) == 0
+    fault.write_text("0 stays")
+    assert server.speak(input=SAY, response_format="pcm").status == 503
+    assert running.settled(lambda: readies(server), 2) == 2, server.errors
+    assert server.get("/readyz").status == 200 and server.metrics()["f5tts_engines_ready"] == 1
+    assert heard(server) == before
+    dead.unlink()
+    assert running.settled(lambda: server.metrics()["f5tts_engines_ready"], 2) == 2, server.errors
+    assert server.stop()[0] == 0, server.errors
+
+
+def test_auto_stays_what_it_was_found_to_be(start, tmp_path, faulty):
+    """A GPU that does not work yet when the program begins anew is waited for: the CPU does not take its place."""
+    fault = tmp_path / "fault"
+    server = start("--device=auto", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
+    dead = lose_for_all(server, fault)
+    assert readies(server) == 1
+    dead.unlink()
+    server.signal(signal.SIGHUP)
+    assert running.settled(lambda: readies(server), 2) == 2, server.errors
+    assert server.stop()[0] == 0, server.errors
+
+
+def test_signals_while_the_program_begins_anew(start, tmp_path, faulty):
+    """SIGHUP lets it try at once, SIGTERM ends it; both are what they always are when it is ready again."""
+    fault = tmp_path / "fault"
+    server = start("--device=cuda:0", env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
+    dead = lose_for_all(server, fault)
+    for _ in range(3):
+        failed = begun_in_vain(server)
+        server.signal(signal.SIGHUP)
+        assert running.settled(lambda: begun_in_vain(server) > failed, True), server.errors
+    dead.unlink()
+    server.signal(signal.SIGHUP)
+    assert running.settled(lambda: readies(server), 2) == 2, server.errors
+    server.signal(signal.SIGHUP)
+    assert running.settled(lambda: any("were read again" in line for line in server.errors), True), server.errors
+    lose_for_all(server, fault)
+    server.signal(signal.SIGTERM)
+    assert server.process.wait(running.SECONDS) == 0, server.errors
+    assert not any("ends when" in line for line in server.errors)
+
+
+def test_files_that_the_program_was_given_open(start, tmp_path, faulty, monkeypatch):
+    """As a shell's 3< file gives them: the program that begins anew has them too."""
+    fault, keys = tmp_path / "fault", tmp_path / "keys"
+    keys.write_text("sk-first\n")
+    headers = {"Authorization": "Bearer sk-first"}
+    with open(keys, "rb") as given:
+        monkeypatch.setattr(running.subprocess, "Popen", partial(subprocess.Popen, pass_fds=[given.fileno()]))
+        server = start("--device=cuda:0", f"--api_keys=/proc/self/fd/{given.fileno()}",
+                       env=dict(LD_PRELOAD=faulty, F5_TEST_FAULT=str(fault)))
+    files = server.descriptors()
+    fault.write_text("0 stays")
+    assert server.speak(headers, input=SAY, response_format="pcm").status == 503
+    assert running.settled(lambda: readies(server), 2) == 2, server.errors
+    assert server.speak(input=SAY).status == 401 and server.speak(headers, input=SAY, response_format="pcm").status == 200
+    assert running.settled(server.descriptors, files) == files
