@@ -35,11 +35,11 @@ f5_status check_call(cuda_context *c, const linear_int8_args *a, int32_t rows) {
 f5_status run_sm90(cuda_context *c, const linear_int8_args *a, int32_t rows) {
     return for_dtype(c, "linear_int8", a->y.type, [&](auto zero) -> f5_status {
         using T = decltype(zero);
-        if constexpr (sizeof(T) == 4) return linear_sm90::run_int8<__half, LINEAR_RESIDUAL>(c, a, rows);
+        if constexpr (sizeof(T) == 4) return linear_sm90::run<__half, LINEAR_RESIDUAL>(c, a, rows);
         if constexpr (sizeof(T) == 2) {
-            if (a->epilogue == LINEAR_ROPE) return linear_sm90::run_int8<T, LINEAR_ROPE>(c, a, rows);
-            if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run_int8<T, LINEAR_GELU_TANH>(c, a, rows);
-            return linear_sm90::run_int8<T, LINEAR_NONE>(c, a, rows);
+            if (a->epilogue == LINEAR_ROPE) return linear_sm90::run<T, LINEAR_ROPE>(c, a, rows);
+            if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run<T, LINEAR_GELU_TANH>(c, a, rows);
+            return linear_sm90::run<T, LINEAR_NONE>(c, a, rows);
         }
         return F5_E_UNSUPPORTED;
     });

@@ -16,123 +16,96 @@ f5_status launch_persistent(cuda_context *c, const char *op, void (*kernel)(Para
     return cuda_launch_early(c, op, kernel, dim3((unsigned int)blocks), kThreads, kSharedBytes, d, maps);
 }
 
-/* ---- 16 bits */
+/* What the calls of both ops hold: rows [rows,in] and [out,in] of numbers, whole ones with their scales. */
+struct operands {
+    const char *op;
+    const void *x, *w;
+    f5_dtype type;
+    const float *x_scale, *w_scale;
+};
+static inline operands operands_of(const linear_args *a) {
+    return {"linear", a->x.data, a->w.data, a->x.type, nullptr, nullptr};
+}
+static inline operands operands_of(const linear_int8_args *a) {
+    return {"linear_int8", a->x, a->w, F5_I8, a->x_scale, a->w_scale};
+}
+template <typename Args, typename T>
+using operand_of = typename std::conditional<std::is_same<Args, linear_int8_args>::value, int8_t, T>::type;
 
 /* What a box has past the last row of x, w or the addend is filled with zeros. */
-static inline bool encode_maps(cuda_context *c, tensor_maps *maps, const linear_args *a, int32_t rows,
-                               int32_t columns) {
-    const cuuint64_t row_bytes = (cuuint64_t)a->in * 2, width = (cuuint64_t)a->in;
+template <typename Args>
+bool encode_maps(cuda_context *c, tensor_maps *maps, const Args *a, const operands &o, int32_t rows, int32_t columns) {
+    const cuuint64_t width = (cuuint64_t)a->in, row_bytes = width * f5_dtype_bytes(o.type);
+    const cuuint32_t step = 128 / f5_dtype_bytes(o.type);
     const cuuint64_t x_size[2] = {width, (cuuint64_t)rows};
-    const cuuint32_t x_box[2] = {kStep, kRows};
+    const cuuint32_t x_box[2] = {step, kRows};
     const cuuint64_t w_size[5] = {width, 2, 4, 2, (cuuint64_t)a->out / 16};
     const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
-    const cuuint32_t w_box[5] = {kStep, 2, 4, 2, (cuuint32_t)columns / 16};
+    const cuuint32_t w_box[5] = {step, 2, 4, 2, (cuuint32_t)columns / 16};
     const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
     const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
     const cuuint32_t addend_box[3] = {16, kRows, 1};
-    return tensor_map_encode(c, &maps->x, a->x.type, 2, a->x.data, x_size, &row_bytes, x_box) &&
-           tensor_map_encode(c, &maps->w, a->x.type, 5, a->w.data, w_size, w_stride, w_box) &&
+    const auto encode = [&](CUtensorMap *map, int rank, const void *base, const cuuint64_t *size,
+                            const cuuint64_t *stride, const cuuint32_t *box) {
+        return o.type == F5_I8 ? tensor_map_encode_bytes(c, map, rank, base, size, stride, box)
+                               : tensor_map_encode(c, map, o.type, rank, base, size, stride, box);
+    };
+    return encode(&maps->x, 2, o.x, x_size, &row_bytes, x_box) && encode(&maps->w, 5, o.w, w_size, w_stride, w_box) &&
            (a->epilogue != LINEAR_RESIDUAL ||
             tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
 }
 
 /* Groups that share each tile. */
-template <typename T, linear_epilogue epilogue>
-f5_status launch_together(cuda_context *c, int32_t columns, const tile_args &d, const tensor_maps &maps) {
-    switch (columns) {
-    case 128:
-        return launch_persistent(c, "linear", linear_persistent_wgmma<T, epilogue, 128>, d, maps);
-    case 176:
-        if constexpr (epilogue != LINEAR_ROPE)
-            return launch_persistent(c, "linear", linear_persistent_wgmma<T, epilogue, 176>, d, maps);
-        break;
-    case 192:
-        return launch_persistent(c, "linear", linear_persistent_wgmma<T, epilogue, 192>, d, maps);
-    }
-    return launch_persistent(c, "linear", linear_persistent_wgmma<T, epilogue, 256>, d, maps);
+template <typename Operand, typename T, linear_epilogue epilogue, int columns>
+f5_status launch_shared_tiles(cuda_context *c, const char *op, const tile_args &d, const tensor_maps &maps) {
+    if constexpr (sizeof(Operand) == 1)
+        return launch_persistent(c, op, linear_int8_persistent_wgmma<T, epilogue, columns>, d, maps);
+    else
+        return launch_persistent(c, op, linear_persistent_wgmma<T, epilogue, columns>, d, maps);
 }
 
-/* y = epilogue(x w^T + bias). in and out are multiples of 64, bias, gate and addend are 16-byte aligned, y is F32 for
- * RESIDUAL and T otherwise. */
-template <typename T, linear_epilogue epilogue> f5_status run(cuda_context *c, const linear_args *a, int32_t rows) {
+template <typename Operand, typename T, linear_epilogue epilogue>
+f5_status launch(cuda_context *c, const char *op, const linear_plan &plan, const tile_args &d,
+                 const tensor_maps &maps) {
+    if constexpr (epilogue == LINEAR_GELU_TANH) { // where groups do not take turns all tiles are as narrow
+        if (plan.turns) return launch_persistent(c, op, linear_turns_wgmma<Operand, T, epilogue>, d, maps);
+        return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
+    } else {
+        switch (plan.columns) {
+        case 128:
+            return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
+        case 176:
+            if constexpr (epilogue != LINEAR_ROPE)
+                return launch_shared_tiles<Operand, T, epilogue, 176>(c, op, d, maps);
+            break;
+        case 192:
+            return launch_shared_tiles<Operand, T, epilogue, 192>(c, op, d, maps);
+        }
+        return launch_shared_tiles<Operand, T, epilogue, 256>(c, op, d, maps);
+    }
+}
+
+/* y = epilogue(x w^T + bias) of 16 bits or, with scales, of whole numbers. in is a multiple of 64 or, of whole numbers,
+ * 128, out of 64; bias, scales, gate and addend are 16-byte aligned, y is F32 for RESIDUAL and T otherwise. */
+template <typename T, linear_epilogue epilogue, typename Args>
+f5_status run(cuda_context *c, const Args *a, int32_t rows) {
+    using Operand = operand_of<Args, T>;
+    const operands o = operands_of(a);
     const linear_plan plan = linear_plan_for(rows, a->out, c->arch.sm_count, epilogue);
     tensor_maps maps = {};
-    if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, rows, plan.columns))
-        return f5_fail(&c->error, F5_E_DEVICE, "linear: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
+    if (plan.tiles > INT32_MAX / 2 || !encode_maps(c, &maps, a, o, rows, plan.columns))
+        return f5_fail(&c->error, F5_E_DEVICE, "%s: no tensor maps for [%d,%d] x [%d,%d]", o.op, rows, a->in, a->out,
                        a->in);
     tile_args d = {};
+    d.x_scale = o.x_scale, d.w_scale = o.w_scale;
     d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
-    d.rows = rows, d.out = a->out, d.steps = a->in / kStep;
+    d.rows = rows, d.out = a->out, d.steps = a->in / (128 / (int)sizeof(Operand));
     if (epilogue == LINEAR_ROPE) {
         d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
         if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
     }
     d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
-    if constexpr (epilogue == LINEAR_GELU_TANH) // where groups do not take turns all tiles are as narrow
-        return plan.turns ? launch_persistent(c, "linear", linear_turns_wgmma<T, T, epilogue>, d, maps)
-                          : launch_persistent(c, "linear", linear_persistent_wgmma<T, epilogue, 128>, d, maps);
-    else
-        return launch_together<T, epilogue>(c, plan.columns, d, maps);
-}
-
-/* ---- whole numbers */
-
-static inline bool encode_int8_maps(cuda_context *c, tensor_maps *maps, const linear_int8_args *a, int32_t rows,
-                                    int32_t columns) {
-    const cuuint64_t row_bytes = (cuuint64_t)a->in;
-    const cuuint64_t x_size[2] = {row_bytes, (cuuint64_t)rows};
-    const cuuint32_t x_box[2] = {kStepInt8, kRows};
-    const cuuint64_t w_size[5] = {row_bytes, 2, 4, 2, (cuuint64_t)a->out / 16};
-    const cuuint64_t w_stride[4] = {row_bytes, 4 * row_bytes, 2 * row_bytes, 16 * row_bytes};
-    const cuuint32_t w_box[5] = {kStepInt8, 2, 4, 2, (cuuint32_t)columns / 16};
-    const cuuint64_t addend_size[3] = {16, (cuuint64_t)rows, (cuuint64_t)a->out / 16};
-    const cuuint64_t addend_stride[2] = {(cuuint64_t)a->out * 4, 64};
-    const cuuint32_t addend_box[3] = {16, kRows, 1};
-    return tensor_map_encode_bytes(c, &maps->x, 2, a->x, x_size, &row_bytes, x_box) &&
-           tensor_map_encode_bytes(c, &maps->w, 5, a->w, w_size, w_stride, w_box) &&
-           (a->epilogue != LINEAR_RESIDUAL ||
-            tensor_map_encode(c, &maps->addend, F5_F32, 3, a->addend, addend_size, addend_stride, addend_box));
-}
-
-template <typename T, linear_epilogue epilogue>
-f5_status launch_together_int8(cuda_context *c, int32_t columns, const tile_args &d, const tensor_maps &maps) {
-    switch (columns) {
-    case 128:
-        return launch_persistent(c, "linear_int8", linear_int8_persistent_wgmma<T, epilogue, 128>, d, maps);
-    case 176:
-        if constexpr (epilogue != LINEAR_ROPE)
-            return launch_persistent(c, "linear_int8", linear_int8_persistent_wgmma<T, epilogue, 176>, d, maps);
-        break;
-    case 192:
-        return launch_persistent(c, "linear_int8", linear_int8_persistent_wgmma<T, epilogue, 192>, d, maps);
-    }
-    return launch_persistent(c, "linear_int8", linear_int8_persistent_wgmma<T, epilogue, 256>, d, maps);
-}
-
-/* in is a multiple of 128, out of 64, the vectors and the addend are 16-byte aligned, y is F32 for RESIDUAL, T
- * otherwise. */
-template <typename T, linear_epilogue epilogue>
-f5_status run_int8(cuda_context *c, const linear_int8_args *a, int32_t rows) {
-    const linear_plan plan = linear_plan_for(rows, a->out, c->arch.sm_count, epilogue);
-    tensor_maps maps = {};
-    if (plan.tiles > INT32_MAX / 2 || !encode_int8_maps(c, &maps, a, rows, plan.columns))
-        return f5_fail(&c->error, F5_E_DEVICE, "linear_int8: no tensor maps for [%d,%d] x [%d,%d]", rows, a->in, a->out,
-                       a->in);
-    tile_args d = {};
-    d.x_scale = a->x_scale, d.w_scale = a->w_scale;
-    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
-    d.rows = rows, d.out = a->out, d.steps = a->in / kStepInt8;
-    if (epilogue == LINEAR_ROPE) {
-        d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;
-        if (a->pack) d.offsets = a->pack->offsets, d.seq_of_row = a->pack->seq_of_row;
-    }
-    d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
-    if constexpr (epilogue == LINEAR_GELU_TANH)
-        return plan.turns
-                   ? launch_persistent(c, "linear_int8", linear_turns_wgmma<int8_t, T, epilogue>, d, maps)
-                   : launch_persistent(c, "linear_int8", linear_int8_persistent_wgmma<T, epilogue, 128>, d, maps);
-    else
-        return launch_together_int8<T, epilogue>(c, plan.columns, d, maps);
+    return launch<Operand, T, epilogue>(c, o.op, plan, d, maps);
 }
 
 } // namespace linear_sm90
