@@ -45,15 +45,17 @@ class Client(Speaker):
 
 
 def run_clients(answers, rounds):
-    """Each client's answer() so often, all at once: seconds from the common start to the last result, and every result. A
-    client's failure is raised."""
-    done, failures, began = [], [], []
+    """`rounds` requests for each client, all at once: seconds from the common start to the last result, and every result. Who
+    was answered takes the next of all requests that are left, so that at the end no client is alone. A client's failure is
+    raised."""
+    done, failures, began, left = [], [], [], iter(range(rounds * len(answers)))
     start = threading.Barrier(len(answers), action=lambda: began.append(time.perf_counter()))
 
     def work(answer):
         start.wait()
         try:
-            done.extend([answer() for _ in range(rounds)])
+            for _ in left:
+                done.append(answer())
         except BaseException as failure:
             failures.append(failure)
 
@@ -106,7 +108,7 @@ def options():
     p.add_argument("--batch-frames", nargs="+", type=int, default=[0], help="how far the engine packs")
     p.add_argument("--max-batch", type=int, default=16)
     p.add_argument("--max-frames", type=int, default=0, help="0: room for the batch frames and the longest request")
-    p.add_argument("--rounds", type=int, default=2, help="requests of each client")
+    p.add_argument("--rounds", type=int, default=2, help="requests for each client")
     p.add_argument("--least", type=int, default=8, help="requests of all clients of a row")
     p.add_argument("--warm", type=int, default=1, help="of them beforehand, not counted")
     p.add_argument("--arch", default="F5TTS_v1_Base", help="random weights of this model")

@@ -11,10 +11,12 @@ and on the engine without a server, as f5bench load asks it.
     serve    f5tts serve, asked by threads of this process
     engine   f5_speak in threads of this process
 
-A request is bench/workload.py's: a voice of 5 s, 10 s of new speech (--size). Each client asks again when it was answered.
---gpus: an engine on each of a list's GPUs. The last column is the rate beside the first way's; of several lists of GPUs, beside
-that of the first list, asked by as many clients or, --per-gpu, by as many for each GPU. "CPU s" are processor seconds of whatever computes, for a second of speech: other work on the machine
-disturbs them the least. Beside the medians stand the least and the most of all turns.
+A request is bench/workload.py's: a voice of 5 s, 10 s of new speech (--size). Each client asks again when it was answered, until
+all requests of a turn are taken; a way's first requests, not counted, warm it. --gpus: an engine on each of a list's GPUs. The
+last column is the rate beside the first way's; of several lists of GPUs, beside that of the first list, asked by as many clients
+or, --per-gpu, by as many for each GPU. It is the median of the turns' own ratios: what else the machine does in a turn slows both.
+"CPU s" are processor seconds of whatever computes, for a second of speech. Beside the medians stand the least and the most of all
+turns.
 
 The server and perf_analyzer are those that `make triton-test` installs, or --server and --perf-analyzer. Needs numpy.
 """
@@ -24,6 +26,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
@@ -86,7 +89,20 @@ class Triton(HttpWay):
     path, sample_bytes = f"/v2/models/{MODEL}/infer", 4
 
     def __init__(self, a, folder, gpus, ragged=False):
-        folder = tempfile.mkdtemp(dir=folder)
+        if (gpus, ragged) not in a.servers:  # one for both who ask it
+            a.servers[gpus, ragged] = self.start(a, tempfile.mkdtemp(dir=folder), gpus, ragged)
+        self.server = a.servers[gpus, ragged]
+        self.a, self.port, self.voice = a, self.server.http_port, a.recording
+        # Triton's binary form: JSON, which says what the bytes behind it are
+        wav, words, text = (self.voice.tobytes(), *(len(t.encode()).to_bytes(4, "little") + t.encode() for t in (TRANSCRIPT, TEXT)))
+        self.tensors, parts = wav + words + text, (("reference_wav", "FP32", [1, len(self.voice)], wav),
+                                                   ("reference_text", "BYTES", [1, 1], words), ("target_text", "BYTES", [1, 1], text))
+        self.inputs = [{"name": name, "datatype": kind, "shape": shape, "parameters": {"binary_data_size": len(data)}}
+                       for name, kind, shape, data in parts]
+        self.headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(HEAD)}
+
+    @staticmethod
+    def start(a, folder, gpus, ragged):
         repository = f"{folder}/models"
         subprocess.run([a.program, "triton-repo", repository, "--model", a.model, "--nfe_step", str(a.nfe), "--instances", str(a.most),
                         "--waiting", "1024", "--max_frames", str(a.max_frames), "--max_batch", str(a.max_batch),
@@ -98,15 +114,7 @@ class Triton(HttpWay):
             text = text.replace("delay_microseconds: 0", "delay_microseconds: 1000")
             text = re.sub(r"optional: true }", "optional: true allow_ragged_batch: true }", text, count=1)
             config.write_text(text)
-        self.server = Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log", binary=a.server)
-        self.a, self.port, self.voice = a, self.server.http_port, a.recording
-        # Triton's binary form: JSON, which says what the bytes behind it are
-        wav, words, text = (self.voice.tobytes(), *(len(t.encode()).to_bytes(4, "little") + t.encode() for t in (TRANSCRIPT, TEXT)))
-        self.tensors, parts = wav + words + text, (("reference_wav", "FP32", [1, len(self.voice)], wav),
-                                                   ("reference_text", "BYTES", [1, 1], words), ("target_text", "BYTES", [1, 1], text))
-        self.inputs = [{"name": name, "datatype": kind, "shape": shape, "parameters": {"binary_data_size": len(data)}}
-                       for name, kind, shape, data in parts]
-        self.headers = {"Content-Type": "application/octet-stream", "Inference-Header-Content-Length": str(HEAD)}
+        return Server(a.venv, a.build / "lib/f5tts/triton-backends", repository, f"{folder}/log", binary=a.server)
 
     def body(self, seed):
         return json.dumps({"inputs": self.inputs, "parameters": {"seed": seed, "fix_duration": self.a.seconds, "binary_data_output": True}}
@@ -204,15 +212,25 @@ def rows_of(a, ways, clients):
     return seen
 
 
+def beside(turns, others):
+    return statistics.median(turn[0] / other[0] for turn, other in zip(turns, others))
+
+
+def apart(seen):
+    """How much more the best way speaks than the worst."""
+    best, worst = (pick(seen, key=lambda name: beside(seen[name], next(iter(seen.values())))) for pick in (max, min))
+    return beside(seen[best], seen[worst]) - 1
+
+
 def show(table, seen):
     """A row of each way. Of several lists of GPUs each stands beside the first, else each way beside the first."""
-    rates, lists = {name: statistics.median(s[0] for s in turns) for name, turns in seen.items()}, len({gpus for _, gpus in seen})
+    lists = len({gpus for _, gpus in seen})
     for (way, gpus), turns in seen.items():
-        base = next(name for name in rates if lists == 1 or name[0] == way)
-        all_rates, cpu, p50, p95, crowd = zip(*turns)
-        table.add({"way": way, "GPUs": gpus or "-", "clients": crowd[0], "speech-s/s": rates[way, gpus], "least": min(all_rates),
-                   "most": max(all_rates), "CPU s": statistics.median(cpu), "p50 ms": statistics.median(p50),
-                   "p95 ms": statistics.median(p95), "beside": rates[way, gpus] / rates[base]})
+        base = next(name for name in seen if lists == 1 or name[0] == way)
+        rates, cpu, p50, p95, crowd = zip(*turns)
+        table.add({"way": way, "GPUs": gpus or "-", "clients": crowd[0], "speech-s/s": statistics.median(rates), "least": min(rates),
+                   "most": max(rates), "CPU s": statistics.median(cpu), "p50 ms": statistics.median(p50), "p95 ms": statistics.median(p95),
+                   "beside": beside(turns, seen[base])})
 
 
 def options():
@@ -239,6 +257,7 @@ def options():
 
 def main():
     a = options().parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the servers are to end too
     a.build = Path(os.environ.get("F5_BUILD") or ROOT / "build")
     a.program, a.most = a.program or a.build / "bin/f5tts", max(16, *a.clients) * max(len(g.split(",")) if a.per_gpu else 1 for g in a.gpus)
     a.recording = recording(np.random.default_rng(1))
@@ -248,7 +267,7 @@ def main():
     if "perf" in a.ways and not a.perf_analyzer:
         a.perf_analyzer = real_server.perf_analyzer(a.venv)
     with tempfile.TemporaryDirectory(prefix="f5_load_") as folder, contextlib.ExitStack() as scope:
-        a.folder = folder
+        a.folder, a.servers = folder, {}
         if not a.model:
             a.model = f"{folder}/model.f5"
             f5file.write_model(a.model, "F5TTS_v1_Base", seed=1, dtype="fp16")
@@ -260,8 +279,13 @@ def main():
         print(f"{a.device if not a.gpus[0] else 'GPU'}, f5tts {f5lib.library().f5_version().decode()} ({commit()}), NFE {a.nfe}, {a.generated:.2f} s "
               f"of speech a request, {a.turns} turns, load average {os.getloadavg()[0]:.1f}")
         table = Table("Seconds of speech a second, by turns", widths={"way": 7, "least": 6, "most": 6, "p50 ms": 8, "p95 ms": 8})
+        extremes = {}
         for clients in a.clients:
-            show(table, rows_of(a, ways, clients))
+            seen = rows_of(a, ways, clients)
+            show(table, seen)
+            extremes[clients] = apart(seen)
+        if len(a.gpus) == 1:
+            print("\nBest and worst way are apart: " + ", ".join(f"{100 * v:.1f} % at {clients} clients" for clients, v in extremes.items()))
 
 
 if __name__ == "__main__":
