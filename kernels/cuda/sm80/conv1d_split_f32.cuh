@@ -62,11 +62,12 @@ __device__ __forceinline__ void split_rows(chunk_row *rows, int count, float *fa
 #pragma unroll
             for (int i = 0; i < 2; i++) v[i] = *reinterpret_cast<const float4 *>(from + swizzled(row, 2 * quarter + i));
         float largest = fmaxf(split_f32::largest_of(v[0]), split_f32::largest_of(v[1]));
-        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1)); // and all four have read
+        largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffu, largest, 2));
         const split_f32::scales by = split_f32::scales_of(largest);
         uint4 high, low;
         split_f32::split_eight(v[0], v[1], by.scale, &high, &low);
+        __syncwarp(); // all four have read what is written over
         if (!live) continue;
         *reinterpret_cast<uint4 *>(from + swizzled(row, quarter)) = high;
         *reinterpret_cast<uint4 *>(from + swizzled(row, quarter + 4)) = low;
