@@ -71,6 +71,7 @@ class Peer(Replayed):
     """Requests of one size. peer(None, tokens): tokens in host memory to samples in host memory of the peer's."""
 
     def __init__(self, weights, frames, n_tokens, nfe=10, mode="compile+graph", compile_mode="default"):
+        assert " " not in mode, f"{mode}: of F5-TTS and E2-TTS only"
         self.w, device = weights, weights.device
         self.noise = torch.zeros(frames, 80, device=device)
         self.tokens = torch.zeros(n_tokens, dtype=torch.long, device=device)

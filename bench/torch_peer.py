@@ -10,6 +10,8 @@ one product, angles and time grid are made once, attention is PyTorch's fastest 
     graph           the same kernels, captured: text encoder, all steps and vocoder are one CUDA graph
     compile         a whole step compiled by Inductor (fullgraph, static shapes), launched step by step
     compile+graph   the compiled steps in one CUDA graph, likewise: the peer to beat
+    ... fp8, int8   that with 8-bit operands in the products of a block: a scale for each row and each output, made as the
+                    row is, cuBLAS behind torch._scaled_mm (which has a scale a row with bf16 results only) and torch._int_mm
 
 Prints whole requests by the clock (arrays in host memory to samples in host memory), the work on the device by events,
 Vocos alone, and the error against the float32 reference (tests/reference/model.py).
@@ -19,6 +21,7 @@ and lose between the others, and compiling each block apart was a little slower 
 """
 import argparse
 import contextlib
+import copy
 import statistics
 import time
 
@@ -33,6 +36,7 @@ import random_checkpoint as rc
 import torch_generator
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
+EIGHT = {"fp8": (torch.float8_e4m3fn, 448.0), "int8": (torch.int8, 127.0)} if hasattr(torch, "float8_e4m3fn") else {}
 
 
 def device_ms(call, repeats=20, warm=3):
@@ -108,12 +112,46 @@ class Weights:
         self.vocos_blocks = [under(v, f"backbone.convnext.{i}.") for i in range(c["vocos_layers"])]
         self.vocos = {k: x for k, x in v.items() if ".convnext." not in k}
 
+    def in_eight_bits(self, kind):
+        """The same with the products of a block in 8 bits."""
+        def block_of(block):
+            products = {k.removesuffix(".weight"): v for k, v in block.items() if v.dim() == 2 and "_norm" not in k}
+            made = {f"{name}.eight": (kind, numbers, scale.t().contiguous())
+                    for name, v in products.items() for numbers, scale in [in_eight_bits(v, kind)]}
+            return {**{k: v for k, v in block.items() if k.removesuffix(".weight") not in products}, **made}
+
+        other = copy.copy(self)
+        other.blocks = [block_of(block) for block in self.blocks]
+        return other
+
 
 # ---- the acoustic model ---------------------------------------------------------------------------------------------
 
 
 def linear(w, name, x):
+    eight = w.get(name + ".eight")
+    if eight is not None:
+        return linear_eight(eight, w.get(name + ".bias"), x.flatten(0, -2)).unflatten(0, x.shape[:-1])
     return F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
+
+
+def in_eight_bits(x, kind):
+    """x [n,K] -> (numbers [n,K], F32 scales [n,1])."""
+    most = EIGHT[kind][1]
+    scale = x.abs().amax(dim=1, keepdim=True).float().clamp(min=1e-12) / most
+    numbers = x.float() / scale
+    return (numbers.round() if kind == "int8" else numbers.clamp(-most, most)).to(EIGHT[kind][0]), scale
+
+
+def linear_eight(eight, bias, x):
+    """x [n,K] -> [n,M] in its type; eight: (kind, the weights' numbers [M,K], their scales [1,M])."""
+    kind, w, w_scale = eight
+    numbers, scale = in_eight_bits(x, kind)
+    if kind == "int8":
+        y = torch._int_mm(numbers, w.t()).float() * scale * w_scale
+        return (y if bias is None else y + bias).to(x.dtype)
+    bias = None if bias is None else bias.to(torch.bfloat16)
+    return torch._scaled_mm(numbers, w.t(), scale, w_scale, bias=bias, out_dtype=torch.bfloat16, use_fast_accum=True).to(x.dtype)
 
 
 def conv(w, name, x, groups=1):
@@ -318,7 +356,8 @@ class Peer(Replayed):
     """Requests of one size. peer(cond, tokens): arrays in host memory to samples in host memory of the peer's."""
 
     def __init__(self, weights, frames, n_tokens, nfe=32, cfg=2.0, mode="compile+graph", compile_mode="default"):
-        self.w, self.frames, self.cfg = weights, frames, cfg
+        mode, _, kind = mode.partition(" ")
+        self.w, self.frames, self.cfg = weights.in_eight_bits(kind) if kind else weights, frames, cfg
         device = weights.device
 
         def zeros(*shape, dtype=torch.float32):

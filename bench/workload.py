@@ -25,7 +25,7 @@ RATE, HOP = 24000, 256
 REF_FRAMES = COND_FRAMES - 1  # the mel handed to the vocoder starts here, as upstream's does
 N_TOKENS = 150
 METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
-PEER_MODES = ("eager", "graph", "compile", "compile+graph")  # of bench/torch_peer.py
+PEER_MODES = ("eager", "graph", "compile", "compile+graph", "compile+graph fp8", "compile+graph int8")  # of bench/torch_peer.py
 TRANSCRIPT = "Some of what is said here was said before, by another voice."
 TEXT = "The rest is new: it was never recorded, and nobody has heard it spoken until today."
 
