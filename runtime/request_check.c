@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "runtime/finite.h"
 #include "runtime/models/backbone.h"
 #include "runtime/models/vocoder.h"
 
@@ -26,12 +27,10 @@ f5_status request_check_solver(const engine_options *l, const synth_solver *v, f
 
 f5_status request_check_finite(const char *what, int32_t request, const float *mel, int64_t frames, int32_t bands,
                                f5_error *error) {
-    for (int64_t i = 0; i < frames * bands; i++) {
-        if (!isfinite(mel[i]))
-            return f5_fail(error, F5_E_ARGUMENT, "request %d: %s is not finite at frame %lld, band %d", request, what,
-                           (long long)(i / bands), (int)(i % bands));
-    }
-    return F5_OK;
+    int64_t good = finite_until(mel, frames * bands);
+    if (good == frames * bands) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "request %d: %s is not finite at frame %lld, band %d", request, what,
+                   (long long)(good / bands), (int)(good % bands));
 }
 
 f5_status request_check_count(const engine_options *l, int32_t n, f5_error *error) {

@@ -1,11 +1,11 @@
 /* remove_silence.c — long silence out of finished speech: upstream's remove_silence_for_generated_wav. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "host/api/f5tts.h"
 #include "host/audio/silence.h"
 #include "kernels/error.h"
+#include "runtime/finite.h"
 
 #define MIN_SILENCE_MS 1000
 #define THRESHOLD_DB (-50.0)
@@ -16,9 +16,9 @@ f5_status f5_remove_silence(const float *samples, int64_t n, float *out, int64_t
     if (!samples || !out || !n_out)
         return f5_fail(error, F5_E_ARGUMENT, "f5_remove_silence: samples, out or n_out is NULL");
     if (n < 0) return f5_fail(error, F5_E_ARGUMENT, "f5_remove_silence: %lld samples", (long long)n);
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(samples[i]))
-            return f5_fail(error, F5_E_ARGUMENT, "f5_remove_silence: sample %lld is not a finite number", (long long)i);
+    int64_t good = finite_until(samples, n);
+    if (good < n)
+        return f5_fail(error, F5_E_ARGUMENT, "f5_remove_silence: sample %lld is not a finite number", (long long)good);
     const sound speech = {.samples = samples, .n_frames = n, .channels = 1, .sample_rate = F5_SAMPLE_RATE};
     sound_range *ranges;
     int64_t n_ranges, written = 0;

@@ -5,6 +5,7 @@
 
 #include "host/api/speech.h"
 #include "runtime/clock.h"
+#include "runtime/finite.h"
 
 #define SILENCE_SAMPLES 12000 /* of a pause that are handed over at a time */
 
@@ -94,16 +95,14 @@ static void undo_level(const f5_voice *v, float *samples, int64_t n) {
 }
 
 f5_status speech_check_sound(const f5_engine *e, const float *samples, int64_t n, f5_error *error) {
-    for (int64_t i = 0; i < n; i++)
-        if (!isfinite(samples[i]))
-            return f5_fail(
-                error, F5_E_FORMAT,
-                "no speech came of it: sample %lld is not a finite number; the model's weights are damaged%s",
-                (long long)i,
-                engine_precision(e->core) == F5_F32
-                    ? ": convert the model again"
-                    : ": convert the model again; or its numbers are too large for 16 bits: open it in fp32");
-    return F5_OK;
+    int64_t good = finite_until(samples, n);
+    if (good == n) return F5_OK;
+    return f5_fail(error, F5_E_FORMAT,
+                   "no speech came of it: sample %lld is not a finite number; the model's weights are damaged%s",
+                   (long long)good,
+                   engine_precision(e->core) == F5_F32
+                       ? ": convert the model again"
+                       : ": convert the model again; or its numbers are too large for 16 bits: open it in fp32");
 }
 
 static f5_status hand_over(speech *s, f5_audio *audio, f5_error *error) {

@@ -13,6 +13,7 @@
 #include "host/files/audio_av.h"
 #include "host/files/audio_file.h"
 #include "host/files/audio_header.h"
+#include "runtime/finite.h"
 
 #define MAX_PIPED_BYTES (1ll << 30)
 #define KNOWN_FORMATS "WAV, AIFF, FLAC, Ogg, Opus, MP3, CAF, AU, W64, RF64"
@@ -127,11 +128,10 @@ static void fill_24_bit(audio_file *a) {
 }
 
 static f5_status check_finite(const audio_file *a, const char *name, f5_error *error) {
-    for (int64_t i = 0; i < a->n_frames * a->channels; i++)
-        if (!isfinite(a->samples[i]))
-            return f5_fail(error, F5_E_FORMAT, "%s: is damaged: frame %lld is not a finite number", name,
-                           (long long)(i / a->channels));
-    return F5_OK;
+    int64_t good = finite_until(a->samples, a->n_frames * a->channels);
+    if (good == a->n_frames * a->channels) return F5_OK;
+    return f5_fail(error, F5_E_FORMAT, "%s: is damaged: frame %lld is not a finite number", name,
+                   (long long)(good / a->channels));
 }
 
 #define BLOCK 65536

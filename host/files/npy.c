@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "host/files/output_file.h"
+#include "runtime/finite.h"
 
 #define MAX_HEADER_BYTES 4096
 
@@ -116,10 +116,10 @@ static f5_status read_array(FILE *f, const char *path, int32_t cols, float **dat
     if (!*data) return f5_fail(error, F5_E_MEMORY, "%s: no memory for %lld bytes", path, (long long)wanted);
     if (fread(*data, 1, (size_t)wanted, f) != (size_t)wanted)
         return f5_fail(error, F5_E_IO, "%s: cannot be read", path);
-    for (int64_t i = 0; i < n * cols; i++)
-        if (!isfinite((*data)[i]))
-            return f5_fail(error, F5_E_FORMAT, "%s: element [%lld,%lld] is not a finite number", path,
-                           (long long)(i / cols), (long long)(i % cols));
+    int64_t good = finite_until(*data, n * cols);
+    if (good < n * cols)
+        return f5_fail(error, F5_E_FORMAT, "%s: element [%lld,%lld] is not a finite number", path,
+                       (long long)(good / cols), (long long)(good % cols));
     *rows = (int32_t)n;
     return F5_OK;
 }

@@ -1,7 +1,6 @@
 /* voice_file.c — reads and writes voices; what it reads may be anyone's, and may change while it is read. */
 #include "host/server/voice_file.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "host/files/audio_file.h"
 #include "host/files/text_file.h"
 #include "host/server/voice_metadata.h"
+#include "runtime/finite.h"
 
 #define FORMAT_NAME "f5tts voice"
 #define FORMAT_VERSION 1
@@ -153,13 +153,10 @@ static f5_status take_samples(const safetensors *st, float **samples, int64_t *n
     *samples = malloc(t->bytes);
     if (!*samples) return f5_fail(error, F5_E_MEMORY, "no memory for %zu bytes of samples", t->bytes);
     memcpy(*samples, t->data, t->bytes);
-    for (int64_t i = 0; i < *n_frames * *channels; i++)
-        if (!isfinite((*samples)[i])) {
-            free(*samples);
-            *samples = NULL;
-            return f5_fail(error, F5_E_FORMAT, "is damaged: a sample is not a finite number");
-        }
-    return F5_OK;
+    if (finite_until(*samples, *n_frames * *channels) == *n_frames * *channels) return F5_OK;
+    free(*samples);
+    *samples = NULL;
+    return f5_fail(error, F5_E_FORMAT, "is damaged: a sample is not a finite number");
 }
 
 static f5_status read_voice(voice_file *v, const safetensors *st, f5_error *error) {
