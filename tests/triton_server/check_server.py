@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 
 import real_server
+from check_leaks import check_leaks
 from real_server import ROOT, Server
 
 sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "weights")]
@@ -366,7 +367,8 @@ def run(name, check, failed):
 
 
 def main():
-    names = [n for n in vars(Checks) if not n.startswith("_")] + ["loading"]
+    apart = {"loading": lambda: check_loading(a, repository, log), "leaks": lambda: check_leaks(a, sys.modules[__name__], repository, folder)}
+    names = [n for n in vars(Checks) if not n.startswith("_")] + [*apart]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checks", nargs="*", choices=[[], *names], help=", ".join(names))
     parser.add_argument("--venv", default=ROOT / "build/triton-venv", help="where the server is installed")
@@ -383,7 +385,7 @@ def main():
         found = [subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
                  for name in ("libasan.so", "libubsan.so")]
         a.preload = ":".join(found)
-    chosen, failed = a.checks or names, []
+    chosen, failed = a.checks or names[:-1 if a.asan else None], []  # who counts our blocks cannot stand beside the sanitizer
     with tempfile.TemporaryDirectory(prefix="f5_triton_") as folder:
         repository, log = f"{folder}/models", f"{folder}/server.log"
         if a.asan and not a.model:
@@ -391,16 +393,16 @@ def main():
             f5file.write_model(a.model, "tiny")
         subprocess.run([build / "bin/f5tts", "triton-repo", repository, "--device", "cpu", "--nfe_step", str(NFE),
                         "--instances", str(INSTANCES), "--waiting", str(WAITING), *(["-m", a.model] if a.model else [])], check=True, stdout=subprocess.DEVNULL)
-        if set(chosen) - {"loading"}:
+        if set(chosen) - set(apart):
             with Server(a.venv, a.backends, repository, log, preload=a.preload) as server:
                 checks = Checks(server, a.upstream)
                 for name in chosen:
-                    if name != "loading":
+                    if name not in apart:
                         run(name, getattr(checks, name), failed)
             if a.asan:
                 run("memory", lambda: check_memory(log), failed)
-        if "loading" in chosen:
-            run("loading", lambda: check_loading(a, repository, log), failed)
+        for name in [n for n in apart if n in chosen]:
+            run(name, apart[name], failed)
             if a.asan:
                 run("memory", lambda: check_memory(log), failed)
         if failed:

@@ -64,14 +64,14 @@ def free_ports(n):
 
 class Server:
     """A started server. backends: folder for --backend-directory; preload: a library for LD_PRELOAD; binary: a tritonserver
-    in the place of venv's."""
+    in the place of venv's; more: environment."""
 
-    def __init__(self, venv, backends, repository, log, explicit=False, seconds=1800, preload=None, binary=None):
+    def __init__(self, venv, backends, repository, log, explicit=False, seconds=1800, preload=None, binary=None, more=()):
         if not binary:
             binary, = Path(venv).glob("lib/python*/site-packages/pytriton/tritonserver/bin/tritonserver")
         self.http_port, self.grpc_port, self.metrics_port = free_ports(3)
         self.log, self.memory_at = Path(log), 0
-        environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}))
+        environment = dict(os.environ, **({"LD_PRELOAD": preload} if preload else {}), **dict(more))
         # memory that was given back is used again, or is the system's at once, and does not look like a leak
         environment.update(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_="131072")
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:exitcode=99:fast_unwind_on_malloc=0")
@@ -117,6 +117,13 @@ class Server:
         """Resident bytes."""
         status = Path(f"/proc/{self.pid()}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) * 1024
+
+    def threads(self):
+        return len(os.listdir(f"/proc/{self.pid()}/task"))
+
+    def files(self):
+        """That it has open."""
+        return len(os.listdir(f"/proc/{self.pid()}/fd"))
 
     def cpu_seconds(self):
         fields = Path(f"/proc/{self.pid()}/stat").read_text().rsplit(")", 1)[1].split()
