@@ -105,7 +105,7 @@ class Triton(HttpWay):
     def start(a, folder, gpus, ragged):
         repository = f"{folder}/models"
         subprocess.run([a.program, "triton-repo", repository, "--model", a.model, "--nfe_step", str(a.nfe), "--instances", str(a.most),
-                        "--waiting", "1024", "--max_frames", str(a.max_frames), "--max_batch", str(a.max_batch),
+                        "--waiting", "1024", "--max_frames", str(a.max_frames), "--max_batch", str(a.max_batch), "--threads", str(a.threads),
                         *(["--gpus", gpus] if gpus else ["--device", a.device])], check=True, stdout=subprocess.DEVNULL)
         config = Path(repository) / MODEL / "config.pbtxt"
         text = config.read_text()
@@ -163,7 +163,7 @@ class Serve(HttpWay):
         voices.mkdir(exist_ok=True)
         write_voice(voices, a.recording)
         args = argparse.Namespace(program=a.program, device=device, max_frames=a.max_frames, max_batch=a.max_batch, precision=None, life=1700)
-        self.served, self.a = Served(args, a.model, voices, a.most), a
+        self.served, self.a = Served(args, a.model, voices, a.most, [f"--threads={a.threads}"]), a
         self.port = self.served.port
         self.pid = Path(f"/proc/{self.served.process.pid}/task/{self.served.process.pid}/children").read_text().split()[0]
 
@@ -185,7 +185,7 @@ class Engine:
         self.a, self.scope, self.voices = a, contextlib.ExitStack(), []
         for device in [f"cuda:{g}" for g in gpus.split(",")] if gpus else [a.device]:
             engine = self.scope.enter_context(f5lib.Engine(a.model, device, None, max_frames=a.max_frames, max_batch=a.max_batch,
-                                                           max_speaking=a.most, max_evaluations=a.nfe))
+                                                           max_speaking=a.most, max_evaluations=a.nfe, threads=a.threads))
             self.voices.append((engine, self.scope.enter_context(engine.voice(a.recording, TRANSCRIPT, keep_whole=1))))
 
     def measure(self, clients, rounds):
@@ -247,6 +247,7 @@ def options():
     p.add_argument("--gpus", nargs="+", default=[""], metavar="LIST", help="in the place of --device: 0 0,1")
     p.add_argument("--max-frames", type=int, default=16384)
     p.add_argument("--max-batch", type=int, default=16)
+    p.add_argument("--threads", type=int, default=0, help="that compute, on a CPU; beside other work 1 is the steadiest: several wait for each other")
     p.add_argument("--model", help="a .f5 file; default F5TTS_v1_Base's shape, random weights")
     p.add_argument("--program", help="default: that of F5_BUILD")
     p.add_argument("--venv", default=ROOT / "build/triton-venv")
