@@ -35,7 +35,7 @@ if(F5_PROGRAM_FOUND)
     add_executable(f5tts host/program/main.c host/program/cmd_infer.c host/program/cmd_batch.c
                    host/program/cmd_edit.c host/program/cmd_check_voice.c host/program/cmd_tune.c
                    host/program/tune_trial.c host/program/card_energy.c host/program/batch_line.c host/program/batch_plan.c
-                   host/program/voice_cache.c host/program/cmd_convert.c host/program/convert_files.c
+                   host/program/voice_cache.c host/program/cmd_convert.c host/program/convert_files.c host/program/convert_calibrated.c
                    host/program/model_file.c host/program/model_make.c host/program/cmd_pull.c host/program/cmd_models.c
                    host/program/cmd_info.c host/program/cmd_serve.c host/program/cmd_triton_repo.c
                    host/program/triton_repository.c host/program/plan_table.c host/program/model_settings.c

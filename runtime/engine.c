@@ -66,9 +66,9 @@ static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_
     /* midpoint needs a state more than Euler, AB2 a velocity more, and at full length more rows of the grid */
     synth_solver solver = {
         .nfe = l->max_evaluations > 1 ? l->max_evaluations / 2 : 1, .cfg = 2, .method = SOLVER_MIDPOINT};
-    F5_TRY(engine_plan_synth(e, &e->largest, &solver, &a, &plan));
+    F5_TRY(engine_plan_synth(e, engine_placed(e), &e->largest, &solver, &a, &plan));
     solver = (synth_solver){.nfe = l->max_evaluations, .cfg = 2, .method = SOLVER_AB2};
-    F5_TRY(engine_plan_synth(e, &e->largest, &solver, &a, &plan));
+    F5_TRY(engine_plan_synth(e, engine_placed(e), &e->largest, &solver, &a, &plan));
     batch_arrays none = {0};
     stage_context c = {.model = engine_placed(e), .ops = &plan.ops, .arena = &a, .tables = &e->tables};
     F5_TRY(vocode_run(&c, &e->largest, &none, NULL));

@@ -48,8 +48,9 @@ f5_status engine_begin(engine *e, f5_error *error);
  * may still read the staging, or write to memory of the caller's. A device that is lost says so at once. */
 f5_status engine_report(engine *e, f5_status status, f5_error *error);
 
-/* Runs a synthesis of this size under the plan table. The engine's own grid is left alone. */
-f5_status engine_plan_synth(const engine *e, const batch_size *size, const synth_solver *solver, arena *a,
-                            ops_plan *plan);
+/* Runs a synthesis of this size under the plan table, with the types that m has: the placed model, or a twin of it. The
+ * engine's own grid is left alone. */
+f5_status engine_plan_synth(const engine *e, const model *m, const batch_size *size, const synth_solver *solver,
+                            arena *a, ops_plan *plan);
 
 #endif

@@ -5,8 +5,8 @@
 #include "runtime/request_check.h"
 #include "runtime/synth.h"
 
-f5_status engine_plan_synth(const engine *e, const batch_size *size, const synth_solver *solver, arena *a,
-                            ops_plan *plan) {
+f5_status engine_plan_synth(const engine *e, const model *m, const batch_size *size, const synth_solver *solver,
+                            arena *a, ops_plan *plan) {
     float t[TIME_GRID_MAX_EVALUATIONS + 1], times[TIME_GRID_MAX_EVALUATIONS];
     time_grid grid = {.max_evaluations = TIME_GRID_MAX_EVALUATIONS,
                       .width = e->grid.width,
@@ -15,7 +15,7 @@ f5_status engine_plan_synth(const engine *e, const batch_size *size, const synth
                       .rows = e->grid.rows};
     synth_solver silent = *solver;
     silent.progress = NULL;
-    stage_context c = {.model = engine_placed(e), .ops = &plan->ops, .arena = a, .tables = &e->tables};
+    stage_context c = {.model = m, .ops = &plan->ops, .arena = a, .tables = &e->tables};
     batch_arrays none = {0};
     return synth_run(&c, &grid, &silent, size, &none, NULL, NULL);
 }
@@ -48,7 +48,7 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
     ops_plan plan;
     arena_init_plan(&a);
     ops_plan_init(&plan, e->ops->precision, size.sequences * size.branches);
-    if (engine_plan_synth(e, &size, solver, &a, &plan) != F5_OK)
+    if (engine_plan_synth(e, engine_placed(e), &size, solver, &a, &plan) != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     *cost = (engine_cost){.arena_bytes = (int64_t)a.high_water, .op_calls = plan.calls, .flop = plan.flop};
     return F5_OK;
@@ -69,7 +69,11 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
     precision.vocoder = e->ops->precision.vocoder;
     ops_plan_init(&plan, precision, size.sequences * size.branches);
     ops_plan_report(&plan, &arch, fn, user);
-    if (engine_plan_synth(e, &size, solver, &a, &plan) != F5_OK)
+    model twin;
+    F5_TRY(model_twin_held(&twin, engine_placed(e), precision, error));
+    const f5_status status = engine_plan_synth(e, &twin, &size, solver, &a, &plan);
+    model_twin_free(&twin);
+    if (status != F5_OK)
         return f5_fail(error, F5_E_MEMORY, "planning failed: %d frames exceed what can be addressed", frames);
     return F5_OK;
 }

@@ -89,6 +89,9 @@ def library():
         **{f"f5_model_file_{what}": (ctypes.c_int, pointer, i32, pointer, pointer)
            for what in ("setting", "part", "tensor", "token")},
         "f5_convert": (ctypes.c_int, pointer, pointer, pointer),
+        "f5_calibration_open": (ctypes.c_int, text, pointer, pointer),
+        "f5_calibration_write": (ctypes.c_int, pointer, pointer, pointer),
+        "f5_calibration_close": (None, pointer),
     }
     for name, (result, *arguments) in signatures.items():
         found = getattr(lib, name)

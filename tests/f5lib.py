@@ -27,6 +27,7 @@ PLAN_OP = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 AUDIO = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)  # and of f5_show_text
 PHONEMES = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p, ctypes.c_size_t,
                             ctypes.POINTER(ctypes.c_size_t), ctypes.c_void_p)
+PRODUCT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 WARNING = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 MEL_BANDS = 100
 
@@ -126,6 +127,33 @@ def convert(config, vocoder_config, progress=None, summary=None, **fields):
     return read_struct(out)
 
 
+class Calibration:
+    """f5_calibration of a model file in fp32: to be given as an engine's trace."""
+
+    def __init__(self, model_path):
+        self.handle = ctypes.c_void_p()
+        call("f5_calibration_open", os.fsencode(str(model_path)), ctypes.addressof(self.handle))
+
+    def write(self, output_path, **fields):
+        """Writes the file; {product: dict(error, calibrated_error, scaled, wide)}."""
+        keep, told, kind = _Keep(), {}, header().struct("f5_calibrated_product")
+
+        def tell(_, product):
+            p = read_struct(kind.from_address(product))
+            told[p.pop("product")] = p
+
+        params = struct("f5_calibration_params", output_path=keep.text(output_path), product=keep.callback(PRODUCT, tell),
+                        **{k: keep.text(v) if isinstance(v, str) else v for k, v in fields.items()})
+        call("f5_calibration_write", self.handle, ctypes.addressof(params))
+        return told
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        library().f5_calibration_close(self.handle)
+
+
 def remove_silence(samples):
     """Speech without its long silence, float32."""
     samples, n = np.ascontiguousarray(samples, np.float32), ctypes.c_int64(-1)
@@ -136,14 +164,17 @@ def remove_silence(samples):
 
 class Engine:
     """An open model. trace: called as trace(op, label, array [rows,cols], milliseconds); the array is valid inside it
-    only. An exception in a callback surfaces when the call that ran it returns."""
+    only; or a Calibration. An exception in a callback surfaces when the call that ran it returns."""
 
     def __init__(self, model_path, device="cpu", precision=None, trace=None, vocoder_precision=None, **limits):
         self._keep, self._raised = _Keep(), threading.local()  # callbacks run on the thread whose call they belong to
         params = struct("f5_open_params", model_path=self._keep.text(str(model_path)), device=self._keep.text(device),
                         precision=self._keep.text(precision), vocoder_precision=self._keep.text(vocoder_precision),
                         **limits)
-        if trace:
+        if isinstance(trace, Calibration):
+            params.trace = ctypes.cast(library().f5_calibration_trace, ctypes.c_void_p).value
+            params.trace_user = trace.handle.value
+        elif trace:
             params.trace = self._keep.callback(TRACE, self._traced(trace))
         self.handle = ctypes.c_void_p()
         call("f5_open", ctypes.addressof(params), ctypes.addressof(self.handle))

@@ -71,14 +71,28 @@ static int64_t product(const int64_t dims[PART_MAX_RANK]) {
     return elements;
 }
 
+bool manifest_set_wide(manifest_types *types, int32_t number) {
+    if (number < 0 || number >= MANIFEST_MAX_WHOLE) return false;
+    types->wide[number / 64] |= UINT64_C(1) << number % 64;
+    return true;
+}
+
+static bool is_wide(const manifest_types *types, int32_t number) {
+    return number >= 0 && number < MANIFEST_MAX_WHOLE && types->wide[number / 64] >> number % 64 & 1;
+}
+
+/* number: of the tensor among the matrices that may lie in 8 bits; -1: it is none. */
 static manifest_tensor tensor_of(const model_config *c, int part, const part_line *line, int32_t index,
-                                 manifest_types types) {
-    f5_dtype matrices = part == PART_VOCODER ? types.vocoder : types.matrices;
+                                 const manifest_types *types, int32_t number) {
+    f5_dtype matrices = part == PART_VOCODER ? types->vocoder : types->matrices;
     size_t moved = (size_t)index * line->stride;
+    const bool wide = is_wide(types, number);
     manifest_tensor t = {.class = line->class,
-                         .type = line->scale && types.int8 ? F5_I8
-                                 : line->class == MATRIX   ? matrices
-                                                           : F5_F32,
+                         .type = line->scale && types->int8 && !wide ? F5_I8
+                                 : line->class == MATRIX             ? matrices
+                                                                     : F5_F32,
+                         .number = number,
+                         .wide = wide,
                          .part = part,
                          .packing = line->packing,
                          .first_column = dimension(c, part, line->first),
@@ -118,32 +132,36 @@ static manifest_tensor scale_of(const manifest_tensor *matrix) {
     return t;
 }
 
-/* Every tensor of the configuration in the tables' order: into list where it is not NULL. Returns how many. */
-static int32_t write_out(const model_config *c, manifest_types types, int pass, manifest_tensor *list) {
-    int32_t written = 0;
+/* Every tensor of the configuration in the tables' order: into list, of one pass, where it is not NULL. Returns how
+ * many. */
+static int32_t write_out(const model_config *c, const manifest_types *types, int pass, manifest_tensor *list) {
+    int32_t written = 0, number = 0;
     for (int part = 0; part < PARTS; part++)
         for (int32_t i = 0; i < c->part[part]->n_lines; i++) {
             const part_line *line = &c->part[part]->lines[i];
             int32_t n = repetitions(c, part, line);
-            for (int32_t index = 0; index < n && list; index++) {
-                manifest_tensor t = tensor_of(c, part, line, index, types);
+            for (int32_t index = 0; index < n; index++) {
+                const manifest_tensor t = tensor_of(c, part, line, index, types, line->scale ? number++ : -1);
+                const bool scaled = t.type == F5_I8;
+                const manifest_tensor scale = scaled ? scale_of(&t) : t;
+                if (!list) {
+                    written += 1 + scaled;
+                    continue;
+                }
                 if (alignment_rank(&t) == pass) list[written++] = t;
-                if (t.type != F5_I8) continue;
-                const manifest_tensor scale = scale_of(&t);
-                if (alignment_rank(&scale) == pass) list[written++] = scale;
+                if (scaled && alignment_rank(&scale) == pass) list[written++] = scale;
             }
-            if (!list) written += line->scale && types.int8 ? 2 * n : n;
         }
     return written;
 }
 
 f5_status manifest_list(const model_config *config, manifest_types types, manifest_tensor **list, int32_t *count,
                         f5_error *error) {
-    int32_t total = write_out(config, types, 0, NULL), written = 0;
+    int32_t total = write_out(config, &types, 0, NULL), written = 0;
     manifest_tensor *tensors = malloc((size_t)total * sizeof *tensors);
     if (!tensors) return f5_fail(error, F5_E_MEMORY, "out of memory for the list of %d tensors", (int)total);
     for (int pass = 0; pass < 3; pass++) /* in three passes, so that the order is stable */
-        written += write_out(config, types, pass, tensors + written);
+        written += write_out(config, &types, pass, tensors + written);
     *list = tensors;
     *count = written;
     return F5_OK;
@@ -152,7 +170,7 @@ f5_status manifest_list(const model_config *config, manifest_types types, manife
 void manifest_source_at(const model_config *config, const manifest_tensor *t, int32_t s, manifest_source *source) {
     manifest_tensor matrix;
     if (t->class == SCALE) { /* it is made of what its matrix is made of */
-        matrix = tensor_of(config, t->part, t->line, t->index, (manifest_types){.int8 = true});
+        matrix = tensor_of(config, t->part, t->line, t->index, &(manifest_types){.int8 = true}, -1);
         t = &matrix;
     }
     int32_t n_starred = starred(config, t->part, t->line), within = s;
@@ -203,7 +221,7 @@ f5_status manifest_check_int8(const model_config *config, const char *where, f5_
         for (int32_t i = 0; i < config->part[part]->n_lines; i++) {
             const part_line *line = &config->part[part]->lines[i];
             if (!line->scale || repetitions(config, part, line) == 0) continue;
-            const manifest_tensor t = tensor_of(config, part, line, 0, (manifest_types){0});
+            const manifest_tensor t = tensor_of(config, part, line, 0, &(manifest_types){0}, -1);
             if (t.dims[1] % WHOLE_WEIGHTS_MULTIPLE == 0) continue;
             return f5_fail(error, F5_E_UNSUPPORTED,
                            "%s: precision 'int8' needs rows of a multiple of %d numbers, those of \"%s\" have %lld",

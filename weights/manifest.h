@@ -25,12 +25,18 @@ typedef enum {
     ORIGINS
 } manifest_origin;
 
+#define MANIFEST_MAX_WHOLE 1024 /* matrices of a configuration that may lie in 8 bits: a DiT's are 257 at most */
+
 /* How a file stores its matrices. */
 typedef struct {
     f5_dtype matrices; /* of backbone and text encoder */
     f5_dtype vocoder;
-    bool int8; /* those that may lie in 8 bits do so instead, with their scales */
+    bool int8; /* those that may lie in 8 bits do so instead, with their scales, but for the wide ones */
+    uint64_t wide[MANIFEST_MAX_WHOLE / 64]; /* a bit for each matrix that may, by its number: it stays as the others */
 } manifest_types;
+
+/* Makes the matrix with this number wide. false: there is none. */
+bool manifest_set_wide(manifest_types *types, int32_t number);
 
 typedef struct {
     char name[64];               /* in the .f5 file */
@@ -46,7 +52,9 @@ typedef struct {
     int32_t sources;      /* 1, or more for PACK_STACK */
     size_t address;       /* offset in the part's weights of the pointer to this tensor */
     size_t rounded;       /* offset of the pointer to its copy in the operand type; 0: none */
-    size_t scale; /* MATRIX: offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
+    size_t scale;   /* MATRIX: offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
+    int32_t number; /* among the matrices that may lie in 8 bits, in the tables' order; -1: it is none */
+    bool wide;      /* one of these that stays as the others, in a file of 8 bits and in an engine of them */
     const part_line *line; /* private */
     int32_t index;         /* of the block this tensor belongs to; private */
 } manifest_tensor;

@@ -65,14 +65,20 @@ static f5_status check_unknown(const matcher *m, const tensor_match *match) {
     return f5_fail(m->error, F5_E_FORMAT, "%s: tensor \"%s\" has no place in the model", m->where, shown);
 }
 
-/* Are the matrices that may lie in 8 bits stored so? The first of them tells. */
+/* Which of the matrices that may lie in 8 bits are stored so? Where one is, those in the others' type are wide. */
 static f5_status find_int8(const matcher *m, const model_config *config, manifest_types *types) {
     manifest_tensor *list;
-    int32_t count, i = 0;
+    int32_t count;
     F5_TRY(manifest_list(config, *types, &list, &count, m->error));
-    while (i < count && !list[i].scale) i++;
-    const safetensors_tensor *t = i < count ? safetensors_find(m->file, list[i].name) : NULL;
-    types->int8 = t && t->dtype == ST_I8;
+    manifest_types mixed = *types;
+    for (int32_t i = 0; i < count; i++) {
+        if (list[i].number < 0) continue;
+        const safetensors_tensor *t = safetensors_find(m->file, list[i].name);
+        if (!t) continue; /* it is missed later */
+        mixed.int8 |= t->dtype == ST_I8;
+        if (t->dtype == safetensors_dtype_of(types->matrices)) (void)manifest_set_wide(&mixed, list[i].number);
+    }
+    if (mixed.int8) *types = mixed;
     free(list);
     return F5_OK;
 }

@@ -50,9 +50,25 @@ void model_twin_free(model *twin) {
     *twin = (model){0};
 }
 
+f5_status model_twin_held(model *twin, const model *m, f5_precision held, f5_error *error) {
+    manifest_tensor *list;
+    int32_t count;
+    F5_TRY(manifest_list(&m->config, m->file_types, &list, &count, error));
+    const f5_status status = model_twin(twin, m, error);
+    for (int p = 0; p < PARTS && status == F5_OK; p++)
+        memcpy(twin->weights[p], m->weights[p], m->config.part[p]->weights_bytes);
+    for (int32_t i = 0; i < count && status == F5_OK; i++) {
+        if (list[i].class != MATRIX) continue;
+        f5_matrix *matrix = (f5_matrix *)(void *)((char *)twin->weights[list[i].part] + list[i].address);
+        matrix->type = model_held_type(held, &list[i]);
+    }
+    free(list);
+    return status;
+}
+
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t) {
     if (t->class != MATRIX) return F5_F32;
-    if (t->scale && held.int8) return F5_I8;
+    if (t->scale && held.int8 && !t->wide) return F5_I8;
     return t->part == PART_VOCODER ? held.vocoder : held.operands;
 }
 

@@ -28,7 +28,8 @@ typedef struct {
     void *widened;    /* one allocation for what could not be used in place; private */
 } model;
 
-/* Does an engine of this model compute in 8 bits where nobody asks for a precision? */
+/* Does an engine of this model compute in 8 bits where nobody asks for a precision? What the file has as wide is then
+ * as the other operands. */
 static inline bool model_asks_int8(const model *m) {
     const int32_t wanted = m->config.speech.precision;
     return wanted == SPEECH_ANY_PRECISION ? m->file_types.int8 : wanted == SPEECH_INT8;
@@ -52,6 +53,9 @@ f5_status model_check_unchanged(const model *m, const char *path, f5_error *erro
  * another place. F5_E_MEMORY. */
 f5_status model_twin(model *twin, const model *m, f5_error *error);
 void model_twin_free(model *twin); /* safe on a zeroed one */
+
+/* A twin for a plan, which reads no tensor: pointers are m's, types what these would be held in. */
+f5_status model_twin_held(model *twin, const model *m, f5_precision held, f5_error *error);
 
 /* The type that a tensor has in a model's memory. */
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t);

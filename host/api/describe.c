@@ -39,6 +39,7 @@ struct f5_model_file {
     setting settings[MAX_SETTINGS];
     int32_t n_settings;
     int64_t parameters, bytes, pinyin_bytes;
+    int32_t int8_matrices, wide_matrices;
 };
 
 /* Every tensor belongs to a part, but for the tables for Chinese. Scales are no parameters: a model has as many in 8
@@ -50,6 +51,8 @@ static void count_tensors(f5_model_file *f, const tensor_match *match) {
         p->tensors++;
         p->parameters += t->class == SCALE ? 0 : t->elements;
         p->bytes += (int64_t)t->bytes;
+        f->int8_matrices += t->type == F5_I8;
+        f->wide_matrices += t->class == MATRIX && t->wide;
     }
     for (int k = 0; k < PARTS; k++) {
         part *p = &f->parts[k];
@@ -146,7 +149,9 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .sample_rate = model_sample_rate(&f->config),
                        .mel_bands = model_mel_bands(&f->config),
                        .one_voice = backbone_of(&f->config)->own != NULL,
-                       .reads_phonemes = f->config.part[PART_TEXT]->symbols != NULL};
+                       .reads_phonemes = f->config.part[PART_TEXT]->symbols != NULL,
+                       .int8_matrices = f->int8_matrices,
+                       .wide_matrices = f->wide_matrices};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
 }
 

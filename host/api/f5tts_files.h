@@ -19,8 +19,9 @@ typedef struct {
     int64_t pinyin_bytes;                     /* of these; 0: Chinese text is refused by pinyin and custom */
     const char *default_precision;            /* of f5_model_defaults, as the next two */
     int32_t default_method, default_nfe;
-    int32_t sample_rate, mel_bands;    /* of its speech, of its mel */
-    int32_t one_voice, reads_phonemes; /* as in f5_engine_info */
+    int32_t sample_rate, mel_bands;       /* of its speech, of its mel */
+    int32_t one_voice, reads_phonemes;    /* as in f5_engine_info */
+    int32_t int8_matrices, wide_matrices; /* of a file in 8 bits: in these, and in 16 though they might be in 8 */
 } f5_model_info;
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
@@ -130,5 +131,46 @@ F5_STRUCT_INIT(f5_convert_summary)
 
 /* summary may be NULL. Checkpoints are mapped, and one tensor at a time is in memory. */
 f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error);
+
+/* ---- 8 bits, by measure
+ *
+ * What the products of a model's blocks lose in 8 bits, on speech that it makes; and a file in which those that lose
+ * too much stay in 16:
+ *
+ *   f5_calibration_open(path, &c, &error);       a model file with matrices in fp32
+ *   ... an engine of the same file, with precision "fp32", trace f5_calibration_trace and trace_user c, speaks ...
+ *   f5_calibration_write(c, &params, &error);    decides, tells, writes
+ *   f5_calibration_close(c);
+ */
+typedef struct f5_calibration f5_calibration;
+
+typedef struct {
+    size_t size;
+    const char *product;    /* "dit.3.qkv", as in a trace; during the call only */
+    float error;            /* relative L2 of its output in 8 bits against itself in fp32 */
+    float calibrated_error; /* the same where the file scales the channels of its operand; else equal */
+    int32_t scaled;         /* 1: it does */
+    int32_t wide;           /* 1: it stays in 16 bits, and unscaled */
+} f5_calibrated_product;
+F5_STRUCT_INIT(f5_calibrated_product)
+
+typedef struct {
+    size_t size;
+    const char *output_path;      /* appears when it is complete */
+    const char *vocoder_matrices; /* as in f5_convert_params; default "fp32" */
+    float most_error;             /* a product that loses more stays in 16 bits; default 0.03 */
+    void (*product)(void *user, const f5_calibrated_product *product); /* NULL, or told of each */
+    void *product_user;
+} f5_calibration_params;
+F5_STRUCT_INIT(f5_calibration_params)
+
+/* F5_E_UNSUPPORTED: this model has no products in 8 bits. All of them allocate. */
+f5_status f5_calibration_open(const char *model_path, f5_calibration **calibration, f5_error *error);
+/* For one engine's trace; what it met before a failed write counts on. */
+void f5_calibration_trace(void *calibration, const char *op, const char *label, const float *data, int64_t rows,
+                          int64_t cols, double milliseconds);
+/* F5_E_ARGUMENT: a product was not met; F5_E_FORMAT: one met a number that is not finite. */
+f5_status f5_calibration_write(f5_calibration *calibration, const f5_calibration_params *params, f5_error *error);
+void f5_calibration_close(f5_calibration *calibration); /* NULL is fine */
 
 #endif

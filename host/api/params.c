@@ -43,6 +43,8 @@ DEFAULTS(f5_model_token, .size = 0)
 DEFAULTS(f5_model_defaults, .size = 0)
 DEFAULTS(f5_convert_params, .matrices = "fp32", .vocoder_matrices = "fp32", .weights = "ema", .lora_scale = 1)
 DEFAULTS(f5_convert_summary, .size = 0)
+DEFAULTS(f5_calibrated_product, .size = 0)
+DEFAULTS(f5_calibration_params, .vocoder_matrices = "fp32", .most_error = 0.03f)
 
 /* ---- in and out */
 

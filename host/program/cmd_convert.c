@@ -5,6 +5,7 @@
 
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
+#include "host/program/convert_calibrated.h"
 #include "host/program/convert_files.h"
 #include "host/program/model_settings.h"
 
@@ -108,6 +109,7 @@ static const char *missing_vocoder(const f5_convert_params *p) {
 int cmd_convert(int argc, char **argv) {
     f5_convert_params p;
     f5_convert_params_init(&p);
+    calibration_wish calibrate = {.most_error = 0.03f};
     bool quiet = false, stored_rotary = false;
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE",
@@ -142,6 +144,13 @@ int cmd_convert(int argc, char **argv) {
          .words = "fp32|fp16|bf16|int8"},
         {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
          .help = "the same for those of vocos, which are computed in fp32 whatever this is", .words = "fp32|fp16|bf16"},
+        {"calibrate", NULL, CLI_STRING, &calibrate.recording, .argument = "FILE",
+         .help = "with --dtype int8: a recording of speech, or a voice's name, on which the products of the blocks are "
+                 "measured; channels are scaled so that 8 bits hold them, and what still loses too much stays in fp16",
+         .kind = CLI_FILE},
+        {"text", NULL, CLI_STRING, &calibrate.words, .argument = "TEXT", .help = "the words of that recording"},
+        {"most-error", NULL, CLI_FLOAT, &calibrate.most_error, .min = 0, .max = 1, .argument = "X",
+         .help = "with --calibrate: how much of its output a product may lose in 8 bits", .unit = ""},
         {"normalize", NULL, CLI_STRING, &p.normalize, .argument = "LANGUAGE",
          .help = "the language in which numbers and the like become words when the model speaks", .words = "en|zh"},
         {"short-speed", NULL, CLI_FLOAT, &p.short_speed, .min = 0.01, .max = 100, .argument = "N",
@@ -171,11 +180,18 @@ int cmd_convert(int argc, char **argv) {
     if (strcmp(p.weights, "ema") != 0 && strcmp(p.weights, "model") != 0)
         return cli_usage_error(&command, "--weights %s: known are ema and model", p.weights);
 
+    if (calibrate.recording && strcmp(p.matrices, "int8") != 0)
+        return cli_usage_error(&command, "--calibrate is for 8 bits: give --dtype int8");
+    if (calibrate.words && !calibrate.recording)
+        return cli_usage_error(&command, "--text: the words of which recording? Give --calibrate FILE");
+
     f5_convert_summary summary;
     f5_convert_summary_init(&summary);
     f5_error error = {0};
     double started = cli_seconds();
-    f5_status status = convert_files(&p, command.program, quiet, &summary, &error);
+    f5_status status = calibrate.recording
+                           ? convert_calibrated(&p, &calibrate, command.program, quiet, &summary, &error)
+                           : convert_files(&p, command.program, quiet, &summary, &error);
     if (status != F5_OK) return cli_failure(&command, "%s", error.message);
     if (!quiet && print_summary(&p, &summary, cli_seconds() - started, &error) != F5_OK)
         return cli_failure(&command, "%s", error.message);

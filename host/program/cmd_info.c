@@ -222,7 +222,11 @@ static void print_text(const description *d) {
     else
         print_part(d, "vocoder", info->vocoder);
     print_speech(d);
-    printf("precision       %s, vocoder %s\n", info->precision, info->vocoder_precision);
+    printf("precision       %s", info->precision);
+    if (info->wide_matrices > 0)
+        printf(" but for %d of %d matrices", (int)info->wide_matrices,
+               (int)(info->wide_matrices + info->int8_matrices));
+    printf(", vocoder %s\n", info->vocoder_precision);
     printf("size            %12lld parameters %10.1f MB in %d tensors\n", (long long)info->parameters,
            (double)info->bytes * 1e-6, (int)info->tensors);
     for (int32_t i = 0; i < info->parts; i++) {
@@ -292,6 +296,7 @@ static void print_json(const description *d, bool tensors) {
     printf(",\"backbone\":\"%s\",\"precision\":\"%s\",\"vocoder_precision\":\"%s\",\"config\":", info->backbone,
            info->precision, info->vocoder_precision);
     print_json_config(d);
+    printf(",\"int8_matrices\":%d,\"wide_matrices\":%d", (int)info->int8_matrices, (int)info->wide_matrices);
     printf(",\"first_tokens\":[");
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {
         f5_model_token t = token_at(d, i);

@@ -31,6 +31,23 @@ typedef struct {
     double (*frames)(const model_config *config, const float *logarithms, int32_t n, float scale);
 } own_rules;
 
+/* Where the inverse of factors s [in] of an operand's channels goes: into the rows of a tensor that make these
+ * channels, from row in * (first + step * block) on. */
+typedef struct {
+    const char *tensor; /* in the .f5 file, %d: the block; NULL: the list has ended */
+    int32_t first, step;
+    bool one_plus; /* a row stands for 1 + itself: v becomes (1 + v) / s - 1, others v / s */
+} product_fold;
+
+#define PRODUCT_FOLDS 4
+
+/* A product of every block that may have operands of 8 bits, by names in which %d is the block. */
+typedef struct {
+    const char *label, *operand;          /* in traces: its own, and that of the call whose output it reads */
+    const char *matrix;                   /* its tensor in the .f5 file, [out,in] */
+    product_fold fold[PRODUCT_FOLDS + 1]; /* none: nothing there can take a factor */
+} backbone_product;
+
 typedef struct {
     model_part part;                  /* first */
     const stage_table *const *tables; /* [n_tables]; entry i is c->tables->backbone[i] */
@@ -65,6 +82,9 @@ typedef struct {
     f5_status (*velocity)(const stage_context *c, const void *state, const float *x, const float *row, float *v);
 
     const own_rules *own; /* NULL: a voice is a recording, as F5's */
+
+    const backbone_product *products; /* [n_products] or NULL: for calibration.h */
+    int32_t n_products;
 } backbone;
 
 static inline const backbone *backbone_of(const model_config *config) {

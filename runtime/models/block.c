@@ -10,9 +10,9 @@ void block_widths(int32_t dim, int32_t heads, int32_t ff_dim, int64_t *activatio
 }
 
 f5_status block_norm(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
-                     norm_args a, void *normed, bool of_block) {
+                     norm_args a, void *normed, const linear_weights *reader) {
     ops *o = c->ops;
-    const bool int8 = of_block && o->precision.int8;
+    const bool int8 = reader && product_int8(reader);
     a.rows = b->pack->rows;
     a.dim = s->dim;
     a.x = b->h;
@@ -50,7 +50,7 @@ f5_status block_attention(const stage_context *c, const block_shape *s, const bl
                                           .k_norm = w->k_norm,
                                           .y = b->attended,
                                           .type = o->precision.operands}));
-    return block_quantize(c, "attended8", b->pack->rows, s->heads * ATTENTION_HEAD, b->attended, &b->x8);
+    return block_quantize(c, "attended8", &w->out, b->pack->rows, s->heads * ATTENTION_HEAD, b->attended, &b->x8);
 }
 
 f5_status block_hidden(const stage_context *c, const block_shape *s, const block_stream *b, const block_weights *w,
@@ -63,7 +63,7 @@ f5_status block_hidden(const stage_context *c, const block_shape *s, const block
                                        .x = {normed, type},
                                        .y = {b->hidden, type},
                                        .epilogue = LINEAR_GELU_TANH}));
-    return block_quantize(c, "hidden8", b->pack->rows, s->ff_dim, b->hidden, &b->x8);
+    return block_quantize(c, "hidden8", &w->ff2, b->pack->rows, s->ff_dim, b->hidden, &b->x8);
 }
 
 f5_status block_add(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,

@@ -1,4 +1,4 @@
-/* block_product.c — a product of a backbone's block, in the operands that the engine has for them. */
+/* block_product.c — a product of a backbone's block, in the operands that its weights have. */
 #include "kernels/linear_int8.h"
 #include "kernels/quantize.h"
 #include "runtime/models/layers.h"
@@ -15,7 +15,7 @@ f5_status block_product(const stage_context *c, const char *label, const linear_
     a.w = w->w;
     a.bias = w->b;
     a.bias_rounded = w->b_rounded;
-    if (!o->precision.int8) return o->linear(o, label, &a);
+    if (!product_int8(w)) return o->linear(o, label, &a);
     return o->linear_int8(o, label,
                           &(linear_int8_args){.pack = a.pack,
                                               .rows = a.rows,
@@ -35,10 +35,10 @@ f5_status block_product(const stage_context *c, const char *label, const linear_
                                               .epilogue = a.epilogue});
 }
 
-f5_status block_quantize(const stage_context *c, const char *label, int32_t rows, int32_t dim, const void *x,
-                         const int8_rows *y) {
+f5_status block_quantize(const stage_context *c, const char *label, const linear_weights *reader, int32_t rows,
+                         int32_t dim, const void *x, const int8_rows *y) {
     ops *o = c->ops;
-    if (!o->precision.int8) return F5_OK;
+    if (!product_int8(reader)) return F5_OK;
     return o->quantize(
         o, label,
         &(quantize_args){.rows = rows, .dim = dim, .x = {x, o->precision.operands}, .y = y->whole, .scale = y->scale});

@@ -264,12 +264,12 @@ static f5_status dit_block(const stage_context *c, const dit_state *b, const blo
     const float *shift_a = modulation, *scale_a = modulation + s.dim, *gate_a = modulation + 2 * s.dim;
     const float *shift_m = modulation + 3 * s.dim, *scale_m = modulation + 4 * s.dim, *gate_m = modulation + 5 * s.dim;
 
-    F5_TRY(block_norm(c, &s, r, "norm_a", modulated(scale_a, shift_a), b->normed_a, true));
+    F5_TRY(block_norm(c, &s, r, "norm_a", modulated(scale_a, shift_a), b->normed_a, &w->qkv));
     F5_TRY(block_qkv(c, &s, r, w, b->normed_a));
     F5_TRY(block_attention(c, &s, r, w));
     F5_TRY(block_add(c, &s, r, "out", r->attended, s.heads * ATTENTION_HEAD, &w->out, gate_a, NULL));
 
-    F5_TRY(block_norm(c, &s, r, "norm_m", modulated(scale_m, shift_m), b->normed_m, true));
+    F5_TRY(block_norm(c, &s, r, "norm_m", modulated(scale_m, shift_m), b->normed_m, &w->ff1));
     F5_TRY(block_hidden(c, &s, r, w, b->normed_m));
     return block_add(c, &s, r, "ff2", r->hidden, s.ff_dim, &w->ff2, gate_m, NULL);
 }
@@ -312,7 +312,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     ops_at(o, "dit", -1);
     if (b->h0) F5_TRY(long_skip(c, b));
     const float *scale = row + (size_t)config->depth * 6 * dim, *shift = scale + dim; /* the exit has scale first */
-    F5_TRY(block_norm(c, &s, r, "norm_out", modulated(scale, shift), b->normed_a, false));
+    F5_TRY(block_norm(c, &s, r, "norm_out", modulated(scale, shift), b->normed_a, NULL));
     return o->linear(o, "velocity",
                      &(linear_args){.pack = r->pack,
                                     .in = config->dim,
@@ -322,6 +322,25 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                                     .bias = w->proj_out.b,
                                     .y = {v, F5_F32}});
 }
+
+/* ---- products in 8 bits ------------------------------------------------------------------------------------------ */
+
+/* AdaLN's scale and shift are rows of the modulation; attention is linear in v. What GELU makes can take no factor. */
+#define MODULATION(row, plus)                                                                                          \
+    {"dit.modulation.weight", row, 6, false}, {                                                                        \
+        "dit.modulation.bias", row, 6, plus                                                                            \
+    }
+#define VALUES                                                                                                         \
+    {"dit.blocks.%d.qkv.weight", 2, 0, false}, {                                                                       \
+        "dit.blocks.%d.qkv.bias", 2, 0, false                                                                          \
+    }
+
+static const backbone_product products[] = {
+    {"dit.%d.qkv", "dit.%d.norm_a", "dit.blocks.%d.qkv.weight", {MODULATION(0, false), MODULATION(1, true)}},
+    {"dit.%d.out", "dit.%d.attention", "dit.blocks.%d.out.weight", {VALUES}},
+    {"dit.%d.ff1", "dit.%d.norm_m", "dit.blocks.%d.ff1.weight", {MODULATION(3, false), MODULATION(4, true)}},
+    {"dit.%d.ff2", "dit.%d.ff1", "dit.blocks.%d.ff2.weight", {{0}}},
+};
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */
 
@@ -353,4 +372,6 @@ const backbone backbone_dit = {
     .fill_rows = fill_rows,
     .begin = begin,
     .velocity = velocity,
+    .products = products,
+    .n_products = sizeof products / sizeof *products,
 };

@@ -89,26 +89,34 @@ f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim,
                      linear_epilogue last, f5_rows y);
 
 /* modulation rows y [n,width] = embedded [n,dim] w^T + bias, where embedded is SiLU of what time_embed gave, in the
- * operand type. Weights lie in 8 bits where the engine has such. */
+ * operand type. The weights alone may lie in 8 bits: rows are few, and every row of frames reads them. */
 f5_status time_modulation(const stage_context *c, const char *label, const linear_weights *w, int32_t dim,
                           const void *embedded, int32_t n, int32_t width, float *y);
 
-/* The operand of a block's product where the engine has 8 bits for it. */
+/* Has this product of a block operands of 8 bits? Each has its own kind, and in an engine of 8 bits all but those that
+ * the file has as wide. */
+static inline bool product_int8(const linear_weights *w) {
+    return w->w.type == F5_I8;
+}
+
+/* The operand of a block's product where that is in 8 bits. */
 typedef struct {
     int8_t *whole; /* [rows,dim] */
     float *scale;  /* [rows] */
 } int8_rows;
 
-/* Takes them from the arena for operands as wide as these; nothing where the engine has not 8 bits for them. */
+/* Takes them from the arena for operands as wide as these; nothing where the engine is none of 8 bits. */
 int8_rows block_rows(const stage_context *c, size_t rows, size_t dim, size_t ff_dim);
 
-/* The product `a` of a backbone's block, which lacks w and its biases: as it is, or of the rows `x` in 8 bits. */
+/* The product `a` of a backbone's block, which lacks w and its biases: as it is, or where w is in 8 bits of the rows
+ * `x`. */
 f5_status block_product(const stage_context *c, const char *label, const linear_weights *w, const int8_rows *x,
                         linear_args a);
 
-/* Rows x [rows,dim] of the operand type into y, where the engine has 8 bits for the product that reads them. */
-f5_status block_quantize(const stage_context *c, const char *label, int32_t rows, int32_t dim, const void *x,
-                         const int8_rows *y);
+/* Rows x [rows,dim] of the operand type into y, where the product that reads them, of the weights `reader`, is in 8
+ * bits. */
+f5_status block_quantize(const stage_context *c, const char *label, const linear_weights *reader, int32_t rows,
+                         int32_t dim, const void *x, const int8_rows *y);
 
 /* A transformer block's products. D is the width of the stream, H the heads, F the width of the feed-forward. */
 typedef struct {
@@ -143,10 +151,10 @@ void block_widths(int32_t dim, int32_t heads, int32_t ff_dim, int64_t *activatio
 /* A block is: block_norm, block_qkv, block_attention, block_add of attended; block_norm, block_hidden, block_add of
  * hidden. */
 
-/* normed [R,D] = the norm `a` of h, which lacks x, y and the sizes; of a block in 8 bits instead where its products
- * have that. */
+/* normed [R,D] = the norm `a` of h, which lacks x, y and the sizes; in 8 bits instead where the product of the weights
+ * `reader` is. NULL: the reader is none of a block's. */
 f5_status block_norm(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
-                     norm_args a, void *normed, bool of_block);
+                     norm_args a, void *normed, const linear_weights *reader);
 
 /* qkv = normed w^T, rotated unless a norm of q and k comes before. */
 f5_status block_qkv(const stage_context *c, const block_shape *s, const block_stream *b, const block_weights *w,
@@ -160,7 +168,7 @@ f5_status block_hidden(const stage_context *c, const block_shape *s, const block
                        const void *normed);
 
 /* h += gate (x w^T + bias), x [R,in] being attended or hidden. gate [D], or NULL for 1. also [R,D]: h once more in the
- * operand type, or NULL; NULL where products are in 8 bits. */
+ * operand type, or NULL; NULL where the product is in 8 bits. */
 f5_status block_add(const stage_context *c, const block_shape *s, const block_stream *b, const char *label,
                     const void *x, int32_t in, const linear_weights *w, const float *gate, void *also);
 

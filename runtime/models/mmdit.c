@@ -304,7 +304,7 @@ static norm_args modulated(const float *scale, const float *shift) {
 /* Queries, keys and values of a stream. */
 static f5_status project(const stage_context *c, const block_shape *s, const mmdit_state *b, const block_stream *r,
                          const block_weights *w, norm_args norm) {
-    F5_TRY(block_norm(c, s, r, "norm_a", norm, b->normed, true));
+    F5_TRY(block_norm(c, s, r, "norm_a", norm, b->normed, &w->qkv));
     return block_qkv(c, s, r, w, b->normed);
 }
 
@@ -358,9 +358,9 @@ static f5_status finish(const stage_context *c, const block_shape *s, const mmdi
     const int32_t dim = s->dim, inner = s->heads * ATTENTION_HEAD;
     const float *gate_a = modulation + 2 * dim, *shift_m = modulation + 3 * dim, *scale_m = modulation + 4 * dim,
                 *gate_m = modulation + 5 * dim;
-    F5_TRY(block_quantize(c, "attended8", r->pack->rows, inner, r->attended, &r->x8));
+    F5_TRY(block_quantize(c, "attended8", &w->out, r->pack->rows, inner, r->attended, &r->x8));
     F5_TRY(block_add(c, s, r, "out", r->attended, inner, &w->out, gate_a, NULL));
-    F5_TRY(block_norm(c, s, r, "norm_m", modulated(scale_m, shift_m), b->normed, true));
+    F5_TRY(block_norm(c, s, r, "norm_m", modulated(scale_m, shift_m), b->normed, &w->ff1));
     F5_TRY(block_hidden(c, s, r, w, b->normed));
     return block_add(c, s, r, "ff2", r->hidden, s->ff_dim, &w->ff2, gate_m, NULL);
 }
@@ -398,7 +398,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
         F5_TRY(mmdit_block(c, b, i, row + (size_t)i * 6 * dim, of_text + (size_t)i * 6 * dim));
     ops_at(o, "mmdit", -1);
     const float *scale = row + (size_t)config->depth * 6 * dim, *shift = scale + dim; /* the exit has scale first */
-    F5_TRY(block_norm(c, &s, &b->audio, "norm_out", modulated(scale, shift), b->normed, false));
+    F5_TRY(block_norm(c, &s, &b->audio, "norm_out", modulated(scale, shift), b->normed, NULL));
     return o->linear(o, "velocity",
                      &(linear_args){.pack = b->audio.pack,
                                     .in = config->dim,
@@ -408,6 +408,28 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                                     .bias = w->proj_out.b,
                                     .y = {v, F5_F32}});
 }
+
+/* ---- products in 8 bits ------------------------------------------------------------------------------------------ */
+
+/* Scale and shift of the frames' AdaLN take factors. Those of the text change places in the last block, and both
+ * streams share the attention: what comes of these takes none. */
+#define MODULATION(row, plus)                                                                                          \
+    {"mmdit.audio.modulation.weight", row, 6, false}, {                                                                \
+        "mmdit.audio.modulation.bias", row, 6, plus                                                                    \
+    }
+
+/* clang-format off */
+static const backbone_product products[] = {
+    {"mmdit.%d.qkv", "mmdit.%d.norm_a", "mmdit.blocks.%d.audio.qkv.weight", {MODULATION(0, false), MODULATION(1, true)}},
+    {"mmdit.%d.out", "mmdit.%d.audio", "mmdit.blocks.%d.audio.out.weight", {{0}}},
+    {"mmdit.%d.ff1", "mmdit.%d.norm_m", "mmdit.blocks.%d.audio.ff1.weight", {MODULATION(3, false), MODULATION(4, true)}},
+    {"mmdit.%d.ff2", "mmdit.%d.ff1", "mmdit.blocks.%d.audio.ff2.weight", {{0}}},
+    {"mmdit_text.%d.qkv", "mmdit_text.%d.norm_a", "mmdit.blocks.%d.text.qkv.weight", {{0}}},
+    {"mmdit_text.%d.out", "mmdit.%d.text", "mmdit.blocks.%d.text.out.weight", {{0}}},
+    {"mmdit_text.%d.ff1", "mmdit_text.%d.norm_m", "mmdit.blocks.%d.text.ff1.weight", {{0}}},
+    {"mmdit_text.%d.ff2", "mmdit_text.%d.ff1", "mmdit.blocks.%d.text.ff2.weight", {{0}}},
+};
+/* clang-format on */
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */
 
@@ -461,4 +483,6 @@ const backbone backbone_mmdit = {
     .fill_rows = fill_rows,
     .begin = begin,
     .velocity = velocity,
+    .products = products,
+    .n_products = sizeof products / sizeof *products,
 };

@@ -36,13 +36,12 @@ f5_status time_embed(const stage_context *c, const time_weights *w, int32_t dim,
 
 f5_status time_modulation(const stage_context *c, const char *label, const linear_weights *w, int32_t dim,
                           const void *embedded, int32_t n, int32_t width, float *y) {
-    const bool int8 = c->ops->precision.int8; /* the weights alone: rows are few, and every row of frames reads them */
     return c->ops->linear(c->ops, label,
                           &(linear_args){.rows = n,
                                          .in = dim,
                                          .out = width,
                                          .x = {embedded, c->ops->precision.operands},
-                                         .w = {w->w.data, int8 ? F5_I8 : w->w.type},
+                                         .w = w->w,
                                          .w_scale = w->scale,
                                          .bias = w->b,
                                          .y = {y, F5_F32}});

@@ -357,16 +357,16 @@ static f5_status unett_layer(const stage_context *c, const unett_state *b, int32
     const block_shape s = shape_of(c);
     const block_stream *r = &b->rows;
     /* a product writes what is kept of it, where it can; 8-bit ones cannot */
-    const bool beside = kept_type(c) != F5_F32 && !c->ops->precision.int8;
+    const bool beside = kept_type(c) != F5_F32 && !product_int8(&w->block.ff2);
     void *next = beside ? kept(c, b, layer + 1) : NULL;
 
     if (layer >= unett_config_of(c)->depth / 2) F5_TRY(skip(c, b, layer));
-    F5_TRY(block_norm(c, &s, r, "norm_a", rms(w->attn_norm), b->normed, true));
+    F5_TRY(block_norm(c, &s, r, "norm_a", rms(w->attn_norm), b->normed, &w->block.qkv));
     F5_TRY(block_qkv(c, &s, r, &w->block, b->normed));
     F5_TRY(block_attention(c, &s, r, &w->block));
     F5_TRY(block_add(c, &s, r, "out", r->attended, s.heads * ATTENTION_HEAD, &w->block.out, NULL, NULL));
 
-    F5_TRY(block_norm(c, &s, r, "norm_m", rms(w->ff_norm), b->normed, true));
+    F5_TRY(block_norm(c, &s, r, "norm_m", rms(w->ff_norm), b->normed, &w->block.ff1));
     F5_TRY(block_hidden(c, &s, r, &w->block, b->normed));
     F5_TRY(block_add(c, &s, r, "ff2", r->hidden, s.ff_dim, &w->block.ff2, NULL, next));
     return beside ? F5_OK : keep(c, b, layer + 1);
@@ -385,7 +385,7 @@ static f5_status velocity(const stage_context *c, const void *state, const float
     }
     ops_at(o, "unett", -1);
     const block_shape s = shape_of(c);
-    F5_TRY(block_norm(c, &s, &b->rows, "norm_out", rms(w->norm_out), b->normed, false));
+    F5_TRY(block_norm(c, &s, &b->rows, "norm_out", rms(w->norm_out), b->normed, NULL));
     F5_TRY(o->linear(o, "velocity_rows",
                      &(linear_args){.pack = b->rows.pack,
                                     .in = config->dim,
@@ -403,6 +403,20 @@ static f5_status velocity(const stage_context *c, const void *state, const float
                                           .y = v,
                                           .type = F5_F32});
 }
+
+/* ---- products in 8 bits ------------------------------------------------------------------------------------------ */
+
+#define VALUES                                                                                                         \
+    {"unett.layers.%d.qkv.weight", 2, 0, false}, {                                                                     \
+        "unett.layers.%d.qkv.bias", 2, 0, false                                                                        \
+    }
+
+static const backbone_product products[] = {
+    {"unett.%d.qkv", "unett.%d.norm_a", "unett.layers.%d.qkv.weight", {{"unett.layers.%d.attn_norm", 0, 0, false}}},
+    {"unett.%d.out", "unett.%d.attention", "unett.layers.%d.out.weight", {VALUES}},
+    {"unett.%d.ff1", "unett.%d.norm_m", "unett.layers.%d.ff1.weight", {{"unett.layers.%d.ff_norm", 0, 0, false}}},
+    {"unett.%d.ff2", "unett.%d.ff1", "unett.layers.%d.ff2.weight", {{0}}},
+};
 
 /* ---- the backbone ------------------------------------------------------------------------------------------------ */
 
@@ -451,4 +465,6 @@ const backbone backbone_unett = {
     .fill_rows = fill_rows,
     .begin = begin,
     .velocity = velocity,
+    .products = products,
+    .n_products = sizeof products / sizeof *products,
 };
