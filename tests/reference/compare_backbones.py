@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 import compare_upstream  # noqa: E402
 import convert_lib as lib  # noqa: E402
+import f5file  # noqa: E402
 import f5lib  # noqa: E402
 from convert_lib import rc  # noqa: E402
 
@@ -37,23 +39,63 @@ HOW = {"NFE 7": dict(steps=7), "NFE 32": dict(steps=32), "midpoint 8": dict(step
 BATCH = (57, 211, 93, 330, 140, 71, 256)
 
 
-class Model:
-    """Upstream's CFM with fresh weights, and our engine on the same ones."""
+class Upstream:
+    """Upstream's CFM in a number type of its own; requests are given and answers come back on the CPU, in double."""
 
-    def __init__(self, c, upstream, folder, arch, depth):
+    def __init__(self, cfm, dtype=torch.float32):
+        self.cfm, self.dtype = cfm.to(dtype), dtype
+
+    def placed(self, x):
+        return x.to(self.cfm.device, self.dtype)
+
+    def velocities(self, request, cfg):
+        """Guided: of the noise at time 0, and at 1/2 of where that one leads to by then. Yields them as they are asked for."""
+        cond = torch.zeros(request["frames"], 100)
+        cond[:len(request["cond"])] = request["cond"]
+        given = dict(cond=self.placed(cond)[None], text=request["tokens"].to(self.cfm.device)[None])
+
+        def velocity(x, t):
+            at = given | dict(x=x[None], time=self.placed(torch.tensor(t)))
+            if cfg < 1e-5:
+                return self.cfm.transformer(**at)[0]
+            v, null = self.cfm.transformer(**at, cfg_infer=True)
+            return v + (v - null) * cfg
+
+        noise = self.placed(request["noise"])
+        first = velocity(noise, 0.0)
+        yield first.double().cpu()
+        yield velocity(noise + first / 2, 0.5).double().cpu()
+
+    def sample(self, request, steps, cfg=2.0, sway=-1.0, midpoint=False):
+        """With the request's noise."""
+        self.cfm.odeint_kwargs = dict(method="midpoint" if midpoint else "euler")
+        drawn, torch.randn = torch.randn, lambda *_, **__: self.placed(request["noise"])
+        try:
+            mel, _ = self.cfm.sample(self.placed(request["cond"])[None], request["tokens"].to(self.cfm.device)[None],
+                                     request["frames"], steps=steps, cfg_strength=cfg, sway_sampling_coef=sway)
+        finally:
+            torch.randn = drawn
+        return mel[0].double().cpu()
+
+
+class Model:
+    """Upstream's CFM with fresh weights, and a .f5 file of the same ones."""
+
+    def __init__(self, c, upstream, folder, arch, depth, device=torch.device("cpu")):
         self.c, (f5, _, mel_spec) = c, upstream
-        config = {**rc.OPTIONS, **rc.ARCHS[arch]}
+        config = {**rc.OPTIONS, **rc.ARCHS[arch], "vocoder": "vocos"}
         made = dict(config=config | dict(depth=depth), vocab=rc.default_vocab())
         keys = {"DiT": ("text_dim", "conv_layers", "pe_attn_head"), "UNetT": ("text_dim", "conv_layers", "pe_attn_head"), "MMDiT": ()}
         settings = {k: config[k] for k in ("dim", "heads", "ff_mult", "text_mask_padding", *keys[config["backbone"]])}
         if config["backbone"] == "UNetT":
             settings["skip_connect_type"] = config["skip"]
         self.vocab = len(made["vocab"])
-        backbone = getattr(f5, config["backbone"])(text_num_embeds=self.vocab, mel_dim=100, depth=depth, **settings)
-        self.cfm = f5.CFM(transformer=backbone, mel_spec_module=mel_spec())
-        compare_upstream.randomize(self.cfm, c.generator)
+        with mock.patch("torch.nn.init.kaiming_uniform_"):  # takes seconds, and all is drawn below
+            backbone = getattr(f5, config["backbone"])(text_num_embeds=self.vocab, mel_dim=100, depth=depth, **settings)
+        self.cfm = f5.CFM(transformer=backbone, mel_spec_module=mel_spec()).to(device)
+        compare_upstream.randomize(self.cfm, torch.Generator(device).manual_seed(int(c.tokens(1, 1 << 30))))
         self.cfm.eval()
-        self.path = self.convert(made, arch, folder)
+        self.path = (self.convert if device.type == "cpu" else self.write)(made, arch, folder)
         self.title = f"{arch}, depth {depth}"
 
     def convert(self, made, arch, folder):
@@ -67,44 +109,42 @@ class Model:
         os.remove(folder / "model.pt")
         return folder / "model.f5"
 
+    def write(self, made, arch, folder):
+        """By f5file.py, which test_f5file.py holds against the converter: a GPU machine may have no converter."""
+        sizes = {k: v for k, v in rc.ARCHS["demo"].items() if k.startswith("vocos_")}
+        made["config"] = made["config"] | sizes
+        made["vocos"] = rc.draw_all(rc.vocoder_tensors(made["config"]), 1)
+        made["model"] = {k: v.cpu().numpy() for k, v in self.cfm.state_dict().items() if k.startswith("transformer.")}
+        f5file.write_f5(folder / "model.f5", made, name=arch)
+        return folder / "model.f5"
+
     def request(self, frames):
         tokens, cond = self.c.tokens(max(3, frames // 7), self.vocab), self.c.randn(frames // 3, 100) * 2 - 4
         return dict(cond=cond, tokens=tokens, frames=frames, noise=self.c.randn(frames, 100))
 
-    def velocity(self, request, x, t, cfg):
-        """Upstream's, guided."""
-        cond = torch.zeros(request["frames"], 100)
-        cond[:len(request["cond"])] = request["cond"]
-        given = dict(x=x[None], cond=cond[None], text=request["tokens"][None], time=torch.tensor(t))
-        if cfg < 1e-5:
-            return self.cfm.transformer(**given)[0]
-        v, null = self.cfm.transformer(**given, cfg_infer=True)
-        return v + (v - null) * cfg
-
-    def sample(self, request, steps, cfg=2.0, sway=-1.0, midpoint=False):
-        """Upstream's, whose noise is the request's."""
-        self.cfm.odeint_kwargs = dict(method="midpoint" if midpoint else "euler")
-        drawn, torch.randn = torch.randn, lambda *_, **__: request["noise"].clone()
-        try:
-            mel, _ = self.cfm.sample(request["cond"][None], request["tokens"][None], request["frames"], steps=steps,
-                                     cfg_strength=cfg, sway_sampling_coef=sway)
-        finally:
-            torch.randn = drawn
-        return mel[0]
-
 
 def ours(engine, requests, steps, cfg=2.0, sway=-1.0, midpoint=False, epss=True):
     given = [{k: v if isinstance(v, int) else v.numpy() for k, v in r.items()} for r in requests]
-    return [torch.from_numpy(m) for m in engine.sample(given, nfe=steps, cfg=cfg, sway=sway, epss=epss, midpoint=midpoint)]
+    return [torch.from_numpy(m).double() for m in engine.sample(given, nfe=steps, cfg=cfg, sway=sway, epss=epss, midpoint=midpoint)]
+
+
+def our_velocity(engine, request, cfg, middle=False):
+    """One step of a uniform grid moves the noise by its velocity at 0; one of the midpoint's by that at 1/2."""
+    return ours(engine, [request], 1, cfg, None, middle, epss=False)[0] - request["noise"]
+
+
+def distance(mine, theirs, kept):
+    """Relative, L2, of the frames behind the kept ones."""
+    found = float(torch.linalg.vector_norm((mine - theirs)[kept:]) / torch.linalg.vector_norm(theirs[kept:]))
+    return found if np.isfinite(found) else float("inf")
 
 
 class Report:
     def __init__(self):
         self.worst, self.count, self.started = {}, 0, time.time()
 
-    def line(self, kind, what, mine, theirs):
-        error = float(torch.linalg.vector_norm((mine - theirs).double()) / torch.linalg.vector_norm(theirs.double()))
-        error = error if np.isfinite(error) else float("inf")
+    def line(self, kind, what, mine, theirs, kept):
+        error = distance(mine, theirs, kept)
         self.worst[kind] = max(self.worst.get(kind, 0), error)
         self.count += 1
         bad = "ok " if error <= BARS[kind] else "BAD"
@@ -112,31 +152,28 @@ class Report:
 
 
 def compare_velocity(report, model, engine, lengths):
-    """One step of a uniform grid moves the noise by its velocity at 0; one of the midpoint's by that at 1/2."""
+    theirs = Upstream(model.cfm)
     for frames in lengths:
-        request, kept = model.request(frames), frames // 3
-        noise, first = request["noise"], {}
+        request = model.request(frames)
         for cfg in (0.0, 2.0):
-            first[cfg] = model.velocity(request, noise, 0.0, cfg)
-            mine = ours(engine, [request], 1, cfg, None, epss=False)[0] - noise
-            report.line("velocity", f"{model.title}: velocity at 0, N {frames}, cfg {cfg}", mine[kept:], first[cfg][kept:])
-        theirs = model.velocity(request, noise + first[2.0] / 2, 0.5, 2.0)
-        mine = ours(engine, [request], 1, 2.0, None, True, epss=False)[0] - noise
-        report.line("velocity", f"{model.title}: velocity at 1/2, N {frames}, cfg 2.0", mine[kept:], theirs[kept:])
+            velocities = theirs.velocities(request, cfg)
+            for middle in (False, True)[:1 + (cfg > 0)]:
+                report.line("velocity", f"{model.title}: velocity at {'1/2' if middle else 0}, N {frames}, cfg {cfg}",
+                            our_velocity(engine, request, cfg, middle), next(velocities), frames // 3)
 
 
 def compare_sampling(report, model, engine, frames, hows):
-    request, kept = model.request(frames), frames // 3
+    request, theirs = model.request(frames), Upstream(model.cfm)
     for how in hows:
         mine, = ours(engine, [request], **HOW[how])
-        report.line("sampling", f"{model.title}: {how}, N {frames}", mine[kept:], model.sample(request, **HOW[how])[kept:])
+        report.line("sampling", f"{model.title}: {how}, N {frames}", mine, theirs.sample(request, **HOW[how]), frames // 3)
 
 
 def compare_batch(report, model, engine):
-    requests = [model.request(n) for n in BATCH]
+    requests, theirs = [model.request(n) for n in BATCH], Upstream(model.cfm)
     for request, mel in zip(requests, ours(engine, requests, 7)):
         n = request["frames"]
-        report.line("sampling", f"{model.title}: N {n} of a batch of {len(BATCH)}", mel[n // 3:], model.sample(request, 7)[n // 3:])
+        report.line("sampling", f"{model.title}: N {n} of a batch of {len(BATCH)}", mel, theirs.sample(request, 7), n // 3)
 
 
 def run(report, c, upstream, args, arch):

@@ -74,7 +74,7 @@ def randomize(module, generator):
         else:
             scale, shift = p[0].numel() ** -0.5, 0.0
         with torch.no_grad():
-            p.copy_(shift + scale * torch.randn(p.shape, generator=generator))
+            p.copy_(shift + scale * torch.randn(p.shape, generator=generator, device=generator.device))
 
 
 class Comparison:
