@@ -6,11 +6,13 @@
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
 #include "host/program/shipped.h"
+#include "host/program/speech_ipa.h"
 #include "host/program/speech_options.h"
 #include "host/server/server_options.h"
 
 #define LOG_FORMATS "json|text|none"
 #define TABLE_MAX 64
+#define OWN_VOICE "default" /* what a model's one voice is called, unless --voice names it */
 #define APPEND(to, options)                                                                                            \
     ((cli_option *)memcpy(to, options, sizeof(options)) + sizeof(options) / sizeof((options)[0]))
 
@@ -42,7 +44,7 @@ static const server_options defaults = {.model_id = "f5-tts",
 #define HEADING(title)                                                                                                 \
     { title, .type = CLI_HEADING }
 
-static cli_option *engine_options(cli_option *to, server_options *o) {
+static cli_option *engine_options(cli_option *to, server_options *o, bool *ipa) {
     const cli_option options[] = {
         HEADING("Model"),
         {"model", "m", CLI_STRING, &o->model, .argument = "FILE.f5", .help = "the model that speaks",
@@ -63,6 +65,7 @@ static cli_option *engine_options(cli_option *to, server_options *o) {
          .help = "that compute, on a CPU", .unit = "threads", .usual = "as many as there are CPUs"},
         {"languages", NULL, CLI_STRING, &o->languages, .argument = "LIST", .help = "that requests may normalize",
          .usual = "en,zh"},
+        {"ipa", NULL, CLI_FLAG, ipa, .help = "of a model that reads phonemes: texts are IPA already"},
         {"warm", NULL, CLI_STRING, &o->warm, .argument = "LIST",
          .help = "seconds of speech that should be fast from the first on: 3,6,12"},
         HEADING("Work"),
@@ -151,11 +154,22 @@ static cli_option *other_options(cli_option *to, server_options *o) {
     return APPEND(to, options);
 }
 
-static f5_status solver_of_model(server_options *o, const char *model, f5_error *error) {
-    speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given};
-    F5_TRY(speech_options_of_model(&s, model, false, error));
+/* What the model says of itself. *speaker: makes phonemes of words, where it reads them. */
+static f5_status fit_model(server_options *o, bool ipa, const char *model, espeak **speaker, f5_error *error) {
+    speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given, .ipa = ipa};
+    F5_TRY(speech_options_of_model(&s, model, true, error));
     o->nfe_step = s.nfe_step;
     o->method = s.method;
+    o->sound_rate = s.model_rate;
+    o->one_voice = s.one_voice;
+    f5_speak_params_init(&o->phonemes);
+    F5_TRY(speech_ipa_open(&s, model, speaker, error));
+    speech_ipa_use(&s, *speaker, &o->phonemes);
+    if (!o->one_voice) return F5_OK;
+    const char *folder = o->voice_dir ? "--voice_dir" : o->upload_dir ? "--upload_dir" : NULL;
+    if (folder)
+        return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own and takes no recording", folder, model);
+    if (o->default_voice == defaults.default_voice) o->default_voice = OWN_VOICE;
     return F5_OK;
 }
 
@@ -180,7 +194,8 @@ int cmd_serve(int argc, char **argv) {
                            .options = table,
                            .examples = "f5tts serve --model v1_base.f5 --voice_dir voices --port 8080\n"};
     if (!alias) return CLI_EXIT_FAILED;
-    cli_option *to = engine_options(table, &o);
+    bool ipa = false;
+    cli_option *to = engine_options(table, &o, &ipa);
     to = voice_options(to, &o, alias);
     to = socket_options(to, &o);
     to = other_options(to, &o);
@@ -188,12 +203,13 @@ int cmd_serve(int argc, char **argv) {
     cli_outcome outcome = cli_parse(&command, argc, argv);
     int exit_code = cli_exit_code(outcome);
     char *model = NULL, *voices = NULL;
+    espeak *speaker = NULL;
     f5_error error;
     const model_wish wish = {.model = o.model};
     if (outcome != CLI_RUN) {
         /* told already */
     } else if (model_file(&wish, command.program, false, &model, &error) != F5_OK ||
-               solver_of_model(&o, model, &error) != F5_OK) {
+               fit_model(&o, ipa, model, &speaker, &error) != F5_OK) {
         exit_code = cli_failure(&command, "%s", error.message);
     } else {
         o.model = model;
@@ -202,6 +218,7 @@ int cmd_serve(int argc, char **argv) {
         if (shipped_file(SHIPPED_VOICES, "", "", &voices, &error) == F5_OK) o.shipped_voices = voices;
         exit_code = run(&command, &o);
     }
+    espeak_close(speaker);
     free(model);
     free(voices);
     free(alias);

@@ -270,7 +270,8 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     if (o->one_voice && !own_voice)
         return f5_fail(
             error, F5_E_UNSUPPORTED,
-            "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer and batch speak",
+            "%s: this model has one voice of its own and reads phonemes, with which only f5tts infer, batch and serve "
+            "speak",
             model);
     F5_TRY(speech_options_fit(o, model, error));
     if (!o->rate_given && o->one_voice) o->rate = o->model_rate;

@@ -72,7 +72,7 @@ static void send_error(realtime *r, const f5_error *error, const char *code, con
 static json_t *session_object(const realtime *r) {
     return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:{s:{s:{s:s, s:i}, s:s, s:f}}}", "type", "realtime", "object",
                      "realtime.session", "id", r->id, "model", r->model, "output_modalities", "audio", "audio",
-                     "output", "format", "type", "audio/pcm", "rate", F5_SAMPLE_RATE, "voice", r->voice, "speed",
+                     "output", "format", "type", "audio/pcm", "rate", REALTIME_RATE, "voice", r->voice, "speed",
                      r->speed);
 }
 
@@ -177,9 +177,9 @@ static f5_status check_format(const json_t *format, f5_error *error) {
     const char *type =
         json_is_object(format) ? json_string_value(json_object_get(format, "type")) : json_string_value(format);
     if (type && (strcmp(type, "audio/pcm") == 0 || strcmp(type, "pcm16") == 0) &&
-        (!rate || json_is_null(rate) || json_integer_value(rate) == F5_SAMPLE_RATE))
+        (!rate || json_is_null(rate) || json_integer_value(rate) == REALTIME_RATE))
         return F5_OK;
-    return f5_fail(error, F5_E_UNSUPPORTED, "the sound has the format audio/pcm at %d Hz, no other", F5_SAMPLE_RATE);
+    return f5_fail(error, F5_E_UNSUPPORTED, "the sound has the format audio/pcm at %d Hz, no other", REALTIME_RATE);
 }
 
 /* A voice is a name, or {"id": name}. */

@@ -25,6 +25,7 @@
 
 #define REALTIME_MAX_MESSAGE (512 * 1024) /* bytes */
 #define REALTIME_MAX_TEXT (256 * 1024)    /* bytes of items that wait for a response */
+#define REALTIME_RATE 24000               /* samples a second, which the protocol fixes, whatever the model's are */
 #define REALTIME_DELTA_BYTES 24000        /* of samples in one response.output_audio.delta: half a second */
 
 typedef struct realtime realtime;

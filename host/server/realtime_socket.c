@@ -61,7 +61,8 @@ static f5_status configure(void *user, const char *voice, double speed, f5_error
 static f5_status speak(void *user, const char *text, size_t bytes, f5_error *error) {
     static const speech_events events = {.piece = on_piece, .done = on_done};
     session *s = user;
-    const sockets_text what = {.voice = s->voice, .text = text, .bytes = bytes, .speed = s->speed};
+    const sockets_text what = {
+        .voice = s->voice, .text = text, .bytes = bytes, .rate = REALTIME_RATE, .speed = s->speed};
     return sockets_speak(&s->speech, &what, &events, s, error);
 }
 

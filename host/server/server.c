@@ -72,7 +72,7 @@ static f5_status read_devices(lists *l, const server_options *o, f5_error *error
     return F5_OK;
 }
 
-/* Seconds of speech become frames of a request: the recording of the default voice lies before them. */
+/* Seconds of speech become frames of a request: the recording of the default voice, if it has one, lies before them. */
 static f5_status read_warm(lists *l, const server_options *o, const voice_entry *voice, f5_error *error) {
     double before = 12;
     if (voice) {
@@ -86,7 +86,7 @@ static f5_status read_warm(lists *l, const server_options *o, const voice_entry 
             return f5_fail(error, F5_E_ARGUMENT,
                            "--warm %.200s: a list of up to %d lengths under 60 seconds, as 3,6,12", o->warm,
                            SERVER_WARM_MAX);
-        double frames = ceil((before + seconds) * F5_SAMPLE_RATE / F5_HOP);
+        double frames = ceil((before + seconds) * o->sound_rate / F5_HOP);
         if (frames <= o->max_frames) l->warm[l->n_warm++] = (int32_t)frames;
         at = *end ? end + 1 : end;
     }
@@ -161,6 +161,9 @@ static f5_status open_speaker(server *s, f5_error *error) {
                          .waiting = o->waiting,
                          .text_bytes = (size_t)o->text_bytes,
                          .voices = OPEN_VOICES,
+                         .sound_rate = o->sound_rate,
+                         .one_voice = o->one_voice,
+                         .phonemes = o->phonemes,
                          .hopeless = &s->hopeless};
     f5_open_params_init(&p.open);
     p.open.model_path = o->model;

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "host/api/f5tts.h"
+
 #define SERVER_DEVICES_MAX 16
 #define SERVER_ALIASES_MAX 64
 #define SERVER_WARM_MAX 16
@@ -16,6 +18,11 @@ typedef struct {
     const char *devices; /* "cuda:0,cuda:1" */
     int32_t max_frames, max_batch, threads;
     const char *warm; /* seconds, "5,10" */
+    /* the model, as it says itself */
+    int32_t sound_rate;       /* samples a second of its speech */
+    bool one_voice;           /* which is its own: it takes no recording */
+    f5_speak_params phonemes; /* its phonemes and phonemes_user make IPA of words; NULL: the model reads letters, or
+                                 texts are IPA */
     /* the voices */
     const char *shipped_voices;         /* folder; NULL: none */
     const char *voice_dir, *upload_dir; /* NULL: none */

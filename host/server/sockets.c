@@ -94,8 +94,9 @@ static f5_status place(sockets_job *j, json_t *fields, const sockets_text *text,
 
 f5_status sockets_speak(sockets_job *j, const sockets_text *text, const speech_events *events, void *user,
                         f5_error *error) {
-    json_t *fields = json_pack("{s:s?, s:s, s:b, s:b}", "voice", text->voice && *text->voice ? text->voice : NULL,
-                               "response_format", "pcm", "stream", 1, "ssml", text->ssml);
+    json_t *fields =
+        json_pack("{s:s?, s:s, s:i, s:b, s:b}", "voice", text->voice && *text->voice ? text->voice : NULL,
+                  "response_format", "pcm", "sample_rate", (int)text->rate, "stream", 1, "ssml", text->ssml);
     if (fields && text->speed > 0) json_object_set_new(fields, "speed", json_real(text->speed));
     f5_status status = fields ? place(j, fields, text, events, user, error) : f5_fail(error, F5_E_MEMORY, "no memory");
     json_decref(fields);

@@ -30,11 +30,12 @@ typedef struct {
 f5_status sockets_order(sockets_job *j, const speech_order *order, const speech_events *events, void *user,
                         f5_error *error);
 
-/* The same with raw samples in a voice (NULL or "": the default), and the server's own settings for speech that is
- * streamed. speed 0: the usual one. text [bytes]; NULL: it comes by sockets_push. */
+/* The same with raw samples, `rate` a second, in a voice (NULL or "": the default), and the server's own settings for
+ * speech that is streamed. speed 0: the usual one. text [bytes]; NULL: it comes by sockets_push. */
 typedef struct {
     const char *voice, *text;
     size_t bytes;
+    int32_t rate;
     double speed;
     bool ssml;
 } sockets_text;

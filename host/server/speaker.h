@@ -24,7 +24,7 @@ typedef struct {
     const char *text; /* NULL: it comes by speech_push */
     size_t text_bytes;
     sound_format format;
-    int32_t rate; /* samples a second; default 24000 */
+    int32_t rate; /* samples a second, default 24000, whatever the model's are */
     f5_sample_params sample;
     f5_speak_params speak; /* text, sample and audio are set when it is said */
     bool separate;         /* every chunk is a file of its own; give cross_fade 0 */
@@ -88,12 +88,15 @@ void speech_cancel(speech_job *job); /* at the next step; nothing more is told, 
 typedef struct {
     const char *const *devices; /* [n_devices] "cuda:0": an engine each */
     int n_devices;
-    bool some;           /* of them are enough to begin with: a GPU that is lost is opened when that works */
-    f5_open_params open; /* of every engine; `device` is set */
-    int running;         /* orders at a time: so many threads */
-    int waiting;         /* more that may wait: beyond it F5_E_LIMIT */
-    size_t text_bytes;   /* that wait in a job */
-    int voices;          /* that an engine keeps open */
+    bool some;                /* of them are enough to begin with: a GPU that is lost is opened when that works */
+    f5_open_params open;      /* of every engine; `device` is set */
+    int32_t sound_rate;       /* samples a second of the model's speech */
+    bool one_voice;           /* the model's own: an order's recording is not opened */
+    f5_speak_params phonemes; /* its phonemes and phonemes_user are those of every order */
+    int running;              /* orders at a time: so many threads */
+    int waiting;              /* more that may wait: beyond it F5_E_LIMIT */
+    size_t text_bytes;        /* that wait in a job */
+    int voices;               /* that an engine keeps open */
     /* sent once: no engine is ready, and this process can open none on a GPU that was lost. Another process may. It
      * must live as long as the loop */
     loop_post *hopeless;

@@ -102,7 +102,9 @@ speech_defaults speech_call_defaults(const server *s) {
     return (speech_defaults){.nfe_step = s->options->nfe_step,
                              .method = methods[s->options->method],
                              .first_chunk = s->options->first_chunk,
-                             .text_bytes = (size_t)s->options->text_bytes};
+                             .text_bytes = (size_t)s->options->text_bytes,
+                             .rate = s->options->sound_rate,
+                             .one_voice = s->options->one_voice};
 }
 
 #define WHOLE_BYTES 4096 /* of a text, up to which a WAV or FLAC is kept until its length is known */

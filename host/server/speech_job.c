@@ -15,8 +15,6 @@
  * hours of silence, and one call speaks all of them. */
 #define SOUND_BYTES 67108864
 
-#define SLICE (F5_SAMPLE_RATE / 2) /* samples */
-
 /* ---- what is posted to the loop ---------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -111,7 +109,8 @@ static int out_rewrite(void *user, int64_t at, const void *bytes, size_t n) {
 static f5_status open_encoder(speech_job *job, f5_error *error) {
     bool kept = job->order.whole || job->order.separate;
     const sound_sink sink = {.write = out_write, .rewrite = kept ? out_rewrite : NULL, .user = &job->out};
-    return sound_encoder_open(&job->encoder, job->order.format, job->order.rate, &sink, "the speech", error);
+    return sound_encoder_open_of(&job->encoder, job->order.format, job->speaker->options.sound_rate, job->order.rate,
+                                 &sink, "the speech", error);
 }
 
 static f5_status end_encoder(speech_job *job, f5_error *error) {
@@ -136,7 +135,7 @@ static f5_status check_sound(speech_job *job, size_t added, f5_error *error) {
 
 static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *error) {
     bool chunk = audio->mel_frames > 0;
-    double seconds = (double)audio->n_samples / F5_SAMPLE_RATE;
+    double seconds = (double)audio->n_samples / job->speaker->options.sound_rate;
     size_t before = job->out.n;
     if (!job->encoder) F5_TRY(open_encoder(job, error));
     if (audio->n_samples > 0) {
@@ -160,14 +159,15 @@ static f5_status take_audio(speech_job *job, const f5_audio *audio, f5_error *er
     return post(job, audio, seconds, chunk, ends, error);
 }
 
-/* What is streamed goes out slice by slice: a client reads the first ones while the last are encoded. */
+/* What is streamed goes out in slices of half a second: a client reads the first ones while the last are encoded. */
 static f5_status take_slices(speech_job *job, const f5_audio *audio, f5_error *error) {
     if (job->order.whole || job->order.separate) return take_audio(job, audio, error);
+    const int64_t samples = job->speaker->options.sound_rate / 2;
     f5_audio slice = *audio;
-    for (int64_t left = audio->n_samples; left > SLICE; left -= SLICE) {
-        slice.n_samples = SLICE;
+    for (int64_t left = audio->n_samples; left > samples; left -= samples) {
+        slice.n_samples = samples;
         F5_TRY(take_audio(job, &slice, error));
-        slice = (f5_audio){.samples = slice.samples + SLICE, .n_samples = left - SLICE, .index = audio->index};
+        slice = (f5_audio){.samples = slice.samples + samples, .n_samples = left - samples, .index = audio->index};
     }
     return take_audio(job, &slice, error);
 }
@@ -201,6 +201,8 @@ static f5_speak_params params_of(speech_job *job) {
     p.audio = on_audio;
     p.audio_user = job;
     p.normalize = job->normalize;
+    p.phonemes = job->speaker->options.phonemes.phonemes;
+    p.phonemes_user = job->speaker->options.phonemes.phonemes_user;
     return p;
 }
 
@@ -213,7 +215,7 @@ static f5_status begin(speech_job *job) {
     job->begun = true;
     job->result.waited = loop_seconds() - job->ordered;
     F5_TRY(engine_take(job, &job->error));
-    F5_TRY(voice_take(job, &job->error));
+    if (!job->speaker->options.one_voice) F5_TRY(voice_take(job, &job->error));
     f5_speak_params p = params_of(job);
     if (spoken_at_once(job)) {
         p.text = job->text;

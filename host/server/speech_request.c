@@ -135,7 +135,7 @@ static bool read_references(reader *r, speech_request *q) {
     return true;
 }
 
-static bool read_reference(reader *r, speech_request *q) {
+static bool read_reference(reader *r, const speech_defaults *d, speech_request *q) {
     if (!read_references(r, q) || !get_string(r, "ref_audio", &q->ref_audio) ||
         !get_string(r, "ref_text", &q->ref_text))
         return false;
@@ -143,6 +143,8 @@ static bool read_reference(reader *r, speech_request *q) {
     if (q->ref_text && !q->ref_audio)
         return refuse(r, "ref_audio", "missing", "ref_text is given without ref_audio, the recording that says it");
     if (!q->ref_audio) return true;
+    if (d->one_voice)
+        return refuse(r, "ref_audio", "unsupported", "ref_audio: this model has one voice of its own and clones none");
     static const char *const elsewhere[] = {"http://", "https://", "file://", "ftp://", "/"};
     for (size_t i = 0; i < sizeof elsewhere / sizeof elsewhere[0] - 1; i++)
         if (strncmp(q->ref_audio, elsewhere[i], strlen(elsewhere[i])) == 0)
@@ -153,13 +155,18 @@ static bool read_reference(reader *r, speech_request *q) {
     return true;
 }
 
-static bool read_format(reader *r, speech_request *q) {
+/* The model's own, or the next that the format has; but who plays raw samples takes them for OpenAI's of 24 kHz. */
+static int32_t usual_rate(const speech_defaults *d, sound_format format) {
+    return format == SOUND_RAW ? F5_SAMPLE_RATE : sound_format_rate(format, d->rate);
+}
+
+static bool read_format(reader *r, const speech_defaults *d, speech_request *q) {
     const char *word = "mp3";
-    int64_t rate = F5_SAMPLE_RATE;
     if (!get_string(r, "response_format", &word)) return false;
     if (!sound_format_of_word(word, &q->format))
         return refuse(r, "response_format", "invalid_value",
                       "response_format: %.60s is none of mp3, opus, aac, flac, wav, pcm", word);
+    int64_t rate = usual_rate(d, q->format);
     if (!get_whole(r, "sample_rate", 8000, 48000, &rate)) return false;
     q->rate = (int32_t)rate;
     f5_error error;
@@ -205,6 +212,8 @@ static bool read_solver(reader *r, const speech_defaults *d, speech_request *q) 
     int64_t nfe = d->nfe_step, seed = 0;
     int method = d->method;
     q->seed_given = get(r, "seed") != NULL;
+    if (d->one_voice && get(r, "cfg_strength"))
+        return refuse(r, "cfg_strength", "unsupported", "cfg_strength: this model has no guidance");
     if (!get_whole(r, "nfe_step", 1, 1024, &nfe) || !get_whole(r, "seed", 0, INT64_MAX, &seed) ||
         !get_word(r, "method", methods, 3, &method) || !get_number(r, "cfg_strength", 0, 100, &q->sample.cfg) ||
         !get_number(r, "sway_sampling_coef", -1, 1.75, &q->sample.sway))
@@ -224,6 +233,6 @@ bool speech_request_read(const json_t *object, const json_t *shared, const speec
     reader r = {object, shared, why};
     if (!json_is_object(object)) return refuse(&r, NULL, "invalid_type", "the request must be a JSON object");
     return get_string(&r, "model", &request->model) && read_input(&r, defaults, request) && read_voice(&r, request) &&
-           read_reference(&r, request) && read_format(&r, request) && read_stream(&r, defaults, request) &&
-           read_speech(&r, request) && read_solver(&r, defaults, request);
+           read_reference(&r, defaults, request) && read_format(&r, defaults, request) &&
+           read_stream(&r, defaults, request) && read_speech(&r, request) && read_solver(&r, defaults, request);
 }

@@ -16,6 +16,8 @@ typedef struct {
     int32_t nfe_step, method; /* method: an f5_method */
     float first_chunk;        /* of those that stream */
     size_t text_bytes;        /* most of an input */
+    int32_t rate;             /* samples a second of the model's speech */
+    bool one_voice;           /* the model's own: no recording, no guidance */
 } speech_defaults;
 
 /* Strings belong to `body`, or to the item of a batch, and live as long. */

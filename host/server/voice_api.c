@@ -145,6 +145,10 @@ static bool check_form(http_request *r, const form *f) {
 static void *upload_begin(http_request *r, void *user) {
     server *s = user;
     f5_error error = {0};
+    if (s->options->one_voice) {
+        reply_error(r, 400, NULL, "uploads_off", "this model has one voice of its own and takes no recordings");
+        return NULL;
+    }
     if (!voice_store_keeps(s->voices)) {
         reply_error(
             r, 400, NULL, "uploads_off",

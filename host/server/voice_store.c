@@ -187,6 +187,7 @@ static void take_scan(void *user) {
 }
 
 static void start_scan(voice_store *s) {
+    if (s->options->one_voice) return;
     s->again = s->scanning;
     if (s->scanning) return;
     s->scan = (job){.store = s, .fd = -1};
@@ -344,6 +345,21 @@ static f5_status find_folders(voice_store *s, f5_error *error) {
     return F5_OK;
 }
 
+/* The list of a model with one voice of its own: that, under the name of the default one, without a sound. */
+static f5_status make_own_voice(voice_store *s, f5_error *error) {
+    s->list = calloc(1, sizeof *s->list);
+    listed_voice *v = s->list ? calloc(1, sizeof *v) : NULL;
+    if (!v) return out_of_memory(error);
+    s->list->voice = v;
+    s->list->n = 1;
+    v->origin = VOICES_SHIPPED;
+    F5_TRY(voice_name_check(s->options->default_voice, error));
+    snprintf(v->name, sizeof v->name, "%s", s->options->default_voice);
+    F5_TRY(recording_make(&v->voice.recording, NULL, 0, 1, s->options->sound_rate, "", error));
+    v->good = true;
+    return F5_OK;
+}
+
 f5_status voice_store_new(voice_store **made, loop *l, const server_options *options, f5_error *error) {
     voice_store *s = calloc(1, sizeof *s);
     *made = NULL;
@@ -351,8 +367,8 @@ f5_status voice_store_new(voice_store **made, loop *l, const server_options *opt
     s->loop = l;
     s->options = options;
     work_group_init(&s->working);
-    f5_status status = find_folders(s, error);
-    if (status == F5_OK)
+    f5_status status = options->one_voice ? make_own_voice(s, error) : find_folders(s, error);
+    if (status == F5_OK && !options->one_voice)
         status = voice_list_scan(&s->list, NULL, s->folder, s->n_folders, VOICE_STORE_MAX_BYTES, tell, NULL, error);
     if (status == F5_OK) status = make_entries(s->list, &s->entry, &s->n_entries, error);
     if (status == F5_OK) {

@@ -18,8 +18,8 @@
 
 typedef struct voice_store voice_store;
 
-/* Opens every voice there is; one that cannot be read is told on stderr and left out. The strings of the options must
- * live on. F5_E_IO: a folder cannot be read. */
+/* Opens every voice there is, or has the model's own one, whose recording is empty; one that cannot be read is told on
+ * stderr and left out. The strings of the options must live on. F5_E_IO: a folder cannot be read. */
 f5_status voice_store_new(voice_store **s, loop *l, const server_options *options, f5_error *error);
 void voice_store_free(voice_store *s);   /* NULL is fine; what is under way is told F5_E_CANCELLED */
 void voice_store_reload(voice_store *s); /* SIGHUP: the folders are read again */

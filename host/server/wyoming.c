@@ -13,6 +13,7 @@
 struct wyoming {
     wyoming_actions actions;
     void *user;
+    int32_t rate;
     wyoming_state state;
     bool streamed, started, running; /* by synthesize-start; audio-start was sent; in `run` */
     char *buffer;                    /* [capacity], of which [from, to) is to be read */
@@ -23,11 +24,12 @@ struct wyoming {
     uint64_t events;
 };
 
-wyoming *wyoming_open(const wyoming_actions *actions, void *user) {
+wyoming *wyoming_open(const wyoming_actions *actions, void *user, int32_t rate) {
     wyoming *w = calloc(1, sizeof *w);
     if (!w) return NULL;
     w->actions = *actions;
     w->user = user;
+    w->rate = rate;
     return w;
 }
 
@@ -102,8 +104,8 @@ static const char *code_of(const f5_error *error) {
 }
 
 static json_t *sound_format(const wyoming *w) {
-    return json_pack("{s:i, s:i, s:i, s:I}", "rate", F5_SAMPLE_RATE, "width", 2, "channels", 1, "timestamp",
-                     (json_int_t)(w->samples * 1000 / F5_SAMPLE_RATE));
+    return json_pack("{s:i, s:i, s:i, s:I}", "rate", (int)w->rate, "width", 2, "channels", 1, "timestamp",
+                     (json_int_t)(w->samples * 1000 / (uint64_t)w->rate));
 }
 
 static void start_sound(wyoming *w) {
@@ -124,8 +126,8 @@ void wyoming_sound(wyoming *w, const void *pcm, size_t bytes) {
 
 static void end_sound(wyoming *w) {
     start_sound(w);
-    send_event(w, "audio-stop", json_pack("{s:I}", "timestamp", (json_int_t)(w->samples * 1000 / F5_SAMPLE_RATE)), NULL,
-               0);
+    send_event(w, "audio-stop", json_pack("{s:I}", "timestamp", (json_int_t)(w->samples * 1000 / (uint64_t)w->rate)),
+               NULL, 0);
     if (w->streamed) send_event(w, "synthesize-stopped", json_object(), NULL, 0);
 }
 

@@ -34,13 +34,14 @@ typedef struct {
     void (*finish)(void *user);                               /* its last part has come */
 } wyoming_actions;
 
-wyoming *wyoming_open(const wyoming_actions *actions, void *user); /* NULL: out of memory */
-void wyoming_free(wyoming *w);                                     /* NULL is fine */
+/* rate: samples a second of the sound. NULL: out of memory. */
+wyoming *wyoming_open(const wyoming_actions *actions, void *user, int32_t rate);
+void wyoming_free(wyoming *w); /* NULL is fine */
 
 /* All n bytes are taken. After an error they are dropped. */
 void wyoming_feed(wyoming *w, const void *data, size_t n);
 
-/* Sound of the text that began: pcm [bytes], 16-bit little-endian samples, 24 kHz mono. */
+/* Sound of the text that began: pcm [bytes], 16-bit little-endian samples, mono. */
 void wyoming_sound(wyoming *w, const void *pcm, size_t bytes);
 
 /* What was begun, and is whole, is spoken, or cannot be (error). Also before wyoming_actions.finish, with an error. */

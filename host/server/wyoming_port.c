@@ -103,7 +103,11 @@ static f5_status begin(void *user, const char *voice, const char *language, bool
     static const speech_events events = {.piece = on_piece, .done = on_done};
     session *s = user;
     (void)language; /* the text says what it is in; a voice speaks every language of the model */
-    const sockets_text what = {.voice = voice, .text = text, .bytes = text ? strlen(text) : 0, .ssml = ssml};
+    const sockets_text what = {.voice = voice,
+                               .text = text,
+                               .bytes = text ? strlen(text) : 0,
+                               .rate = s->speech.server->options->sound_rate,
+                               .ssml = ssml};
     return sockets_speak(&s->speech, &what, &events, s, error);
 }
 
@@ -168,7 +172,7 @@ static void on_accept(void *user, peer *p) {
     static const wyoming_actions actions = {
         .output = output, .info = info, .begin = begin, .push = push, .finish = finish};
     session *s = calloc(1, sizeof *s);
-    if (s) s->machine = wyoming_open(&actions, s);
+    if (s) s->machine = wyoming_open(&actions, s, ((server *)user)->options->sound_rate);
     if (!s || !s->machine) {
         free(s);
         peer_cut(p);

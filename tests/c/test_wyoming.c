@@ -100,7 +100,7 @@ static client *open_client(void) {
     static const wyoming_actions actions = {
         .output = output, .info = info, .begin = begin, .push = push, .finish = finish};
     client *c = calloc(1, sizeof *c);
-    c->w = wyoming_open(&actions, c);
+    c->w = wyoming_open(&actions, c, 24000);
     assert_non_null(c->w);
     return c;
 }

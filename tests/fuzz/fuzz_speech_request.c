@@ -8,7 +8,7 @@
 #include "host/server/speech_request.h"
 
 static const speech_defaults defaults = {
-    .nfe_step = 32, .method = F5_METHOD_EULER, .first_chunk = 1.5f, .text_bytes = 4096};
+    .nfe_step = 32, .method = F5_METHOD_EULER, .first_chunk = 1.5f, .text_bytes = 4096, .rate = 24000};
 
 /* In the place of the encoders, which link more than this is about. */
 bool sound_format_of_word(const char *word, sound_format *format) {
@@ -24,6 +24,11 @@ bool sound_format_of_word(const char *word, sound_format *format) {
 
 f5_status sound_format_check(sound_format format, int32_t rate, f5_error *error) {
     return format == SOUND_OPUS && rate > 24000 ? f5_fail(error, F5_E_ARGUMENT, "no such rate") : F5_OK;
+}
+
+int32_t sound_format_rate(sound_format format, int32_t rate) {
+    (void)format;
+    return rate;
 }
 
 static void require(int good) {

@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 1) return 0;
     fuzz *f = calloc(1, sizeof *f);
     f->chance = (uint32_t)size * 2654435761u + data[0];
-    f->machine = wyoming_open(&actions, f);
+    f->machine = wyoming_open(&actions, f, 24000);
     size_t piece = data[0] ? data[0] : size;
     for (size_t at = 1; at < size; at += piece) {
         wyoming_feed(f->machine, data + at, size - at < piece ? size - at : piece);
