@@ -1,6 +1,7 @@
 """Flow-Matching-TTS speaks: texts of IPA or of words in the model's one voice, at its own rate, by the library and by
 `f5tts infer`. The parts (durations, mels, waves) are held to their reference in test_fm_tts.py."""
 import json
+import os
 import re
 import subprocess
 
@@ -271,10 +272,10 @@ def test_others_say_that_they_do_not_have_it(model, command):
     assert done.returncode == 1 and "only f5tts infer, batch and serve speak" in done.stderr, done.stderr
 
 
-def batch(folder, model, lines, *options):
+def batch(folder, model, lines, *options, **environment):
     (folder / "list.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return subprocess.run([test_fm_tts.PROGRAM, "batch", "-m", model, folder / "list.jsonl", "-o", folder / "out", "--nfe_step", "3", "--seed",
-                           "5", *options], capture_output=True, text=True, timeout=120)
+                           "5", *options], capture_output=True, text=True, timeout=120, env={**os.environ, **environment})
 
 
 def test_batch_speaks_in_the_one_voice(tmp_path, model, engine):
@@ -303,6 +304,23 @@ def test_batch_of_words_and_of_ipa(tmp_path, model):
     words = (tmp_path / "out" / "a.wav").read_bytes()
     done = batch(tmp_path, model, [dict(text="Hello world.", ipa="false", output="c.wav")], "--ipa")
     assert done.returncode == 0 and (tmp_path / "out" / "c.wav").read_bytes() == words, done.stderr
+
+
+def test_batch_of_ipa_alone_needs_no_espeak(tmp_path, model):
+    """libespeak-ng is asked for by the first line of words, before anything is spoken, and not by those that are IPA or
+    there already."""
+    (tmp_path / "libespeak-ng.so.1").write_bytes(b"no library")
+    ipa = [dict(text=IPA, ipa="true", output="a.wav"), dict(text=IPA, ipa="true", output="b.wav")]
+    without = dict(LD_LIBRARY_PATH=str(tmp_path))
+    done = batch(tmp_path, model, [*ipa, dict(text="Hello.", output="c.wav")], **without)
+    assert done.returncode == 1 and "list.jsonl:3: " in done.stderr and "espeak" in done.stderr, done.stderr
+    assert not (tmp_path / "out" / "a.wav").exists()
+    done = batch(tmp_path, model, ipa, **without)
+    assert done.returncode == 0 and "2 spoken" in done.stdout, done.stderr
+    done = batch(tmp_path, model, [dict(text="Hello.", output="a.wav"), dict(text=IPA, ipa="true", output="d.wav")], **without)
+    assert done.returncode == 0 and "1 spoken, 1 there already" in done.stdout, done.stderr
+    done = batch(tmp_path, model, [dict(text="Hello.", ipa="false", output="e.wav")], "--ipa", **without)
+    assert done.returncode == 1 and "list.jsonl:1: " in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("more,message", [(dict(voice="slt"), "--voice: "), (dict(ref_audio="x.wav"), "--ref_audio: "),

@@ -34,7 +34,8 @@ typedef struct {
     batch_plan plan;
     char *model;
     f5_engine *engine;
-    espeak *speaker;      /* makes phonemes of words; NULL: the model reads letters, or the texts are IPA */
+    espeak *speaker;      /* makes phonemes of words; NULL: the model reads letters, or all texts are IPA */
+    f5_error no_speaker;  /* why a line that needs it has none */
     speech_voices voices; /* those of tags */
     voice_cache *cache;
     pthread_mutex_t lock; /* of what follows */
@@ -56,11 +57,16 @@ static f5_status plan_line(batch_run *r, const list_line *line, f5_error *error)
     F5_TRY(batch_line_make(&b, line, &r->o, &r->config, &r->transcriber, error));
     const char *inputs[] = {r->list_path, r->config_path, r->model, r->o.lexicon};
     f5_status status = batch_plan_add(&r->plan, &b, r->overwrite, inputs, 4, error);
+    f5_error *why = &r->no_speaker;
+    if (status == F5_OK && !r->speaker && why->status == F5_OK &&
+        batch_plan_state(&r->plan, line->number) == BATCH_TO_DO)
+        speech_ipa_open(&b.o, r->model, &r->speaker, why);
     batch_line_free(&b);
     return status;
 }
 
-/* Looks at every line; bad ones are told. */
+/* Looks at every line; bad ones are told. Words for a model that reads phonemes end the run where libespeak-ng is not.
+ */
 static f5_status plan_all(batch_run *r, f5_error *error) {
     list_line line;
     for (;;) {
@@ -73,6 +79,8 @@ static f5_status plan_all(batch_run *r, f5_error *error) {
         } else if ((status = plan_line(r, &line, &why)) != F5_OK) {
             cli_failure(&r->command, "%s:%d: %s", shown(r), (int)line.number, why.message);
         }
+        if (r->no_speaker.status != F5_OK)
+            return f5_fail(error, r->no_speaker.status, "%s:%d: %s", shown(r), (int)line.number, r->no_speaker.message);
         if (status != F5_OK) F5_TRY(batch_plan_bad(&r->plan, line.number, error));
     }
 }
@@ -120,15 +128,6 @@ typedef struct {
     speech_output output;
 } line_inputs;
 
-/* Where the run's texts are IPA, libespeak-ng is opened for the first line whose text is not. */
-static f5_status take_speaker(batch_run *r, const batch_line *b, f5_speak_params *p, f5_error *error) {
-    pthread_mutex_lock(&r->lock);
-    f5_status status = r->speaker ? F5_OK : speech_ipa_open(&b->o, r->model, &r->speaker, error);
-    speech_ipa_use(&b->o, r->speaker, p);
-    pthread_mutex_unlock(&r->lock);
-    return status;
-}
-
 static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *context, line_inputs *in,
                              f5_speak_params *p, f5_error *error) {
     p->text = b->o.gen_text;
@@ -148,7 +147,7 @@ static f5_status take_inputs(batch_run *r, const batch_line *b, line_context *co
         F5_TRY(status);
     }
     p->lexicon = in->lexicon;
-    F5_TRY(take_speaker(r, b, p, error));
+    speech_ipa_use(&b->o, r->speaker, p);
     if (b->o.one_voice) return F5_OK;
     if (b->config_voice >= 0) {
         in->voice = r->voices.voice[b->config_voice].voice;
@@ -257,7 +256,6 @@ static f5_status run(batch_run *r, f5_error *error) {
     if (r->o.one_voice && r->config.n_voices > 0)
         return f5_fail(error, F5_E_ARGUMENT, "%s: %s has one voice of its own, and no others", r->config_path,
                        r->model);
-    F5_TRY(speech_ipa_open(&r->o, r->model, &r->speaker, error));
     F5_TRY(list_open(&r->list, r->list_path, batch_is_name, NULL, error));
     F5_TRY(plan_all(r, error));
     r->failed = r->plan.bad;
