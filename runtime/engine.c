@@ -117,6 +117,12 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     return F5_OK;
 }
 
+static f5_status check_vocoder(const model *m, f5_dtype operands, f5_error *error) {
+    if (operands == F5_F32 || vocoder_of(&m->config)->sixteen_bits) return F5_OK;
+    return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s': the vocoder %s computes in fp32 alone",
+                   dtype(operands)->name, m->config.part[PART_VOCODER]->kind);
+}
+
 /* The model and the device that runs it. */
 static f5_status open_model(engine *e, device_choice *choice, f5_error *error) {
     const char *path = e->limits.model_path;
@@ -129,9 +135,7 @@ static f5_status open_model(engine *e, device_choice *choice, f5_error *error) {
         if (e->model.config.speech.precision == SPEECH_FP32) choice->precision = F5_F32;
     }
     if (choice->int8) F5_TRY(manifest_check_int8(&e->model.config, path, error));
-    if (choice->vocoder != F5_F32 && !vocoder_of(&e->model.config)->sixteen_bits)
-        return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s': the vocoder %s computes in fp32 alone",
-                       e->limits.vocoder, e->model.config.part[PART_VOCODER]->kind);
+    F5_TRY(check_vocoder(&e->model, choice->vocoder, error));
     const backbone *b = backbone_of(&e->model.config);
     const int64_t rows = backbone_most_rows(b, 2 * (int64_t)(e->limits.max_frames + 64), 2 * e->limits.max_batch);
     device_needs needs = {
@@ -294,6 +298,14 @@ const char *engine_path(const engine *e) {
 }
 f5_dtype engine_precision(const engine *e) {
     return e->ops->precision.int8 ? F5_I8 : e->device->precision;
+}
+f5_status engine_read_vocoder(const engine *e, const char *text, f5_dtype *operands, f5_error *error) {
+    F5_TRY(device_read_vocoder(text, operands, error));
+    return check_vocoder(&e->model, *operands, error);
+}
+
+f5_dtype engine_vocoder_precision(const engine *e) {
+    return e->ops->precision.vocoder;
 }
 int64_t engine_arena_bytes(const engine *e) {
     return (int64_t)e->arena.capacity;

@@ -44,6 +44,9 @@ const engine_options *engine_limits(const engine *e); /* as settled at open */
 const char *engine_device_name(const engine *e);
 const char *engine_path(const engine *e); /* the kernels in use: "sm90", "avx2" */
 f5_dtype engine_precision(const engine *e);
+f5_dtype engine_vocoder_precision(const engine *e);
+/* text: as f5_open_params.vocoder_precision. F5_E_ARGUMENT; F5_E_UNSUPPORTED: the vocoder computes in fp32 alone. */
+f5_status engine_read_vocoder(const engine *e, const char *text, f5_dtype *operands, f5_error *error);
 int64_t engine_arena_bytes(const engine *e);
 int64_t engine_weight_bytes(const engine *e); /* as the device holds them */
 int64_t engine_device_bytes(const engine *e); /* all that is held there */
@@ -94,8 +97,10 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
                       f5_error *error);
 
 /* Every op call of a request, in order, as a GPU runs it: as "h200" a card that need not be here, NULL the engine's
- * own. operands: the number type of its products. Errors: those of engine_plan, and plan_report.h's. */
+ * own. operands, of_vocoder: the number types of the products of the model and of its vocoder. Errors: those of
+ * engine_plan, and plan_report.h's. */
 f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
-                          const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error);
+                          const char *as, f5_dtype operands, f5_dtype of_vocoder, ops_plan_fn fn, void *user,
+                          f5_error *error);
 
 #endif

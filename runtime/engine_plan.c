@@ -55,7 +55,8 @@ f5_status engine_plan(const engine *e, int32_t frames, int32_t sequences, const 
 }
 
 f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, const synth_solver *solver,
-                          const char *as, f5_dtype operands, ops_plan_fn fn, void *user, f5_error *error) {
+                          const char *as, f5_dtype operands, f5_dtype of_vocoder, ops_plan_fn fn, void *user,
+                          f5_error *error) {
     cuda_arch arch;
     batch_size size;
     if (operands == F5_I8) F5_TRY(manifest_check_int8(&e->model.config, "the plan", error));
@@ -66,7 +67,7 @@ f5_status engine_plan_ops(const engine *e, int32_t frames, int32_t sequences, co
     ops_plan plan;
     arena_init_plan(&a);
     f5_precision precision = plan_report_precision(operands);
-    precision.vocoder = e->ops->precision.vocoder;
+    precision.vocoder = of_vocoder;
     ops_plan_init(&plan, precision, size.sequences * size.branches);
     ops_plan_report(&plan, &arch, fn, user);
     model twin;

@@ -229,7 +229,7 @@ class Engine:
         self._call("f5_plan", frames, sequences, nfe, ctypes.addressof(out))
         return read_struct(out)
 
-    def plan_ops(self, frames, sequences=1, card=None, precision=None, sample=None):
+    def plan_ops(self, frames, sequences=1, card=None, precision=None, sample=None, vocoder_precision=None):
         """Every op call of a synthesis on that card, as dicts. sample: fields of f5_sample_params."""
         keep, calls, op_struct = _Keep(), [], header().struct("f5_plan_op")
 
@@ -239,7 +239,7 @@ class Engine:
             calls.append(read_struct(call))
 
         solver = struct("f5_sample_params", **(sample or {}))
-        params = struct("f5_plan_ops_params", frames=frames, sequences=sequences, precision=keep.text(precision),
+        params = struct("f5_plan_ops_params", frames=frames, sequences=sequences, precision=keep.text(precision), vocoder_precision=keep.text(vocoder_precision),
                         sample=ctypes.addressof(solver), op=keep.callback(PLAN_OP, self._guard(op)))
         setattr(params, "as", keep.text(card))
         self._call("f5_plan_ops", ctypes.addressof(params))

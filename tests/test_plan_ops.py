@@ -110,6 +110,8 @@ def test_refusals(engine):
     refused(engine, "F5_E_ARGUMENT", "''", card="")
     refused(engine, "F5_E_UNSUPPORTED", "name a card", *CARDS)
     refused(engine, "F5_E_ARGUMENT", "'fp8'", "bf16", card="h200", precision="fp8")
+    refused(engine, "F5_E_ARGUMENT", "vocoder_precision 'int8'", card="h200", vocoder_precision="int8")
+    refused(engine, "F5_E_UNSUPPORTED", "vocoder_precision 'fp16'", "Vocos computes in fp32 alone", card="h200", vocoder_precision="fp16")
     refused(engine, "F5_E_ARGUMENT", "nfe is 0", card="h200", sample=dict(nfe=0))
     refused(engine, "F5_E_ARGUMENT", "0 frames", card="h200", frames=0)
     refused(engine, "F5_E_ARGUMENT", "sequences", card="h200", sequences=0)
@@ -196,7 +198,7 @@ def test_the_program_refuses(base):
     result = info(base, "--plan", "--ops")
     assert result.returncode == 1 and result.stdout == "" and "name a card" in result.stderr
     assert info(base, "--ops").returncode == 2 and "--plan" in info(base, "--ops").stderr
-    for option in ("--as=h200", "--all", "--precision=fp16"):
+    for option in ("--as=h200", "--all", "--precision=fp16", "--vocoder_precision=fp16"):
         result = info(base, "--plan", option)
         assert result.returncode == 2 and "--ops" in result.stderr
 
@@ -256,3 +258,25 @@ def test_info_shows_the_plan_of_kinds(kind):
         calls = e.plan_ops(640, card="h200", sample=dict(nfe=3))
     assert [c["label"] for c in told["ops"]["calls"]] == [c["label"] for c in calls]
     assert any(c["label"].startswith(vocoder) for c in told["ops"]["calls"]) and told["ops"]["evaluations"] == 3
+
+
+def vocoder_of(calls):
+    return [(c["label"], c["op"], c["shape"], c["path"]) for c in calls if c["label"].startswith("bigvgan")]
+
+
+@pytest.mark.parametrize("kind", ["BigVGAN"], indirect=True)
+def test_the_vocoder_has_a_number_type_of_its_own(kind):
+    """In 16 bits its convolutions read half the bytes; the rest of the plan stays as it was. The program says the same."""
+    with f5lib.Engine(kind[1], max_frames=64, max_batch=1) as e:
+        plans = {name: e.plan_ops(640, card="h200", sample=dict(nfe=3), vocoder_precision=name) for name in (None, "fp32", "fp16", "bf16")}
+    assert plans[None] == plans["fp32"] and vocoder_of(plans["fp32"]) != vocoder_of(plans["fp16"]) != vocoder_of(plans["bf16"])
+    for name in ("fp16", "bf16"):
+        rest, usual = ([c for c in plans[p] if not c["label"].startswith("bigvgan")] for p in (name, "fp32"))
+        assert rest == usual
+        convolutions = [c for c in plans[name] if c["label"].startswith("bigvgan") and c["op"] == "conv1d"]
+        assert sum(name in c["shape"] for c in convolutions) > len(convolutions) / 2
+        own, full = (sum(c["bytes"] for c in plans[p] if c["label"].startswith("bigvgan")) for p in (name, "fp32"))
+        assert own < full
+        done = info(kind[1], "--plan", "--ops", "--as=h200", "--frames=640", "--nfe=3", f"--vocoder_precision={name}", "--json")
+        told = json.loads(done.stdout)["plan"]["ops"]["calls"]
+        assert vocoder_of(told) == vocoder_of(plans[name]), done.stderr

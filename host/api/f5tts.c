@@ -210,6 +210,11 @@ static f5_status planned_operands(const f5_engine *e, const f5_plan_ops_params *
                    p->precision);
 }
 
+static f5_status planned_vocoder(const f5_engine *e, const f5_plan_ops_params *p, f5_dtype *operands, f5_error *error) {
+    *operands = p->as ? F5_F32 : engine_vocoder_precision(e->core);
+    return p->vocoder_precision ? engine_read_vocoder(e->core, p->vocoder_precision, operands, error) : F5_OK;
+}
+
 f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_error *error) {
     if (!e) return f5_fail(error, F5_E_ARGUMENT, "engine is NULL");
     f5_plan_ops_params p;
@@ -217,10 +222,11 @@ f5_status f5_plan_ops(const f5_engine *e, const f5_plan_ops_params *params, f5_e
     F5_TRY(params_read(&p, sizeof p, params, "f5_plan_ops_params", error));
     if (!p.op) return f5_fail(error, F5_E_ARGUMENT, "f5_plan_ops: op is NULL: pass what is called with every op call");
     synth_solver solver;
-    f5_dtype operands;
+    f5_dtype operands, of_vocoder;
     F5_TRY(solver_of_model(&solver, p.sample, &engine_model(e->core)->config, error));
     engine_settle(e->core, &solver);
     F5_TRY(planned_operands(e, &p, &operands, error));
+    F5_TRY(planned_vocoder(e, &p, &of_vocoder, error));
     op_listener listener = {.op = p.op, .user = p.op_user};
-    return engine_plan_ops(e->core, p.frames, p.sequences, &solver, p.as, operands, tell, &listener, error);
+    return engine_plan_ops(e->core, p.frames, p.sequences, &solver, p.as, operands, of_vocoder, tell, &listener, error);
 }

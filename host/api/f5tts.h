@@ -281,6 +281,7 @@ typedef struct {
     const char *precision;          /* NULL: as f5_open has it on a GPU, or the engine's own */
     void (*op)(void *user, const f5_plan_op *op); /* called with every op call, in order */
     void *op_user;
+    const char *vocoder_precision; /* as in f5_open_params; NULL: of a card by name "fp32", else the engine's own */
 } f5_plan_ops_params;
 F5_STRUCT_INIT(f5_plan_ops_params)
 

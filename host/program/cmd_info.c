@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     bool json, tensors, plan, ops, all;
     int32_t frames, sequences, nfe;
-    const char *device, *as, *precision;
+    const char *device, *as, *precision, *vocoder_precision;
 } info_options;
 
 /* What running it would take. The names of an engine's info live as long as the engine, so that none is kept. */
@@ -92,6 +92,7 @@ static f5_status plan_ops(const f5_engine *engine, const info_options *o, int32_
     wanted.sample = &sample;
     wanted.as = o->as;
     wanted.precision = o->precision;
+    wanted.vocoder_precision = o->vocoder_precision;
     return plan_table_make(table, engine, &wanted, error);
 }
 
@@ -360,6 +361,8 @@ int cmd_info(int argc, char **argv) {
          .help = "with --ops: as that card, which need not be here, say h200", .usual = "this GPU"},
         {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE", .help = "with --ops: of the operands",
          .words = "fp32|fp16|bf16|int8", .usual = "fp16, int8 of a file in 8 bits"},
+        {"vocoder_precision", NULL, CLI_STRING, &o.vocoder_precision, .argument = "TYPE",
+         .help = "with --ops: of the vocoder's; 16 bits: BigVGAN", .words = "fp32|fp16|bf16", .usual = "fp32"},
         {"all", NULL, CLI_FLAG, &o.all,
          .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};
@@ -375,8 +378,9 @@ int cmd_info(int argc, char **argv) {
     if (outcome != CLI_RUN) return cli_exit_code(outcome);
     if (n_paths != 1) return cli_usage_error(&command, "name one .f5 file");
     if (o.ops && !o.plan) return cli_usage_error(&command, "--ops belongs to a plan: add --plan");
-    if ((o.as || o.precision || o.all) && !o.ops)
-        return cli_usage_error(&command, "--as, --precision and --all belong to a plan's ops: add --plan --ops");
+    if ((o.as || o.precision || o.vocoder_precision || o.all) && !o.ops)
+        return cli_usage_error(
+            &command, "--as, --precision, --vocoder_precision and --all belong to a plan's ops: add --plan --ops");
     description d = {0};
     f5_error error = {0};
     char *named = NULL; /* where the model of a name lies */

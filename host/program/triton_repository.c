@@ -134,6 +134,7 @@ static void put_config(output_file *f, const triton_repository *r, bool stream) 
     put_text(f, "model_path", stream ? "../../" MODEL "/1/model.f5" : "model.f5");
     if (!r->gpus) put_text(f, "device", r->device);
     put_text(f, "precision", r->precision);
+    put_text(f, "vocoder_precision", r->vocoder_precision);
     put_text(f, "languages", r->languages);
     put_number(f, "max_frames", r->max_frames);
     put_number(f, "max_batch", r->max_batch);
@@ -245,12 +246,14 @@ static f5_status check_languages(const char *list, f5_error *error) {
                    MOST_LANGUAGES_BYTES);
 }
 
-static f5_status check_precision(const char *name, f5_error *error) {
+/* int8: may it be that? */
+static f5_status check_precision(const char *option, const char *name, bool int8, f5_error *error) {
     static const char *const known[] = {"fp32", "fp16", "bf16", "int8"};
-    for (size_t i = 0; name && i < sizeof known / sizeof *known; i++)
+    for (int i = 0; name && i < 3 + int8; i++)
         if (strcmp(name, known[i]) == 0) return F5_OK;
     if (!name) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "--precision %.60s: must be fp32, fp16, bf16 or int8", name);
+    return f5_fail(error, F5_E_ARGUMENT, "%s %.60s: must be fp32, fp16%s", option, name,
+                   int8 ? ", bf16 or int8" : " or bf16");
 }
 
 static f5_status check_device(const char *name, f5_error *error) {
@@ -264,7 +267,8 @@ static f5_status check(const triton_repository *r, f5_error *error) {
     f5_model_file *model = NULL;
     F5_TRY(check_device(r->device, error));
     F5_TRY(check_gpus(r->gpus, error));
-    F5_TRY(check_precision(r->precision, error));
+    F5_TRY(check_precision("--precision", r->precision, true, error));
+    F5_TRY(check_precision("--vocoder_precision", r->vocoder_precision, false, error));
     F5_TRY(check_languages(r->languages, error));
     F5_TRY(f5_describe(r->model, &model, error));
     f5_model_file_close(model);

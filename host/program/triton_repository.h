@@ -12,11 +12,11 @@
 #include "kernels/error.h"
 
 typedef struct {
-    const char *model;     /* a .f5 file */
-    const char *device;    /* of instances without a GPU of their own */
-    const char *gpus;      /* "0,1": instances on each of them; or NULL */
-    const char *precision; /* or NULL */
-    const char *languages; /* or NULL */
+    const char *model;                         /* a .f5 file */
+    const char *device;                        /* of instances without a GPU of their own */
+    const char *gpus;                          /* "0,1": instances on each of them; or NULL */
+    const char *precision, *vocoder_precision; /* or NULL */
+    const char *languages;                     /* or NULL */
     const char *method;
     int32_t instances; /* requests at a time, on each device */
     int32_t waiting;   /* that may wait beside them */

@@ -48,6 +48,7 @@ static f5_status open_engine(shelf_engine *e, f5_error *error) {
     p.model_path = c->model_path;
     p.device = e->device;
     if (*c->precision) p.precision = c->precision;
+    if (*c->vocoder_precision) p.vocoder_precision = c->vocoder_precision;
     if (*c->languages) p.languages = c->languages;
     p.max_frames = c->max_frames;
     p.max_batch = c->max_batch;
@@ -68,9 +69,9 @@ static f5_status open_engine(shelf_engine *e, f5_error *error) {
 static bool same(const shelf_engine *e, const model_config *c, const char *device, const struct stat *file) {
     const model_config *o = &e->config;
     return strcmp(o->model_path, c->model_path) == 0 && strcmp(e->device, device) == 0 &&
-           strcmp(o->precision, c->precision) == 0 && strcmp(o->languages, c->languages) == 0 &&
-           o->max_frames == c->max_frames && o->max_batch == c->max_batch && o->threads == c->threads &&
-           e->file.st_dev == file->st_dev && e->file.st_ino == file->st_ino &&
+           strcmp(o->precision, c->precision) == 0 && strcmp(o->vocoder_precision, c->vocoder_precision) == 0 &&
+           strcmp(o->languages, c->languages) == 0 && o->max_frames == c->max_frames && o->max_batch == c->max_batch &&
+           o->threads == c->threads && e->file.st_dev == file->st_dev && e->file.st_ino == file->st_ino &&
            e->file.st_mtim.tv_sec == file->st_mtim.tv_sec && e->file.st_mtim.tv_nsec == file->st_mtim.tv_nsec;
 }
 

@@ -15,9 +15,11 @@ _Static_assert(sizeof((model_config *)0)->model_path >= PATH_MAX, "realpath writ
 static const struct {
     const char *name;
     size_t at, room;
-} texts[] = {{"device", offsetof(model_config, device), sizeof((model_config *)0)->device},
-             {"precision", offsetof(model_config, precision), sizeof((model_config *)0)->precision},
-             {"languages", offsetof(model_config, languages), sizeof((model_config *)0)->languages}};
+} texts[] = {
+    {"device", offsetof(model_config, device), sizeof((model_config *)0)->device},
+    {"precision", offsetof(model_config, precision), sizeof((model_config *)0)->precision},
+    {"vocoder_precision", offsetof(model_config, vocoder_precision), sizeof((model_config *)0)->vocoder_precision},
+    {"languages", offsetof(model_config, languages), sizeof((model_config *)0)->languages}};
 
 static const struct {
     const char *name;

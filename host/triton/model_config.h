@@ -3,7 +3,7 @@
  * The server hands the configuration over as JSON. Everything of ours is a parameter there, by its name:
  *   model_path                   the .f5 file, "model.f5"; a relative path starts from the version's folder
  *   device                       as f5_open_params has it, "auto"; instances of KIND_GPU have the GPU that they name
- *   precision, max_frames, max_batch, threads, languages    as f5_open_params has them
+ *   precision, vocoder_precision, max_frames, max_batch, threads, languages    as f5_open_params has them
  *   text_bytes                   most of a request's text, 16384
  *   reference_audio_sample_rate  of reference_wav, 24000
  *   and every setting of speech_settings.h, for requests that do not say; with neither nfe nor method the solver is the
@@ -20,7 +20,7 @@
 
 typedef struct {
     char model_path[4096]; /* where it really lies */
-    char device[32], precision[16], languages[128];
+    char device[32], precision[16], vocoder_precision[16], languages[128];
     int32_t max_frames, max_batch, threads;
     int32_t text_bytes, reference_rate;
     bool decoupled; /* sound is sent piece by piece */

@@ -20,10 +20,14 @@ static f5_status choose_precision(const char *text, device_choice *choice, f5_er
     return F5_OK;
 }
 
+f5_status device_read_vocoder(const char *text, f5_dtype *vocoder, f5_error *error) {
+    if (dtype_from_name(vocoder, text) && *vocoder != F5_I8) return F5_OK;
+    return f5_fail(error, F5_E_ARGUMENT, "vocoder_precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
+}
+
 static f5_status choose_vocoder(const char *text, device_choice *choice, f5_error *error) {
     if (!text) return F5_OK;
-    if (!dtype_from_name(&choice->vocoder, text) || choice->vocoder == F5_I8)
-        return f5_fail(error, F5_E_ARGUMENT, "vocoder_precision '%s' is unknown: use 'fp32', 'fp16' or 'bf16'", text);
+    F5_TRY(device_read_vocoder(text, &choice->vocoder, error));
     if (!choice->cuda && choice->vocoder != F5_F32)
         return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s' needs a GPU: the cpu computes in fp32", text);
     return F5_OK;

@@ -67,6 +67,9 @@ typedef struct {
 f5_status device_choose(const char *spec, const char *precision, const char *vocoder, device_choice *choice,
                         f5_error *error);
 
+/* "fp32", "fp16", "bf16". F5_E_ARGUMENT. */
+f5_status device_read_vocoder(const char *text, f5_dtype *vocoder, f5_error *error);
+
 f5_status device_open(const device_choice *choice, const device_needs *needs, device **d, f5_error *error);
 
 /* Backends: device_cpu.c always; device_cuda.c where the build has CUDA. */

@@ -267,7 +267,7 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     b.active = arena_take(c->arena, R * width, f5_dtype_bytes(type));
     if (c->arena->overflow) return F5_E_MEMORY;
 
-    generator_level l = {pack, 1, v->shape.channels};
+    generator_level l = {pack, 1, v->shape.channels, type};
     conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.between);
     pre.in = MEL_BANDS;
     ops_at(o, "bigvgan", -1);

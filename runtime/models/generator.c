@@ -177,7 +177,7 @@ conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilat
                          .w = w->w.data,
                          .bias = w->b,
                          .y = y,
-                         .type = w->w.type};
+                         .type = l->type};
 }
 
 conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const void *x,

@@ -92,9 +92,10 @@ size_t generator_widest(const generator_shape *v);
 typedef struct {
     const f5_pack *pack;
     int32_t rate, channels;
+    f5_dtype type; /* of what convolutions read */
 } generator_level;
 
-/* From all channels to as many, operands and result of the type of w. */
+/* From all channels to as many, operands and result of the level's type. */
 conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilation, const conv_weights *w,
                            const void *x, void *y);
 

@@ -334,7 +334,7 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
                                 (size_t)dimension(&c->model->config, COLUMNS) * sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
 
-    generator_level l = {pack, 1, v->shape.channels};
+    generator_level l = {pack, 1, v->shape.channels, c->ops->precision.vocoder};
     conv1d_args pre = leaky(generator_conv(&l, TAPS, 1, &w->pre, mel, b.sum), SLOPE, NULL);
     pre.in = MELS;
     ops_at(c->ops, "mb_istft", -1);

@@ -194,6 +194,8 @@ static void test_bad_configurations(void **state) {
                {CONFIG("," PARAMETER("max_batch", "0")), "max_batch of config.pbtxt must be from 1 to 64"},
                {CONFIG("," PARAMETER("threads", "two")), "threads"},
                {CONFIG("," PARAMETER("precision", "fp7")), "fp7"},
+               {CONFIG("," PARAMETER("vocoder_precision", "fp6")), "vocoder_precision 'fp6'"},
+               {CONFIG("," PARAMETER("vocoder_precision", "fp16")), "needs a GPU"},
                {CONFIG("," PARAMETER("method", "heun")), "method must be"},
                {CONFIG(",\"first_chunk\":{}"), "first_chunk has no string_value"},
                {"{\"parameters\":", "configuration"},

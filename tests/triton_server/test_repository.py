@@ -36,9 +36,11 @@ def test_makes_and_replaces(model, tmp_path):
         for tensor in ("reference_wav", "reference_wav_len", "reference_text", "target_text", "waveform"):
             assert f'name: "{tensor}"' in config
     # again, over itself and from itself
-    result = make(folder, "-m", folder / "f5_tts/1/model.f5", "--gpus", "0,1", "--instances", 3, "--method", "ab2")
+    result = make(folder, "-m", folder / "f5_tts/1/model.f5", "--gpus", "0,1", "--instances", 3, "--method", "ab2", "--vocoder_precision",
+                  "bf16")
     assert result.returncode == 0, result.stderr
     config = (folder / "f5_tts/config.pbtxt").read_text()
+    assert re.search(r'"vocoder_precision" value { string_value: "bf16" }', config)
     assert "count: 3 kind: KIND_GPU gpus: [ 0,1 ]" in config and '"ab2"' in config and '"device"' not in config
     assert files(folder) == FILES and os.listdir(tmp_path / "some") == ["models"]
     (tmp_path / "empty").mkdir()
@@ -76,6 +78,7 @@ def test_bad_words(model, tmp_path):
                       ",".join(map(str, range(65))), "0," * 800 + "1", "-1"),
            "--device": ('cpu"', "cuda:", "cuda:-1", "cuda: 1", "cuda:1x", "cuda:1000", "gpu"),
            "--precision": ("a b", "fp7", "FP32"),
+           "--vocoder_precision": ("int8", "fp7", 'fp16"'),
            "--languages": (",", "en,", "en,,de", "e", "english", "EN", 'en"', "en\n", "en-\"x", "en," * 60 + "en")}
     for words, told in ((["-m", tmp_path / "none.f5"], "none.f5"), (["-m", __file__], "test_repository.py"),
                         *((["-m", model, f"{option}={value}"], option) for option, values in bad.items() for value in values)):
