@@ -1,5 +1,5 @@
-"""Flow-Matching-TTS and BigVGAN on the GPU: against their references in float32, and the laws of the engine: alone as in
-company, launched as replayed, a hundred times the same. E2-TTS and MMDiT have files of their own."""
+"""Flow-Matching-TTS on the GPU: against its references in float32, and the laws of the engine: alone as in company, launched
+as replayed, a hundred times the same. E2-TTS, MMDiT and BigVGAN have files of their own."""
 import sys
 
 import numpy as np
@@ -12,7 +12,6 @@ import f5lib
 from synth import reference
 
 sys.path.append(str(cbind.ROOT / "tests/reference"))
-import bigvgan  # noqa: E402
 import fm_tts  # noqa: E402
 import mb_istft  # noqa: E402
 
@@ -39,11 +38,6 @@ def fm(tmp_path_factory, seed):
 @pytest.fixture(scope="module")
 def small_fm(tmp_path_factory, seed):
     return Made(tmp_path_factory.mktemp("small_fm"), "FM_TTS", seed, depth=3, mb_channels=64)
-
-
-@pytest.fixture(scope="module")
-def of_bigvgan(tmp_path_factory, seed):
-    return Made(tmp_path_factory.mktemp("bigvgan"), "tiny", seed, vocoder="bigvgan")
 
 
 def own_request(rng, tokens, frames, noise=True):
@@ -137,23 +131,4 @@ def test_one_voice_speaks(small_fm):
 def test_waves_in_company(small_fm, rng, precision):
     mels = [rng.standard_normal((int(n), 80)).astype(np.float32) for n in rng.integers(1, 120, 32)]
     check_laws(lambda **more: f5lib.Engine(small_fm.path, "cuda", precision, max_frames=4096, max_batch=32, **more),
-               lambda e, m: e.vocode_batch(m), mels)
-
-
-# ---- BigVGAN, at full size
-
-@pytest.mark.parametrize("frames", [1, 2, 93, 800])
-def test_bigvgan_waves(of_bigvgan, rng, frames):
-    mel = (rng.standard_normal((frames, 100)) * 2 - 4).astype(np.float32)
-    with torch.no_grad():
-        truth = bigvgan.bigvgan({k: v.double() for k, v in of_bigvgan.vocos.items()}, of_bigvgan.config, torch.from_numpy(mel).cuda().double())
-    with f5lib.Engine(of_bigvgan.path, "cuda", "fp16", max_frames=896, max_batch=1) as e:
-        found = distance(e.vocode(mel), truth.cpu().numpy())
-    print(f"\nBigVGAN {frames} frames: {found:.2e}")
-    assert found <= WAVE_BAR
-
-
-def test_bigvgan_in_company(of_bigvgan, rng):
-    mels = [rng.standard_normal((int(n), 100)).astype(np.float32) for n in rng.integers(1, 60, 32)]
-    check_laws(lambda **more: f5lib.Engine(of_bigvgan.path, "cuda", "fp16", max_frames=2048, max_batch=32, **more),
                lambda e, m: e.vocode_batch(m), mels)
