@@ -56,6 +56,7 @@ f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
             if (a->epilogue == LINEAR_RESIDUAL) return linear_sm90::run<T, LINEAR_RESIDUAL>(c, a, rows);
             if (a->epilogue == LINEAR_ROPE) return linear_sm90::run<T, LINEAR_ROPE>(c, a, rows);
             if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run<T, LINEAR_GELU_TANH>(c, a, rows);
+            if (a->epilogue == LINEAR_GELU_ERF) return linear_sm90::run<T, LINEAR_GELU_ERF>(c, a, rows);
             if (a->epilogue == LINEAR_RELU) return linear_sm90::run<T, LINEAR_RELU>(c, a, rows);
             return linear_sm90::run<T, LINEAR_NONE>(c, a, rows);
         }

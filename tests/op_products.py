@@ -24,14 +24,15 @@ def rotate(u, rope):
 
 
 class Linear(Op):
-    """bias_rounded: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills."""
+    """bias_rounded: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills. unpacked:
+    rows of no pack."""
     name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_rounded"), True
     lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
     optional = ("pack", "bias", "gate")
     EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RELU", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
-                 bias_rounded=False, in_place=False, int8_weights=False):
+                 bias_rounded=False, in_place=False, int8_weights=False, unpacked=False):
         rope = epilogue == "ROPE"
         label = f"{width_in} to {width_out} {epilogue.lower()}" + (f" {rope_heads} heads" if rope else "")
         label += " of int8" * int8_weights
@@ -41,6 +42,8 @@ class Linear(Op):
         self.bias_rounded, self.in_place, self.rope_heads = bias_rounded, in_place, rope_heads
         self.aliases = {"addend": "y"} if in_place else {}
         self.int8_weights = int8_weights
+        if unpacked:
+            self.count = "rows"
         if int8_weights:
             self.types, self.typed = (torch.float16,), ("x",)
         if rope:
@@ -122,8 +125,8 @@ class Linear(Op):
             case("velocity", m.both, dim, 100),
             case("text pw1", m.both, text, 2 * text, "GELU_ERF"), case("text pw2", m.both, 2 * text, text, "RESIDUAL"),
             case("condition text", m.both, text, dim, "RESIDUAL", False, bias=False),
-            case("modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim),
-            case("int8 modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim, int8_weights=True),
+            case("modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim, unpacked=True),
+            case("int8 modulation, 32 steps", [32], dim, (6 * c["depth"] + 2) * dim, int8_weights=True, unpacked=True),
             case("Vocos pw1", m.heard, vocos, ff, "GELU_ERF", False),
             case("Vocos pw2", m.heard, ff, vocos, "RESIDUAL", False, gate=True),
             case("Vocos head", m.heard, vocos, 1026, operands=False)]

@@ -90,12 +90,12 @@ static void turns(void **state) {
         assert_int_equal(p.tiles, expected[i].tiles);
         assert_int_equal(p.waves, expected[i].waves);
     }
-    static const linear_epilogue others[] = {LINEAR_NONE, LINEAR_RELU, LINEAR_RESIDUAL, LINEAR_ROPE};
+    static const linear_epilogue others[] = {LINEAR_NONE, LINEAR_GELU_ERF, LINEAR_RELU, LINEAR_RESIDUAL, LINEAR_ROPE};
     uint64_t random = random_seed();
     for (int i = 0; i < 20000; i++) {
         const int32_t rows = 1 + random_below(&random, 5000), out = 192 * (1 + random_below(&random, 32));
         const int32_t sms = 1 + random_below(&random, 160);
-        const linear_epilogue epilogue = others[i % 4];
+        const linear_epilogue epilogue = others[i % 5];
         assert_int_equal(linear_plan_for(rows, out, sms, LINEAR_GELU_TANH).columns, LINEAR_TURN_COLUMNS);
         const linear_plan p = linear_plan_for(rows, out, sms, epilogue),
                           q = linear_choose(rows, out, sms, epilogue == LINEAR_ROPE ? 64 : 16);
@@ -119,9 +119,11 @@ static void every_way_is_taken(void **state) {
     const linear_args vocos = {.pack = &pack, .in = 512, .out = 1536, .epilogue = LINEAR_GELU_ERF};
     const linear_args velocity = {.pack = &pack, .in = 1024, .out = 100, .x = {NULL, F5_BF16}, .w = {NULL, F5_BF16}};
     const linear_args input = {.pack = &pack, .in = 100, .out = 1024, .addend = aligned, .epilogue = LINEAR_RESIDUAL};
-    linear_args odd = blocks, gate = blocks, askew = blocks;
+    const linear_args whole = {.rows = 32, .in = 1024, .out = 137216, .x = {NULL, F5_F16}, .w = {NULL, F5_I8}};
+    linear_args odd = blocks, gate = blocks, askew = blocks, text = blocks;
     odd.in = 1000;
     gate.epilogue = LINEAR_SILU;
+    text.epilogue = LINEAR_GELU_ERF;
     askew.bias = aligned + 1;
     const struct {
         const linear_args *a;
@@ -131,6 +133,8 @@ static void every_way_is_taken(void **state) {
         {&vocos, LINEAR_SPLIT_F32, LINEAR_CUBLASLT, LINEAR_SPLIT_F32, LINEAR_CUBLASLT},
         {&velocity, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS, LINEAR_FEW_OUTPUTS},
         {&input, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS},
+        {&text, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_SM90, LINEAR_CUBLASLT},
+        {&whole, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS},
         {&odd, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
         {&gate, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
         {&askew, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},

@@ -82,13 +82,6 @@ static inline void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], uint32_t b
     auto add = [](float2 u, float2 v, float sum) { return sum + u.x * v.x + u.y * v.y; };
     emulated_mma(d, mine, add, file, line);
 }
-/* Of a part, which is one number, 19 bits count. */
-static inline void mma_16x8x8_tf32(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, F5_PLACE) {
-    auto seen = [](uint32_t word) { return __uint_as_float(word & 0xffffe000u); };
-    const float mine[6] = {seen(a[0]), seen(a[1]), seen(a[2]), seen(a[3]), seen(b0), seen(b1)};
-    emulated_mma(
-        d, mine, [](float u, float v, float sum) { return sum + u * v; }, file, line);
-}
 static inline void mma_16x8x32_s8(int (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, F5_PLACE) {
     const uint32_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
     auto add = [](uint32_t u, uint32_t v, int sum) {

@@ -50,7 +50,7 @@ static void describe_short_rows(const cuda_arch *arch, const linear_args *a, op_
     line->shared_bytes = LINEAR_SHORT_SHARED_BYTES;
     const int64_t tiles = tiles_along(rows_of(a), LINEAR_SHORT_TILE_ROWS) * tiles_along(a->out, LINEAR_SHORT_TILE_OUTS);
     line->waves = (double)tiles_along(tiles, arch->sm_count);
-    line->rate = arch->rate_16bit / 6; /* three products of TF32, which run at half the rate */
+    line->rate = arch->rate_16bit / 3;
 }
 
 /* ---- sm90 */
@@ -59,8 +59,8 @@ static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
     if (arch->code < ARCH_SM90A || a->x.type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16)) return false;
     if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
-    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_RELU ||
-           a->epilogue == LINEAR_ROPE;
+    return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_GELU_ERF ||
+           a->epilogue == LINEAR_RELU || a->epilogue == LINEAR_ROPE;
 }
 
 linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns) {
@@ -111,7 +111,7 @@ static bool serves_split_f32(const cuda_arch *arch, const linear_args *a) {
 static void describe_split_f32(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
     set_tile(line, LINEAR_SPLIT_TILE, LINEAR_SPLIT_TILE);
     line->stages = LINEAR_SPLIT_STAGES;
-    line->shared_bytes = linear_split_groups(a->in) * LINEAR_SPLIT_GROUP_BYTES;
+    line->shared_bytes = linear_split_groups(arch, a->in) * LINEAR_SPLIT_GROUP_BYTES;
     const int64_t tiles = tiles_along(rows_of(a), LINEAR_SPLIT_TILE) * tiles_along(a->out, LINEAR_SPLIT_TILE);
     line->waves = (double)tiles_along(tiles, arch->sm_count);
     line->rate = arch->rate_16bit / 3;

@@ -8,7 +8,7 @@
  *   8-bit weights sm80/linear_int8_weights.cuh w of whole numbers: the modulations
  *   short rows    sm80/linear_short_rows.cuh   RESIDUAL of F32 without bias and gate, in <= 104: the model's input
  *   sm90          sm90/linear.cuh              16-bit x and w, in and out multiples of 64, the y of a block:
- *                                              16-bit y of NONE, GELU_TANH, RELU and ROPE, F32 y of
+ *                                              16-bit y of NONE, both GELUs, RELU and ROPE, F32 y of
  *                                              RESIDUAL
  *   split f32     sm80/linear_split_f32.cuh    F32 x and w, where tensor cores gain by it: Vocos, and fp32 engines
  *   few outputs   sm80/linear_few_outputs.cuh  16-bit x and w, F32 y of NONE, out <= 112: the velocity
@@ -114,21 +114,23 @@ static inline int32_t linear_weights_rows(const cuda_arch *arch, int32_t in) {
     return rows;
 }
 
-/* ---- short rows: tiles of 32 rows by 128 outputs, F32 by three products of TF32 */
+/* ---- short rows: tiles of 32 rows by 128 outputs, F32 by three products of F16 */
 
-#define LINEAR_SHORT_MAX_IN 104 /* a mel frame, rounded up to steps of 8 */
+#define LINEAR_SHORT_MAX_IN 104 /* a mel frame, rounded up to eights */
 #define LINEAR_SHORT_TILE_ROWS 32
 #define LINEAR_SHORT_TILE_OUTS 128
-#define LINEAR_SHORT_SHARED_BYTES                                                                                      \
-    ((LINEAR_SHORT_TILE_OUTS + 2 * LINEAR_SHORT_TILE_ROWS) * (LINEAR_SHORT_MAX_IN + 4) * 4)
+/* of a buffer: rows as they come, split in two, and a scale each */
+#define LINEAR_SHORT_SHARED_BYTES (2 * LINEAR_SHORT_TILE_ROWS * (LINEAR_SHORT_MAX_IN * 4 + (2 * 112 + 8) * 2 + 4))
 
-/* ---- split f32: tiles of 64 by 64, F32 by three products of F16, one or two groups of warps along `in` */
+/* ---- split f32: tiles of 64 by 64, F32 by three products of F16, one, two or four groups of warps along `in` */
 
 #define LINEAR_SPLIT_TILE 64
 #define LINEAR_SPLIT_STAGES 3
 #define LINEAR_SPLIT_GROUP_BYTES (2 * LINEAR_SPLIT_TILE * (LINEAR_SPLIT_STAGES * 32 * 4 + 4))
-static inline int linear_split_groups(int32_t in) {
-    return in <= 128 ? 1 : 2;
+/* Groups, a part of `in` each: the longer it is, the more of them, as a step's time is mostly its own waits. */
+static inline int linear_split_groups(const cuda_arch *arch, int32_t in) {
+    if (in <= 128) return 1;
+    return in < 1024 || arch->shared_bytes < 4 * LINEAR_SPLIT_GROUP_BYTES ? 2 : 4;
 }
 
 /* ---- few outputs: a block has all outputs of 16, 24 or 32 rows */

@@ -4,11 +4,11 @@
  * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 µs; on the F32
  * units (67 TFLOP/s) 22 µs.
  *
- * A block has 64 rows by 64 outputs and one or two groups of four warps, which divide the steps of 32 along `in` among
- * them: each has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in place;
- * then a warp multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in the same
- * block or in the next, for several share a multiprocessor. Weights of the first steps are fetched before the kernel in
- * front ends.
+ * A block has 64 rows by 64 outputs and one, two or four groups of four warps, which divide the steps of 32 along `in`
+ * among them: each has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in
+ * place; then a warp multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in
+ * the same block or in the next, for several share a multiprocessor. Weights of the first steps are fetched before the
+ * kernel in front ends.
  *
  * Each element is one sum in one order, by `in` alone: the same bits for a row in any bucket. */
 #ifndef F5_SM80_LINEAR_SPLIT_F32_CUH
@@ -148,26 +148,28 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         into = into + 1 == kStages ? 0 : into + 1;
     }
 
-    // add the second group's sums to the first's
-    if constexpr (groups == 2) {
+    // add the other groups' sums to the first's, in order
+    if constexpr (groups > 1) {
         copy_wait<0>();
-        __syncthreads(); // both have read their stages
-        float4 *passed = reinterpret_cast<float4 *>(memory) + thread;
-        if (group == 1) {
+        __syncthreads();                                              // all have read their stages
+        float4 *passed = reinterpret_cast<float4 *>(memory) + thread; // [groups - 1][8][kGroup]
+        if (group > 0) {
 #pragma unroll
             for (int i = 0; i < 8; i++) {
                 const float *four = total[i / 4][i % 4];
-                passed[i * kGroup] = make_float4(four[0], four[1], four[2], four[3]);
+                passed[((group - 1) * 8 + i) * kGroup] = make_float4(four[0], four[1], four[2], four[3]);
             }
         }
         __syncthreads();
-        if (group == 1) return;
+        if (group > 0) return;
 #pragma unroll
-        for (int i = 0; i < 8; i++) {
-            const float4 four = passed[i * kGroup];
-            float *to = total[i / 4][i % 4];
-            to[0] += four.x, to[1] += four.y, to[2] += four.z, to[3] += four.w;
-        }
+        for (int g = 0; g < groups - 1; g++)
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                const float4 four = passed[(g * 8 + i) * kGroup];
+                float *to = total[i / 4][i % 4];
+                to[0] += four.x, to[1] += four.y, to[2] += four.z, to[3] += four.w;
+            }
     }
 
     // epilogue
@@ -202,7 +204,6 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
 template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c, const args &a) {
     constexpr int bytes = groups * (int)sizeof(group_memory);
     static_assert(bytes == groups * LINEAR_SPLIT_GROUP_BYTES, "plan/linear.h");
-    static_assert(bytes <= 99 * 1024, "fits every device since sm_80");
     auto kernel = linear_split_f32_mma<epilogue, groups>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
     return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, kRows), ceil_div(a.out, kOuts)),
@@ -212,7 +213,13 @@ template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c
 /* in is a multiple of 4, out of 2; x and w are 16-byte aligned, y and addend 8. */
 static inline f5_status run(cuda_context *c, linear_epilogue epilogue, const args &a) {
     return for_epilogue(epilogue, [&](auto one) {
-        return linear_split_groups(a.in) == 1 ? launch<one.value, 1>(c, a) : launch<one.value, 2>(c, a);
+        switch (linear_split_groups(&c->arch, a.in)) {
+        case 1:
+            return launch<one.value, 1>(c, a);
+        case 2:
+            return launch<one.value, 2>(c, a);
+        }
+        return launch<one.value, 4>(c, a);
     });
 }
 

@@ -36,16 +36,21 @@ __device__ __forceinline__ scales scales_of(float largest) {
     return {__uint_as_float((uint32_t)(14 - e + 127) << 23), __uint_as_float((uint32_t)(e - 14 + 127) << 23)};
 }
 
-/* Eight neighbours, scaled, as eight F16 and what these leave. */
+/* Two neighbours, scaled, as two F16 and what these leave. */
+__device__ __forceinline__ void split_pair(float first, float second, float scale, uint32_t *high, uint32_t *low) {
+    const float a = first * scale, b = second * scale;
+    *high = pack2<__half>(a, b);
+    const float2 rounded = unpack2<__half>(*high);
+    *low = pack2<__half>(a - rounded.x, b - rounded.y);
+}
+
+/* Eight neighbours alike. */
 __device__ __forceinline__ void split_eight(float4 first, float4 second, float scale, uint4 *high, uint4 *low) {
     uint32_t h[4], l[4];
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const float4 four = i / 2 ? second : first;
-        const float a = (i % 2 ? four.z : four.x) * scale, b = (i % 2 ? four.w : four.y) * scale;
-        h[i] = pack2<__half>(a, b);
-        const float2 rounded = unpack2<__half>(h[i]);
-        l[i] = pack2<__half>(a - rounded.x, b - rounded.y);
+        split_pair(i % 2 ? four.z : four.x, i % 2 ? four.w : four.y, scale, &h[i], &l[i]);
     }
     *high = make_uint4(h[0], h[1], h[2], h[3]);
     *low = make_uint4(l[0], l[1], l[2], l[3]);

@@ -151,6 +151,18 @@ __device__ __forceinline__ float gelu_tanh(float a) {
     return a * rcp(1.0f + ex2(a * fmaf(a * a, -0.1029432395f, -2.3022081985f))); // -2u / ln 2
 }
 
+/* max(a, 0) - |a|/2 erfc(|a| / sqrt 2), which is a/2 (1 + erf(a / sqrt 2)). erfc(z) = t 2^(p(t) - z^2 / ln 2) with
+ * t = 1 / (1 + 0.4 z) and p fitted to it, 8e-8 of erfc; from 16 on it is 0. A NaN stays. */
+__device__ __forceinline__ float gelu_erf(float a) {
+    const float size = fminf(fabsf(a), 16.0f), t = rcp(fmaf(size, 0.28284271f, 1.0f));
+    float p = -0.28968468f;
+    p = fmaf(p, t, 1.28545207f), p = fmaf(p, t, -2.04058693f), p = fmaf(p, t, 1.32044748f);
+    p = fmaf(p, t, -0.5548764f), p = fmaf(p, t, 0.39724466f), p = fmaf(p, t, 0.58571196f);
+    p = fmaf(p, t, 1.44399213f), p = fmaf(p, t, -2.14770042f);
+    const float half = 0.5f * size * t * ex2(fmaf(size * size, -0.72134752f, p));
+    return (a < 0 ? 0.0f : a) - half;
+}
+
 /* Loads that the compiler does not move: their point is to be issued early. */
 __device__ __forceinline__ int load_early(const int32_t *p) {
     int v;
@@ -274,8 +286,8 @@ __device__ __forceinline__ void rotate_and_store(const tile_args &d, const float
     }
 }
 
-/* NONE, GELU_TANH and RELU: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs more than
- * it saves. */
+/* NONE, GELU_TANH, GELU_ERF and RELU: to 16 bits. Where there is arithmetic enough to hide the stores, swapping costs
+ * more than it saves. */
 template <typename T, linear_epilogue epilogue, int columns>
 __device__ __forceinline__ void finish_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                                  const float *shared_bias, const thread_place &p) {
@@ -290,6 +302,8 @@ __device__ __forceinline__ void finish_and_store(const tile_args &d, const float
                           acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
             if (epilogue == LINEAR_GELU_TANH)
                 for (float &value : a) value = gelu_tanh(value);
+            if (epilogue == LINEAR_GELU_ERF)
+                for (float &value : a) value = gelu_erf(value);
             if (epilogue == LINEAR_RELU)
                 for (float &value : a) value = value < 0 ? 0.0f : value;
             const uint2 made = {pack2<T>(a[0], a[1]), pack2<T>(a[2], a[3])};
