@@ -5,8 +5,11 @@
     bench/accuracy.py --model mine.f5 --voice me.wav --transcript "What I say there." --sentences 20
     bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
     bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
-    bench/accuracy.py --truth euler:32 --settings euler:32 --precision fp16 bf16 int8       what the operands cost
+    bench/accuracy.py --truth euler:32 --settings euler:32 --precision fp16 int8 mixed      what the operands cost
     bench/f5bench.py accuracy --history && bench/plot.py     random weights and the shipped voice, with times, and the plot
+
+Precision mixed is int8 of the model calibrated on the first request: channels scaled, and in 16 bits what then loses more
+than --most-error (`f5tts convert --calibrate`).
 
 A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
 (384 evaluations) in fp32, from the same noise; or --truth, another setting in fp32. Shown is the relative L2 of the generated frames of each sentence: the
@@ -43,6 +46,7 @@ COMPARED_SHORTLY = ["euler:32", "euler:16", "euler:7", "ab2:6", "ab2:12"]
 EXACT, EXACT_SHORTLY = 192, 24  # steps of midpoint
 SENTENCES = 15  # of them, in three voices each, and as many requests of random weights
 HOP = 256
+MOST_ERROR, CALIBRATED_STEPS = 0.03, 16  # as f5tts convert has them
 VOICE = ROOT / "weights/voices/flite.f5"
 
 
@@ -110,6 +114,17 @@ def sample(engine, requests, **settings):
     return mels
 
 
+def calibrated(path, device, request, folder, most_error=MOST_ERROR):
+    """The model in 8 and 16 bits, as this request shows."""
+    out = Path(folder) / "mixed.f5"
+    with f5lib.Calibration(path) as c:
+        with f5lib.Engine(path, device, "fp32", trace=c, max_frames=max(64, request["frames"]), max_batch=1) as engine:
+            engine.sample([request], nfe=CALIBRATED_STEPS)
+        told = c.write(out, most_error=most_error).values()
+    print(f"mixed: {sum(p['wide'] for p in told)} of {len(told)} products in 16 bits, {sum(p['scaled'] for p in told)} scaled", flush=True)
+    return out
+
+
 def errors(requests, mels, exact):
     """Relative L2 of the generated frames of each."""
     return [float(np.linalg.norm(a[n:] - b[n:]) / np.linalg.norm(b[n:]))
@@ -154,8 +169,10 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
     print(f"\n{name}: {len(requests)} requests, the timed one has {requests[0]['frames']} frames; exact is midpoint with "
           f"{exact_steps} steps in fp32", flush=True)
     table = bench.report.growing(f"Accuracy, {name}", widths={"precision": 9, "method": 8, "ms": 7})
-    for precision in ("fp32", "int8") if args.device == "cpu" else ("fp16", "int8"):
-        with f5lib.Engine(path, args.device, precision, **limits) as engine:
+    mixed = calibrated(path, args.device, requests[0], bench.folder.name)
+    for precision in ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed"):
+        file, kind = (mixed, "int8") if precision == "mixed" else (path, precision)
+        with f5lib.Engine(file, args.device, kind, **limits) as engine:
             timed = {text: engine.prepare(requests[:1], **chosen) for text, chosen in settings}
             rounds = 1 if args.device == "cpu" else args.rounds
             times = {text: statistics.median(t) for text, t in clock_ms(timed, rounds).items()}
@@ -197,7 +214,8 @@ def main(argv):
     p.add_argument("--exact", type=int, default=EXACT, metavar="STEPS", help="of midpoint for the exact solution")
     p.add_argument("--truth", type=setting, help="compare with this setting in fp32 instead of the exact solution")
     p.add_argument("--device", default="cuda")
-    p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings; the exact solution is in fp32")
+    p.add_argument("--precision", nargs="+", default=["fp32"], help="of the settings, mixed too; the exact solution is in fp32")
+    p.add_argument("--most-error", type=float, default=MOST_ERROR, help="of a product that mixed has in 8 bits (default: %(default)s)")
     args = p.parse_args(argv)
     if (args.voice is None) != (args.transcript is None):
         p.error("--voice and --transcript go together")
@@ -219,7 +237,10 @@ def main(argv):
             exact = {name: sample(engine, requests, **truth) for name, requests in sets.items()}
         for precision in args.precision:
             print(f"\n{precision}\n")
-            with f5lib.Engine(args.model, args.device, precision, **limits) as engine:
+            file, kind = args.model, precision
+            if precision == "mixed":
+                file, kind = calibrated(args.model, args.device, next(iter(sets.values()))[0], folder, args.most_error), "int8"
+            with f5lib.Engine(file, args.device, kind, **limits) as engine:
                 table(sets, exact, lambda requests, chosen: sample(engine, requests, **chosen), args.settings)
     return 0
 

@@ -346,7 +346,7 @@ def test_accuracy_as_a_command(tmp_path):
     for model in ("random weights", "shipped voice"):
         rows = found["tables"][f"Accuracy, {model}"]
         assert [(r["precision"], r["method"], r["evaluations"]) for r in rows] == [
-            (p, m, n) for p in ("fp32", "int8") for m, n in (("euler", 1), ("ab2", 4))]
+            (p, m, n) for p in ("fp32", "int8", "mixed") for m, n in (("euler", 1), ("ab2", 4))]
         assert all(r["ms"] > 0 and 0 < r["error, median"] <= r["worst"] < float("inf") for r in rows)
         assert rows[1]["error, median"] != rows[3]["error, median"]
         if model == "shipped voice":

@@ -54,6 +54,21 @@ def test_the_table_and_what_it_recommends(model):
     assert shown.count("not told") == 3 and "within 0.0000: --precision fp32 --method midpoint --nfe_step 8" in shown
 
 
+def test_a_file_of_both_kinds(model):
+    """Its int8 is what the file says, and the table says so."""
+    mixed = model.parent / "mixed.f5"
+    with f5lib.Calibration(model) as c:
+        with f5lib.Engine(model, "cpu", "fp32", trace=c, max_frames=64, max_batch=1) as e:
+            e.sample([dict(cond=np.full((20, 100), -4, np.float32), tokens=np.arange(8, dtype=np.int32), frames=64, seed=1)], nfe=2)
+        wide = sum(p["wide"] for p in c.write(mixed, most_error=0.009).values())
+    assert 0 < wide < 8
+    os.replace(mixed, model)
+    assert f"int8 but for {wide} of 9 matrices, which the file has in 16 bits" in tune(model).stdout
+    found = json.loads(tune(model, "--json").stdout)
+    assert (found["wide_matrices"], found["int8_matrices"]) == (wide, 9 - wide)
+    assert [r["precision"] for r in found["rows"]] == ["fp32"] * 2 + ["int8"] * 2
+
+
 def test_write(model):
     """The default of engine, speech and program; the tensors are what they were; asking for another wins."""
     before = convert_lib.read_f5(model)

@@ -41,6 +41,7 @@ typedef struct {
     int32_t n_rows;
     double bound;
     char name[64], device[64], path[32];
+    int32_t int8_matrices, wide_matrices; /* of the file */
     tune_trial trial;
     cli_progress bar;
 } tune_run;
@@ -132,7 +133,21 @@ static f5_status settle_bound(tune_run *r, f5_error *error) {
     return F5_OK;
 }
 
+/* A file of 8 bits may have some matrices in 16: its int8 is both kinds. */
+static f5_status count_matrices(tune_run *r, f5_error *error) {
+    f5_model_info info;
+    f5_model_file *file;
+    f5_model_info_init(&info);
+    F5_TRY(f5_describe(r->model, &file, error));
+    const f5_status status = f5_model_file_info(file, &info, error);
+    r->int8_matrices = info.int8_matrices;
+    r->wide_matrices = info.wide_matrices;
+    f5_model_file_close(file);
+    return status;
+}
+
 static f5_status try_all(tune_run *r, f5_error *error) {
+    F5_TRY(count_matrices(r, error));
     F5_TRY(tune_open(&r->trial, "fp32", 2 * r->exact_steps, error));
     f5_engine_info info;
     f5_engine_info_init(&info);
@@ -178,6 +193,9 @@ static const char *method_name(int32_t method) {
 static void print_table(const tune_run *r, const tune_row *chosen) {
     printf("%s on %s (%s): %d texts, %.2f s of speech; distances from midpoint with %d steps in fp32\n", r->name,
            r->device, r->path, (int)r->n_lines, r->trial.speech_seconds, (int)r->exact_steps);
+    if (r->wide_matrices > 0)
+        printf("int8 but for %d of %d matrices, which the file has in 16 bits\n", (int)r->wide_matrices,
+               (int)(r->wide_matrices + r->int8_matrices));
     printf("%-10s%-10s%6s%13s%16s%16s%10s%10s\n", "precision", "method", "steps", "evaluations", "ms a second",
            "joules a second", "median", "worst");
     for (int32_t i = 0; i < r->n_rows; i++) {
@@ -211,6 +229,7 @@ static void print_json(const tune_run *r, const tune_row *chosen) {
     json_write_string(stdout, r->name, strlen(r->name));
     printf(",\"device\":");
     json_write_string(stdout, r->device, strlen(r->device));
+    printf(",\"int8_matrices\":%d,\"wide_matrices\":%d", (int)r->int8_matrices, (int)r->wide_matrices);
     printf(",\"texts\":%d,\"speech_seconds\":%.9g,\"exact_steps\":%d,\"tolerance\":%.9g,\"rows\":[", (int)r->n_lines,
            r->trial.speech_seconds, (int)r->exact_steps, r->bound);
     for (int32_t i = 0; i < r->n_rows; i++) {
