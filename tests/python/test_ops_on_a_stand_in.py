@@ -170,3 +170,16 @@ def test_a_pack_may_go_to_any_stream(f5tts, gpu):
     assert not gpu.copied and not gpu.recorded
     with pytest.raises(f5tts.F5Error, match="before one is captured"):
         ops.Pack([3, 1], device="cuda:0")
+
+
+def test_f32_beside_another_type(f5tts, gpu):
+    """x_f32 and y_f32: one tensor is F32 where the rest has the call's type; nothing else may differ."""
+    from f5tts import ops
+    x, alpha = torch.zeros(6, 8), torch.zeros(8)
+    y = ops.snake(x, alpha, alpha, x_f32=True, dtype=torch.float16)
+    assert y.dtype == torch.float16 and len(gpu.calls) == 1
+    for message, call in (("x holds float32, y holds float16", lambda: ops.snake(x, alpha, alpha, dtype=torch.float16)),
+                          ("x_f32 says that it holds float32", lambda: ops.snake(x.half(), alpha, alpha, x_f32=True))):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert len(gpu.calls) == 1

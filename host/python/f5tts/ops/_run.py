@@ -364,12 +364,15 @@ class Call:
         return int(number or 0)
 
     def _type(self) -> int:
-        """Of the field `type`: of y, but where y_f32 says that it is F32 beside others."""
+        """Of the field `type`: of y, but where y_f32 says that it is F32 beside others, as x_f32 does of x."""
         names = ("x", "w") if self.given.get("y_f32") else ("y",)
         found = next(self.views[name] for name in names)
+        apart = ("y", "bias_rounded", "x") if self.given.get("x_f32") else ("y", "bias_rounded")
+        if "x" in apart and self.views["x"].dtype != "float32":
+            raise ValueError(f"{self.op}: x holds {self.views['x'].dtype}, x_f32 says that it holds float32")
         for f in OPS[self.op]:
             other = self.views.get(f.name)
-            if f.kind == "type" and other is not None and f.name not in ("y", "bias_rounded") and other.dtype != found.dtype:
+            if f.kind == "type" and other is not None and f.name not in apart and other.dtype != found.dtype:
                 raise ValueError(f"{self.op}: {f.name} holds {other.dtype}, {names[0]} holds {found.dtype}")
         return DTYPES[found.dtype]
 
