@@ -188,7 +188,8 @@ extern "C" f5_status linear_cuda(cuda_context *c, const linear_args *a) {
     if (rows == 0) return F5_OK;
     const int path = linear_path_of(&c->arch, a);
     F5_TRY(run[path](c, a, rows));
-    if (!a->also.data || path == LINEAR_SHORT_ROWS) return F5_OK; // that kernel writes both
+    const bool both = path == LINEAR_SHORT_ROWS || (path == LINEAR_SM90 && a->also.type == a->x.type);
+    if (!a->also.data || both) return F5_OK; // those kernels write both
     const cast_args cast = {int64_t{rows} * a->out, static_cast<const float *>(a->y.data), a->also.data, a->also.type};
     return cast_cuda(c, &cast);
 }

@@ -308,17 +308,19 @@ def test_short_rows_do_not_depend_on_the_bucket(gpu, seed):
         assert same_bits(part.run(gpu, "RESIDUAL", pack=Pack([rows]), **options), whole[-rows:]), f"{rows} rows"
 
 
+@pytest.mark.parametrize("other", [False, True], ids=["own", "other"])
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
-def test_rounded_copy_of_any_product(gpu, path, seed, dtype):
-    """also on the paths that have no kernel for it; refused where y is not F32."""
-    problem = Problem(seed, 157, 256, 512, dtype, "rounded")
-    y, copy = Output(157, 512), Output(157, 512, dtype=dtype)
-    fields = dict(rows=157, out=512, x=problem.x, w=problem.w, addend=problem.addend, epilogue=cbind.LINEAR_RESIDUAL,
+@pytest.mark.parametrize("rows", [157, 940, 1400, 2818, 4124])  # tiles of 64 to 256 columns
+def test_rounded_copy_of_any_product(gpu, path, seed, rows, dtype, other):
+    """also in the type of x and in the other, on the paths that have no kernel for it too; refused where y is not F32."""
+    problem, rounded = Problem(seed, rows, 256, 1024, dtype, "rounded"), TYPES[3 - TYPES.index(dtype)] if other else dtype
+    y, copy = Output(rows, 1024), Output(rows, 1024, dtype=rounded)
+    fields = dict(rows=rows, out=1024, x=problem.x, w=problem.w, addend=problem.addend, epilogue=cbind.LINEAR_RESIDUAL,
                   also=copy, **{"in": 256})
     gpu.run("linear", y=y, **fields)
     check("linear", f"{NAMES[dtype]} {path} and rounded", y.check(), problem.truth("RESIDUAL", False, False), BARS[dtype])
-    assert same_bits(copy.check(), y.a.to(dtype))
-    assert gpu.call("linear", y=Output(157, 512, dtype=dtype), **fields) == cbind.F5_E_UNSUPPORTED
+    assert same_bits(copy.check(), y.a.to(rounded))
+    assert gpu.call("linear", y=Output(rows, 1024, dtype=dtype), **fields) == cbind.F5_E_UNSUPPORTED
 
 
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)

@@ -74,22 +74,21 @@ linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t 
 }
 
 linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple) {
-    static const int32_t columns[] = {256, 192, 176, 128};
+    static const int32_t columns[] = {256, 208, 192, 176, 128, 96, 64};
     linear_plan best = linear_plan_of(rows, out, sm_count, columns[0]);
-    for (int i = 1; i < 4; i++) {
+    for (size_t i = 1; i < sizeof columns / sizeof *columns; i++) {
         if (columns[i] % multiple != 0) continue;
         const linear_plan p = linear_plan_of(rows, out, sm_count, columns[i]);
-        if (p.waves * p.columns < best.waves * best.columns) best = p;
+        if (linear_plan_cost(&p) < linear_plan_cost(&best)) best = p;
     }
     return best;
 }
 
 linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue) {
-    linear_plan turns = linear_plan_of(rows, out, sm_count, LINEAR_TURN_COLUMNS);
-    if (epilogue != LINEAR_GELU_TANH || turns.tiles <= sm_count)
-        return linear_choose(rows, out, sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
-    turns.turns = true;
-    return turns;
+    if (epilogue != LINEAR_GELU_TANH) return linear_choose(rows, out, sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
+    linear_plan p = linear_plan_of(rows, out, sm_count, LINEAR_TURN_COLUMNS);
+    p.turns = p.tiles > sm_count;
+    return p;
 }
 
 static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {

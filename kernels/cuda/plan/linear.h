@@ -14,13 +14,16 @@
  *   few outputs   sm80/linear_few_outputs.cuh  16-bit x and w, F32 y of NONE, out <= 112: the velocity
  *   cuBLASLt      cuda/blas.cu                 the rest, its epilogue finished by common/linear_finish.cuh
  *
- * The sm90 kernel: a tile is 128 rows by 128, 176, 192 or 256 columns. A launch works in waves, a tile to a
- * multiprocessor, and a wave costs its columns, the last one too, full or not. On 132 multiprocessors, 2812 rows are 22
- * tiles high:
+ * The sm90 kernel: a tile is 128 rows by 64 to 256 columns. A launch works in waves, a tile to a
+ * multiprocessor, and a wave costs its columns and some for its beginning and end, the last one too, full or not. On
+ * 132 multiprocessors, 2812 rows are 22 tiles high:
  *
  *   1024 -> 3072   12 wide of 256   264 tiles, 2 waves, 100 % busy
  *   1024 -> 1024    6 wide of 176   132 tiles, 1 wave     97 %         (of 128: 2 waves, 67 %)
  *   1024 -> 2048   12 wide of 176   264 tiles, 2 waves    97 %
+ *
+ * and with 2818 rows, which are 23 tiles high, 1024 columns are 5 wide of 208: 115 tiles, 1 wave, where 6 of 176 would
+ * be 2.
  *
  * or, with GELU_TANH, two groups of threads take turns on tiles of 128 columns (sm90/linear_turns.cuh): the end of a
  * tile, where GELU keeps the tensor cores waiting, then costs more than the columns that a last wave leaves empty.
@@ -80,12 +83,17 @@ typedef struct {
 
 linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t columns);
 
-/* The fewest columns in all waves; among equals the widest tiles, which read the least. Widths are multiples of
+/* What its waves cost, in columns. Narrow tiles read more for what they multiply. */
+static inline int64_t linear_plan_cost(const linear_plan *p) {
+    return p->waves * (p->columns + (p->columns < 128 ? 32 : 16));
+}
+
+/* The least cost; among equals the widest tiles, which read the least. Widths are multiples of
  * `multiple`, 16 or 64. rows >= 1, out >= 1. */
 linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple);
 
-/* What a call gets: for GELU_TANH groups that take turns, on tiles of 128 columns, where there are more of these than
- * multiprocessors; else linear_choose's, which with GELU_TANH is 128 columns too. */
+/* What a call gets: for GELU_TANH tiles of 128 columns, by groups that take turns where there are more of these than
+ * multiprocessors; else linear_choose's. */
 linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue);
 
 /* Stages of 64 along `in` that fit into shared memory beside the up to 1023 bytes that align them. */

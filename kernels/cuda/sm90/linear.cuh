@@ -1,9 +1,9 @@
 /* linear.cuh — the matrix product for sm_90a, its epilogue included, a persistent kernel: one producer warp brings
- * tiles by TMA, two consumer warpgroups multiply 64 rows each of a tile of 128 rows by 128 to 256 columns.
+ * tiles by TMA, two consumer warpgroups multiply 64 rows each of a tile of 128 rows by 64 to 256 columns.
  *
  *   producer     x [128,64] and w [columns,64], step after step, into a ring of 4 to 6 stages; where there is an
- * addend, then its [128,columns] too, in pieces of 64 columns consumer g   64 rows: acc += x w^T over all steps, then
- * bias, GELU or gate and addend, straight from registers
+ * addend, then its [128,columns] too, in pieces of 64 or 32 columns consumer g   64 rows: acc += x w^T over all steps,
+ * then bias, GELU or gate and addend, straight from registers
  *
  * Blocks stay for the whole launch and take one tile after another (plan/linear.h says how wide); while the consumers
  * finish a tile the producer fetches the next.
@@ -39,7 +39,7 @@ namespace linear_sm90 {
 constexpr int kRows = 128, kStep = 64, kGroups = 2, kThreads = 128 * (1 + kGroups);
 constexpr int kProducerRegisters = 40, kGroupRegisters = 232;
 constexpr int kSharedBytes = LINEAR_SM90_SHARED_BYTES, kMaxStages = LINEAR_SM90_MAX_STAGES;
-constexpr int kPieceColumns = 64, kLayerBytes = kRows * 16 * 4; /* a stage of the addend: layers of 16 columns */
+constexpr int kLayerBytes = kRows * 16 * 4; /* a piece of the addend is layers of 16 columns */
 static_assert(128 * (kProducerRegisters + kGroups * kGroupRegisters) <= 65536, "register file");
 static_assert(kRows == LINEAR_TILE_ROWS, "plan/linear.h counts tiles");
 
@@ -53,8 +53,14 @@ __host__ __device__ constexpr int stages_for(int columns) {
     return LINEAR_SM90_STAGES(columns);
 }
 
+/* Layers of a piece: as many as a stage holds, of four. */
+__host__ __device__ constexpr int piece_layers(int columns) {
+    return columns < 128 ? 2 : 4;
+}
+
 static_assert(stage_bytes(256) == (kRows + 256) * kStep * 2, "plan/linear.h");
-static_assert(kPieceColumns / 16 * kLayerBytes <= stage_bytes(128), "a piece fits into a stage");
+static_assert(piece_layers(128) * kLayerBytes <= stage_bytes(128) && piece_layers(64) * kLayerBytes <= stage_bytes(64),
+              "a piece fits into a stage");
 
 struct tensor_maps {
     CUtensorMap x;      /* [rows,in] in boxes of 128 rows */
@@ -66,8 +72,8 @@ struct tile_args {
     const float *bias, *gate, *rope;
     const int32_t *offsets, *seq_of_row; /* of the pack (ROPE); NULL: all rows are one sequence */
     int heads, rope_heads;               /* (ROPE) */
-    void *y;
-    int rows, out, steps; /* of 64 along `in`, of 128 whole numbers */
+    void *y, *also;                      /* also: of RESIDUAL, y once more in 16 bits, or NULL */
+    int rows, out, steps;                /* of 64 along `in`, of 128 whole numbers */
     int row_tiles, tiles;
     const float *x_scale, *w_scale; /* of whole numbers: [rows], [out] */
 };
@@ -118,14 +124,14 @@ __device__ __forceinline__ void produce(const tile_args &d, const tensor_maps &m
             tensor_load(x, &maps.x, step * elements, t.row, &b->full[at.stage]);
         }
         if constexpr (epilogue == LINEAR_RESIDUAL)
-            for (int from = 0; from < columns; from += kPieceColumns, at.next()) {
+            for (int from = 0; from < columns / 16; from += piece_layers(columns), at.next()) {
                 barrier_wait(&b->empty[at.stage], at.parity ^ 1);
                 if (threadIdx.x != 0) continue;
-                const int layers = columns - from < kPieceColumns ? (columns - from) / 16 : kPieceColumns / 16;
+                const int layers = min(columns / 16 - from, piece_layers(columns));
                 barrier_expect(&b->full[at.stage], layers * kLayerBytes);
                 for (int layer = 0; layer < layers; layer++)
                     tensor_load_layer(stages + at.stage * stage_bytes(columns) + layer * kLayerBytes, &maps.addend,
-                                      t.row, (t.column + from) / 16 + layer, &b->full[at.stage]);
+                                      t.row, t.column / 16 + from + layer, &b->full[at.stage]);
             }
     }
 }
@@ -318,30 +324,34 @@ __device__ __forceinline__ void finish_and_store(const tile_args &d, const float
     }
 }
 
-/* RESIDUAL: F32, with the addend from the ring. A piece lies as 4 x [128 rows, 16 columns], so that a warp reads 512
- * bytes in a row. */
-template <int columns>
+/* RESIDUAL: F32, and 16 bits where they are wanted, with the addend from the ring. A piece lies as 4 or 2 x [128 rows,
+ * 16 columns], so that a warp reads 512 bytes in a row. */
+template <typename T, int columns>
 __device__ __forceinline__ void add_and_store(const tile_args &d, const float (&acc)[columns / 2],
                                               const float *shared_bias, const float *shared_gate, const thread_place &p,
                                               int row_in_tile, const unsigned char *stages,
                                               ring<stages_for(columns)> &at, barriers *b) {
+    constexpr int layers = piece_layers(columns);
 #pragma unroll
     for (int g = 0; g < columns / 16; g++) {
-        if (g % 4 == 0) barrier_wait(&b->full[at.stage], at.parity);
+        if (g % layers == 0) barrier_wait(&b->full[at.stage], at.parity);
         const float *piece = reinterpret_cast<const float *>(stages + at.stage * stage_bytes(columns));
         const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
         const float4 gate = *reinterpret_cast<const float4 *>(shared_gate + 16 * g + p.part);
 #pragma unroll
         for (int half = 0; half < 2; half++) {
             const float4 to =
-                *reinterpret_cast<const float4 *>(piece + (g % 4 * kRows + row_in_tile + 8 * half) * 16 + p.part);
+                *reinterpret_cast<const float4 *>(piece + (g % layers * kRows + row_in_tile + 8 * half) * 16 + p.part);
             const float4 made = {fmaf(gate.x, acc[8 * g + 2 * half] + bias.x, to.x),
                                  fmaf(gate.y, acc[8 * g + 2 * half + 1] + bias.y, to.y),
                                  fmaf(gate.z, acc[8 * g + 4 + 2 * half] + bias.z, to.z),
                                  fmaf(gate.w, acc[8 * g + 4 + 2 * half + 1] + bias.w, to.w)};
             store_if(16 * g < p.wide[half], static_cast<float *>(d.y) + p.at[half] + 16 * g, made);
+            if (d.also)
+                store_if(16 * g < p.wide[half], static_cast<T *>(d.also) + p.at[half] + 16 * g,
+                         make_uint2(pack2<T>(made.x, made.y), pack2<T>(made.z, made.w)));
         }
-        if (g % 4 == 3 || g == columns / 16 - 1) {
+        if (g % layers == layers - 1 || g == columns / 16 - 1) {
             __syncwarp();
             if (threadIdx.x % 32 == 0) barrier_arrive(&b->empty[at.stage]);
             at.next();
@@ -395,7 +405,7 @@ __device__ __forceinline__ void consume(const tile_args &d, int group, const uns
         if constexpr (epilogue == LINEAR_ROPE)
             rotate_and_store<T, columns>(d, acc, v->bias[buffer], angles, p, t.column / 64);
         else if constexpr (epilogue == LINEAR_RESIDUAL)
-            add_and_store<columns>(d, acc, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
+            add_and_store<T, columns>(d, acc, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
         else
             finish_and_store<T, epilogue, columns>(d, acc, v->bias[buffer], p);
     }

@@ -119,7 +119,7 @@ __device__ __forceinline__ void consume_int8(const tile_args &d, int group, cons
         if constexpr (epilogue == LINEAR_ROPE)
             rotate_and_store<T, columns>(d, product, v->bias[buffer], angles, p, t.column / 64);
         else if constexpr (epilogue == LINEAR_RESIDUAL)
-            add_and_store<columns>(d, product, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
+            add_and_store<T, columns>(d, product, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
         else
             finish_and_store<T, epilogue, columns>(d, product, v->bias[buffer], p);
     }

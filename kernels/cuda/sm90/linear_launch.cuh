@@ -29,6 +29,13 @@ static inline operands operands_of(const linear_args *a) {
 static inline operands operands_of(const linear_int8_args *a) {
     return {"linear_int8", a->x, a->w, F5_I8, a->x_scale, a->w_scale};
 }
+/* Where the kernel writes F32 y once more in the type of x; NULL: nowhere. */
+static inline void *also_of(const linear_args *a) {
+    return a->also.type == a->x.type ? a->also.data : nullptr;
+}
+static inline void *also_of(const linear_int8_args *) {
+    return nullptr;
+}
 template <typename Args, typename T>
 using operand_of = typename std::conditional<std::is_same<Args, linear_int8_args>::value, int8_t, T>::type;
 
@@ -72,6 +79,11 @@ f5_status launch(cuda_context *c, const char *op, const linear_plan &plan, const
         return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
     } else {
         switch (plan.columns) {
+        case 64:
+            return launch_shared_tiles<Operand, T, epilogue, 64>(c, op, d, maps);
+        case 96:
+            if constexpr (epilogue != LINEAR_ROPE) return launch_shared_tiles<Operand, T, epilogue, 96>(c, op, d, maps);
+            break;
         case 128:
             return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
         case 176:
@@ -80,6 +92,10 @@ f5_status launch(cuda_context *c, const char *op, const linear_plan &plan, const
             break;
         case 192:
             return launch_shared_tiles<Operand, T, epilogue, 192>(c, op, d, maps);
+        case 208:
+            if constexpr (epilogue != LINEAR_ROPE)
+                return launch_shared_tiles<Operand, T, epilogue, 208>(c, op, d, maps);
+            break;
         }
         return launch_shared_tiles<Operand, T, epilogue, 256>(c, op, d, maps);
     }
@@ -98,7 +114,7 @@ f5_status run(cuda_context *c, const Args *a, int32_t rows) {
                        a->in);
     tile_args d = {};
     d.x_scale = o.x_scale, d.w_scale = o.w_scale;
-    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data;
+    d.bias = a->bias, d.gate = a->gate, d.y = a->y.data, d.also = also_of(a);
     d.rows = rows, d.out = a->out, d.steps = a->in / (128 / (int)sizeof(Operand));
     if (epilogue == LINEAR_ROPE) {
         d.rope = a->rope, d.heads = a->out / 192, d.rope_heads = a->rope_heads;

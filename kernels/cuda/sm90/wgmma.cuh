@@ -84,6 +84,7 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
 #define F5_R6 "%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111"
 #define F5_R7 "%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
 #define F5_R5_HALF "%80,%81,%82,%83,%84,%85,%86,%87"
+#define F5_R6_HALF "%96,%97,%98,%99,%100,%101,%102,%103"
 #define F5_A4(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define F5_A16(i) F5_A4(i), F5_A4(i + 4), F5_A4(i + 8), F5_A4(i + 12)
 #define F5_WGMMA_TEXT(n, type, registers, a, b, keep, flags)                                                           \
@@ -121,6 +122,11 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
                                "%98", F5_BOTH_SHARED)                                                                  \
                  : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A16(80)                               \
                  : "l"(a), "l"(b), "r"((int)keep))
+#define F5_WGMMA_208(type)                                                                                             \
+    asm volatile(F5_WGMMA_TEXT("208", type, F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6_HALF,    \
+                               "%104", "%105", "%106", F5_BOTH_SHARED)                                                 \
+                 : F5_A16(0), F5_A16(16), F5_A16(32), F5_A16(48), F5_A16(64), F5_A16(80), F5_A4(96), F5_A4(100)        \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_256(type)                                                                                             \
     asm volatile(F5_WGMMA_TEXT("256", type,                                                                            \
                                F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6 "," F5_R7, "%128",    \
@@ -130,7 +136,7 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
 
 template <typename T, int n>
 __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64_t b, bool keep) {
-    static_assert(n == 32 || n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 256,
+    static_assert(n == 32 || n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 208 || n == 256,
                   "a width that a tile has");
     constexpr bool half = std::is_same<T, __half>::value;
     if constexpr (n == 32 && half)
@@ -157,6 +163,10 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
         F5_WGMMA_192("f16");
     else if constexpr (n == 192 && !half)
         F5_WGMMA_192("bf16");
+    else if constexpr (n == 208 && half)
+        F5_WGMMA_208("f16");
+    else if constexpr (n == 208 && !half)
+        F5_WGMMA_208("bf16");
     else if constexpr (n == 256 && half)
         F5_WGMMA_256("f16");
     else if constexpr (n == 256 && !half)
@@ -170,8 +180,17 @@ __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64
     "{\n.reg .pred keep;\nsetp.ne.b32 keep, " keep ", 0;\n"                                                            \
     "wgmma.mma_async.sync.aligned.m64n" n "k32.s32.s8.s8 {" registers "}, " a ", " b ", keep;\n}\n"
 template <int n> __device__ __forceinline__ void wgmma_s8_64xn(int (&d)[n / 2], uint64_t a, uint64_t b, bool keep) {
-    static_assert(n == 128 || n == 176 || n == 192 || n == 256, "a width that a tile has");
-    if constexpr (n == 128)
+    static_assert(n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 208 || n == 256,
+                  "a width that a tile has");
+    if constexpr (n == 64)
+        asm volatile(F5_WGMMA_S8("64", F5_R0 "," F5_R1, "%32", "%33", "%34")
+                     : F5_I16(0), F5_I16(16)
+                     : "l"(a), "l"(b), "r"((int)keep));
+    else if constexpr (n == 96)
+        asm volatile(F5_WGMMA_S8("96", F5_R0 "," F5_R1 "," F5_R2, "%48", "%49", "%50")
+                     : F5_I16(0), F5_I16(16), F5_I16(32)
+                     : "l"(a), "l"(b), "r"((int)keep));
+    else if constexpr (n == 128)
         asm volatile(F5_WGMMA_S8("128", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3, "%64", "%65", "%66")
                      : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48)
                      : "l"(a), "l"(b), "r"((int)keep));
@@ -183,6 +202,11 @@ template <int n> __device__ __forceinline__ void wgmma_s8_64xn(int (&d)[n / 2], 
     else if constexpr (n == 192)
         asm volatile(F5_WGMMA_S8("192", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5, "%96", "%97", "%98")
                      : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48), F5_I16(64), F5_I16(80)
+                     : "l"(a), "l"(b), "r"((int)keep));
+    else if constexpr (n == 208)
+        asm volatile(F5_WGMMA_S8("208", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6_HALF, "%104",
+                                 "%105", "%106")
+                     : F5_I16(0), F5_I16(16), F5_I16(32), F5_I16(48), F5_I16(64), F5_I16(80), F5_I4(96), F5_I4(100)
                      : "l"(a), "l"(b), "r"((int)keep));
     else
         asm volatile(F5_WGMMA_S8("256", F5_R0 "," F5_R1 "," F5_R2 "," F5_R3 "," F5_R4 "," F5_R5 "," F5_R6 "," F5_R7,
@@ -216,6 +240,7 @@ __device__ __forceinline__ void wgmma_64x64_registers(float (&d)[32], uint32_t a
 #undef F5_R4
 #undef F5_R5
 #undef F5_R5_HALF
+#undef F5_R6_HALF
 #undef F5_R6
 #undef F5_R7
 #undef F5_A4
@@ -230,6 +255,7 @@ __device__ __forceinline__ void wgmma_64x64_registers(float (&d)[32], uint32_t a
 #undef F5_WGMMA_128
 #undef F5_WGMMA_176
 #undef F5_WGMMA_192
+#undef F5_WGMMA_208
 #undef F5_WGMMA_256
 
 #endif /* __CUDA_ARCH_FEAT_SM90_ALL */
