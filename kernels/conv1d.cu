@@ -15,6 +15,7 @@
 #include "kernels/cuda/sm80/conv1d.cuh"
 #include "kernels/cuda/sm80/conv1d_few.cuh"
 #include "kernels/cuda/sm80/conv1d_split_f32.cuh"
+#include "kernels/cuda/sm90/conv1d.cuh"
 
 /* ---- F32 units: tiles lie along x of the grid, which has room for those of the highest rate */
 
@@ -57,6 +58,10 @@ static f5_status run_few_outputs(cuda_context *c, const conv1d_args *a) {
     return for_dtype(c, "conv1d", a->type, [&](auto zero) { return conv1d_few::run<decltype(zero)>(c, a); });
 }
 
+static f5_status run_sm90(cuda_context *c, const conv1d_args *a) {
+    return a->type == F5_F16 ? conv1d_sm90::run<__half>(c, a) : conv1d_sm90::run<__nv_bfloat16>(c, a);
+}
+
 static f5_status run_sm80(cuda_context *c, const conv1d_args *a) {
     return a->type == F5_F16 ? conv1d_sm80::run<__half>(c, a) : conv1d_sm80::run<__nv_bfloat16>(c, a);
 }
@@ -66,9 +71,9 @@ static f5_status run_f32_units(cuda_context *c, const conv1d_args *a) {
 }
 
 using run_fn = f5_status (*)(cuda_context *c, const conv1d_args *a);
-static constexpr run_fn run[] = {run_few_outputs, run_sm80, conv1d_split_f32::run, run_f32_units};
-static_assert(sizeof run / sizeof *run == CONV1D_PATHS && CONV1D_FEW_OUTPUTS == 0 && CONV1D_SM80 == 1 &&
-                  CONV1D_SPLIT_F32 == 2 && CONV1D_F32_UNITS == 3,
+static constexpr run_fn run[] = {run_few_outputs, run_sm90, run_sm80, conv1d_split_f32::run, run_f32_units};
+static_assert(sizeof run / sizeof *run == CONV1D_PATHS && CONV1D_FEW_OUTPUTS == 0 && CONV1D_SM90 == 1 &&
+                  CONV1D_SM80 == 2 && CONV1D_SPLIT_F32 == 3 && CONV1D_F32_UNITS == 4,
               "plan/conv1d.h lists the same ways");
 
 extern "C" f5_status conv1d_cuda(cuda_context *c, const conv1d_args *a) {

@@ -18,7 +18,7 @@
 static constexpr int kThreads = 128;
 static constexpr int kBlock = 6;      /* rows made in one go: twelve values at twice the rate are six rows */
 static constexpr int kStrip = 30;     /* rows of a thread */
-static constexpr int kMaxStrips = 16; /* of a tile */
+static constexpr int kMaxStrips = 32; /* of a tile */
 static constexpr int kHalf = SNAKE_TAPS / 2;
 static_assert(SNAKE_TAPS == 2 * kBlock && SNAKE_REACH == 5 && kStrip % kBlock == 0, "the sums are written for these");
 

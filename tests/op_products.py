@@ -295,6 +295,8 @@ class Conv1d(Op):
                         cls(128, 96, 11, dilation=5, what=("residual", "sum"), gain=1 / 3, y_f32=True),
                         cls(64, 192, 1, activation="LEAKY_RELU", slope=0.1, what=("residual", "raw")), cls(48, 40, 5, rate=4),
                         cls(96, 24, 3, what=("raw",)), cls(200, 26, 1), cls(136, 20, 1), cls(24, 24, 3, rate=7, y_f32=True), cls(128, 130, 3),
+                        cls(48, 48, 7, rate=5, dilation=3), cls(112, 48, 11, dilation=5, what=("residual",), y_f32=True),
+                        cls(24, 24, 11, rate=4, dilation=5, what=("residual", "sum"), gain=1 / 3), cls(160, 288, 3, rate=2),
                         # activations that only the F32 units have, and few outputs of odd counts
                         cls(16, 40, 3, activation="TANH"), cls(24, 34, 5, activation="CLAMP", y_f32=True),
                         cls(7, 3, 3, dilation=2, what=("residual", "raw")), cls(12, 2, 5, y_f32=True)]

@@ -39,6 +39,21 @@ static void describe_few(const cuda_arch *arch, const conv1d_args *a, op_lengths
     line->rate = arch->rate_f32;
 }
 
+/* ---- sm90 */
+
+static bool serves_sm90(const cuda_arch *arch, const conv1d_args *a) {
+    return arch->code >= ARCH_SM90A && a->type != F5_F32 && serves_slope(a) && conv1d_sm90_outs(a->in, a->out) > 0 &&
+           aligned(a->x, a->w, 16) && rows_aligned(a, 16) && aligned(a->bias, NULL, 16);
+}
+
+static void describe_sm90(const cuda_arch *arch, const conv1d_args *a, op_lengths lengths, op_plan_line *line) {
+    const int32_t outs = conv1d_sm90_outs(a->in, a->out);
+    set_tiles(arch, a, lengths, line, CONV1D_SM90_ROWS(outs), outs);
+    line->stages = CONV1D_SM90_STAGES(outs);
+    line->shared_bytes = conv1d_sm90_shared_bytes(a);
+    line->rate = arch->rate_16bit;
+}
+
 /* ---- sm80 */
 
 static bool serves_sm80(const cuda_arch *arch, const conv1d_args *a) {
@@ -86,6 +101,7 @@ static void describe_f32(const cuda_arch *arch, const conv1d_args *a, op_lengths
 
 const conv1d_path conv1d_paths[CONV1D_PATHS] = {
     [CONV1D_FEW_OUTPUTS] = {"few outputs", serves_few, describe_few},
+    [CONV1D_SM90] = {"sm90", serves_sm90, describe_sm90},
     [CONV1D_SM80] = {"sm80", serves_sm80, describe_sm80},
     [CONV1D_SPLIT_F32] = {"split f32", serves_split_f32, describe_split_f32},
     [CONV1D_F32_UNITS] = {"f32 units", serves_all, describe_f32},

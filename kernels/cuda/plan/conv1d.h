@@ -4,6 +4,7 @@
  *
  *   way            kernel                        for
  *   few outputs    sm80/conv1d_few.cuh           at most 4 outputs of few inputs: the last convolution to samples
+ *   sm90           sm90/conv1d.cuh               16 bits where wgmma and TMA are, the widths of conv1d_sm90_outs
  *   sm80           sm80/conv1d.cuh               16 bits, in a multiple of 4
  *   split f32      sm80/conv1d_split_f32.cuh     F32, in a multiple of 4, where tensor cores gain by it
  *   f32 units      common/conv_fma.cuh           the rest
@@ -20,7 +21,7 @@
 extern "C" {
 #endif
 
-enum { CONV1D_FEW_OUTPUTS = 0, CONV1D_SM80, CONV1D_SPLIT_F32, CONV1D_F32_UNITS, CONV1D_PATHS };
+enum { CONV1D_FEW_OUTPUTS = 0, CONV1D_SM90, CONV1D_SM80, CONV1D_SPLIT_F32, CONV1D_F32_UNITS, CONV1D_PATHS };
 
 typedef struct {
     const char *name;
@@ -44,6 +45,43 @@ static inline int32_t conv1d_reach(const conv1d_args *a) {
 #define CONV1D_FEW_ROWS 128
 #define CONV1D_FEW_SHARED_BYTES(in, taps, reach, out)                                                                  \
     (4 * ((CONV1D_FEW_ROWS + (reach)) * ((in) | 1) + (taps) * (in) * ((out) == 1 ? 1 : CONV1D_FEW_OUTS)))
+
+/* ---- sm90: persistent blocks, the weights of a tap of 64 inputs through a ring, x in two buffers of 64 inputs */
+
+#define CONV1D_SM90_CHUNK 64
+/* Rows of a tile, blocks to a multiprocessor, stages of the ring, by the outputs of a tile: 192, 96, 48 or 24. */
+#define CONV1D_SM90_ROWS(outs) ((outs) == 192 ? 128 : (outs) >= 48 ? 256 : 512)
+#define CONV1D_SM90_BLOCKS(outs) ((outs) >= 96 ? 1 : 2)
+#define CONV1D_SM90_STAGES(outs) ((outs) == 192 ? 6 : (outs) == 48 ? 5 : 8)
+
+/* Steps of 16 inputs in the last chunk. */
+static inline int32_t conv1d_sm90_tail(int32_t in) {
+    return ((in - 1) % CONV1D_SM90_CHUNK + 16) / 16;
+}
+/* Outputs of a tile; 0: the kernel does not have these widths. */
+static inline int32_t conv1d_sm90_outs(int32_t in, int32_t out) {
+    const int32_t tail = conv1d_sm90_tail(in);
+    if (in % 8 != 0) return 0;
+    if (out == 24) return in <= 32 && tail == 2 ? 24 : 0;
+    if (out == 48) return tail == 3 ? 48 : 0;
+    if (out % 192 == 0 && tail == 4) return 192;
+    return out % 96 == 0 && (tail == 4 || tail == 2) ? 96 : 0;
+}
+/* Eights of inputs in a buffer of x. */
+static inline int32_t conv1d_sm90_eighths(int32_t in) {
+    return in > CONV1D_SM90_CHUNK ? CONV1D_SM90_CHUNK / 8 : 2 * conv1d_sm90_tail(in);
+}
+/* Rows from one eight of inputs to the next: odd, so that a row's spread over the banks. */
+static inline int32_t conv1d_sm90_pitch(int32_t outs, int32_t reach) {
+    return (CONV1D_SM90_ROWS(outs) + reach) | 1;
+}
+/* 1024: to start at a multiple of it. */
+#define CONV1D_SM90_BARRIER_BYTES 192
+static inline int32_t conv1d_sm90_shared_bytes(const conv1d_args *a) {
+    const int32_t outs = conv1d_sm90_outs(a->in, a->out);
+    return 1024 + CONV1D_SM90_BARRIER_BYTES + CONV1D_SM90_STAGES(outs) * outs * CONV1D_SM90_CHUNK * 2 +
+           2 * conv1d_sm90_eighths(a->in) * conv1d_sm90_pitch(outs, conv1d_reach(a)) * 16;
+}
 
 /* ---- sm80 and split f32: a step is a tap of a chunk of inputs; weights stream through a ring, x lies in buffers */
 

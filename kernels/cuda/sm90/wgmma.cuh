@@ -1,5 +1,5 @@
 /* wgmma.cuh — the warpgroup's matrix product on the tensor cores of sm_90a: descriptors of its operands, and the
- * instruction at the widths that tiles of linear, attention and conv_pos have. [wgmma.mma_async]
+ * instruction at the widths that tiles of linear, attention and the convolutions have. [wgmma.mma_async]
  *
  *   d [64,n] (+)= a [64,16] . b [n,16]^T     a, b in shared memory, 16-bit elements along the row; tile_descriptor
  *
@@ -75,7 +75,9 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
 /* ---- the instruction */
 
 /* Registers of d in the text of the instruction, and as operands. */
+#define F5_R0_12 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11"
 #define F5_R0 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define F5_R1_HALF "%16,%17,%18,%19,%20,%21,%22,%23"
 #define F5_R1 "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define F5_R2 "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"
 #define F5_R3 "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
@@ -96,9 +98,17 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
 #define F5_BOTH_SHARED "1, 1, 0, 0"
 #define F5_B_SHARED "1, 1, 1"
 
+#define F5_WGMMA_24(type)                                                                                              \
+    asm volatile(F5_WGMMA_TEXT("24", type, F5_R0_12, "%12", "%13", "%14", F5_BOTH_SHARED)                              \
+                 : F5_A4(0), F5_A4(4), F5_A4(8)                                                                        \
+                 : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_32(type)                                                                                              \
     asm volatile(F5_WGMMA_TEXT("32", type, F5_R0, "%16", "%17", "%18", F5_BOTH_SHARED)                                 \
                  : F5_A16(0)                                                                                           \
+                 : "l"(a), "l"(b), "r"((int)keep))
+#define F5_WGMMA_48(type)                                                                                              \
+    asm volatile(F5_WGMMA_TEXT("48", type, F5_R0 "," F5_R1_HALF, "%24", "%25", "%26", F5_BOTH_SHARED)                  \
+                 : F5_A16(0), F5_A4(16), F5_A4(20)                                                                     \
                  : "l"(a), "l"(b), "r"((int)keep))
 #define F5_WGMMA_64(type)                                                                                              \
     asm volatile(F5_WGMMA_TEXT("64", type, F5_R0 "," F5_R1, "%32", "%33", "%34", F5_BOTH_SHARED)                       \
@@ -136,10 +146,19 @@ template <int n> __device__ __forceinline__ void wgmma_hold(int (&d)[n]) {
 
 template <typename T, int n>
 __device__ __forceinline__ void wgmma_64xn(float (&d)[n / 2], uint64_t a, uint64_t b, bool keep) {
-    static_assert(n == 32 || n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 208 || n == 256,
+    static_assert(n == 24 || n == 32 || n == 48 || n == 64 || n == 96 || n == 128 || n == 176 || n == 192 || n == 208 ||
+                      n == 256,
                   "a width that a tile has");
     constexpr bool half = std::is_same<T, __half>::value;
-    if constexpr (n == 32 && half)
+    if constexpr (n == 24 && half)
+        F5_WGMMA_24("f16");
+    else if constexpr (n == 24 && !half)
+        F5_WGMMA_24("bf16");
+    else if constexpr (n == 48 && half)
+        F5_WGMMA_48("f16");
+    else if constexpr (n == 48 && !half)
+        F5_WGMMA_48("bf16");
+    else if constexpr (n == 32 && half)
         F5_WGMMA_32("f16");
     else if constexpr (n == 32 && !half)
         F5_WGMMA_32("bf16");
@@ -234,7 +253,9 @@ __device__ __forceinline__ void wgmma_64x64_registers(float (&d)[32], uint32_t a
 }
 
 #undef F5_R0
+#undef F5_R0_12
 #undef F5_R1
+#undef F5_R1_HALF
 #undef F5_R2
 #undef F5_R3
 #undef F5_R4
@@ -248,7 +269,9 @@ __device__ __forceinline__ void wgmma_64x64_registers(float (&d)[32], uint32_t a
 #undef F5_WGMMA_TEXT
 #undef F5_BOTH_SHARED
 #undef F5_B_SHARED
+#undef F5_WGMMA_24
 #undef F5_WGMMA_32
+#undef F5_WGMMA_48
 #undef F5_WGMMA_64
 #undef F5_WGMMA_64_REGISTERS
 #undef F5_WGMMA_96
