@@ -40,20 +40,26 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
     __shared__ float magnitude[kFrames][MEL_BINS];
     const int f = threadIdx.x / FFT_THREADS, j = threadIdx.x % FFT_THREADS;
     const int64_t frame = (int64_t)blockIdx.x * kFrames + f;
-    fft_twiddles(twiddles);
-    __syncthreads();
 
-    /* window: 0.5 - 0.5 cos(2 pi i / 1024), and the cosines are in the table */
+    /* the samples are on their way while the table is made */
     float2 v[8];
     const int64_t first = frame * MEL_HOP - before;
 #pragma unroll
     for (int r = 0; r < 8; r++) {
-        const int i = 2 * (j + FFT_THREADS * r);
+        const int64_t i = first + 2 * (j + FFT_THREADS * r);
         v[r] = make_float2(0, 0);
-        if (frame < frames) {
-            v[r].x = (0.5f - 0.5f * twiddles[i].x) * reflected(a.samples, a.n_samples, first + i);
-            v[r].y = (0.5f - 0.5f * twiddles[i + 1].x) * reflected(a.samples, a.n_samples, first + i + 1);
-        }
+        if (frame < frames)
+            v[r] = make_float2(reflected(a.samples, a.n_samples, i), reflected(a.samples, a.n_samples, i + 1));
+    }
+    fft_twiddles(twiddles);
+    __syncthreads();
+
+    /* window: 0.5 - 0.5 cos(2 pi i / 1024), and the cosines are in the table */
+#pragma unroll
+    for (int r = 0; r < 8; r++) {
+        const int i = 2 * (j + FFT_THREADS * r);
+        v[r].x *= 0.5f - 0.5f * twiddles[i].x;
+        v[r].y *= 0.5f - 0.5f * twiddles[i + 1].x;
     }
     fft512(v, work[f], twiddles, j);
     __syncthreads();
@@ -66,15 +72,24 @@ __global__ void __launch_bounds__(kThreads) mel_four_frames(mel_args a, int64_t 
     }
     __syncthreads();
 
-    /* a band weighs the bins between its two outer corners; one more either side covers their rounding */
-    for (int i = threadIdx.x; i < kFrames * MEL_BANDS; i += kThreads) {
-        const int g = i / MEL_BANDS, band = i % MEL_BANDS;
-        if ((int64_t)blockIdx.x * kFrames + g >= frames) break;
+    /* a band weighs the bins between its two outer corners; one more either side covers their rounding. A thread has a
+     * band of two frames, which share its weights. */
+    for (int i = threadIdx.x; i < kFrames / 2 * MEL_BANDS; i += kThreads) {
+        const int g = i / MEL_BANDS * 2, band = i % MEL_BANDS;
         const int low = max((int)corner_bin(a.form, band) - 1, 0);
         const int high = min((int)corner_bin(a.form, band + 2) + 2, MEL_BINS - 1);
-        float sum = 0;
-        for (int k = low; k <= high; k++) sum += magnitude[g][k] * a.bank[k * MEL_BANDS + band];
-        a.y[((size_t)blockIdx.x * kFrames + g) * MEL_BANDS + band] = logf(sum < kFloor ? kFloor : sum); /* NaN stays */
+        float sum[2] = {};
+#pragma unroll 8
+        for (int k = low; k <= high; k++) {
+            const float weight = a.bank[k * MEL_BANDS + band];
+            sum[0] += magnitude[g][k] * weight;
+            sum[1] += magnitude[g + 1][k] * weight;
+        }
+#pragma unroll
+        for (int e = 0; e < 2; e++) {
+            const int64_t to = (int64_t)blockIdx.x * kFrames + g + e;
+            if (to < frames) a.y[to * MEL_BANDS + band] = logf(sum[e] < kFloor ? kFloor : sum[e]); /* NaN stays */
+        }
     }
 }
 

@@ -7,7 +7,7 @@ import torch
 import cbind
 from op_base import CODES, DTYPES, UNWRITTEN, Reference
 
-FIXED_BYTES, ROW_BYTES = 1 << 16, 1 << 22
+FIXED_BYTES, ROW_BYTES = 1 << 20, 1 << 22
 SIGNATURES = {"emulator_open": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]),
               "emulator_alloc": (ctypes.c_void_p, [ctypes.c_size_t]), "emulator_free": (ctypes.c_bool, [ctypes.c_void_p]),
               "emulator_order": (None, [ctypes.c_uint64]), "emulator_launches": (ctypes.c_uint64, []),

@@ -25,7 +25,7 @@ PRODUCTS = {
              Linear(256, 100, y_f32=True), Linear(256, 36, bias=False, y_f32=True), Linear(72, 192, "ROPE", rope_heads=1),
              Linear(8, 384, "ROPE", rope_heads=1), Linear(128, 144, y_f32=True, int8_weights=True),
              Linear(64, 33, bias=False, y_f32=True, int8_weights=True), Linear(320, 40, y_f32=True, int8_weights=True),
-             of_types(Linear(1040, 70, "RESIDUAL", gate=True), torch.float32)],
+             of_types(Linear(1040, 130, "RESIDUAL", gate=True), torch.float32)],  # in parts: more than the scratch holds
     LinearInt8: [LinearInt8(80, 33, bias=False, y_f32=True), LinearInt8(128, 72, "RESIDUAL", gate=True),
                  LinearInt8(16, 64, "SILU"), LinearInt8(48, 192, "ROPE", rope_heads=1),
                  LinearInt8(64, 384, "ROPE", rope_heads=1), LinearInt8(144, 40, "GELU_ERF")],

@@ -1,14 +1,13 @@
 /* linear_split_f32.cuh — the product of F32 operands on the tensor cores (split_f32.cuh), all epilogues of one element
- * included.
+ * included: a launch splits the rows of x and w into scratch, another multiplies.
  *
  * Floor: 6·rows·in·out FLOP at some 550 TFLOP/s of mma.sync on an H200. Vocos, 937 rows, 512 -> 1536: 8 µs; on the F32
- * units (67 TFLOP/s) 22 µs.
+ * units (67 TFLOP/s) 22 µs. The first launch reads both operands once and leaves them as large in L2; the second reads
+ * 16 KB a step of a tile from there, 94 MB in that product.
  *
  * A block has 64 rows by 64 outputs and one, two or four groups of four warps, which divide the steps of 32 along `in`
- * among them: each has its own ring of stages and its own barrier. Of a step a thread splits one row of x or w, in
- * place; then a warp multiplies 32 rows by 32 outputs. One group multiplies while another splits, waits or stores, in
- * the same block or in the next, for several share a multiprocessor. Weights of the first steps are fetched before the
- * kernel in front ends.
+ * among them: each has its own ring of stages and its own barrier; a warp multiplies 32 rows by 32 outputs. What the
+ * scratch cannot hold at once is done in parts, of rows and of outputs.
  *
  * Each element is one sum in one order, by `in` alone: the same bits for a row in any bucket. */
 #ifndef F5_SM80_LINEAR_SPLIT_F32_CUH
@@ -16,27 +15,27 @@
 
 #include "kernels/cuda/common/epilogue.cuh"
 #include "kernels/cuda/common/launch.cuh"
+#include "kernels/cuda/common/reduce.cuh"
 #include "kernels/cuda/plan/linear.h"
 #include "kernels/cuda/sm80/split_f32.cuh"
 
 namespace linear_split_f32 {
 
-constexpr int kRows = LINEAR_SPLIT_TILE, kOuts = LINEAR_SPLIT_TILE, kStep = 32,
-              kGroup = 128; /* threads of a group: a row of a stage each */
-constexpr int kStages = LINEAR_SPLIT_STAGES;
-static_assert(kGroup == kRows + kOuts && kGroup == kRows / 32 * (kOuts / 32) * 32,
-              "threads, rows and warps of a stage");
+constexpr int kTile = LINEAR_SPLIT_TILE, kStep = 32, kGroup = 128 /* threads */, kStages = LINEAR_SPLIT_STAGES;
+constexpr int kSplitThreads = 256, kPerRow = kStep / 8; /* of the first launch: threads to 32 elements of a row */
+static_assert(kGroup == kTile / 32 * (kTile / 32) * 32, "warps of a tile");
 
 /* Named barriers of a block; 0 is __syncthreads. */
 enum named_barrier { kGroupBarrier = 1 /* + group: its 128 threads */ };
 
-/* 32 elements of 64 rows of x, then of w: F32, later 32 F16 `high` and 32 `low`, in chunks laid as `swizzled` says. */
+/* 32 elements of 64 rows of x, then of w: 32 F16 `high` and 32 `low`, in chunks laid as `swizzled` says; and what
+ * undoes the scale of each. */
 struct ring_stage {
-    unsigned char row[kRows + kOuts][kStep * 4];
+    unsigned char row[2 * kTile][kStep * 4];
+    float unscale[2 * kTile];
 };
 struct group_memory {
     ring_stage ring[kStages];
-    float unscale[kRows + kOuts]; /* of the step at hand */
 };
 
 struct args {
@@ -45,36 +44,77 @@ struct args {
     int rows, in, out;
 };
 
-/* Elements k to k + 31 of the tile's rows of x or w (64 from `first` on) into half a stage; zeros past the row
- * or the matrix. */
-__device__ __forceinline__ void fetch(unsigned char (*to)[kStep * 4], const float *from, int first, int rows, int k,
-                                      int in) {
-    const int r = threadIdx.x % kGroup / 8, chunk = threadIdx.x % 8, at = k + 4 * chunk;
+/* An operand in scratch. Rows are padded to whole tiles; what lies past the last is anything. */
+struct split_operand {
+    unsigned char *halves; /* [padded,steps,128] 32 `high`, 32 `low` */
+    float *unscale;        /* [steps,padded] */
+    int padded;
+};
+
+/* ---- the first launch: four threads split 32 elements of a row, zeros past its end */
+
+struct split_args {
+    const float *from[2]; /* x and w: [rows,in] */
+    split_operand to[2];
+    int rows[2];
+    int in, steps;
+};
+
+static __global__ void __launch_bounds__(kSplitThreads) linear_split_f32_operands(split_args a) {
+    let_next_start();
+    wait_for_previous();
+    int64_t item = (blockIdx.x * int64_t{kSplitThreads} + threadIdx.x) / kPerRow;
+    const bool of_w = item >= int64_t{a.rows[0]} * a.steps;
+    if (of_w) item -= int64_t{a.rows[0]} * a.steps;
+    const int row = (int)(item / a.steps), step = (int)(item % a.steps), quarter = threadIdx.x % kPerRow;
+    const bool live = row < (of_w ? a.rows[1] : a.rows[0]);
+    const split_operand to = of_w ? a.to[1] : a.to[0];
+    const float *from = (of_w ? a.from[1] : a.from[0]) + int64_t{row} * a.in;
+    float4 v[2] = {};
 #pragma unroll
-    for (int i = 0; i < kRows; i += kGroup / 8) {
-        const bool live = first + r + i < rows && at < in;
-        copy16_async(shared_address(to) + swizzled(r + i, chunk),
-                     live ? from + (size_t)(first + r + i) * in + at : from, live);
+    for (int i = 0; i < 2; i++) {
+        const int at = step * kStep + 8 * quarter + 4 * i;
+        if (live && at < a.in) v[i] = *reinterpret_cast<const float4 *>(from + at);
     }
+    float largest = fmaxf(split_f32::largest_of(v[0]), split_f32::largest_of(v[1]));
+    largest = lanes_max<kPerRow>(largest);
+    const split_f32::scales by = split_f32::scales_of(largest);
+    uint4 high, low;
+    split_f32::split_eight(v[0], v[1], by.scale, &high, &low);
+    if (!live) return;
+    uint4 *halves = reinterpret_cast<uint4 *>(to.halves + (int64_t{row} * a.steps + step) * (4 * kStep));
+    halves[quarter] = high, halves[quarter + 4] = low;
+    if (quarter == 0) to.unscale[int64_t{step} * to.padded + row] = by.unscale;
 }
 
-/* A row of a stage in place: F32 becomes `high` and `low` of 2^14 .. 2^15. Returns the factor that undoes the scale. */
-__device__ __forceinline__ float split_row(unsigned char *stage_rows, int row) {
-    float4 v[8];
+/* ---- the second */
+
+struct product_args {
+    split_operand x, w;
+    const float *bias, *gate, *addend; /* of this part's first output; the addend of its first row, too */
+    float *y;
+    int rows, out, steps; /* of this part */
+    int stride;           /* outputs of a whole row of y */
+};
+
+/* A thread's part of a step of both operands: every 16th row, 16 bytes; and of what undoes the scales. */
+struct fetcher {
+    const unsigned char *x, *w;
+    const float *unscale;
+    int64_t rows_on; /* bytes between its rows */
+    int64_t scales_on;
+};
+
+__device__ __forceinline__ void fetch(ring_stage *to, const fetcher &f, int step) {
+    const int thread = threadIdx.x % kGroup, r = thread / 8, chunk = thread % 8;
+    const uint32_t at = shared_address(to->row) + swizzled(r, chunk);
 #pragma unroll
-    for (int c = 0; c < 8; c++) v[c] = *reinterpret_cast<const float4 *>(stage_rows + swizzled(row, c));
-    float largest = 0;
-#pragma unroll
-    for (int c = 0; c < 8; c++) largest = fmaxf(largest, split_f32::largest_of(v[c]));
-    const split_f32::scales by = split_f32::scales_of(largest);
-#pragma unroll
-    for (int c = 0; c < 4; c++) {
-        uint4 high, low;
-        split_f32::split_eight(v[2 * c], v[2 * c + 1], by.scale, &high, &low);
-        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c)) = high;
-        *reinterpret_cast<uint4 *>(stage_rows + swizzled(row, c + 4)) = low;
+    for (int i = 0; i < kTile / 16; i++) {
+        copy16_async(at + i * 16 * 128, f.x + i * f.rows_on + step * (4 * kStep), true);
+        copy16_async(at + (kTile + i * 16) * 128, f.w + i * f.rows_on + step * (4 * kStep), true);
     }
-    return by.unscale;
+    if (thread < 2 * kTile / 4)
+        copy16_async(shared_address(to->unscale + 4 * thread), f.unscale + step * f.scales_on, true);
 }
 
 /* [m][j]: rows 16 m, outputs 8 j of the warp's; a thread's two of row lane / 4, then two of row + 8. */
@@ -86,59 +126,55 @@ __device__ __forceinline__ float2 pair_of(const float *v, int at, float otherwis
 }
 
 template <linear_epilogue epilogue, int groups>
-__global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linear_split_f32_mma(args a) {
+__global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linear_split_f32_mma(product_args a) {
     extern __shared__ __align__(128) unsigned char memory[];
     const int thread = threadIdx.x % kGroup, group = threadIdx.x / kGroup, lane = thread % 32, warp = thread / 32;
     group_memory *mine = reinterpret_cast<group_memory *>(memory) + group;
-    const int first_row = blockIdx.x * kRows, first_out = blockIdx.y * kOuts;
+    const int first_row = blockIdx.x * kTile, first_out = blockIdx.y * kTile;
     const int warp_row = warp / 2 * 32, warp_out = warp % 2 * 32;
     const int in_row = warp_row + lane / 4, in_out = warp_out + lane % 4 * 2; /* the thread's first in the tile */
-    constexpr int stride = groups * kStep; /* from a step of this group to the next */
+    fetcher from;
+    from.rows_on = int64_t{16} * a.steps * (4 * kStep);
+    from.x = a.x.halves + (int64_t{first_row + thread / 8} * a.steps) * (4 * kStep) + thread % 8 * 16;
+    from.w = a.w.halves + (int64_t{first_out + thread / 8} * a.steps) * (4 * kStep) + thread % 8 * 16;
+    const bool of_w = thread >= kTile / 4;
+    from.unscale = of_w ? a.w.unscale + first_out + 4 * thread - kTile : a.x.unscale + first_row + 4 * thread;
+    from.scales_on = of_w ? a.w.padded : a.x.padded;
 
-    // fill the ring: weights need not wait for the kernel in front
     let_next_start();
-#pragma unroll
-    for (int s = 0; s < kStages - 1; s++)
-        fetch(mine->ring[s].row + kRows, a.w, first_out, a.out, group * kStep + s * stride, a.in);
     wait_for_previous();
 #pragma unroll
     for (int s = 0; s < kStages - 1; s++) {
-        fetch(mine->ring[s].row, a.x, first_row, a.rows, group * kStep + s * stride, a.in);
+        if (group + s * groups < a.steps) fetch(&mine->ring[s], from, group + s * groups);
         copy_commit();
     }
     if constexpr (epilogue == LINEAR_RESIDUAL) { /* the addend on its way to L2, half a row of the tile a thread */
         const int r = first_row + thread / 2, o = first_out + thread % 2 * 32;
-        if (group == 0 && r < a.rows && o < a.out) prefetch_l2(a.addend + (size_t)r * a.out + o);
+        if (group == 0 && r < a.rows && o < a.out) prefetch_l2(a.addend + (size_t)r * a.stride + o);
     }
 
-    // walk `in`: split a step in place, multiply it, scale it back into the total
+    // walk `in`: multiply a step, scale it back into the total
     sums total = {};
     int at = 0, into = kStages - 1; // places in the ring
-    for (int k = group * kStep; k < a.in; k += stride) {
-        ring_stage *stage = &mine->ring[at];
+    for (int step = group; step < a.steps; step += groups) {
+        const ring_stage *stage = &mine->ring[at];
         copy_wait<kStages - 2>();
         named_sync(kGroupBarrier + group, kGroup); // this step is there, and the stage of the one before has been read
-        if (k + (kStages - 1) * stride < a.in) {
-            fetch(mine->ring[into].row + kRows, a.w, first_out, a.out, k + (kStages - 1) * stride, a.in);
-            fetch(mine->ring[into].row, a.x, first_row, a.rows, k + (kStages - 1) * stride, a.in);
-        }
+        if (step + (kStages - 1) * groups < a.steps) fetch(&mine->ring[into], from, step + (kStages - 1) * groups);
         copy_commit();
-        mine->unscale[thread] = split_row(stage->row[0], thread);
-        named_sync(kGroupBarrier + group, kGroup);
 
         sums part = {};
         const uint32_t x = shared_address(stage->row[warp_row + lane % 16]);
-        const uint32_t w = shared_address(stage->row[kRows + warp_out + lane % 8 + lane / 16 * 8]);
+        const uint32_t w = shared_address(stage->row[kTile + warp_out + lane % 8 + lane / 16 * 8]);
 #pragma unroll
-        for (int half = 0; half < kStep / 16; half++)
-            if (half == 0 || k + 16 * half < a.in) split_f32::multiply<4>(part, x, lane & 7, w, half);
+        for (int half = 0; half < kStep / 16; half++) split_f32::multiply<4>(part, x, lane & 7, w, half);
 #pragma unroll
         for (int j = 0; j < 4; j++) {
-            const float2 by = *reinterpret_cast<const float2 *>(mine->unscale + kRows + in_out + 8 * j);
+            const float2 by = *reinterpret_cast<const float2 *>(stage->unscale + kTile + in_out + 8 * j);
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 const int m = i / 2, half = i % 2;
-                const float of_row = mine->unscale[in_row + 16 * m + 8 * half];
+                const float of_row = stage->unscale[in_row + 16 * m + 8 * half];
                 float *to = total[m][j] + 2 * half;
                 to[0] = fmaf(part[m][j][2 * half] * of_row, by.x, to[0]);
                 to[1] = fmaf(part[m][j][2 * half + 1] * of_row, by.y, to[1]);
@@ -180,7 +216,7 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
         for (int i = 0; i < 16; i++) {
             const int m = i / 8, half = i / 4 % 2, j = i % 4, r = row + 16 * m + 8 * half, o = out + 8 * j;
             if (r < a.rows && o < a.out)
-                addend[m][half][j] = *reinterpret_cast<const float2 *>(a.addend + (size_t)r * a.out + o);
+                addend[m][half][j] = *reinterpret_cast<const float2 *>(a.addend + (size_t)r * a.stride + o);
         }
     }
 #pragma unroll
@@ -196,31 +232,72 @@ __global__ void __launch_bounds__(groups *kGroup, 512 / (groups * kGroup)) linea
             const float2 to = addend[m][half][j];
             const float2 v = make_float2(linear_finish<epilogue>(sum[0] + bias.x, gate.x, to.x),
                                          linear_finish<epilogue>(sum[1] + bias.y, gate.y, to.y));
-            *reinterpret_cast<float2 *>(a.y + (size_t)r * a.out + o) = v;
+            *reinterpret_cast<float2 *>(a.y + (size_t)r * a.stride + o) = v;
         }
     }
 }
 
-template <linear_epilogue epilogue, int groups> f5_status launch(cuda_context *c, const args &a) {
+template <linear_epilogue epilogue, int groups> f5_status launch_product(cuda_context *c, const product_args &a) {
     constexpr int bytes = groups * (int)sizeof(group_memory);
     static_assert(bytes == groups * LINEAR_SPLIT_GROUP_BYTES, "plan/linear.h");
     auto kernel = linear_split_f32_mma<epilogue, groups>;
     F5_TRY(cuda_allow_shared(c, "linear", kernel, bytes));
-    return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, kRows), ceil_div(a.out, kOuts)),
+    return cuda_launch_early(c, "linear", kernel, dim3(ceil_div(a.rows, kTile), ceil_div(a.out, kTile)),
                              groups * kGroup, bytes, a);
+}
+
+/* The rows from first_row on and the outputs from first_out on that the scratch holds, split and multiplied. */
+static inline f5_status run_part(cuda_context *c, linear_epilogue epilogue, const args &a, int first_row, int rows,
+                                 int first_out, int outs) {
+    const int steps = ceil_div(a.in, kStep), x_padded = ceil_div(rows, kTile) * kTile,
+              w_padded = ceil_div(outs, kTile) * kTile;
+    split_args s = {};
+    s.from[0] = a.x + (size_t)first_row * a.in, s.from[1] = a.w + (size_t)first_out * a.in;
+    s.rows[0] = rows, s.rows[1] = outs, s.in = a.in, s.steps = steps;
+    unsigned char *halves = static_cast<unsigned char *>(c->fixed_scratch);
+    float *unscale = reinterpret_cast<float *>(halves + (size_t)(x_padded + w_padded) * steps * (4 * kStep));
+    s.to[0] = {halves, unscale, x_padded};
+    s.to[1] = {halves + (size_t)x_padded * steps * (4 * kStep), unscale + (size_t)x_padded * steps, w_padded};
+    const int64_t threads = int64_t{rows + outs} * steps * kPerRow;
+    F5_TRY(cuda_launch_early(c, "linear", linear_split_f32_operands,
+                             dim3((unsigned int)ceil_div<int64_t>(threads, kSplitThreads)), kSplitThreads, 0, s));
+    const size_t at = (size_t)first_row * a.out + first_out;
+    const product_args p = {s.to[0],
+                            s.to[1],
+                            a.bias ? a.bias + first_out : nullptr,
+                            a.gate ? a.gate + first_out : nullptr,
+                            a.addend ? a.addend + at : nullptr,
+                            a.y + at,
+                            rows,
+                            outs,
+                            steps,
+                            a.out};
+    return for_epilogue(epilogue, [&](auto one) {
+        switch (linear_split_groups(&c->arch, a.in)) {
+        case 1:
+            return launch_product<one.value, 1>(c, p);
+        case 2:
+            return launch_product<one.value, 2>(c, p);
+        }
+        return launch_product<one.value, 4>(c, p);
+    });
 }
 
 /* in is a multiple of 4, out of 2; x and w are 16-byte aligned, y and addend 8. */
 static inline f5_status run(cuda_context *c, linear_epilogue epilogue, const args &a) {
-    return for_epilogue(epilogue, [&](auto one) {
-        switch (linear_split_groups(&c->arch, a.in)) {
-        case 1:
-            return launch<one.value, 1>(c, a);
-        case 2:
-            return launch<one.value, 2>(c, a);
-        }
-        return launch<one.value, 4>(c, a);
-    });
+    const int64_t tile_bytes = int64_t{ceil_div(a.in, kStep)} * kTile * (4 * kStep + 4);
+    const int64_t tiles = (int64_t)c->fixed_bytes / tile_bytes; /* of both operands */
+    if (tiles < 2)
+        return f5_fail(&c->error, F5_E_MEMORY, "linear: rows of %d F32 need %lld bytes of workspace, it has %zu", a.in,
+                       (long long)(2 * tile_bytes), c->fixed_bytes);
+    const int64_t w_tiles = ceil_div(a.out, kTile), x_tiles = ceil_div(a.rows, kTile);
+    const int64_t w_most = x_tiles + w_tiles <= tiles ? w_tiles : w_tiles < tiles / 2 ? w_tiles : tiles / 2;
+    const int outs = (int)(w_most * kTile), rows = (int)((tiles - w_most < x_tiles ? tiles - w_most : x_tiles) * kTile);
+    for (int out = 0; out < a.out; out += outs)
+        for (int row = 0; row < a.rows; row += rows)
+            F5_TRY(run_part(c, epilogue, a, row, a.rows - row < rows ? a.rows - row : rows, out,
+                            a.out - out < outs ? a.out - out : outs));
+    return F5_OK;
 }
 
 } // namespace linear_split_f32
