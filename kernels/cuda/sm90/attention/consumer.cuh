@@ -59,7 +59,9 @@ template <typename T> struct consumer {
     uint32_t p[32]; /* [64,128] P of the last tile, as A fragments */
     softmax_state state;
 
-    /* The scheduler barrier goes round the groups: a group issues its wgmmas while the others are in their softmax. */
+    /* The scheduler barrier goes round the groups: a group issues its wgmmas while the others are in their softmax. It
+     * is handed on when the group's scores are there, so that the next group's do not share the tensor cores with them.
+     */
     __device__ __forceinline__ void scheduler_barrier_sync() { named_sync(kSchedulerBarrier + group, 256); }
     __device__ __forceinline__ void scheduler_barrier_arrive() {
         named_arrive(kSchedulerBarrier + (group + 1 == kGroups ? 0 : group + 1), 256);
@@ -104,9 +106,9 @@ template <typename T> struct consumer {
         wgmma_hold(s);
         wgmma_fence();
         issue_scores<T, kKeys>(s, q, key_tile());
-        scheduler_barrier_arrive();
         wgmma_wait<0>();
         wgmma_hold(s);
+        scheduler_barrier_arrive();
         mask_scores<kKeys>(s, live);
         if (fresh) {
 #pragma unroll
@@ -129,9 +131,9 @@ template <typename T> struct consumer {
         wgmma_fence();
         issue_scores<T, width>(s, q, key_tile());
         issue_output<T, kKeys>(o, p, value_tile());
-        scheduler_barrier_arrive();
         wgmma_wait<1>();
         wgmma_hold(s);
+        scheduler_barrier_arrive();
         mask_scores<width>(s, live);
         exponentiate<0, kBefore>(s, state, partial_sum);
 
