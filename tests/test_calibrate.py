@@ -1,6 +1,9 @@
 """Calibration: planted outliers are found, scaled away or kept in 16 bits; what is written is the same model. Small random
 models on the CPU, held against numpy."""
 import re
+import signal
+import subprocess
+import time
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +289,23 @@ def test_convert_refuses(tmp_path):
     before = checkpoint.read_bytes()
     done = convert_lib.convert(made, checkpoint, dtype="int8", calibrate="slt")
     assert done.returncode == 1 and "would overwrite an input" in done.stderr and checkpoint.read_bytes() == before
+
+
+def test_convert_under_the_sanitizers(tmp_path):
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
+    done = convert_lib.convert(made, tmp_path / "m.f5", sanitized=True, dtype="int8", calibrate="slt", most_error=0.0095)
+    assert done.returncode == 0 and len(ROW.findall(done.stdout)) == 8, done.stderr
+
+
+def test_a_signal_leaves_nothing(tmp_path):
+    """Ended while the model in fp32 lies beside the output."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "demo", seed=4)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    arguments = convert_lib.convert_args(made, folder / "m.f5", dtype="int8", calibrate="slt")
+    run = subprocess.Popen([convert_lib.program(), *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while run.poll() is None and not list(folder.glob("*.fp32")):
+        time.sleep(0.01)
+    assert run.poll() is None
+    run.terminate()
+    assert run.wait(60) == -signal.SIGTERM and not list(folder.iterdir())
