@@ -35,9 +35,9 @@
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
  *   f5_open, f5_voice_open, f5_check_voice, f5_clip_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence,
- * f5_describe, f5_convert and f5_calibration_ allocate; no other call of this library does. On a GPU the driver takes
- * memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs are read
- * during the call. */
+ * f5_describe, f5_plan_ops, f5_convert and f5_calibration_ allocate; no other call of this library does. On a GPU the
+ * driver takes memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs
+ * are read during the call. */
 #ifndef F5TTS_H
 #define F5TTS_H
 
@@ -285,8 +285,8 @@ typedef struct {
 } f5_plan_ops_params;
 F5_STRUCT_INIT(f5_plan_ops_params)
 
-/* Every op call of one whole synthesis, for a card by name or the engine's own GPU: nothing is run or allocated. A card
- * that is not known is refused with the names of those that are. */
+/* Every op call of one whole synthesis, for a card by name or the engine's own GPU: nothing is run, and no memory is
+ * kept. A card that is not known is refused with the names of those that are. F5_E_MEMORY. */
 f5_status f5_plan_ops(const f5_engine *engine, const f5_plan_ops_params *params, f5_error *error);
 
 #include "host/api/f5tts_speech.h"

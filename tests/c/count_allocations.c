@@ -134,25 +134,6 @@ static int ignore_audio(void *user, const f5_audio *audio) {
     return 0;
 }
 
-static void count_ops(void *user, const f5_plan_op *op) {
-    *(int64_t *)user += op->size >= sizeof *op;
-}
-
-/* A plan of every op call, which allocates nothing either. */
-static void run_plan(const client *c, const f5_sample_params *sample) {
-    int64_t n = 0;
-    f5_error error;
-    f5_plan_ops_params plan;
-    f5_plan_ops_params_init(&plan);
-    plan.frames = MAX_FRAMES;
-    plan.sample = sample;
-    plan.as = "h200";
-    plan.op = count_ops;
-    plan.op_user = &n;
-    demand(f5_plan_ops(c->engine, &plan, &error), &error, "f5_plan_ops");
-    if (n == 0) exit(1);
-}
-
 static int ignore_chunk(void *user, const f5_said *said) {
     *(int64_t *)user += said->frames;
     return 0;
@@ -245,8 +226,6 @@ static void run_round(client *c) {
         params.grid = pick(c, 3);
         params.use_sway = pick(c, 4) != 0;
     }
-
-    run_plan(c, &params);
 
     f5_sample_request requests[MAX_SEQUENCES];
     int32_t n = 1 + pick(c, MAX_SEQUENCES), room = MAX_FRAMES;
