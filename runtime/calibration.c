@@ -47,6 +47,7 @@ struct calibration {
     int32_t n;
     float *numbers; /* what the products' pointers point into */
     uint64_t random;
+    bool whole; /* an op of 8 bits was met: what is taken has been rounded already */
 };
 
 /* ---- what there is to measure ------------------------------------------------------------------------------------ */
@@ -120,6 +121,8 @@ f5_status calibration_open(calibration **opened, const part_catalogue *parts, co
     f5_status status =
         c->path ? model_open(&c->model, parts, path, error) : f5_fail(error, F5_E_MEMORY, "%s: out of memory", path);
     if (status == F5_OK) status = manifest_check_int8(&c->model.config, path, error);
+    if (status == F5_OK && c->model.file_types.int8)
+        status = f5_fail(error, F5_E_ARGUMENT, "%s: is in 8 bits already: calibrate what it was made of", path);
     if (status == F5_OK) status = manifest_list(&c->model.config, c->model.file_types, &c->list, &c->count, error);
     if (status == F5_OK) status = list_products(c, error);
     if (status == F5_OK) status = take_numbers(c, error);
@@ -166,7 +169,8 @@ static void take_rows(calibration *c, product *p, const float *x, int64_t rows) 
 void calibration_take(void *user, const char *op, const char *label, const float *data, int64_t rows, int64_t cols,
                       double milliseconds) {
     calibration *c = user;
-    (void)op, (void)milliseconds;
+    (void)milliseconds;
+    if (strcmp(op, "quantize") == 0 || strcmp(op, "linear_int8") == 0) c->whole = true;
     for (int32_t i = 0; i < c->n; i++)
         if (cols == c->product[i].in && strcmp(label, c->product[i].operand) == 0)
             take_rows(c, &c->product[i], data, rows);
@@ -257,6 +261,7 @@ static f5_status measure(bench *b, const product *p, const float *factor, float 
         difference += d * d;
         size += (double)b->exact[i] * (double)b->exact[i];
     }
+    if (!isfinite(size) || !isfinite(difference)) return F5_E_FORMAT;
     *lost = size > 0 ? (float)sqrt(difference / size) : 0;
     return F5_OK;
 }
@@ -301,6 +306,7 @@ static f5_status decide(bench *b, product *p, float most) {
 }
 
 static f5_status check_met(const calibration *c, f5_error *error) {
+    if (c->whole) return f5_fail(error, F5_E_ARGUMENT, "%s: was spoken in 8 bits: open the engine in fp32", c->path);
     for (int32_t i = 0; i < c->n; i++) {
         const product *p = &c->product[i];
         if (p->offered == 0)
@@ -326,7 +332,9 @@ f5_status calibration_decide(calibration *c, float most, f5_error *error) {
     for (int32_t i = 0; i < c->n && status == F5_OK; i++) {
         status = decide(&b, &c->product[i], most);
         if (status != F5_OK)
-            status = f5_fail(error, status, "%s: %s could not be computed", c->path, c->product[i].result.label);
+            status = f5_fail(error, status, "%s: %s %s", c->path, c->product[i].result.label,
+                             status == F5_E_FORMAT ? "gives numbers that are not finite: its weights are damaged"
+                                                   : "could not be computed");
         c->result[i] = c->product[i].result;
     }
     free_bench(&b);
@@ -376,6 +384,8 @@ f5_status calibration_write(const calibration *c, f5_dtype vocoder, const char *
     if (!c->result) return f5_fail(error, F5_E_ARGUMENT, "%s: calibration_decide comes first", c->path);
     manifest_types types = {.matrices = F5_F16, .vocoder = vocoder, .int8 = true};
     for (int32_t i = 0; i < c->n; i++)
-        if (c->product[i].result.wide) (void)manifest_set_wide(&types, c->product[i].matrix->number);
+        if (c->product[i].result.wide && !manifest_set_wide(&types, c->product[i].matrix->number))
+            return f5_fail(error, F5_E_UNSUPPORTED, "%s: %s is past the %d matrices that may be of 8 or of 16 bits",
+                           c->path, c->product[i].result.label, MANIFEST_MAX_WHOLE);
     return model_rewrite(&c->model, types, edit, (void *)c, path, error);
 }

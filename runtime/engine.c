@@ -86,11 +86,14 @@ static f5_status measure_arena(const engine *e, size_t *bytes, int64_t *largest_
 /* Puts a trace between the engine and its device's ops. */
 static f5_status start_trace(engine *e, int64_t largest_output, f5_error *error) {
     ops_trace_staging staging = {0};
-    if (!e->device->host_memory) {
+    const bool copies = !e->device->host_memory;
+    if (copies || e->ops->precision.int8) {
         const size_t bytes = (size_t)largest_output * sizeof(float);
-        F5_TRY(e->device->alloc_host(e->device, 2 * bytes, "staging of the trace", &e->trace_memory, error));
-        staging = (ops_trace_staging){
-            .elements = largest_output, .raw = e->trace_memory, .widened = (float *)e->trace_memory + largest_output};
+        F5_TRY(e->device->alloc_host(e->device, copies ? 2 * bytes : bytes, "staging of the trace", &e->trace_memory,
+                                     error));
+        staging = (ops_trace_staging){.elements = largest_output,
+                                      .raw = copies ? e->trace_memory : NULL,
+                                      .widened = (float *)e->trace_memory + (copies ? largest_output : 0)};
     }
     ops_trace_init(&e->trace, e->device->ops, &staging, e->limits.trace, e->limits.trace_user);
     e->ops = &e->trace.ops;

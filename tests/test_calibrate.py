@@ -228,12 +228,35 @@ def test_what_is_refused(tmp_path, rng):
     assert refused.value.status == "F5_E_UNSUPPORTED"
 
 
-def test_not_a_number(tmp_path, rng):
-    """A model that gives NaN is told of by the product that meets it."""
+def test_eight_bits_are_not_calibrated(tmp_path, rng):
+    """What an engine of 8 bits computes has been rounded already; its trace is F32 all the same."""
+    path, out, traced = tmp_path / "m.f5", tmp_path / "out.f5", {}
+    f5file.write_model(path, "tiny", seed=3)
+    with f5lib.Engine(path, "cpu", "int8", max_frames=64, max_batch=1,
+                      trace=lambda op, label, array, ms: traced.setdefault(label, []).append(array.copy())) as e:
+        request, = requests_of(rng, e.info()["vocab_size"], [40])
+        e.sample([request], nfe=1)
+    for x in traced["dit.0.norm_a"]:
+        assert x.shape == (80, 64) and (x == np.rint(x)).all() and np.abs(x).max() == 127
+    with f5lib.Calibration(path) as c:
+        with f5lib.Engine(path, "cpu", "int8", trace=c, max_frames=64, max_batch=1) as e:
+            e.sample([request], nfe=1)
+        with pytest.raises(f5lib.Error, match="was spoken in 8 bits: open the engine in fp32"):
+            c.write(out)
+    assert not out.exists()
+    calibrated(path, out, [request])
+    with pytest.raises(f5lib.Error, match="in 8 bits already"):
+        f5lib.Calibration(out)
+
+
+@pytest.mark.parametrize("tensor, words", [("ff1.bias", "the operand of dit.1.ff2 is not finite"),
+                                           ("ff2.weight", "dit.1.ff2 gives numbers that are not finite")])
+def test_not_a_number(tmp_path, rng, tensor, words):
+    """A model that gives NaN is told of by the product that meets it, or makes it."""
     path = tmp_path / "m.f5"
     f5file.write_model(path, "tiny", seed=3)
     header, data = mixed_file.read(path)
-    begin = header["dit.blocks.1.ff1.bias"]["data_offsets"][0]
+    begin = header[f"dit.blocks.1.{tensor}"]["data_offsets"][0]
     raw = bytearray(path.read_bytes())
     at = len(raw) - len(data) + begin
     raw[at:at + 4] = np.float32("nan").tobytes()
@@ -241,7 +264,7 @@ def test_not_a_number(tmp_path, rng):
     with f5lib.Calibration(path) as c:
         with f5lib.Engine(path, "cpu", "fp32", trace=c, max_frames=64, max_batch=1) as e:
             e.sample(requests_of(rng, e.info()["vocab_size"], [40]), nfe=1)
-        with pytest.raises(f5lib.Error, match=r"the operand of dit.1.ff2 is not finite"):
+        with pytest.raises(f5lib.Error, match=words):
             c.write(tmp_path / "out.f5")
 
 
@@ -274,13 +297,19 @@ def test_convert_calibrates(tmp_path):
 
 def test_convert_refuses(tmp_path):
     made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
-    wav = convert_lib.ROOT / "weights/voices/slt.wav"
+    wav, empty = convert_lib.ROOT / "weights/voices/slt.wav", tmp_path / "empty.wav"
+    empty.touch()
     for code, words, given in ((2, "--calibrate is for 8 bits: give --dtype int8", dict(calibrate="slt", dtype="fp16")),
                                (2, "--text: the words of which recording", dict(text="a", dtype="int8")),
                                (2, "most-error", dict(calibrate="slt", dtype="int8", most_error=2)),
                                (1, "what does it say? Give --text", dict(calibrate=wav, dtype="int8")),
                                (1, "there is no such file", dict(calibrate=tmp_path / "no.wav", dtype="int8")),
                                (1, "nobody", dict(calibrate="nobody", dtype="int8")),
+                               (2, "--most-error: measured on which recording", dict(dtype="int8", most_error=0.01)),
+                               (1, "leave --text out", dict(calibrate="slt", text="a", dtype="int8")),
+                               (1, "what does it say? Give --text", dict(calibrate=wav, text=" ", dtype="int8")),
+                               (1, "empty.wav", dict(calibrate=empty, text="a", dtype="int8")),
+                               (1, str(tmp_path), dict(calibrate=tmp_path, text="a", dtype="int8")),
                                (1, "m.yaml", dict(calibrate="slt", dtype="int8", config=tmp_path / "m.yaml"))):
         done = convert_lib.convert(made, tmp_path / "m.f5", **given)
         assert done.returncode == code and words in done.stderr, done.stderr

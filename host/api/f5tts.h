@@ -35,7 +35,7 @@
  *   A call on a GPU engine makes that GPU the calling thread's current CUDA device and clears its last CUDA error.
  * Memory
  *   f5_open, f5_voice_open, f5_check_voice, f5_clip_voice, f5_lexicon_open, f5_stream_open, f5_edit, f5_remove_silence,
- * f5_describe, f5_plan_ops, f5_convert and f5_calibration_ allocate; no other call of this library does. On a GPU the
+ * f5_describe, f5_plan_ops, f5_convert and f5_calibration_* allocate; no other call of this library does. On a GPU the
  * driver takes memory when a size of request is first met, to keep its graph; warm_frames moves that to f5_open. Inputs
  * are read during the call. */
 #ifndef F5TTS_H

@@ -164,12 +164,14 @@ typedef struct {
 } f5_calibration_params;
 F5_STRUCT_INIT(f5_calibration_params)
 
-/* F5_E_UNSUPPORTED: this model has no products in 8 bits. All of them allocate. */
+/* F5_E_UNSUPPORTED: this model has no products in 8 bits. F5_E_ARGUMENT: it is in 8 bits already. All of them allocate.
+ */
 f5_status f5_calibration_open(const char *model_path, f5_calibration **calibration, f5_error *error);
 /* For one engine's trace; what it met before a failed write counts on. */
 void f5_calibration_trace(void *calibration, const char *op, const char *label, const float *data, int64_t rows,
                           int64_t cols, double milliseconds);
-/* F5_E_ARGUMENT: a product was not met; F5_E_FORMAT: one met a number that is not finite. */
+/* F5_E_ARGUMENT: a product was not met, or an engine of 8 bits was traced; F5_E_FORMAT: a product met or gave a number
+ * that is not finite. */
 f5_status f5_calibration_write(f5_calibration *calibration, const f5_calibration_params *params, f5_error *error);
 void f5_calibration_close(f5_calibration *calibration); /* NULL is fine */
 

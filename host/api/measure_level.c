@@ -1,5 +1,4 @@
 /* measure_level.c — how loud finished speech is. */
-
 #include "host/api/params.h"
 #include "host/audio/level.h"
 #include "runtime/finite.h"

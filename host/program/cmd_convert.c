@@ -109,7 +109,9 @@ static const char *missing_vocoder(const f5_convert_params *p) {
 int cmd_convert(int argc, char **argv) {
     f5_convert_params p;
     f5_convert_params_init(&p);
-    calibration_wish calibrate = {.most_error = 0.03f};
+    f5_calibration_params usual;
+    f5_calibration_params_init(&usual);
+    calibration_wish calibrate = {.most_error = usual.most_error};
     bool quiet = false, stored_rotary = false;
     const cli_option options[] = {
         {"config", "c", CLI_STRING, &p.config_path, .argument = "FILE",
@@ -184,6 +186,8 @@ int cmd_convert(int argc, char **argv) {
         return cli_usage_error(&command, "--calibrate is for 8 bits: give --dtype int8");
     if (calibrate.words && !calibrate.recording)
         return cli_usage_error(&command, "--text: the words of which recording? Give --calibrate FILE");
+    if (calibrate.most_error != usual.most_error && !calibrate.recording)
+        return cli_usage_error(&command, "--most-error: measured on which recording? Give --calibrate FILE");
 
     f5_convert_summary summary;
     f5_convert_summary_init(&summary);

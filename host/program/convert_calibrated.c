@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/files/audio_file.h"
 #include "host/files/output_litter.h"
 #include "host/program/convert_files.h"
 #include "host/program/voice_files.h"
@@ -37,13 +38,23 @@ static f5_status check_output(const f5_convert_params *p, f5_error *error) {
     return F5_OK;
 }
 
+/* Found and read before anything is converted, which takes long. */
 static f5_status find_recording(calibrating *c, f5_error *error) {
     const calibration_wish *w = c->wish;
-    if (w->words) return voice_files_named(&c->files, w->recording, w->words, NULL, false, error);
-    const bool there = access(w->recording, F_OK) == 0;
-    if (!there && !strpbrk(w->recording, "./")) return voice_files_shipped(&c->files, w->recording, error);
+    const bool there = access(w->recording, F_OK) == 0, named = !there && !strpbrk(w->recording, "./");
+    if (named && w->words)
+        return f5_fail(error, F5_E_ARGUMENT,
+                       "--calibrate %s: no such file, and a shipped voice has words of its own: leave --text out",
+                       w->recording);
+    if (named) return voice_files_shipped(&c->files, w->recording, error);
     if (!there) return f5_fail(error, F5_E_IO, "--calibrate %s: there is no such file", w->recording);
-    return f5_fail(error, F5_E_ARGUMENT, "--calibrate %s: what does it say? Give --text", w->recording);
+    if (!w->words || f5_text_is_blank(w->words))
+        return f5_fail(error, F5_E_ARGUMENT, "--calibrate %s: what does it say? Give --text", w->recording);
+    F5_TRY(voice_files_named(&c->files, w->recording, w->words, NULL, false, error));
+    audio_file recording;
+    F5_TRY(audio_read(&recording, w->recording, error));
+    audio_free(&recording);
+    return F5_OK;
 }
 
 static int hear_nothing(void *user, const f5_audio *audio) {

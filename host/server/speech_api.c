@@ -4,6 +4,7 @@
  * request gone and frees the call. */
 #include "host/server/speech_api.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +127,7 @@ static void on_piece(void *user, const speech_piece *piece) {
 /* usage as OpenAI counts it has no meaning here: bytes of text and frames of sound stand for tokens. */
 static json_t *done_event(const speech_call *c, const speech_result *result) {
     json_int_t in = (json_int_t)c->asked.input_bytes;
-    json_int_t out = (json_int_t)(result->seconds * c->server->options->sound_rate / F5_HOP);
+    json_int_t out = llround(result->seconds * c->server->options->sound_rate / F5_HOP);
     return json_pack("{s:s,s:{s:I,s:I,s:I}}", "type", "speech.audio.done", "usage", "input_tokens", in, "output_tokens",
                      out, "total_tokens", in + out);
 }

@@ -34,7 +34,7 @@ typedef struct {
 
 /* One number that lies in the ops' memory, or in the host's where that is the same. */
 static f5_status read_number(ops_trace *t, void *to, const void *from, size_t bytes) {
-    if (t->staging.elements == 0) {
+    if (!t->staging.raw) {
         memcpy(to, from, bytes);
         return F5_OK;
     }
@@ -59,14 +59,16 @@ static f5_status read_size(ops_trace *t, const op_output *y, traced_output *trac
 static f5_status read_output(ops_trace *t, const op_output *y, traced_output *traced) {
     F5_TRY(read_size(t, y, traced));
     traced->data = y->data;
-    if (t->staging.elements == 0) return F5_OK;
+    if (!t->staging.raw && y->type == F5_F32) return F5_OK;
     const int64_t elements = traced->rows * traced->cols;
     if (elements > t->staging.elements) return F5_E_MEMORY;
-    F5_TRY(t->inner->copy_out(t->inner, t->staging.raw, y->data, (size_t)elements * dtype(y->type)->bytes));
-    F5_TRY(t->inner->finish(t->inner));
-    traced->data = t->staging.raw;
+    if (t->staging.raw) {
+        F5_TRY(t->inner->copy_out(t->inner, t->staging.raw, y->data, (size_t)elements * dtype(y->type)->bytes));
+        F5_TRY(t->inner->finish(t->inner));
+        traced->data = t->staging.raw;
+    }
     if (y->type == F5_F32) return F5_OK;
-    dtype(y->type)->widen(t->staging.widened, t->staging.raw, elements);
+    dtype(y->type)->widen(t->staging.widened, traced->data, elements);
     traced->data = t->staging.widened;
     return F5_OK;
 }

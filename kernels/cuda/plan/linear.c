@@ -103,8 +103,8 @@ static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_l
 /* ---- split f32 */
 
 static bool serves_split_f32(const cuda_arch *arch, const linear_args *a) {
-    return arch->split_f32 && a->x.type == F5_F32 && a->in % 4 == 0 && a->out % 2 == 0 &&
-           aligned(a->addend, NULL, NULL, 8);
+    return arch->split_f32 && a->x.type == F5_F32 && a->in % 4 == 0 && a->in <= LINEAR_SPLIT_MAX_IN &&
+           a->out % 2 == 0 && aligned(a->addend, NULL, NULL, 8);
 }
 
 static void describe_split_f32(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {

@@ -136,6 +136,7 @@ static inline int32_t linear_weights_rows(const cuda_arch *arch, int32_t in) {
 #define LINEAR_SPLIT_STAGES 3
 #define LINEAR_SPLIT_GROUP_BYTES (LINEAR_SPLIT_STAGES * 2 * LINEAR_SPLIT_TILE * (32 * 4 + 4))
 /* Groups, a part of `in` each: the longer it is, the more of them, as a step's time is mostly its own waits. */
+#define LINEAR_SPLIT_MAX_IN 32768 /* two tiles of operands fit into the fixed scratch of a context, 32 MB */
 static inline int linear_split_groups(const cuda_arch *arch, int32_t in) {
     if (in <= 128) return 1;
     return in < 1024 || arch->shared_bytes < 4 * LINEAR_SPLIT_GROUP_BYTES ? 2 : 4;
