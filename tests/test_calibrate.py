@@ -297,7 +297,8 @@ def test_convert_calibrates(tmp_path):
 
 def test_convert_refuses(tmp_path):
     made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4)
-    wav, empty = convert_lib.ROOT / "weights/voices/slt.wav", tmp_path / "empty.wav"
+    wav, empty = tmp_path / "alone.wav", tmp_path / "empty.wav"
+    wav.write_bytes((convert_lib.ROOT / "weights/voices/slt.wav").read_bytes())
     empty.touch()
     for code, words, given in ((2, "--calibrate is for 8 bits: give --dtype int8", dict(calibrate="slt", dtype="fp16")),
                                (2, "--text: the words of which recording", dict(text="a", dtype="int8")),

@@ -48,9 +48,12 @@ static f5_status find_recording(calibrating *c, f5_error *error) {
                        w->recording);
     if (named) return voice_files_shipped(&c->files, w->recording, error);
     if (!there) return f5_fail(error, F5_E_IO, "--calibrate %s: there is no such file", w->recording);
-    if (!w->words || f5_text_is_blank(w->words))
-        return f5_fail(error, F5_E_ARGUMENT, "--calibrate %s: what does it say? Give --text", w->recording);
-    F5_TRY(voice_files_named(&c->files, w->recording, w->words, NULL, false, error));
+    const bool told = w->words && !f5_text_is_blank(w->words);
+    const f5_status status = voice_files_named(&c->files, w->recording, w->words, NULL, false, error);
+    if (status == F5_E_ARGUMENT && !told)
+        return f5_fail(error, status, "--calibrate %s: what does it say? Give --text, or write it beside it as a .txt",
+                       w->recording);
+    F5_TRY(status);
     audio_file recording;
     F5_TRY(audio_read(&recording, w->recording, error));
     audio_free(&recording);

@@ -315,6 +315,8 @@ f5_status voice_store_add(voice_store *s, const voice_upload *u, voice_done_fn d
 
 f5_status voice_store_remove(voice_store *s, const char *name, voice_done_fn done, void *user, f5_error *error) {
     const listed_voice *v = voice_list_find(s->list, name);
+    if (v && s->options->one_voice)
+        return f5_fail(error, F5_E_ARGUMENT, "voice %s: is the model's own: it cannot be removed", name);
     if (!v || !is_uploaded(v))
         return f5_fail(error, F5_E_ARGUMENT,
                        v ? "voice %s: is a recording in the server's folder, not an uploaded voice: it can be removed "
