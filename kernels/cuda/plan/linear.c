@@ -73,11 +73,17 @@ linear_plan linear_plan_of(int32_t rows, int32_t out, int32_t sm_count, int32_t 
     return p;
 }
 
-linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple) {
+/* RoPE's angles serve whole heads of 64. RESIDUAL, whose sums are the longest, has all widths. */
+static bool has_width(linear_epilogue epilogue, int32_t columns) {
+    if (epilogue == LINEAR_RESIDUAL) return true;
+    return columns >= 128 && columns != 208 && (epilogue != LINEAR_ROPE || columns % 64 == 0);
+}
+
+linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue) {
     static const int32_t columns[] = {256, 208, 192, 176, 128, 96, 64};
     linear_plan best = linear_plan_of(rows, out, sm_count, columns[0]);
     for (size_t i = 1; i < sizeof columns / sizeof *columns; i++) {
-        if (columns[i] % multiple != 0) continue;
+        if (!has_width(epilogue, columns[i])) continue;
         const linear_plan p = linear_plan_of(rows, out, sm_count, columns[i]);
         if (linear_plan_cost(&p) < linear_plan_cost(&best)) best = p;
     }
@@ -85,7 +91,7 @@ linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t m
 }
 
 linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue) {
-    if (epilogue != LINEAR_GELU_TANH) return linear_choose(rows, out, sm_count, epilogue == LINEAR_ROPE ? 64 : 16);
+    if (epilogue != LINEAR_GELU_TANH) return linear_choose(rows, out, sm_count, epilogue);
     linear_plan p = linear_plan_of(rows, out, sm_count, LINEAR_TURN_COLUMNS);
     p.turns = p.tiles > sm_count;
     return p;

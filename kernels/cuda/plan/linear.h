@@ -88,9 +88,9 @@ static inline int64_t linear_plan_cost(const linear_plan *p) {
     return p->waves * (p->columns + (p->columns < 128 ? 32 : 16));
 }
 
-/* The least cost; among equals the widest tiles, which read the least. Widths are multiples of
- * `multiple`, 16 or 64. rows >= 1, out >= 1. */
-linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, int32_t multiple);
+/* The least cost; among equals the widest tiles, which read the least. Of RESIDUAL 64, 96, 128, 176, 192, 208 and 256
+ * columns, of ROPE 128, 192 and 256, of others 176 too. rows >= 1, out >= 1. */
+linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue);
 
 /* What a call gets: for GELU_TANH tiles of 128 columns, by groups that take turns where there are more of these than
  * multiprocessors; else linear_choose's. */

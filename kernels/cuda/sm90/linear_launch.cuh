@@ -78,11 +78,13 @@ f5_status launch(cuda_context *c, const char *op, const linear_plan &plan, const
         if (plan.turns) return launch_persistent(c, op, linear_turns_wgmma<Operand, T, epilogue>, d, maps);
         return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
     } else {
+        constexpr bool all = epilogue == LINEAR_RESIDUAL; // widths: plan/linear.c
         switch (plan.columns) {
         case 64:
-            return launch_shared_tiles<Operand, T, epilogue, 64>(c, op, d, maps);
+            if constexpr (all) return launch_shared_tiles<Operand, T, epilogue, 64>(c, op, d, maps);
+            break;
         case 96:
-            if constexpr (epilogue != LINEAR_ROPE) return launch_shared_tiles<Operand, T, epilogue, 96>(c, op, d, maps);
+            if constexpr (all) return launch_shared_tiles<Operand, T, epilogue, 96>(c, op, d, maps);
             break;
         case 128:
             return launch_shared_tiles<Operand, T, epilogue, 128>(c, op, d, maps);
@@ -93,8 +95,7 @@ f5_status launch(cuda_context *c, const char *op, const linear_plan &plan, const
         case 192:
             return launch_shared_tiles<Operand, T, epilogue, 192>(c, op, d, maps);
         case 208:
-            if constexpr (epilogue != LINEAR_ROPE)
-                return launch_shared_tiles<Operand, T, epilogue, 208>(c, op, d, maps);
+            if constexpr (all) return launch_shared_tiles<Operand, T, epilogue, 208>(c, op, d, maps);
             break;
         }
         return launch_shared_tiles<Operand, T, epilogue, 256>(c, op, d, maps);
