@@ -42,6 +42,7 @@ typedef struct {
     double bound;
     char name[64], device[64], path[32];
     int32_t int8_matrices, wide_matrices; /* of the file */
+    bool in_8_bits;                       /* it is opened so unless another precision is asked for */
     tune_trial trial;
     cli_progress bar;
 } tune_run;
@@ -134,7 +135,7 @@ static f5_status settle_bound(tune_run *r, f5_error *error) {
 }
 
 /* A file of 8 bits may have some matrices in 16: its int8 is both kinds. */
-static f5_status count_matrices(tune_run *r, f5_error *error) {
+static f5_status look_at_file(tune_run *r, f5_error *error) {
     f5_model_info info;
     f5_model_file *file;
     f5_model_info_init(&info);
@@ -142,12 +143,13 @@ static f5_status count_matrices(tune_run *r, f5_error *error) {
     const f5_status status = f5_model_file_info(file, &info, error);
     r->int8_matrices = info.int8_matrices;
     r->wide_matrices = info.wide_matrices;
+    r->in_8_bits = status == F5_OK && strcmp(info.precision, "int8") == 0;
     f5_model_file_close(file);
     return status;
 }
 
 static f5_status try_all(tune_run *r, f5_error *error) {
-    F5_TRY(count_matrices(r, error));
+    F5_TRY(look_at_file(r, error));
     F5_TRY(tune_open(&r->trial, "fp32", 2 * r->exact_steps, error));
     f5_engine_info info;
     f5_engine_info_init(&info);
@@ -252,24 +254,16 @@ static f5_status write_defaults(tune_run *r, const tune_row *chosen, f5_error *e
                        "more steps",
                        r->bound);
     const bool of_device = strcmp(chosen->precision, strcmp(r->device, "cpu") == 0 ? "fp32" : "fp16") == 0;
-    f5_model_info info;
-    f5_model_file *file;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(r->model, &file, error));
-    f5_status status = f5_model_file_info(file, &info, error);
-    const bool in_8_bits = status == F5_OK && strcmp(info.precision, "int8") == 0;
-    f5_model_file_close(file);
-    F5_TRY(status);
     f5_model_defaults d;
     f5_model_defaults_init(&d);
     d.method = chosen->setting.method;
     d.nfe = chosen->setting.steps;
-    d.precision = of_device && !in_8_bits ? NULL : chosen->precision;
+    d.precision = of_device && !r->in_8_bits ? NULL : chosen->precision;
     if (strcmp(chosen->precision, "fp16") == 0 || strcmp(chosen->precision, "bf16") == 0) d.precision = NULL;
     tune_close(&r->trial); /* with its threads, which signals would come to */
     interruption ending;
     interruption_begin(&ending); /* a file that is half written is not left */
-    status = f5_set_model_defaults(r->model, &d, error);
+    const f5_status status = f5_set_model_defaults(r->model, &d, error);
     interruption_end(&ending);
     F5_TRY(status);
     if (!r->quiet) cli_note(&r->command, "written into %s", r->model);

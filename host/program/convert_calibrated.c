@@ -48,9 +48,8 @@ static f5_status find_recording(calibrating *c, f5_error *error) {
                        w->recording);
     if (named) return voice_files_shipped(&c->files, w->recording, error);
     if (!there) return f5_fail(error, F5_E_IO, "--calibrate %s: there is no such file", w->recording);
-    const bool told = w->words && !f5_text_is_blank(w->words);
     const f5_status status = voice_files_named(&c->files, w->recording, w->words, NULL, false, error);
-    if (status == F5_E_ARGUMENT && !told)
+    if (status == F5_E_ARGUMENT && f5_text_is_blank(w->words))
         return f5_fail(error, status, "--calibrate %s: what does it say? Give --text, or write it beside it as a .txt",
                        w->recording);
     F5_TRY(status);

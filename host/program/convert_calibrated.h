@@ -9,7 +9,7 @@
 
 typedef struct {
     const char *recording; /* a file, or the name of a voice that comes with the program */
-    const char *words;     /* what it says, which is spoken once more; NULL: of a voice that comes with the program */
+    const char *words;     /* what it says, which is spoken once more; NULL: as the .txt beside it has it */
     float most_error;      /* as in f5_calibration_params */
 } calibration_wish;
 
