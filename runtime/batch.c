@@ -53,8 +53,12 @@ void batch_round(const model_config *config, batch_size *size, const batch_bucke
     size->slice_slots = slots;
     if (size->rows < size->slice_rows) size->rows = size->slice_rows; /* the vocoder alone */
     size->n_own = b->n_packs;
-    for (int k = 0; k < size->n_own; k++)
-        size->own_rows[k] = (int32_t)b->pack_rows(k, size->rows, size->slots, (int64_t)size->branches * size->tokens);
+    const backbone_load load = {.rows = size->rows,
+                                .frames = (int64_t)size->branches * size->frames,
+                                .sequences = (int64_t)size->branches * size->sequences,
+                                .tokens = (int64_t)size->branches * size->tokens,
+                                .step = size->branches * bucket->rows};
+    for (int k = 0; k < size->n_own; k++) size->own_rows[k] = (int32_t)b->pack_rows(k, &load);
 }
 
 batch_size batch_measure(const model_config *config, const synth_solver *solver, const synth_job *jobs, int32_t n) {

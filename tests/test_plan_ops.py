@@ -228,12 +228,12 @@ def test_kinds_have_their_stages_and_sums(kind, rng):
     with f5lib.Engine(path, max_frames=2048, max_batch=4) as e:
         for precision in ("fp32", "fp16", "bf16"):
             for card in rng.choice(CARDS, 2, replace=False).tolist():
-                frames, sequences, nfe = 64 * int(rng.integers(1, 30)), int(rng.integers(1, 5)), int(rng.integers(2, 9))
+                frames, sequences, nfe = 64 * int(rng.integers(1, 30)) - 4, int(rng.integers(1, 5)), int(rng.integers(2, 9))
                 calls, plan = e.plan_ops(frames, sequences, card, precision, dict(nfe=nfe)), e.plan(frames, sequences, nfe)
                 # in fp32, which the engine has, UNetT keeps a layer's input by a call; in 16 bits its norm does
                 kept = nfe if name == "E2" and precision != "fp32" else 0
                 assert len(calls) + kept == plan["op_calls"]
-                # rows of a kind's own are rounded up on a GPU: of text, and of the time
+                # rows of a kind's own are rounded up on a GPU: of text, and of the time, which 4 frames less leave room
                 assert plan["flop"] <= sum(c["flop"] for c in calls) < 1.6 * plan["flop"] + 1e9, (card, frames, sequences, nfe)
                 assert all(c["path"] and c["floor_us"] >= 0 and c["bytes"] >= 0 for c in calls)
                 parts = {c["label"].split(".")[0] for c in calls if c["evaluation"]}

@@ -18,6 +18,14 @@ typedef struct {
     const float *cond;        /* [R,100] mel of the reference; 0 elsewhere, and in the null branch */
 } backbone_input;
 
+/* What a pack of the backbone's own has to hold, all branches together. */
+typedef struct {
+    int64_t rows;              /* of the frames' pack, its tail included */
+    int64_t frames, sequences; /* live */
+    int64_t tokens;            /* live, at most one a frame */
+    int32_t step;              /* the device likes multiples of so many rows */
+} backbone_load;
+
 /* What a backbone does in its own way that has one voice and its own text: no reference, no guidance, no filler, and
  * upstream's quadratic sway. */
 typedef struct {
@@ -54,12 +62,11 @@ typedef struct {
     int32_t n_tables;
 
     /* Packs with other lengths than the frames': rows for time or text beside them. The length of a sequence in pack k,
-     * and the rows that hold `slots` sequences of `rows` frames and `tokens` tokens in all (at most one a frame):
-     * never more than the most of all give. Each number of rows is a graph of its own: few are better than exact ones.
-     * n_packs 0: none; pack_length and pack_rows may be NULL. */
+     * and the rows that it gets for a load: never more than for one that is no smaller in anything. Each number of rows
+     * is a graph of its own: few are better than exact ones. n_packs 0: none; pack_length and pack_rows may be NULL. */
     int32_t n_packs;
     int32_t (*pack_length)(int k, int32_t frames, int32_t n_tokens);
-    int64_t (*pack_rows)(int k, int64_t rows, int32_t slots, int64_t tokens);
+    int64_t (*pack_rows)(int k, const backbone_load *load);
 
     int32_t (*max_frames)(const model_config *config); /* of one sequence */
 
@@ -91,11 +98,13 @@ static inline const backbone *backbone_of(const model_config *config) {
     return (const backbone *)config->part[PART_BACKBONE];
 }
 
-/* Rows of the longest pack of a call with so many rows of frames: theirs, or one of the backbone's own. */
-static inline int64_t backbone_most_rows(const backbone *b, int64_t rows, int32_t slots) {
+/* Rows of the longest pack of a call with so many rows of frames, all of them live: theirs, or one of the backbone's
+ * own. */
+static inline int64_t backbone_most_rows(const backbone *b, int64_t rows, int32_t sequences) {
+    const backbone_load load = {.rows = rows, .frames = rows, .sequences = sequences, .tokens = rows, .step = 1};
     int64_t most = rows;
     for (int32_t k = 0; k < b->n_packs; k++) {
-        const int64_t own = b->pack_rows(k, rows, slots, rows);
+        const int64_t own = b->pack_rows(k, &load);
         if (own > most) most = own;
     }
     return most;

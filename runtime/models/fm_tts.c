@@ -393,9 +393,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return k == TEXT_PACK ? n_tokens : n_tokens + frames;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
-    (void)slots, (void)tokens;
-    return k == TEXT_PACK ? rows : 2 * rows;
+static int64_t pack_rows(int k, const backbone_load *load) {
+    return k == TEXT_PACK ? load->rows : 2 * load->rows;
 }
 
 static int32_t max_frames(const model_config *config) {

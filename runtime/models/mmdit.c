@@ -439,12 +439,11 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
 
 /* Texts get an eighth of the frames' rows, or a quarter, a half, or as many: a product's time is that of its rows,
  * whether text fills them or not, and speech has a token for six frames or so. */
-static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
-    (void)slots;
+static int64_t pack_rows(int k, const backbone_load *load) {
     int64_t share = 8;
-    while (share > 1 && tokens * share > rows) share /= 2;
-    const int64_t text = (rows + share - 1) / share;
-    return k == TEXT_PACK ? text : rows + text;
+    while (share > 1 && load->tokens * share > load->rows) share /= 2;
+    const int64_t text = (load->rows + share - 1) / share;
+    return k == TEXT_PACK ? text : load->rows + text;
 }
 
 static int32_t max_frames(const model_config *config) {

@@ -425,9 +425,10 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return frames + 1;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
-    (void)k, (void)tokens;
-    return rows + slots;
+/* Live rows are counted and then rounded: added to rounded frames, the rows of time would begin a tile of their own. */
+static int64_t pack_rows(int k, const backbone_load *load) {
+    (void)k;
+    return (load->frames + load->sequences + load->step - 1) / load->step * load->step;
 }
 
 static int32_t max_frames(const model_config *config) {

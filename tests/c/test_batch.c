@@ -21,8 +21,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
     return k == 0 ? frames + 1 : n_tokens;
 }
 
-static int64_t pack_rows(int k, int64_t rows, int32_t slots, int64_t tokens) {
-    return k == 0 ? rows + slots : tokens;
+static int64_t pack_rows(int k, const backbone_load *load) {
+    return k == 0 ? load->rows + load->sequences : load->tokens;
 }
 
 static const backbone with_packs = {.n_packs = 2, .pack_length = pack_length, .pack_rows = pack_rows};
@@ -82,6 +82,34 @@ static void a_backbone_has_packs_of_its_own(void **state) {
         for (int k = 0; k < 2; k++) check_own(&own[k], k, &size, jobs);
         free(memory);
     }
+}
+
+/* UNetT has a row more of every sequence. All live rows together are rounded once: frames that leave the row room in
+ * their last tile take no other, and no batch takes more than the largest that may come. */
+static void a_row_of_time_lies_in_the_tiles_of_its_frames(void **state) {
+    (void)state;
+    uint64_t random = random_seed();
+    f5_error error;
+    model_config config = {0};
+    assert_int_equal(model_config_parts(&config, &models_catalogue, "UNetT", "Vocos", "test", &error), F5_OK);
+    const batch_bucket bucket = {.rows = 64, .slots = 16};
+    for (int round = 0; round < 200; round++) {
+        batch_size largest = {.branches = 2, .sequences = 1 + random_below(&random, 16)};
+        largest.frames = largest.tokens = largest.sequences + random_below(&random, 4000);
+        batch_size size = {.branches = 1 + random_below(&random, 2)};
+        size.sequences = 1 + random_below(&random, largest.sequences);
+        size.frames = size.sequences + random_below(&random, largest.frames - size.sequences + 1);
+        batch_round(&config, &largest, &bucket);
+        batch_round(&config, &size, &bucket);
+        const int32_t live = size.branches * (size.frames + size.sequences), step = 64 * size.branches;
+        assert_int_equal(size.own_rows[0], (live + step - 1) / step * step);
+        assert_true(size.own_rows[0] <= largest.own_rows[0]);
+        assert_true(largest.own_rows[0] <= 2 * (largest.frames + 64) + 2 * largest.sequences); /* as devices are told */
+    }
+    batch_size m = {.branches = 2, .sequences = 1, .frames = 1406};
+    batch_round(&config, &m, &bucket);
+    assert_int_equal(m.rows, 2816);
+    assert_int_equal(m.own_rows[0], 2816);
 }
 
 /* ---- what the rows hold */
@@ -219,6 +247,7 @@ static void mels_lie_one_after_another(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_backbone_has_packs_of_its_own),
+                                       cmocka_unit_test(a_row_of_time_lies_in_the_tiles_of_its_frames),
                                        cmocka_unit_test(every_row_holds_what_it_should),
                                        cmocka_unit_test(mels_lie_one_after_another)};
     return cmocka_run_group_tests(tests, NULL, NULL);
