@@ -26,7 +26,7 @@ def against_truth(device, seed, op, dtype, lengths, tail):
         return
     if op.rounded_once and device.suffix == "ref":
         want = want.float()
-    check(op.name, f"{op.label} {NAMES[dtype]} {list(lengths)} tail {tail}", y, want, op.bar(device.suffix, dtype))
+    check(op.name, f"{op.label} {NAMES[dtype]} {list(lengths)} tail {tail}", op.judged(y, want), want, op.bar(device.suffix, dtype))
 
 
 def alone_is_packed(device, seed, op, dtype, lengths, tail, poisoned=()):

@@ -111,6 +111,10 @@ class Op:
         """Rows of y that a sequence of n rows gives."""
         return n
 
+    def judged(self, y, want):
+        """y as a bar judges it: elements that the truth says carry more of a rounding may be drawn towards it."""
+        return y
+
     def y_rows(self, rows, n_seq):
         """Rows of a bucket of y_pack, where that of x has so many."""
         return rows + n_seq

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 import cbind
 from op_base import ALL, F32, Op, Timed
 from op_products import Attention, Conv1d, ConvPos, Linear, LinearInt8, rope_table, rotate  # noqa: F401  classes beside the list's
-from op_sound import Istft, Mel, Noise, Snake, SubbandIstft, Timestep, mel_bank, philox, slaney_bank, snake_filter  # noqa: F401
+from op_sound import Istft, Mel, Noise, Snake, SubbandIstft, Timestep, log_mel_judged, mel_bank, philox, slaney_bank, snake_filter  # noqa: F401
 from op_streams import JointQkv, TakeRows  # noqa: F401
 
 

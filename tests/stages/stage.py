@@ -1,7 +1,7 @@
 """stage.py — what the stage tests share: requests, traces, and the reference run on a request.
 
 Bars are relative L2 in float32, where two correct implementations differ by the order of their sums. Measured over
-250 comparisons: text 7e-7, Vocos 1.2e-6, mel 2.5e-6, sampling 2.6e-6, velocity 6e-6 at most: float32 knows the angle
+250 comparisons: text 7e-7, Vocos 1.2e-6, mel 1e-7, sampling 2.6e-6, velocity 6e-6 at most: float32 knows the angle
 1000 t only to 3e-5, and the time features carry that. The bars stand a few times above; a wrong constant or a shifted
 row gives 1e-3 and more.
 """
