@@ -13,12 +13,6 @@
 
 #define SHOWN_MAX 8 /* bytes of one character as it is shown */
 
-/* Would a terminal act on it instead of showing it? */
-static bool is_control(uint32_t code) {
-    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
-           (code >= 0x2066 && code <= 0x2069);
-}
-
 /* How the character at s is shown: writes it into shown and returns its bytes; *taken of s are passed. bytes > 0. */
 static size_t show_character(const char *s, size_t bytes, char shown[SHOWN_MAX], size_t *taken) {
     uint32_t code;
@@ -27,7 +21,7 @@ static size_t show_character(const char *s, size_t bytes, char shown[SHOWN_MAX],
         *taken = 1;
         return (size_t)snprintf(shown, SHOWN_MAX, "\\x%02x", (unsigned)(uint8_t)*s);
     }
-    if (!is_control(code)) {
+    if (!utf8_is_control(code)) {
         memcpy(shown, s, *taken);
         return *taken;
     }

@@ -159,7 +159,7 @@ def test_a_description(made, tmp_path, dtype):
             tensors=len(tensors), tokens=len(made["vocab"]), parameters=sum(t.size for t in tensors.values()),
             bytes=sum(t.nbytes for t in tensors.values()), pinyin_bytes=0, sample_rate=24000, mel_bands=100,
             one_voice=0, reads_phonemes=0, default_method=0, default_nfe=0, default_precision=None, int8_matrices=0,
-            wide_matrices=0)
+            wide_matrices=0, license="", credit="")
         settings = {s["name"]: s["value"] if s["is_text"] else json.loads(s["value"]) for s in file.all("setting")}
         assert settings == listed(json.loads(metadata["config"]))
         assert file.all("token") == made["vocab"]

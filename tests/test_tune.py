@@ -97,7 +97,7 @@ def test_what_others_put_there_stays(model):
     """Entries of the metadata that are not ours, owner, group and permissions."""
     length = int.from_bytes(model.read_bytes()[:8], "little")
     header, data = json.loads(model.read_bytes()[8:8 + length]), model.read_bytes()[8 + length:]
-    header["__metadata__"].update({"license": "CC0 \u00e9\n", "made_by": ""})
+    header["__metadata__"].update({"note": "CC0 \u00e9\n", "made_by": ""})
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     model.write_bytes(len(text).to_bytes(8, "little") + text + data)
@@ -107,7 +107,7 @@ def test_what_others_put_there_stays(model):
     before = model.stat()
     assert tune(model, "--precision", "fp32", "--tolerance", "9", "--write").returncode == 0
     now, after = convert_lib.read_f5(model)[0], model.stat()
-    assert now["license"] == "CC0 \u00e9\n" and now["made_by"] == "" and now["vocab"] == header["__metadata__"]["vocab"]
+    assert now["note"] == "CC0 \u00e9\n" and now["made_by"] == "" and now["vocab"] == header["__metadata__"]["vocab"]
     assert (before.st_uid, before.st_gid, before.st_mode) == (after.st_uid, after.st_gid, after.st_mode)
     assert before.st_ino != after.st_ino and told(model)["nfe"] > 0
 

@@ -419,6 +419,7 @@ f5_status model_metadata_write(safetensors_writer *w, const model_config *config
     F5_TRY(safetensors_writer_metadata(w, "format", MODEL_FORMAT, strlen(MODEL_FORMAT), error));
     F5_TRY(safetensors_writer_metadata(w, "format_version", MODEL_FORMAT_VERSION, strlen(MODEL_FORMAT_VERSION), error));
     F5_TRY(safetensors_writer_metadata(w, "config", text, strlen(text), error));
+    F5_TRY(model_rights_write(w, &config->rights, error));
     if (config->tokenizer == TOKENIZER_BYTE) return F5_OK;
     size_t bytes;
     char *lines = vocab_text(v, &bytes);
@@ -429,7 +430,7 @@ f5_status model_metadata_write(safetensors_writer *w, const model_config *config
 }
 
 f5_status model_metadata_copy_others(safetensors_writer *w, const safetensors *from, f5_error *error) {
-    static const char *const ours[] = {"format", "format_version", "config", "vocab"};
+    static const char *const ours[] = {"format", "format_version", "config", "vocab", "license", "credit"};
     for (int32_t i = 0; i < from->metadata_count; i++) {
         const safetensors_text *t = &from->metadata[i];
         size_t k = 0;
@@ -460,6 +461,7 @@ f5_status model_metadata_read(const safetensors *st, const part_catalogue *parts
                        MODEL_FORMAT_VERSION);
     if (!text) return f5_fail(error, F5_E_FORMAT, "%s: metadata has no config", where);
     F5_TRY(model_config_read(config, parts, *version, text->value, text->value_bytes, where, error));
+    F5_TRY(model_rights_read(&config->rights, st, where, error));
     if (config->tokenizer == TOKENIZER_BYTE) {
         if (tokens) return f5_fail(error, F5_E_FORMAT, "%s: a vocabulary with the byte tokenizer", where);
         return F5_OK;

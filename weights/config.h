@@ -4,6 +4,7 @@
 #define F5_CONFIG_H
 
 #include "weights/part.h"
+#include "weights/rights.h"
 #include "weights/safetensors.h"
 #include "weights/vocab.h"
 
@@ -28,6 +29,7 @@ typedef struct {
 
 struct model_config {
     model_speech speech;
+    model_rights rights; /* metadata of their own, no part of the JSON */
     char name[64];
     tokenizer_kind tokenizer;
     int32_t vocab_size; /* V; the embedding has V+1 rows */
@@ -65,10 +67,10 @@ f5_status model_config_read(model_config *config, const part_catalogue *parts, i
  * model_config_check. */
 void model_config_write(const model_config *config, char text[MODEL_CONFIG_TEXT]);
 
-/* Declares all four metadata entries; vocab is not read for the byte tokenizer and may be NULL then. */
+/* Declares all metadata entries of ours; vocab is not read for the byte tokenizer and may be NULL then. */
 f5_status model_metadata_write(safetensors_writer *w, const model_config *config, const vocab *vocab, f5_error *error);
 
-/* Copies the entries of a file that are none of these four, as others may have put there. */
+/* Copies the entries of a file that are none of ours, as others may have put there. */
 f5_status model_metadata_copy_others(safetensors_writer *w, const safetensors *from, f5_error *error);
 
 /* Reads and checks them; *version receives the file's. On failure *vocab is zeroed. Errors: F5_E_FORMAT,

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""set_speech.py — changes what a .f5 file says about how its model is to be spoken with.
+"""set_speech.py — changes what a .f5 file says about how its model is to be spoken with, and what its users are told.
 
     set_speech.py FILE.f5 normalize=en short_speed=80 slowest=80 fastest=150
+    set_speech.py FILE.f5 license=MIT credit="voice: A. Speaker"
     set_speech.py FILE.f5                    shows what it says
 
-The fields are those of the object "speech" (weights/FORMAT.md); `key=` takes one out. Only the header changes: the data
+The fields are those of the object "speech" (weights/FORMAT.md), and license and credit; `key=` takes one out. Only the header changes: the data
 stays as it is, byte for byte, and still begins at a multiple of 64. A file of version 1 becomes one of version 2, in
 which alone the object exists. The new file is written beside the old one and takes its place when it is complete.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 # field: its range, as weights/config.c has it
 NUMBERS = {"short_bytes": (0, 1000), "short_speed": (1, 10000), "slowest": (1, 100), "fastest": (100, 10000),
            "chunking": (0, 2), "precision": (0, 2), "method": (0, 2), "steps": (0, 64)}
+RIGHTS = {"license": 255, "credit": 1023}  # most bytes; metadata of their own
 MAX_HEADER = 16 << 20  # as weights/safetensors.h has it
 FLAT = {"backbone": ("dim", "depth", "heads", "ff_dim", "pe_attn_head", "qk_norm", "long_skip"),
         "text": ("text_dim", "text_blocks", "text_mask_padding", "text_average_upsampling"),
@@ -58,10 +60,23 @@ def version_2(config):
     return new
 
 
+def check_line(key, value):
+    """As the library checks it (weights/rights.c)."""
+    try:
+        n = len(value.encode())
+    except UnicodeEncodeError:
+        raise Refused(f"{key} is not UTF-8") from None
+    if n > RIGHTS[key]:
+        raise Refused(f"{key} has {n} bytes: at most {RIGHTS[key]}")
+    bad = re.search("[\0-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", value)
+    if bad:
+        raise Refused(f"{key} has U+{ord(bad[0]):04X}: it is one line of text without control characters")
+
+
 def change(speech, key, value):
     """Sets key of the object, or takes it out where the value is empty."""
     if key != "normalize" and key not in NUMBERS:
-        raise Refused(f"no field {key}: there are normalize, {', '.join(NUMBERS)}")
+        raise Refused(f"no field {key}: there are normalize, {', '.join([*NUMBERS, *RIGHTS])}")
     if not value:
         speech.pop(key, None)
     elif key == "normalize":
@@ -74,8 +89,13 @@ def change(speech, key, value):
         speech[key] = int(value)
 
 
+def rights_of(metadata):
+    """The licence and credit of a file's metadata, those that it has."""
+    return {key: metadata[key] for key in RIGHTS if metadata.get(key)}
+
+
 def set_speech(path, changes):
-    """changes: [(key, value)]. The object as it is afterwards; the file is left alone if there are none."""
+    """changes: [(key, value)]. The object and the rights as they are afterwards; the file is left alone if there are none."""
     path = Path(path)
     with open(path, "rb") as f:
         header, data = read_header(f, path)
@@ -83,9 +103,15 @@ def set_speech(path, changes):
         config = json.loads(metadata["config"])
         speech = config.get("speech", {})
         for key, value in changes:
-            change(speech, key, value)
+            if key not in RIGHTS:
+                change(speech, key, value)
+                continue
+            check_line(key, value)
+            metadata[key] = value
+            if not value:
+                del metadata[key]
         if not changes:
-            return speech
+            return {**speech, **rights_of(metadata)}
         if metadata["format_version"] == "1":
             config, metadata["format_version"] = version_2(config), "2"
         config.pop("speech", None)
@@ -96,7 +122,7 @@ def set_speech(path, changes):
         text += b" " * (-(len(text) + 8) % 64)
         f.seek(data)
         replace(path, struct.pack("<Q", len(text)) + text, f)
-    return speech
+    return {**speech, **rights_of(metadata)}
 
 
 def replace(path, head, rest):

@@ -38,6 +38,13 @@ static inline size_t utf8_valid_prefix(const char *s, size_t bytes) {
     return at;
 }
 
+/* Would a terminal act on it instead of showing it? Control characters, line separators, and what turns the direction
+ * of writing. */
+static inline int utf8_is_control(uint32_t code) {
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
+           (code >= 0x2066 && code <= 0x2069);
+}
+
 /* Writes the character at out (room for 4) and returns its bytes. code is a valid scalar value. */
 static inline size_t utf8_encode(char *out, uint32_t code) {
     if (code < 0x80) {

@@ -108,6 +108,8 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
                                .output_path = p.output_path,
                                .name = p.name,
                                .normalize = p.normalize,
+                               .license = p.license,
+                               .credit = p.credit,
                                .short_speed = p.short_speed,
                                .progress = p.progress,
                                .progress_user = p.progress_user,

@@ -151,7 +151,9 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .one_voice = backbone_of(&f->config)->own != NULL,
                        .reads_phonemes = f->config.part[PART_TEXT]->symbols != NULL,
                        .int8_matrices = f->int8_matrices,
-                       .wide_matrices = f->wide_matrices};
+                       .wide_matrices = f->wide_matrices,
+                       .license = f->config.rights.license,
+                       .credit = f->config.rights.credit};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
 }
 

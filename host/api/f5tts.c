@@ -158,7 +158,9 @@ f5_status f5_get_info(const f5_engine *e, f5_engine_info *info, f5_error *error)
                         .one_voice = engine_has_one_voice(e->core),
                         .reads_phonemes = c->part[PART_TEXT]->symbols != NULL,
                         .default_method = c->speech.method,
-                        .default_nfe = c->speech.steps};
+                        .default_nfe = c->speech.steps,
+                        .license = c->rights.license,
+                        .credit = c->rights.credit};
     return params_write(info, &i, sizeof i, "f5_engine_info", error);
 }
 

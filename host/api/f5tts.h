@@ -152,6 +152,7 @@ typedef struct {
     int32_t one_voice;      /* 1: it has one voice of its own, and takes no recording, no cond and no guidance */
     int32_t reads_phonemes; /* 1: its text is IPA */
     int32_t default_method, default_nfe; /* of f5_model_defaults; nfe 0: the usual ones */
+    const char *license, *credit;        /* of f5_model_info; until f5_close */
 } f5_engine_info;
 
 F5_STRUCT_INIT(f5_engine_info)

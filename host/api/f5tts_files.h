@@ -22,6 +22,8 @@ typedef struct {
     int32_t sample_rate, mel_bands;       /* of its speech, of its mel */
     int32_t one_voice, reads_phonemes;    /* as in f5_engine_info */
     int32_t int8_matrices, wide_matrices; /* of a file in 8 bits: in these, and in 16 though they might be in 8 */
+    const char *license, *credit;         /* as the file says them, one line each without control characters; "": it
+                                             says nothing */
 } f5_model_info;
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
@@ -112,6 +114,9 @@ typedef struct {
     float lora_scale;      /* multiplies what the adapter changes; default 1 */
     int32_t stored_rotary; /* 1: RoPE's frequencies are rounded as the checkpoint's are, as upstream has them, for a
                               comparison with it; default 0: exact */
+    const char *license;   /* what users of the weights are told, in at most 255 bytes of UTF-8 on one line without
+                              control characters: "MIT"; NULL (default): nothing */
+    const char *credit;    /* whom to name, and for what, in at most 1023 bytes likewise; NULL (default): nobody */
 } f5_convert_params;
 F5_STRUCT_INIT(f5_convert_params)
 

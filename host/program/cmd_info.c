@@ -187,6 +187,12 @@ static void print_speech(const description *d) {
     if (used > 0) printf("speech          %s\n", line);
 }
 
+/* One line each: what has control characters is no model's. */
+static void print_rights(const f5_model_info *info) {
+    if (*info->license) printf("licence         %s\n", info->license);
+    if (*info->credit) printf("credit          %s\n", info->credit);
+}
+
 /* A part of another kind than those above: its settings as the file has them. */
 static void print_part(const description *d, const char *part, const char *kind) {
     printf("%-15s %s", part, kind);
@@ -223,6 +229,7 @@ static void print_text(const description *d) {
     else
         print_part(d, "vocoder", info->vocoder);
     print_speech(d);
+    print_rights(info);
     printf("precision       %s", info->precision);
     if (info->wide_matrices > 0)
         printf(" but for %d of %d matrices", (int)info->wide_matrices,
@@ -297,6 +304,10 @@ static void print_json(const description *d, bool tensors) {
     printf(",\"backbone\":\"%s\",\"precision\":\"%s\",\"vocoder_precision\":\"%s\",\"config\":", info->backbone,
            info->precision, info->vocoder_precision);
     print_json_config(d);
+    printf(",\"license\":");
+    print_json_text(info->license);
+    printf(",\"credit\":");
+    print_json_text(info->credit);
     printf(",\"int8_matrices\":%d,\"wide_matrices\":%d", (int)info->int8_matrices, (int)info->wide_matrices);
     printf(",\"first_tokens\":[");
     for (int32_t i = 0; i < info->tokens && i < SHOWN; i++) {

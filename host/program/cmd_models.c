@@ -45,7 +45,7 @@ static void print_line(const char *name, int64_t bytes, const char *precision, c
     putchar('\n');
 }
 
-/* A .f5 file; `licence` and `from` where no text beside it says them. */
+/* A .f5 file; its licence as it says, else as the text beside it does, else `licence`. */
 static void print_model(const char *name, const char *path, const char *licence, const char *from) {
     struct stat there;
     f5_error why = {0};
@@ -60,8 +60,11 @@ static void print_model(const char *name, const char *path, const char *licence,
     bool good = f5_describe(path, &file, &why) == F5_OK && f5_model_file_info(file, &info, &why) == F5_OK;
     char *told_licence = text ? value_of(text, "licence") : NULL,
          *told_from = text ? value_of(text, "checkpoint") : NULL;
-    char line[256];
-    snprintf(line, sizeof line, "licence %s", told_licence ? told_licence : licence);
+    char line[288];
+    snprintf(line, sizeof line, "licence %s",
+             good && *info.license ? info.license
+             : told_licence        ? told_licence
+                                   : licence);
     print_line(name, there.st_size, good ? info.precision : "damaged", line, told_from ? told_from : from, path);
     f5_model_file_close(file);
     free(told_licence);

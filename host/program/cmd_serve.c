@@ -154,6 +154,20 @@ static cli_option *other_options(cli_option *to, server_options *o) {
     return APPEND(to, options);
 }
 
+static f5_status read_rights(server_options *o, const char *model, f5_error *error) {
+    f5_model_file *file;
+    f5_model_info info;
+    f5_model_info_init(&info);
+    F5_TRY(f5_describe(model, &file, error));
+    const f5_status status = f5_model_file_info(file, &info, error);
+    if (status == F5_OK) {
+        snprintf(o->license, sizeof o->license, "%s", info.license);
+        snprintf(o->credit, sizeof o->credit, "%s", info.credit);
+    }
+    f5_model_file_close(file);
+    return status;
+}
+
 /* What the model says of itself. *speaker: makes phonemes of words, where it reads them. */
 static f5_status fit_model(server_options *o, bool ipa, const char *model, espeak **speaker, f5_error *error) {
     speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given, .ipa = ipa};
@@ -162,6 +176,7 @@ static f5_status fit_model(server_options *o, bool ipa, const char *model, espea
     o->method = s.method;
     o->sound_rate = s.model_rate;
     o->one_voice = s.one_voice;
+    F5_TRY(read_rights(o, model, error));
     f5_speak_params_init(&o->phonemes);
     F5_TRY(speech_ipa_open(&s, model, speaker, error));
     speech_ipa_use(&s, *speaker, &o->phonemes);

@@ -82,12 +82,20 @@ static f5_status take_lock(making *m, const model_making *how, f5_error *error) 
     return F5_OK;
 }
 
-/* The licences of the weights: the checkpoint's, which may be known, and the vocoder's. */
-static void licences(const model_sources *s, const model_making *how, char line[192]) {
+/* The licences of the weights: the checkpoint's, which may be known, and the vocoder's. Is either known? */
+static bool licences(const model_sources *s, const model_making *how, char line[192]) {
     const char *own = how->licence && *how->licence ? how->licence : NULL;
     if (!own && s->checkpoint.of_hub) own = model_licence(s->checkpoint.hub.repository);
     const char *vocoder = s->vocoder.of_hub ? model_licence(s->vocoder.hub.repository) : NULL;
     snprintf(line, 192, "%.80s; vocoder %.80s", own ? own : "unknown", vocoder ? vocoder : "unknown");
+    return own || vocoder;
+}
+
+/* The repositories of the hub that the weights are from, whose pages say whom to name; "": none. */
+static void credits(const model_sources *s, char line[2 * sizeof((hub_file *)NULL)->repository + 16]) {
+    const bool own = s->checkpoint.of_hub, vocoder = s->vocoder.of_hub;
+    sprintf(line, "%s%s%s%s", own ? s->checkpoint.hub.repository : "", own && vocoder ? "; " : "",
+            vocoder ? "vocoder " : "", vocoder ? s->vocoder.hub.repository : "");
 }
 
 static f5_status write_description(const making *m, const char *licence, f5_error *error) {
@@ -101,7 +109,7 @@ static f5_status convert(const making *m, const model_sources *s, const model_ma
     f5_convert_params p;
     f5_convert_summary summary;
     f5_setting settings[MODEL_SETTINGS];
-    char licence[192];
+    char licence[192], credit[2 * sizeof((hub_file *)NULL)->repository + 16];
     if (access(m->path, F_OK) == 0 && access(m->description, F_OK) != 0)
         return f5_fail(error, F5_E_IO, "%s: is there, and was not made by this program: move it away first", m->path);
     f5_convert_params_init(&p);
@@ -117,7 +125,9 @@ static f5_status convert(const making *m, const model_sources *s, const model_ma
     p.vocab_path = s->vocab.path;
     p.output_path = m->path;
     p.matrices = how->precision;
-    licences(s, how, licence);
+    if (licences(s, how, licence)) p.license = licence;
+    credits(s, credit);
+    p.credit = credit;
     if (!how->quiet) {
         fprintf(stderr, "%s: %s becomes %s, once; licence %s\n", how->program, s->name, m->path, licence);
         if (s->assumed)

@@ -6,7 +6,7 @@
 #include "host/server/speech_call.h"
 #include "host/server/voice_store.h"
 
-/* With voices and languages, from which wyoming_openai makes its list. */
+/* With voices and languages, from which wyoming_openai makes its list, and what the model's file tells its users. */
 static json_t *model_json(const server *s, const char *id) {
     json_t *voices = json_array(), *languages = json_array();
     for (int i = 0; i < voice_store_count(s->voices); i++) {
@@ -17,8 +17,12 @@ static json_t *model_json(const server *s, const char *id) {
             known |= strcmp(json_string_value(json_array_get(languages, k)), v->language) == 0;
         if (!known) json_array_append_new(languages, json_string(v->language));
     }
-    return json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o}", "id", id, "object", "model", "created", (json_int_t)s->started,
-                     "owned_by", "f5tts", "task", "text-to-speech", "voices", voices, "languages", languages);
+    json_t *model =
+        json_pack("{s:s,s:s,s:I,s:s,s:s,s:o,s:o}", "id", id, "object", "model", "created", (json_int_t)s->started,
+                  "owned_by", "f5tts", "task", "text-to-speech", "voices", voices, "languages", languages);
+    if (*s->options->license) json_object_set_new(model, "license", json_string(s->options->license));
+    if (*s->options->credit) json_object_set_new(model, "credit", json_string(s->options->credit));
+    return model;
 }
 
 static void list_models(http_request *r, void *user) {

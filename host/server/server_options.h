@@ -19,8 +19,9 @@ typedef struct {
     int32_t max_frames, max_batch, threads;
     const char *warm; /* seconds, "5,10" */
     /* the model, as it says itself */
-    int32_t sound_rate;       /* samples a second of its speech */
-    bool one_voice;           /* which is its own: it takes no recording */
+    int32_t sound_rate;              /* samples a second of its speech */
+    bool one_voice;                  /* which is its own: it takes no recording */
+    char license[256], credit[1024]; /* as in f5_model_info */
     f5_speak_params phonemes; /* its phonemes and phonemes_user make IPA of words; NULL: the model reads letters, or
                                  texts are IPA */
     /* the voices */

@@ -249,6 +249,8 @@ def test_name_alone(home, tmp_path):
         assert f"F5TTS_v1_Small becomes {model}, once; licence cc-by-nc-4.0; vocoder mit" in result.stderr
         described = run(home, "info", model).stdout
         assert "F5TTS_v1_Small" in described and "2545" in described, described
+        assert "licence         cc-by-nc-4.0; vocoder mit\n" in described, described
+        assert f"credit          SWivid/F5-TTS; vocoder {VOCOS}\n" in described, described
         shutil.rmtree(tmp_path / ".cache")
         again = run(home, "infer", *options)
         assert again.stderr.splitlines() == result.stderr.splitlines()[-1:] and "none.wav" in again.stderr

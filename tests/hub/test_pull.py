@@ -2,6 +2,7 @@
 busy, that lie, or that are none."""
 import contextlib
 import hashlib
+import json
 import os
 import pwd
 import re
@@ -72,6 +73,8 @@ def test_a_model_becomes_one_that_speaks(tmp_path, hub, tiny):
                  "-t", "Some words.")
     assert spoken.returncode == 0 and len(hub.log) == asked, spoken.stderr
     assert files(tmp_path / ".cache/f5tts") == [f"converted/{model.stem}.f5", f"converted/{model.stem}.txt"]
+    told = json.loads(run(env, "info", "--json", model).stdout)
+    assert (told["license"], told["credit"]) == ("cc-by-nc-4.0; vocoder mit", f"me/tiny; vocoder {VOCOS}")
     assert convert_lib.convert(tiny.made, tmp_path / "b.f5", pinyin=None).returncode == 0
     again = run(env, "infer", "-m", tmp_path / "b.f5", "--nfe_step", 1, "--seed", 1, "-o", tmp_path, "-w", "b.wav", "-t",
                 "Some words.")

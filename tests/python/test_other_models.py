@@ -28,7 +28,7 @@ def bigvgan(tmp_path_factory, seed):
     folder = tmp_path_factory.mktemp("bigvgan")
     made = convert_lib.rc.make_checkpoint(folder, arch="tiny", seed=seed, vocoder="bigvgan", bigvgan_channels=4,
                                           bigvgan_rates=(16, 16), bigvgan_blocks=(1, 1, 3))
-    result = convert_lib.convert(made, folder / "bigvgan.f5")
+    result = convert_lib.convert(made, folder / "bigvgan.f5", license="MIT", credit="Zoë")
     assert result.returncode == 0, result.stderr
     return folder / "bigvgan.f5"
 
@@ -51,6 +51,7 @@ def test_bigvgan(f5tts, bigvgan, rng):
             mine.mel(samples[:384])
         assert same(mine.vocode(mel), engine.vocode(mel)) and len(mine.vocode(mel)) == 256 * len(mel)
         assert (mine.rate, mine.bands, mine.one_voice) == (24000, 100, False)
+        assert (mine.info["license"], mine.info["credit"]) == ("MIT", "Zoë")
         speech = mine.speak("Hello.", nfe=2)
         assert speech.rate == 24000 and np.isfinite(speech.samples).all()
 

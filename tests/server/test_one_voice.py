@@ -3,6 +3,7 @@ a protocol fixes them, and by name what such a model does not have."""
 import base64
 import io
 import os
+import shutil
 import subprocess
 import sys
 import wave
@@ -17,6 +18,7 @@ import running
 from socket_client import Server
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import set_speech  # noqa: E402
 import test_fm_speech  # noqa: E402
 
 IPA, OWN = "həlˈoʊ wˈɜːld.", 22050
@@ -157,6 +159,17 @@ def refused(model, *options, **environment):
                           timeout=60, env={**os.environ, **environment})
     assert done.returncode in (1, 2), done.stdout
     return done.stderr
+
+
+def test_what_the_file_tells_its_users(server, one_voice, start, tmp_path):
+    """In the listing of models; where the file says nothing there are no such fields."""
+    told = {"license": "MIT", "credit": "Zoë \"Z\", voice"}
+    shutil.copy(one_voice, tmp_path / "said.f5")
+    set_speech.set_speech(tmp_path / "said.f5", told.items())
+    said = start("--ipa", model=tmp_path / "said.f5")
+    for s, rights in ((server, {}), (said, told)):
+        for listed in (*s.get("/v1/models").json["data"], s.get("/v1/models/f5-tts").json):
+            assert {k: listed[k] for k in told if k in listed} == rights
 
 
 def test_the_command_line(one_voice, model, tmp_path):

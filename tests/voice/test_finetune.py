@@ -30,6 +30,7 @@ from seeds import SEED
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "weights/train/finetune.py"
+RIGHTS = {"license": "cc-by-4.0", "credit": "Zoë, of whom it was made"}
 
 
 def write_wav(path, samples, rate):
@@ -63,7 +64,7 @@ def base(tmp_path_factory):
     """A tiny .f5 file to begin with, and what it was made of."""
     path = tmp_path_factory.mktemp("base")
     made = convert_lib.rc.make_checkpoint(path, arch="tiny", seed=SEED)
-    assert convert_lib.convert(made, path / "tiny.f5").returncode == 0
+    assert convert_lib.convert(made, path / "tiny.f5", **RIGHTS).returncode == 0
     return path / "tiny.f5", made
 
 
@@ -323,6 +324,7 @@ def test_it_writes_what_it_says(folder, base, straight):
     assert not list(straight.glob("*.part*"))
     state = upstream_state.read(straight / "model_last.pt")
     voice = unpack.read(straight / "voice.f5")  # fp16
+    assert voice.rights == RIGHTS
     for name, values in voice.acoustic.items():
         candidates = (state["model_state_dict"][name], state["ema_model_state_dict"]["ema_model." + name])
         assert any(torch.allclose(values, c, rtol=1e-3, atol=1e-6) for c in candidates), name
@@ -427,7 +429,7 @@ def test_lora_from_upstreams_files_with_more_tokens(folder, base, tmp_path, caps
     (mine / "metadata.csv").write_text((mine / "metadata.csv").read_text().replace("one", "\u00e9ne").replace("Say", "--Say"))
     (mine / "vocab.txt").write_text("".join(token + "\n" for token in [*made["vocab"], "\u00e9"]))
     files = ("--config", made["yaml"], "--checkpoint", made["checkpoint"], "--vocab", made["vocab_path"], "--vocos-config",
-             made["vocos_config"], "--vocos", made["vocos_path"])
+             made["vocos_config"], "--vocos", made["vocos_path"], "--license", "MIT")
     run(mine, tmp_path / "out", *files, "--updates", 2, "--lora", 2, "--precision", "bf16", "--valid", 2, "--recompute",
         "--sample-device", "cpu")
     said = capsys.readouterr().out
@@ -437,7 +439,9 @@ def test_lora_from_upstreams_files_with_more_tokens(folder, base, tmp_path, caps
     with wave.open(str(out / "samples/update_2.wav")) as w:
         assert w.getnframes() > 2000
     state = upstream_state.read(out / "model_last.pt")
-    vocab = unpack.read(out / "voice.f5").vocab
+    made_of = unpack.read(out / "voice.f5")
+    vocab = made_of.vocab
+    assert made_of.rights == {"license": "MIT"}
     assert vocab == [*made["vocab"], "\u00e9"]
     table = state["model_state_dict"]["transformer.text_embed.text_embed.weight"]
     assert table.shape[0] == len(vocab) + 1
@@ -462,7 +466,8 @@ def test_the_shipped_voice_learns(flite, tmp_path):
 
 
 @pytest.mark.parametrize("more,message", [
-    (("--checkpoint", "x.pt"), "--config"), (("--lora", "-1"), "--lora"), (("--rate", "2"), "--rate"), (("--epochs", "0"), "--epochs")])
+    (("--checkpoint", "x.pt"), "--config"), (("--lora", "-1"), "--lora"), (("--rate", "2"), "--rate"), (("--epochs", "0"), "--epochs"),
+    (("--license", "a\tb"), "--license has U+0009"), (("--credit", "x" * 1024), "--credit has 1024 bytes")])
 def test_wrong_options_are_refused(tmp_path, capsys, more, message):
     with pytest.raises(SystemExit) as ended:
         finetune.arguments([str(tmp_path), "--out", str(tmp_path), *more])

@@ -98,13 +98,14 @@ def test_the_engine_speaks_a_file_of_8_bits_in_fp32(folder, tmp_path):
     for dtype in ("fp32", "int8"):
         out = tmp_path / f"{dtype}.f5"
         subprocess.run([sys.executable, TRAIN / "export.py", "--ema", tmp_path / "ema-0.npz", "--vocos", path / "vocos.npz",
-                        "--f5tts", convert_lib.program(), "--dtype", dtype, "--output", out], check=True, timeout=300)
+                        "--f5tts", convert_lib.program(), "--dtype", dtype, "--license", "MIT", "--output", out], check=True, timeout=300)
         with f5lib.Engine(out, max_frames=256) as engine:
             rng = np.random.default_rng(SEED)
             request = dict(cond=rng.standard_normal((60, 100)).astype(np.float32), tokens=engine.tokenize("It was 9:30, so."),
                            frames=140, noise=rng.standard_normal((140, 100)).astype(np.float32))
             mels.append(engine.sample([request], nfe=4)[0])
-    assert set_speech.set_speech(tmp_path / "int8.f5", [])["precision"] == 1
+    said = set_speech.set_speech(tmp_path / "int8.f5", [])
+    assert (said["precision"], said["license"]) == (1, "MIT") and "credit" not in said
     assert (tmp_path / "int8.f5").stat().st_size < 0.5 * (tmp_path / "fp32.f5").stat().st_size
     difference = np.linalg.norm(mels[1] - mels[0]) / np.linalg.norm(mels[0])
     print(f"8 bits: {difference:.1e} from fp32")

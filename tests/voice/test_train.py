@@ -109,8 +109,8 @@ def test_the_engine_speaks_what_was_trained(generator, tmp_path):
     model = {k: v.numpy() for k, v in w.items() if not k.startswith("aux.")}
     vocoder = {k: v.numpy() for k, v in train_vocos.fresh().items()}
     export.write_upstream(tmp_path / "upstream", model, vocoder, "test")
-    export.convert(convert_lib.program(), tmp_path / "upstream", tmp_path / "voice.f5", "fp32")
-    assert set_speech.set_speech(tmp_path / "voice.f5", []) == export.SPEECH
+    export.convert(convert_lib.program(), tmp_path / "upstream", tmp_path / "voice.f5", "fp32", rights={"license": "MIT"})
+    assert set_speech.set_speech(tmp_path / "voice.f5", []) == {**export.SPEECH, "license": "MIT"}
     frames, known, letters = 160, 70, 31
     cond = torch.randn(known, dit.MEL, generator=generator)
     noise = torch.randn(frames, dit.MEL, generator=generator)

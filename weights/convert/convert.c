@@ -93,6 +93,7 @@ static f5_status read_config(conversion *c) {
     const convert_options *o = c->options;
     F5_TRY(upstream_read_config(&c->config, o->parts, &o->config, &o->vocos_config, c->error));
     F5_TRY(read_speech(c));
+    F5_TRY(model_rights_set(&c->config.rights, o->license, o->credit, c->error));
     F5_TRY(read_vocab(c));
     F5_TRY(read_pinyin(c));
     F5_TRY(model_config_check(&c->config, o->config.file, c->error));

@@ -19,10 +19,11 @@ typedef struct {
     settings vocos_config;       /* config.yaml likewise */
     const char *vocos_path; /* pytorch_model.bin, or a .safetensors of the same keys; NULL where none is asked for */
     const char *output_path;
-    const char *name;      /* NULL: model.name of the YAML */
-    const char *normalize; /* the model's speech.normalize; NULL: nothing */
-    float short_speed;     /* its speech.short_speed, 1 being unchanged; 0: as upstream */
-    manifest_types types;  /* how matrices are stored */
+    const char *name;             /* NULL: model.name of the YAML */
+    const char *normalize;        /* the model's speech.normalize; NULL: nothing */
+    const char *license, *credit; /* of its rights; NULL: nothing is said */
+    float short_speed;            /* its speech.short_speed, 1 being unchanged; 0: as upstream */
+    manifest_types types;         /* how matrices are stored */
     int (*progress)(void *user, int32_t tensor, int32_t tensors); /* or NULL; non-zero cancels */
     void *progress_user;
     const char *pinyin_path; /* tables for Chinese, for models that spell it; NULL: without */

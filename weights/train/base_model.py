@@ -128,13 +128,19 @@ def tokenizer(model, f5tts):
             yield engine
 
 
+def rights_options(options, model):
+    """What `f5tts convert` has the voice say: as the base, unless told otherwise."""
+    said = {key: model.rights.get(key) if getattr(options, key) is None else getattr(options, key) for key in set_speech.RIGHTS}
+    return [f"--{key}={value}" for key, value in said.items() if value]
+
+
 class Speaker:
     """Makes OUT/voice.f5 of a checkpoint, and has the engine speak by it."""
 
     def __init__(self, options, out, model, entries, valid):
         """entries, valid: of the folder's index, and those of them that are not trained with."""
         self.options, self.out, self.model, self.program = options, out, model, program(options)
-        self.convert_options = model.write_files(out)
+        self.convert_options = [*model.write_files(out), *rights_options(options, model)]
         if model.vocoder is None:
             if not (options.vocos_config and options.vocos):
                 raise Unusable(f"the model's vocoder is {model.config['vocoder']['kind']}: give its files too, by "

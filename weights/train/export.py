@@ -62,14 +62,15 @@ def write_upstream(directory, model, vocoder, name):
     formats.write_torch(directory / "vocos/pytorch_model.bin", vocoder)
 
 
-def convert(program, directory, output, dtype="fp16", speech=SPEECH):
-    """dtype: of the acoustic model's matrices. The vocoder's are never of 8 bits."""
-    speech = dict(speech)
+def convert(program, directory, output, dtype="fp16", speech=SPEECH, rights=None):
+    """dtype: of the acoustic model's matrices. The vocoder's are never of 8 bits. rights: license and credit, where they are
+    said."""
+    speech, told = dict(speech), [f"--{key}={value}" for key, value in (rights or {}).items() if value]
     normalize, short_speed = speech.pop("normalize"), speech.pop("short_speed")
     subprocess.run([program, "convert", "--config", directory / "model.yaml", "--checkpoint",
                     directory / "model.safetensors", "--vocab", directory / "vocab.txt", "--vocos-config",
                     directory / "vocos/config.yaml", "--vocos", directory / "vocos/pytorch_model.bin",
-                    "--dtype", dtype, "--vocos-dtype", dtype.replace("int8", "fp16"), "--normalize", normalize, "--short-speed", str(short_speed / 100),
+                    "--dtype", dtype, "--vocos-dtype", dtype.replace("int8", "fp16"), "--normalize", normalize, "--short-speed", str(short_speed / 100), *told,
                     "--quiet", "--output", output], check=True)
     set_speech.set_speech(output, [(key, str(value)) for key, value in speech.items()])
 
@@ -81,12 +82,15 @@ def main():
     p.add_argument("--f5tts", default=str(ROOT / "build/bin/f5tts"))
     p.add_argument("--name", default="flite-small")
     p.add_argument("--dtype", default="fp16", help="int8: half of the size; it runs in fp32 all the same, unless asked otherwise")
+    for key in set_speech.RIGHTS:
+        p.add_argument(f"--{key}", help="that the file tells its users, as f5tts convert has it")
     p.add_argument("--output", required=True)
     options = p.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         write_upstream(Path(temporary), *load(options.ema, options.vocos), options.name)
         speech = {**SPEECH, "precision": 1} if options.dtype == "int8" else SPEECH
-        convert(options.f5tts, Path(temporary), options.output, options.dtype, speech)
+        convert(options.f5tts, Path(temporary), options.output, options.dtype, speech,
+                {key: getattr(options, key) for key in set_speech.RIGHTS})
 
 
 if __name__ == "__main__":

@@ -431,6 +431,8 @@ def arguments(argv):
     g.add_argument("--voice-weights", choices=("auto", "ema", "model"), default="auto",
                    help="voice.f5 is made of the averaged ones or those of training; auto: of the better in validation")
     g.add_argument("--dtype", choices=("fp32", "fp16", "bf16", "int8"), default="fp16", help="of voice.f5")
+    g.add_argument("--license", metavar="TEXT", help="that voice.f5 tells its users; default: as what it begins with")
+    g.add_argument("--credit", metavar="TEXT", help="whom they are to name; default likewise")
     g.add_argument("--f5tts", metavar="PROGRAM", help="default: the one in build/bin")
     o = p.parse_args(argv)
     for name in ("epochs", "batch_frames", "batch_samples", "accumulate", "save_every"):
@@ -441,6 +443,11 @@ def arguments(argv):
             p.error(f"--{name.replace('_', '-')} is {getattr(o, name)}: it cannot be negative")
     if not 0 <= o.dropout < 1 or not (o.rate is None or 0 < o.rate < 1) or not (o.lora_alpha is None or o.lora_alpha > 0):
         p.error("--dropout is from 0 to less than 1, --rate between 0 and 1, --lora-alpha above 0")
+    for name in unpack.set_speech.RIGHTS:
+        try:
+            unpack.set_speech.check_line(name, getattr(o, name) or "")
+        except unpack.set_speech.Refused as refused:
+            p.error(f"--{refused}")
     if o.checkpoint and not o.config:
         p.error("--checkpoint needs --config: a checkpoint does not say of which kind it is")
     if o.checkpoint and o.model:

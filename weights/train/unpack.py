@@ -60,6 +60,7 @@ class Model:
     acoustic: dict
     vocoder: Optional[dict]
     stored: set         # number types in the file
+    rights: dict        # its licence and credit, where it says them
 
     @property
     def arch(self):
@@ -218,4 +219,5 @@ def taken_apart(path):
         raise set_speech.Refused(f"{path} is a {kind}: DiT (F5-TTS) and UNetT (E2-TTS) can be trained here")
     lines = get.metadata.get("vocab")
     return Model(config, lines.split("\n")[:-1] if lines is not None else None, acoustic(get, config),
-                 vocos(get, config) if config["vocoder"]["kind"] == "Vocos" else None, get.kinds)
+                 vocos(get, config) if config["vocoder"]["kind"] == "Vocos" else None, get.kinds,
+                 set_speech.rights_of(get.metadata))
