@@ -132,7 +132,9 @@ def test_convert_writes_them(tmp_path):
 def test_the_shipped_voice_says_how_it_is_spoken_with():
     sys.path.append(str(cbind.ROOT / "weights/train"))
     import export
-    assert set_speech.set_speech(cbind.ROOT / "weights/voices/flite.f5", []) == export.SPEECH
+    said = set_speech.set_speech(cbind.ROOT / "weights/voices/flite.f5", [])
+    credit = said.pop("credit")
+    assert said == {**export.SPEECH, "license": "MIT"} and "Carnegie Mellon" in credit and "WordNet" in credit
 
 
 def test_info_shows_it():
@@ -141,3 +143,4 @@ def test_info_shows_it():
                            capture_output=True, text=True, check=True).stdout
     line, = [x for x in shown.splitlines() if x.startswith("speech ")]
     assert "normalize en" in line and "short texts 80 %" in line and "cut each sentence by itself" in line
+    assert "licence         MIT\n" in shown and "credit          flite's voices: Carnegie Mellon" in shown

@@ -45,8 +45,8 @@ static void print_line(const char *name, int64_t bytes, const char *precision, c
     putchar('\n');
 }
 
-/* A .f5 file; its licence as it says, else as the text beside it does, else `licence`. */
-static void print_model(const char *name, const char *path, const char *licence, const char *from) {
+/* A .f5 file; its licence as it says, else as the text beside it does; `from` where no text beside it says that. */
+static void print_model(const char *name, const char *path, const char *from) {
     struct stat there;
     f5_error why = {0};
     f5_model_file *file = NULL;
@@ -64,7 +64,7 @@ static void print_model(const char *name, const char *path, const char *licence,
     snprintf(line, sizeof line, "licence %s",
              good && *info.license ? info.license
              : told_licence        ? told_licence
-                                   : licence);
+                                   : "unknown");
     print_line(name, there.st_size, good ? info.precision : "damaged", line, told_from ? told_from : from, path);
     f5_model_file_close(file);
     free(told_licence);
@@ -85,7 +85,7 @@ static void print_folder(const char *folder) {
     for (int i = 0; i < n; i++) {
         char *path = model_place(folder, entry[i]->d_name, "");
         entry[i]->d_name[strlen(entry[i]->d_name) - 3] = '\0';
-        if (path) print_model(entry[i]->d_name, path, "unknown", "not known");
+        if (path) print_model(entry[i]->d_name, path, "not known");
         free(path);
         free(entry[i]);
     }
@@ -160,7 +160,7 @@ int cmd_models(int argc, char **argv) {
     }
     char *shipped = NULL;
     if (shipped_file(SHIPPED_VOICES, SHIPPED_MODEL, "", &shipped, &error) == F5_OK)
-        print_model("(default)", shipped, "MIT", "comes with the program");
+        print_model("(default)", shipped, "comes with the program");
     free(shipped);
     print_folder(place.models);
     print_folder(place.converted);
