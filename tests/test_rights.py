@@ -145,7 +145,7 @@ def test_lines_have_a_length(made, model, tmp_path, key):
     assert result.returncode == 0 and told(tmp_path / "m.f5")[key] == "x" * ROOM[key]
     for bad, why in (("x" * (ROOM[key] + 1), "at most"), ("a\tb", f"{key} has U+0009"), ("\udce9", f"{key} is not UTF-8"),
                      ("\u202egpl", f"{key} has U+202E")):
-        result = convert_lib.convert(made, tmp_path / "n.f5", **{key: bad})
+        result = convert_lib.convert(made, tmp_path / "n.f5", sanitized=True, **{key: bad})
         assert result.returncode == 1 and why in result.stderr and "\t" not in result.stderr, result.stderr
         assert not (tmp_path / "n.f5").exists()
     assert convert_lib.convert(made, tmp_path / "n.f5", **{key: ""}).returncode == 2
