@@ -10,6 +10,7 @@ import data
 import taught
 import teacher
 import texts
+import train_vocos
 
 EXAMPLES = ["she gave a quick answer", "the weather changed on the way home", "a glass of milk", "over the hills"]
 WORDS = "\n\n" + "".join(f"{kind}\t{word}\t9\n" for kind, word in (
@@ -160,6 +161,55 @@ def test_a_length_far_from_what_was_wanted_is_refused(jobs):
     samples, durations, begin = speak(j, u)
     assert taught.utterance(known, u, samples, durations, begin)
     assert taught.utterance(known, u, samples[:len(samples) // 2], durations, begin) is None
+
+
+def test_sound_of_no_level_is_refused(jobs):
+    path, j = jobs
+    known = taught.Jobs(path)
+    u = int(j["target"].argmax())
+    samples, durations, begin = speak(j, u)
+    for bad in (samples * 0, np.sign(samples) * np.int16(32767)):
+        assert taught.utterance(known, u, bad, durations, begin) is None
+
+
+def test_it_goes_on_where_it_was_ended(jobs, corpus, tmp_path):
+    """What was read before is not read again, and sessions that are there are not written twice; damaged shards are done without."""
+    path, j = jobs
+    (tmp_path / "teacher").mkdir()
+    shards = sorted((path.parent / "teacher").glob("*-0000[0-3].npz"))
+    for shard in shards[:3]:
+        (tmp_path / "teacher" / shard.name).symlink_to(shard)
+    first = taught.Corpus(taught.Jobs(path), tmp_path / "corpus")
+    for shard in sorted((tmp_path / "teacher").glob("*.npz")):
+        assert first.add(shard)
+    before = {p.name: p.stat().st_mtime_ns for p in first.folder.glob("*.npz")}
+    whole = shards[3].read_bytes()
+    damaged = tmp_path / "teacher/0-00008.npz"
+    damaged.write_bytes(whole[:2000] + bytes(len(whole) - 4000) + whole[-2000:])
+    assert not first.add(damaged) and not any(first.folder.glob("*.part"))
+    damaged.write_bytes(whole)
+    second = taught.Corpus(taught.Jobs(path), tmp_path / "corpus")
+    assert (second.shards, second.utterances) == (first.shards, first.utterances)
+    taught.gather(second, tmp_path / "teacher")
+    assert {name: (second.folder / name).stat().st_mtime_ns for name in before} == before
+    made = [dict(np.load(p)) for p in sorted(second.folder.glob("*.npz"))]
+    assert len(made) == 4 and sorted(set(np.concatenate([z["session"] for z in made]))) == list(range(9))
+    assert second.utterances == len(j["lengths"]) and second.frames == sum(len(z["phone"]) for z in made)
+
+
+def test_a_damaged_shard_of_the_corpus_is_left_out(corpus, tmp_path, capsys):
+    names = sorted(corpus[0].folder.glob("*.npz"))
+    for path in names[1:]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    half = tmp_path / names[1].name
+    half.write_bytes(half.read_bytes()[:5000])
+    store = batches.Store(torch.device("cpu"), 60_000)
+    assert store.load_new(tmp_path, lambda i: i > 0) and not store.load_new(tmp_path, lambda i: i > 0)
+    assert store.utterances == sum(len(z["frames"]) for z in corpus[1][2:])
+    audio = train_vocos.Audio(torch.device("cpu"))
+    assert audio.load_new(tmp_path, 40) and not audio.load_new(tmp_path, 40)
+    assert len(audio.samples) == sum(len(z["audio"]) for z in corpus[1][2:])
+    assert capsys.readouterr().out.count(f"{half} is left out") == 2
 
 
 def test_batches_are_drawn_from_it(corpus, monkeypatch):

@@ -1,4 +1,6 @@
 """The trainer computes the model of tests/reference/model.py, and its optimiser and checkpoints do what they say."""
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -138,3 +140,19 @@ def test_a_broken_checkpoint_is_not_exported(generator, tmp_path, value):
     np.savez(tmp_path / "vocos.npz", **{k: v.numpy() for k, v in train_vocos.fresh().items()})
     with pytest.raises(ValueError, match="proj_out.bias"):
         export.load(tmp_path / "ema-0.npz", tmp_path / "vocos.npz")
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path):
+    """The last good ones stay, and the process ends: it is started again from them."""
+    options = types.SimpleNamespace(out=tmp_path)
+    flat = Flat({"a.weight": torch.zeros(24, 16), "b.bias": torch.zeros(16)}, lambda n: n == "a.weight", torch.device("cpu"))
+    acoustic, vocoder = types.SimpleNamespace(options=options, flat=flat, progress=lambda: 0.5), train_vocos.Training.__new__(train_vocos.Training)
+    vocoder.options, vocoder.flat = options, flat
+    train_dit.Training.save(acoustic)
+    files = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    assert set(files) == {"ema-0.npz", "ema-1.npz", "state.pt"}
+    flat.average[3] = float("nan")
+    for save in (lambda: train_dit.Training.save(acoustic), lambda: vocoder.save(1)):
+        with pytest.raises(SystemExit, match="no longer finite"):
+            save()
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == files

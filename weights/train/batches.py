@@ -6,6 +6,8 @@ ends one frame past the silence and knows nothing of the speech after it; so it 
 """
 import math
 import sys
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,10 +129,17 @@ class Store:
         self.pairs = {n: torch.from_numpy(np.concatenate(p)).to(self.device) for n, p in self.pair_parts.items()}
 
     def load_new(self, directory, mine, limit=8):
-        """Adds up to `limit` new shards whose number satisfies mine(number). True if something came."""
-        new = sorted(p for p in Path(directory).glob("*.npz") if p not in self.loaded and mine(int(p.stem)))[:limit]
-        new = [p for p in new if self.add(p)]
-        self.loaded.update(new)
+        """Adds up to `limit` new shards whose number satisfies mine(number). True if something came. One that cannot be
+        read is told once and left out."""
+        new, looked = [], sorted(p for p in Path(directory).glob("*.npz") if p not in self.loaded and mine(int(p.stem)))[:limit]
+        for path in looked:
+            try:
+                if not self.add(path):
+                    continue  # no room
+                new.append(path)
+            except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+                print(f"{path} is left out: {error}", flush=True)
+            self.loaded.add(path)
         if new:
             self.finish()
         return bool(new)

@@ -9,19 +9,23 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # seconds without a new line in any log of the acoustic model's processes, after which they are taken to hang
-SILENCE_JOINING, SILENCE_COMPILING, SILENCE_TRAINING = 60, 120, 60
+SILENCE_JOINING, SILENCE_COMPILING, SILENCE_TRAINING = 60, 180, 60
 WORTH = 40  # seconds: with less left nothing is started again
+MOST_STARTS = 6
 
 
 class Crew:
     def __init__(self, log_folder):
         self.logs, self.running = log_folder, []
 
-    def start(self, name, script, *arguments, nice=0, vital=None, **environment):
+    def start(self, name, script, *arguments, **more):
+        """One of our scripts; more: as for launch()."""
+        return self.launch(name, [sys.executable, "-u", str(HERE / script), *map(str, arguments)], **more)
+
+    def launch(self, name, command, nice=0, vital=None, **environment):
         """vital: asked by check() if the process fails; True: everything ends. None: check() does not look at it."""
         with open(self.logs / f"{name}.log", "a") as log:
-            process = subprocess.Popen([sys.executable, "-u", str(HERE / script), *map(str, arguments)], stdout=log,
-                                       stderr=subprocess.STDOUT, env={**os.environ, **environment},
+            process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **environment},
                                        preexec_fn=(lambda: os.nice(nice)) if nice else None, process_group=0)
         self.running.append((name, process, vital))
         return process
@@ -51,6 +55,61 @@ class Crew:
             while any(process.poll() is None for process in processes) and time.time() < until:
                 time.sleep(0.05)
         self.running = [entry for entry in self.running if entry[1] not in processes]
+
+
+class Part:
+    """A process that is started again if it fails or falls silent: in the same form once if it had brought anything, else in
+    the next one. forms: functions that start it and return the process. made: the file or folder that it writes."""
+
+    def __init__(self, crew, name, forms, made, until, silence=None):
+        """silence: seconds without a sign of life, in its log or in made, after which it is taken to hang."""
+        self.crew, self.name, self.forms, self.made, self.until, self.silence = crew, name, forms, made, until, silence
+        self.form, self.starts, self.repeated, self.finished, self.given_up = 0, 0, set(), False, False
+        self.start()
+
+    def start(self):
+        self.begun, self.starts = time.time(), self.starts + 1
+        self.process = self.forms[self.form]()
+
+    @property
+    def at_work(self):
+        return not (self.finished or self.given_up)
+
+    def written(self, path):
+        """When it wrote there last, since it was started; or when it was started."""
+        return max(self.begun, path.stat().st_mtime if path.exists() else 0)
+
+    def watch(self):
+        """To be called every now and then. False: it has ended, well or not (given_up)."""
+        if self.at_work:
+            state = self.process.poll()
+            silent = time.time() - max(self.written(self.made), self.written(self.crew.logs / f"{self.name}.log"))
+            if state == 0:
+                self.finished = True
+            elif state is not None:
+                self.again(f"{self.name} failed ({state}):\n{self.crew.end_of_log(self.name)}")
+            elif self.silence and silent > self.silence:
+                self.again(f"{self.name} has not said anything for {silent:.0f} s")
+        return self.at_work
+
+    def again(self, why):
+        self.crew.stop([self.process])
+        brought = self.written(self.made) > self.begun
+        self.given_up = self.starts == MOST_STARTS or self.until - time.time() < WORTH
+        if brought and self.form not in self.repeated:
+            self.repeated.add(self.form)
+        elif self.form + 1 < len(self.forms):
+            self.form += 1
+        elif not brought:
+            self.given_up = True
+        print(f"{why}\n{self.name} is {'not ' if self.given_up else ''}started again", flush=True)
+        if not self.given_up:
+            self.start()
+
+    def stop(self):
+        """It has done enough."""
+        self.crew.stop([self.process])
+        self.finished = True
 
 
 def free_port():
@@ -87,7 +146,7 @@ class Acoustic:
             self.cache = self.work / f"inductor-{self.form}"  # a compiled piece may be what failed
         together = dict(WORLD_SIZE=str(world), MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()),
                         OMP_NUM_THREADS="2", TORCHINDUCTOR_CACHE_DIR=str(self.cache),
-                        TORCHINDUCTOR_COMPILE_THREADS="6")
+                        TORCHINDUCTOR_COMPILE_THREADS=str(max(2, min(12, (os.cpu_count() or 8) // world - 4))))
         self.begun, self.joined = time.time(), world == 1
         self.limit = SILENCE_COMPILING if self.joined else SILENCE_JOINING
         if not self.starts:

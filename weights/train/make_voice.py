@@ -31,13 +31,13 @@ def gpu_count():
     return torch.cuda.device_count()
 
 
-def bring(work, out):
-    """Copies what the trainers saved last and the logs; no file is ever seen half written."""
+def bring(work, out, others=("vocos.npz", "data.log", "vocos.log", "dit-0.log")):
+    """Copies the averaged weights that were saved last, and others; no file is ever seen half written."""
     averages = sorted(path.name for path in work.glob("ema-[0-9]*.npz"))
     for left in out.glob("ema-[0-9]*.npz") if averages else ():  # of a model in more parts, that was here before
         if left.name not in averages:
             left.unlink(missing_ok=True)
-    for name in (*averages, "vocos.npz", "data.log", "vocos.log", "dit-0.log"):
+    for name in (*averages, *others):
         try:
             if (work / name).exists():
                 shutil.copyfile(work / name, out / "copy.part")

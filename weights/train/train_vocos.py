@@ -11,6 +11,8 @@ import argparse
 import math
 import os
 import time
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -106,9 +108,14 @@ class Audio:
         new = sorted(p for p in Path(directory).glob("*.npz") if p not in self.loaded and int(p.stem) > 0)[:limit]
         if len(self.loaded) >= most or not new:
             return False
-        for p in new:
-            self.parts.append(torch.from_numpy(np.load(p)["audio"]).to(self.device))
         self.loaded.update(new)
+        for p in new:
+            try:
+                self.parts.append(torch.from_numpy(np.load(p)["audio"]).to(self.device))
+            except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+                print(f"{p} is left out: {error}", flush=True)
+        if not self.parts:
+            return False
         self.samples = torch.cat(self.parts)
         self.parts = [self.samples]
         return True
@@ -239,6 +246,8 @@ class Training:
         os.replace(out / "vocos.part", out / f"{name}.npz")
 
     def save(self, i):
+        if not torch.isfinite(self.flat.average).all():
+            raise SystemExit("the weights are no longer finite; the last good ones are kept")
         out = self.options.out
         self.save_average()
         torch.save({"flat": self.flat.state(), "judges": self.game.judges.state_dict(),
@@ -252,7 +261,8 @@ class Training:
                 raise SystemExit(f"{directory}: no shards but the one kept for validation")
             time.sleep(0.2)
         end, plain, adversarial = o.until or self.begun + 60 * o.minutes, None, None
-        started = saved = said = time.time()
+        saved = said = time.time()
+        started = o.since or said
         i = i0 = self.first
         while True:
             now = time.time()
@@ -292,6 +302,7 @@ def main():
     p.add_argument("--out", type=Path, required=True)
     p.add_argument("--minutes", type=float, default=60)
     p.add_argument("--until", type=float, help="the end instead, in seconds since 1970")
+    p.add_argument("--since", type=float, help="when the schedule began, likewise; default: when there is speech")
     p.add_argument("--every", type=float, default=60, help="seconds between checkpoints")
     p.add_argument("--adversarial", type=float, default=0.3, help="part of the time after which it begins")
     p.add_argument("--batch", type=int, default=64)
