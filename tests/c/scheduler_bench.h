@@ -45,7 +45,7 @@ typedef struct bench {
     int fail_above; /* batches of more calls are too large for memory */
     f5_status fail_with;
     int id_that_fails;
-    request *listener;           /* whom the run waits for after its first step, for a second at most */
+    request *listener;           /* whom the run waits for after its first step, for ten seconds at most */
     bool overlap, torn, unheard; /* laws broken inside run */
     uint8_t store[STORE];
 } bench;
@@ -85,7 +85,7 @@ static f5_status run(void *user, scheduler_call *const *calls, int32_t n, f5_err
         atomic_fetch_add(&b->steps, 1);
         if (scheduler_step(&b->s, step, STEPS)) status = f5_fail(error, F5_E_CANCELLED, "all cancelled");
         bool wait = b->listener && n > 1;
-        for (int i = 0; wait && i < 5000 && atomic_load(&b->listener->steps_heard) == 0; i++) nap();
+        for (int i = 0; wait && i < 50000 && atomic_load(&b->listener->steps_heard) == 0; i++) nap();
         if (wait && atomic_load(&b->listener->steps_heard) == 0) b->unheard = true;
     }
     while (atomic_load(&b->hold)) nap();

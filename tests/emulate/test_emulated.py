@@ -83,7 +83,8 @@ def test_against_the_c_reference(emulated_once, seed, op):
     there = laws.problem(Reference(), seed, op, torch.float32, lengths, tail)
     here = Call(emulated_once, op, torch.float32, there.inputs, tail)
     bar = max(BARS[torch.float32], op.bar("cuda", torch.float32))
-    check(op.name, f"{op.label} emulated against C", here.live(here.run()), there.live(there.run()), bar)
+    y, want = here.live(here.run()), there.live(there.run())
+    check(op.name, f"{op.label} emulated against C", op.judged(y, want), want, bar)
     for field in set(WRITTEN) & set(here.scratch):
         live = here.pack.live // (2 if op.scalars.get("branches") == 2 else 1)
         made, want = here.scratch[field].a[:live], there.scratch[field].a[:live]

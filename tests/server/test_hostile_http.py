@@ -161,7 +161,7 @@ def test_heads_in_any_pieces(server):
 
 def test_drips_are_cut_at_absolute_deadlines(start):
     """A byte now and then does not prolong a deadline: of bytes for a minute the first few are taken."""
-    server = start("--head_seconds=0.5", "--body_seconds=0.5", "--keep_alive_seconds=0.5")
+    server = start("--head_seconds=2", "--body_seconds=0.5", "--keep_alive_seconds=0.5")
     for data in (b"GET /health HTTP/1.1\r\nHost: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", post(b"Content-Length: 5000\r\n", b"{")):
         with server.connect() as s:
             answer = b""

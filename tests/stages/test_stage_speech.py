@@ -112,8 +112,8 @@ def test_the_wait_for_a_desk(zoo, rng, samples):
             first = queue(waited)
             second = crowd.Later(waited)
             assert asking.acquire(timeout=60) and asking.acquire(timeout=60)
-            time.sleep(1)
-        assert first.result() > 400 and second.result() > 400
+            time.sleep(1)  # of which a busy machine may take most until the second has begun to wait
+        assert first.result() > 50 and second.result() > 50
 
 
 def test_speech_from_a_callback(zoo, rng, samples):
