@@ -267,13 +267,17 @@ import random, signal
 random.seed(int(sys.argv[1]) if len(sys.argv) > 1 else time.time_ns())
 main, stop = threading.main_thread().ident, threading.Event()
 want = model.speak("Hello.", voice, nfe=2, seed=1).samples
+kept = []
 def speak(): model.speak(TEXT, voice, nfe=4)
 def stream():
-    for chunk in model.stream(TEXT, voice, nfe=4, chunking="sentence"): pass
+    kept.append(model.stream(TEXT, voice, nfe=4, chunking="sentence"))
+    for chunk in kept[-1]: pass
 def bits():
-    with model.text_stream(voice, nfe=4) as text: text.push(TEXT); text.flush()
+    kept.append(model.text_stream(voice, nfe=4))
+    with kept[-1] as text: text.push(TEXT); text.flush()
 heard = 0
 for i in range(60):
+    kept.clear()  # Python forgets what is raised in a destructor: none shall run when the signal comes
     timer = threading.Timer(random.uniform(0, 0.05), signal.pthread_kill, (main, signal.SIGINT))
     try:
         timer.start()

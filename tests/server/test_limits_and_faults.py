@@ -375,8 +375,10 @@ def test_sound_is_finite_and_has_a_level(server):
 def test_messages_count_with_bodies(model):
     """What waits in WebSockets is in the limit that bodies have, of 16 times the largest: then large ones are refused, small ones not."""
     def hold(server, stack, n):
-        """A socket with the first part of a message, which has arrived."""
+        """A socket with the first part of a message, which has arrived. Configured, lest it be closed within 10 s."""
         ws = stack.enter_context(server.websocket("/v1/audio/speech/stream"))
+        ws.send({"type": "session.config", "response_format": "pcm"})
+        assert ws.message()["type"] == "session.configured"
         ws.raw(socket_client.frame(0x01, b"x" * n) + socket_client.frame(0x89))
         return ws.frame()
 
