@@ -13,6 +13,9 @@ import crew
 import natural_voice
 import pytest
 
+# Seconds of calls. What must be over by then takes 2 or 3 s more than its waits where ten times as much runs as can.
+FAILING, WELL, LATER = 28, 20, 20
+
 # Everything with shorter waits; the scripts that it starts lie beside it.
 COMMAND = f'''
 import sys
@@ -21,7 +24,7 @@ sys.path.insert(0, {str(crew.HERE)!r})
 import crew, natural_voice
 crew.HERE = Path(__file__).parent
 crew.WORTH = natural_voice.RESERVE = 0.5
-natural_voice.LOOK_EVERY, natural_voice.TEACHER_SILENCE, natural_voice.PAUSE = 1, 2, 0.1
+natural_voice.LOOK_EVERY, natural_voice.TEACHER_SILENCE, natural_voice.PAUSE = 1, 5, 0.1
 natural_voice.main()
 '''
 
@@ -162,8 +165,8 @@ def test_parts_fail_and_the_clock_goes_on(leases):
     failing, well = leases(), leases()
     for name, fails in (("taught", "x"), ("train_dit", "k"), ("train_vocos", "x")):
         (failing.folder / f"{name}.fails").write_text(fails)
-    failing.begin(*failing.teacher("fails"), *failing.teacher("hangs"), *failing.teacher("dies"), seconds=10)
-    well.begin(*well.teacher("speaks", 1000), "--least", 0, seconds=8)
+    failing.begin(*failing.teacher("fails"), *failing.teacher("hangs"), *failing.teacher("dies"), seconds=FAILING)
+    well.begin(*well.teacher("speaks", 1000), "--least", 0, seconds=WELL)
     check_the_clock(well, *well.end())
     check_failing(failing, *failing.end())
 
@@ -189,13 +192,13 @@ def check_the_clock(lease, status, printed, errors):
     assert status == 0, printed + errors
     begun = float((lease.work / "begun").read_text())
     vocoder, = lease.told("train_vocos", "at")
-    assert 0.4 * 8 < vocoder - begun < 0.65 * 8 + 4  # the teacher was stopped at 0.4; a Python starts in far less than 4 s
+    assert 0.4 * WELL < vocoder - begun < 0.65 * WELL + 4  # the teacher was stopped at 0.4; a Python starts in far less than 4 s
     assert not lease.told("teacher", "finished") and (lease.work / "teacher/done").exists()
     arguments, = lease.told("train_vocos", "arguments")
     since, end = (float(arguments[arguments.index(name) + 1]) for name in ("--since", "--until"))
-    assert end - since == pytest.approx(0.3 * 8, abs=0.01)
+    assert end - since == pytest.approx(0.3 * WELL, abs=0.01)
     acoustic, = lease.told("train_dit", "arguments")
-    assert float(acoustic[acoustic.index("--until") + 1]) == pytest.approx(begun + 7.5, abs=0.01)
+    assert float(acoustic[acoustic.index("--until") + 1]) == pytest.approx(begun + WELL - 0.5, abs=0.01)
     assert len(lease.told("train_dit", "steps")) == 1
 
 
@@ -203,19 +206,19 @@ def test_a_later_call_goes_on(leases):
     """A call ends at once; what it started goes on, or is gone on with where it was killed, never twice. With two GPUs."""
     lease = leases()
     arguments = [*lease.teacher("speaks", 30), "--gpus", 2]
-    lease.call(*arguments, seconds=9, watch=0)
+    lease.call(*arguments, seconds=LATER, watch=0)
     first = lease.running()
     assert not gone(first)
     while not (lease.work / "state.pt").exists():
         time.sleep(0.05)
-    lease.call(*arguments, seconds=9, watch=0)
+    lease.call(*arguments, seconds=LATER, watch=0)
     assert lease.running() == first and (lease.home / "ema-0.npz").exists()
     os.kill(first, signal.SIGKILL)
     while not gone(first):
         time.sleep(0.05)
     orphans = {pid for name in ("teacher", "taught", "train_dit") for pid in lease.told(name, "pid")}
     assert not all(map(gone, orphans))
-    assert lease.call(*arguments, seconds=9)[0] == 0 and all(map(gone, orphans)) and not first == lease.running()
+    assert lease.call(*arguments, seconds=LATER)[0] == 0 and all(map(gone, orphans)) and not first == lease.running()
     _, second = lease.told("train_dit", "arguments")
     assert "--resume" in second and "--keep-schedule" in second
     for name, gpus in (("teacher", "1"), ("taught", ""), ("train_dit", "0"), ("train_vocos", "1")):
@@ -223,7 +226,7 @@ def test_a_later_call_goes_on(leases):
     vocoder, = lease.told("train_vocos", "arguments")
     assert vocoder[vocoder.index("--until") + 1] == second[second.index("--until") + 1]  # it has a GPU of its own
     assert len(list((lease.work / "corpus").glob("*.npz"))) == 30 and len(lease.told("teacher", "arguments")) == 2
-    assert lease.call(*arguments, seconds=9)[0] == 0 and len(lease.told("train_dit", "at")) == 2  # its time is over
+    assert lease.call(*arguments, seconds=LATER)[0] == 0 and len(lease.told("train_dit", "at")) == 2  # its time is over
 
 
 def test_without_speech_it_ends_at_once(leases):
