@@ -31,7 +31,7 @@ OURS = {  # methods and grids that upstream has not
     "6 steps on the curve": dict(nfe=6, grid=2),
     "3 steps, midpoint by name, on the curve": dict(nfe=3, method=1, grid=2),
 }
-BOTH = ["32 steps", "7 steps EPSS", "4 steps, midpoint", "9 steps, no guidance", "7 steps, ab2"]
+BOTH = ["7 steps EPSS", "4 steps, midpoint", "9 steps, no guidance", "7 steps, ab2"]
 
 
 def compare(m, requests, settings, what):
