@@ -120,10 +120,24 @@ static f5_status check_limits(const engine_options *l, f5_error *error) {
     return F5_OK;
 }
 
-static f5_status check_vocoder(const model *m, f5_dtype operands, f5_error *error) {
-    if (operands == F5_F32 || vocoder_of(&m->config)->sixteen_bits) return F5_OK;
+static f5_status check_vocoder(const model_config *config, f5_dtype operands, f5_error *error) {
+    if (operands == F5_F32 || vocoder_of(config)->sixteen_bits) return F5_OK;
     return f5_fail(error, F5_E_UNSUPPORTED, "vocoder_precision '%s': the vocoder %s computes in fp32 alone",
-                   dtype(operands)->name, m->config.part[PART_VOCODER]->kind);
+                   dtype(operands)->name, config->part[PART_VOCODER]->kind);
+}
+
+/* Can the model compute so? */
+static f5_status check_choice(const model_config *config, const char *where, const device_choice *choice,
+                              f5_error *error) {
+    if (choice->int8) F5_TRY(manifest_check_int8(config, where, error));
+    return check_vocoder(config, choice->vocoder, error);
+}
+
+f5_status engine_check_precision(const model_config *config, const char *where, const engine_options *options,
+                                 f5_error *error) {
+    device_choice choice;
+    F5_TRY(device_choose(options->device, options->precision, options->vocoder, &choice, error));
+    return check_choice(config, where, &choice, error);
 }
 
 /* The model and the device that runs it. */
@@ -137,8 +151,7 @@ static f5_status open_model(engine *e, device_choice *choice, f5_error *error) {
         choice->int8 = model_asks_int8(&e->model);
         if (e->model.config.speech.precision == SPEECH_FP32) choice->precision = F5_F32;
     }
-    if (choice->int8) F5_TRY(manifest_check_int8(&e->model.config, path, error));
-    F5_TRY(check_vocoder(&e->model, choice->vocoder, error));
+    F5_TRY(check_choice(&e->model.config, path, choice, error));
     const backbone *b = backbone_of(&e->model.config);
     const int64_t rows = backbone_most_rows(b, 2 * (int64_t)(e->limits.max_frames + 64), 2 * e->limits.max_batch);
     device_needs needs = {
@@ -304,7 +317,7 @@ f5_dtype engine_precision(const engine *e) {
 }
 f5_status engine_read_vocoder(const engine *e, const char *text, f5_dtype *operands, f5_error *error) {
     F5_TRY(device_read_vocoder(text, operands, error));
-    return check_vocoder(&e->model, *operands, error);
+    return check_vocoder(&e->model.config, *operands, error);
 }
 
 f5_dtype engine_vocoder_precision(const engine *e) {

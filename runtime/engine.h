@@ -37,6 +37,12 @@ typedef struct {
 } engine_cost;
 
 f5_status engine_open(engine **e, const engine_options *options, f5_error *error);
+
+/* Would engine_open take the options' device and precisions of a model? `where` names it. Opens no device; errors are
+ * device_choose's, and F5_E_UNSUPPORTED. */
+f5_status engine_check_precision(const model_config *config, const char *where, const engine_options *options,
+                                 f5_error *error);
+
 void engine_close(engine *e);
 
 const model *engine_model(const engine *e);

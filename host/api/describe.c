@@ -7,6 +7,7 @@
 #include "host/api/f5tts.h"
 #include "host/api/params.h"
 #include "kernels/dtype.h"
+#include "runtime/engine.h"
 #include "runtime/models/backbone.h"
 #include "runtime/models/models.h"
 #include "runtime/models/vocoder.h"
@@ -155,6 +156,13 @@ f5_status f5_model_file_info(const f5_model_file *f, f5_model_info *info, f5_err
                        .license = f->config.rights.license,
                        .credit = f->config.rights.credit};
     return params_write(info, &i, sizeof i, "f5_model_info", error);
+}
+
+f5_status f5_model_file_check(const f5_model_file *f, const char *device, const char *precision,
+                              const char *vocoder_precision, f5_error *error) {
+    if (!f) return f5_fail(error, F5_E_ARGUMENT, "f5_model_file_check: file is NULL");
+    const engine_options options = {.device = device, .precision = precision, .vocoder = vocoder_precision};
+    return engine_check_precision(&f->config, f->config.name, &options, error);
 }
 
 static f5_status check_index(int32_t i, int32_t count, const char *what, f5_error *error) {

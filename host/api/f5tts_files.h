@@ -28,6 +28,11 @@ typedef struct {
 F5_STRUCT_INIT(f5_model_info)
 f5_status f5_model_file_info(const f5_model_file *file, f5_model_info *info, f5_error *error);
 
+/* Would f5_open take these of the file? They are as in f5_open_params; "cuda" need not be here. F5_E_ARGUMENT: a word
+ * is unknown. F5_E_UNSUPPORTED: the device, or the model, does not compute so. */
+f5_status f5_model_file_check(const f5_model_file *file, const char *device, const char *precision,
+                              const char *vocoder_precision, f5_error *error);
+
 /* What a model asks for where its caller does not: of f5_open, and of the solver where `sample` is NULL. */
 typedef struct {
     size_t size;

@@ -246,16 +246,6 @@ static f5_status check_languages(const char *list, f5_error *error) {
                    MOST_LANGUAGES_BYTES);
 }
 
-/* int8: may it be that? */
-static f5_status check_precision(const char *option, const char *name, bool int8, f5_error *error) {
-    static const char *const known[] = {"fp32", "fp16", "bf16", "int8"};
-    for (int i = 0; name && i < 3 + int8; i++)
-        if (strcmp(name, known[i]) == 0) return F5_OK;
-    if (!name) return F5_OK;
-    return f5_fail(error, F5_E_ARGUMENT, "%s %.60s: must be fp32, fp16%s", option, name,
-                   int8 ? ", bf16 or int8" : " or bf16");
-}
-
 static f5_status check_device(const char *name, f5_error *error) {
     if (strcmp(name, "auto") == 0 || strcmp(name, "cpu") == 0 || strcmp(name, "cuda") == 0) return F5_OK;
     const char *at = strncmp(name, "cuda:", 5) == 0 ? name + 5 : name;
@@ -267,12 +257,13 @@ static f5_status check(const triton_repository *r, f5_error *error) {
     f5_model_file *model = NULL;
     F5_TRY(check_device(r->device, error));
     F5_TRY(check_gpus(r->gpus, error));
-    F5_TRY(check_precision("--precision", r->precision, true, error));
-    F5_TRY(check_precision("--vocoder_precision", r->vocoder_precision, false, error));
     F5_TRY(check_languages(r->languages, error));
     F5_TRY(f5_describe(r->model, &model, error));
+    /* where the server is, "auto" may be a GPU */
+    const char *device = r->gpus || strcmp(r->device, "auto") == 0 ? "cuda" : r->device;
+    const f5_status status = f5_model_file_check(model, device, r->precision, r->vocoder_precision, error);
     f5_model_file_close(model);
-    return F5_OK;
+    return status;
 }
 
 /* For file systems that know no flags of renameat2, as NFS. Nothing and an empty folder are replaced by rename alone,

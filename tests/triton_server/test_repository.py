@@ -37,10 +37,10 @@ def test_makes_and_replaces(model, tmp_path):
             assert f'name: "{tensor}"' in config
     # again, over itself and from itself
     result = make(folder, "-m", folder / "f5_tts/1/model.f5", "--gpus", "0,1", "--instances", 3, "--method", "ab2", "--vocoder_precision",
-                  "bf16")
+                  "fp32")
     assert result.returncode == 0, result.stderr
     config = (folder / "f5_tts/config.pbtxt").read_text()
-    assert re.search(r'"vocoder_precision" value { string_value: "bf16" }', config)
+    assert re.search(r'"vocoder_precision" value { string_value: "fp32" }', config)
     assert "count: 3 kind: KIND_GPU gpus: [ 0,1 ]" in config and '"ab2"' in config and '"device"' not in config
     assert files(folder) == FILES and os.listdir(tmp_path / "some") == ["models"]
     (tmp_path / "empty").mkdir()
@@ -77,11 +77,11 @@ def test_bad_words(model, tmp_path):
     bad = {"--gpus": ('0" ', ",", "0,", ",0", "0,,1", "0,1,0", "1000", "0 1", "4294967297", ",".join("0" * 9),
                       ",".join(map(str, range(65))), "0," * 800 + "1", "-1"),
            "--device": ('cpu"', "cuda:", "cuda:-1", "cuda: 1", "cuda:1x", "cuda:1000", "gpu"),
-           "--precision": ("a b", "fp7", "FP32"),
-           "--vocoder_precision": ("int8", "fp7", 'fp16"'),
            "--languages": (",", "en,", "en,,de", "e", "english", "EN", 'en"', "en\n", "en-\"x", "en," * 60 + "en")}
     for words, told in ((["-m", tmp_path / "none.f5"], "none.f5"), (["-m", __file__], "test_repository.py"),
-                        *((["-m", model, f"{option}={value}"], option) for option, values in bad.items() for value in values)):
+                        *((["-m", model, f"{option}={value}"], option) for option, values in bad.items() for value in values),
+                        *((["-m", model, f"--precision={value}"], f"precision '{value}'") for value in ("a b", "fp7", "FP32")),
+                        *((["-m", model, f"--vocoder_precision={value}"], f"vocoder_precision '{value}'") for value in ("int8", "fp7", 'fp16"'))):
         result = make(tmp_path / "out", *words)
         assert result.returncode == 1 and told in result.stderr and os.listdir(tmp_path) == [], result.stderr
     long = make(tmp_path / "long", "-m", model, "--gpus", ",".join(map(str, range(900, 964))), "--languages",
@@ -89,6 +89,24 @@ def test_bad_words(model, tmp_path):
     config = (tmp_path / "long/f5_tts/config.pbtxt").read_text()
     assert long.returncode == 0 and "962,963 ]" in config and 'zh-Hant-abcd" } }' in config, long.stderr
     assert make().returncode == 2 and make("a", "b").returncode == 2
+
+
+def test_refuses_what_the_server_would(model, tmp_path):
+    """Precisions that the device or the model has not, in the words of who opens such an engine."""
+    wide = convert_lib.rc.make_checkpoint(tmp_path / "wide", arch="tiny", vocoder="bigvgan", bigvgan_channels=64)
+    assert convert_lib.convert(wide, tmp_path / "wide.f5").returncode == 0
+    folder = tmp_path / "models"
+    for name, words, told in ((model, ["--gpus=0", "--vocoder_precision=fp16"], "vocoder_precision 'fp16': the vocoder Vocos computes in fp32 alone"),
+                              (model, ["--device=auto", "--vocoder_precision=bf16"], "the vocoder Vocos computes in fp32 alone"),
+                              (model, ["--device=cpu", "--precision=bf16"], "precision 'bf16' needs a GPU"),
+                              (tmp_path / "wide.f5", ["--device=cpu", "--vocoder_precision=fp16"], "vocoder_precision 'fp16' needs a GPU")):
+        result = make(folder, "-m", name, *words)
+        assert result.returncode == 1 and told in result.stderr and result.stderr.count("\n") == 1, result.stderr
+        assert not folder.exists()
+    assert make(folder, "-m", tmp_path / "wide.f5", "--vocoder_precision=fp16", "--precision=bf16").returncode == 0
+    config = (folder / "f5_tts/config.pbtxt").read_text()
+    assert re.search(r'"vocoder_precision" value { string_value: "fp16" }', config)
+    assert re.search(r'"precision" value { string_value: "bf16" }', config)
 
 
 def preloaded(moments, **settings):
