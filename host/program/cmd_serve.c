@@ -65,7 +65,7 @@ static cli_option *engine_options(cli_option *to, server_options *o, bool *ipa) 
          .help = "that compute, on a CPU", .unit = "threads", .usual = "as many as there are CPUs"},
         {"languages", NULL, CLI_STRING, &o->languages, .argument = "LIST", .help = "that requests may normalize",
          .usual = "en,zh"},
-        {"ipa", NULL, CLI_FLAG, ipa, .help = "of a model that reads phonemes: texts are IPA already"},
+        {"ipa", NULL, CLI_FLAG, ipa, .help = "of a model that reads phonemes: all texts are IPA"},
         {"warm", NULL, CLI_STRING, &o->warm, .argument = "LIST",
          .help = "seconds of speech that should be fast from the first on: 3,6,12"},
         HEADING("Work"),
@@ -176,6 +176,7 @@ static f5_status fit_model(server_options *o, bool ipa, const char *model, espea
     o->method = s.method;
     o->sound_rate = s.model_rate;
     o->one_voice = s.one_voice;
+    o->reads_phonemes = s.reads_phonemes;
     F5_TRY(read_rights(o, model, error));
     f5_speak_params_init(&o->phonemes);
     F5_TRY(speech_ipa_open(&s, model, speaker, error));

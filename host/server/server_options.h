@@ -21,8 +21,9 @@ typedef struct {
     /* the model, as it says itself */
     int32_t sound_rate;              /* samples a second of its speech */
     bool one_voice;                  /* which is its own: it takes no recording */
+    bool reads_phonemes;             /* its texts are IPA */
     char license[256], credit[1024]; /* as in f5_model_info */
-    f5_speak_params phonemes; /* its phonemes and phonemes_user make IPA of words; NULL: the model reads letters, or
+    f5_speak_params phonemes; /* its phonemes and phonemes_user make IPA of words; NULL: the model reads letters, or all
                                  texts are IPA */
     /* the voices */
     const char *shipped_voices;         /* folder; NULL: none */

@@ -27,6 +27,7 @@ typedef struct {
     int32_t rate; /* samples a second, default 24000, whatever the model's are */
     f5_sample_params sample;
     f5_speak_params speak; /* text, sample and audio are set when it is said */
+    bool ipa;              /* the text is, of a model that reads it */
     bool separate;         /* every chunk is a file of its own; give cross_fade 0 */
     bool whole;            /* one piece when all is done, with the header that a whole file has */
 } speech_order;
@@ -92,7 +93,7 @@ typedef struct {
     f5_open_params open;      /* of every engine; `device` is set */
     int32_t sound_rate;       /* samples a second of the model's speech */
     bool one_voice;           /* the model's own: an order's recording is not opened */
-    f5_speak_params phonemes; /* its phonemes and phonemes_user are those of every order */
+    f5_speak_params phonemes; /* its phonemes and phonemes_user are those of every order that is no IPA */
     int running;              /* orders at a time: so many threads */
     int waiting;              /* more that may wait: beyond it F5_E_LIMIT */
     size_t text_bytes;        /* that wait in a job */

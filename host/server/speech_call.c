@@ -104,7 +104,9 @@ speech_defaults speech_call_defaults(const server *s) {
                              .first_chunk = s->options->first_chunk,
                              .text_bytes = (size_t)s->options->text_bytes,
                              .rate = s->options->sound_rate,
-                             .one_voice = s->options->one_voice};
+                             .one_voice = s->options->one_voice,
+                             .reads_phonemes = s->options->reads_phonemes,
+                             .ipa = s->options->reads_phonemes && !s->options->phonemes.phonemes};
 }
 
 #define WHOLE_BYTES 4096 /* of a text, up to which a WAV or FLAC is kept until its length is known */
@@ -116,6 +118,7 @@ void speech_call_order(const speech_request *q, recording *voice, speech_order *
     order->text_bytes = q->input_bytes;
     order->format = q->format;
     order->rate = q->rate;
+    order->ipa = q->ipa;
     order->sample = q->sample;
     order->speak = q->speak;
     order->speak.brackets = F5_BRACKETS_TEXT; /* a client's text names no voices */

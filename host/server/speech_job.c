@@ -201,7 +201,7 @@ static f5_speak_params params_of(speech_job *job) {
     p.audio = on_audio;
     p.audio_user = job;
     p.normalize = job->normalize;
-    p.phonemes = job->speaker->options.phonemes.phonemes;
+    p.phonemes = job->order.ipa ? NULL : job->speaker->options.phonemes.phonemes;
     p.phonemes_user = job->speaker->options.phonemes.phonemes_user;
     return p;
 }

@@ -105,6 +105,14 @@ static bool read_input(reader *r, const speech_defaults *d, speech_request *q) {
                   q->input_bytes, d->text_bytes);
 }
 
+static bool read_ipa(reader *r, const speech_defaults *d, speech_request *q) {
+    q->ipa = d->ipa;
+    if (!get_bool(r, "ipa", &q->ipa)) return false;
+    if (q->ipa && !d->reads_phonemes) return refuse(r, "ipa", "unsupported", "ipa: this model reads letters");
+    if (q->ipa || !d->ipa) return true;
+    return refuse(r, "ipa", "unsupported", "ipa: this server was started with --ipa, and takes IPA alone");
+}
+
 /* A name, or {"id": name}; vLLM-Omni's clients call it speaker. */
 static bool read_voice(reader *r, speech_request *q) {
     const json_t *value = get(r, "voice");
@@ -232,7 +240,8 @@ bool speech_request_read(const json_t *object, const json_t *shared, const speec
     *why = (request_fault){0};
     reader r = {object, shared, why};
     if (!json_is_object(object)) return refuse(&r, NULL, "invalid_type", "the request must be a JSON object");
-    return get_string(&r, "model", &request->model) && read_input(&r, defaults, request) && read_voice(&r, request) &&
-           read_reference(&r, defaults, request) && read_format(&r, defaults, request) &&
-           read_stream(&r, defaults, request) && read_speech(&r, request) && read_solver(&r, defaults, request);
+    return get_string(&r, "model", &request->model) && read_input(&r, defaults, request) &&
+           read_ipa(&r, defaults, request) && read_voice(&r, request) && read_reference(&r, defaults, request) &&
+           read_format(&r, defaults, request) && read_stream(&r, defaults, request) && read_speech(&r, request) &&
+           read_solver(&r, defaults, request);
 }

@@ -18,6 +18,7 @@ typedef struct {
     size_t text_bytes;        /* most of an input */
     int32_t rate;             /* samples a second of the model's speech */
     bool one_voice;           /* the model's own: no recording, no guidance */
+    bool reads_phonemes, ipa; /* the model; ipa: nothing here makes phonemes of words, all texts are IPA */
 } speech_defaults;
 
 /* Strings belong to `body`, or to the item of a batch, and live as long. */
@@ -32,6 +33,7 @@ typedef struct {
     f5_speak_params speak;   /* how it is said; its text, seed and `sample` are what stands here */
     f5_sample_params sample; /* the solver */
     bool seed_given;
+    bool ipa; /* the input is that, of a model that reads phonemes */
 } speech_request;
 
 /* Why a request is refused: an answer of OpenAI's form. */

@@ -7,8 +7,12 @@
 #include "host/server/json_read.h"
 #include "host/server/speech_request.h"
 
-static const speech_defaults defaults = {
-    .nfe_step = 32, .method = F5_METHOD_EULER, .first_chunk = 1.5f, .text_bytes = 4096, .rate = 24000};
+static const speech_defaults defaults = {.nfe_step = 32,
+                                         .method = F5_METHOD_EULER,
+                                         .first_chunk = 1.5f,
+                                         .text_bytes = 4096,
+                                         .rate = 24000,
+                                         .reads_phonemes = true};
 
 /* In the place of the encoders, which link more than this is about. */
 bool sound_format_of_word(const char *word, sound_format *format) {

@@ -125,6 +125,13 @@ def test_realtime_has_24_khz(server):
         assert sum(len(base64.b64decode(m["delta"])) for m in messages if m["type"] == "response.output_audio.delta") > 1000
 
 
+def test_a_server_for_ipa_alone(server):
+    same_words = [server.speak(input=IPA, response_format="wav", seed=5, **more).body for more in ({}, dict(ipa=True), dict(ipa=None))]
+    assert len(set(same_words)) == 1
+    reply = server.speak(input="Good morning.", ipa=False)
+    assert reply.status == 400 and reply.json["error"]["param"] == "ipa" and "--ipa" in reply.json["error"]["message"], reply.body
+
+
 def test_its_one_voice(server):
     listed = server.ask("GET", "/v1/audio/voices").json
     assert [v["id"] for v in listed["voices"]] == ["default"] and listed["uploaded_voices"] == []
@@ -181,7 +188,15 @@ def test_the_command_line(one_voice, model, tmp_path):
     assert done.returncode == 0 and "1 voices" in done.stdout, done.stderr
 
 
-def test_words_become_phonemes(one_voice, tmp_path):
+def speak_by_socket(server, text, **config):
+    with server.websocket("/v1/audio/speech/stream") as ws:
+        ws.send({"type": "session.config", "stream_audio": True, "split_granularity": "none", "seed": 5, "sample_rate": OWN} | config)
+        ws.send({"type": "input.text", "text": text})
+        ws.send({"type": "input.done"})
+        return b"".join(m for m in ws.until("session.done", "error") if isinstance(m, bytes))
+
+
+def test_words_become_phonemes(one_voice, said, tmp_path):
     """As `f5tts infer` makes them; without libespeak-ng the server says at its start what is missing."""
     (tmp_path / "libespeak-ng.so.1").write_bytes(b"no library")
     assert "espeak" in refused(one_voice, LD_LIBRARY_PATH=str(tmp_path))
@@ -191,7 +206,18 @@ def test_words_become_phonemes(one_voice, tmp_path):
     if done.returncode:
         assert "espeak" in done.stderr
         pytest.skip("no libespeak-ng here: " + done.stderr)
-    with running.Server(one_voice, "--threads=1") as s:
-        found = wav_of(s.speak(input="Good morning.", response_format="wav", seed=5, nfe_step=1).body)
     wanted = wav_of(out.read_bytes())
-    assert found[0] == wanted[0] == OWN and same(found[1].astype(int), wanted[1].astype(int))
+    with Server(one_voice) as s:
+        def wav(**fields):
+            return wav_of(s.speak(response_format="wav", seed=5, **fields).body)
+        for found in (wav(input="Good morning."), wav(input="Good morning.", ipa=False)):
+            assert found[0] == wanted[0] == OWN and same(found[1].astype(int), wanted[1].astype(int))
+        # of a request that says so the text is IPA, at once and fed in bits; words beside it are words
+        for text in (IPA, LONG):
+            assert same(wav(input=text, ipa=True)[1], said(text)) and not same(wav(input=text)[1], said(text))
+        items = [dict(input=IPA, ipa=True), dict(input="Good morning.")]
+        reply = s.ask("POST", "/v1/audio/speech/batch", dict(items=items, response_format="wav", seed=5, nfe_step=1)).json
+        both = [wav_of(base64.b64decode(one["audio_data"]))[1] for one in reply["results"]]
+        assert same(both[0], said(IPA)) and same(both[1].astype(int), wanted[1].astype(int))
+        assert same(pcm(speak_by_socket(s, IPA, ipa=True)), said(IPA))
+        assert same(pcm(speak_by_socket(s, "Good morning.")).astype(int), wanted[1].astype(int))

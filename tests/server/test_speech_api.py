@@ -101,7 +101,7 @@ BAD = [
     (dict(input=SAY, stream="yes"), "stream"), (dict(input=SAY, seed=-1), "seed"), (dict(input=SAY, seed=1.5), "seed"),
     (dict(input=SAY, seed=1e300), "seed"), (dict(input=SAY, nfe_step=0), "nfe_step"), (dict(input=SAY, nfe_step=10 ** 18), "nfe_step"),
     (dict(input=SAY, method="rk4"), "method"), (dict(input=SAY, cfg_strength=-1), "cfg_strength"),
-    (dict(input=SAY, fix_duration=1e9), "fix_duration"), (dict(input=SAY, ssml=1), "ssml"), (dict(input=SAY, instructions={}), "instructions"),
+    (dict(input=SAY, fix_duration=1e9), "fix_duration"), (dict(input=SAY, ssml=1), "ssml"), (dict(input=SAY, ipa=1), "ipa"), (dict(input=SAY, ipa=True), "ipa"), (dict(input=SAY, instructions={}), "instructions"),
     (dict(input=SAY, subtitles=True), "subtitles"), (dict(input=SAY, sample_rate=100), "sample_rate"),
     (dict(input=SAY, ref_text="words"), "ref_audio"), (dict(input=SAY, ref_audio="AAAA"), "ref_text"),
     (dict(input=SAY, ref_audio="http://127.0.0.1/a.wav", ref_text="w"), "ref_audio"),
