@@ -1,5 +1,7 @@
 """Calibration: planted outliers are found, scaled away or kept in 16 bits; what is written is the same model. Small random
 models on the CPU, held against numpy."""
+import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -315,10 +317,22 @@ def test_convert_refuses(tmp_path):
         done = convert_lib.convert(made, tmp_path / "m.f5", **given)
         assert done.returncode == code and words in done.stderr, done.stderr
         assert not [p for p in tmp_path.iterdir() if p.name.startswith("m.f5")]
-    checkpoint = Path(made["checkpoint"])
-    before = checkpoint.read_bytes()
-    done = convert_lib.convert(made, checkpoint, dtype="int8", calibrate="slt")
-    assert done.returncode == 1 and "would overwrite an input" in done.stderr and checkpoint.read_bytes() == before
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_config.json").write_text("{}")
+    (adapter / "adapter_model.safetensors").write_text("weights")
+    for read in (Path(made["checkpoint"]), Path(made["vocab_path"]), *adapter.iterdir()):
+        before = read.read_bytes()
+        done = convert_lib.convert(made, read, dtype="int8", calibrate="slt", lora=adapter)
+        assert done.returncode == 1 and "would overwrite an input" in done.stderr and read.read_bytes() == before, done.stderr
+
+
+def test_what_cannot_be_calibrated(tmp_path):
+    """The message names the output: the model in fp32 has no name that anyone knows."""
+    made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "tiny", seed=4, dim=80, heads=1)
+    done = convert_lib.convert(made, tmp_path / "m.f5", dtype="int8", calibrate="slt")
+    assert done.returncode == 1 and done.stderr.count(str(tmp_path / "m.f5")) == 1 and "/proc" not in done.stderr, done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["upstream"]
 
 
 def test_convert_under_the_sanitizers(tmp_path):
@@ -327,15 +341,24 @@ def test_convert_under_the_sanitizers(tmp_path):
     assert done.returncode == 0 and len(ROW.findall(done.stdout)) == 8, done.stderr
 
 
-def test_a_signal_leaves_nothing(tmp_path):
-    """Ended while the model in fp32 lies beside the output."""
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_leaves_nothing(tmp_path, ending):
+    """Ended while the model in fp32 speaks: it has no name."""
     made = random_checkpoint.make_checkpoint(tmp_path / "upstream", "demo", seed=4)
     folder = tmp_path / "out"
     folder.mkdir()
     arguments = convert_lib.convert_args(made, folder / "m.f5", dtype="int8", calibrate="slt")
     run = subprocess.Popen([convert_lib.program(), *map(str, arguments)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while run.poll() is None and not list(folder.glob("*.fp32")):
+
+
+    def speaks():
+        """Is a file of the folder open that has no name any more?"""
+        with contextlib.suppress(FileNotFoundError):
+            names = [os.readlink(fd) for fd in Path(f"/proc/{run.pid}/fd").iterdir()]
+            return any(name.startswith(str(folder)) and name.endswith(".part (deleted)") for name in names)
+
+    while run.poll() is None and not speaks():
         time.sleep(0.01)
     assert run.poll() is None
-    run.terminate()
-    assert run.wait(60) == -signal.SIGTERM and not list(folder.iterdir())
+    run.send_signal(ending)
+    assert run.wait(60) == -ending and not list(folder.iterdir())

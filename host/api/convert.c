@@ -79,6 +79,28 @@ static f5_status convert(const f5_convert_params *p, convert_options *o, setting
     return convert_run(o, made, error);
 }
 
+static convert_options options_of(const f5_convert_params *p) {
+    return (convert_options){.parts = &models_catalogue,
+                             .config.file = p->config_path,
+                             .checkpoint_path = p->checkpoint_path,
+                             .vocab_path = p->vocab_path,
+                             .vocos_config.file = p->vocoder_config_path,
+                             .vocos_path = p->vocoder_path,
+                             .output_path = p->output_path,
+                             .name = p->name,
+                             .normalize = p->normalize,
+                             .license = p->license,
+                             .credit = p->credit,
+                             .short_speed = p->short_speed,
+                             .progress = p->progress,
+                             .progress_user = p->progress_user,
+                             .pinyin_path = p->pinyin_path,
+                             .lora_path = p->lora_path,
+                             .lora_scale = p->lora_scale,
+                             .stored_rotary = p->stored_rotary != 0,
+                             .pinyin_check = check_pinyin};
+}
+
 static f5_convert_summary summary_of(const convert_summary *made) {
     static const char *const weights[] = {[WEIGHTS_UNSAID] = "", [WEIGHTS_AVERAGED] = "ema", [WEIGHTS_PLAIN] = "model"};
     f5_convert_summary s = {.tensors = made->tensors,
@@ -101,23 +123,7 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
     F5_TRY(params_read(&p, sizeof p, params, "f5_convert_params", error));
     f5_convert_summary s = {0};
     if (summary) F5_TRY(params_write(summary, &s, sizeof s, "f5_convert_summary", error)); /* refused before the work */
-    convert_options options = {.parts = &models_catalogue,
-                               .checkpoint_path = p.checkpoint_path,
-                               .vocab_path = p.vocab_path,
-                               .vocos_path = p.vocoder_path,
-                               .output_path = p.output_path,
-                               .name = p.name,
-                               .normalize = p.normalize,
-                               .license = p.license,
-                               .credit = p.credit,
-                               .short_speed = p.short_speed,
-                               .progress = p.progress,
-                               .progress_user = p.progress_user,
-                               .pinyin_path = p.pinyin_path,
-                               .lora_path = p.lora_path,
-                               .lora_scale = p.lora_scale,
-                               .stored_rotary = p.stored_rotary != 0,
-                               .pinyin_check = check_pinyin};
+    convert_options options = options_of(&p);
     setting *list[2] = {NULL};
     convert_summary made;
     f5_status status = convert(&p, &options, list, &made, error);
@@ -126,4 +132,13 @@ f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summar
     if (status != F5_OK || !summary) return status;
     s = summary_of(&made);
     return params_write(summary, &s, sizeof s, "f5_convert_summary", error);
+}
+
+f5_status f5_convert_check_output(const f5_convert_params *params, f5_error *error) {
+    f5_convert_params p;
+    f5_convert_params_init(&p);
+    F5_TRY(params_read(&p, sizeof p, params, "f5_convert_params", error));
+    F5_TRY(check_paths(&p, error));
+    const convert_options options = options_of(&p);
+    return convert_check_output(&options, error);
 }

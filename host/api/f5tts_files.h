@@ -142,6 +142,9 @@ F5_STRUCT_INIT(f5_convert_summary)
 /* summary may be NULL. Checkpoints are mapped, and one tensor at a time is in memory. */
 f5_status f5_convert(const f5_convert_params *params, f5_convert_summary *summary, f5_error *error);
 
+/* What f5_convert checks of output_path before all else: it is none of the files that are read. */
+f5_status f5_convert_check_output(const f5_convert_params *params, f5_error *error);
+
 /* ---- 8 bits, by measure
  *
  * What the products of a model's blocks lose in 8 bits, on speech that it makes; and a file in which those that lose

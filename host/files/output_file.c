@@ -72,18 +72,16 @@ static int stream_seek(void *user, off64_t *offset, int whence) {
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-/* A name in the target's folder that nobody has. It is short: the target's own may be as long as a name can be. */
-static bool make_temporary_name(output_io *io) {
+/* It is short: the target's own may be as long as a name can be. */
+bool output_temporary_name(const char *target, char name[OUTPUT_MAX_PATH]) {
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     unsigned char random[12];
-    char name[sizeof random + 1] = "";
-    const char *slash = strrchr(io->target, '/');
-    int folder = slash ? (int)(slash + 1 - io->target) : 0;
+    char letters[sizeof random + 1] = "";
+    const char *slash = strrchr(target, '/');
+    int folder = slash ? (int)(slash + 1 - target) : 0;
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random) return false;
-    for (size_t i = 0; i < sizeof random; i++) name[i] = digits[random[i] % 36];
-    size_t bytes =
-        (size_t)snprintf(io->temporary, sizeof io->temporary, "%.*s.f5tts-%s.part", folder, io->target, name);
-    return bytes < sizeof io->temporary;
+    for (size_t i = 0; i < sizeof random; i++) letters[i] = digits[random[i] % 36];
+    return snprintf(name, OUTPUT_MAX_PATH, "%.*s.f5tts-%s.part", folder, target, letters) < OUTPUT_MAX_PATH;
 }
 
 /* A file without a name, which vanishes with the process if it ends early; -1 where the file system has none. */
@@ -96,7 +94,7 @@ static int open_nameless(const char *target) {
 
 static int open_named(output_io *io) {
     for (int i = 0; i < NAMES_TRIED; i++) {
-        if (!make_temporary_name(io)) break;
+        if (!output_temporary_name(io->target, io->temporary)) break;
         int fd = litter_create(io->temporary, &io->litter);
         if (fd >= 0 || errno != EEXIST) return fd;
     }
@@ -115,7 +113,7 @@ static int name_it(output_io *io, bool *done) {
     *done = link_as(io, io->target) == 0;
     if (*done) return 0;
     for (int i = 0; i < NAMES_TRIED && errno == EEXIST; i++) {
-        if (!make_temporary_name(io)) return ENAMETOOLONG;
+        if (!output_temporary_name(io->target, io->temporary)) return ENAMETOOLONG;
         io->litter = litter_add(io->temporary);
         io->named = link_as(io, io->temporary) == 0;
         if (io->named) return 0;

@@ -37,6 +37,10 @@ int output_rewrite(output_file *f, int64_t at, const void *bytes, size_t n);
 /* The errno value of the first write that failed; 0: none did so far. */
 int output_failed(const output_file *f);
 
+/* A name in the target's folder that nobody has: random. false: it would be too long, or the system gives no
+ * randomness. */
+bool output_temporary_name(const char *target, char name[OUTPUT_MAX_PATH]);
+
 /* Gives a begun file another name in the same folder; path must outlive f. */
 f5_status output_rename(output_file *f, const char *path, f5_error *error);
 

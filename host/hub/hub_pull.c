@@ -159,7 +159,7 @@ static f5_status fetch(download *d, hub_client *client, const hub_events *events
 /* ---- names of what came ------------------------------------------------------------------------------------------ */
 
 /* snapshots/COMMIT/PATH as a link to ../../blobs/HASH, as many folders up as PATH goes down. Where there are no links,
- * the file itself is put there. */
+ * the file itself is put there. The lock is held: a temporary name that is there is of a program that was killed. */
 static f5_status link_snapshot(const download *d, f5_error *error) {
     char target[HUB_MAX_PATH * 3 + HUB_HASH + 16] = "../../";
     for (const char *c = d->file->path; *c; c++)
@@ -167,7 +167,7 @@ static f5_status link_snapshot(const download *d, f5_error *error) {
     strcat(target, "blobs/");
     strcat(target, d->head->hash);
     char *temporary;
-    if (asprintf(&temporary, "%s.%ld.part", d->snapshot, (long)getpid()) < 0)
+    if (asprintf(&temporary, "%s.f5tts-part", d->snapshot) < 0)
         return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
     unlink(temporary);
     bool linked = symlink(target, temporary) == 0 && rename(temporary, d->snapshot) == 0;

@@ -1,13 +1,14 @@
 /* convert_calibrated.c — converts to fp32, lets an engine on the CPU speak under the calibration's trace, writes. */
 #include "host/program/convert_calibrated.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host/files/audio_file.h"
+#include "host/files/output_file.h"
 #include "host/files/output_litter.h"
 #include "host/program/convert_files.h"
 #include "host/program/voice_files.h"
@@ -18,25 +19,14 @@ typedef struct {
     const f5_convert_params *params;
     const calibration_wish *wish;
     bool quiet;
-    const char *path; /* of the model in fp32 */
+    int exact; /* the model in fp32, open; -1: not yet */
+    char path[OUTPUT_MAX_PATH];
     voice_files files;
     f5_calibration *calibration;
     f5_engine *engine;
     f5_voice *voice;
     int32_t products, wide;
 } calibrating;
-
-/* The output takes its name at the end: it must be none of the files that are read. */
-static f5_status check_output(const f5_convert_params *p, f5_error *error) {
-    const char *const input[] = {p->config_path,  p->checkpoint_path, p->vocoder_config_path,
-                                 p->vocoder_path, p->vocab_path,      p->pinyin_path};
-    struct stat out, in;
-    if (stat(p->output_path, &out) != 0) return F5_OK;
-    for (size_t i = 0; i < sizeof input / sizeof *input; i++)
-        if (input[i] && stat(input[i], &in) == 0 && in.st_dev == out.st_dev && in.st_ino == out.st_ino)
-            return f5_fail(error, F5_E_ARGUMENT, "%s: the output would overwrite an input", p->output_path);
-    return F5_OK;
-}
 
 /* Found and read before anything is converted, which takes long. */
 static f5_status find_recording(calibrating *c, f5_error *error) {
@@ -135,34 +125,46 @@ static f5_status count(const char *path, f5_convert_summary *summary, f5_error *
     return status;
 }
 
-static f5_status convert_and_calibrate(calibrating *c, const char *program, f5_convert_summary *summary,
-                                       f5_error *error) {
+/* The model in fp32 has a name only until it is whole and open: nothing of it is left, however the process ends. */
+static f5_status convert_exactly(calibrating *c, const char *program, f5_convert_summary *summary, f5_error *error) {
     f5_convert_params exact = *c->params;
+    if (!output_temporary_name(exact.output_path, c->path))
+        return f5_fail(error, F5_E_IO, "%s: has no room for a name beside it", exact.output_path);
     exact.output_path = c->path;
     exact.matrices = exact.vocoder_matrices = "fp32";
-    F5_TRY(check_output(c->params, error));
+    const int litter = litter_add(c->path);
+    f5_status status = convert_files(&exact, program, c->quiet, summary, error);
+    if (status == F5_OK) {
+        c->exact = open(c->path, O_RDONLY | O_CLOEXEC);
+        if (c->exact < 0) status = f5_fail(error, F5_E_IO, "%s: cannot be read: %s", c->path, strerror(errno));
+    }
+    unlink(c->path);
+    litter_forget(litter);
+    snprintf(c->path, sizeof c->path, "/proc/self/fd/%d", c->exact);
+    return status;
+}
+
+static f5_status convert_and_calibrate(calibrating *c, const char *program, f5_convert_summary *summary,
+                                       f5_error *error) {
+    F5_TRY(f5_convert_check_output(c->params, error));
     F5_TRY(find_recording(c, error));
-    F5_TRY(convert_files(&exact, program, c->quiet, summary, error));
-    F5_TRY(calibrate(c, error));
+    F5_TRY(convert_exactly(c, program, summary, error));
+    const f5_status status = calibrate(c, error);
+    const size_t named = strlen(c->path);
+    if (status != F5_OK && strncmp(error->message, c->path, named) == 0) /* a file of which nobody knows */
+        return f5_fail(error, status, "%s%s", c->params->output_path, error->message + named);
+    F5_TRY(status);
     return count(c->params->output_path, summary, error);
 }
 
 f5_status convert_calibrated(const f5_convert_params *params, const calibration_wish *wish, const char *program,
                              bool quiet, f5_convert_summary *summary, f5_error *error) {
-    calibrating c = {.params = params, .wish = wish, .quiet = quiet};
-    const size_t bytes = strlen(params->output_path) + 32;
-    char *path = malloc(bytes);
-    if (!path) return f5_fail(error, F5_E_MEMORY, "no memory for a file name");
-    snprintf(path, bytes, "%s.%ld.fp32", params->output_path, (long)getpid());
-    c.path = path;
-    const int litter = litter_add(path);
+    calibrating c = {.params = params, .wish = wish, .quiet = quiet, .exact = -1};
     const f5_status status = convert_and_calibrate(&c, program, summary, error);
     f5_voice_close(c.voice);
     f5_close(c.engine);
     f5_calibration_close(c.calibration);
     voice_files_free(&c.files);
-    unlink(path);
-    litter_forget(litter);
-    free(path);
+    if (c.exact >= 0) close(c.exact);
     return status;
 }

@@ -13,8 +13,8 @@ typedef struct {
     float most_error;      /* as in f5_calibration_params */
 } calibration_wish;
 
-/* As convert_files, with params->matrices "int8". A file of the model in fp32 lies beside the output meanwhile. Prints
- * a table of the products to standard output, unless quiet. */
+/* As convert_files, with params->matrices "int8". The output's disk holds the model in fp32 meanwhile. Prints a table
+ * of the products to standard output, unless quiet. */
 f5_status convert_calibrated(const f5_convert_params *params, const calibration_wish *wish, const char *program,
                              bool quiet, f5_convert_summary *summary, f5_error *error);
 

@@ -417,8 +417,7 @@ static f5_status check_distinct(const char *output, const struct stat *out, cons
     return f5_fail(error, F5_E_ARGUMENT, "%s: the output would overwrite an input", output);
 }
 
-/* The finished file takes the output's name: it must not be that of a file being read. */
-static f5_status check_output(const convert_options *o, f5_error *error) {
+f5_status convert_check_output(const convert_options *o, f5_error *error) {
     const char *inputs[] = {o->config.file,       o->checkpoint_path, o->vocab_path,
                             o->vocos_config.file, o->vocos_path,      o->pinyin_path};
     struct stat out;
@@ -483,7 +482,7 @@ static void convert_close(conversion *c) {
 
 f5_status convert_run(const convert_options *options, convert_summary *summary, f5_error *error) {
     conversion c = {.options = options, .error = error};
-    f5_status status = check_output(options, error);
+    f5_status status = convert_check_output(options, error);
     if (status == F5_OK) status = read_config(&c);
     if (status == F5_OK) status = open_origins(&c);
     if (status == F5_OK) status = write_file(&c);

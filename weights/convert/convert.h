@@ -53,4 +53,8 @@ typedef struct {
  * F5_E_UNSUPPORTED, F5_E_MEMORY, F5_E_CANCELLED; the message names the file and the key. */
 f5_status convert_run(const convert_options *options, convert_summary *summary, f5_error *error);
 
+/* The first thing of convert_run: the output takes its name at the end, and must be none of the files that are read.
+ * F5_E_ARGUMENT, F5_E_IO. */
+f5_status convert_check_output(const convert_options *options, f5_error *error);
+
 #endif
