@@ -240,7 +240,8 @@ f5_status engines_open(speaker *s, f5_error *error) {
         settle_name(&s->slots[i]);
         s->counts.ready++;
     }
-    return s->counts.ready > 0 ? F5_OK : lost;
+    /* why, each device has been told of */
+    return s->counts.ready > 0 ? F5_OK : f5_fail(error, lost, "no engine can be opened");
 }
 
 const char *speaker_device(const speaker *s, int engine) {

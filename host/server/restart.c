@@ -34,24 +34,32 @@ static void list_files(void (*see)(void *user, int fd), void *user) {
     closedir(open);
 }
 
-static const int files_max = sizeof((given_files *)0)->file;
-
 static void note(void *user, int fd) {
     given_files *given = user;
-    if (fd < files_max) given->file[fd] = true;
+    if (given->n == given->room) {
+        int *larger = realloc(given->file, (2 * given->room + 16) * sizeof *larger);
+        given->incomplete = given->incomplete || !larger;
+        if (!larger) return;
+        given->file = larger;
+        given->room = 2 * given->room + 16;
+    }
+    given->file[given->n++] = fd;
 }
 
-void restart_prepare(given_files *given) {
+f5_status restart_prepare(given_files *given, f5_error *error) {
     char name[16] = "";
     *given = (given_files){0};
     list_files(note, given);
     if (restarted() && prctl(PR_GET_NAME, name) == 0 && strcmp(name, "exe") == 0) prctl(PR_SET_NAME, "f5tts");
+    return given->incomplete ? f5_fail(error, F5_E_MEMORY, "no memory") : F5_OK;
 }
 
 /* Of a GPU's driver among others, which would keep what the process had there. */
 static void close_at_exec(void *user, int fd) {
     const given_files *given = user;
-    if (fd >= files_max || !given->file[fd]) (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (size_t i = 0; i < given->n; i++)
+        if (given->file[i] == fd) return;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
 }
 
 /* ---- signals ----------------------------------------------------------------------------------------------------- */

@@ -3,16 +3,21 @@
 #define F5_SERVER_RESTART_H
 
 #include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/error.h"
 
 const char *restarted(void); /* the devices that restart was given by the program before; NULL: this is the first one */
 
 /* The files that the program was given open, by number: they stay open for the next one. */
 typedef struct {
-    bool file[1024];
+    int *file; /* [n], to be freed */
+    size_t n, room;
+    bool incomplete; /* private */
 } given_files;
 
-/* Call first: notes the given files, and names the process as before. */
-void restart_prepare(given_files *given);
+/* Call first: notes the given files, and names the process as before. F5_E_MEMORY. */
+f5_status restart_prepare(given_files *given, f5_error *error);
 
 /* SIGTERM, SIGINT and SIGHUP wait while they are held by the calling thread, and by all others of the process. Threads
  * begin as the one that makes them; a program that begins anew begins with them held. */

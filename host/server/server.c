@@ -323,15 +323,19 @@ int server_run(const server_options *options) {
     signal(SIGPIPE, SIG_IGN);
     memory_settle();
     given_files given;
-    restart_prepare(&given);
     server s = {.options = options};
     s.hopeless = (loop_post){.run = on_hopeless, .user = &s};
     f5_error error = {0};
-    f5_status status = open_quietly(&s, &error);
+    f5_status status = restart_prepare(&given, &error);
+    if (status == F5_OK) status = open_quietly(&s, &error);
     if (status == F5_OK) status = options->check_config ? check(&s, &error) : serve(&s, &error);
     close_parts(&s);
-    if (status != F5_OK) fprintf(stderr, "f5tts serve: %s\n", error.message);
     bool lost = status == F5_E_DEVICE && restarted();
-    if ((s.anew || lost) && restart(&given, s.devices, s.anew ? 0 : RESTART_SECONDS)) return 0;
-    return status == F5_OK && !s.anew ? 0 : 1;
+    if (lost)
+        fprintf(stderr, "f5tts serve: %s: begins anew in %d s\n", error.message, RESTART_SECONDS);
+    else if (status != F5_OK)
+        fprintf(stderr, "f5tts serve: %s\n", error.message);
+    bool ended = (s.anew || lost) && restart(&given, s.devices, s.anew ? 0 : RESTART_SECONDS);
+    free(given.file);
+    return ended || (status == F5_OK && !s.anew) ? 0 : 1;
 }
