@@ -98,14 +98,16 @@ class HttpClient:
 
 
 class Served:
-    """`f5tts serve` on a free port of the loopback, gone at the end."""
+    """`f5tts serve` on a free port of the loopback, gone at the end, and with the thread that started it, however that ends."""
 
     def __init__(self, args, model, voices, most, more=()):
         command = [args.program, "serve", f"--model={model}", "--port=0", "--log_format=none", f"--voice_dir={voices}", "--voice=bench",
                    f"--device={args.device}", f"--max_frames={args.max_frames}", f"--max_batch={args.max_batch}", f"--running={most}",
                    "--waiting=256"]
         command += [*([f"--precision={args.precision}"] if args.precision else []), *more]
-        self.process = subprocess.Popen(["timeout", "-k", "5", str(args.life), *map(str, command)], stderr=subprocess.PIPE, text=True)
+        with_parent = ["setpriv", "--pdeathsig=TERM"]
+        self.process = subprocess.Popen([*with_parent, "timeout", "-k", "5", str(args.life), *with_parent, *map(str, command)],
+                                        stderr=subprocess.PIPE, text=True)
         self.port, said = None, []
         for line in self.process.stderr:
             said.append(line)

@@ -1,6 +1,10 @@
 """The tools beside the tests: run_tests.py fails when a part does, same_bits.py sees one bit, mutate.py plants what it says."""
 import os
+import signal
+import subprocess
 import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,6 +57,45 @@ def test_every_test_file_is_in_one_part():
         found = run_tests.ROOT / path
         files += [found] if found.is_file() else sorted(found.rglob("test_*.py"))
     assert sorted(files) == sorted(run_tests.TESTS.rglob("test_*.py")) and len(set(files)) == len(files)
+
+
+def test_no_two_modules_have_one_name():
+    """The tests put folders of scripts on the path: with `pytest tests` all of them, in one process."""
+    packages = {path.parent for path in run_tests.ROOT.glob("host/python/**/__init__.py")}
+    tracked = subprocess.run(["git", "ls-files", "-z", "*.py"], cwd=run_tests.ROOT, capture_output=True, check=True).stdout.decode()
+    modules = {}
+    for path in filter(None, tracked.split("\0")):
+        path = run_tests.ROOT / path
+        if path.parent not in packages and path.name != "conftest.py" and path.exists():
+            modules.setdefault(path.name, []).append(path)
+    assert len(modules) > 100 and not [paths for paths in modules.values() if len(paths) > 1]
+
+
+STARTS = {  # a program that never gets ready
+    "running": "import running; running.Server(None)",
+    "real_server": "import real_server as r; r.Server(None, '.', '.', 'log', binary=os.environ['F5_PROGRAM'])",
+    "serve_load": "import serve_load as s, types; s.Served(types.SimpleNamespace(program=os.environ['F5_PROGRAM'], device='cpu', max_frames=1, "
+                  "max_batch=1, precision=None, life=60), 'm', '.', 1)"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("module", STARTS)
+def test_servers_end_with_whoever_started_them(tmp_path, module, number):
+    program, pid = tmp_path / "program", tmp_path / "pid"
+    program.write_text(f"#!/bin/sh\necho $$ > {pid}.new\nmv {pid}.new {pid}\nexec sleep 60\n")
+    program.chmod(0o755)
+    folders = [str(run_tests.ROOT / folder) for folder in ("tests", "tests/server", "tests/triton_server", "bench")]
+    script = f"import os, sys\nsys.path[:0] = {folders!r}\n{STARTS[module]}"
+    with subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env={**os.environ, "F5_PROGRAM": str(program)}) as starter:
+        until = time.monotonic() + 20
+        while not pid.exists() and starter.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        server = Path(f"/proc/{int(pid.read_text())}/stat")
+        starter.send_signal(number)
+        starter.wait(60)
+    while server.exists() and server.read_text().rsplit(")", 1)[1].split()[0] != "Z" and time.monotonic() < until:
+        time.sleep(0.02)
+    assert time.monotonic() < until
 
 
 def test_one_bit_is_seen(tmp_path, capsys):

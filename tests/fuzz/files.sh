@@ -30,7 +30,7 @@ for target in $targets; do
     mkdir -p "$corpus"
     clang $flags -DF5_FUZZ_"$target" -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
         tests/fuzz/fuzz_files.c $objects -o "$program" -Wl,--gc-sections -lsndfile -ljansson -lm -ldl -lpthread
-    /usr/bin/python3 tests/fuzz/seeds.py "$target" "$corpus"
+    /usr/bin/python3 tests/fuzz/corpus.py "$target" "$corpus"
     echo "$target:"
     (cd "$out" && "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -max_len=8192 -verbosity=0 \
         -print_final_stats=1 -close_fd_mask=1 "$corpus") 2>&1 | grep -E "number_of_executed|ERROR|SUMMARY|Test unit|runtime error|BINGO" || true

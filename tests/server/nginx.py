@@ -65,7 +65,7 @@ class Proxy:
         conf.write_text(readme_configuration(self.ports, self.port, self.folder))
         test = subprocess.run([nginx(), "-t", "-c", conf, "-e", self.folder / "error.log"], capture_output=True, text=True)
         assert test.returncode == 0, test.stderr
-        self.process = subprocess.Popen(["timeout", "-k", "5", "300", nginx(), "-c", conf, "-e", self.folder / "error.log"])
+        self.process = subprocess.Popen([*running.within(300), nginx(), "-c", conf, "-e", self.folder / "error.log"])
         socket_client.wait_for(lambda: (self.folder / "nginx.pid").exists() and (self.folder / "nginx.pid").read_text().strip())
         return self
 

@@ -29,6 +29,12 @@ LIFE = 900  # seconds after which a forgotten server ends by itself (coreutils' 
 SECONDS = 60  # for anything that the server does, on a machine that others use too
 
 
+def within(seconds):
+    """Before a command: it ends then, and when the thread that started it does, however that ends."""
+    with_parent = ["setpriv", "--pdeathsig=TERM"]
+    return [*with_parent, "timeout", "-k", "5", str(seconds), *with_parent]
+
+
 def paced(folder):
     """Environment of a server whose speech costs nothing, and comes at the pace at which it is heard: paced_engine.c."""
     return dict(LD_PRELOAD=preloaded(folder, "tests/server/paced_engine.c", "-lm"))
@@ -47,10 +53,8 @@ class Reply:
 
 class Server:
     def __init__(self, model, *options, sanitized=False, env=None, log="none", descriptors=None, wait=60, life=LIFE):
-        command = ["timeout", "-k", "5", str(life), convert_lib.program(sanitized), "serve", "--port=0",
-                   f"--log_format={log}", *map(str, options)]
-        if model:
-            command.insert(6, f"--model={model}")
+        command = [*within(life), convert_lib.program(sanitized), "serve", "--port=0", f"--log_format={log}",
+                   *([f"--model={model}"] if model else []), *map(str, options)]
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
                                         preexec_fn=limit, env={**os.environ, **convert_lib.SANITIZER, **(env or {})})

@@ -106,7 +106,7 @@ def test_a_reader_that_stops_is_cut(start):
 def test_a_log_that_nobody_reads_holds_up_nobody(model):
     """More lines than a pipe holds are written, and read much later; what is more than that is counted, and the server ends."""
     command = [convert_lib.program(), "serve", "--port=0", f"--model={model}", "--threads=1", "--log_format=json"]
-    with subprocess.Popen(["timeout", "300", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen([*running.within(300), *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         errors = []
         for line in process.stderr:
             errors.append(line)

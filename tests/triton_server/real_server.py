@@ -1,7 +1,7 @@
 """real_server.py — the real tritonserver with our backend, on free ports of the loopback, for as long as a `with` lasts.
 
 The server is that of PyPI's nvidia-pytriton (55 MB), its clients are PyPI's tritonclient; both live in a virtual
-environment that `environment` makes. Servers end by themselves after a time, whatever becomes of who started them.
+environment that `environment` makes. Servers end with the thread that started them, however that ends, and by themselves after a time.
 """
 import contextlib
 import json
@@ -75,7 +75,8 @@ class Server:
         # memory that was given back is used again, or is the system's at once, and does not look like a leak
         environment.update(MALLOC_ARENA_MAX="2", MALLOC_MMAP_THRESHOLD_="131072")
         environment.setdefault("ASAN_OPTIONS", "detect_leaks=0:exitcode=99:fast_unwind_on_malloc=0")
-        command = ["timeout", "--kill-after=20", str(seconds), binary, f"--backend-directory={backends}",
+        with_parent = ["setpriv", "--pdeathsig=TERM"]
+        command = [*with_parent, "timeout", "--kill-after=20", str(seconds), *with_parent, binary, f"--backend-directory={backends}",
                    f"--model-repository={repository}", f"--model-control-mode={'explicit' if explicit else 'none'}",
                    "--http-address=127.0.0.1", f"--http-port={self.http_port}",
                    "--grpc-address=127.0.0.1", f"--grpc-port={self.grpc_port}",

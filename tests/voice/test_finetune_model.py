@@ -15,8 +15,8 @@ import torch
 import cfm
 import convert_lib
 import f5lib
+import loss_plot
 import model as reference
-import plot
 import png
 import set_speech
 import unpack
@@ -403,18 +403,18 @@ def test_a_checkpoint_runs_nothing(tmp_path, capsys):
 
 def test_the_plot_shows_both_curves(tmp_path, rng):
     values = 1 + np.exp(-np.arange(300) / 60) + 0.1 * rng.random(300)
-    picture = plot.losses(list(enumerate(values, 1)), [(0, 2.2), (150, 1.2), (300, 1.0)])
+    picture = loss_plot.losses(list(enumerate(values, 1)), [(0, 2.2), (150, 1.2), (300, 1.0)])
     (tmp_path / "loss.png").write_bytes(picture)
     pixels = png.read_png(tmp_path / "loss.png")
-    assert pixels.shape == (plot.HEIGHT, plot.WIDTH, 3)
-    dark = [np.flatnonzero((pixels[:, x] == plot.DARK).all(axis=1)).mean() for x in (120, 900)]
+    assert pixels.shape == (loss_plot.HEIGHT, loss_plot.WIDTH, 3)
+    dark = [np.flatnonzero((pixels[:, x] == loss_plot.DARK).all(axis=1)).mean() for x in (120, 900)]
     assert dark[0] + 50 < dark[1]  # it falls
-    assert (pixels == plot.RED).all(axis=2).sum() > 50 and (pixels == plot.BLACK).all(axis=2).sum() > 100
+    assert (pixels == loss_plot.RED).all(axis=2).sum() > 50 and (pixels == loss_plot.BLACK).all(axis=2).sum() > 100
 
 
 @pytest.mark.parametrize("training,validation", [([(1, 2.0)], []), ([(1, 2.0), (2, 2.0)], [(0, 2.0)]), ([(1, math.nan), (2, 0.0)], []),
                                                  ([(1, 1e9), (2, 1e-9)], [(2, math.inf)]), ([(i, float(i)) for i in range(5000)], [])])
 def test_odd_plots(tmp_path, training, validation):
-    (tmp_path / "loss.png").write_bytes(plot.losses(training, validation))
+    (tmp_path / "loss.png").write_bytes(loss_plot.losses(training, validation))
     assert png.read_png(tmp_path / "loss.png").any()
-    assert plot.losses([(1, math.nan)], validation) is None
+    assert loss_plot.losses([(1, math.nan)], validation) is None

@@ -32,8 +32,8 @@ import torch
 import torch.distributed as dist
 
 import cfm
+import loss_plot
 import output_folder
-import plot
 import speech_folder
 import unpack
 import upstream_state
@@ -329,7 +329,7 @@ class Training:
         """Figures, picture and speech. What fails here costs no training."""
         o, (trained, averaged) = self.options, self.validate()
         self.valid_table.add(update, repr(trained), repr(averaged))
-        picture = plot.losses(self.log.column(2), self.valid_table.column(1))
+        picture = loss_plot.losses(self.log.column(2), self.valid_table.column(1))
         if picture:
             upstream_state.whole(self.out / "loss.png", lambda path: path.write_bytes(picture))
         self.bar.clear()

@@ -1,4 +1,4 @@
-"""plot.py — the losses of a fine-tune as a picture: each update pale, their running mean dark, the validation's red.
+"""loss_plot.py — the losses of a fine-tune as a picture: each update pale, their running mean dark, the validation's red.
 
 A PNG is written here, byte by byte, as tests/png.py reads it: deflated rows of 8-bit RGB.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Small good files of each kind for fuzz_files.c to change: seeds.py TARGET FOLDER. FFmpeg makes the recordings."""
+"""Small good files of each kind for fuzz_files.c to change: corpus.py TARGET FOLDER. FFmpeg makes the recordings."""
 import io
 import json
 import pickle
