@@ -58,7 +58,7 @@ test: test-packages build build-asan build-tsan
 test-c:
 	ctest --test-dir $(BUILD) --output-on-failure
 	ctest --test-dir $(ASAN) --output-on-failure
-	ctest --test-dir $(TSAN) --output-on-failure -R "test_scheduler|test_pool|test_desk"
+	ctest --test-dir $(TSAN) --output-on-failure
 
 test-python:
 	$(BUILDS) $(PYTHON) -m pytest -q -rs -p no:cacheprovider tests
