@@ -37,15 +37,15 @@ def sources():
     return sorted([*(ROOT / "kernels").glob("*.cu"), *(ROOT / "kernels" / "cuda").glob("*.cu")])
 
 
-def compile_one(nvcc, source, architecture, folder):
-    """(source, architecture, ptxas' report or None, what the compiler said)."""
-    made = Path(folder) / f"{architecture}.{source.name}.o"
-    command = [nvcc, "-std=c++17", "-O3", f"-gencode=arch=compute_{architecture},code=sm_{architecture}", f"-I{ROOT}",
+def compile_one(nvcc, source, architectures, folder):
+    """(source, ptxas' report or None, what the compiler said): for all architectures at once, as the build does."""
+    made = Path(folder) / f"{source.name}.o"
+    command = [nvcc, "-std=c++17", "-O3", *(f"-gencode=arch=compute_{a},code=sm_{a}" for a in architectures), f"-I{ROOT}",
                "-Werror=all-warnings", "-Xcompiler=-fPIC,-Wall,-Wextra,-Werror,-fno-exceptions,-fno-rtti", "-Xptxas=-v",
-               *(["-DF5_CUDA_SM90A=1"] if architecture == "90a" else []), "-c", source, "-o", made]
+               *(["-DF5_CUDA_SM90A=1"] if "90a" in architectures else []), "-c", source, "-o", made]
     ran = subprocess.run(command, capture_output=True, text=True)
     said = ran.stderr + ran.stdout
-    return source, architecture, said if ran.returncode == 0 else None, said
+    return source, said if ran.returncode == 0 else None, said
 
 
 def demangled(nvcc, names):
@@ -71,17 +71,17 @@ def short_name(name):
 
 
 def read_report(text):
-    """{mangled kernel: (bytes of stack, of spill stores, of spill loads, registers)}"""
-    kernels, name = {}, None
+    """{(architecture, mangled kernel): (bytes of stack, of spill stores, of spill loads, registers)}"""
+    kernels, key = {}, None
     for line in text.splitlines():
-        if found := re.search(r"Compiling entry function '(\w+)'", line):
-            name = found.group(1)
-            kernels[name] = [0, 0, 0, 0]
-        elif name and (found := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", line)):
-            kernels[name][:3] = map(int, found.groups())
-        elif name and (found := re.search(r"Used (\d+) registers", line)):
-            kernels[name][3] = int(found.group(1))
-            name = None
+        if found := re.search(r"Compiling entry function '(\w+)' for 'sm_(\w+)'", line):
+            key = found.group(2), found.group(1)
+            kernels[key] = [0, 0, 0, 0]
+        elif key and (found := re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", line)):
+            kernels[key][:3] = map(int, found.groups())
+        elif key and (found := re.search(r"Used (\d+) registers", line)):
+            kernels[key][3] = int(found.group(1))
+            key = None
     return kernels
 
 
@@ -111,18 +111,18 @@ def main():
     start, bad, kernels = time.monotonic(), 0, 0
     spilling = {a: {} for a in architectures}
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
-        jobs = [(f, a) for f in files for a in architectures]
-        for source, architecture, report, said in pool.map(lambda j: compile_one(nvcc, *j, folder), jobs):
+        for source, report, said in pool.map(lambda f: compile_one(nvcc, f, architectures, folder), files):
             name = source.relative_to(ROOT).as_posix()
             if report is None:
                 bad += 1
-                print(f"{name}, sm_{architecture}: does not compile without warnings\n{said.strip()}")
+                print(f"{name}: does not compile without warnings\n{said.strip()}")
                 continue
             found = read_report(report)
-            names = demangled(nvcc, list(found))
+            names = demangled(nvcc, sorted({raw for _, raw in found}))
             kernels += len(found)
-            spilling[architecture].update({f"{name} {names[raw]}": counts[1:3] for raw, counts in found.items()
-                                           if counts[1] or counts[2]})
+            for (architecture, raw), counts in found.items():
+                if counts[1] or counts[2]:
+                    spilling[architecture][f"{name} {names[raw]}"] = counts[1:3]
     print(f"{len(files)} files, {kernels} kernels for {', '.join('sm_' + a for a in architectures)}, "
           f"{sum(map(len, spilling.values()))} of them spill; {time.monotonic() - start:.0f} s")
     if bad or kernels == 0:
