@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parent
 
 
 def test_every_kernel_compiles_without_new_spills():
-    run = subprocess.run([sys.executable, TESTS / "compile_cuda.py"], capture_output=True, text=True, timeout=1500)
+    run = subprocess.run([sys.executable, TESTS / "compile_cuda.py"], capture_output=True, text=True, timeout=7200)  # 600 s of a processor
     if run.returncode == 77:
         pytest.skip("no nvcc here: no .cu was compiled")
     print(run.stdout)

@@ -24,7 +24,7 @@ def report(ears, tmp_path_factory):
     assert MODEL.exists(), f"{MODEL} is missing: the voice that is shipped"
     path = tmp_path_factory.mktemp("voice") / "report.json"
     subprocess.run([sys.executable, cbind.ROOT / "weights/train/measure.py", MODEL, "--only", "words", "--sentences",
-                    str(SENTENCES), "--nfe", str(NFE), "--report", path], check=True, timeout=1200)
+                    str(SENTENCES), "--nfe", str(NFE), "--report", path], check=True, timeout=7200)
     return json.loads(path.read_text())["words"]
 
 
