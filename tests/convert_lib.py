@@ -30,7 +30,7 @@ def program(sanitized=False):
     return str(path)
 
 
-def run(*args, sanitized=False, timeout=120, **environment):
+def run(*args, sanitized=False, timeout=600, **environment):
     return subprocess.run([program(sanitized), *map(str, args)], capture_output=True, text=True, errors="replace",
                           timeout=timeout, env={**os.environ, **SANITIZER, **environment})
 

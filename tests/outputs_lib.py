@@ -39,7 +39,7 @@ class Runs:
         if moments is not None:
             environment.update(LD_PRELOAD=str(self.moments), **{f"MOMENTS_{k}": str(v) for k, v in moments.items()})
         return subprocess.run([*before, *self.command(*arguments, **options)], stdout=stdout, stderr=subprocess.PIPE,
-                              env=environment, timeout=120)
+                              env=environment, timeout=600)
 
     def all_outputs(self):
         """Options for every kind of output, in two folders that are not there yet."""

@@ -97,7 +97,7 @@ def hide_ffmpeg(shim):
     subprocess.run(["gcc", "-shared", "-fPIC", "-x", "c", "-o", shim, "-"], input=source, text=True, check=True)
 
 
-def run_check(path, *more, timeout=60, env=(), **settings):
+def run_check(path, *more, timeout=600, env=(), **settings):
     return subprocess.run([convert_lib.program(), "check-voice", path, *more], capture_output=True, text=True,
                           timeout=timeout, check=False, env={**os.environ, **convert_lib.SANITIZER, **dict(env)},
                           **settings)

@@ -34,7 +34,7 @@ def bash(words, script, folder):
     driver = ('source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE="$*"; COMP_POINT=${#COMP_LINE}; '
               '_f5tts; printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "--norc", "--noprofile", "-c", driver, "bash", script, *cut], cwd=folder,
-                          capture_output=True, text=True, env=environment(folder), timeout=60)
+                          capture_output=True, text=True, env=environment(folder), timeout=600)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return set(done.stdout.split("\n")) - {""}
 
@@ -42,7 +42,7 @@ def bash(words, script, folder):
 def fish(words, script, folder):
     line = " ".join(words)
     done = subprocess.run(["fish", "--no-config", "-c", f"source {script}; complete -C '{line}'"], cwd=folder,
-                          capture_output=True, text=True, env=environment(folder), timeout=60)
+                          capture_output=True, text=True, env=environment(folder), timeout=600)
     assert done.returncode == 0 and not done.stderr, done.stderr
     return {found.split("\t")[0] for found in done.stdout.splitlines()}
 

@@ -50,7 +50,7 @@ def library(folder, name, source):
 
 
 def judge(*words):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, words)], capture_output=True, text=True, timeout=120)
+    return subprocess.run([sys.executable, SCRIPT, *map(str, words)], capture_output=True, text=True, timeout=600)
 
 
 @pytest.fixture(autouse=True)

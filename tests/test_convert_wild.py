@@ -387,7 +387,7 @@ def test_an_ended_conversion_leaves_nothing(tmp_path, larger, number, existing):
                          stderr=subprocess.PIPE)
     assert p.stderr.readline().startswith(b"converting ")
     p.send_signal(number)
-    p.communicate(timeout=60)
+    p.communicate(timeout=600)
     assert p.returncode == -number, "it was to be caught in the middle"
     assert os.listdir(folder) == (["model.f5"] if existing else [])
     assert not existing or out.read_bytes() == b"was here before"

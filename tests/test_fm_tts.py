@@ -33,7 +33,7 @@ def convert(folder, weights, config, *more, vocoder=None):
     (folder / "config.json").write_text(json.dumps(config))
     path = folder / "model.f5"
     done = subprocess.run([PROGRAM, "convert", "--quiet", "--config", folder / "config.json", "--checkpoint", folder / "G_7.pth",
-                           "--output", path, *more], capture_output=True, text=True, timeout=120)
+                           "--output", path, *more], capture_output=True, text=True, timeout=600)
     return path, done
 
 
@@ -174,7 +174,7 @@ def test_damaged_weights_are_told(tmp_path, made, rng):
 
 
 def test_info_says_what_it_is(made):
-    done = subprocess.run([PROGRAM, "info", made[0]], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([PROGRAM, "info", made[0]], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and "FM_TTS, dim 128, depth 2" in done.stdout and "phonemes" in done.stdout
 
 

@@ -149,7 +149,7 @@ def on_terminal(*words, **environment):
         if not more:
             break
         said += more
-    child.wait(timeout=60)
+    child.wait(timeout=600)
     os.close(ours)
     return said.decode()
 

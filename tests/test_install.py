@@ -18,7 +18,7 @@ SPEAK = ["infer", "--gen_text", "Good morning.", "--nfe_step", "2", "--seed", "1
 
 def run(program, *arguments, folder):
     return subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True,
-                          env={**os.environ, **convert_lib.SANITIZER}, timeout=120)
+                          env={**os.environ, **convert_lib.SANITIZER}, timeout=600)
 
 
 @pytest.fixture(scope="module")

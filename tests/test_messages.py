@@ -101,7 +101,7 @@ def test_process_1_ends_by_signals(case, name):  # noqa: F811
     time.sleep(0.2)
     os.kill(inside, number)
     try:
-        assert run.wait(timeout=60) == 128 + number
+        assert run.wait(timeout=600) == 128 + number
     except subprocess.TimeoutExpired:
         os.kill(inside, signal.SIGKILL)
         run.wait()

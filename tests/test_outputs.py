@@ -149,7 +149,7 @@ def test_standard_output_by_other_names(runs):
 
 def test_text_in_and_speech_out(runs):
     command = runs.command(gen_text=None, gen_file="-", output_file="-")
-    result = subprocess.run(command, input=b"Say these few words.", capture_output=True, timeout=60)
+    result = subprocess.run(command, input=b"Say these few words.", capture_output=True, timeout=600)
     assert result.returncode == 0 and result.stdout[:4] == b"RIFF", result.stderr
 
 
@@ -157,7 +157,7 @@ def test_descriptors_of_a_shell(runs):
     """>(command) of bash is /dev/fd/63 to the program."""
     heard, made = runs.folder / "heard.wav", runs.folder / "heard.npy"
     line = '"${@}" --output_file >(cat > heard.wav) --save_mel >(cat > heard.npy) && wait'
-    subprocess.run(["bash", "-c", line, "bash", *runs.command(output_file=None)], cwd=runs.folder, check=True, timeout=60)
+    subprocess.run(["bash", "-c", line, "bash", *runs.command(output_file=None)], cwd=runs.folder, check=True, timeout=600)
     wait_until(lambda: all(f.exists() and f.stat().st_size for f in (heard, made)), "both files")  # bash waits for the last alone
     assert heard.read_bytes()[:4] == b"RIFF" and made.read_bytes()[:6] == b"\x93NUMPY"
 

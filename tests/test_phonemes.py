@@ -58,7 +58,7 @@ ROWS = [
 
 
 def phonemes(lines):
-    done = subprocess.run([PROGRAM], input="".join(line + "\n" for line in lines).encode(), capture_output=True, timeout=60)
+    done = subprocess.run([PROGRAM], input="".join(line + "\n" for line in lines).encode(), capture_output=True, timeout=600)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode().split("\n")[:-1]
 
@@ -79,7 +79,7 @@ def test_what_is_not_latin_stays_for_the_model_to_refuse():
 
 @pytest.mark.parametrize("text", [b"a\xffb", b"\xc3", b"\xed\xa0\x80"])
 def test_malformed_utf8_is_named(text):
-    done = subprocess.run([PROGRAM], input=text + b"\n", capture_output=True, timeout=60)
+    done = subprocess.run([PROGRAM], input=text + b"\n", capture_output=True, timeout=600)
     assert done.returncode == 1 and b"malformed UTF-8 at byte" in done.stderr
 
 

@@ -42,7 +42,7 @@ def ask(case, tmp_path):  # noqa: F811
 
         def __call__(self, text, *more, **other):
             return subprocess.run([str(w) for w in self.words(self.recogniser(text), *more)], capture_output=True,
-                                  text=True, env=environment, timeout=60, **other)
+                                  text=True, env=environment, timeout=600, **other)
 
     yield Ask()
     assert list(private.iterdir()) == [], "the file that was heard is still there"
@@ -200,7 +200,7 @@ while True: time.sleep(1)""")
     run = subprocess.Popen([*map(str, ask.words(command))], env=ask.env, stderr=subprocess.PIPE)
     wait_until(lambda: pids.exists() and pids.read_text().count("\n") == 2, "a recogniser with its child")
     run.send_signal(getattr(signal, f"SIG{name}"))
-    run.wait(timeout=60)
+    run.wait(timeout=600)
     assert run.returncode == -getattr(signal, f"SIG{name}")
 
     def gone(pid):

@@ -39,7 +39,7 @@ def program(request):
         assert path.exists(), f"{path}: F5_ASAN_BUILD names no build with the program"
 
     def run(*args):
-        return subprocess.run([str(path), *map(str, args)], capture_output=True, timeout=60,
+        return subprocess.run([str(path), *map(str, args)], capture_output=True, timeout=600,
                               env={**os.environ, **SANITIZERS})
     return run
 

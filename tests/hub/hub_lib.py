@@ -13,7 +13,7 @@ def cache(home):
     return Path(home) / ".cache/huggingface/hub"
 
 
-def run(environment, *arguments, cwd=None, sanitized=False, timeout=60, **more):
+def run(environment, *arguments, cwd=None, sanitized=False, timeout=600, **more):
     return subprocess.run([convert_lib.program(sanitized), *map(str, arguments)], capture_output=True, text=True,
                           errors="replace", timeout=timeout, cwd=cwd, env={**environment, **convert_lib.SANITIZER}, **more)
 

@@ -108,7 +108,7 @@ def test_several_at_once(home, tmp_path, tiny):
     env = {**home, **convert_lib.SANITIZER}
     processes = [subprocess.Popen([convert_lib.program(), "infer", "-m", "F5TTS_v1_Base", "-mc", str(tiny.yaml), "--show_text"],
                                   env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)]
-    out = [p.communicate(timeout=60) for p in processes]
+    out = [p.communicate(timeout=600) for p in processes]
     assert [p.returncode for p in processes] == [0] * 6 and len({o for o, _ in out}) == 1, out
     assert sum("becomes" in e for _, e in out) == 1
     assert sorted(Path(f).suffix for f in files(tmp_path / ".cache/f5tts")) == [".f5", ".txt"]
@@ -245,7 +245,7 @@ def test_name_alone(home, tmp_path):
     model = tmp_path / ".local/share/f5tts/models/F5TTS_v1_Small.f5"
     try:
         options = ["-m", "F5TTS_v1_Small", "-r", tmp_path / "none.wav", "-s", "x"]  # nothing is opened then
-        result = run(home, "infer", *options, timeout=120)
+        result = run(home, "infer", *options, timeout=600)
         assert f"F5TTS_v1_Small becomes {model}, once; licence cc-by-nc-4.0; vocoder mit" in result.stderr
         described = run(home, "info", model).stdout
         assert "F5TTS_v1_Small" in described and "2545" in described, described

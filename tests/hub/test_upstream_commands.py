@@ -137,7 +137,7 @@ def checkout(tmp_path, tiny, model):
 
 def run(checkout, *words):
     here, environment = checkout
-    return subprocess.run([here.parent / "bin/f5tts", *words], capture_output=True, text=True, cwd=here, timeout=120,
+    return subprocess.run([here.parent / "bin/f5tts", *words], capture_output=True, text=True, cwd=here, timeout=600,
                           env={**environment, **convert_lib.SANITIZER})
 
 

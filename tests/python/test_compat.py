@@ -117,12 +117,12 @@ def test_upstreams_files_become_a_model(f5tts, tmp_path, seed):
                    "HF_HUB_CACHE": str(tmp_path / "hub")}
     command = [convert_lib.program(), "models", "--path", "-p", made["checkpoint"], "-v", made["vocab_path"], "-mc", made["yaml"],
                "--vocoder_folder", os.path.dirname(made["vocos_config"])]
-    first, second = (subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60) for _ in range(2))
+    first, second = (subprocess.run(command, capture_output=True, text=True, env=environment, timeout=600) for _ in range(2))
     assert first.returncode == 0 and first.stdout == second.stdout, first.stderr
     assert "becomes" in first.stderr and "becomes" not in second.stderr
     path = first.stdout.rstrip("\n")
     assert path.startswith(str(tmp_path / "cache"))
     assert f5tts.Model(path, device="cpu", max_frames=512).info["dim"] == made["config"]["dim"]
     for wrong, message in ((["-m", "x"], "--path"), (["--path", "--vocoder_folder", "none"], "none")):
-        done = subprocess.run([command[0], "models", *wrong], capture_output=True, text=True, env=environment, timeout=60)
+        done = subprocess.run([command[0], "models", *wrong], capture_output=True, text=True, env=environment, timeout=600)
         assert done.returncode != 0 and message in done.stderr and done.stdout == ""

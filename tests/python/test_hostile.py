@@ -42,7 +42,7 @@ def together(jobs, seconds=120):
     assert not any(t.is_alive() for t in threads), "a thread hangs"
 
 
-def script(venv, model, body, timeout=120):
+def script(venv, model, body, timeout=600):
     """Its output, of a process of its own."""
     head = f"""
 import faulthandler, gc, os, sys, threading, time, warnings

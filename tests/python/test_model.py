@@ -252,7 +252,7 @@ chunks = model.stream({TEXT!r} * 3, voice, nfe=20, epss=False, chunking="sentenc
 print(len(next(chunks).samples) > 0)
 threading.Thread(target=lambda: model.speak({TEXT!r} * 3, voice, nfe=20, epss=False), daemon=True).start()
 """
-    done = subprocess.run([venv, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([venv, "-c", script], capture_output=True, text=True, timeout=600)
     assert (done.returncode, done.stdout.strip()) == (0, "True"), done.stderr
     assert "Traceback" not in done.stderr
 

@@ -163,7 +163,7 @@ def test_uploads_are_refused(server):
 
 def refused(model, *options, **environment):
     done = subprocess.run([convert_lib.program(), "serve", "--check_config", "-m", model, *options], capture_output=True, text=True,
-                          timeout=60, env={**os.environ, **environment})
+                          timeout=600, env={**os.environ, **environment})
     assert done.returncode in (1, 2), done.stdout
     return done.stderr
 
@@ -184,7 +184,7 @@ def test_the_command_line(one_voice, model, tmp_path):
     assert "--upload_dir" in refused(one_voice, "--ipa", "--upload_dir", str(tmp_path))
     assert "--ipa" in refused(model, "--ipa")
     done = subprocess.run([convert_lib.program(), "serve", "--check_config", "--ipa", "--voice", "anna", "--warm", "2", "-m", one_voice],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=600)
     assert done.returncode == 0 and "1 voices" in done.stdout, done.stderr
 
 
@@ -202,7 +202,7 @@ def test_words_become_phonemes(one_voice, said, tmp_path):
     assert "espeak" in refused(one_voice, LD_LIBRARY_PATH=str(tmp_path))
     out = tmp_path / "x.wav"
     done = subprocess.run([convert_lib.program(), "infer", "-m", one_voice, "-t", "Good morning.", "-w", out, "--nfe_step", "1", "--seed", "5"],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=600)
     if done.returncode:
         assert "espeak" in done.stderr
         pytest.skip("no libespeak-ng here: " + done.stderr)

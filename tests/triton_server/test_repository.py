@@ -17,7 +17,7 @@ FILES = {"f5_tts/config.pbtxt", "f5_tts/1/model.f5", "f5_tts_stream/config.pbtxt
 
 def make(*words, **more):
     return subprocess.run([convert_lib.program(sanitized=True), "triton-repo", *map(str, words)], capture_output=True,
-                          text=True, timeout=120, **{"env": {**os.environ, **convert_lib.SANITIZER}, **more})
+                          text=True, timeout=600, **{"env": {**os.environ, **convert_lib.SANITIZER}, **more})
 
 
 def files(folder):
@@ -144,7 +144,7 @@ def test_a_name_that_is_taken(model, tmp_path):
     folder = tmp_path / "models"
     command = ["sh", "-c", 'mkdir "$1/.f5tts-$$-0" "$1/models.f5tts-$$" && exec "$2" triton-repo "$1/models" -m "$3"', "sh",
                tmp_path, convert_lib.program(), model]
-    assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0 and files(folder) == FILES
+    assert subprocess.run(command, capture_output=True, timeout=600).returncode == 0 and files(folder) == FILES
     assert len(os.listdir(tmp_path)) == 3
 
 

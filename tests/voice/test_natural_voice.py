@@ -118,7 +118,7 @@ class Lease:
 
     def end(self):
         """(status, what was printed, errors)"""
-        printed, errors = self.process.communicate(timeout=120)
+        printed, errors = self.process.communicate(timeout=600)
         return self.process.returncode, printed, errors
 
     def call(self, *arguments, **more):
