@@ -246,3 +246,10 @@ def test_who_has_which_gpu(tmp_path, gpus, acoustic, others):
     (tmp_path / "begun").write_text("0")
     voice = natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=gpus))
     assert (voice.dit_gpus, voice.other_gpus, voice.alone) == (acoustic, others, gpus < 2)
+
+
+def test_it_does_not_train_on_a_cpu_unasked(tmp_path, monkeypatch):
+    (tmp_path / "begun").write_text("0")
+    monkeypatch.setattr(natural_voice, "gpu_count", lambda: 0)
+    with pytest.raises(SystemExit, match="no GPU"):
+        natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=None))

@@ -89,10 +89,12 @@ class Voice:
         self.teacher, self.corpus = self.work / "teacher", self.work / "corpus"
         self.crew = Crew(self.work)
         gpus = list(range(gpu_count() if options.gpus is None else options.gpus))
+        if options.gpus is None and not gpus:
+            raise SystemExit("PyTorch finds no GPU; --gpus 0 rehearses on the CPU")
         others = max(1, len(gpus) // 4) if len(gpus) > 1 else 0
         self.alone, self.dit_gpus, self.other_gpus = len(gpus) < 2, gpus[:len(gpus) - others], gpus[-others:]
         self.acoustic = self.taught = self.vocoder = None
-        self.teachers, self.looked, self.said = [], time.time(), 0.0
+        self.teachers, self.looked, self.said = [], time.time(), hours_said(self.teacher)
 
     def say(self, text):
         print(f"[{time.time() - self.begun:5.0f} s] {text}", flush=True)
