@@ -177,11 +177,11 @@ def test_every_fault_of_a_recording_is_told(tmp_path, base, rng, capsys):
 def test_mels_are_the_engines_at_every_rate(folder, base, straight):
     """Upstream's resampler and mel: what the engine makes of a recording."""
     index = json.loads((straight / "data/index.json").read_text())
-    speech = speech_folder.Speech(straight / "data", index["entries"])
+    speech = speech_folder.Speech(straight / "data", index["entries"], 100)
     lib = speech_folder.library()
     with f5lib.Engine(base[0], max_frames=128) as engine:
         for i, e in enumerate(index["entries"]):
-            samples = speech_folder.samples_of(lib, e["path"])
+            samples = speech_folder.samples_of(lib, e["path"], 24000)
             source, rate = recordings_lib.read(lib, e["path"])
             assert len(samples) == -(-len(source) * 24000 // rate)
             mel, mine = engine.mel(samples), speech.mel(i).numpy()

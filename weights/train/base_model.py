@@ -5,6 +5,7 @@ becomes a .f5 file in fp32, and unpack.py takes that apart. So nothing here read
 """
 import contextlib
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -20,10 +21,11 @@ import f5lib  # noqa: E402
 import random_checkpoint as formats  # noqa: E402
 import set_speech  # noqa: E402
 
+import fm_model  # noqa: E402
 import unpack  # noqa: E402
 import upstream_state  # noqa: E402
 from picture import GAP, write as draw  # noqa: E402
-from speech_folder import Unusable  # noqa: E402
+from speech_folder import SOUNDS, Unusable  # noqa: E402
 
 EMBEDDING = "transformer.text_embed.text_embed.weight"
 LONGEST_PROMPT = 12.0  # seconds: the engine cuts longer ones
@@ -78,13 +80,24 @@ def file_of(options, out):
     return str(path), [path.name, digest(path)]
 
 
+def read(options, base):
+    """The model of that .f5 file; of Flow-Matching-TTS, whose weights a .f5 file holds otherwise, of upstream's checkpoint."""
+    with open(base, "rb") as f:
+        header, _ = set_speech.read_header(f, base)
+    kind = json.loads(header["__metadata__"]["config"]).get("backbone")
+    own = isinstance(kind, dict) and kind.get("kind") == "FM_TTS" and options.checkpoint
+    model = fm_model.read(options, base) if own else unpack.read(base)
+    model.check(options)
+    return model
+
+
 def vocab_of(folder, model, say):
     """The folder's tokens where they are others than the model's, else None."""
     path = Path(folder) / "vocab.txt"
     if not path.is_file():
         return None
     if model.vocab is None:
-        say(f"{path} is passed over: the model takes bytes, and needs none")
+        say(f"{path} is passed over: the model needs none")
         return None
     try:
         tokens = [token.rstrip("\r") for token in formats.read_vocab(path)]
@@ -115,8 +128,13 @@ def change_vocab(model, tokens, seed, say):
     model.vocab, model.config["vocab_size"] = tokens, len(tokens)
 
 
+def tokenizer(model, base, options):
+    """What makes tokens of a text, as a context."""
+    return fm_model.tokenizer(base, options.ipa) if model.one_voice else tiny_engine(model, program(options))
+
+
 @contextlib.contextmanager
-def tokenizer(model, f5tts):
+def tiny_engine(model, f5tts):
     """An engine, as small as can be, of the model's tokenizer and vocabulary."""
     with tempfile.TemporaryDirectory(prefix="finetune-") as folder:
         made = formats.make_checkpoint(folder, arch="tiny", vocab=model.vocab, tokenizer=model.config["tokenizer"])
@@ -146,7 +164,8 @@ class Speaker:
                 raise Unusable(f"the model's vocoder is {model.config['vocoder']['kind']}: give its files too, by "
                                "--vocos-config and --vocos, as f5tts convert takes them")
             self.convert_options += ["--vocos-config", options.vocos_config, "--vocos", options.vocos]
-        seconds = {i: entries[i]["frames"] * 256 / 24000 for i in range(len(entries))}
+        rate = SOUNDS[model.config["vocoder"]["kind"]].rate
+        seconds = {i: entries[i]["frames"] * 256 / rate for i in range(len(entries))}
         fit = [i for i in [*valid, *range(len(entries))] if seconds[i] <= LONGEST_PROMPT]
         first = fit[0] if fit else 0
         self.prompt = entries[first]
@@ -156,8 +175,9 @@ class Speaker:
     def voice(self, checkpoint, weights):
         """OUT/voice.f5, as a whole."""
         def write(part):
-            run(self.program, "convert", *self.convert_options, "--checkpoint", checkpoint, "--weights", weights,
-                "--dtype", self.options.dtype, "--vocos-dtype", "fp16", "--output", part, "--quiet")
+            with self.model.state.convert_options(checkpoint, weights) as which:
+                run(self.program, "convert", *self.convert_options, *which, "--dtype", self.options.dtype, "--vocos-dtype",
+                    "fp16", "--output", part, "--quiet")
             speech = self.model.config.get("speech")
             if speech:
                 set_speech.set_speech(part, [(key, str(value)) for key, value in speech.items()])
@@ -166,10 +186,12 @@ class Speaker:
         return self.out / "voice.f5"
 
     def infer_options(self, voice):
+        if self.model.one_voice:
+            return ["infer", "-m", voice, *(["--ipa"] if self.options.ipa else [])]
         return ["infer", "-m", voice, "-r", self.prompt["path"], f"--ref_text={self.prompt['text']}"]
 
     def sample(self, voice, update, real):
-        """Speech of a sentence, and a picture of it beside the real recording, real [n,100], where the text is its."""
+        """Speech of a sentence, and a picture of it beside the real recording, real [n,bands], where the text is its."""
         folder, name = self.out / "samples", f"update_{update}"
         folder.mkdir(exist_ok=True)
         mel_file = folder / f"{name}.npy"

@@ -13,7 +13,7 @@ Under torch.autocast norms are computed in float32 wherever that is done, as PyT
 A linear layer that has NAME.lora_A [r,in] and NAME.lora_B [out,r] beside its weight adds what they say (LoRA).
 """
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional
 
 import torch
@@ -24,6 +24,7 @@ HEAD = 64
 FRACTION_MASKED = (0.7, 1.0)  # of a sequence's frames, which are to be spoken
 AUDIO_DROP, TEXT_DROP = 0.3, 0.2
 TEXT_POSITIONS = {"DiT": 8192, "UNetT": 4096}
+RATE, ADAM = 1e-5, {}  # of a fine-tune; of AdamW: PyTorch's own
 
 
 @dataclass
@@ -276,6 +277,11 @@ def velocity(w, a, x, cond, ids, lens, t, drop_text=False):
 
 
 # ---- the loss
+
+
+def judged(a):
+    """Of what kinds a validation has losses: one."""
+    return [replace(a, dropout=0.0)]
 
 
 def draw(mel, lens, chance):

@@ -5,6 +5,7 @@
     finetune.py FOLDER --out OUT --model F5TTS_v1_Base --lora 16      a model by name or .f5 file; LoRA
     finetune.py FOLDER --out OUT --config F5TTS_v1_Base.yaml --checkpoint model_1250000.safetensors --vocab vocab.txt \\
                 --vocos-config config.yaml --vocos pytorch_model.bin  upstream's files, as f5tts convert takes them
+    finetune.py FOLDER --out OUT --config config.json --checkpoint G_100000.pth    Flow-Matching-TTS's, durations and all
     torchrun --nproc_per_node 4 finetune.py FOLDER --out OUT          on four GPUs
 
 Losses, masks, dropout, batches, schedule and averaged weights are upstream's (cfm.py, upstream_state.py, speech_folder.py).
@@ -22,7 +23,6 @@ import math
 import os
 import random
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -31,14 +31,13 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-import cfm
 import loss_plot
 import output_folder
 import speech_folder
 import unpack
 import upstream_state
-from base_model import EMBEDDING, Speaker, change_vocab, file_of, program, tokenizer, vocab_of
-from speech_folder import Speech, Unusable, batches
+from base_model import EMBEDDING, Speaker, change_vocab, file_of, read, tokenizer, vocab_of
+from speech_folder import SOUNDS, Speech, Unusable, batches
 
 WAIT = datetime.timedelta(hours=3)  # that other processes wait while the first reads recordings or speaks
 MOST_BAD = 20                       # updates in a row whose gradient is not finite
@@ -155,7 +154,7 @@ class Training:
     def load(self):
         o = self.options
         base, source = self.shared(lambda: file_of(o, self.out))
-        self.model = unpack.read(base)
+        self.model = read(o, base)
         if "I8" in self.model.stored:
             self.say(f"{base} holds 8-bit weights: a training had better begin with the fp32 ones")
         self.arch = self.model.arch
@@ -164,9 +163,9 @@ class Training:
         new_rows = tokens is not None
         if new_rows:
             change_vocab(self.model, tokens, o.seed, self.say)
-        index = self.shared(lambda: self.read_folder())
+        index = self.shared(lambda: self.read_folder(base))
         self.entries = index["entries"]
-        self.speech = Speech(self.out / "data", self.entries)
+        self.speech = Speech(self.out / "data", self.entries, SOUNDS[self.model.config["vocoder"]["kind"]].bands)
         self.split()
         self.batches = batches(self.entries, self.trained_with, o.batch_frames, o.batch_samples)
         self.group = o.accumulate * self.world  # batches of an update
@@ -174,7 +173,8 @@ class Training:
         self.updates = o.updates or self.per_epoch * o.epochs
         warm_up = o.warm_up if o.warm_up is not None else math.ceil(self.updates / 20)
         self.prepare_weights(new_rows, max(1, min(warm_up, self.updates)))
-        self.facts = {name: getattr(o, name) for name in FIXED} | {
+        only = {name: True for name in ("only_durations", "ipa") if getattr(o, name)}
+        self.facts = {name: getattr(o, name) for name in FIXED} | only | {
             "updates": self.updates, "warm_up": warm_up, "precision": "bf16" if self.bf16 else "fp32", "group": self.group,
             "data": index["fingerprint"], "source": source, "model": self.model.config}
         self.done = self.resume()
@@ -183,13 +183,12 @@ class Training:
                  f"epoch, {self.updates} in all; {self.world} x {self.device.type}, {self.facts['precision']}"
                  + (f"; goes on behind update {self.done}" if self.done else ""))
 
-    def read_folder(self):
-        o = self.options
-        config = self.model.config
-        index = speech_folder.prepare(o.folder, self.out / "data", self.model.vocab, config["tokenizer"],
-                                      config["vocoder"]["kind"], o.batch_frames,
-                                      lambda: tokenizer(self.model, program(o)), self.say)
-        speech_folder.report(index, o.folder, self.say)
+    def read_folder(self, base):
+        o, config = self.options, self.model.config
+        kind, vocoder = config["tokenizer"] + (", IPA" if o.ipa else ""), config["vocoder"]["kind"]
+        index = speech_folder.prepare(o.folder, self.out / "data", self.model.vocab, kind, vocoder, o.batch_frames,
+                                      lambda: tokenizer(self.model, base, o), self.say)
+        speech_folder.report(index, o.folder, SOUNDS[vocoder].rate, self.model.unknown, self.say)
         return index
 
     def split(self):
@@ -205,7 +204,7 @@ class Training:
 
     def prepare_weights(self, new_rows, warm_up):
         o, weights = self.options, self.model.acoustic
-        rate = o.rate or (1e-4 if o.lora else 1e-5)
+        rate = o.rate or (1e-4 if o.lora else self.model.losses.RATE)
         if o.lora:
             if o.lora > min(self.model.config["backbone"]["dim"], 1024):
                 raise Unusable(f"--lora {o.lora} is more than the layers are wide")
@@ -215,10 +214,10 @@ class Training:
             if new_rows:
                 trained[EMBEDDING] = weights[EMBEDDING].clone()
         else:
-            trained = {name: values.clone() for name, values in weights.items()}
+            trained = {name: weights[name].clone() for name in self.model.trained()}
         self.trained = {name: values.to(self.device).requires_grad_() for name, values in trained.items()}
-        self.fixed = {name: values.to(self.device) for name, values in weights.items()} if o.lora else {}
-        self.optimiser = upstream_state.Optimiser(self.trained, rate, warm_up, self.updates)
+        self.fixed = {name: values.to(self.device) for name, values in weights.items() if name not in trained}
+        self.optimiser = upstream_state.Optimiser(self.trained, rate, warm_up, self.updates, **self.model.losses.ADAM)
         self.average = upstream_state.Average(self.trained) if self.first else None
 
     @property
@@ -227,20 +226,20 @@ class Training:
 
     def resume(self):
         """The update of OUT's checkpoint, which is loaded; 0 where there is none."""
-        path = self.out / "model_last.pt"
-        if not path.exists():
+        path = self.model.state.last(self.out)
+        if not path:
             return 0
         state = upstream_state.read(path)
         if not isinstance(state, dict) or "f5tts" not in state:
             raise Unusable(f"{path} was not made by finetune.py: give it by --checkpoint, and another --out")
         try:
             then, now = json.loads(state["f5tts"]["facts"]), json.loads(json.dumps(self.facts))
-            other = [name for name in now if then.get(name) != now[name]]
+            other = [name for name in {**now, **then} if then.get(name) != now.get(name)]
             if other:
-                shown = "; ".join(f"{name} was {str(then.get(name))[:60]}, is {str(now[name])[:60]}" for name in other)
+                shown = "; ".join(f"{name} was {str(then.get(name))[:60]}, is {str(now.get(name))[:60]}" for name in other)
                 raise Unusable(f"{self.out} holds a training of other settings ({shown}): give the same, or another --out")
-            upstream_state.load(state, self.optimiser, self.average)
-            return int(state["update"])
+            self.model.state.load(state, self.optimiser, self.average)
+            return self.model.state.update_of(state)
         except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError) as error:
             if "out of memory" in str(error):
                 raise
@@ -257,15 +256,14 @@ class Training:
         epoch, at = divmod(update, self.per_epoch)
         return self.epoch_order(epoch)[at * self.group:(at + 1) * self.group]
 
-    def loss(self, weights, which, seed, dropout=True):
-        """Of a batch; random numbers by the seed. Without dropout nothing is withheld either: a validation."""
-        chance = random.Random(seed).random if dropout else lambda: 1.0
-        arch = self.arch if dropout else cfm.Arch(**{**vars(self.arch), "dropout": 0.0})
+    def loss(self, weights, which, seed, judged=None):
+        """Of a batch; random numbers by the seed. judged: an Arch, by which a validation has no dropout and withholds nothing."""
+        chance = (lambda: 1.0) if judged else random.Random(seed).random
         mel, lens, ids = self.speech.batch(which, self.device)
         torch.manual_seed(seed)
-        drawn = cfm.draw(mel, lens, chance)
+        drawn = self.model.losses.draw(mel, lens, chance)
         with torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else contextlib.nullcontext():
-            return cfm.loss(weights, arch, mel, lens, ids, drawn), int(lens.sum())
+            return self.model.losses.loss(weights, judged or self.arch, mel, lens, ids, drawn), int(lens.sum())
 
     def update(self, number):
         """Returns loss, gradient norm and frames of all processes; and whether one was asked to stop."""
@@ -290,56 +288,45 @@ class Training:
 
     @torch.no_grad()
     def validate(self):
-        """Losses of the judged recordings, by the trained weights and by the averaged ones: the same noise every time."""
-        figures = []
-        for weights in (self.weights, {**self.fixed, **self.average.weights}):
-            total = count = 0
-            for j, which in enumerate(batches(self.entries, self.judged, self.options.batch_frames, self.options.batch_samples)):
-                total += float(self.loss(weights, which, key(VALIDATION, j), dropout=False)[0]) * len(which)
-                count += len(which)
-            figures.append(total / count)
+        """Losses of the judged recordings, by the trained weights and by the averaged ones, and both of the predictor of
+        durations where it is a part: the same noise every time."""
+        figures, made = [], batches(self.entries, self.judged, self.options.batch_frames, self.options.batch_samples)
+        for arch in self.model.losses.judged(self.arch):
+            for weights in (self.weights, {**self.fixed, **self.average.weights}):
+                losses = [float(self.loss(weights, which, key(VALIDATION, j), arch)[0]) for j, which in enumerate(made)]
+                figures.append(sum(loss * len(which) for loss, which in zip(losses, made)) / len(self.judged))
         return figures
 
     # ---- what is kept
 
     def save(self, update):
-        o, last = self.options, self.out / "model_last.pt"
+        states = self.model.state
         try:
-            state = upstream_state.checkpoint(self.model.acoustic, self.optimiser, self.average, update, self.arch.lora_scale,
-                                              {"facts": json.dumps(self.facts)})
-            upstream_state.whole(last, lambda path: torch.save(state, path))
+            state = states.checkpoint(self.model.acoustic, self.optimiser, self.average, update, self.arch.lora_scale,
+                                      {"facts": json.dumps(self.facts), "epoch": 1 + (update - 1) // self.per_epoch})
+            states.save(self.out, update, state, self.options.keep)
         except (RuntimeError, OSError) as error:  # torch's own for a full disk
             if "out of memory" in str(error):
                 raise
-            raise Unusable(f"{last} cannot be written: {str(error).splitlines()[0]}: is the disk full?") from None
-        if o.lora:
+            raise Unusable(f"{self.out}: no checkpoint can be written: {str(error).splitlines()[0]}: is the disk full?") from None
+        if self.options.lora:
             upstream_state.write_adapter(self.out / "lora", self.average.weights, self.alpha)
-        if o.keep:
-            numbered = self.out / f"model_{update}.pt"
-            numbered.unlink(missing_ok=True)
-            try:
-                os.link(last, numbered)
-            except OSError:  # a file system without links
-                upstream_state.whole(numbered, lambda path: shutil.copyfile(last, path))
-            kept = sorted((int(p.stem[6:]), p) for p in self.out.glob("model_*.pt") if p.stem[6:].isdigit())
-            for _, path in kept[:-o.keep]:
-                path.unlink()
 
     def show(self, update, speak=True):
         """Figures, picture and speech. What fails here costs no training."""
-        o, (trained, averaged) = self.options, self.validate()
-        self.valid_table.add(update, repr(trained), repr(averaged))
+        o, (trained, averaged, *durations) = self.options, self.validate()
+        self.valid_table.add(update, *map(repr, (trained, averaged, *durations)))
         picture = loss_plot.losses(self.log.column(2), self.valid_table.column(1))
         if picture:
             upstream_state.whole(self.out / "loss.png", lambda path: path.write_bytes(picture))
         self.bar.clear()
         self.say(f"update {update}: loss of {'unseen' if self.valid else 'seen'} recordings {trained:.4f}, by averaged "
-                 f"weights {averaged:.4f}")
+                 f"weights {averaged:.4f}" + (f"; of durations {durations[0]:.4f}, {durations[1]:.4f}" if durations else ""))
         if not speak:
             return
         try:
             best = "model" if trained < averaged else "ema"
-            voice = self.speaker.voice(self.out / "model_last.pt", best if o.voice_weights == "auto" else o.voice_weights)
+            voice = self.speaker.voice(self.model.state.last(self.out), best if o.voice_weights == "auto" else o.voice_weights)
             if not o.no_samples:
                 self.speaker.sample(voice, update, self.speech.mel(self.speaker.spoken).numpy())
                 self.say(f"update {update}: samples/update_{update}.wav")
@@ -362,7 +349,9 @@ class Training:
         if self.first:
             self.speaker = Speaker(o, self.out, self.model, self.entries, self.valid)
             self.log = Table(self.out / "log.tsv", ["update", "epoch", "loss", "norm", "rate", "frames"], self.done)
-            self.valid_table = Table(self.out / "valid.tsv", ["update", "trained", "averaged"], self.done)
+            kinds = ("", "_durations")[:len(self.model.losses.judged(self.arch))]
+            columns = [name + kind for kind in kinds for name in ("trained", "averaged")]
+            self.valid_table = Table(self.out / "valid.tsv", ["update", *columns], self.done)
             self.bar = Bar(self.updates, self.done)
             if self.done in (0, self.updates):
                 self.show(self.done, speak=self.done > 0)
@@ -400,6 +389,7 @@ def arguments(argv):
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0], allow_abbrev=False)
     p.add_argument("folder", type=Path, help="metadata.csv, wavs/, and where the model's tokens do not do, vocab.txt")
     p.add_argument("--out", type=Path, required=True, help="where everything goes; a training that is there goes on")
+    p.add_argument("--ipa", action="store_true", help="of Flow-Matching-TTS: the texts are IPA; default: words, by libespeak-ng")
     g = p.add_argument_group("what it begins with")
     g.add_argument("--model", help="a name or a .f5 file; default: the voice that comes with the program")
     for name in ("config", "checkpoint", "vocab", "vocos-config", "vocos"):
@@ -408,7 +398,8 @@ def arguments(argv):
     g = p.add_argument_group("how it is trained")
     g.add_argument("--lora", type=int, default=0, metavar="RANK", help="train low-rank additions; default: all weights")
     g.add_argument("--lora-alpha", type=float, metavar="X", help="default: twice the rank")
-    g.add_argument("--rate", type=float, help="highest learning rate; default 1e-5, with --lora 1e-4")
+    g.add_argument("--only-durations", action="store_true", help="of Flow-Matching-TTS: its duration predictor, and nothing else")
+    g.add_argument("--rate", type=float, help="highest learning rate; default 1e-5, with --lora 1e-4, of Flow-Matching-TTS 2e-4")
     g.add_argument("--epochs", type=int, default=100)
     g.add_argument("--updates", type=int, default=0, help="instead of --epochs")
     g.add_argument("--warm-up", type=int, metavar="UPDATES", help="default: a twentieth of all")

@@ -15,7 +15,7 @@ from speech_folder import Unusable
 from upstream_state import whole
 
 MARKER = "finetune.json"
-WRITTEN = ("base.f5", "base.part.f5", "voice.f5", "voice.part.f5", "model_*.pt", "model.yaml", "vocab.txt",
+WRITTEN = ("base.f5", "base.part.f5", "voice.f5", "voice.part.f5", "model_*.pt", "G_*.pth", "model.yaml", "config.json", "vocab.txt",
            "vocos/config.yaml", "vocos/pytorch_model.bin", "data/index*.json", "data/mels*.f32", "lora/adapter_*",
            "samples/update_*", "log*.tsv", "valid*.tsv", "loss*.png")
 

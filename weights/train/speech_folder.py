@@ -21,6 +21,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable, NamedTuple
 
 import numpy as np
 import torch
@@ -33,7 +34,6 @@ import recordings_lib  # noqa: E402
 
 from upstream_state import whole  # noqa: E402
 
-MEL = reference.MEL_BANDS
 SHORTEST, LONGEST = 0.3, 30.0  # seconds: upstream's
 ENDINGS = ("wav", "flac", "mp3", "ogg", "opus", "m4a", "aac", "aiff", "webm", "wma", "amr")
 HEADERS = ("audio_file", "audio", "file", "file_name", "filename", "path", "wav", "name", "id")
@@ -156,8 +156,35 @@ def library():
     return lib
 
 
-def samples_of(lib, path):
-    """Mono at 24 kHz, float32 [n]; LeftOut where there are none to train with."""
+def power_bank():
+    """[513,80] triangles of height 1, centres evenly spaced on the HTK mel scale over 0 to 11,025 Hz."""
+    top = 2595 * np.log10(1 + 11025 / 700)
+    corner = 700 * (10 ** (np.linspace(0, top, 82) / 2595) - 1)
+    bins = np.linspace(0, 11025, 513)[:, None]
+    rising, falling = (bins - corner[:-2]) / (corner[1:-1] - corner[:-2]), (corner[2:] - bins) / (corner[2:] - corner[1:-1])
+    return torch.from_numpy(np.minimum(rising, falling).clip(0)).float()
+
+
+def power_mel(samples):
+    """Flow-Matching-TTS's: samples [n] at 22,050 Hz -> ln of the power in each band [n // 256 + 1, 80]."""
+    spectrum = torch.stft(samples, 1024, 256, window=torch.hann_window(1024), pad_mode="reflect", return_complex=True)
+    return (spectrum.abs().square().t() @ power_bank()).clamp(min=1e-5).log()
+
+
+class Sound(NamedTuple):
+    """What a vocoder makes sound of."""
+
+    rate: int       # samples a second
+    bands: int
+    mel: Callable   # samples [n] -> [frames,bands]
+
+
+SOUNDS = {"Vocos": Sound(reference.RATE, reference.MEL_BANDS, reference.mel),
+          "BigVGAN": Sound(reference.RATE, reference.MEL_BANDS, bigvgan.mel), "MB-iSTFT": Sound(22050, 80, power_mel)}
+
+
+def samples_of(lib, path, to):
+    """Mono at the rate `to`, float32 [n]; LeftOut where there are none to train with."""
     read = recordings_lib.read(lib, path)
     if isinstance(read, str):
         raise LeftOut(read)
@@ -170,19 +197,13 @@ def samples_of(lib, path):
         raise LeftOut(f"{path}: it has samples that are not finite")
     if not np.abs(x).max() > 1e-4:
         raise LeftOut(f"{path}: it is silent")
-    if rate == reference.RATE:
+    if rate == to:
         return x
-    out = np.empty(lib.resample_length(len(x), rate, reference.RATE), np.float32)
+    out = np.empty(lib.resample_length(len(x), rate, to), np.float32)
     error = recordings_lib.Error()
-    if lib.resample(x.ctypes.data, len(x), rate, reference.RATE, out.ctypes.data, ctypes.addressof(error)):
+    if lib.resample(x.ctypes.data, len(x), rate, to, out.ctypes.data, ctypes.addressof(error)):
         raise LeftOut(f"{path}: {error.message.decode()}")
     return out
-
-
-def mel_of(samples, vocoder):
-    """[frames,100] as the vocoder has it."""
-    x = torch.from_numpy(samples)
-    return (bigvgan.mel if vocoder == "BigVGAN" else reference.mel)(x).numpy()
 
 
 # ---- text
@@ -197,17 +218,18 @@ class Tokens:
 
     def __call__(self, text):
         try:
-            ids = self.engine.tokenize(text, capacity=max(4096, 16 * len(text))).tolist()
+            said = self.engine.said(text) if hasattr(self.engine, "said") else text  # as phonemes
+            ids = self.engine.tokenize(said, capacity=max(4096, 16 * len(said))).tolist()
         except Exception as error:  # the library's message
             raise LeftOut(str(error)) from None
-        strange = Counter(c for c in text if not self.knows(c))
+        strange = Counter(c for c in said if not self.knows(c))
         self.unknown += strange
         self.unknown_lines.update(strange.keys())
         return ids
 
     def knows(self, c):
         if c not in self.known:
-            self.known[c] = c.isspace() or self.engine.tokenize(c)[-1] != 0
+            self.known[c] = c.isspace() or any(self.engine.tokenize(c))
         return self.known[c]
 
 
@@ -241,14 +263,14 @@ def prepare(folder, out, vocab, tokenizer, vocoder, most_frames, open_engine, sa
         pass
     out.mkdir(parents=True, exist_ok=True)
     (out / "index.json").unlink(missing_ok=True)
-    lib, entries = library(), []
+    lib, entries, sound = library(), [], SOUNDS[vocoder]
 
     def one(line):
         try:
             if not line.text:
                 raise LeftOut(f"{line.name}: it has no text")
             path = find(folder, line.name)
-            return str(path), mel_of(samples_of(lib, path), vocoder)
+            return str(path), sound.mel(torch.from_numpy(samples_of(lib, path, sound.rate))).numpy()
         except LeftOut as reason:
             return reason
 
@@ -283,10 +305,10 @@ def prepare(folder, out, vocab, tokenizer, vocoder, most_frames, open_engine, sa
     return index
 
 
-def report(index, folder, say, most=20):
-    """What is trained with, and what is not, by line."""
+def report(index, folder, rate, unknown, say, most=20):
+    """What is trained with, and what is not, by line. rate: of the mels' samples; unknown: what becomes of characters."""
     entries, left_out = index["entries"], index["left_out"]
-    seconds = sum(e["frames"] for e in entries) * reference.HOP / reference.RATE
+    seconds = sum(e["frames"] for e in entries) * reference.HOP / rate
     say(f"{folder}: {len(entries)} recordings, {seconds / 60:.1f} minutes" +
         (f"; {len(left_out)} lines of metadata.csv are left out:" if left_out else ""))
     for number, what in left_out[:most]:
@@ -294,8 +316,8 @@ def report(index, folder, say, most=20):
     if len(left_out) > most:
         say(f"  and {len(left_out) - most} more, in data/index.json")
     for c, times, lines in index["unknown"][:most]:
-        say(f"  {c!r} (U+{ord(c):04X}), {times} times in {lines} lines, is no token of the model: it is trained as a space, "
-            "as upstream does. Write it in other characters, or give a vocab.txt that has it")
+        say(f"  {c!r} (U+{ord(c):04X}), {times} times in {lines} lines, is no token of the model: it is {unknown}. Write it in "
+            "other characters, or give a vocab.txt that has it")
     if len(index["unknown"]) > most:
         say(f"  and {len(index['unknown']) - most} more characters")
     if not entries:
@@ -305,20 +327,20 @@ def report(index, folder, say, most=20):
 class Speech:
     """What is trained with: batches of mels and tokens."""
 
-    def __init__(self, out, entries):
+    def __init__(self, out, entries, bands):
         self.entries = entries
         total = sum(e["frames"] for e in entries)
         path = Path(out) / "mels.f32"
-        if path.stat().st_size != 4 * MEL * total:
+        if path.stat().st_size != 4 * bands * total:
             raise Unusable(f"{path} is not as index.json says: delete it")
-        self.mels = np.memmap(path, "<f4", "r", shape=(total, MEL))
+        self.mels = np.memmap(path, "<f4", "r", shape=(total, bands))
 
     def mel(self, i):
         e = self.entries[i]
         return torch.from_numpy(np.array(self.mels[e["start"]:e["start"] + e["frames"]]))
 
     def batch(self, which, device):
-        """mel [B,N,100], lens [B], ids [B,T]; mels are padded by 0, ids by -1."""
+        """mel [B,N,bands], lens [B], ids [B,T]; mels are padded by 0, ids by -1."""
         mels = [self.mel(i) for i in which]
         ids = [torch.tensor(self.entries[i]["ids"], dtype=torch.long) for i in which]
         lens = torch.tensor([len(m) for m in mels])

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "weights"))
 import random_checkpoint as formats  # noqa: E402
 import set_speech  # noqa: E402
 
+import cfm  # noqa: E402
+import upstream_state  # noqa: E402
 from cfm import Arch  # noqa: E402
 
 SKIPS = ("concat", "add", "none")
@@ -61,6 +63,19 @@ class Model:
     vocoder: Optional[dict]
     stored: set         # number types in the file
     rights: dict        # its licence and credit, where it says them
+
+    # how it is trained and kept; Flow-Matching-TTS's are others (fm_model.py)
+    losses, state, one_voice, unknown = cfm, upstream_state, False, "trained as a space, as upstream does"
+
+    def check(self, options):
+        """What is asked for that such a model has not. Raises Refused."""
+        for name in ("only_durations", "ipa"):
+            if getattr(options, name):
+                raise set_speech.Refused(f"--{name.replace('_', '-')} is for Flow-Matching-TTS: this is {self.config['name']}")
+
+    def trained(self):
+        """Names of the weights that are trained."""
+        return list(self.acoustic)
 
     @property
     def arch(self):
@@ -216,7 +231,8 @@ def taken_apart(path):
         config = set_speech.version_2(config)
     kind = config["backbone"]["kind"]
     if kind not in ("DiT", "UNetT"):
-        raise set_speech.Refused(f"{path} is a {kind}: DiT (F5-TTS) and UNetT (E2-TTS) can be trained here")
+        fix = ": give its G_*.pth by --checkpoint and its JSON by --config" if kind == "FM_TTS" else ""
+        raise set_speech.Refused(f"{path} is a {kind}: DiT (F5-TTS) and UNetT (E2-TTS) can be trained from a .f5{fix}")
     lines = get.metadata.get("vocab")
     return Model(config, lines.split("\n")[:-1] if lines is not None else None, acoustic(get, config),
                  vocos(get, config) if config["vocoder"]["kind"] == "Vocos" else None, get.kinds,

@@ -5,10 +5,12 @@ A checkpoint holds upstream's keys, so that upstream's package loads it and trai
 finetune.py needs to go on exactly. A file appears whole: it is written beside its place, flushed, and renamed.
 """
 import collections
+import contextlib
 import json
 import math
 import os
 import pickle
+import shutil
 import sys
 import warnings
 import zipfile
@@ -31,7 +33,7 @@ class Optimiser:
     """AdamW over trained, name -> leaf tensor, whose gradients become views of one buffer, self.grad. The rate rises for
     warm_up updates and falls to nothing at the last, both linearly."""
 
-    def __init__(self, trained, rate, warm_up, updates):
+    def __init__(self, trained, rate, warm_up, updates, **adam):
         self.trained = trained
         device = next(iter(trained.values())).device
         self.grad = torch.zeros(sum(p.numel() for p in trained.values()), device=device)
@@ -39,7 +41,7 @@ class Optimiser:
         for p in trained.values():
             p.grad = self.grad[at:at + p.numel()].view(p.shape)
             at += p.numel()
-        self.adam = torch.optim.AdamW(list(trained.values()), lr=rate)
+        self.adam = torch.optim.AdamW(list(trained.values()), lr=rate, **adam)
         self.schedule = SequentialLR(self.adam, [
             LinearLR(self.adam, start_factor=1e-8, end_factor=1.0, total_iters=warm_up),
             LinearLR(self.adam, start_factor=1.0, end_factor=1e-8, total_iters=max(1, updates - warm_up))], [warm_up])
@@ -183,6 +185,38 @@ def read(path):
     except (pickle.PickleError, zipfile.BadZipFile, RuntimeError, StopIteration, LookupError, TypeError, ValueError,
             AttributeError, EOFError, OverflowError, MemoryError, OSError, zlib.error) as error:
         raise ValueError(f"{path} is no checkpoint that can be read: {error or type(error).__name__}") from None
+
+
+def last(out):
+    """The checkpoint that a training goes on from; None: there is none."""
+    path = Path(out) / "model_last.pt"
+    return path if path.exists() else None
+
+
+def update_of(state):
+    return int(state["update"])
+
+
+def save(out, update, state, keep):
+    """As model_last.pt, and the newest `keep` under their numbers."""
+    path, numbered = Path(out) / "model_last.pt", Path(out) / f"model_{update}.pt"
+    whole(path, lambda part: torch.save(state, part))
+    if not keep:
+        return
+    numbered.unlink(missing_ok=True)
+    try:
+        os.link(path, numbered)
+    except OSError:  # a file system without links
+        whole(numbered, lambda part: shutil.copyfile(path, part))
+    kept = sorted((int(p.stem[6:]), p) for p in Path(out).glob("model_*.pt") if p.stem[6:].isdigit())
+    for _, old in kept[:-keep]:
+        old.unlink()
+
+
+@contextlib.contextmanager
+def convert_options(checkpoint, weights):
+    """By which `f5tts convert` takes these weights of a checkpoint, while the context lasts."""
+    yield ["--checkpoint", checkpoint, "--weights", weights]
 
 
 def checkpoint(weights, optimiser, average, update, scale, more):
