@@ -380,6 +380,8 @@ def test_what_this_model_has_not(folder, base, straight, tmp_path, capsys):
     fails(capsys, command(folder, tmp_path / "a", base, "--lora", 4), "--lora", "--only-durations")
     fails(capsys, [str(folder), "--out", str(tmp_path / "b"), "--model", str(straight / "voice.f5")], "G_*.pth", "--checkpoint")
     fails(capsys, command(folder, tmp_path / "c", changed(base, tmp_path, {"mel_fmax": 8000.0})), "data.mel_fmax", "8000")
+    (tmp_path / "odd.json").write_text("# not JSON\n" + open(base["yaml"]).read())
+    fails(capsys, command(folder, tmp_path / "d", {**base, "yaml": tmp_path / "odd.json"}), "odd.json is no JSON object")
     fails(capsys, command(folder, straight, base, "--updates", 12, "--rate", 3e-3, "--warm-up", 1), "only_durations was True")
     assert sorted(p.name for p in straight.glob("G_*")) == ["G_12.pth"]
 

@@ -170,7 +170,7 @@ class States:
             yield ["--checkpoint", checkpoint]
             return
         state = upstream_state.read(checkpoint)
-        with tempfile.TemporaryDirectory(prefix="finetune-", dir=Path(checkpoint).parent) as folder:
+        with tempfile.TemporaryDirectory(prefix="finetune-") as folder:
             path = Path(folder) / "G_0.pth"
             torch.save({"model": {**state["model"], **state["f5tts"]["average"]}}, path)
             yield ["--checkpoint", path]
@@ -191,8 +191,12 @@ def read(options, base):
 
 
 def check_data(path, said):
-    data = json.loads(said.decode()).get("data") or {}
+    """That mels are made as it says. Raises Unusable."""
+    try:
+        data = json.loads(said.decode()).get("data")
+    except (ValueError, AttributeError) as error:
+        raise Unusable(f"{path} is no JSON object: {error}") from None
     for name, value in MELS.items():
-        if data.get(name, value) != value:
+        if isinstance(data, dict) and data.get(name, value) != value:
             raise Unusable(f"{path}: data.{name} is {data[name]}: mels are made with {value}")
 
