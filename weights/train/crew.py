@@ -26,7 +26,7 @@ class Crew:
         """vital: asked by check() if the process fails; True: everything ends. None: check() does not look at it."""
         with open(self.logs / f"{name}.log", "a") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **environment},
-                                       preexec_fn=(lambda: os.nice(nice)) if nice else None, process_group=0)
+                                       preexec_fn=(lambda: os.nice(nice)) if nice else None, start_new_session=True)
         self.running.append((name, process, vital))
         return process
 
