@@ -76,23 +76,19 @@ static f5_status print_summary(const f5_convert_params *p, const f5_convert_summ
                                f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(p->output_path, &file, error));
-    f5_status status = f5_model_file_info(file, &info, error);
-    if (status == F5_OK) {
-        printf("%s: %s\n", p->output_path, info.name);
-        print_backbone(file, info.backbone);
-        printf("; from %s\n", s->checkpoint_types);
-        print_text(file, &info);
-        print_weights(p, s);
-        print_vocoder(file, info.vocoder);
-        printf("; from %s\n", s->vocoder_types);
-        printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
-               (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, p->matrices, p->vocoder_matrices, seconds);
-        print_notes(&info, s, model_setting(file, "text.mask_padding"));
-    }
+    F5_TRY(model_describe(p->output_path, &file, &info, error));
+    printf("%s: %s\n", p->output_path, info.name);
+    print_backbone(file, info.backbone);
+    printf("; from %s\n", s->checkpoint_types);
+    print_text(file, &info);
+    print_weights(p, s);
+    print_vocoder(file, info.vocoder);
+    printf("; from %s\n", s->vocoder_types);
+    printf("  %d tensors, %.2f M parameters, %.1f MB with matrices in %s, vocos in %s, %.1f s\n", (int)s->tensors,
+           (double)s->parameters * 1e-6, (double)s->bytes * 1e-6, p->matrices, p->vocoder_matrices, seconds);
+    print_notes(&info, s, model_setting(file, "text.mask_padding"));
     f5_model_file_close(file);
-    return status;
+    return F5_OK;
 }
 
 static bool is_type(const char *name) {

@@ -34,9 +34,7 @@ typedef struct {
 
 static f5_status describe(description *d, const char *path, f5_error *error) {
     *d = (description){.path = path};
-    f5_model_info_init(&d->info);
-    F5_TRY(f5_describe(path, &d->file, error));
-    return f5_model_file_info(d->file, &d->info, error);
+    return model_describe(path, &d->file, &d->info, error);
 }
 
 /* ---- one of many; an index within d->info is never refused ------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
 #include "host/program/model_make.h"
+#include "host/program/model_settings.h"
 #include "host/program/shipped.h"
 
 #define MAX_DESCRIPTION_BYTES (64 << 10)
@@ -51,13 +52,12 @@ static void print_model(const char *name, const char *path, const char *from) {
     f5_error why = {0};
     f5_model_file *file = NULL;
     f5_model_info info;
-    f5_model_info_init(&info);
     if (stat(path, &there) != 0 || !S_ISREG(there.st_mode)) return;
     size_t stem = strlen(path) - 3;
     char *beside = NULL, *text = NULL;
     if (asprintf(&beside, "%.*s.txt", (int)stem, path) < 0) beside = NULL;
     if (!beside || text_file_read(beside, MAX_DESCRIPTION_BYTES, &text, NULL, &why) != F5_OK) text = NULL;
-    bool good = f5_describe(path, &file, &why) == F5_OK && f5_model_file_info(file, &info, &why) == F5_OK;
+    bool good = model_describe(path, &file, &info, &why) == F5_OK;
     char *told_licence = text ? value_of(text, "licence") : NULL,
          *told_from = text ? value_of(text, "checkpoint") : NULL;
     char line[288];

@@ -5,6 +5,7 @@
 
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
+#include "host/program/model_settings.h"
 #include "host/program/shipped.h"
 #include "host/program/speech_ipa.h"
 #include "host/program/speech_options.h"
@@ -157,15 +158,11 @@ static cli_option *other_options(cli_option *to, server_options *o) {
 static f5_status read_rights(server_options *o, const char *model, f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(model, &file, error));
-    const f5_status status = f5_model_file_info(file, &info, error);
-    if (status == F5_OK) {
-        snprintf(o->license, sizeof o->license, "%s", info.license);
-        snprintf(o->credit, sizeof o->credit, "%s", info.credit);
-    }
+    F5_TRY(model_describe(model, &file, &info, error));
+    snprintf(o->license, sizeof o->license, "%s", info.license);
+    snprintf(o->credit, sizeof o->credit, "%s", info.credit);
     f5_model_file_close(file);
-    return status;
+    return F5_OK;
 }
 
 /* What the model says of itself. *speaker: makes phonemes of words, where it reads them. */

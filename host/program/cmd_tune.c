@@ -8,6 +8,7 @@
 #include "host/files/text_file.h"
 #include "host/program/interruption.h"
 #include "host/program/model_file.h"
+#include "host/program/model_settings.h"
 #include "host/program/speech_voices.h"
 #include "host/program/tune_trial.h"
 
@@ -138,14 +139,12 @@ static f5_status settle_bound(tune_run *r, f5_error *error) {
 static f5_status look_at_file(tune_run *r, f5_error *error) {
     f5_model_info info;
     f5_model_file *file;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(r->model, &file, error));
-    const f5_status status = f5_model_file_info(file, &info, error);
+    F5_TRY(model_describe(r->model, &file, &info, error));
     r->int8_matrices = info.int8_matrices;
     r->wide_matrices = info.wide_matrices;
-    r->in_8_bits = status == F5_OK && strcmp(info.precision, "int8") == 0;
+    r->in_8_bits = strcmp(info.precision, "int8") == 0;
     f5_model_file_close(file);
-    return status;
+    return F5_OK;
 }
 
 static f5_status try_all(tune_run *r, f5_error *error) {

@@ -11,6 +11,7 @@
 #include "host/files/output_file.h"
 #include "host/files/output_litter.h"
 #include "host/program/convert_files.h"
+#include "host/program/model_settings.h"
 #include "host/program/voice_files.h"
 
 enum { STEPS = 16 }; /* of Euler's: operands of early times and of late ones */
@@ -116,13 +117,11 @@ static f5_status calibrate(calibrating *c, f5_error *error) {
 static f5_status count(const char *path, f5_convert_summary *summary, f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(path, &file, error));
-    const f5_status status = f5_model_file_info(file, &info, error);
+    F5_TRY(model_describe(path, &file, &info, error));
     summary->tensors = info.tensors;
     summary->bytes = info.bytes;
     f5_model_file_close(file);
-    return status;
+    return F5_OK;
 }
 
 /* The model in fp32 has a name only until it is whole and open: nothing of it is left, however the process ends. */

@@ -5,6 +5,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernels/error.h"
+
+f5_status model_describe(const char *path, f5_model_file **file, f5_model_info *info, f5_error *error) {
+    f5_model_info_init(info);
+    F5_TRY(f5_describe(path, file, error));
+    const f5_status status = f5_model_file_info(*file, info, error);
+    if (status == F5_OK) return F5_OK;
+    f5_model_file_close(*file);
+    *file = NULL;
+    return status;
+}
+
 /* Setting i; false after the last. */
 static bool setting_at(const f5_model_file *file, int32_t i, f5_model_setting *s) {
     f5_model_setting_init(s);

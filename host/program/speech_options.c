@@ -256,12 +256,9 @@ f5_status speech_options_fit(const speech_options *o, const char *model, f5_erro
 f5_status speech_options_of_model(speech_options *o, const char *model, bool own_voice, f5_error *error) {
     f5_model_file *file;
     f5_model_info info;
-    f5_model_info_init(&info);
-    F5_TRY(f5_describe(model, &file, error));
-    f5_status status = f5_model_file_info(file, &info, error);
+    F5_TRY(model_describe(model, &file, &info, error));
     o->predicts_durations = strcmp(model_setting(file, "text.predicts_durations"), "true") == 0;
     f5_model_file_close(file);
-    F5_TRY(status);
     o->model_rate = info.sample_rate;
     o->mel_bands = info.mel_bands;
     o->hop = F5_HOP;
