@@ -1,16 +1,18 @@
 /* transcript_cache.c — XDG_CACHE_HOME/f5tts/transcripts/HASH.txt, or ~/.cache/f5tts/transcripts/HASH.txt. A file gets
  * its name when it is whole. */
+#define _GNU_SOURCE /* mkostemp */
 #include "host/program/transcript_cache.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "host/api/f5tts.h"
-#include "host/files/output_file.h"
 #include "host/files/text_file.h"
 
 #define MAX_WORDS_BYTES 65536
@@ -43,9 +45,12 @@ char *transcript_find(uint64_t hash) {
 }
 
 void transcript_keep(uint64_t hash, const char *words) {
-    char path[PATH_MAX];
-    output_file f;
-    if (!find_path(path, hash, true) || output_begin(&f, path, NULL) != F5_OK) return;
-    fputs(words, f.stream);
-    (void)output_commit(&f, NULL);
+    char path[PATH_MAX], whole[PATH_MAX];
+    if (!find_path(whole, hash, true)) return;
+    if ((size_t)snprintf(path, sizeof path, "%s.XXXXXX", whole) >= sizeof path) return;
+    int fd = mkostemp(path, O_CLOEXEC);
+    if (fd < 0) return;
+    size_t bytes = strlen(words);
+    bool written = write(fd, words, bytes) == (ssize_t)bytes;
+    if (close(fd) != 0 || !written || rename(path, whole) != 0) unlink(path);
 }
