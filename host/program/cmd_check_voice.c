@@ -7,6 +7,7 @@
 #include "host/program/cli.h"
 #include "host/program/speech_options.h"
 #include "host/program/voice_files.h"
+#include "host/program/voice_params.h"
 
 /* user: the recording's name, until it was printed. */
 static void print_line(void *user, const char *what, int32_t good, const char *message) {
@@ -29,14 +30,7 @@ static f5_status check(const char *path, const speech_options *o, const cli_comm
         audio_free(&recording);
         return f5_fail(error, status, "%s", why.message);
     }
-    f5_voice_params p;
-    f5_voice_params_init(&p);
-    p.samples = recording.samples;
-    p.n_frames = recording.n_frames;
-    p.channels = recording.channels;
-    p.sample_rate = recording.sample_rate;
-    p.transcript = files.words;
-    p.keep_whole = o->keep_whole;
+    const f5_voice_params p = voice_params_of(&recording, files.words, o->keep_whole);
     const char *title = path;
     status = f5_check_voice(&p, print_line, &title, &why);
     if (status != F5_OK) f5_fail(error, status, "%s: %s", path, why.message);

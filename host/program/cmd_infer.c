@@ -263,11 +263,7 @@ static void fill_table(cli_option *to, speech_options *o, void *user) {
     to = speech_options_text(to, o);
     to = speech_options_speech(to, o);
     to = speech_options_solver(to, o);
-    *to++ = (cli_option){"Output", .type = CLI_HEADING};
-    *to++ = (cli_option){"output_dir",      "o",
-                         CLI_STRING,        &o->output_dir,
-                         .argument = "DIR", .help = "where the outputs lie, made if missing",
-                         .kind = CLI_FOLDER};
+    to = speech_options_folder(to, o);
     *to++ = (cli_option){"output_file",      "w",
                          CLI_STRING,         &o->output_file,
                          .argument = "FILE", .help = "name in it",

@@ -148,6 +148,13 @@ cli_option *speech_options_sound(cli_option *to, speech_options *o) {
     return APPEND(to, options);
 }
 
+cli_option *speech_options_folder(cli_option *to, speech_options *o) {
+    const cli_option options[] = {{"Output", .type = CLI_HEADING},
+                                  {"output_dir", "o", CLI_STRING, &o->output_dir, .argument = "DIR",
+                                   .help = "where the outputs lie, made if missing", .kind = CLI_FOLDER}};
+    return APPEND(to, options);
+}
+
 cli_option *speech_options_output(cli_option *to, speech_options *o) {
     to = speech_options_sound(to, o);
     const cli_option options[] = {

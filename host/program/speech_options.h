@@ -55,6 +55,7 @@ cli_option *speech_options_transcribe(cli_option *to, speech_options *o);
 cli_option *speech_options_text(cli_option *to, speech_options *o); /* gen_text and gen_file left out */
 cli_option *speech_options_solver(cli_option *to, speech_options *o);
 cli_option *speech_options_speech(cli_option *to, speech_options *o);
+cli_option *speech_options_folder(cli_option *to, speech_options *o);   /* the title, and output_dir */
 cli_option *speech_options_sound(cli_option *to, speech_options *o);    /* format and rate */
 cli_option *speech_options_output(cli_option *to, speech_options *o);   /* output_dir and output_file left out */
 cli_option *speech_options_files(cli_option *to, speech_options *o);    /* of one text each */

@@ -16,6 +16,7 @@
 #include "host/program/run_program.h"
 #include "host/program/shell_words.h"
 #include "host/program/transcript_cache.h"
+#include "host/program/voice_params.h"
 
 #define HEARING_RATE 16000 /* of what recognisers are given: some take no other */
 #define MAX_OUTPUT_BYTES 65536
@@ -81,13 +82,7 @@ static void take_clip(void *user, const float *samples, int64_t n) {
 
 /* path: a template of mkostemps; what was made is there also after an error. */
 static f5_status write_clip(const audio_file *recording, bool keep_whole, char *path, hearing *h, f5_error *error) {
-    f5_voice_params p;
-    f5_voice_params_init(&p);
-    p.samples = recording->samples;
-    p.n_frames = recording->n_frames;
-    p.channels = recording->channels;
-    p.sample_rate = recording->sample_rate;
-    p.keep_whole = keep_whole;
+    const f5_voice_params p = voice_params_of(recording, NULL, keep_whole);
     const sound_sink sink = {write_bytes, rewrite_bytes, h};
     h->fd = mkostemps(path, sizeof ENDING - 1, O_CLOEXEC);
     if (h->fd < 0) return f5_fail(error, F5_E_IO, "no temporary file %s: %s", path, strerror(errno));

@@ -10,6 +10,7 @@
 #include "host/files/audio_file.h"
 #include "host/files/text_file.h"
 #include "host/program/shipped.h"
+#include "host/program/voice_params.h"
 
 #define MAX_TRANSCRIPT_BYTES 65536
 
@@ -107,15 +108,8 @@ f5_status voice_files_open(const voice_files *v, f5_engine *engine, const voice_
                            f5_error *error) {
     audio_file recording;
     F5_TRY(audio_read(&recording, v->audio, error));
-    f5_voice_params p;
-    f5_voice_params_init(&p);
-    p.samples = recording.samples;
-    p.n_frames = recording.n_frames;
-    p.channels = recording.channels;
-    p.sample_rate = recording.sample_rate;
-    p.transcript = v->words;
+    f5_voice_params p = voice_params_of(&recording, v->words, settings->keep_whole != 0);
     p.target_rms = settings->target_rms;
-    p.keep_whole = settings->keep_whole;
     warning_context context = {settings, v->audio};
     p.warning = settings->warning ? pass_warning : NULL;
     p.warning_user = &context;

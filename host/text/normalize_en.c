@@ -3,7 +3,6 @@
 
 #include "host/text/english.h"
 #include "host/text/normalize_languages.h"
-#include "weights/utf8.h"
 
 /* The first rule that fits is taken: what is longer or rarer stands before what is shorter. */
 static const reading_rule at_digit[] = {
@@ -74,10 +73,7 @@ static void read_other(reading *r) {
         }
         if (SAY_BY(r, at_symbol)) return;
     }
-    uint32_t code;
-    size_t n = utf8_decode(r->text + r->at, r->bytes - r->at, &code);
-    copy(r, r->at, n > 0 ? n : 1);
-    r->at += n > 0 ? n : 1;
+    copy_character(r);
 }
 
 void normalize_english(reading *r) {

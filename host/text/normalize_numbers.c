@@ -94,10 +94,7 @@ void normalize_numbers_only(reading *r) {
     static const reading_rule rules[] = {clock_time, number};
     while (r->at < r->bytes && !r->out->full) {
         if (say_lexicon(r) || SAY_BY(r, rules)) continue;
-        uint32_t code;
-        size_t n = utf8_decode(r->text + r->at, r->bytes - r->at, &code);
-        copy(r, r->at, n > 0 ? n : 1);
-        r->at += n > 0 ? n : 1;
+        copy_character(r);
     }
 }
 

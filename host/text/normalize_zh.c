@@ -68,10 +68,7 @@ void normalize_chinese(reading *r) {
             continue;
         }
         if (SAY_BY(r, at_sign)) continue;
-        uint32_t code;
-        size_t n = utf8_decode(r->text + r->at, r->bytes - r->at, &code);
-        copy(r, r->at, n > 0 ? n : 1);
-        r->at += n > 0 ? n : 1;
+        copy_character(r);
     }
 }
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "weights/utf8.h"
+
 bool reads(const reading *r, size_t at, const char *what) {
     size_t n = strlen(what);
     return at <= r->bytes && n <= r->bytes - at && memcmp(r->text + at, what, n) == 0;
@@ -84,6 +86,14 @@ void copy(reading *r, size_t at, size_t bytes) {
     if (r->said && bytes > 0 && is_word(r->text[at]) && needs_space(r)) text_put_string(r->out, " ");
     text_put(r->out, r->text + at, bytes);
     r->said = false;
+}
+
+void copy_character(reading *r) {
+    uint32_t code;
+    size_t n = utf8_decode(r->text + r->at, r->bytes - r->at, &code);
+    if (n == 0) n = 1;
+    copy(r, r->at, n);
+    r->at += n;
 }
 
 static bool say_number(reading *r, int set, uint64_t value) {

@@ -98,6 +98,7 @@ void say_bytes(reading *r, const char *words, size_t bytes);
 void say_on(reading *r, const char *words);
 /* Appends text as it stands. */
 void copy(reading *r, size_t at, size_t bytes);
+void copy_character(reading *r); /* the one at the place, which moves behind it */
 
 /* Numbers, by the language's rules; digits one by one where there are too many. */
 void say_cardinal(reading *r, uint64_t value);
