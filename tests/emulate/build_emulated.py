@@ -1,8 +1,8 @@
 """build_emulated.py — the CUDA ops as a library for this CPU, on the emulator beside this file.
 
 A copy of every .cu and .cuh is made in which the three things that are no C++ are: a launch, kernel<<<...>>>(...), an
-array in shared memory, and one of a size that the launch gives. sm80/ptx.cuh is replaced by ours; lines keep their
-numbers. The C references, which plans and messages come from, are those of libf5tts_test.so.
+array in shared memory, and one of a size that the launch gives. What wraps single instructions is replaced by ours; lines keep
+their numbers. The C references, which plans and messages come from, are those of libf5tts_test.so.
 """
 import hashlib
 import os
@@ -15,9 +15,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 UBSAN = "-fsanitize=alignment,bounds,signed-integer-overflow,integer-divide-by-zero,shift"
-FLAGS = ["-include", "cuda_runtime.h", "-O1", "-w", "-ffp-contract=off", UBSAN, "-fno-sanitize-recover=all",
+FLAGS = ["-include", "cuda_runtime.h", "-D__CUDA_ARCH_FEAT_SM90_ALL", "-O1", "-w", "-ffp-contract=off", UBSAN, "-fno-sanitize-recover=all",
          "-ftrivial-auto-var-init=pattern"]  # a variable that was never set holds what shows
-PTX = "kernels/cuda/sm80/ptx.cuh"
+IN_PLACE_OF = {"kernels/cuda/sm80/ptx.cuh": "ptx.cuh", "kernels/cuda/sm90/ptx.cuh": "hopper_ptx.cuh", "kernels/cuda/sm90/wgmma.cuh": "hopper_wgmma.cuh"}
 NOT_EMULATED = {"kernels/cuda/context.cu", "kernels/cuda/blas.cu"}  # context.c stands for them
 
 
@@ -62,8 +62,8 @@ def launches(text):
 def shared_arrays(text):
     """__shared__ T a[n], b[m]; becomes references to the block's own."""
     def of_launch(match):
-        kind, name = match.groups()
-        return f"{kind} *{name} = static_cast<{kind} *>(emulator_dynamic_shared());"
+        alignment, kind, name = match.groups()
+        return f"{kind} *{name} = static_cast<{kind} *>(emulator_dynamic_shared({alignment or 16}));"
 
     def of_block(match):
         number = text.count("\n", 0, match.start()) + 1
@@ -74,7 +74,7 @@ def shared_arrays(text):
         return (f"struct {struct} {{ {declaration}; }}; {struct} *{struct}_at = static_cast<{struct} *>("
                 f"emulator_shared(__FILE__, {number}, sizeof({struct}), alignof({struct}))); {bound}")
 
-    text = re.sub(r"extern\s+__shared__\s+(?:__align__\(\d+\)\s+)?([\w: ]+?)\s+(\w+)\[\]\s*;", of_launch, text)
+    text = re.sub(r"extern\s+__shared__\s+(?:__align__\((\d+)\)\s+)?([\w: ]+?)\s+(\w+)\[\]\s*;", of_launch, text)
     return re.sub(r"(?<!extern )__shared__\s+([^;]+);", of_block, text)
 
 
@@ -96,7 +96,7 @@ def write_if_other(path, text):
 
 def translate(out):
     """All of them below `out`. The .cu that are compiled."""
-    texts = {path: (HERE / "ptx.cuh").read_text(encoding="utf-8") if path == PTX else translated(path) for path in sources()}
+    texts = {path: (HERE / IN_PLACE_OF[path]).read_text(encoding="utf-8") if path in IN_PLACE_OF else translated(path) for path in sources()}
     for path, text in texts.items():
         write_if_other(out / path, text)
     return [out / path for path in texts if path.endswith(".cu") and path not in NOT_EMULATED]
@@ -125,7 +125,7 @@ def compiled(out, source, headers):
 def build(out, library):
     """libf5emulated.so in `out`, which takes the references from `library`. Its path."""
     out.mkdir(parents=True, exist_ok=True)
-    units = sorted([*translate(out), HERE / "emulator.c", HERE / "context.c"], key=lambda p: -p.stat().st_size)
+    units = sorted([*translate(out), *(HERE / f"{name}.c" for name in ("emulator", "memory", "hopper", "context"))], key=lambda p: -p.stat().st_size)
     folders = out / "kernels", HERE, ROOT / "kernels"
     headers = digest([p.read_bytes() for folder in folders for p in sorted(folder.rglob("*.*h"))])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:  # the longest first

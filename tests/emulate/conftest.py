@@ -34,6 +34,15 @@ def emulated_once(emulated_library):
 
 
 @pytest.fixture(scope="session")
+def hopper(emulated_library):
+    """The kernels of sm_90a, on three multiprocessors: blocks take several tiles."""
+    from emulated import Emulated
+    device = Emulated(emulated_library, "h200", portable=False)
+    device.context.arch.sm_count = 3
+    return device
+
+
+@pytest.fixture(scope="session")
 def emulated_small_card(emulated_library):
     """Less shared memory, and F32 products left to cuBLASLt."""
     from emulated import Emulated

@@ -7,15 +7,18 @@
 #include "kernels/cuda/blas.h"
 #include "kernels/half.h"
 #include "tests/emulate/emulator.h"
+#include "tests/emulate/hopper.h"
 
-f5_status emulator_open(cuda_context *c, const char *card, size_t fixed_bytes, size_t row_bytes);
+f5_status emulator_open(cuda_context *c, const char *card, bool portable, size_t fixed_bytes, size_t row_bytes);
 void emulator_close(cuda_context *c);
 
-/* As `card` is, with the kernels that any GPU runs; split_f32 as the card has it. Scratch of exactly these sizes. */
-f5_status emulator_open(cuda_context *c, const char *card, size_t fixed_bytes, size_t row_bytes) {
+/* As `card` is; portable: with the kernels that any GPU runs, split_f32 as the card has it. Scratch of exactly these
+ * sizes. */
+f5_status emulator_open(cuda_context *c, const char *card, bool portable, size_t fixed_bytes, size_t row_bytes) {
     memset(c, 0, sizeof *c);
     if (!arch_of_card(&c->arch, card)) return F5_E_ARGUMENT;
-    c->arch.code = ARCH_SM80;
+    if (portable) c->arch.code = ARCH_SM80;
+    c->encode_tensor_map = (void *)hopper_encode;
     c->device_arch = c->arch;
     strcpy(c->name, "emulated");
     c->fixed_bytes = fixed_bytes, c->row_bytes = row_bytes;

@@ -8,7 +8,7 @@ import cbind
 from op_base import CODES, DTYPES, UNWRITTEN, Reference
 
 FIXED_BYTES, ROW_BYTES = 1 << 20, 1 << 22
-SIGNATURES = {"emulator_open": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_size_t]),
+SIGNATURES = {"emulator_open": (ctypes.c_int, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_bool, ctypes.c_size_t, ctypes.c_size_t]),
               "emulator_alloc": (ctypes.c_void_p, [ctypes.c_size_t]), "emulator_free": (ctypes.c_bool, [ctypes.c_void_p]),
               "emulator_order": (None, [ctypes.c_uint64]), "emulator_launches": (ctypes.c_uint64, []),
               "emulator_take_fault": (None, [ctypes.c_char_p, ctypes.c_size_t]),
@@ -57,14 +57,14 @@ class Emulated(Reference):
     """NAME_cuda on the emulator, in each of `orders` (emulator.h) from the same memory to the same bits."""
     suffix = "cuda"
 
-    def __init__(self, library, card, orders=(0, 1, 2)):
+    def __init__(self, library, card, orders=(0, 1, 2), portable=True):
         self.library, self.orders, self.launched = ctypes.CDLL(str(library)), orders, 0
         for name, (result, arguments) in SIGNATURES.items():
             function = getattr(self.library, name)
             function.restype, function.argtypes = result, arguments
         self.context = cbind.headers().struct("cuda_context")()
         self.at_context = ctypes.addressof(self.context)
-        assert self.library.emulator_open(self.at_context, card.encode(), FIXED_BYTES, ROW_BYTES) == 0
+        assert self.library.emulator_open(self.at_context, card.encode(), portable, FIXED_BYTES, ROW_BYTES) == 0
 
     def output(self, *shape, dtype=torch.float32):
         return Output(*shape, dtype=dtype)

@@ -13,9 +13,9 @@
 #endif
 
 enum { THREADS = 1024, WARP = 32, STACK = 128 << 10, NAMED = 16, SHARED = 256 << 10, CANARY = 256, STATICS = 16 };
+enum { MOST_ALIGNED = 1024 };
 enum { SHARED_DEFAULT = 48 << 10, SHARED_MAX = 227 << 10 };
-enum { FENCE = 64 << 20 }; /* bytes on either side of a tensor that cannot be touched */
-enum wait { RUNS, AT_WARP, AT_BARRIER, LEFT };
+enum wait { RUNS, AT_WARP, AT_BARRIER, AT_THING, LEFT };
 
 typedef struct {
     char *to;
@@ -23,14 +23,29 @@ typedef struct {
     int bytes, group;
 } late_copy;
 
+/* A step that is done later than it is asked for. */
+typedef struct {
+    emulator_step step;
+    int group;
+    _Alignas(16) char of[EMULATOR_STEP];
+} late_step;
+
+typedef struct {
+    late_step *at;
+    int n, room;
+} late_steps;
+
 typedef struct {
     void *stack_pointer;
     enum wait wait;
-    int barrier; /* AT_BARRIER: its id */
+    int barrier;       /* AT_BARRIER: its id */
+    const void *thing; /* AT_THING */
     const char *file;
     int line; /* of what it waits for */
     late_copy *copies;
     int n_copies, room, groups; /* groups committed */
+    late_steps products;
+    int product_groups;
 } fiber;
 
 typedef struct {
@@ -46,7 +61,7 @@ typedef struct {
 emulator_index threadIdx, blockIdx, blockDim, gridDim;
 
 static fiber fibers[THREADS];
-static char *stacks, *shared; /* shared: CANARY, dynamic, CANARY, static arrays with CANARY after each */
+static char *stacks, *shared; /* shared: CANARY or more, dynamic, CANARY, static arrays with CANARY after each */
 static int n_threads, running;
 static void *scheduler;
 static void (*body)(void *);
@@ -56,7 +71,9 @@ static int exchanges[THREADS / WARP];
 static named_barrier named[NAMED];
 static static_array statics[STATICS];
 static int n_statics;
-static size_t shared_used, dynamic, allowed = SHARED_DEFAULT;
+static late_steps block_steps;
+static int due = -1; /* of block_steps: the fiber that goes on next does it */
+static size_t shared_used, dynamic, dynamic_at, allowed = SHARED_DEFAULT;
 static uint64_t order, state, launches;
 static char fault[400];
 
@@ -86,7 +103,7 @@ static void fiber_prepare(int i) {
     void **top = (void **)(stacks + (size_t)(i + 1) * STACK) - 2; /* the stack of a function that has been called */
     *top = (void *)fiber_begin;
     f->stack_pointer = top - 6;
-    f->wait = RUNS, f->n_copies = f->groups = 0;
+    f->wait = RUNS, f->n_copies = f->groups = f->products.n = f->product_groups = 0;
 }
 
 static void fiber_run(int i) {
@@ -123,82 +140,20 @@ static void on_signal(int number, siginfo_t *info, void *context) {
     emulator_fail(fibers[running].file, fibers[running].line, what);
 }
 
-/* What -fsanitize calls; each description begins with the place in the source. */
-typedef struct {
-    const char *file;
-    uint32_t line, column;
-} ubsan_place;
-#define F5_UBSAN(name, what)                                                                                           \
-    void __ubsan_handle_##name##_abort(const ubsan_place *place);                                                      \
-    void __ubsan_handle_##name##_abort(const ubsan_place *place) {                                                     \
-        emulator_fail(place->file, (int)place->line, what);                                                            \
-    }
-F5_UBSAN(type_mismatch_v1, "a misaligned or NULL access")
-F5_UBSAN(out_of_bounds, "an index outside its array")
-F5_UBSAN(add_overflow, "a sum overflows")
-F5_UBSAN(sub_overflow, "a difference overflows")
-F5_UBSAN(mul_overflow, "a product overflows")
-F5_UBSAN(negate_overflow, "a negation overflows")
-F5_UBSAN(divrem_overflow, "a division by zero")
-F5_UBSAN(shift_out_of_bounds, "a shift by too many bits")
-
-/* ---- memory */
-
-typedef struct block {
-    struct block *next;
-    char *pages, *begin;
-    size_t bytes, mapped;
-} block;
-static block *blocks;
-
-void *emulator_alloc(size_t bytes) {
-    enum { PAGE = 4096, UNIT = 16 };
-    const size_t body_bytes = (bytes + UNIT - 1) / UNIT * UNIT, mapped = (body_bytes + 2 * PAGE - 1) / PAGE * PAGE;
-    block *b = malloc(sizeof *b);
-    char *whole =
-        b ? mmap(NULL, mapped + 2 * FENCE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0) : NULL;
-    if (!b || whole == MAP_FAILED || mprotect(whole + FENCE, mapped, PROT_READ | PROT_WRITE) != 0) abort();
-    char *pages = whole + FENCE;
-    memset(pages, 0xff, mapped);
-    *b = (block){blocks, pages, pages + mapped - body_bytes, bytes, mapped};
-    blocks = b;
-    return b->begin;
-}
-
-static bool holds_poison(const char *p, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (p[i] != (char)0xff) return false;
-    return true;
-}
-
-bool emulator_free(void *memory) {
-    for (block **at = &blocks; *at; at = &(*at)->next) {
-        block *b = *at;
-        if (b->begin != memory) continue;
-        const char *end = b->begin + b->bytes;
-        const bool good = holds_poison(b->pages, (size_t)(b->begin - b->pages)) &&
-                          holds_poison(end, (size_t)(b->pages + b->mapped - end));
-        *at = b->next;
-        munmap(b->pages - FENCE, b->mapped + 2 * FENCE);
-        free(b);
-        return good;
-    }
-    return false;
-}
-
 /* ---- shared memory */
 
 static void shared_begin(size_t dynamic_bytes) {
     memset(shared, 0xff, shared_used > 0 ? shared_used : SHARED);
-    dynamic = dynamic_bytes, n_statics = 0, shared_used = 2 * CANARY + (dynamic_bytes + 15) / 16 * 16;
+    dynamic = dynamic_bytes, dynamic_at = CANARY, n_statics = 0;
+    shared_used = MOST_ALIGNED + (dynamic_bytes + 15) / 16 * 16 + CANARY;
 }
 
 static void shared_check(void) {
-    size_t end = CANARY + dynamic;
-    bool good = holds_poison(shared, CANARY);
+    size_t end = dynamic_at + dynamic;
+    bool good = emulator_holds_poison(shared, dynamic_at);
     for (int i = 0; i < n_statics; end = statics[i].at + statics[i].bytes, i++)
-        good = good && holds_poison(shared + end, statics[i].at - end);
-    if (!good || !holds_poison(shared + end, shared_used - end))
+        good = good && emulator_holds_poison(shared + end, statics[i].at - end);
+    if (!good || !emulator_holds_poison(shared + end, shared_used - end))
         snprintf(fault, sizeof fault, "shared memory outside its arrays was written, block %u,%u,%u", blockIdx.x,
                  blockIdx.y, blockIdx.z);
 }
@@ -217,8 +172,10 @@ void *emulator_shared(const char *file, int line, size_t bytes, size_t alignment
     return shared + at;
 }
 
-void *emulator_dynamic_shared(void) {
-    return shared + CANARY;
+void *emulator_dynamic_shared(size_t alignment) {
+    if (alignment > MOST_ALIGNED) abort();
+    if (alignment > CANARY) dynamic_at = alignment;
+    return shared + dynamic_at;
 }
 
 uint32_t emulator_shared_address(const void *p) {
@@ -270,7 +227,8 @@ const char *emulator_exchange(const char *file, int line, unsigned int mask, con
     memcpy(slots[warp][parity][running % WARP], mine, bytes);
     int here = 1;
     for (int i = first; i < first + WARP; i++) {
-        if (i == running || fibers[i].wait == RUNS || fibers[i].wait == AT_BARRIER) continue;
+        if (i == running || fibers[i].wait == RUNS || fibers[i].wait == AT_BARRIER || fibers[i].wait == AT_THING)
+            continue;
         if (fibers[i].wait == LEFT) emulator_fail(file, line, "a lane of the warp has left");
         if (fibers[i].line != line || strcmp(fibers[i].file, file) != 0)
             emulator_fail(file, line, "a lane of the warp takes another step");
@@ -285,11 +243,16 @@ const char *emulator_exchange(const char *file, int line, unsigned int mask, con
     return slots[warp][parity][0];
 }
 
-/* ---- asynchronous copies */
+/* ---- asynchronous copies, and other steps that come late */
 
 static uint64_t random_bits(void) {
     state ^= state << 13, state ^= state >> 7, state ^= state << 17;
     return state;
+}
+
+/* Does a step come at once? */
+static bool at_once(void) {
+    return order == 1 || (order > 1 && random_bits() % 2);
 }
 
 static void copy_now(const late_copy *c) {
@@ -304,7 +267,7 @@ void emulator_copy(void *to, const void *from, int bytes) {
     const late_copy copy = {to, from, bytes, f->groups};
     if ((uintptr_t)to % (uintptr_t)bytes != 0 || (uintptr_t)from % (uintptr_t)bytes != 0)
         emulator_fail("?", 0, "a misaligned cp.async");
-    if (order == 1 || (order > 1 && random_bits() % 2)) {
+    if (at_once()) {
         copy_now(&copy);
         return;
     }
@@ -330,6 +293,73 @@ void emulator_copy_wait(int pending) {
             f->copies[kept++] = f->copies[i];
     }
     f->n_copies = kept;
+}
+
+static void keep_step(late_steps *all, emulator_step step, const void *of, size_t bytes, int group) {
+    if (bytes > EMULATOR_STEP) abort();
+    if (all->n == all->room) {
+        all->room = all->room ? 2 * all->room : 16;
+        all->at = realloc(all->at, (size_t)all->room * sizeof *all->at);
+        if (!all->at) abort();
+    }
+    late_step *kept = &all->at[all->n++];
+    kept->step = step, kept->group = group;
+    memcpy(kept->of, of, bytes);
+}
+
+void emulator_later(emulator_step step, const void *of, size_t bytes) {
+    if (at_once())
+        step(of);
+    else
+        keep_step(&block_steps, step, of, bytes, 0);
+}
+
+/* Nothing runs: a thread that waits for a thing does a step that was put off, and then looks again. */
+static bool have_step_done(void) {
+    for (int i = 0; i < n_threads && block_steps.n > 0; i++)
+        if (fibers[i].wait == AT_THING) {
+            due = order > 1 ? (int)(random_bits() % (uint64_t)block_steps.n) : 0;
+            fibers[i].wait = RUNS;
+            fiber_run(i);
+            return true;
+        }
+    return false;
+}
+
+void emulator_wait(const char *file, int line, const void *thing) {
+    fibers[running].thing = thing;
+    wait_at(file, line, AT_THING);
+    if (due < 0) return;
+    const late_step step = block_steps.at[due];
+    memmove(&block_steps.at[due], &block_steps.at[due + 1], (size_t)(--block_steps.n - due) * sizeof step);
+    due = -1;
+    step.step(step.of);
+}
+
+void emulator_wake(const void *thing) {
+    for (int i = 0; i < n_threads; i++)
+        if (fibers[i].wait == AT_THING && fibers[i].thing == thing) fibers[i].wait = RUNS;
+}
+
+void emulator_product(emulator_step step, const void *of, size_t bytes) {
+    fiber *f = &fibers[running];
+    if (at_once() && f->products.n == 0) /* in order */
+        step(of);
+    else
+        keep_step(&f->products, step, of, bytes, f->product_groups);
+}
+
+void emulator_product_commit(void) {
+    fibers[running].product_groups++;
+}
+
+void emulator_product_wait(int pending) {
+    fiber *f = &fibers[running];
+    int done = 0;
+    for (; done < f->products.n && f->products.at[done].group < f->product_groups - pending; done++)
+        f->products.at[done].step(f->products.at[done].of);
+    f->products.n -= done;
+    memmove(f->products.at, f->products.at + done, (size_t)f->products.n * sizeof *f->products.at);
 }
 
 /* ---- a launch */
@@ -394,6 +424,7 @@ static void run_block(size_t dynamic_bytes) {
     const int n_warps = (n_threads + WARP - 1) / WARP;
     shared_begin(dynamic_bytes);
     memset(named, 0, sizeof named);
+    block_steps.n = 0, due = -1;
     memset(exchanges, 0, sizeof exchanges);
     for (int i = 0; i < n_threads; i++) fiber_prepare(i);
     do {
@@ -402,8 +433,10 @@ static void run_block(size_t dynamic_bytes) {
             moved = false;
             arrange(warps, n_warps);
             for (int w = 0; w < n_warps && !*fault; w++) moved = run_warp(warps[w]) || moved;
+            if (!moved && !*fault) moved = have_step_done();
         }
     } while (!*fault && pass_block_barrier());
+    if (!*fault && block_steps.n > 0) snprintf(fault, sizeof fault, "a block ends before a copy that it asked for");
     if (!*fault) shared_check();
 }
 

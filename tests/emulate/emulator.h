@@ -4,7 +4,7 @@
  * What is found: reads and writes outside a tensor or an array, misaligned vectors, barriers and shuffles that not all
  * reach, launches that no device takes, memory that was never written (it holds NaN), and races: the fibers run
  * forward, backward or in random order, asynchronous copies land late, at once or by chance, and results must not
- * depend on it. The first fault ends the launch with a message. */
+ * depend on it. The first fault ends the launch with a message. What Hopper has beyond that is hopper.h. */
 #ifndef F5_EMULATOR_H
 #define F5_EMULATOR_H
 
@@ -40,6 +40,7 @@ void emulator_allow_shared(size_t dynamic_bytes);
 void *emulator_alloc(size_t bytes);
 /* False: bytes around it have been written. Freed either way. */
 bool emulator_free(void *memory);
+bool emulator_holds_poison(const char *p, size_t n); /* which fresh memory holds */
 
 /* ---- from kernels */
 
@@ -47,7 +48,7 @@ __attribute__((noreturn)) void emulator_fail(const char *file, int line, const c
 
 /* The block's array of the declaration at this place: the same for all its threads, poisoned, canaries around it. */
 void *emulator_shared(const char *file, int line, size_t bytes, size_t alignment);
-void *emulator_dynamic_shared(void);
+void *emulator_dynamic_shared(size_t alignment); /* no further aligned than it must be */
 uint32_t emulator_shared_address(const void *p);
 void *emulator_shared_at(uint32_t address, size_t bytes);
 
@@ -61,6 +62,19 @@ const char *emulator_exchange(const char *file, int line, unsigned int mask, con
 void emulator_copy(void *to, const void *from, int bytes);
 void emulator_copy_commit(void);
 void emulator_copy_wait(int pending);
+
+/* ---- steps(of) of at most EMULATOR_STEP bytes, done late, at once or by chance */
+#define EMULATOR_STEP 192
+typedef void (*emulator_step)(const void *of);
+/* One of the block: late is when nothing else can go on. Whoever waits for what it does waits by emulator_wait. */
+void emulator_later(emulator_step step, const void *of, size_t bytes);
+/* Until emulator_wake of the same thing, or no reason at all: the caller looks again. */
+void emulator_wait(const char *file, int line, const void *thing);
+void emulator_wake(const void *thing);
+/* One of the thread: late is when it waits for the group that the next commit closes. */
+void emulator_product(emulator_step step, const void *of, size_t bytes);
+void emulator_product_commit(void);
+void emulator_product_wait(int pending);
 
 #ifdef __cplusplus
 }

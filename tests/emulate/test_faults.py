@@ -12,8 +12,11 @@ SAID = {
     "NO_BARRIER": "other bits", "NO_WARP_BARRIER": "other bits", "SOME_AT_BARRIER": "not all threads come here",
     "LANE_AWAY": "a lane of the warp has left", "NO_COPY_WAIT": "other bits", "SHARED_INDEX": "an index outside its array",
     "WRITE_BEHIND": "beside a tensor of", "READ_FAR": "memory outside every tensor", "MISALIGNED": "a misaligned",
-    "OVERFLOWS": "faults.cu:48: a product overflows", "BLOCKS_MEET": "other bits",
-    "GRID_TOO_HIGH": "no device takes a grid of 1,65536,1", "SHARED_TOO_LARGE": "50000 bytes"}
+    "OVERFLOWS": "faults.cu:58: a product overflows", "BLOCKS_MEET": "other bits",
+    "GRID_TOO_HIGH": "no device takes a grid of 1,65536,1", "SHARED_TOO_LARGE": "50000 bytes",
+    "BOX_NO_BARRIER": "an mbarrier that was not initialised", "BOX_NO_WAIT": "other bits",
+    "BOX_ARRIVES_TWICE": "more arrivals at an mbarrier", "BOX_NOBODY_WAITS": "a block ends before a copy",
+    "BOX_NEVER_COMES": "not all threads come here", "PRODUCT_NO_WAIT": "other bits"}
 NAN = ("UNWRITTEN_SHARED", "READ_BEHIND")  # the result holds it
 
 
@@ -25,12 +28,15 @@ def run(emulated, name):
 
 
 def test_every_fault_is_told_of():
-    assert set(NAMES) == {"NONE", *SAID, *NAN}
+    assert set(NAMES) == {"NONE", "BOX", "PRODUCT", *SAID, *NAN}
 
 
 def test_no_fault_is_found_where_there_is_none(emulated):
-    x, y = run(emulated, "NONE")
-    assert torch.equal(y, x + x.roll(-1))
+    for name in ("NONE", "BOX"):
+        x, y = run(emulated, name)
+        assert torch.equal(y, x + x.roll(-1))
+    x, y = run(emulated, "PRODUCT")
+    assert torch.equal(y, x)
 
 
 @pytest.mark.parametrize("name", SAID)

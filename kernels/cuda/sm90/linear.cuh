@@ -169,40 +169,6 @@ __device__ __forceinline__ float gelu_erf(float a) {
     return (a < 0 ? 0.0f : a) - half;
 }
 
-/* Loads that the compiler does not move: their point is to be issued early. */
-__device__ __forceinline__ int load_early(const int32_t *p) {
-    int v;
-    asm volatile("ld.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
-    return v;
-}
-__device__ __forceinline__ float4 load_early(const float *p) {
-    float4 v;
-    asm volatile("ld.global.v4.f32 {%0,%1,%2,%3}, [%4];"
-                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
-                 : "l"(p)
-                 : "memory");
-    return v;
-}
-
-/* Guarded stores as predicates: a branch for each would keep the compiler from overlapping them. */
-__device__ __forceinline__ void store_if(bool live, void *p, uint4 v) {
-    asm volatile(
-        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.b32 [%4], {%0,%1,%2,%3};\n}\n" ::"r"(v.x),
-        "r"(v.y), "r"(v.z), "r"(v.w), "l"(p), "r"((int)live)
-        : "memory");
-}
-__device__ __forceinline__ void store_if(bool live, void *p, float4 v) {
-    asm volatile(
-        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.f32 [%4], {%0,%1,%2,%3};\n}\n" ::"f"(v.x),
-        "f"(v.y), "f"(v.z), "f"(v.w), "l"(p), "r"((int)live)
-        : "memory");
-}
-__device__ __forceinline__ void store_if(bool live, void *p, uint2 v) {
-    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(v.x),
-                 "r"(v.y), "l"(p), "r"((int)live)
-                 : "memory");
-}
-
 /* Two neighbouring sixteens of a row, 16 bits an element, of which a thread holds 4 columns each, the first at y.
  * Threads with an even quarter take 8 columns of the first from their neighbour, the others give these and take 8 of
  * the second: four threads then write 64 bytes. */

@@ -1,4 +1,5 @@
-/* ptx.cuh — each instruction of sm_90 that C++ has no word for, wrapped once: mbarriers, TMA, register moves. The
+/* ptx.cuh — each instruction of sm_90 that C++ has no word for, wrapped once: mbarriers, TMA, loads and stores that
+ * stay where they stand, register moves. The
  * warpgroup's matrix product is wgmma.cuh. PTX ISA 8.x section names in brackets. */
 #ifndef F5_SM90_PTX_CUH
 #define F5_SM90_PTX_CUH
@@ -111,6 +112,42 @@ __device__ __forceinline__ void shared_fence_async() {
 __device__ __forceinline__ void store_matrices_transposed(uint32_t shared, const uint32_t (&r)[4]) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1,%2,%3,%4};" ::"r"(shared), "r"(r[0]),
                  "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+
+/* ---- global memory [ld, st] */
+
+/* Loads that the compiler does not move: their point is to be issued early. */
+__device__ __forceinline__ int load_early(const int32_t *p) {
+    int v;
+    asm volatile("ld.global.b32 %0, [%1];" : "=r"(v) : "l"(p) : "memory");
+    return v;
+}
+__device__ __forceinline__ float4 load_early(const float *p) {
+    float4 v;
+    asm volatile("ld.global.v4.f32 {%0,%1,%2,%3}, [%4];"
+                 : "=f"(v.x), "=f"(v.y), "=f"(v.z), "=f"(v.w)
+                 : "l"(p)
+                 : "memory");
+    return v;
+}
+
+/* Guarded stores as predicates: a branch for each would keep the compiler from overlapping them. */
+__device__ __forceinline__ void store_if(bool live, void *p, uint4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.b32 [%4], {%0,%1,%2,%3};\n}\n" ::"r"(v.x),
+        "r"(v.y), "r"(v.z), "r"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, float4 v) {
+    asm volatile(
+        "{\n.reg .pred live;\nsetp.ne.b32 live, %5, 0;\n@live st.global.v4.f32 [%4], {%0,%1,%2,%3};\n}\n" ::"f"(v.x),
+        "f"(v.y), "f"(v.z), "f"(v.w), "l"(p), "r"((int)live)
+        : "memory");
+}
+__device__ __forceinline__ void store_if(bool live, void *p, uint2 v) {
+    asm volatile("{\n.reg .pred live;\nsetp.ne.b32 live, %3, 0;\n@live st.global.v2.b32 [%2], {%0,%1};\n}\n" ::"r"(v.x),
+                 "r"(v.y), "l"(p), "r"((int)live)
                  : "memory");
 }
 

@@ -1,4 +1,4 @@
-/* cuda.h — the types of TMA's descriptors, so that the launchers of Hopper's kernels compile; none of them is run. */
+/* cuda.h — the types of TMA's descriptors. hopper.c makes them. */
 #ifndef F5_EMULATED_CUDA_H
 #define F5_EMULATED_CUDA_H
 

@@ -75,6 +75,9 @@ static inline uint32_t __float_as_uint(float x) {
 static inline float __uint_as_float(uint32_t x) {
     return emulated_bits<float>(x);
 }
+static inline int __float_as_int(float x) {
+    return emulated_bits<int>(x);
+}
 static inline float __int_as_float(int x) {
     return emulated_bits<float>(x);
 }
@@ -113,6 +116,12 @@ template <typename T> static inline T __ldg(const T *p) {
 }
 template <typename T> static inline T __ldcs(const T *p) {
     return *p;
+}
+template <typename T> static inline T __ldcg(const T *p) {
+    return *p;
+}
+template <typename T> static inline void __stcg(T *p, T v) {
+    *p = v;
 }
 [[noreturn]] static inline void __trap() {
     emulator_fail("?", 0, "__trap");
@@ -157,14 +166,23 @@ static inline unsigned int __ballot_sync(unsigned int mask, bool vote, F5_PLACE)
 static inline bool __any_sync(unsigned int mask, bool vote, F5_PLACE) {
     return __ballot_sync(mask, vote, file, line) != 0;
 }
-static inline uint32_t __reduce_max_sync(unsigned int mask, uint32_t value, F5_PLACE) {
+template <typename Join>
+static inline uint32_t emulated_reduce(unsigned int mask, uint32_t value, Join join, const char *file, int line) {
     const char *shown = emulator_exchange(file, line, mask, &value, sizeof value);
-    uint32_t largest = 0, one;
+    uint32_t all = 0, one;
     for (int i = 0; i < 32; i++) {
         memcpy(&one, shown + i * EMULATOR_SLOT, sizeof one);
-        largest = one > largest ? one : largest;
+        all = join(all, one);
     }
-    return largest;
+    return all;
+}
+static inline uint32_t __reduce_max_sync(unsigned int mask, uint32_t value, F5_PLACE) {
+    return emulated_reduce(
+        mask, value, [](uint32_t a, uint32_t b) { return a > b ? a : b; }, file, line);
+}
+static inline uint32_t __reduce_or_sync(unsigned int mask, uint32_t value, F5_PLACE) {
+    return emulated_reduce(
+        mask, value, [](uint32_t a, uint32_t b) { return a | b; }, file, line);
 }
 static inline size_t __cvta_generic_to_shared(const void *p) {
     return emulator_shared_address(p);
