@@ -164,6 +164,8 @@ def linear_rivals(library, timed, calls):
     bias, y_f32 = calls[0].shared.get("bias"), op.y_f32 or calls[0].dtype == torch.float32
     rounded = (torch.zeros(op.width, device="cuda") if bias is None else bias).to(dtype)
     drawn = [(c.rows["x"], c.shared["w"], c.output().a.zero_()) for c in calls]
+    if op.two:  # the library's operands lie side by side
+        drawn = [(torch.cat([x, c.rows["x2"]], 1), torch.cat([w, c.shared["w2"]], 1), y) for (x, w, y), c in zip(drawn, calls)]
     plain = [torch.empty(len(x), op.width, device="cuda", dtype=dtype) for x, *_ in drawn]
 
     def proposed(results, offset, **what):

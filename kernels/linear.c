@@ -69,6 +69,10 @@ static void tile(const linear_args *a, int32_t row, int32_t rows, int32_t col, i
         return;
     }
     gemm_tile(scratch, rows, cols, a->in, x, in, w, in, NULL, false, y, out);
+    if (a->x2.data) {
+        x = (const float *)a->x2.data + (size_t)row * in, w = (const float *)a->w2.data + (size_t)col * in;
+        gemm_tile(scratch, rows, cols, a->in, x, in, w, in, NULL, true, y, out);
+    }
     for (int32_t r = 0; r < rows; r++) {
         activate_row(a->epilogue, cols, bias, y + (size_t)r * out);
         if (a->epilogue == LINEAR_ROPE)
@@ -123,6 +127,7 @@ static f5_status check(const linear_args *a) {
     if ((int)a->epilogue < LINEAR_NONE || (int)a->epilogue > LINEAR_RELU) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_RESIDUAL && !a->addend) return F5_E_ARGUMENT;
     if (((uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->y.data) % 16 != 0) return F5_E_ARGUMENT;
+    if (!a->x2.data != !a->w2.data || ((uintptr_t)a->x2.data | (uintptr_t)a->w2.data) % 16 != 0) return F5_E_ARGUMENT;
     if (a->epilogue == LINEAR_ROPE && (!a->rope || (uintptr_t)a->rope % 16 != 0)) return F5_E_ARGUMENT;
     if (a->pack && pack_check(a->pack) != F5_OK) return F5_E_ARGUMENT;
     if ((!a->pack && a->rows < 0) || a->in < 1 || a->out < 1) return F5_E_SHAPE;
@@ -131,7 +136,9 @@ static f5_status check(const linear_args *a) {
             return F5_E_SHAPE;
         if ((a->pack ? pack_longest(a->pack) : a->rows) > a->max_position) return F5_E_SHAPE;
     }
-    if (a->w.type == F5_I8) return F5_OK;
+    if (a->x2.data && (a->x2.type != a->x.type || a->w2.type != a->w.type || a->epilogue != LINEAR_NONE))
+        return F5_E_UNSUPPORTED;
+    if (a->w.type == F5_I8) return a->x2.data ? F5_E_UNSUPPORTED : F5_OK;
     if (a->x.type != F5_F32 || a->w.type != F5_F32 || a->y.type != F5_F32 || a->also.data) return F5_E_UNSUPPORTED;
     return F5_OK;
 }
@@ -152,12 +159,13 @@ op_output linear_output(const linear_args *a) {
 
 double linear_flop(const linear_args *a, op_lengths lengths) {
     (void)lengths;
-    return 2.0 * op_rows(a->pack, a->rows) * a->in * a->out;
+    return (a->x2.data ? 4.0 : 2.0) * op_rows(a->pack, a->rows) * a->in * a->out;
 }
 
 double linear_bytes(const linear_args *a) {
     /* w is counted in the type of x, which it has in calls that run; under a plan it may have another, the CPU's */
-    const double rows = op_rows(a->pack, a->rows), in = a->in, out = a->out, operand = f5_dtype_bytes(a->x.type);
+    const double rows = op_rows(a->pack, a->rows), in = a->x2.data ? 2.0 * a->in : a->in, out = a->out,
+                 operand = f5_dtype_bytes(a->x.type);
     const double y = f5_dtype_bytes(a->y.type), rounded = a->also.data ? f5_dtype_bytes(a->also.type) : 0;
     const double vectors = 4.0 * out * ((a->bias != NULL) + (a->gate != NULL) + (a->w.type == F5_I8));
     const double weight = a->w.type == F5_I8 ? 1 : operand;

@@ -53,6 +53,7 @@ f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
     return for_dtype(c, "linear", a->x.type, [&](auto zero) -> f5_status {
         using T = decltype(zero);
         if constexpr (sizeof(T) == 2) {
+            if (a->x2.data) return linear_sm90::run_two<T>(c, a, rows);
             if (a->epilogue == LINEAR_RESIDUAL) return linear_sm90::run<T, LINEAR_RESIDUAL>(c, a, rows);
             if (a->epilogue == LINEAR_ROPE) return linear_sm90::run<T, LINEAR_ROPE>(c, a, rows);
             if (a->epilogue == LINEAR_GELU_TANH) return linear_sm90::run<T, LINEAR_GELU_TANH>(c, a, rows);
@@ -62,6 +63,17 @@ f5_status run_sm90(cuda_context *c, const linear_args *a, int32_t rows) {
         }
         return F5_E_UNSUPPORTED;
     });
+}
+
+/* The second adds to the first. */
+f5_status run_two_calls(cuda_context *c, const linear_args *a, int32_t rows) {
+    (void)rows;
+    linear_args first = *a, second = *a;
+    first.x2 = first.w2 = second.x2 = second.w2 = f5_matrix{};
+    second.x = a->x2, second.w = a->w2, second.bias = nullptr, second.bias_rounded = nullptr;
+    second.epilogue = LINEAR_RESIDUAL, second.addend = static_cast<const float *>(a->y.data);
+    F5_TRY(linear_cuda(c, &first));
+    return linear_cuda(c, &second);
 }
 
 f5_status run_split_f32(cuda_context *c, const linear_args *a, int32_t rows) {
@@ -150,9 +162,11 @@ f5_status run_cublaslt(cuda_context *c, const linear_args *a, int32_t rows) {
 /* ---- dispatch: in the order of linear_paths */
 
 using run_fn = f5_status (*)(cuda_context *c, const linear_args *a, int32_t rows);
-constexpr run_fn run[] = {run_int8_weights, run_short_rows, run_sm90, run_split_f32, run_few_outputs, run_cublaslt};
+constexpr run_fn run[] = {run_int8_weights, run_short_rows,  run_sm90,    run_two_calls,
+                          run_split_f32,    run_few_outputs, run_cublaslt};
 static_assert(sizeof run / sizeof *run == LINEAR_PATHS && LINEAR_INT8_WEIGHTS == 0 && LINEAR_SHORT_ROWS == 1 &&
-                  LINEAR_SM90 == 2 && LINEAR_SPLIT_F32 == 3 && LINEAR_FEW_OUTPUTS == 4 && LINEAR_CUBLASLT == 5,
+                  LINEAR_SM90 == 2 && LINEAR_TWO_CALLS == 3 && LINEAR_SPLIT_F32 == 4 && LINEAR_FEW_OUTPUTS == 5 &&
+                  LINEAR_CUBLASLT == 6,
               "plan/linear.h lists the same ways");
 
 /* What the host can tell; lengths of sequences it cannot. */
@@ -167,6 +181,11 @@ f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool
     if ((a->w.type != a->x.type && a->w.type != F5_I8) || (a->y.type != a->x.type && (!y_f32 || rope)))
         return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: x is %s, w %s, y %s", dtype(a->x.type)->name,
                        dtype(a->w.type)->name, dtype(a->y.type)->name);
+    if (!a->x2.data != !a->w2.data) return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x2 or w2 is NULL");
+    if (a->x2.data && (a->x2.type != a->x.type || a->w2.type != a->x.type || a->w.type != a->x.type || !y_f32 ||
+                       a->also.data || a->epilogue != LINEAR_NONE))
+        return f5_fail(&c->error, F5_E_UNSUPPORTED,
+                       "linear: a sum of two products has one type, an F32 y, no also and no epilogue");
     if (a->also.data && !y_f32) return f5_fail(&c->error, F5_E_UNSUPPORTED, "linear: also is of an F32 y");
     if (rows == 0) return F5_OK;
     if (rope && (a->pack ? 1 : rows) > a->max_position)
@@ -174,9 +193,9 @@ f5_status linear_check(cuda_context *c, const linear_args *a, int32_t rows, bool
     if (!a->x.data || !a->w.data || !a->y.data || (residual && !a->addend) || (rope && !a->rope))
         return f5_fail(&c->error, F5_E_ARGUMENT, "linear: a pointer is NULL");
     const uintptr_t angles = rope ? (uintptr_t)a->rope : 0;
-    if (((uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->y.data | (uintptr_t)a->also.data | angles) % 16 !=
-        0)
-        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x, w, y, also or rope is not 16-byte aligned");
+    const uintptr_t operands = (uintptr_t)a->x.data | (uintptr_t)a->w.data | (uintptr_t)a->x2.data;
+    if ((operands | (uintptr_t)a->w2.data | (uintptr_t)a->y.data | (uintptr_t)a->also.data | angles) % 16 != 0)
+        return f5_fail(&c->error, F5_E_ARGUMENT, "linear: x, w, x2, w2, y, also or rope is not 16-byte aligned");
     return F5_OK;
 }
 

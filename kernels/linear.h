@@ -1,6 +1,7 @@
 /* linear.h — matrix product with a named epilogue, the op that most of the time goes to.
  *
  *   a = x . w^T + bias            x [rows,in]  w [out,in]  bias [out]
+ *   a = x . w^T + x2 . w2^T + bias    where x2 and w2 are given: rows [x | x2] by one matrix [w | w2]
  *   y = epilogue(a)               y [rows,out]
  *
  * epilogue      y =
@@ -18,13 +19,14 @@
  * Types: x and w have one type, or w is whole numbers (I8) that w_scale multiplies: then x is F16, in the reference
  * F32, y F32, the epilogue NONE, and in a multiple of 64. y is F32 or has that type; with ROPE it has that type. bias,
  * gate, addend and rope are F32. also: where y is F32, y once more in another type, for the op that reads it as an
- * operand. bias_rounded: the bias rounded to the type of w. cuBLASLt needs it where y is 16-bit; if NULL, every such
- * call rounds the bias again. The reference does not read it. It takes F32 only and no `also` (else F5_E_UNSUPPORTED).
- * Pointers of x, w, y, also and rope are 16-byte aligned; rows >= 0, in and out >= 1. Rows of y that belong to no
- * sequence are left as they were or hold anything. A row's result depends on its own sequence's rows and length only
- * (in the reference on its own row of x and, for ROPE, its position, whatever the number of threads). pack NULL: all
- * rows are one sequence. ROPE: every sequence <= max_position rows, out a multiple of 192, 0 <= rope_heads <= out /
- * 192, else F5_E_SHAPE. */
+ * operand. x2 and w2 are as x and w, and of NONE alone, with an F32 y and no `also`; w is not I8 (else
+ * F5_E_UNSUPPORTED). bias_rounded: the bias rounded to the type of w. cuBLASLt needs it where y is 16-bit; if NULL,
+ * every such call rounds the bias again. The reference does not read it. It takes F32 only and no `also` (else
+ * F5_E_UNSUPPORTED). Pointers of x, w, x2, w2, y, also and rope are 16-byte aligned; rows >= 0, in and out >= 1. Rows
+ * of y that belong to no sequence are left as they were or hold anything. A row's result depends on its own sequence's
+ * rows and length only (in the reference on its own row of x and, for ROPE, its position, whatever the number of
+ * threads). pack NULL: all rows are one sequence. ROPE: every sequence <= max_position rows, out a multiple of 192, 0
+ * <= rope_heads <= out / 192, else F5_E_SHAPE. */
 #ifndef F5_LINEAR_H
 #define F5_LINEAR_H
 
@@ -54,6 +56,7 @@ typedef struct linear_args {
     int32_t in, out;          /* widths */
     f5_matrix x;              /* [rows,in] */
     f5_matrix w;              /* [out,in], the type of x, or I8 */
+    f5_matrix x2, w2;         /* [rows,in], [out,in] data NULL: there is no second product */
     const float *w_scale;     /* [out] of the rows of an I8 w */
     const float *bias;        /* [out] or NULL */
     const void *bias_rounded; /* [out] the type of w, or NULL */

@@ -25,23 +25,23 @@ def rotate(u, rope):
 
 class Linear(Op):
     """bias_rounded: the bias rounded beforehand is handed over too. in_place: addend is y, which the caller fills. unpacked:
-    rows of no pack."""
-    name, types, typed, by_arch = "linear", ALL, ("x", "w", "bias_rounded"), True
+    rows of no pack. two: a sum of two products."""
+    name, types, typed, by_arch = "linear", ALL, ("x", "w", "x2", "w2", "bias_rounded"), True
     lengths_alone = ([0, 530, 1, 31, 0, 2, 157], 3)
     optional = ("pack", "bias", "gate")
     EPILOGUES = ["NONE", "SILU", "GELU_TANH", "GELU_ERF", "RELU", "RESIDUAL"]
 
     def __init__(self, width_in, width_out, epilogue="NONE", bias=True, gate=False, rope_heads=0, y_f32=False,
-                 bias_rounded=False, in_place=False, int8_weights=False, unpacked=False):
+                 bias_rounded=False, in_place=False, int8_weights=False, unpacked=False, two=False):
         rope = epilogue == "ROPE"
         label = f"{width_in} to {width_out} {epilogue.lower()}" + (f" {rope_heads} heads" if rope else "")
-        label += " of int8" * int8_weights
+        label += " of int8" * int8_weights + " of two" * two
         super().__init__(label + " to F32" * y_f32 + " gate" * gate, width_out, out=width_out,
                          epilogue=getattr(cbind, f"LINEAR_{epilogue}"), **{"in": width_in})
         self.width_in, self.epilogue, self.bias, self.gate, self.y_f32 = width_in, epilogue, bias, gate, y_f32
         self.bias_rounded, self.in_place, self.rope_heads = bias_rounded, in_place, rope_heads
         self.aliases = {"addend": "y"} if in_place else {}
-        self.int8_weights = int8_weights
+        self.int8_weights, self.two = int8_weights, two
         if unpacked:
             self.count = "rows"
         if int8_weights:
@@ -51,12 +51,16 @@ class Linear(Op):
 
     def draw_rows(self, draw, n):
         rows = {"x": draw.normal(n, self.width_in)}
+        if self.two:
+            rows["x2"] = draw.normal(n, self.width_in)
         if self.epilogue == "RESIDUAL" and not self.in_place:
             rows["addend"] = draw.normal(n, self.width)
         return rows
 
     def draw_shared(self, draw, longest):
         shared = {"w": draw.normal(self.width, self.width_in, scale=self.width_in ** -0.5)}
+        if self.two:
+            shared["w2"] = draw.normal(self.width, self.width_in, scale=self.width_in ** -0.5)
         if self.int8_weights:
             w = draw.integers(-127, 128, self.width * self.width_in, torch.int8).view(self.width, self.width_in)
             shared = {"w": w, "w_scale": draw.uniform(self.width, low=0.5, high=2.0) / 64 * self.width_in ** -0.5}
@@ -72,6 +76,8 @@ class Linear(Op):
 
     def truth(self, rows, _, w):
         a = rows["x"].double() @ w["w"].double().T
+        if self.two:
+            a = a + rows["x2"].double() @ w["w2"].double().T
         if self.int8_weights:
             a = a * w["w_scale"].double()
         if w.get("bias") is not None:
@@ -93,10 +99,10 @@ class Linear(Op):
         return a
 
     def flop(self, lengths):
-        return 2.0 * sum(lengths) * self.width_in * self.width
+        return (4.0 if self.two else 2.0) * sum(lengths) * self.width_in * self.width
 
     def read_of_shared(self, lengths, shared):
-        return [shared[f] for f in ("w", "w_scale", "bias", "gate") if f in shared]
+        return [shared[f] for f in ("w", "w2", "w_scale", "bias", "gate") if f in shared]
 
     @classmethod
     def cases_test(cls):
@@ -104,6 +110,7 @@ class Linear(Op):
                 cls(300, 530, "RESIDUAL", bias=False, y_f32=True), cls(300, 530, "GELU_ERF"), cls(24, 33, bias=False),
                 cls(100, 512, "RESIDUAL", bias=False), cls(768, 100, y_f32=True), cls(256, 768, "ROPE", rope_heads=4),
                 cls(1024, 1040, y_f32=True, int8_weights=True), cls(64, 333, bias=False, y_f32=True, int8_weights=True),
+                cls(1024, 1024, bias=False, y_f32=True, two=True), cls(40, 136, y_f32=True, two=True),
                 cls(72, 3072, "ROPE", rope_heads=16), cls(72, 192, "ROPE", rope_heads=1),
                 cls(768, 2304, "ROPE", rope_heads=1), cls(72, 576, "ROPE", rope_heads=0)]
 
@@ -120,7 +127,8 @@ class Linear(Op):
             return Timed(f"{title} {epilogue.lower()}", op, lengths, operands, searched)
 
         block = [case(name, m.both, a, b, e, searched=True, gate=e == "RESIDUAL") for name, a, b, e in block_products(dim)]
-        return block + [
+        skip = [case("skip of two", m.both, dim, dim, bias=False, two=True)] if (c["backbone"], c["skip"]) == ("UNetT", "concat") else []
+        return block + skip + [
             case("input", m.both, 100, dim, "RESIDUAL", False, bias=False),
             case("velocity", m.both, dim, 100),
             case("text pw1", m.both, text, 2 * text, "GELU_ERF"), case("text pw2", m.both, 2 * text, text, "RESIDUAL"),

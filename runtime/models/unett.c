@@ -44,7 +44,7 @@ typedef struct {
     block_weights block;
 } unett_layer_weights;
 
-/* The projection of [x | skip] of a layer of the later half, as two. */
+/* The projection of [x | skip] of a layer of the later half: the halves of one matrix [D,2D]. */
 typedef struct {
     f5_matrix x;    /* [D,D] */
     f5_matrix skip; /* [D,D] */
@@ -338,18 +338,15 @@ static f5_status skip(const stage_context *c, const unett_state *b, int32_t laye
             &(add_args){
                 .n = (int64_t)b->rows.pack->rows * config->dim, .x = b->rows.h, .addend = partner, .y = b->rows.h});
     const unett_skip_weights *w = &weights->skip[layer - config->depth / 2];
-    linear_args product = {.pack = b->rows.pack,
-                           .in = config->dim,
-                           .out = config->dim,
-                           .x = {b->joined, type},
-                           .w = w->x,
-                           .y = {b->rows.h, F5_F32}};
-    F5_TRY(o->linear(o, "skip_x", &product));
-    product.x = (f5_matrix){partner, type};
-    product.w = w->skip;
-    product.addend = b->rows.h;
-    product.epilogue = LINEAR_RESIDUAL;
-    return o->linear(o, "skip", &product);
+    return o->linear(o, "skip",
+                     &(linear_args){.pack = b->rows.pack,
+                                    .in = config->dim,
+                                    .out = config->dim,
+                                    .x = {b->joined, type},
+                                    .w = w->x,
+                                    .x2 = {partner, type},
+                                    .w2 = w->skip,
+                                    .y = {b->rows.h, F5_F32}});
 }
 
 static f5_status unett_layer(const stage_context *c, const unett_state *b, int32_t layer) {

@@ -121,11 +121,15 @@ static void every_way_is_taken(void **state) {
     const linear_args velocity = {.pack = &pack, .in = 1024, .out = 100, .x = {NULL, F5_BF16}, .w = {NULL, F5_BF16}};
     const linear_args input = {.pack = &pack, .in = 100, .out = 1024, .addend = aligned, .epilogue = LINEAR_RESIDUAL};
     const linear_args whole = {.rows = 32, .in = 1024, .out = 137216, .x = {NULL, F5_F16}, .w = {NULL, F5_I8}};
-    linear_args odd = blocks, gate = blocks, askew = blocks, text = blocks;
+    linear_args odd = blocks, gate = blocks, askew = blocks, text = blocks, two = blocks, odd_two, two_f32;
     odd.in = 1000;
     gate.epilogue = LINEAR_SILU;
     text.epilogue = LINEAR_GELU_ERF;
     askew.bias = aligned + 1;
+    two.x2.data = aligned, two.y.type = F5_F32, two.epilogue = LINEAR_NONE;
+    odd_two = two_f32 = two;
+    odd_two.in = 1000;
+    two_f32.x.type = two_f32.w.type = F5_F32;
     const struct {
         const linear_args *a;
         int a100, l4, h200, limited;
@@ -136,6 +140,9 @@ static void every_way_is_taken(void **state) {
         {&input, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS, LINEAR_SHORT_ROWS},
         {&text, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_SM90, LINEAR_CUBLASLT},
         {&whole, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS, LINEAR_INT8_WEIGHTS},
+        {&two, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS, LINEAR_SM90, LINEAR_TWO_CALLS},
+        {&odd_two, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS},
+        {&two_f32, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS, LINEAR_TWO_CALLS},
         {&odd, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
         {&gate, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},
         {&askew, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT, LINEAR_CUBLASLT},

@@ -22,7 +22,7 @@ F16, BF16 = torch.float16, torch.bfloat16
 PRODUCTS = {
     Linear: [Linear(24, 33, "SILU", bias=False), Linear(72, 136, "GELU_ERF"), Linear(36, 66, "RESIDUAL", gate=True, y_f32=True),
              Linear(100, 140, "RESIDUAL", bias=False), Linear(16, 40, "RELU"), Linear(8, 20, "GELU_TANH"),
-             Linear(256, 100, y_f32=True), Linear(256, 36, bias=False, y_f32=True), Linear(72, 192, "ROPE", rope_heads=1),
+             of_types(Linear(24, 20, y_f32=True, two=True), torch.float32), Linear(256, 100, y_f32=True), Linear(256, 36, bias=False, y_f32=True), Linear(72, 192, "ROPE", rope_heads=1),
              Linear(8, 384, "ROPE", rope_heads=1), Linear(128, 144, y_f32=True, int8_weights=True),
              Linear(64, 33, bias=False, y_f32=True, int8_weights=True), Linear(320, 40, y_f32=True, int8_weights=True),
              of_types(Linear(1040, 130, "RESIDUAL", gate=True), torch.float32)],  # in parts: more than the scratch holds

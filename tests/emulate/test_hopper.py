@@ -13,6 +13,7 @@ CASES = [  # op, type of operands, lengths: more tiles than blocks, and more ste
     (Linear(128, 192, "RELU"), BF16, [9]), (Linear(128, 384, "ROPE", rope_heads=2), F16, [3, 0, 70, 1]),
     (Linear(64, 64, "GELU_TANH"), F16, [9]), (Linear(256, 448, "GELU_TANH"), BF16, [200, 3]),
     (Linear(128, 64, "RESIDUAL", gate=True, y_f32=True), F16, [3, 0, 70]), (Linear(448, 576, "RESIDUAL", y_f32=True), BF16, [130, 1]),
+    (Linear(64, 64, y_f32=True, two=True), F16, [3, 0, 70]), (Linear(256, 576, bias=False, y_f32=True, two=True), BF16, [130, 1]),
     (LinearInt8(128, 64), F16, [3, 0, 70]), (LinearInt8(128, 384, "ROPE", rope_heads=1), BF16, [3, 0, 70]),
     (LinearInt8(896, 320, "RESIDUAL", gate=True, y_f32=True), F16, [130, 1]), (LinearInt8(512, 448, "GELU_TANH"), F16, [200, 3]),
     (ConvPos(256), F16, [9]), (ConvPos(256, True, True), BF16, [30, 3]), (Conv1d(64, 64, 7), F16, [70]), (Conv1d(128, 64, 3), BF16, [130])]
@@ -43,8 +44,8 @@ def test_attention(hopper, seed, monkeypatch, op, dtype):
 WIDTHS = [(1024, sms) for sms in (4, 5, 6, 8, 11, 16)] + [(1152, 6)]  # 256, 208, 176, 128, 96, 64; 192 columns of RESIDUAL
 
 
-@pytest.mark.parametrize("kind", [dict(epilogue="RESIDUAL"), dict(epilogue="NONE"), dict(epilogue="RESIDUAL", int8=True)],
-                         ids=["residual", "none", "int8"])
+@pytest.mark.parametrize("kind", [dict(epilogue="RESIDUAL"), dict(two=True), dict(epilogue="NONE"), dict(epilogue="RESIDUAL", int8=True)],
+                         ids=["residual", "two", "none", "int8"])
 def test_widths_change_no_bit(hopper, seed, monkeypatch, kind):
     """A launch on many multiprocessors has narrow tiles, and on one wide ones."""
     kind = dict(kind)

@@ -308,6 +308,26 @@ def test_short_rows_do_not_depend_on_the_bucket(gpu, seed):
         assert same_bits(part.run(gpu, "RESIDUAL", pack=Pack([rows]), **options), whole[-rows:]), f"{rows} rows"
 
 
+@pytest.mark.parametrize("dtype", TYPES, ids=NAMES.get)
+@pytest.mark.parametrize("shape", [(1024, 1024), (192, 704), (100, 130)], ids=lambda s: f"{s[0]}to{s[1]}")
+def test_sum_of_two_products(gpu, path, seed, shape, dtype):
+    """In one kernel where sm90 serves, else in two calls: against fp64, and a row's bits in other buckets, whatever its tile."""
+    first, other = (Problem(seed, 4124, *shape, dtype, part) for part in ("first", "second"))
+    want = first.truth("NONE", bias=False) + other.truth("NONE", bias=False)
+
+    def run(begin, rows):
+        part, y = slice(begin, begin + rows), Output(rows, shape[1])
+        gpu.run("linear", pack=Pack([rows]), out=shape[1], x=first.x[part].contiguous(), w=first.w,
+                x2=other.x[part].contiguous(), w2=other.w, y=y, epilogue=cbind.LINEAR_NONE, **{"in": shape[0]})
+        return y.check()
+
+    whole = run(0, 4124).clone()
+    check("linear", f"{NAMES[dtype]} of two, {shape[0]} -> {shape[1]}", whole, want, BARS[dtype])
+    for rows in (1, 33, 300, 940, 1400, 1876, 2200, 2816, 2818):
+        begin = 4124 - rows if rows % 2 else 0
+        assert same_bits(run(begin, rows), whole[begin:begin + rows]), f"{rows} rows"
+
+
 @pytest.mark.parametrize("other", [False, True], ids=["own", "other"])
 @pytest.mark.parametrize("dtype", TYPES[1:], ids=NAMES.get)
 @pytest.mark.parametrize("rows", [157, 940, 1400, 2818, 4124])  # tiles of 64 to 256 columns

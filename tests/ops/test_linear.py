@@ -132,3 +132,9 @@ def test_rejects(rng):
         ("F5_E_UNSUPPORTED", {"also": poison((6, 8))}), ("F5_E_ARGUMENT", {"epilogue": 7}), ("F5_E_ARGUMENT", {"epilogue": -1}),
         ("F5_E_ARGUMENT", {"x": x.ctypes.data + 4}), ("F5_E_ARGUMENT", {"w": p.w.ctypes.data + 8}),
         *packed.nothing("x", "w", "y", "addend"), *packed.bad_packs(6)[1:]])  # linear alone may go without a pack
+    plain = {"pack": make_pack([1, 4], 1), **p.fields(x, poison((6, 8)), "NONE")}
+    two = {**plain, "x2": x, "w2": p.w}
+    packed.rejects("linear", two, [
+        ("F5_E_ARGUMENT", {"x2": None}), ("F5_E_ARGUMENT", {"w2": None}), ("F5_E_ARGUMENT", {"x2": x.ctypes.data + 4}),
+        ("F5_E_UNSUPPORTED", {"x2": (x, F5_F16)}), ("F5_E_UNSUPPORTED", {"w2": (p.w, F5_F16)}), ("F5_E_UNSUPPORTED", {"also": poison((6, 8))}),
+        *[("F5_E_UNSUPPORTED", {"epilogue": e, "addend": normal(rng, (6, 8))}) for e in (1, 2, 3, 4, 6)]])

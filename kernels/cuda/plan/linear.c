@@ -58,7 +58,7 @@ static void describe_short_rows(const cuda_arch *arch, const linear_args *a, op_
 static bool serves_sm90(const cuda_arch *arch, const linear_args *a) {
     if (arch->code < ARCH_SM90A || a->x.type == F5_F32 || a->in % 64 != 0 || a->out % 64 != 0) return false;
     if (!aligned(a->bias, a->gate, a->addend, 16)) return false;
-    if (a->y.type == F5_F32) return a->epilogue == LINEAR_RESIDUAL;
+    if (a->y.type == F5_F32) return a->epilogue == (a->x2.data ? LINEAR_NONE : LINEAR_RESIDUAL);
     return a->epilogue == LINEAR_NONE || a->epilogue == LINEAR_GELU_TANH || a->epilogue == LINEAR_GELU_ERF ||
            a->epilogue == LINEAR_RELU || a->epilogue == LINEAR_ROPE;
 }
@@ -98,12 +98,24 @@ linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_
 }
 
 static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
-    const linear_plan p = linear_plan_for(rows_of(a), a->out, arch->sm_count, a->epilogue);
+    const linear_epilogue tiles_of = a->x2.data ? LINEAR_RESIDUAL : a->epilogue;
+    const linear_plan p = linear_plan_for(rows_of(a), a->out, arch->sm_count, tiles_of);
     set_tile(line, LINEAR_TILE_ROWS, p.columns);
     line->stages = LINEAR_SM90_STAGES(p.columns);
     line->shared_bytes = LINEAR_SM90_SHARED_BYTES;
     line->waves = (double)p.waves;
     line->rate = arch->rate_16bit;
+}
+
+/* ---- two calls: each takes a way of its own */
+
+static bool serves_two_calls(const cuda_arch *arch, const linear_args *a) {
+    (void)arch;
+    return a->x2.data != NULL;
+}
+
+static void describe_two_calls(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
+    line->rate = a->x.type == F5_F32 ? arch->rate_f32 : arch->rate_16bit;
 }
 
 /* ---- split f32 */
@@ -155,6 +167,7 @@ const linear_path linear_paths[LINEAR_PATHS] = {
     [LINEAR_INT8_WEIGHTS] = {"8-bit weights", serves_int8_weights, describe_int8_weights},
     [LINEAR_SHORT_ROWS] = {"short rows", serves_short_rows, describe_short_rows},
     [LINEAR_SM90] = {"sm90", serves_sm90, describe_sm90},
+    [LINEAR_TWO_CALLS] = {"two calls", serves_two_calls, describe_two_calls},
     [LINEAR_SPLIT_F32] = {"split f32", serves_split_f32, describe_split_f32},
     [LINEAR_FEW_OUTPUTS] = {"few outputs", serves_few_outputs, describe_few_outputs},
     [LINEAR_CUBLASLT] = {"cuBLASLt", serves_all, describe_cublaslt},
@@ -169,7 +182,8 @@ int linear_path_of(const cuda_arch *arch, const linear_args *a) {
 void linear_describe(const cuda_arch *arch, const void *args, op_lengths lengths, op_plan_line *line) {
     const linear_args *a = args;
     (void)lengths;
-    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d %s", rows_of(a), a->in, a->out, dtype(a->x.type)->name);
+    const int32_t in = a->x2.data ? 2 * a->in : a->in;
+    snprintf(line->shape, sizeof line->shape, "%dx%d -> %d %s", rows_of(a), in, a->out, dtype(a->x.type)->name);
     if (rows_of(a) < 1) return;
     const linear_path *path = &linear_paths[linear_path_of(arch, a)];
     line->path = path->name;

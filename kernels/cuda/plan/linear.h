@@ -9,7 +9,8 @@
  *   short rows    sm80/linear_short_rows.cuh   RESIDUAL of F32 without bias and gate, in <= 104: the model's input
  *   sm90          sm90/linear.cuh              16-bit x and w, in and out multiples of 64, the y of a block:
  *                                              16-bit y of NONE, both GELUs, RELU and ROPE, F32 y of
- *                                              RESIDUAL
+ *                                              RESIDUAL, and of a sum of two products (linear_two.cuh)
+ *   two calls     this op twice                the other sums of two products: the second with the first as its addend
  *   split f32     sm80/linear_split_f32.cuh    F32 x and w, where tensor cores gain by it: Vocos, and fp32 engines
  *   few outputs   sm80/linear_few_outputs.cuh  16-bit x and w, F32 y of NONE, out <= 112: the velocity
  *   cuBLASLt      cuda/blas.cu                 the rest, its epilogue finished by common/linear_finish.cuh
@@ -44,6 +45,7 @@ enum {
     LINEAR_INT8_WEIGHTS = 0,
     LINEAR_SHORT_ROWS,
     LINEAR_SM90,
+    LINEAR_TWO_CALLS,
     LINEAR_SPLIT_F32,
     LINEAR_FEW_OUTPUTS,
     LINEAR_CUBLASLT,

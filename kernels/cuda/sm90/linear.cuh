@@ -290,6 +290,22 @@ __device__ __forceinline__ void finish_and_store(const tile_args &d, const float
     }
 }
 
+/* NONE to F32. */
+template <int columns>
+__device__ __forceinline__ void store_f32(const tile_args &d, const float (&acc)[columns / 2], const float *shared_bias,
+                                          const thread_place &p) {
+#pragma unroll
+    for (int g = 0; g < columns / 16; g++) {
+        const float4 bias = *reinterpret_cast<const float4 *>(shared_bias + 16 * g + p.part);
+#pragma unroll
+        for (int half = 0; half < 2; half++) {
+            const float4 made = {acc[8 * g + 2 * half] + bias.x, acc[8 * g + 2 * half + 1] + bias.y,
+                                 acc[8 * g + 4 + 2 * half] + bias.z, acc[8 * g + 4 + 2 * half + 1] + bias.w};
+            store_if(16 * g < p.wide[half], static_cast<float *>(d.y) + p.at[half] + 16 * g, made);
+        }
+    }
+}
+
 /* RESIDUAL: F32, and 16 bits where they are wanted, with the addend from the ring. A piece lies as 4 or 2 x [128 rows,
  * 16 columns], so that a warp reads 512 bytes in a row. */
 template <typename T, int columns>
@@ -325,7 +341,8 @@ __device__ __forceinline__ void add_and_store(const tile_args &d, const float (&
     }
 }
 
-template <typename T, linear_epilogue epilogue, int columns>
+/* to_f32: y is F32, of NONE. */
+template <typename T, linear_epilogue epilogue, int columns, bool to_f32 = false>
 __device__ __forceinline__ void consume(const tile_args &d, int group, const unsigned char *stages, barriers *b,
                                         epilogue_vectors<columns> *v) {
     const int thread = threadIdx.x % 128, lane = threadIdx.x % 32, warp = thread / 32;
@@ -372,6 +389,8 @@ __device__ __forceinline__ void consume(const tile_args &d, int group, const uns
             rotate_and_store<T, columns>(d, acc, v->bias[buffer], angles, p, t.column / 64);
         else if constexpr (epilogue == LINEAR_RESIDUAL)
             add_and_store<T, columns>(d, acc, v->bias[buffer], v->gate[buffer], p, row_in_tile, stages, at, b);
+        else if constexpr (to_f32)
+            store_f32<columns>(d, acc, v->bias[buffer], p);
         else
             finish_and_store<T, epilogue, columns>(d, acc, v->bias[buffer], p);
     }
