@@ -44,6 +44,7 @@ COMPARED = ["euler:32", "euler:16", "euler:12", "euler:10", "euler:7", "euler:6"
             "ab2:10", "ab2:12", "ab2:16", "ab2:24", "ab2:32"]  # by f5bench accuracy
 COMPARED_SHORTLY = ["euler:32", "euler:16", "euler:7", "ab2:6", "ab2:12"]
 EXACT, EXACT_SHORTLY = 192, 24  # steps of midpoint
+AT_ONCE = 4  # requests of the exact solution, before it is told how far it is
 SENTENCES = 15  # of them, in three voices each, and as many requests of random weights
 HOP = 256
 MOST_ERROR, CALIBRATED_STEPS = 0.03, 16  # as f5tts convert has them
@@ -158,6 +159,10 @@ def table(sets, exact, mels_of, settings):
 # ---- f5bench accuracy
 
 
+def case_of(name, precision, text):
+    return f"accuracy {name} {precision} {text.replace(':', ' ')}"
+
+
 def compare(bench, name, path, requests_of, exact_steps, texts):
     """Rows and figures of one model. requests_of(engine): its requests, of which the first is timed."""
     args, settings = bench.args, [setting(text) for text in texts]
@@ -165,24 +170,33 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
                   max_evaluations=max(64, 2 * exact_steps))
     with f5lib.Engine(path, args.device, "fp32", **limits) as engine:
         requests = requests_of(engine)
-        exact = sample(engine, requests, method=METHODS["midpoint"], nfe=exact_steps)
-    print(f"\n{name}: {len(requests)} requests, the timed one has {requests[0]['frames']} frames; exact is midpoint with "
-          f"{exact_steps} steps in fp32", flush=True)
+        print(f"\n{name}: {len(requests)} requests, the timed one has {requests[0]['frames']} frames; exact is midpoint with "
+              f"{exact_steps} steps in fp32", flush=True)
+        exact = []
+        for begin in range(0, len(requests), AT_ONCE):
+            if bench.late(f"accuracy {name}"):
+                return
+            exact += sample(engine, requests[begin:begin + AT_ONCE], method=METHODS["midpoint"], nfe=exact_steps)
+            print(f"exact: {len(exact)} of {len(requests)}", flush=True)
     table = bench.report.growing(f"Accuracy, {name}", widths={"precision": 9, "method": 8, "ms": 7})
     mixed = calibrated(path, args.device, requests[0], bench.folder.name)
     for precision in ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed"):
         file, kind = (mixed, "int8") if precision == "mixed" else (path, precision)
+        wanted = [s for s in settings if not bench.had(case_of(name, precision, s[0]) + " ms")]
+        if not wanted or bench.late(f"accuracy {name} {precision}"):
+            continue
         with f5lib.Engine(file, args.device, kind, **limits) as engine:
-            timed = {text: engine.prepare(requests[:1], **chosen) for text, chosen in settings}
+            timed = {text: engine.prepare(requests[:1], **chosen) for text, chosen in wanted}
             rounds = 1 if args.device == "cpu" else args.rounds
             times = {text: statistics.median(t) for text, t in clock_ms(timed, rounds).items()}
-            for text, chosen in settings:
+            for text, chosen in wanted:
+                if bench.late(case_of(name, precision, text)):
+                    break
                 found = errors(requests, sample(engine, requests, **chosen), exact)
-                method, steps = text.split(":")
-                row = {"precision": precision, "method": method, "evaluations": evaluations_of(chosen), "ms": times[text],
+                row = {"precision": precision, "method": text.split(":")[0], "evaluations": evaluations_of(chosen), "ms": times[text],
                        "error, median": statistics.median(found), "worst": max(found)}
                 table.add(row)
-                case = f"accuracy {name} {precision} {method} {steps}"
+                case = case_of(name, precision, text)
                 for what, value, unit in (("ms", row["ms"], "ms"), ("error", row["error, median"], "rel. L2"),
                                           ("worst", row["worst"], "rel. L2")):
                     bench.report.figure(f"{case} {what}", value, unit)

@@ -16,9 +16,12 @@ Nothing named: e2e, or cpu where there is no GPU.
     profile   one request kernel by kernel, and what lies idle between them                 PyTorch
     power     the energy of a request, and whether the card's power limit slows it          numpy
     cpu       one evaluation on the CPU beside PyTorch (bench/cpu_eval.py)                  PyTorch
+    lease     what is to be known of a GPU that is lent for --minutes, the most wanted first (bench/lease.py)
 
 Needs libf5tts built for this GPU (make; or F5_BUILD=build-gpu after make gpu-test). --json FILE writes all that the
-tables show; --history appends the figures to bench/history/<gpu>.csv. Rows appear as they are measured.
+tables show; --history appends the figures to bench/history/<gpu>.csv. Rows appear, and are written there, as they are
+measured: a run that is cut off keeps them. --minutes N begins nothing after N minutes; accuracy with --resume leaves out
+what the history has of this commit.
 
 On an H200 with 20 rounds stages takes 30 s, sweep 11, profile 20; by estimate e2e without PyTorch 30, load a minute,
 kernels half a minute a size. e2e times f5tts first. PyTorch follows, compiled anew for every size and "compile" mode,
@@ -65,7 +68,7 @@ class Bench:
         self.precision = args.precision
         self.config = {**random_checkpoint.OPTIONS, **random_checkpoint.ARCHS[args.arch]}
         self.kind = workload.kind_of(self.config)
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder, self.end = tempfile.TemporaryDirectory(), time.monotonic() + 60 * (args.minutes or 1e6)
         self.report = Report(gpu_name() if args.device != "cpu" else "cpu", commit=args.commit, arch=args.arch,
                              f5tts=f5lib.library().f5_version().decode(), precision=args.precision,
                              rounds=args.rounds, seed=args.seed)
@@ -85,10 +88,25 @@ class Bench:
 
     def case(self, text):
         """A case's name in the history, where F5TTS_v1_Base is the model that goes without saying."""
+        if self.args.vocoder_precision:
+            text = f"vocoder {self.args.vocoder_precision} {text}"
         return text if self.args.arch == "F5TTS_v1_Base" else f"{self.args.arch} {text}"
+
+    def late(self, what):
+        """Has the time run out? Then it is told what is left out."""
+        out = time.monotonic() > self.end
+        if out:
+            print(f"left out for want of time: {what}", flush=True)
+        return out
+
+    def had(self, case):
+        """Is the figure to be left out, as the history has it?"""
+        return self.args.resume and case in self.report.had
 
     def engine(self, max_frames, nfe=32, max_batch=1, precision=None, **options):
         assert self.made
+        if self.args.vocoder_precision:
+            options["vocoder_precision"] = self.args.vocoder_precision
         return workload.Ours(self.path, self.args.device, precision or self.precision, kind=self.kind,
                              max_frames=max_frames, max_batch=max_batch, max_evaluations=nfe, **options)
 
@@ -136,6 +154,7 @@ def options():
     p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7; of FM_TTS 10, and 5")
     p.add_argument("--precision", choices=("fp16", "bf16", "fp32", "int8"), default="fp16",
                    help="of f5tts; PyTorch takes fp16 where this is int8 (default: %(default)s)")
+    p.add_argument("--vocoder-precision", choices=("fp16", "bf16", "fp32"), help="of BigVGAN (default: fp32)")
     p.add_argument("--rounds", type=positive, default=20, help="of which medians are shown (default: %(default)s)")
     p.add_argument("--modes", nargs="*", choices=workload.PEER_MODES, default=["eager", "compile", "compile+graph"],
                    help="of PyTorch in e2e; none given: f5tts alone")
@@ -150,6 +169,8 @@ def options():
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--json", metavar="FILE")
     p.add_argument("--history", action="store_true", help="append to bench/history/<gpu>.csv")
+    p.add_argument("--minutes", type=float, help="begin nothing after so many")
+    p.add_argument("--resume", action="store_true", help="accuracy: leave out what the history has of this commit; with --history")
     p.add_argument("--commit", default=commit(), help="what the history is told was measured")
     return p
 
@@ -174,13 +195,12 @@ def load(bench):
     """load.py on the model and with the settings of this run; its figures in this run's history."""
     a = bench.args
     assert bench.made
-    rows = importlib.import_module("load").main([
+    module = importlib.import_module("load")
+    rows = module.main([
         "--model", str(bench.path), "--device", a.device, "--precision", a.precision, "--seed", str(a.seed), "--commit",
         a.commit, *(["--nfe", *map(str, a.nfe)] if a.nfe else [])])
     for row in rows:
-        case = f"load {row['size']} nfe {row['nfe']} {a.precision} clients {row['clients']}"
-        bench.report.figure(case, row["throughput"], "audio s/s")
-        bench.report.figure(f"{case} p50", row["latency_ms"][50], "ms")
+        module.figures(bench.report, row, argparse.Namespace(method="euler", precision=a.precision))
 
 
 def choose(parser, args):
@@ -199,7 +219,7 @@ def choose(parser, args):
         if name == "cpu":
             parser.error("cpu has options of its own: f5bench.py cpu --help")
         if name not in (*COMMANDS, "all"):
-            parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'all'])}")
+            parser.error(f"no command {name!r}: there are {', '.join([*COMMANDS, 'cpu', 'lease', 'all'])}")
     if args.device != "cpu" and not gpu_name():
         sys.exit("no CUDA GPU here (libcuda finds none): `f5bench.py cpu` measures the CPU, --device cpu tries this")
     wanted = list(COMMANDS) if "all" in named else named
@@ -220,6 +240,8 @@ def main(argv):
             return 0 if importlib.import_module("load").main(argv[1:]) else 1
         except (FileNotFoundError, f5lib.Error) as failure:
             sys.exit(f"load: {failure}")
+    if argv[:1] == ["lease"]:
+        return importlib.import_module("lease").main(argv[1:])
     if argv[:1] == ["cpu"] or not argv and not gpu_name():
         return cpu(argv[1:])
     parser = options()
@@ -231,14 +253,14 @@ def main(argv):
         sys.exit(str(missing))
     head = ", ".join(f"{k} {v}" for k, v in bench.report.head.items() if k != "gpu")
     print(f"{bench.report.head['gpu']}: {head}", flush=True)
+    if args.history:
+        print("figures are appended to", bench.report.keep_history(), flush=True)
     failed = []
     for name in wanted:
-        if not ran(bench, name):
+        if not bench.late(name) and not ran(bench, name):
             failed.append(name)
         if args.json:
             bench.report.write_json(args.json)
-    if args.history:
-        print("appended to", bench.report.append_history())
     return 1 if failed else 0
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from report import Table
-from workload import COND_FRAMES, SIZES, TRANSCRIPT, Speaker, commit, generated_seconds, recording
+from report import Report, Table
+from workload import COND_FRAMES, METHODS, SIZES, TRANSCRIPT, Speaker, commit, generated_seconds, recording
 import f5file  # found by workload
 import f5lib
 
@@ -32,8 +32,8 @@ MIXED = 938, 2062  # frames, reference included: 5 to 17 s are spoken
 
 
 class Client(Speaker):
-    def __init__(self, engine, voice, nfe, seed):
-        super().__init__(engine, voice, nfe, max(SIZES.values()), seed)
+    def __init__(self, engine, voice, nfe, seed, method="euler"):
+        super().__init__(engine, voice, nfe, max(SIZES.values()), seed, method)
         self.rng = np.random.default_rng(seed)
 
     def answer(self, size):
@@ -71,7 +71,7 @@ def run_clients(answers, rounds):
 
 
 def measure(engine, voice, size, nfe, clients, args):
-    crowd = [Client(engine, voice, nfe, 1000 * args.seed + i) for i in range(clients)]
+    crowd = [Client(engine, voice, nfe, 1000 * args.seed + i, args.method) for i in range(clients)]
     rounds = max(args.rounds, -(-args.least // clients))
     answers = [functools.partial(client.answer, size) for client in crowd]
     run_clients(answers, args.warm)  # graphs of the usual batches
@@ -104,6 +104,7 @@ def options():
                                 formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     p.add_argument("--sizes", nargs="+", choices=[*SIZES, "mixed"], default=["M"])
     p.add_argument("--nfe", nargs="+", type=int, default=[32, 16, 7])
+    p.add_argument("--method", choices=METHODS, default="euler")
     p.add_argument("--clients", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32])
     p.add_argument("--batch-frames", nargs="+", type=int, default=[0], help="how far the engine packs")
     p.add_argument("--max-batch", type=int, default=16)
@@ -118,7 +119,15 @@ def options():
     p.add_argument("--seed", type=int, default=int(time.time()))
     p.add_argument("--commit", default=commit(), help="what the report says was measured")
     p.add_argument("--json", metavar="FILE")
+    p.add_argument("--history", action="store_true", help="append the figures to bench/history/<gpu>.csv as they come")
     return p
+
+
+def figures(report, row, args):
+    steps = f"nfe {row['nfe']}" if args.method == "euler" else f"{args.method} {row['nfe']}"
+    case = f"load {row['size']} {steps} {args.precision} clients {row['clients']}"
+    report.figure(case, row["throughput"], "audio s/s")
+    report.figure(f"{case} p50", row["latency_ms"][50], "ms")
 
 
 def main(argv=None):
@@ -136,6 +145,9 @@ def main(argv=None):
                               max_evaluations=max(args.nfe), batch_frames=batch_frames) as engine:
                 if i == 0:
                     info = engine.info()
+                    kept = Report(info["device"], commit=args.commit)
+                    if args.history:
+                        print("figures are appended to", kept.keep_history())
                     report = dict(date=datetime.date.today().isoformat(), commit=args.commit, gpu=info["device"],
                                   model=info["name"], precision=args.precision, max_batch=args.max_batch, seed=args.seed)
                     print(f"{info['device']}, f5tts {f5lib.library().f5_version().decode()} ({args.commit}), "
@@ -144,6 +156,7 @@ def main(argv=None):
                     for size, nfe, clients in [(s, n, c) for s in args.sizes for n in args.nfe for c in args.clients]:
                         rows.append(measure(engine, voice, size, nfe, clients, args))
                         table.add(shown(rows[-1]))
+                        figures(kept, rows[-1], args)
     if args.json:
         Path(args.json).write_text(json.dumps({**report, "rows": rows}, indent=1) + "\n")
     return rows

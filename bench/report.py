@@ -1,11 +1,12 @@
-"""bench/report.py — what a run found: Markdown tables as it goes, JSON and the history at its end."""
+"""bench/report.py — what a run found: Markdown tables and the history as it goes, JSON at its end."""
 import csv
 import datetime
 import json
+import os
 import re
 from pathlib import Path
 
-HISTORY = Path(__file__).resolve().parent / "history"
+HISTORY = Path(os.environ.get("F5_BENCH_HISTORY") or Path(__file__).resolve().parent / "history")
 
 
 def slug(gpu):
@@ -64,7 +65,7 @@ class Report:
 
     def __init__(self, gpu, **head):
         self.head = dict(date=datetime.date.today().isoformat(), gpu=gpu, **head)
-        self.tables, self.figures = {}, {}
+        self.tables, self.figures, self.history, self.had = {}, {}, None, set()
 
     def growing(self, title, columns=None, note=None, widths=None):
         """A Table whose rows are also the JSON's. Columns may be left to the first row, where that is a dict."""
@@ -78,20 +79,25 @@ class Report:
     def figure(self, case, value, unit):
         """One line of the history; the last figure of a case stands."""
         self.figures[case] = value, unit
+        if self.history:
+            self._append([self.head["date"], self.head["commit"], self.head["gpu"], case, f"{value:.5g}", unit])
 
     def write_json(self, path):
         figures = [dict(case=c, figure=v, unit=u) for c, (v, u) in self.figures.items()]
         Path(path).write_text(json.dumps({**self.head, "tables": self.tables, "figures": figures}, indent=1) + "\n")
 
-    def append_history(self, folder=HISTORY):
-        """One line a figure: date, commit, GPU, case, figure, unit."""
-        path = Path(folder) / f"{slug(self.head['gpu'])}.csv"
-        path.parent.mkdir(exist_ok=True)
-        new = not path.exists()
-        with open(path, "a", newline="", encoding="utf-8") as f:
-            lines = csv.writer(f, lineterminator="\n")
-            if new:
-                lines.writerow(["date", "commit", "gpu", "case", "figure", "unit"])
-            for case, (value, unit) in self.figures.items():
-                lines.writerow([self.head["date"], self.head["commit"], self.head["gpu"], case, f"{value:.5g}", unit])
-        return path
+    def keep_history(self, folder=HISTORY):
+        """From now on every figure is a line of the history too, written when it is told: date, commit, GPU, case, figure,
+        unit. Its file, and in `had` the cases that it has of this commit and GPU."""
+        self.history = Path(folder) / f"{slug(self.head['gpu'])}.csv"
+        self.history.parent.mkdir(exist_ok=True)
+        if not self.history.exists():
+            self._append(["date", "commit", "gpu", "case", "figure", "unit"])
+        with open(self.history, newline="", encoding="utf-8") as f:
+            self.had = {row["case"] for row in csv.DictReader(f)
+                        if (row["commit"], row["gpu"]) == (self.head["commit"], self.head["gpu"])}
+        return self.history
+
+    def _append(self, cells):
+        with open(self.history, "a", newline="", encoding="utf-8") as f:
+            csv.writer(f, lineterminator="\n").writerow(cells)

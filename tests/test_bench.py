@@ -215,9 +215,13 @@ def test_tables_and_history(tmp_path, capsys):
     report.table("Things", ["what", "ms", "note"], [["long name", 12.3456, "x"], ["b", None, ""]])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     assert len({len(line) for line in lines}) == 1 and "12.35" in lines[2] and len(lines) == 4
-    report.figure("a case", 1.5, "ms")
-    path = report.append_history(tmp_path)
-    assert report.append_history(tmp_path) == path and path.name == "h200.csv"
+    path = report.keep_history(tmp_path)
+    for what in (report, Report("NVIDIA H200", commit="other")):
+        assert what.keep_history(tmp_path) == path and path.name == "h200.csv" and not what.had
+        what.figure("a case", 1.5, "ms")  # is there at once
+    again = Report("NVIDIA H200", commit="abc")
+    again.keep_history(tmp_path)
+    assert again.had == {"a case"}
     with open(path, newline="", encoding="utf-8") as f:
         rows = list(csv.DictReader(f))
     assert len(rows) == 2 and (rows[0]["case"], rows[0]["figure"], rows[0]["gpu"]) == ("a case", "1.5", "NVIDIA H200")
@@ -352,6 +356,7 @@ def test_accuracy_as_a_command(tmp_path):
         if model == "shipped voice":
             assert rows[1]["error, median"] < rows[0]["error, median"]
         cases = {f["case"]: f["figure"] for f in found["figures"]}
+        assert run.stdout.count("exact: 1 of 1") == 2
         assert cases[f"accuracy {model} int8 ab2 4 error"] == rows[3]["error, median"]
         assert cases[f"accuracy {model} int8 ab2 4 ms"] == rows[3]["ms"]
 
@@ -382,6 +387,23 @@ def test_many_clients(tmp_path):
         assert 0 < row["latency_ms"]["50"] <= row["latency_ms"]["90"] <= row["latency_ms"]["100"] <= 1e3 * row["seconds"]
         assert row["throughput"] == pytest.approx(row["audio_seconds"] / row["seconds"]) and 1 <= row["batch"] <= 3
     assert sum(line.startswith("| S ") for line in run.stdout.splitlines()) == 2
+
+
+def test_a_lease_goes_on_and_keeps_what_it_has(tmp_path, monkeypatch):
+    """Parts that end, fail, take too long and are left out; the figures of those that were cut off are in the history."""
+    monkeypatch.setenv("F5_BENCH_HISTORY", str(tmp_path))
+    run = f5bench("""
+        import lease
+        short = ["--sizes", "S", "--nfe", "1", "--rounds", "1", "--modes"]
+        lease.PLAN = [("broken", 60, ["e2e", "--sizes", "XXL"]), ("well", 200, ["e2e", *short]), ("not asked for", 60, ["e2e", *short]),
+                      ("endless", 20, ["e2e", "--sizes", "S", "--rounds", "1000000", "--nfe", "1", "2", "--modes"]), ("too long", 9000, ["stages"])]
+        """, "lease", "--minutes", "6", "--only", "broken|well|endless|too", "--", "--arch", "tiny", "--device", "cpu", "--precision", "fp32")
+    assert run.returncode == 1, run.stdout + run.stderr
+    said = dict(line.split("  ", 1) for line in run.stdout.splitlines()[-4:])
+    assert {name: text.split()[0] for name, text in said.items()} == {"broken": "failed", "well": "done", "endless": "ended", "too long": "left"}
+    with open(tmp_path / "cpu.csv", newline="", encoding="utf-8") as f:
+        cases = [row["case"] for row in csv.DictReader(f)]
+    assert "tiny e2e S nfe 1 fp32 f5tts" in cases and len(cases) > 5
 
 
 @pytest.mark.parametrize("prelude, arguments, words", [
