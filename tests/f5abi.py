@@ -86,9 +86,11 @@ def library():
         "f5_describe": (ctypes.c_int, text, pointer, pointer),
         "f5_model_file_close": (None, pointer),
         "f5_model_file_info": (ctypes.c_int, pointer, pointer, pointer),
+        "f5_model_file_check": (ctypes.c_int, pointer, text, text, text, pointer),
         **{f"f5_model_file_{what}": (ctypes.c_int, pointer, i32, pointer, pointer)
            for what in ("setting", "part", "tensor", "token")},
         "f5_convert": (ctypes.c_int, pointer, pointer, pointer),
+        "f5_convert_check_output": (ctypes.c_int, pointer, pointer),
         "f5_calibration_open": (ctypes.c_int, text, pointer, pointer),
         "f5_calibration_write": (ctypes.c_int, pointer, pointer, pointer),
         "f5_calibration_close": (None, pointer),

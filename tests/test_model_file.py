@@ -199,6 +199,35 @@ def test_a_byte_model_has_no_tokens(tmp_path, seed):
         refused(lambda: file.one("token", 0), "F5_E_ARGUMENT", "token 0: the file has 0")
 
 
+def test_what_f5_open_would_take(made, tmp_path):
+    """Also of a GPU that is not here."""
+    f5lib.convert(**arguments(made, tmp_path / "a.f5"))
+    with f5lib.ModelFile(tmp_path / "a.f5") as file:
+        def check(*words):
+            f5lib.call("f5_model_file_check", file.handle, *words)
+        for words in ((b"cpu", b"fp32", b"fp32"), (b"cpu", b"int8", None), (b"cuda:7", b"bf16", b"fp32"), (b"cpu", None, None), (None, None, None)):
+            check(*words)
+        for words, status, told in (((b"cuda", None, b"fp16"), "F5_E_UNSUPPORTED", "Vocos computes in fp32 alone"),
+                                    ((b"cpu", b"fp16", None), "F5_E_UNSUPPORTED", "needs a GPU"),
+                                    ((b"cpu", b"fp7", None), "F5_E_ARGUMENT", "precision 'fp7' is unknown"),
+                                    ((b"cpu", None, b"int8"), "F5_E_ARGUMENT", "vocoder_precision 'int8' is unknown"),
+                                    ((b"gpu", None, None), "F5_E_ARGUMENT", "device 'gpu' is unknown")):
+            refused(lambda: check(*words), status, told)
+
+
+def test_the_converter_looks_at_its_output_first(made, tmp_path):
+    """By itself, as it does before a conversion."""
+    def check(**paths):
+        held = {name: ctypes.create_string_buffer(str(path).encode()) for name, path in paths.items()}
+        params = f5lib.struct("f5_convert_params", **{name: ctypes.addressof(text) for name, text in held.items()})
+        f5lib.call("f5_convert_check_output", ctypes.addressof(params))
+    paths = dict(config_path="c.yaml", checkpoint_path=made["checkpoint"])
+    check(output_path=tmp_path / "new.f5", **paths)
+    refused(lambda: check(output_path=made["checkpoint"], **paths), "F5_E_ARGUMENT", "overwrite an input")
+    refused(lambda: check(output_path=tmp_path, **paths), "F5_E_IO", "not a regular file")
+    refused(lambda: check(**paths), "F5_E_ARGUMENT", "output_path is NULL")
+
+
 def test_no_description(made, tmp_path):
     handle = ctypes.c_void_p(5)
     refused(lambda: f5lib.call("f5_describe", None, ctypes.addressof(handle)), "F5_E_ARGUMENT", "path is NULL")
@@ -212,6 +241,7 @@ def test_no_description(made, tmp_path):
         index = [] if what == "info" else [0]
         refused(lambda: f5lib.call(f"f5_model_file_{what}", None, *index, ctypes.addressof(out)), "F5_E_ARGUMENT",
                 "file is NULL")
+    refused(lambda: f5lib.call("f5_model_file_check", None, None, None, None), "F5_E_ARGUMENT", "file is NULL")
     f5lib.convert(**arguments(made, tmp_path / "a.f5"))
     with f5lib.ModelFile(tmp_path / "a.f5") as file:
         for what in ("info", "setting", "part", "tensor", "token"):
