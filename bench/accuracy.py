@@ -168,6 +168,10 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
     args, settings = bench.args, [setting(text) for text in texts]
     limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 2048, max_batch=BATCH,
                   max_evaluations=max(64, 2 * exact_steps))
+    precisions = ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed")
+    if all(bench.had(case_of(name, precision, text) + " ms") for precision in precisions for text in texts):
+        print(f"\n{name}: the history has all of it", flush=True)
+        return
     with f5lib.Engine(path, args.device, "fp32", **limits) as engine:
         requests = requests_of(engine)
         print(f"\n{name}: {len(requests)} requests, the timed one has {requests[0]['frames']} frames; exact is midpoint with "
@@ -180,7 +184,7 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
             print(f"exact: {len(exact)} of {len(requests)}", flush=True)
     table = bench.report.growing(f"Accuracy, {name}", widths={"precision": 9, "method": 8, "ms": 7})
     mixed = calibrated(path, args.device, requests[0], bench.folder.name)
-    for precision in ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed"):
+    for precision in precisions:
         file, kind = (mixed, "int8") if precision == "mixed" else (path, precision)
         wanted = [s for s in settings if not bench.had(case_of(name, precision, s[0]) + " ms")]
         if not wanted or bench.late(f"accuracy {name} {precision}"):
