@@ -4,7 +4,7 @@
     F5_BUILD=build F5_ASAN_BUILD=build-asan F5_TSAN_BUILD=build-tsan tests/run_tests.py [part ...]
 
 A part is a pytest run over some folders, the C tests of a build, or the compilation of every .cu; they start in the
-order below, as many at once as there are processors (--jobs), none with more threads than its share. The last lines count
+order below, one more at once than there are processors (--jobs): some wait for clocks; none with more threads than its share. The last lines count
 what passed, failed and was skipped; a part that ran no test at all has failed. All parts share one F5_TEST_SEED.
 """
 import argparse
@@ -135,7 +135,7 @@ def run_all(queue, jobs):
 def main(argv):
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("parts", nargs="*")
-    p.add_argument("--jobs", type=int, default=max(1, min(os.cpu_count() or 1, 4)))
+    p.add_argument("--jobs", type=int, default=min((os.cpu_count() or 1) + 1, 4))
     p.add_argument("--list", action="store_true")
     args = p.parse_args(argv)
     queue = parts()
