@@ -237,6 +237,7 @@ class Voice:
             return self.say(f"no {self.o.f5tts}: export.py makes the .f5 elsewhere")
         made = subprocess.run([sys.executable, str(ROOT / "weights/train/export.py"), "--ema", self.work / "ema-0.npz", "--vocos",
                                self.work / "vocos.npz", "--f5tts", self.o.f5tts, "--name", self.o.name, "--dtype", "int8",
+                               f"--license={self.o.license}", f"--credit={self.o.credit}",
                                "--output", self.work / "voice.f5"], capture_output=True, text=True)
         self.say("voice.f5 is there" if not made.returncode else f"no voice.f5:\n{made.stdout[-500:]}{made.stderr[-1000:]}")
 
@@ -339,6 +340,9 @@ def parse():
     p.add_argument("--vocos", default=VOCOS, help="options of train_vocos.py")
     p.add_argument("--f5tts", type=Path, default=ROOT / "build/bin/f5tts")
     p.add_argument("--name", default="natural-small")
+    p.add_argument("--license", default="MIT", help="that the voice's file tells (default: %(default)s)")
+    p.add_argument("--credit", default="taught by Kokoro-82M and its voices (hexgrad, Apache-2.0); sentences: WordNet (Princeton)",
+                   help="likewise (default: %(default)s)")
     p.add_argument("--supervise", action="store_true", help=argparse.SUPPRESS)
     options = p.parse_args()
     for name in ("work", "jobs", "home", "arch", "weights"):
