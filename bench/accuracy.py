@@ -169,7 +169,7 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
     limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 2048, max_batch=BATCH,
                   max_evaluations=max(64, 2 * exact_steps))
     precisions = ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed")
-    if all(bench.had(case_of(name, precision, text) + " ms") for precision in precisions for text in texts):
+    if all(bench.had(case_of(name, precision, text) + " worst") for precision in precisions for text in texts):
         print(f"\n{name}: the history has all of it", flush=True)
         return
     with f5lib.Engine(path, args.device, "fp32", **limits) as engine:
@@ -186,7 +186,7 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
     mixed = calibrated(path, args.device, requests[0], bench.folder.name)
     for precision in precisions:
         file, kind = (mixed, "int8") if precision == "mixed" else (path, precision)
-        wanted = [s for s in settings if not bench.had(case_of(name, precision, s[0]) + " ms")]
+        wanted = [s for s in settings if not bench.had(case_of(name, precision, s[0]) + " worst")]
         if not wanted or bench.late(f"accuracy {name} {precision}"):
             continue
         with f5lib.Engine(file, args.device, kind, **limits) as engine:

@@ -3,7 +3,8 @@
     f5bench.py lease --minutes 28 [--only REGEX] [--list]
 
 Each part is a command of f5bench with --history, in a process of its own that is ended at its limit: its rows up to there are in
-bench/history/<gpu>.csv. A part that fails, or for which less than half of its limit is left, is told, and the next one begins.
+bench/history/<gpu>.csv, or in the folder that F5_BENCH_HISTORY names: on a lent machine one outside the tree, copied to what
+comes home. A part that fails, or for which less than half of its limit is left, is told, and the next one begins.
 Options behind -- go to every part (as -- --device cpu --arch tiny, which tries it where there is no GPU).
 """
 import argparse
@@ -12,6 +13,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,13 +36,17 @@ PLAN = [  # what, seconds at most, command
 
 def run_part(command, seconds):
     """How it ended: "" is well."""
-    process = subprocess.Popen([sys.executable, str(F5BENCH), *command], start_new_session=True)
-    try:
-        code = process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # PyTorch's compilers too
-        process.wait()
-        return f"ended after {seconds:.0f} s; its rows up to there stand"
+    with tempfile.TemporaryDirectory() as folder:  # its random models too are gone with it
+        process = subprocess.Popen([sys.executable, str(F5BENCH), *command], start_new_session=True,
+                                   env={**os.environ, "TMPDIR": folder})
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return f"ended after {seconds:.0f} s; its rows up to there stand"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # PyTorch's compilers too
+                process.wait()
     return f"failed with status {code}" if code else ""
 
 
@@ -51,6 +57,7 @@ def main(argv):
     p.add_argument("--only", type=re.compile, default=re.compile(""), metavar="REGEX", help="parts whose name it matches")
     p.add_argument("--list", action="store_true", help="show the parts and run none")
     args = p.parse_args(ours)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # its part ends with it
     plan = [part for part in PLAN if args.only.search(part[0])]
     if args.list:
         for name, seconds, command in plan:

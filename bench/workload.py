@@ -110,7 +110,8 @@ def commit():
         return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
 
     found = git("rev-parse", "--short", "HEAD")
-    return found + "+" * bool(git("status", "--porcelain", "-uno")) if found else "unknown"
+    changed = git("status", "--porcelain", "-uno", "--", ".", ":!bench/history")  # to which every run adds its rows
+    return found + "+" * bool(changed) if found else "unknown"
 
 
 class Voice:

@@ -325,6 +325,9 @@ def test_convert_refuses(tmp_path):
         before = read.read_bytes()
         done = convert_lib.convert(made, read, dtype="int8", calibrate="slt", lora=adapter)
         assert done.returncode == 1 and "would overwrite an input" in done.stderr and read.read_bytes() == before, done.stderr
+    before = wav.read_bytes()
+    done = convert_lib.convert(made, wav, dtype="int8", calibrate=wav, text="a")
+    assert done.returncode == 1 and "would overwrite" in done.stderr and wav.read_bytes() == before, done.stderr
 
 
 def test_what_cannot_be_calibrated(tmp_path):

@@ -393,10 +393,11 @@ def test_an_ended_conversion_leaves_nothing(tmp_path, larger, number, existing):
     assert not existing or out.read_bytes() == b"was here before"
 
 
-def test_a_file_that_may_not_grow(tmp_path, tiny):
+@pytest.mark.parametrize("more", [{}, dict(dtype="int8", calibrate="slt")], ids=["plain", "calibrated"])
+def test_a_file_that_may_not_grow(tmp_path, tiny, more):
     folder = tmp_path / "out"
     folder.mkdir()
-    result = subprocess.run([lib.program(), *lib.convert_args(tiny, folder / "model.f5")], capture_output=True, text=True,
+    result = subprocess.run([lib.program(), *lib.convert_args(tiny, folder / "model.f5", **more)], capture_output=True, text=True,
                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100000, 100000)))
     refused(result, "model.f5", "too large")
     assert os.listdir(folder) == []

@@ -94,7 +94,14 @@ def test_servers_end_with_whoever_started_them(tmp_path, module, number):
         starter.send_signal(number)
         starter.wait(60)
     until = time.monotonic() + 40  # before it ends by itself
-    while server.exists() and server.read_text().rsplit(")", 1)[1].split()[0] != "Z" and time.monotonic() < until:
+
+    def gone():
+        try:
+            return server.read_text().rsplit(")", 1)[1].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError):  # it went before it was looked at, or while it was
+            return True
+
+    while not gone() and time.monotonic() < until:
         time.sleep(0.02)
     assert time.monotonic() < until
 

@@ -124,7 +124,15 @@ static f5_status count(const char *path, f5_convert_summary *summary, f5_error *
     return F5_OK;
 }
 
-/* The model in fp32 has a name only until it is whole and open: nothing of it is left, however the process ends. */
+/* A failure of the file in fp32, of which nobody knows, is told of the output. */
+static f5_status named_as_output(const calibrating *c, f5_status status, f5_error *error) {
+    const size_t named = strlen(c->path);
+    if (status == F5_OK || strncmp(error->message, c->path, named) != 0) return status;
+    return f5_fail(error, status, "%s%s", c->params->output_path, error->message + named);
+}
+
+/* The model in fp32 has a name only until it is whole and open: nothing of it is left, unless the process is killed
+ * outright before that. */
 static f5_status convert_exactly(calibrating *c, const char *program, f5_convert_summary *summary, f5_error *error) {
     f5_convert_params exact = *c->params;
     if (!output_temporary_name(exact.output_path, c->path))
@@ -137,6 +145,7 @@ static f5_status convert_exactly(calibrating *c, const char *program, f5_convert
         c->exact = open(c->path, O_RDONLY | O_CLOEXEC);
         if (c->exact < 0) status = f5_fail(error, F5_E_IO, "%s: cannot be read: %s", c->path, strerror(errno));
     }
+    status = named_as_output(c, status, error);
     unlink(c->path);
     litter_forget(litter);
     snprintf(c->path, sizeof c->path, "/proc/self/fd/%d", c->exact);
@@ -147,12 +156,9 @@ static f5_status convert_and_calibrate(calibrating *c, const char *program, f5_c
                                        f5_error *error) {
     F5_TRY(f5_convert_check_output(c->params, error));
     F5_TRY(find_recording(c, error));
+    F5_TRY(output_check_distinct(c->params->output_path, c->files.audio, error));
     F5_TRY(convert_exactly(c, program, summary, error));
-    const f5_status status = calibrate(c, error);
-    const size_t named = strlen(c->path);
-    if (status != F5_OK && strncmp(error->message, c->path, named) == 0) /* a file of which nobody knows */
-        return f5_fail(error, status, "%s%s", c->params->output_path, error->message + named);
-    F5_TRY(status);
+    F5_TRY(named_as_output(c, calibrate(c, error), error));
     return count(c->params->output_path, summary, error);
 }
 

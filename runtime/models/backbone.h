@@ -62,7 +62,7 @@ typedef struct {
     int32_t n_tables;
 
     /* Packs with other lengths than the frames': rows for time or text beside them. The length of a sequence in pack k,
-     * and the rows that it gets for a load: never more than for one that is no smaller in anything. Each number of rows
+     * and the rows that it gets for a load: never more than the most of all give. Each number of rows
      * is a graph of its own: few are better than exact ones. n_packs 0: none; pack_length and pack_rows may be NULL. */
     int32_t n_packs;
     int32_t (*pack_length)(int k, int32_t frames, int32_t n_tokens);

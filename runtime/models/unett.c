@@ -425,7 +425,8 @@ static int32_t pack_length(int k, int32_t frames, int32_t n_tokens) {
 /* Live rows are counted and then rounded: added to rounded frames, the rows of time would begin a tile of their own. */
 static int64_t pack_rows(int k, const backbone_load *load) {
     (void)k;
-    return (load->frames + load->sequences + load->step - 1) / load->step * load->step;
+    const int64_t live = (load->frames + load->sequences + load->step - 1) / load->step * load->step;
+    return live > load->rows ? live : load->rows; /* the frames' pack is longer where the vocoder's slices are */
 }
 
 static int32_t max_frames(const model_config *config) {

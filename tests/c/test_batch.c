@@ -110,6 +110,10 @@ static void a_row_of_time_lies_in_the_tiles_of_its_frames(void **state) {
     batch_round(&config, &m, &bucket);
     assert_int_equal(m.rows, 2816);
     assert_int_equal(m.own_rows[0], 2816);
+    batch_size edited = {.branches = 1, .sequences = 1, .frames = 120, .slice_frames = 155};
+    batch_round(&config, &edited, &bucket);
+    assert_int_equal(edited.rows, 192);
+    assert_int_equal(edited.own_rows[0], 192); /* never fewer than the frames' pack, which is as long as the slices */
 }
 
 /* ---- what the rows hold */

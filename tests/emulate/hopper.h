@@ -1,7 +1,7 @@
 /* hopper.h — what sm_90 adds to emulator.h: barriers in shared memory, TMA, and where wgmma finds its operands. Copies
  * by TMA and products come late, at once or by chance. Faults: a barrier that nobody has initialised, one arrival too
- * many, a copy that its tensor map does not allow. Not shown: proxies without a fence, registers, clusters, what the
- * tensor cores round. */
+ * many, a copy that its tensor map does not allow. Not shown: proxies without a fence, reads before the end of
+ * the kernel in front (programmatic launches), registers, clusters, what the tensor cores round. */
 #ifndef F5_HOPPER_H
 #define F5_HOPPER_H
 

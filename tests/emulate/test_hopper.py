@@ -41,7 +41,7 @@ def test_attention(hopper, seed, monkeypatch, op, dtype):
     laws.alone_is_packed(hopper, seed, op, dtype, [3, 0, 133], 5, poisoned=(0,))
 
 
-WIDTHS = [(1024, sms) for sms in (4, 5, 6, 8, 11, 16)] + [(1152, 6)]  # 256, 208, 176, 128, 96, 64; 192 columns of RESIDUAL
+WIDTHS = [(1024, sms) for sms in (4, 5, 6, 8, 11, 16)] + [(1152, 5), (1152, 6)]  # 256, 208, 176, 128, 96, 64; 256, 192 of RESIDUAL
 
 
 @pytest.mark.parametrize("kind", [dict(epilogue="RESIDUAL"), dict(two=True), dict(epilogue="NONE"), dict(epilogue="RESIDUAL", int8=True)],

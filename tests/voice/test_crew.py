@@ -64,7 +64,12 @@ def run(tmp_path, monkeypatch, plan, seconds=300):
      ["3 4 --weights w", "3 5 --resume --keep-schedule", "1 6 --resume --keep-schedule"]),
     (["strangers", "train"], ["3 4 --weights w", "3 5,6,4 --weights w"]),
     (["strangers", "hang", "train"], ["3 4 --weights w", "3 5,6,4 --weights w", "1 6 --weights w"]),
-    (["fail", "fail", "train"], ["3 4 --weights w", "1 5 --weights w", "1 6 --weights w --no-compile"]),
+    (["fail", "fail", "train"], ["3 4 --weights w", "1 5 --weights w", "1 6 --weights w"]),
+    (["fail", "fail", "fail", "train"],
+     ["3 4 --weights w", "1 5 --weights w", "1 6 --weights w", "1 4 --weights w --no-compile"]),
+    (["fail", "fail", "fail", "train fail", "train"],
+     ["3 4 --weights w", "1 5 --weights w", "1 6 --weights w", "1 4 --weights w --no-compile",
+      "1 5 --resume --keep-schedule --no-compile"]),
 ])
 def test_what_fails_is_started_again(tmp_path, monkeypatch, capsys, plan, starts):
     acoustic, seen = run(tmp_path, monkeypatch, plan)
@@ -76,8 +81,8 @@ def test_what_fails_is_started_again(tmp_path, monkeypatch, capsys, plan, starts
 
 
 def test_at_last_it_is_not_started_again(tmp_path, monkeypatch, capsys):
-    acoustic, seen = run(tmp_path, monkeypatch, ["fail"] * 4)
-    assert acoustic.given_up and len(seen) == 3
+    acoustic, seen = run(tmp_path, monkeypatch, ["fail"] * 5)
+    assert acoustic.given_up and len(seen) == 4
     assert "not started again" in capsys.readouterr().out
 
 

@@ -156,7 +156,7 @@ def gone(pid):
     try:
         with open(f"/proc/{pid}/stat") as f:
             return f.read().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # it went before it was looked at, or while it was
         return True
 
 
@@ -210,6 +210,7 @@ def test_a_later_call_goes_on(leases):
     first = lease.running()
     assert not gone(first)
     while not (lease.work / "state.pt").exists():
+        assert not gone(first)
         time.sleep(0.05)
     lease.call(*arguments, seconds=LATER, watch=0)
     assert lease.running() == first and (lease.home / "ema-0.npz").exists()

@@ -68,7 +68,7 @@ def file_of(options, out):
     if options.checkpoint:
         base, given = out / "base.f5", files_given(options)
         source = [[name, digest(path)] for name, path in (word.split("=", 1) for word in given)] + [options.weights]
-        if not (base.exists() and (out / "model_last.pt").exists()):
+        if not (base.exists() and any((*out.glob("model_last.pt"), *out.glob("G_*.pth")))):
             run(program(options), "convert", *given, "--weights", options.weights, "--output", base, "--quiet")
         return str(base), [*source, digest(base)]
     if options.model is None:

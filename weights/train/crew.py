@@ -121,7 +121,7 @@ def free_port():
 class Acoustic:
     """The processes that train the acoustic model, a GPU each. If one fails or all fall silent they are ended, and
     started again from the last checkpoint: once more as they were if they had trained at all; all seeing all GPUs if
-    they never found each other; else one process on one GPU, which needs nobody; at last that without the compiler."""
+    they never found each other; else one process on one GPU, which needs nobody, twice; at last that without the compiler, as often as it trains."""
 
     def __init__(self, crew, work, gpus, processes, arguments, begin, until):
         """arguments: of train_dit.py; begin: those that say what the first start begins with."""
@@ -129,7 +129,8 @@ class Acoustic:
         self.arguments, self.begin, self.until = arguments, begin, until
         # how many, whether each sees its own GPU alone, more options
         self.forms = [(processes, True, []), (processes, False, [])] if processes > 1 else []
-        self.forms += [(1, True, []), (1, True, ["--no-compile"])]
+        # twice compiled: the first may fail by what passes, memory beside a teacher or one compiler that was ended
+        self.forms += [(1, True, []), (1, True, []), (1, True, ["--no-compile"])]
         self.form, self.starts = 0, 0
         self.repeated = self.finished = self.given_up = False
         log = work / "dit-0.log"
@@ -181,7 +182,8 @@ class Acoustic:
         trained = state.exists() and state.stat().st_mtime > self.begun
         self.crew.stop(self.processes)
         self.show()
-        if trained and not self.repeated:
+        last = self.form == len(self.forms) - 1
+        if trained and (not self.repeated or last and self.starts < MOST_STARTS):
             self.repeated = True
         elif not self.joined and self.forms[self.form][1]:
             self.form += 1

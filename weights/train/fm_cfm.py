@@ -3,7 +3,7 @@
 Weights are a dict of tensors under upstream's names ("flow_tts.…"). What upstream computes on a batch of several lengths is
 computed: a text's padding is symbol 0, which the convolutions see and the attention does not. Random numbers are taken from
 torch's generator in upstream's order: times, noise, then dropout layer by layer. tests/voice/test_fm_train.py holds it
-against PyTorch's own modules, tests/reference/compare_fm_tts.py against upstream's code.
+against PyTorch's own modules, tests/reference/compare_fm_train.py against upstream's code.
 
     B sequences   N frames of the longest   T tokens of the longest   D model width   H heads of 64   mel [B,N,80]
 

@@ -55,7 +55,11 @@ CARRIED = 16 << 20   # bytes of a file that comes home from a lent machine, at m
 
 
 def hours_said(folder):
-    return sum(path.stat().st_size for path in folder.glob("*.npz")) / HOUR
+    total = 0
+    for path in folder.glob("*.npz"):
+        with contextlib.suppress(FileNotFoundError):  # a teacher may give it another name
+            total += path.stat().st_size
+    return total / HOUR
 
 
 def gpu_line():
@@ -200,7 +204,7 @@ class Voice:
         self.look_at_teachers()
         taught = self.taught and self.taught.watch()
         done = (self.teacher / "done").exists()
-        if done and not taught and not any(self.corpus.glob("*.npz")):
+        if (done or self.taught and self.taught.given_up) and not taught and not any(self.corpus.glob("*.npz")):
             raise SystemExit("there is no speech to learn from:\n" + "".join(
                 self.crew.end_of_log(part.name) for part in (*self.teachers, *([self.taught] if self.taught else []))))
         if self.taught and self.taught.given_up and not (self.corpus / "done").exists():
@@ -208,6 +212,8 @@ class Voice:
         if self.vocoder is None and (done and not taught or time.time() > self.at(TEACHER_LAST)):
             self.start_vocoder()
         acoustic, vocoder = self.acoustic.watch(), self.vocoder and self.vocoder.watch()
+        if self.acoustic.given_up and self.until - time.time() > 2 * crew.WORTH:
+            raise SystemExit("the acoustic model failed:\n" + self.crew.end_of_log("dit-0"))  # mend it, call again: the speech stays
         if time.time() - self.looked > LOOK_EVERY:
             self.look()
         return (acoustic or vocoder or self.vocoder is None) and time.time() < self.until + RESERVE
@@ -261,7 +267,12 @@ def supervise(options):
     """What runs in the background, with the lock that start() took."""
     end_leftovers(options.work)
     os.environ[MARK] = str(options.work)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+
+    def stop(*_):
+        (options.work / "ended").write_text("stopped")  # at once, so that the next call waits for the end of this process
+        sys.exit("stopped")
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         voice = Voice(options)
         voice.run()
@@ -309,7 +320,7 @@ def watch(options):
     log.touch()
     with open(log, "rb") as f:
         f.seek(0, os.SEEK_END)
-        while (state := start(options)) == RUNS and ended.exists():
+        while (state := start(options)) == RUNS and ended.exists() and time.time() < until:
             time.sleep(0.1)  # until the last call's process is gone
         while True:
             last = state == OVER or ended.exists() or time.time() > until
@@ -318,8 +329,10 @@ def watch(options):
             if last:
                 return
             time.sleep(1)
-            if not ended.exists() and starts < crew.MOST_STARTS:
-                state = start(options)
+            if not ended.exists():
+                if starts == crew.MOST_STARTS and locked(options.work):
+                    sys.exit(f"it ends again and again: {log} says why")
+                state = start(options) if starts < crew.MOST_STARTS else state
                 starts += state == STARTED
 
 

@@ -167,6 +167,8 @@ class Training:
         self.end = options.until or self.begun + 60 * options.minutes
         self.rank, self.world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
         self.cuda = torch.cuda.is_available()
+        if os.environ.get("CUDA_VISIBLE_DEVICES") and not self.cuda:
+            raise SystemExit("PyTorch cannot use the GPU that it was given")
         self.device = device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0))) if self.cuda else \
             torch.device("cpu")
         self.kind = torch.bfloat16 if self.cuda else torch.float32

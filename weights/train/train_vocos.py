@@ -118,6 +118,8 @@ class Audio:
             return False
         self.samples = torch.cat(self.parts)
         self.parts = [self.samples]
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()  # the smaller ones before it, which nothing later fits into: others use this GPU too
         return True
 
     def segments(self, count):
@@ -215,6 +217,8 @@ class Training:
     def __init__(self, options):
         self.options, self.begun = options, time.time()
         self.cuda = torch.cuda.is_available()
+        if os.environ.get("CUDA_VISIBLE_DEVICES") and not self.cuda:
+            raise SystemExit("PyTorch cannot use the GPU that it was given")
         self.device = device = torch.device("cuda" if self.cuda else "cpu")
         if self.cuda:
             torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
@@ -277,7 +281,9 @@ class Training:
                 plain()
             else:
                 if not adversarial:
-                    self.save(i), self.save_average("vocos-plain")  # whatever becomes of the discriminators
+                    self.save(i)
+                    if not (o.resume and (o.out / "vocos-plain.npz").exists()):
+                        self.save_average("vocos-plain")  # whatever becomes of the discriminators
                     adversarial = captured(self.game.adversarial, self.cuda, self.flat)
                 adversarial()
                 self.judge_optimiser.step()

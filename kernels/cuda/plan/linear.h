@@ -23,7 +23,7 @@
  *   1024 -> 1024    6 wide of 176   132 tiles, 1 wave     97 %         (of 128: 2 waves, 67 %)
  *   1024 -> 2048   12 wide of 176   264 tiles, 2 waves    97 %
  *
- * and with 2818 rows, which are 23 tiles high, 1024 columns are 5 wide of 208: 115 tiles, 1 wave, where 6 of 176 would
+ * and with 2944 rows, which are 23 tiles high, 1024 columns are 5 wide of 208: 115 tiles, 1 wave, where 6 of 176 would
  * be 2.
  *
  * or, with GELU_TANH, two groups of threads take turns on tiles of 128 columns (sm90/linear_turns.cuh): the end of a

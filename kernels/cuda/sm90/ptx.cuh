@@ -1,6 +1,6 @@
 /* ptx.cuh — each instruction of sm_90 that C++ has no word for, wrapped once: mbarriers, TMA, loads and stores that
- * stay where they stand, register moves. The
- * warpgroup's matrix product is wgmma.cuh. PTX ISA 8.x section names in brackets. */
+ * stay where they stand, register moves. The warpgroup's matrix product is wgmma.cuh. PTX ISA 8.x section names in
+ * brackets. */
 #ifndef F5_SM90_PTX_CUH
 #define F5_SM90_PTX_CUH
 
