@@ -5,7 +5,6 @@
 
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
-#include "host/program/model_settings.h"
 #include "host/program/shipped.h"
 #include "host/program/speech_ipa.h"
 #include "host/program/speech_options.h"
@@ -155,16 +154,6 @@ static cli_option *other_options(cli_option *to, server_options *o) {
     return APPEND(to, options);
 }
 
-static f5_status read_rights(server_options *o, const char *model, f5_error *error) {
-    f5_model_file *file;
-    f5_model_info info;
-    F5_TRY(model_describe(model, &file, &info, error));
-    snprintf(o->license, sizeof o->license, "%s", info.license);
-    snprintf(o->credit, sizeof o->credit, "%s", info.credit);
-    f5_model_file_close(file);
-    return F5_OK;
-}
-
 /* What the model says of itself. *speaker: makes phonemes of words, where it reads them. */
 static f5_status fit_model(server_options *o, bool ipa, const char *model, espeak **speaker, f5_error *error) {
     speech_options s = {.nfe_step = o->nfe_step, .method = o->method, .solver_given = o->solver_given, .ipa = ipa};
@@ -174,7 +163,8 @@ static f5_status fit_model(server_options *o, bool ipa, const char *model, espea
     o->sound_rate = s.model_rate;
     o->one_voice = s.one_voice;
     o->reads_phonemes = s.reads_phonemes;
-    F5_TRY(read_rights(o, model, error));
+    memcpy(o->license, s.license, sizeof o->license);
+    memcpy(o->credit, s.credit, sizeof o->credit);
     f5_speak_params_init(&o->phonemes);
     F5_TRY(speech_ipa_open(&s, model, speaker, error));
     speech_ipa_use(&s, *speaker, &o->phonemes);

@@ -265,6 +265,8 @@ f5_status speech_options_of_model(speech_options *o, const char *model, bool own
     f5_model_info info;
     F5_TRY(model_describe(model, &file, &info, error));
     o->predicts_durations = strcmp(model_setting(file, "text.predicts_durations"), "true") == 0;
+    snprintf(o->license, sizeof o->license, "%s", info.license);
+    snprintf(o->credit, sizeof o->credit, "%s", info.credit);
     f5_model_file_close(file);
     o->model_rate = info.sample_rate;
     o->mel_bands = info.mel_bands;

@@ -42,6 +42,7 @@ typedef struct {
     /* the model's own, of speech_options_of_model */
     int32_t model_rate, mel_bands, hop; /* samples a second, bands, samples a frame */
     bool one_voice, reads_phonemes, predicts_durations;
+    char license[256], credit[1024]; /* as in f5_model_info */
 } speech_options;
 
 void speech_options_init(speech_options *o);

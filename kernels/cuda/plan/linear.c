@@ -98,7 +98,7 @@ linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_
 }
 
 static void describe_sm90(const cuda_arch *arch, const linear_args *a, op_plan_line *line) {
-    const linear_epilogue tiles_of = a->x2.data ? LINEAR_RESIDUAL : a->epilogue;
+    const linear_epilogue tiles_of = a->x2.data ? LINEAR_TILES_OF_TWO : a->epilogue;
     const linear_plan p = linear_plan_for(rows_of(a), a->out, arch->sm_count, tiles_of);
     set_tile(line, LINEAR_TILE_ROWS, p.columns);
     line->stages = LINEAR_SM90_STAGES(p.columns);

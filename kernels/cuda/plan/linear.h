@@ -98,6 +98,9 @@ linear_plan linear_choose(int32_t rows, int32_t out, int32_t sm_count, linear_ep
  * multiprocessors; else linear_choose's. */
 linear_plan linear_plan_for(int32_t rows, int32_t out, int32_t sm_count, linear_epilogue epilogue);
 
+/* The epilogue whose tiles a sum of two products has. */
+#define LINEAR_TILES_OF_TWO LINEAR_RESIDUAL
+
 /* Stages of 64 along `in` that fit into shared memory beside the up to 1023 bytes that align them. */
 #define LINEAR_SM90_STAGE_BYTES(columns) ((LINEAR_TILE_ROWS + (columns)) * 64 * 2)
 #define LINEAR_SM90_STAGES(columns)                                                                                    \

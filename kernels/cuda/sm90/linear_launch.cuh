@@ -140,10 +140,10 @@ f5_status run(cuda_context *c, const Args *a, int32_t rows) {
     return launch<Operand, T, epilogue>(c, o.op, plan, d, maps);
 }
 
-/* y = x w^T + x2 w2^T + bias in F32, in the tiles that RESIDUAL has. */
+/* y = x w^T + x2 w2^T + bias in F32. */
 template <typename T> f5_status run_two(cuda_context *c, const linear_args *a, int32_t rows) {
     const operands first = operands_of(a), second = {"linear", a->x2.data, a->w2.data, a->x.type, nullptr, nullptr};
-    const linear_plan plan = linear_plan_for(rows, a->out, c->arch.sm_count, LINEAR_RESIDUAL);
+    const linear_plan plan = linear_plan_for(rows, a->out, c->arch.sm_count, LINEAR_TILES_OF_TWO);
     tensor_maps_of_two maps = {};
     if (plan.tiles > INT32_MAX / 2 ||
         !encode_operands(c, &maps.x[0], &maps.w[0], first, rows, a->in, a->out, plan.columns) ||
@@ -152,7 +152,7 @@ template <typename T> f5_status run_two(cuda_context *c, const linear_args *a, i
     tile_args d = {};
     d.bias = a->bias, d.y = a->y.data, d.rows = rows, d.out = a->out, d.steps = 2 * (a->in / kStep);
     d.row_tiles = (int)plan.row_tiles, d.tiles = (int)plan.tiles;
-    return for_columns<LINEAR_RESIDUAL>(plan.columns, [&](auto columns) {
+    return for_columns<LINEAR_TILES_OF_TWO>(plan.columns, [&](auto columns) {
         return launch_persistent(c, "linear", linear_two_persistent_wgmma<T, columns.value>, d, maps);
     });
 }
