@@ -112,7 +112,8 @@ class Snake(Op):
         return {"x": draw.normal(n, self.width, scale=self.loudness)}
 
     def draw_shared(self, draw, longest):
-        return {"alpha": draw.normal(self.dim, scale=0.7), "beta": draw.normal(self.dim, scale=0.7)}
+        # sin²'s argument is rounded to F32, and what that is off by grows by exp(alpha - beta): at most e² here
+        return {field: draw.uniform(self.dim, low=-1.0, high=1.0) for field in ("alpha", "beta")}
 
     def truth(self, rows, _, w):
         x = rows["x"].cpu().double().reshape(-1, self.dim).T[:, None]  # a batch of channels

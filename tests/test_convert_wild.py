@@ -14,6 +14,7 @@ import pytest
 import convert_lib as lib
 import f5abi
 import f5lib
+import outputs_lib
 from convert_lib import rc
 
 torch = pytest.importorskip("torch", reason="torch writes the real checkpoints these tests read")
@@ -372,23 +373,28 @@ def test_another_size(tmp_path, tiny, edit, words):
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory):
-    return rc.make_checkpoint(tmp_path_factory.mktemp("larger"), "demo", seed=1)
+    """(a checkpoint, the library that ends its conversion at a call that writes, how many there are)"""
+    folder = tmp_path_factory.mktemp("larger")
+    made, moments = rc.make_checkpoint(folder, "demo", seed=1), outputs_lib.build_moments(folder)
+    subprocess.run([lib.program(), *lib.convert_args(made, folder / "model.f5")], check=True, capture_output=True,
+                   env={**os.environ, **lib.SANITIZER, "LD_PRELOAD": str(moments), "MOMENTS_COUNT": str(folder / "count")})
+    return made, moments, int((folder / "count").read_text().split()[0])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 @pytest.mark.parametrize("existing", [False, True])
-def test_an_ended_conversion_leaves_nothing(tmp_path, larger, number, existing):
+def test_an_ended_conversion_leaves_nothing(tmp_path, rng, larger, number, existing):
+    made, moments, calls = larger
     folder = tmp_path / "out"
     folder.mkdir()
     out = folder / "model.f5"
     if existing:
         out.write_bytes(b"was here before")
-    p = subprocess.Popen([lib.program(), *lib.convert_args(larger, out)], stdout=subprocess.DEVNULL,
-                         stderr=subprocess.PIPE)
-    assert p.stderr.readline().startswith(b"converting ")
-    p.send_signal(number)
-    p.communicate(timeout=600)
-    assert p.returncode == -number, "it was to be caught in the middle"
+    assert calls > 100
+    p = subprocess.run([lib.program(), *lib.convert_args(made, out)], capture_output=True,
+                       env={**os.environ, **lib.SANITIZER, "LD_PRELOAD": str(moments), "MOMENTS_SIGNAL": str(int(number)),
+                            "MOMENTS_AT": str(rng.integers(1, calls - 20))})
+    assert p.returncode == -number, p.stderr
     assert os.listdir(folder) == (["model.f5"] if existing else [])
     assert not existing or out.read_bytes() == b"was here before"
 

@@ -91,7 +91,7 @@ def test_a_forked_child_speaks(model):
         for _ in range(3):
             child = os.fork()
             if child == 0:
-                signal.alarm(20)
+                signal.alarm(120)
                 same = said(engine).tobytes() == before.tobytes()
                 engine.close()
                 with opened(threads=2) as another:

@@ -47,7 +47,7 @@ def made(tmp_path_factory, seed):
 
 @pytest.fixture(scope="module")
 def engine(made):
-    with f5lib.Engine(made[0], max_frames=700, max_batch=4, poison=1) as e:
+    with f5lib.Engine(made[0], max_frames=2000, max_batch=4, poison=1) as e:
         yield e
 
 

@@ -47,6 +47,8 @@ def test_whole_and_cut(lib, tmp_path, voice, rng, name):
             left |= 1  # its header has no length: only half a frame tells
         if name == "pvf":
             left = left & ~1 | (len(whole) & 1 ^ 1)
+        if b"OggS" in whole[left - 3:left + 4]:
+            left += 4  # a page whose first four bytes are not there has not begun
         path.write_bytes(whole[:left])
         message = read(lib, path)
         assert isinstance(message, str), f"{left} of {len(whole)} bytes were taken for the whole"
@@ -178,13 +180,14 @@ def test_streams_whole_and_cut(lib, tmp_path, voice, rng, name):
     got, rate = read(lib, path)
     assert -0.09 < len(got) / rate - len(voice) / 24000 < 0.12
     whole = path.read_bytes()
-    last = [] if name == "piped.mp4" else [len(whole) - 1]  # its end is an index
-    for left in (*last, *rng.integers(len(whole) // 3, len(whole) * 9 // 10, 3)):
-        path.write_bytes(whole[:left])
-        message = read(lib, path)
-        if not isinstance(message, str):  # between two pieces nothing shows
-            path.write_bytes(whole[:left - 3])
+    last = [] if name == "piped.mp4" else [(len(whole) - 1, 1)]  # its end is an index
+    # between two pieces nothing shows, nor where less of the second is there than its header: FLAC's has 16 bytes at most
+    for left, attempts in (*last, *((left, 17) for left in rng.integers(len(whole) // 3, len(whole) * 9 // 10, 3))):
+        for less in range(attempts):
+            path.write_bytes(whole[:left - less])
             message = read(lib, path)
+            if isinstance(message, str):
+                break
         assert isinstance(message, str) and re.search("truncated|damaged", message), f"{left} of {len(whole)}: {message}"
 
 

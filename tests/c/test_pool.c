@@ -154,7 +154,7 @@ static void test_faults_are_reported(void **state) {
     (void)state;
     const pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        alarm(120);
         signal(SIGSEGV, exit_7);
         cpu_pool *p = pool_open(2, 64);
         const pthread_t caller = pthread_self();

@@ -14,7 +14,7 @@
 
 static struct {
     atomic_int voices, closing, opened_meanwhile;
-    atomic_bool slow_close;
+    atomic_bool slow_close, began_to_close;
 } seen;
 
 WATCHED f5_status f5_voice_open(f5_engine *e, const f5_voice_params *params, f5_voice **voice, f5_error *error) {
@@ -29,6 +29,7 @@ WATCHED f5_status f5_open(const f5_open_params *params, f5_engine **engine, f5_e
 
 WATCHED void f5_close(f5_engine *e) {
     atomic_store(&seen.closing, 1);
+    atomic_store(&seen.began_to_close, true);
     if (atomic_load(&seen.slow_close)) usleep(300000);
     REAL(f5_close)(e);
     atomic_store(&seen.closing, 0);
@@ -100,8 +101,9 @@ static void test_one_engine_at_a_time(void **state) {
     other_model = again;
     assert_null(fake_load(&other_model, &other_instance));
     atomic_store(&seen.slow_close, true);
+    atomic_store(&seen.began_to_close, false);
     assert_int_equal(pthread_create(&thread, NULL, unload_other, NULL), 0);
-    while (!atomic_load(&seen.closing)) usleep(100);
+    while (!atomic_load(&seen.began_to_close)) usleep(100);
     assert_null(fake_load(&again, &of_again));
     assert_int_equal(pthread_join(thread, NULL), 0);
     atomic_store(&seen.slow_close, false);

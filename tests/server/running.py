@@ -204,10 +204,19 @@ def settled(read, wanted, within=SECONDS):
     return value
 
 
+def here(metrics):
+    return sum(metrics[f"f5tts_requests_{state}"] for state in ("running", "waiting", "held"))
+
+
 def idle(server):
     """Requests that are not over; 0: it is idle."""
+    return here(server.metrics())
+
+
+def come(server):
+    """Requests that are not over and speech that was said, of one moment."""
     m = server.metrics()
-    return m["f5tts_requests_running"] + m["f5tts_requests_waiting"] + m["f5tts_requests_held"]
+    return here(m) + m['f5tts_speech_total{outcome="ok"}']
 
 
 @contextlib.contextmanager

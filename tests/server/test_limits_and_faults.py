@@ -170,7 +170,7 @@ def test_end_lets_finish_what_has_begun(start):
     quiet = server.connect()  # kept alive, and idle
     for t in threads:
         t.start()
-    running.settled(lambda: running.idle(server) + server.metrics()['f5tts_speech_total{outcome="ok"}'], 5)  # all have come
+    assert running.settled(lambda: running.come(server), 5) == 5
     code, _ = server.stop(250)
     for t in threads:
         t.join()
@@ -187,7 +187,7 @@ def test_a_second_signal_ends_at_once(start):
         s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32, stream=True)))
         assert running.settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
         server.signal(signal.SIGTERM)
-        time.sleep(0.3)
+        assert running.settled(lambda: any("ends when" in line for line in server.errors), True), server.errors
         assert server.alive()
         code, seconds = server.stop()
         assert code == 0 and seconds < 50
@@ -333,12 +333,12 @@ def test_memory_does_not_grow(start):
             server.speak(input=SAY, response_format=("mp3", "wav", "pcm", "opus")[i % 4])
             server.speak(input=3)
             leave(server, dict(input=LONG, response_format="pcm"), 0.02)
-        running.settled(lambda: running.idle(server), 0)
+        assert running.settled(lambda: running.idle(server), 0) == 0
         return server.memory()
 
-    round_of(5)
-    first, second = round_of(5), round_of(5)
-    assert second - first < 2 << 20, (first, second)
+    after = [round_of(5) for _ in range(6)]
+    print(np.diff(after))
+    assert np.diff(after[1:]).min() < 1 << 16, after  # a leak grows in every round; how many calls overlap is chance
 
 
 def test_check_config(model, tmp_path):
