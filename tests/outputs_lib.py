@@ -20,6 +20,12 @@ def build_moments(folder):
     return library
 
 
+def watched(moments, **settings):
+    """The environment of a program whose calls are counted, or end it: MOMENTS_AT and so on, without their beginning."""
+    return {**os.environ, **convert_lib.SANITIZER, "LD_PRELOAD": str(moments),
+            **{f"MOMENTS_{name}": str(value) for name, value in settings.items()}}
+
+
 class Runs:
     """infer with the model and the recording that are given; outputs lie in `out`."""
 
@@ -35,9 +41,7 @@ class Runs:
                                                   if v is not None], *arguments]
 
     def run(self, *arguments, before=(), moments=None, stdout=subprocess.PIPE, **options):
-        environment = {**os.environ, **convert_lib.SANITIZER}
-        if moments is not None:
-            environment.update(LD_PRELOAD=str(self.moments), **{f"MOMENTS_{k}": str(v) for k, v in moments.items()})
+        environment = {**os.environ, **convert_lib.SANITIZER} if moments is None else watched(self.moments, **moments)
         return subprocess.run([*before, *self.command(*arguments, **options)], stdout=stdout, stderr=subprocess.PIPE,
                               env=environment, timeout=600)
 

@@ -373,12 +373,14 @@ def test_another_size(tmp_path, tiny, edit, words):
 
 @pytest.fixture(scope="module")
 def larger(tmp_path_factory):
-    """(a checkpoint, the library that ends its conversion at a call that writes, how many there are)"""
+    """(a checkpoint, the library that ends its conversion at a call that changes the disk, how many calls there are)"""
     folder = tmp_path_factory.mktemp("larger")
     made, moments = rc.make_checkpoint(folder, "demo", seed=1), outputs_lib.build_moments(folder)
     subprocess.run([lib.program(), *lib.convert_args(made, folder / "model.f5")], check=True, capture_output=True,
-                   env={**os.environ, **lib.SANITIZER, "LD_PRELOAD": str(moments), "MOMENTS_COUNT": str(folder / "count")})
-    return made, moments, int((folder / "count").read_text().split()[0])
+                   env=outputs_lib.watched(moments, COUNT=folder / "count"))
+    calls = int((folder / "count").read_text().split()[0])
+    assert calls > 100
+    return made, moments, calls
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -390,10 +392,9 @@ def test_an_ended_conversion_leaves_nothing(tmp_path, rng, larger, number, exist
     out = folder / "model.f5"
     if existing:
         out.write_bytes(b"was here before")
-    assert calls > 100
+    at = rng.integers(1, calls - 20)  # the last ones give the file its name
     p = subprocess.run([lib.program(), *lib.convert_args(made, out)], capture_output=True,
-                       env={**os.environ, **lib.SANITIZER, "LD_PRELOAD": str(moments), "MOMENTS_SIGNAL": str(int(number)),
-                            "MOMENTS_AT": str(rng.integers(1, calls - 20))})
+                       env=outputs_lib.watched(moments, AT=at, SIGNAL=int(number)))
     assert p.returncode == -number, p.stderr
     assert os.listdir(folder) == (["model.f5"] if existing else [])
     assert not existing or out.read_bytes() == b"was here before"

@@ -47,7 +47,7 @@ def made(tmp_path_factory, seed):
 
 @pytest.fixture(scope="module")
 def engine(made):
-    with f5lib.Engine(made[0], max_frames=2000, max_batch=4, poison=1) as e:
+    with f5lib.Engine(made[0], max_frames=2000, max_batch=4, poison=1) as e:  # some seeds' pace is above ten frames a token
         yield e
 
 
@@ -109,7 +109,7 @@ def test_seeds_fill_bands_of_80(rng, engine):
 
 
 def test_plan_is_use(engine):
-    plan = engine.plan(600, 4)
+    plan = engine.plan(2000, 4)
     assert 0 < plan["arena_bytes"] <= engine.info()["arena_bytes"] and plan["flop"] > 0
 
 
@@ -128,7 +128,7 @@ def test_what_it_refuses(rng, engine):
             ("takes no recording", lambda: engine.mel(np.zeros(4096, np.float32))),
             ("must be 0.01 to 100", lambda: engine.predict_frames(tokens, 0.0)),
             ("must be 0.01 to 100", lambda: engine.predict_frames(tokens, float("nan"))),
-            ("701 tokens", lambda: engine.predict_frames(np.zeros(701, np.int32))),
+            ("2001 tokens", lambda: engine.predict_frames(np.zeros(2001, np.int32))),
             ("the vocabulary has 200", lambda: engine.predict_frames(np.int32([0, 200]))),
             ("the vocabulary has 200", lambda: engine.sample([dict(tokens=np.int32([-1]), frames=4)])),
             ("quadratic grid", lambda: engine.sample([dict(tokens=tokens, frames=40)], sway=1e9))]:

@@ -147,8 +147,7 @@ def test_ended_while_it_writes(model, tmp_path_factory):
     def written(**settings):
         return convert_lib.run("tune", "-m", model, "-f", model.parent / "texts", "--device", "cpu", "--setting", "euler:1",
                                "--exact_steps", "8", "--precision", "fp32", "--tolerance", "9", "--quiet", "--write",
-                               LD_PRELOAD=str(moments), MOMENTS_NO_TMPFILE="1",
-                               **{f"MOMENTS_{k}": str(v) for k, v in settings.items()})
+                               **outputs_lib.watched(moments, NO_TMPFILE=1, **settings))
 
     count = model.parent.parent / "count"
     done = written(COUNT=count)

@@ -239,7 +239,7 @@ ops.linear(mine, weights)
 def fork():
     child = os.fork()
     if child == 0:
-        signal.alarm(60)
+        signal.alarm(120)
         os._exit(7 if (ops.linear(mine, weights) == 256).all() else 8)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 for lock in _context.context(("cpu", 0)).lock, _context._opening:

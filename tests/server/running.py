@@ -204,19 +204,13 @@ def settled(read, wanted, within=SECONDS):
     return value
 
 
-def here(metrics):
+def not_over(metrics):
     return sum(metrics[f"f5tts_requests_{state}"] for state in ("running", "waiting", "held"))
 
 
 def idle(server):
     """Requests that are not over; 0: it is idle."""
-    return here(server.metrics())
-
-
-def come(server):
-    """Requests that are not over and speech that was said, of one moment."""
-    m = server.metrics()
-    return here(m) + m['f5tts_speech_total{outcome="ok"}']
+    return not_over(server.metrics())
 
 
 @contextlib.contextmanager

@@ -111,8 +111,7 @@ def test_refuses_what_the_server_would(model, tmp_path):
 
 def preloaded(moments, **settings):
     """make's environment in which the program's calls are watched."""
-    return {"env": {**os.environ, **convert_lib.SANITIZER, "LD_PRELOAD": str(moments),
-                    **{f"MOMENTS_{name}": str(value) for name, value in settings.items()}}}
+    return {"env": outputs_lib.watched(moments, **settings)}
 
 
 @pytest.fixture(scope="module")

@@ -220,9 +220,9 @@ def test_a_later_call_goes_on(leases):
     os.kill(first, signal.SIGKILL)
     while not gone(first):
         time.sleep(0.05)
-    (lease.folder / "go").touch()
     orphans = {pid for name in ("teacher", "taught", "train_dit") for pid in lease.told(name, "pid")}
     assert not all(map(gone, orphans))
+    (lease.folder / "go").touch()
     assert lease.call(*arguments, seconds=LATER)[0] == 0 and all(map(gone, orphans)) and not first == lease.running()
     _, second = lease.told("train_dit", "arguments")
     assert "--resume" in second and "--keep-schedule" in second

@@ -145,7 +145,7 @@ def test_labels_are_where_the_sound_is(jobs, corpus):
     assert total > 500 and right > 0.95 * total
 
 
-def test_letters_run_from_the_first_to_the_last(jobs):
+def test_letters_run_from_the_first_to_the_last(jobs, corpus):
     """The first frame lies before what is heard first, the last one within what is heard last: a phone outlasts a frame."""
     path, j = jobs
     known = taught.Jobs(path)
@@ -154,6 +154,9 @@ def test_letters_run_from_the_first_to_the_last(jobs):
         place, heard = known.of("place", u), np.flatnonzero(known.of("phone", u))
         assert (np.diff(letter) >= 0).all()
         assert letter[0] <= place[heard[0]] and place[heard[-1]] <= letter[-1] <= j["letters"][u]
+    for z in corpus[1]:  # and they are written in their order
+        for run, letters in zip(np.split(z["letter"], np.cumsum(z["frames"])[:-1]), z["letters"]):
+            assert (np.diff(run) >= 0).all() and run[-1] <= letters
 
 
 def test_a_length_far_from_what_was_wanted_is_refused(jobs):
