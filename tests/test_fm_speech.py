@@ -33,9 +33,8 @@ def make_model(folder, seed, form="bands", louder=-6, durations=True):
     last = "dec.subband_conv_post.bias" if form == "bands" else "dec.conv_post.bias"
     vocoder[last] = vocoder[last] + louder
     weights = test_fm_tts.fm_tts.random_weights(seed, layers=1, durations=durations)
-    if durations:  # every seed's pace is about three frames a token
-        weights["flow_tts.duration_predictor.proj.weight"] = weights["flow_tts.duration_predictor.proj.weight"] * 0.3
-        weights["flow_tts.duration_predictor.proj.bias"] = weights["flow_tts.duration_predictor.proj.bias"] * 0 + 1
+    if durations:
+        weights = test_fm_tts.fm_tts.even_pace(weights, 1.0)
     path, done = test_fm_tts.convert(folder, weights,
                                      test_fm_tts.fm_tts.config(layers=1, durations=durations), vocoder=vocoder)
     assert done.returncode == 0, done.stderr

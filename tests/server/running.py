@@ -79,6 +79,10 @@ class Server:
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
 
+    def wait_for_words(self, words):
+        """In what it says on stderr."""
+        assert settled(lambda: any(words in line for line in self.errors), True), self.errors
+
     def __enter__(self):
         return self
 

@@ -193,7 +193,7 @@ def test_a_second_signal_ends_at_once(start):
         s.sendall(running.post_bytes(dict(input=LONG * 10, response_format="pcm", nfe_step=32, stream=True)))
         assert running.settled(lambda: server.metrics()["f5tts_requests_running"], 1) == 1
         server.signal(signal.SIGTERM)
-        assert running.settled(lambda: any("ends when" in line for line in server.errors), True), server.errors
+        server.wait_for_words("ends when")
         assert server.alive()
         code, seconds = server.stop()
         assert code == 0 and seconds < 50
@@ -231,7 +231,7 @@ def test_keys(start, tmp_path):
     assert running.settled(lambda: status("Bearer sk-third"), 200) == 200 and status("Bearer sk-first") == 401
     file.write_text("\n")
     server.signal(signal.SIGHUP)
-    assert running.settled(lambda: any("stay as they were" in line for line in server.errors), True)
+    server.wait_for_words("stay as they were")
     assert status("Bearer sk-third") == 200
     assert not any("sk-" in line for line in server.lines + server.errors)
 
@@ -256,7 +256,7 @@ def test_a_log_on_a_full_disk(start, tmp_path, rng):
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [one["user_agent"] for one in lines if one["user_agent"].startswith("free")] == [f"free {turn}" for turn in range(12)]
     assert len(lines) < told + 12  # some were lost: the first turn's write found no room at all
-    assert running.settled(lambda: any("were lost" in line for line in server.errors), True), server.errors
+    server.wait_for_words("were lost")
 
 
 def test_markup_that_asks_for_hours_of_silence(start):

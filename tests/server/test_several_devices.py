@@ -133,9 +133,9 @@ def test_an_end_while_the_program_begins_anew(start, tmp_path, faulty):
         slow.sendall(running.post_bytes(dict(input=SAY))[:-1])
         fault.write_text("0 stays")
         assert server.speak(input=SAY, response_format="pcm").status == 503
-        assert running.settled(lambda: any("begins anew when" in line for line in server.errors), True), server.errors
+        server.wait_for_words("begins anew when")
         server.signal(signal.SIGTERM)
-        assert running.settled(lambda: any("ends when" in line for line in server.errors), True), server.errors
+        server.wait_for_words("ends when")
         server.signal(signal.SIGTERM)
         assert server.process.wait(running.SECONDS) == 0, server.errors
     assert readies(server) == 1
@@ -241,7 +241,7 @@ def test_signals_while_the_program_begins_anew(start, tmp_path, faulty):
     server.signal(signal.SIGHUP)
     assert running.settled(lambda: readies(server), 2) == 2, server.errors
     server.signal(signal.SIGHUP)
-    assert running.settled(lambda: any("were read again" in line for line in server.errors), True), server.errors
+    server.wait_for_words("were read again")
     lose_for_all(server, fault)
     server.signal(signal.SIGTERM)
     assert server.process.wait(running.SECONDS) == 0, server.errors

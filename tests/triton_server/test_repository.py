@@ -109,11 +109,6 @@ def test_refuses_what_the_server_would(model, tmp_path):
     assert re.search(r'"precision" value { string_value: "bf16" }', config)
 
 
-def preloaded(moments, **settings):
-    """make's environment in which the program's calls are watched."""
-    return {"env": outputs_lib.watched(moments, **settings)}
-
-
 @pytest.fixture(scope="module")
 def moments(tmp_path_factory):
     return outputs_lib.build_moments(tmp_path_factory.mktemp("moments"))
@@ -121,20 +116,21 @@ def moments(tmp_path_factory):
 
 def test_where_renames_have_no_flags(model, tmp_path, moments):
     """As on NFS: the folder comes into its place, and takes that of an old or an empty one."""
-    nfs = preloaded(moments, NO_RENAME_FLAGS=1)
+    nfs = outputs_lib.watched(moments, NO_RENAME_FLAGS=1)
     folder = tmp_path / "models"
     for steps in (5, 6):
-        result = make(folder, "-m", model, "--nfe_step", steps, **nfs)
+        result = make(folder, "-m", model, "--nfe_step", steps, env=nfs)
         assert result.returncode == 0 and os.listdir(tmp_path) == ["models"], result.stderr
         assert files(folder) == FILES and f'"{steps}"' in (folder / "f5_tts/config.pbtxt").read_text()
     shutil.rmtree(folder)
     folder.mkdir()
-    assert make(folder, "-m", model, **nfs).returncode == 0 and files(folder) == FILES
+    assert make(folder, "-m", model, env=nfs).returncode == 0 and files(folder) == FILES
     # at whatever moment it is ended, one of the two is there
     calls = tmp_path / "calls"
-    assert make(folder, "-m", model, **preloaded(moments, NO_RENAME_FLAGS=1, COUNT=calls)).returncode == 0
+    assert make(folder, "-m", model, env=outputs_lib.watched(moments, NO_RENAME_FLAGS=1, COUNT=calls)).returncode == 0
     for at in range(1, int(calls.read_text().split()[0]) + 1):
-        make(folder, "-m", model, "--nfe_step", 7, **preloaded(moments, NO_RENAME_FLAGS=1, AT=at, SIGNAL=int(signal.SIGTERM)))
+        make(folder, "-m", model, "--nfe_step", 7,
+             env=outputs_lib.watched(moments, NO_RENAME_FLAGS=1, AT=at, SIGNAL=int(signal.SIGTERM)))
         assert sorted(os.listdir(tmp_path)) == ["calls", "models"] and files(folder) == FILES, at
 
 
