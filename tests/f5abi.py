@@ -72,7 +72,6 @@ def library():
         "f5_voice_seconds": (ctypes.c_double, pointer),
         "f5_speak": (ctypes.c_int, pointer, pointer, pointer, pointer, pointer),
         "f5_text_is_blank": (i32, text),
-        "f5_set_model_defaults": (ctypes.c_int, text, pointer, pointer),
         "f5_remove_silence": (ctypes.c_int, pointer, i64, pointer, pointer, pointer),
         "f5_measure_level": (ctypes.c_int, pointer, i64, pointer, pointer),
         "f5_edit": (ctypes.c_int, pointer, pointer, pointer, pointer),

@@ -1,6 +1,5 @@
 """Recordings as they come: every format that libsndfile writes, whole and cut; what FFmpeg's libraries add; headers that
 pipes leave; files that are mostly holes."""
-import os
 import re
 import resource
 import shutil

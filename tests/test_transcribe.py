@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import wave
 from pathlib import Path
 
 import numpy as np

@@ -5,7 +5,6 @@ import gc
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 import warnings

@@ -1,13 +1,10 @@
 """f5tts.Model: what it gives are the library's bits, in every way of asking; threads, tasks, closing, Ctrl-C."""
 import asyncio
 import gc
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest

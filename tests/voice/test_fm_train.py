@@ -8,7 +8,6 @@ import wave
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 import convert_lib
