@@ -208,7 +208,8 @@ def check_the_clock(lease, status, printed, errors):
 def test_a_later_call_goes_on(leases):
     """A call ends at once; what it started goes on, or is gone on with where it was killed, never twice. With two GPUs."""
     lease = leases()
-    arguments = [*lease.teacher("waits", 30), "--gpus", 2]
+    lent = LATER - RESERVE - 1
+    arguments = [*lease.teacher("waits", 30), "--gpus", 2, "--lend", lent]
     lease.call(*arguments, seconds=LATER, watch=0)
     first = lease.running()
     assert not gone(first)
@@ -229,7 +230,8 @@ def test_a_later_call_goes_on(leases):
     for name, gpus in (("teacher", "1"), ("taught", ""), ("train_dit", "0"), ("train_vocos", "1")):
         assert set(lease.told(name, "gpus")) == {gpus}
     vocoder, = lease.told("train_vocos", "arguments")
-    assert vocoder[vocoder.index("--until") + 1] == second[second.index("--until") + 1]  # it has a GPU of its own
+    ends = [float(arguments[arguments.index("--until") + 1]) for arguments in (vocoder, second)]
+    assert ends[1] - ends[0] == pytest.approx(1) and ends[0] == pytest.approx(float((lease.work / "begun").read_text()) + lent)
     assert len(list((lease.work / "corpus").glob("*.npz"))) == 30 and len(lease.told("teacher", "arguments")) == 2
     assert lease.call(*arguments, seconds=LATER)[0] == 0 and len(lease.told("train_dit", "at")) == 2  # its time is over
 
@@ -249,7 +251,7 @@ def test_without_speech_it_ends_at_once(leases):
 @pytest.mark.parametrize("gpus,acoustic,others", [(0, [], []), (1, [0], [0]), (2, [0], [1]), (8, [0, 1, 2, 3, 4, 5], [6, 7])])
 def test_who_has_which_gpu(tmp_path, gpus, acoustic, others):
     (tmp_path / "begun").write_text("0")
-    voice = natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=gpus))
+    voice = natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=gpus, lend=None))
     assert (voice.dit_gpus, voice.other_gpus, voice.alone) == (acoustic, others, gpus < 2)
 
 
@@ -257,4 +259,4 @@ def test_it_does_not_train_on_a_cpu_unasked(tmp_path, monkeypatch):
     (tmp_path / "begun").write_text("0")
     monkeypatch.setattr(natural_voice, "gpu_count", lambda: 0)
     with pytest.raises(SystemExit, match="no GPU"):
-        natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=None))
+        natural_voice.Voice(types.SimpleNamespace(work=tmp_path, seconds=100, gpus=None, lend=None))

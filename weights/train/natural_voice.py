@@ -12,7 +12,8 @@ and {part} (as 0/2, for two teachers) stand for what it is given. It finds its G
 it should say only what does not lie in {out}. When one fails before it has said anything, the next COMMAND is tried.
 
 One clock, --seconds from the first call. One GPU is shared by all; of several the last quarter (at least one) is the
-teacher's and then the vocoder's, the others are the acoustic model's.
+teacher's and then the vocoder's, the others are the acoustic model's. --lend S leaves the last quarter to other programs
+from the second S on: then the vocoder ends there.
 
     from the start to the end              the acoustic model: compiles, waits for speech, trains
     to TEACHER_ENOUGH of the time          the teacher; longer while there are less than --least hours, at most to TEACHER_LAST;
@@ -97,6 +98,7 @@ class Voice:
             raise SystemExit("PyTorch finds no GPU; --gpus 0 rehearses on the CPU")
         others = max(1, len(gpus) // 4) if len(gpus) > 1 else 0
         self.alone, self.dit_gpus, self.other_gpus = len(gpus) < 2, gpus[:len(gpus) - others], gpus[-others:]
+        self.lent = self.begun + options.lend if options.lend and not self.alone else float("inf")
         self.acoustic = self.taught = self.vocoder = None
         self.teachers, self.looked, self.said = [], time.time(), hours_said(self.teacher)
 
@@ -155,7 +157,7 @@ class Voice:
         if not mark.exists():
             mark.write_text(str(time.time()))
         since = float(mark.read_text())
-        end = min(since + VOCODER * self.o.seconds, self.until) if self.alone else self.until
+        end = min(since + VOCODER * self.o.seconds, self.until) if self.alone else min(self.lent, self.until)
         gpu = str(self.other_gpus[-1]) if self.other_gpus else ""
 
         def start(*more):
@@ -180,7 +182,8 @@ class Voice:
         if (self.teacher / "done").exists():
             return
         hours, now = hours_said(self.teacher), time.time()
-        enough = hours >= self.o.hours or now > self.at(TEACHER_LAST) or now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
+        enough = hours >= self.o.hours or now > min(self.at(TEACHER_LAST), self.lent) or \
+            now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
         if self.teachers_at_work() and not enough:
             return
         for part in self.teachers:
@@ -345,6 +348,7 @@ def parse():
     p.add_argument("--watch", type=float, default=0, help="seconds of this call")
     p.add_argument("--home", type=Path, help="a folder for what must come home, filled at the end of this call")
     p.add_argument("--gpus", type=int, help="default: all; 0: the CPU, to rehearse")
+    p.add_argument("--lend", type=float, help="seconds after which the teacher's GPUs are free, where the acoustic model has others")
     p.add_argument("--hours", type=float, default=45, help="of speech that are enough")
     p.add_argument("--least", type=float, default=12, help="hours of speech that are worth more of the time")
     p.add_argument("--arch", type=Path, help="a .json with other sizes than dit.py's")
