@@ -56,7 +56,8 @@ typedef struct linear_args {
     int32_t in, out;          /* widths */
     f5_matrix x;              /* [rows,in] */
     f5_matrix w;              /* [out,in], the type of x, or I8 */
-    f5_matrix x2, w2;         /* [rows,in], [out,in] data NULL: there is no second product */
+    f5_matrix x2;             /* [rows,in] data NULL: there is no second product */
+    f5_matrix w2;             /* [out,in] data NULL: likewise */
     const float *w_scale;     /* [out] of the rows of an I8 w */
     const float *bias;        /* [out] or NULL */
     const void *bias_rounded; /* [out] the type of w, or NULL */

@@ -317,8 +317,8 @@ def test_sum_of_two_products(gpu, path, seed, shape, dtype):
 
     def run(begin, rows):
         part, y = slice(begin, begin + rows), Output(rows, shape[1])
-        gpu.run("linear", pack=Pack([rows]), out=shape[1], x=first.x[part].contiguous(), w=first.w,
-                x2=other.x[part].contiguous(), w2=other.w, y=y, epilogue=cbind.LINEAR_NONE, **{"in": shape[0]})
+        gpu.run("linear", pack=Pack([rows]), out=shape[1], x=first.x[part].clone(), w=first.w,
+                x2=other.x[part].clone(), w2=other.w, y=y, epilogue=cbind.LINEAR_NONE, **{"in": shape[0]})
         return y.check()
 
     whole = run(0, 4124).clone()

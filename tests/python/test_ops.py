@@ -193,9 +193,9 @@ def test_threads(ops):
 
 def test_the_check_runs(venv, ops, monkeypatch, capsys):
     """Of the installed package, by its command; an op that is wrong is told, and the exit code says so."""
-    done = subprocess.run([venv, "-m", "f5tts.ops.check", "--device", "cpu", "--seed", "1", "--op", "add", "--op", "grn"],
+    done = subprocess.run([venv, "-m", "f5tts.ops.check", "--device", "cpu", "--seed", "1", "--op", "add", "--op", "grn", "--op", "linear"],
                           capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0 and "\n2 ops, " in done.stdout and " 0 wrong" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0 and "\n3 ops, " in done.stdout and " 0 wrong" in done.stdout, done.stdout + done.stderr
     assert "us  floor us" in done.stdout and "grn 1024 " in done.stdout
     from f5tts.ops import check
     right = check.run

@@ -41,6 +41,7 @@ TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
 LEVEL = 0.12  # rms: the corpus has 0.1 to 0.15
 PARTS = ("words", "lengths", "long", "speed")
+METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
 SCAN = [dict(), dict(cfg=1.0), dict(cfg=3.0), dict(nfe=32), dict(nfe=7), dict(sway=None), dict(cfg=0.0)]
 
 
@@ -226,6 +227,7 @@ def parse():
     p.add_argument("--sentences", type=int, default=1000, help="the first so many")
     p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
     p.add_argument("--nfe", type=int, default=32)
+    p.add_argument("--method", choices=METHODS, default="euler")
     p.add_argument("--cfg", type=float)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu")
@@ -254,7 +256,7 @@ def keep(folder, speaker, number, samples):
 def run(engine, mouth, o):
     """The parts asked for; prints as it goes and returns everything."""
     sentences, result = texts("sentences")[:o.sentences], {}
-    print(f"{o.model}: NFE {o.nfe}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
+    print(f"{o.model}: {o.method}, NFE {o.nfe}, precision {o.precision or 'the file says'}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
     if "speak" in o.only:
         for speaker in o.voices:
             for i, text in enumerate(sentences):
@@ -313,7 +315,8 @@ def main():
         sys.exit(missing)
     import f5lib
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \
-            Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, cfg=options.cfg) as mouth:
+            Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, cfg=options.cfg,
+                  method=METHODS[options.method]) as mouth:
         result = run(engine, mouth, options)
     if options.report:
         options.report.write_text(json.dumps(as_json(result), indent=1))
