@@ -193,11 +193,16 @@ def test_threads(ops):
 
 def test_the_check_runs(venv, ops, monkeypatch, capsys):
     """Of the installed package, by its command; an op that is wrong is told, and the exit code says so."""
-    done = subprocess.run([venv, "-m", "f5tts.ops.check", "--device", "cpu", "--seed", "1", "--op", "add", "--op", "grn", "--op", "linear"],
-                          capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0 and "\n3 ops, " in done.stdout and " 0 wrong" in done.stdout, done.stdout + done.stderr
-    assert "us  floor us" in done.stdout and "grn 1024 " in done.stdout
-    from f5tts.ops import check
+    def said(*options):
+        done = subprocess.run([venv, "-m", "f5tts.ops.check", "--device", "cpu", "--seed", "1", *options],
+                              capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0 and " 0 wrong" in done.stdout, done.stdout + done.stderr
+        return done.stdout
+
+    from f5tts.ops import _table, check
+    assert f"\n{len(_table.OPS)} ops, " in said("--no-times")
+    timed = said("--op", "add", "--op", "grn")
+    assert "\n2 ops, " in timed and "us  floor us" in timed and "grn 1024 " in timed
     right = check.run
     monkeypatch.setattr(check, "run", lambda op, made, *r, **k: (right(op, made, *r, **k), made["y"].mul_(1.001)))
     assert check.main(["--op", "add", "--device", "cpu", "--no-times"]) == 1
