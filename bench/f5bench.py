@@ -154,7 +154,7 @@ def options():
     p.add_argument("--nfe", nargs="+", type=positive, help="default: 32, and at size M 16 and 7; of FM_TTS 10, and 5")
     p.add_argument("--precision", choices=("fp16", "bf16", "fp32", "int8"), default="fp16",
                    help="of f5tts; PyTorch takes fp16 where this is int8 (default: %(default)s)")
-    p.add_argument("--vocoder-precision", choices=("fp16", "bf16", "fp32"), help="of BigVGAN (default: fp32)")
+    p.add_argument("--vocoder-precision", choices=("fp16", "bf16", "fp32"), help="of BigVGAN or MB-iSTFT (default: fp32)")
     p.add_argument("--rounds", type=positive, default=20, help="of which medians are shown (default: %(default)s)")
     p.add_argument("--modes", nargs="*", choices=workload.PEER_MODES, default=["eager", "compile", "compile+graph"],
                    help="of PyTorch in e2e; none given: f5tts alone")

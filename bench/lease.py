@@ -28,6 +28,7 @@ PLAN = [  # what, seconds at most, command
     ("MMDiT_Base", 60, ["e2e", "--arch", "MMDiT_Base", "--modes"]),
     ("FM_TTS", 150, ["e2e", "--arch", "FM_TTS", *GRAPH]),
     ("F5TTS_Base_bigvgan, vocoder fp16", 60, ["e2e", "--arch", "F5TTS_Base_bigvgan", "--vocoder-precision", "fp16", "--modes"]),
+    ("FM_TTS, vocoder fp16", 90, ["e2e", "--arch", "FM_TTS", "--sizes", "M", "--vocoder-precision", "fp16", *GRAPH]),
     ("stages", 60, ["stages"]),
     ("a skip of E2TTS_Base", 60, ["kernels", "--arch", "E2TTS_Base", "--op", "skip"]),
     ("a block, sm_80 beside Hopper", 120, ["kernels", "--sizes", "M", "--op", "^(attention|norm|qkv|out|ff1|ff2)"]),

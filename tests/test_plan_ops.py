@@ -260,23 +260,28 @@ def test_info_shows_the_plan_of_kinds(kind):
     assert any(c["label"].startswith(vocoder) for c in told["ops"]["calls"]) and told["ops"]["evaluations"] == 3
 
 
-def vocoder_of(calls):
-    return [(c["label"], c["op"], c["shape"], c["path"]) for c in calls if c["label"].startswith("bigvgan")]
+def told_of(calls):
+    return [(c["label"], c["op"], c["shape"], c["path"]) for c in calls]
 
 
-@pytest.mark.parametrize("kind", ["BigVGAN"], indirect=True)
+@pytest.mark.parametrize("kind", ["BigVGAN", "FM"], indirect=True)
 def test_the_vocoder_has_a_number_type_of_its_own(kind):
     """In 16 bits its convolutions read half the bytes; the rest of the plan stays as it was. The program says the same."""
+    def split(calls):
+        """(the vocoder's, the rest)"""
+        prefix = KINDS[kind[0]][3]
+        return tuple([c for c in calls if c["label"].startswith(prefix) == own] for own in (True, False))
+
     with f5lib.Engine(kind[1], max_frames=64, max_batch=1) as e:
         plans = {name: e.plan_ops(640, card="h200", sample=dict(nfe=3), vocoder_precision=name) for name in (None, "fp32", "fp16", "bf16")}
-    assert plans[None] == plans["fp32"] and vocoder_of(plans["fp32"]) != vocoder_of(plans["fp16"]) != vocoder_of(plans["bf16"])
+    full, usual = split(plans["fp32"])
+    assert plans[None] == plans["fp32"] and told_of(full) != told_of(split(plans["fp16"])[0]) != told_of(split(plans["bf16"])[0])
     for name in ("fp16", "bf16"):
-        rest, usual = ([c for c in plans[p] if not c["label"].startswith("bigvgan")] for p in (name, "fp32"))
+        vocoder, rest = split(plans[name])
         assert rest == usual
-        convolutions = [c for c in plans[name] if c["label"].startswith("bigvgan") and c["op"] == "conv1d"]
+        convolutions = [c for c in vocoder if c["op"] == "conv1d"]
         assert sum(name in c["shape"] for c in convolutions) > len(convolutions) / 2
-        own, full = (sum(c["bytes"] for c in plans[p] if c["label"].startswith("bigvgan")) for p in (name, "fp32"))
-        assert own < full
+        assert sum(c["bytes"] for c in vocoder) < sum(c["bytes"] for c in full)
         done = info(kind[1], "--plan", "--ops", "--as=h200", "--frames=640", "--nfe=3", f"--vocoder_precision={name}", "--json")
         told = json.loads(done.stdout)["plan"]["ops"]["calls"]
-        assert vocoder_of(told) == vocoder_of(plans[name]), done.stderr
+        assert told_of(split(told)[0]) == told_of(vocoder), done.stderr

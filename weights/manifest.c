@@ -93,6 +93,7 @@ static manifest_tensor tensor_of(const model_config *c, int part, const part_lin
                                                                      : F5_F32,
                          .number = number,
                          .wide = wide,
+                         .held_f32 = line->held_f32,
                          .part = part,
                          .packing = line->packing,
                          .first_column = dimension(c, part, line->first),

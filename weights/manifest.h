@@ -55,6 +55,7 @@ typedef struct {
     size_t scale;   /* MATRIX: offset of the pointer to its rows' scales where it lies in 8 bits; 0: it never does */
     int32_t number; /* among the matrices that may lie in 8 bits, in the tables' order; -1: it is none */
     bool wide;      /* one of these that stays as the others, in a file of 8 bits and in an engine of them */
+    bool held_f32;  /* as its line */
     const part_line *line; /* private */
     int32_t index;         /* of the block this tensor belongs to; private */
 } manifest_tensor;

@@ -67,7 +67,7 @@ f5_status model_twin_held(model *twin, const model *m, f5_precision held, f5_err
 }
 
 f5_dtype model_held_type(f5_precision held, const manifest_tensor *t) {
-    if (t->class != MATRIX) return F5_F32;
+    if (t->class != MATRIX || t->held_f32) return F5_F32;
     if (t->scale && held.int8 && !t->wide) return F5_I8;
     return t->part == PART_VOCODER ? held.vocoder : held.operands;
 }

@@ -88,6 +88,7 @@ typedef struct {
                        operands, of block 0; 0: none is made */
     size_t scale; /* MATRIX [rows,columns] that may lie in 8 bits: offset of a `const float *` to the scale of each row,
                      of block 0; 0: it never does */
+    bool held_f32;          /* MATRIX that an op reads as F32, whatever the device computes in */
     int16_t repeat;         /* how many tensors: 0 stands for one */
     int16_t first, columns; /* PACK_COLUMNS: first column, columns of the source; PACK_REPEAT, PACK_UPSAMPLE,
                                PACK_BANK */

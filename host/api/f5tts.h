@@ -117,7 +117,7 @@ typedef struct {
                              wait, in the order in which they came, and ask `waits`. 0 (default): 2 max_batch */
     const char *languages; /* that `normalize` may name, "en,zh,de"; default "en,zh". The model's own is always there */
     const char *vocoder_precision; /* of a vocoder's operands, "fp32", on a GPU "fp16" or "bf16" too where the vocoder
-                                      has them (BigVGAN; else F5_E_UNSUPPORTED); NULL: fp32 */
+                                      has them (BigVGAN, MB-iSTFT; else F5_E_UNSUPPORTED); NULL: fp32 */
 } f5_open_params;
 
 F5_STRUCT_INIT(f5_open_params)

@@ -56,7 +56,7 @@ static cli_option *engine_options(cli_option *to, server_options *o, bool *ipa) 
         {"precision", NULL, CLI_STRING, &o->precision, .argument = "TYPE", .help = "of the matrices",
          .usual = "fp16 on a GPU, fp32 on a CPU, int8 of such a file", .words = "fp32|fp16|bf16|int8"},
         {"vocoder_precision", NULL, CLI_STRING, &o->vocoder_precision, .argument = "TYPE",
-         .help = "of the vocoder's; 16 bits: BigVGAN on a GPU", .usual = "fp32", .words = "fp32|fp16|bf16"},
+         .help = "of the vocoder's; 16 bits: BigVGAN, MB-iSTFT on a GPU", .usual = "fp32", .words = "fp32|fp16|bf16"},
         {"max_frames", NULL, CLI_INT, &o->max_frames, .min = 64, .max = 1 << 20, .argument = "N",
          .help = "mel frames in one batch, recordings included", .unit = "frames"},
         {"max_batch", NULL, CLI_INT, &o->max_batch, .min = 1, .max = 64, .argument = "N",

@@ -51,7 +51,7 @@ int cmd_triton_repo(int argc, char **argv) {
         {"precision", NULL, CLI_STRING, &r.precision, .argument = "TYPE", .help = "of the matrices",
          .usual = "fp16 on a GPU, fp32 on a CPU", .words = "fp32|fp16|bf16|int8"},
         {"vocoder_precision", NULL, CLI_STRING, &r.vocoder_precision, .argument = "TYPE",
-         .help = "of the vocoder's; 16 bits: BigVGAN on a GPU", .usual = "fp32", .words = "fp32|fp16|bf16"},
+         .help = "of the vocoder's; 16 bits: BigVGAN, MB-iSTFT on a GPU", .usual = "fp32", .words = "fp32|fp16|bf16"},
         {"instances", NULL, CLI_INT, &r.instances, .min = 1, .max = 256, .argument = "N",
          .help = "that are spoken at a time, by each engine and model", .unit = "requests"},
         {"waiting", NULL, CLI_INT, &r.waiting, .min = 1, .max = 65536, .argument = "N",

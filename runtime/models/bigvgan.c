@@ -2,7 +2,6 @@
  *   conv 7 -> stages x (transposed conv -> mean of three residual blocks) -> snake -> conv 7 -> clamp
  * A stage raises the rate and halves the channels. A residual block adds three times conv(snake(conv(snake(x)))) to x.
  * What convolutions read, and what lies between two of them, has the type of the vocoder; residual sums are F32. */
-#include "kernels/cast.h"
 #include "kernels/mel.h"
 #include "kernels/snake.h"
 #include "runtime/models/generator.h"
@@ -271,10 +270,7 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.between);
     pre.in = MEL_BANDS;
     ops_at(o, "bigvgan", -1);
-    if (type != F5_F32) {
-        pre.x = b.active;
-        F5_TRY(o->cast(o, "mel", &(cast_args){(int64_t)R * MEL_BANDS, mel, b.active, type}));
-    }
+    F5_TRY(generator_mel(c, pack, MEL_BANDS, mel, b.active, &pre));
     F5_TRY(o->conv1d(o, "pre", &pre));
     for (int32_t i = 0; i < v->shape.stages; i++) F5_TRY(stage(c, &l, i, &b));
     conv1d_args post = generator_conv(&l, TAPS, 1, &w->post, b.active, samples);

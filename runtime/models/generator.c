@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "kernels/cast.h"
 #include "kernels/mel.h"
 #include "weights/convert/upstream.h"
 
@@ -178,6 +179,14 @@ conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilat
                          .bias = w->b,
                          .y = y,
                          .type = l->type};
+}
+
+f5_status generator_mel(const stage_context *c, const f5_pack *pack, int32_t bands, const float *mel, void *rounded,
+                        conv1d_args *pre) {
+    pre->x = mel;
+    if (pre->type == F5_F32) return F5_OK;
+    pre->x = rounded;
+    return c->ops->cast(c->ops, "mel", &(cast_args){(int64_t)pack->rows * bands, mel, rounded, pre->type});
 }
 
 conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const void *x,

@@ -99,6 +99,11 @@ typedef struct {
 conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilation, const conv_weights *w,
                            const void *x, void *y);
 
+/* The mel that the first convolution reads, in the level's type: where that is none of F32, rounded into `rounded`
+ * first. */
+f5_status generator_mel(const stage_context *c, const f5_pack *pack, int32_t bands, const float *mel, void *rounded,
+                        conv1d_args *pre);
+
 /* The transposed convolution of stage i, as the convolution that it is; *l becomes the level of its result. */
 conv1d_args generator_up(generator_level *l, const generator_shape *v, int32_t i, const conv_weights *w, const void *x,
                          void *y);

@@ -147,9 +147,9 @@ static const part_line lines[] = {
     STAGE_LINES(1, 3, 4, 5),
     STAGE_LINES(2, 6, 7, 8),
     STAGE_LINES(3, 9, 10, 11),
-    {"mb_istft.post.weight",  {TAPS, COLUMNS, LAST}, MATRIX, PACK_TAP_FIRST, "dec.conv_post.weight", AT(post.w), .repeat = ONE_BAND},
+    {"mb_istft.post.weight",  {TAPS, COLUMNS, LAST}, MATRIX, PACK_TAP_FIRST, "dec.conv_post.weight", AT(post.w), .repeat = ONE_BAND, .held_f32 = true},
     {"mb_istft.post.bias",    {COLUMNS},             PLAIN,  PACK_COPY,      "dec.conv_post.bias",   AT(post.b), .repeat = ONE_BAND},
-    {"mb_istft.bands.weight", {TAPS, COLUMNS, LAST}, MATRIX, PACK_TAP_FIRST, "dec.subband_conv_post.weight", AT(post.w), .repeat = BANDS},
+    {"mb_istft.bands.weight", {TAPS, COLUMNS, LAST}, MATRIX, PACK_TAP_FIRST, "dec.subband_conv_post.weight", AT(post.w), .repeat = BANDS, .held_f32 = true},
     {"mb_istft.bands.bias",   {COLUMNS},             PLAIN,  PACK_COPY,      "dec.subband_conv_post.bias",   AT(post.b), .repeat = BANDS},
     {"mb_istft.bank",         {BANK_ROWS, BANK, BANK}, PLAIN, PACK_BANK,     "dec.multistream_conv_post.weight", AT(bank), .repeat = STREAMS, .columns = BANK_TAPS},
 };
@@ -225,12 +225,13 @@ static void around(const model_config *config, int32_t *before, int32_t *after) 
     *before = *after = generator_reach(&v->shape, 0, TAPS / 2 + 1 + 3 + (has_bank(v) ? BANK_ROWS / 2 : 0));
 }
 
-/* Working memory, each [R,widest]. "raw" is a tensor, "active" its leaky ReLU. */
+/* Working memory, each [R,widest]. "raw" is a tensor, "active" its leaky ReLU, which convolutions read: of the
+ * vocoder's type. */
 typedef struct {
-    float *raw, *active;             /* what the blocks of a stage are given */
-    float *block_raw, *block_active; /* and what a block added to it */
-    float *between;                  /* of the two convolutions */
-    float *sum;                      /* of the blocks' results; in the end what the next stage is given */
+    float *raw, *block_raw; /* what the blocks of a stage are given, and what a block added to it */
+    float *sum;             /* of the blocks' results; of the last stage their mean, rectified */
+    void *active, *block_active;
+    void *between; /* of the two convolutions */
 } mb_buffers;
 
 static conv1d_args leaky(conv1d_args a, float slope, float *raw) {
@@ -240,13 +241,15 @@ static conv1d_args leaky(conv1d_args a, float slope, float *raw) {
     return a;
 }
 
-/* Residual block j: what it makes is added to b->sum. After the last the sum becomes the mean, rectified. */
-static f5_status residual_block(const stage_context *c, const generator_level *l, int32_t j, float slope,
+/* Residual block j: what it makes is added to b->sum. After the last the mean, rectified, is b->block_active, which the
+ * next stage reads; of the last stage b->sum. */
+static f5_status residual_block(const stage_context *c, const generator_level *l, int32_t j, bool last_stage,
                                 const block_weights *w, const mb_buffers *b) {
     static const char *const labels[PAIRS][2] = {
         {"0.conv1", "0.conv2"}, {"1.conv1", "1.conv2"}, {"2.conv1", "2.conv2"}};
     const generator_shape *v = &settings_of(&c->model->config)->shape;
-    const float *raw = b->raw, *active = b->active;
+    const float *raw = b->raw;
+    const void *active = b->active;
     for (int32_t m = 0; m < PAIRS; m++) {
         const conv1d_args one = leaky(
             generator_conv(l, v->block_taps[j], v->dilation[j][m], &w->first[m], active, b->between), SLOPE, NULL);
@@ -255,10 +258,12 @@ static f5_status residual_block(const stage_context *c, const generator_level *l
         if (m < PAIRS - 1) {
             two = leaky(two, SLOPE, b->block_raw);
         } else {
-            two.y = b->sum;
+            const bool mean = j == BLOCKS - 1;
             two.sum = j > 0 ? b->sum : NULL;
-            two.gain = j == BLOCKS - 1 ? 1.0f / BLOCKS : 1.0f;
-            if (j == BLOCKS - 1) two = leaky(two, slope, NULL);
+            two.y_f32 = !mean || last_stage;
+            if (two.y_f32) two.y = b->sum;
+            two.gain = mean ? 1.0f / BLOCKS : 1.0f;
+            if (mean) two = leaky(two, last_stage ? LAST_SLOPE : SLOPE, NULL);
         }
         F5_TRY(c->ops->conv1d(c->ops, labels[m][0], &one));
         F5_TRY(c->ops->conv1d(c->ops, labels[m][1], &two));
@@ -268,16 +273,16 @@ static f5_status residual_block(const stage_context *c, const generator_level *l
     return F5_OK;
 }
 
-/* b->sum at a level becomes b->sum at the next, which *l then is. slope: of the leaky ReLU that follows. */
-static f5_status stage(const stage_context *c, generator_level *l, int32_t i, float slope, const mb_buffers *b) {
+/* b->block_active at a level becomes b->block_active at the next, which *l then is; after the last b->sum. */
+static f5_status stage(const stage_context *c, generator_level *l, int32_t i, const mb_buffers *b) {
     const mb_weights *w = c->model->weights[PART_VOCODER];
-    const conv1d_args up = leaky(
-        generator_up(l, &settings_of(&c->model->config)->shape, i, &w->stage[i].up, b->sum, b->active), SLOPE, b->raw);
+    const generator_shape *v = &settings_of(&c->model->config)->shape;
+    const conv1d_args up = leaky(generator_up(l, v, i, &w->stage[i].up, b->block_active, b->active), SLOPE, b->raw);
     ops_at(c->ops, "mb_istft", i);
     F5_TRY(c->ops->conv1d(c->ops, "up", &up));
     for (int32_t j = 0; j < BLOCKS; j++) {
         ops_at(c->ops, "mb_istft.block", BLOCKS * i + j);
-        F5_TRY(residual_block(c, l, j, slope, &w->stage[i].block[j], b));
+        F5_TRY(residual_block(c, l, j, i == v->stages - 1, &w->stage[i].block[j], b));
     }
     return F5_OK;
 }
@@ -327,20 +332,23 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     size_t width = generator_widest(&v->shape), rate = 1;
     for (int32_t i = 0; i < v->shape.stages; i++) rate *= (size_t)v->shape.rate[i];
     if (width < MEL_HOP) width = MEL_HOP; /* the bands */
+    const f5_dtype type = c->ops->precision.vocoder;
     mb_buffers b;
-    float **const all[] = {&b.raw, &b.active, &b.block_raw, &b.block_active, &b.between, &b.sum};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i] = arena_take(c->arena, R * width, sizeof(float));
+    float **const wide[] = {&b.raw, &b.block_raw, &b.sum};
+    void **const read[] = {&b.active, &b.block_active, &b.between};
+    for (int i = 0; i < 3; i++) *wide[i] = arena_take(c->arena, R * width, sizeof(float));
+    for (int i = 0; i < 3; i++) *read[i] = arena_take(c->arena, R * width, f5_dtype_bytes(type));
     float *scratch = arena_take(c->arena, rate * R + (size_t)pack->n_seq,
                                 (size_t)dimension(&c->model->config, COLUMNS) * sizeof(float));
     if (c->arena->overflow) return F5_E_MEMORY;
 
-    generator_level l = {pack, 1, v->shape.channels, c->ops->precision.vocoder};
-    conv1d_args pre = leaky(generator_conv(&l, TAPS, 1, &w->pre, mel, b.sum), SLOPE, NULL);
+    generator_level l = {pack, 1, v->shape.channels, type};
+    conv1d_args pre = leaky(generator_conv(&l, TAPS, 1, &w->pre, mel, b.block_active), SLOPE, NULL);
     pre.in = MELS;
     ops_at(c->ops, "mb_istft", -1);
+    F5_TRY(generator_mel(c, pack, MELS, mel, b.active, &pre));
     F5_TRY(c->ops->conv1d(c->ops, "pre", &pre));
-    for (int32_t i = 0; i < v->shape.stages; i++)
-        F5_TRY(stage(c, &l, i, i == v->shape.stages - 1 ? LAST_SLOPE : SLOPE, &b));
+    for (int32_t i = 0; i < v->shape.stages; i++) F5_TRY(stage(c, &l, i, &b));
     F5_TRY(transform(c, &l, scratch, &b, samples));
     arena_release(c->arena, mark);
     return F5_OK;
@@ -366,6 +374,7 @@ const vocoder vocoder_mb_istft = {
     STAGE_TABLES(tables),
     .bands = MELS,
     .rate = RATE,
+    .sixteen_bits = true,
     .mel_frames = mel_frames,
     .min_samples = INT64_MAX,
     .mel = mel,
