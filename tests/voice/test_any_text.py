@@ -29,6 +29,12 @@ def test_texts_and_the_words_that_they_are(part, count):
             assert any(len(word) > 2 and word.isupper() for word in text.split()), text
 
 
+def test_questions_are_questions():
+    asked = any_text.texts("questions")
+    assert len({*asked}) == 20 and all(line[0].isupper() and line.endswith("?") and line.count("?") == 1 for line in asked)
+    assert any_text.pairs("questions") == [(line, line) for line in asked]
+
+
 def test_the_story_is_forty_sentences():
     story = any_text.texts("story")
     assert len(story) == 40 and all(line[0].isupper() and line.endswith(".") and line.count(".") == 1 for line in story)
@@ -40,14 +46,14 @@ def test_no_voice_is_trained_on_them():
     assert all(plain(line) for line in banned)
     for part in ("numbers", "capitals"):
         assert {said for _, said in any_text.pairs(part)} <= set(banned)
-    assert set(any_text.texts("story")) <= set(banned)
+    assert {*any_text.texts("story"), *any_text.texts("questions")} <= set(banned)
 
 
 def test_every_task_is_a_text_a_voice_and_settings():
     todo = any_text.tasks((*any_text.PARTS, "pace"), ["slt", "rms"])
     assert len({(t.part, t.kind, t.speaker, t.number) for t in todo}) == len(todo)
     count = {part: sum(t.part == part for t in todo) for part in (*any_text.PARTS, "pace")}
-    assert count == dict(plain=60, short=240, numbers=160, capitals=80, story=6, pace=2 * (6 * 60 + 8 * 6))
+    assert count == dict(plain=60, questions=40, lengths=46, short=240, numbers=160, capitals=80, story=6, pace=2 * (6 * 60 + 8 * 6))
     assert all(t.settings == {} and t.speech == (None if t.kind == "now" else {}) for t in todo
                if t.kind in ("now", "before"))
 
@@ -80,7 +86,8 @@ def test_the_shipped_voice_says_them(ears):
     chosen = {"short": "Hello.", "numbers": "My sister was born in 1987.", "capitals": "KEEP OUT OF THE WATER."}
     todo = [t for t in any_text.tasks(list(chosen), ["rms"]) if t.kind == "now" and t.text == chosen[t.part]]
     assert len(todo) == 3
-    options = SimpleNamespace(model=MODEL, device="cpu", voices=["rms"], seed=1, nfe=7)
+    options = SimpleNamespace(model=MODEL, device="cpu", voices=["rms"], seed=1, nfe=7, prompts=any_text.PROMPTS, method="euler",
+                              precision="fp32")
     scores = any_text.scores(list(any_text.speak(options, todo)), processes=1)
     lines = [line for by_speaker in scores.values() for line in by_speaker["rms"].lines]
     print([(line.text, line.heard) for line in lines])

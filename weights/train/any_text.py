@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """any_text.py — a voice says what it was not trained on: short texts, numbers, capitals, a whole story, other paces.
 
-    any_text.py VOICE.f5 [--only plain short numbers capitals story pace] [--report FILE.json]
+    any_text.py VOICE.f5 [--only plain short numbers capitals questions lengths story pace] [--prompts FOLDER] [--report FILE.json]
     any_text.py VOICE.f5 --keep FOLDER [--device cuda]      speaks into files, heard by nobody
     any_text.py --recordings FOLDER [--processes 16]        hears those, perhaps on another machine
     any_text.py --flite                                     hears flite's own recordings: the recogniser's floor
@@ -14,6 +14,8 @@ plain      the sentences of measure.py, for comparison
 short      texts under 10 bytes
 numbers    numbers, times, dates, money, percent, ordinals, abbreviations
 capitals   sentences wholly or partly in capitals
+questions  twenty of them
+lengths    sentences of 3 to 25 words
 story      40 sentences as one text; also cut at sentences, as many as fit
 pace       (on demand) short texts and sentences at other speeds: what the model file's "speech" is chosen by
 """
@@ -37,9 +39,10 @@ import set_speech  # noqa: E402
 
 from flite import SPEAKERS  # noqa: E402
 from hearing import EARS_RATE, Heard, Score, for_ears, hear, missing_ears  # noqa: E402
-from measure import TEXTS, Mouth, flite_says, texts  # noqa: E402
+from measure import METHODS, PROMPTS, TEXTS, Mouth, flite_says, texts  # noqa: E402
 
-PARTS = ("plain", "short", "capitals", "story", "numbers")
+PARTS = ("plain", "short", "capitals", "questions", "lengths", "story", "numbers")
+AS_THEY_STAND = {"plain": "sentences", "questions": "questions", "lengths": "lengths"}  # parts whose texts show their words: the files
 SHORT_SPEEDS = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 SPEEDS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0)
 FILE_SECONDS = 500  # of a file of recordings: 16 MB
@@ -63,8 +66,8 @@ def pairs(part):
     """[(text, words)] of a part; the words are written by hand where the text does not show them."""
     if part == "story":
         return [(" ".join(texts("story")),) * 2]
-    if part == "plain":
-        return [(text, text) for text in texts("sentences")]
+    if part in AS_THEY_STAND:
+        return [(text, text) for text in texts(AS_THEY_STAND[part])]
     return [tuple(line.split("\t")) for line in (TEXTS / f"{part}.tsv").read_text().split("\n") if line]
 
 
@@ -74,7 +77,7 @@ def kinds(part):
         return [(f"short, speed {s}", dict(speed=s), None, pairs("short")) for s in SHORT_SPEEDS] + \
                [(f"sentences, speed {s}", dict(speed=s), None, pairs("plain")[4::5]) for s in SPEEDS]
     as_it_is = [("now", {}, None, pairs(part))]
-    if part == "plain":
+    if part in AS_THEY_STAND:
         return as_it_is
     others = [("before", {}, {}, pairs(part))]
     if part == "story":
@@ -114,8 +117,8 @@ def speak(options, todo):
     import f5lib
     for speech, same in itertools.groupby(todo, key=lambda task: task.speech):
         with model_that_says(options.model, speech) as path, \
-                f5lib.Engine(path, device=options.device, precision="fp32", max_frames=2112) as engine, \
-                Mouth(engine, options.voices, options.seed, nfe=options.nfe) as mouth:
+                f5lib.Engine(path, device=options.device, precision=options.precision, max_frames=2112) as engine, \
+                Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, method=METHODS[options.method]) as mouth:
             for task in same:
                 try:
                     samples = mouth.say(task.speaker, task.text, task.number, **task.settings)
@@ -191,7 +194,10 @@ def parse():
     p.add_argument("--only", nargs="+", choices=(*PARTS, "pace"), default=PARTS)
     p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
     p.add_argument("--texts", type=int, help="the first so many of each part")
+    p.add_argument("--prompts", type=Path, default=PROMPTS, help="the folder of the recordings to clone")
     p.add_argument("--nfe", type=int, default=16)
+    p.add_argument("--method", choices=METHODS, default="euler")
+    p.add_argument("--precision", default="fp32")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu")
     p.add_argument("--keep", type=Path, help="a folder for the recordings, which are not heard then")
