@@ -1,11 +1,14 @@
 """A teacher's jobs and what becomes of its answers, with a teacher whose every phone is a tone: labels fit the sound."""
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 import batches
+import cbind
 import data
 import taught
 import teacher
@@ -29,11 +32,16 @@ def tokens(text):
 
 
 @pytest.fixture(scope="module")
-def jobs(tmp_path_factory, seed):
-    """Three sessions of six utterances and six of two, the second of them warped."""
+def sentences(tmp_path_factory):
     path = tmp_path_factory.mktemp("jobs") / "sentences.txt"
     path.write_text("\n".join(EXAMPLES) + WORDS)
-    rng = np.random.default_rng(seed)
+    return path
+
+
+@pytest.fixture(scope="module")
+def jobs(sentences, seed):
+    """Three sessions of six utterances and six of two, the second of them warped."""
+    path, rng = sentences, np.random.default_rng(seed)
     packs = {name: rng.standard_normal((5, 4)) for name in teacher.VOICES}
     made = teacher.make_jobs(texts.Writer(path, seed), tokens, VOCAB, packs, 3, rng, utterances=6, few=2)
     made["warp"][:] = 1
@@ -229,10 +237,15 @@ def test_batches_are_drawn_from_it(corpus, monkeypatch):
     assert torch.isfinite(b.state).all() and int(b.ids.max()) <= 95 and int(b.phone.max()) < len(teacher.PHONES)
 
 
+def test_texts_are_drawn_as_long_as_sentences(sentences, seed):
+    read = teacher.draw_lines(texts.Writer(sentences, seed), tokens, VOCAB, 20)
+    assert len(read) == 20 and all(40 <= len(line) <= 160 and len(found) == 3 for line, found in read)
+
+
 def test_voices_say_lines_into_recordings(tmp_path, seed):
     lines = ["The river is warm.", "We went home."]
     packs = {name: np.zeros((5, 4)) for name in ("af_heart", "bm_george")}
-    jobs = teacher.say_jobs(lines, tokens, VOCAB, packs)
+    jobs = teacher.say_jobs(teacher.read_lines(lines, tokens, VOCAB), packs)
     assert list(jobs["speaker"]) == [0, 0, 1, 1] and not jobs["target"].any()
     np.savez(tmp_path / "jobs.npz", **jobs)
     rng = np.random.default_rng(seed)
@@ -240,9 +253,14 @@ def test_voices_say_lines_into_recordings(tmp_path, seed):
     (tmp_path / "said").mkdir()
     np.savez(tmp_path / "said/0-00000.npz", utterance=np.array([2, 0, 3, 1], np.int32), begin=np.zeros(4, np.int32),
              audio=np.concatenate([audio[u] for u in (2, 0, 3, 1)]), samples=np.array([len(audio[u]) for u in (2, 0, 3, 1)], np.int32))
-    found = {(name, number): samples for name, number, samples in taught.recordings(taught.Jobs(tmp_path / "jobs.npz"), tmp_path / "said")}
+    found = {(name, number): (text, samples) for name, number, text, samples in taught.recordings(taught.Jobs(tmp_path / "jobs.npz"), tmp_path / "said")}
     assert sorted(found) == [("af_heart", 0), ("af_heart", 1), ("bm_george", 0), ("bm_george", 1)]
     for u, key in enumerate(sorted(found)):
-        assert np.array_equal(np.rint(found[key] * 32767), audio[u])
+        text, samples = found[key]
+        assert text == lines[key[1]] and np.array_equal(np.rint(samples * 32767), audio[u])
+    command = [tmp_path / "jobs.npz", tmp_path / "said", tmp_path / "folder", "--wav"]
+    subprocess.run([sys.executable, cbind.ROOT / "weights/train/taught.py", *command], check=True)
+    assert {path.name for path in (tmp_path / "folder").iterdir()} == {"metadata.csv", *(f"{voice}-0{n}.wav" for voice, n in found)}
+    assert (tmp_path / "folder/metadata.csv").read_text() == "".join(f"{voice}-0{n}|{lines[n]}\n" for voice, n in sorted(found))
     with pytest.raises(SystemExit, match="other words than: 9 lives"):
-        teacher.say_jobs(["9 lives"], lambda text: [("9", " ", ""), ("lives", "", "lɪvz")], VOCAB, packs)
+        teacher.read_lines(["9 lives"], lambda text: [("9", " ", ""), ("lives", "", "lɪvz")], VOCAB)

@@ -248,9 +248,11 @@ def parse():
 
 
 def keep(folder, speaker, number, samples):
-    """As from_folder finds it."""
+    """As from_folder finds it. Its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_wav(folder / f"{speaker}-{number:02}.wav", samples)
+    path = folder / f"{speaker}-{number:02}.wav"
+    write_wav(path, samples)
+    return path
 
 
 def run(engine, mouth, o):

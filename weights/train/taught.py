@@ -2,7 +2,8 @@
 """taught.py — what the teacher has said, as a corpus: its shards in, the shards that batches.py reads out, as they come.
 
     taught.py JOBS.npz TEACHER CORPUS [--follow] [--until TIME]
-    taught.py JOBS.npz TEACHER FOLDER --wav           NAME-00.wav and so on of every voice: what `teacher.py --say` asked for
+    taught.py JOBS.npz TEACHER FOLDER --wav           NAME-00.wav and so on of every voice: what `teacher.py --say` or --draw
+                                                      asked for; metadata.csv has the words, as finetune.py reads them
 
 A shard of the teacher (TEACHER/*.npz), of any utterances of the jobs (teacher.py) in any order:
 
@@ -199,13 +200,13 @@ def gather(corpus, folder, follow=False, until=None, pause=0.3):
 
 
 def recordings(jobs, folder):
-    """(voice, which of its utterances, samples) of all that lie in the folder."""
+    """(voice, which of its utterances, text, samples) of all that lie in the folder."""
     for path in sorted(folder.glob("*.npz")):
         with np.load(path) as z:
             for u, x in zip(z["utterance"], np.split(z["audio"], np.cumsum(z["samples"])[:-1])):
                 session = jobs.sessions[u]
                 name = jobs.arrays["names"][jobs.arrays["timbre"][session].argmax()]
-                yield str(name), int(u - np.flatnonzero(jobs.sessions == session)[0]), x / 32767
+                yield str(name), int(u - np.flatnonzero(jobs.sessions == session)[0]), bytes(jobs.text(u)).decode(), x / 32767
 
 
 def main():
@@ -218,8 +219,11 @@ def main():
     p.add_argument("--wav", action="store_true", help="recordings to listen to, no corpus")
     options = p.parse_args()
     if options.wav:
-        for name, number, samples in recordings(Jobs(options.jobs), options.teacher):
-            keep(options.corpus, name, number, samples)
+        lines = []
+        for name, number, text, samples in recordings(Jobs(options.jobs), options.teacher):
+            lines.append(f"{keep(options.corpus, name, number, samples).stem}|{text}\n")
+        if lines:
+            (options.corpus / "metadata.csv").write_text("".join(sorted(lines)))
         return
     corpus = Corpus(Jobs(options.jobs), options.corpus)
     gather(corpus, options.teacher, options.follow, options.until)

