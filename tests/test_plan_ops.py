@@ -210,6 +210,7 @@ KINDS = {  # arch and settings; what the stages before, in and after the steps a
     "MMDiT": ("MMDiT_Base", dict(depth=2, vocos_layers=1), "mmdit", "vocos", ("mmdit.0.ff1", 1024, 2048)),
     "BigVGAN": ("demo", dict(depth=2, vocoder="bigvgan", bigvgan_channels=192), "dit", "bigvgan", ("dit.0.ff1", 256, 512)),
     "FM": ("FM_TTS", dict(depth=2), "fm", "mb_istft", ("fm.1.ff1", 512, 2048)),
+    "FM, one band": ("FM_TTS", dict(depth=2, mb_form="coded"), "fm", "mb_istft", ("fm.1.ff1", 512, 2048)),
 }
 
 
@@ -264,7 +265,7 @@ def told_of(calls):
     return [(c["label"], c["op"], c["shape"], c["path"]) for c in calls]
 
 
-@pytest.mark.parametrize("kind", ["BigVGAN", "FM"], indirect=True)
+@pytest.mark.parametrize("kind", ["BigVGAN", "FM", "FM, one band"], indirect=True)
 def test_the_vocoder_has_a_number_type_of_its_own(kind):
     """In 16 bits its convolutions read half the bytes; the rest of the plan stays as it was. The program says the same."""
     def split(calls):

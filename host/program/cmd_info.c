@@ -371,7 +371,8 @@ int cmd_info(int argc, char **argv) {
         {"precision", NULL, CLI_STRING, &o.precision, .argument = "TYPE", .help = "with --ops: of the operands",
          .words = "fp32|fp16|bf16|int8", .usual = "fp16, int8 of a file in 8 bits"},
         {"vocoder_precision", NULL, CLI_STRING, &o.vocoder_precision, .argument = "TYPE",
-         .help = "with --ops: of the vocoder's; 16 bits: BigVGAN", .words = "fp32|fp16|bf16", .usual = "fp32"},
+         .help = "with --ops: of the vocoder's; 16 bits: BigVGAN, MB-iSTFT", .words = "fp32|fp16|bf16",
+         .usual = "fp32"},
         {"all", NULL, CLI_FLAG, &o.all,
          .help = "with --ops: each evaluation and block by itself, as --json always has them"},
         {0}};

@@ -267,7 +267,7 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     if (c->arena->overflow) return F5_E_MEMORY;
 
     generator_level l = {pack, 1, v->shape.channels, type};
-    conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, mel, b.between);
+    conv1d_args pre = generator_conv(&l, TAPS, 1, &w->pre, NULL, b.between);
     pre.in = MEL_BANDS;
     ops_at(o, "bigvgan", -1);
     F5_TRY(generator_mel(c, pack, MEL_BANDS, mel, b.active, &pre));

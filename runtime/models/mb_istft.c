@@ -1,11 +1,12 @@
 /* mb_istft.c — the vocoder of Flow-Matching-TTS and MB-iSTFT-VITS (runtime/MODEL.md §8.4), mel of 80 bands to samples
- * at 22,050 Hz, in F32 throughout:
+ * at 22,050 Hz:
  *
  *   conv 7 -> stages x (leaky ReLU -> transposed conv -> mean of three residual blocks) -> leaky ReLU
  *          -> conv 7 and short inverse STFT, of one band or of four -> where there are four, one of their bank
  *
- * A residual block adds three times conv(lrelu(conv(lrelu(x)))) to x. It has no mel of its own here: its models have
- * one voice and take no recording. */
+ * A residual block adds three times conv(lrelu(conv(lrelu(x)))) to x. What convolutions read has the type of the
+ * vocoder; residuals, sums, the last convolution and what follows it are F32. It has no mel of its own here: its models
+ * have one voice and take no recording. */
 #include <math.h>
 
 #include "kernels/conv1d.h"
@@ -294,6 +295,7 @@ static f5_status transform(const stage_context *c, const generator_level *l, flo
     const mb_weights *w = c->model->weights[PART_VOCODER];
     ops *o = c->ops;
     const bool bank = has_bank(v);
+    if (w->post.w.type != F5_F32) return F5_E_ARGUMENT; /* the op reads nothing else: held_f32 of its lines */
     ops_at(o, "mb_istft", -1);
     F5_TRY(o->subband_istft(o, "istft",
                             &(subband_istft_args){.pack = l->pack,
@@ -343,7 +345,7 @@ static f5_status decode(const stage_context *c, const f5_pack *pack, const float
     if (c->arena->overflow) return F5_E_MEMORY;
 
     generator_level l = {pack, 1, v->shape.channels, type};
-    conv1d_args pre = leaky(generator_conv(&l, TAPS, 1, &w->pre, mel, b.block_active), SLOPE, NULL);
+    conv1d_args pre = leaky(generator_conv(&l, TAPS, 1, &w->pre, NULL, b.block_active), SLOPE, NULL);
     pre.in = MELS;
     ops_at(c->ops, "mb_istft", -1);
     F5_TRY(generator_mel(c, pack, MELS, mel, b.active, &pre));

@@ -168,13 +168,13 @@ def measure_long(engine, sentences, mouth, speakers):
     return {kind: {s: scores[kind, s] for s in speakers} for kind in ("flite", *pieces)}
 
 
-def measure_speed(engine, text, speaker, nfes=(32, 7)):
-    """[(nfe, seconds of work, seconds of speech)], the better of two."""
+def measure_speed(engine, text, speaker, nfes=(32, 7), **settings):
+    """[(nfe, seconds of work, seconds of speech)], the better of two. settings: of Mouth."""
     rows = []
     for nfe in nfes:
         times = []
         for _ in range(2):
-            with Mouth(engine, [speaker], nfe=nfe) as mouth:
+            with Mouth(engine, [speaker], nfe=nfe, **settings) as mouth:
                 mouth.say(speaker, text)
             times.append((mouth.seconds, mouth.spoken))
         rows.append((nfe, *min(times)))
@@ -258,7 +258,8 @@ def keep(folder, speaker, number, samples):
 def run(engine, mouth, o):
     """The parts asked for; prints as it goes and returns everything."""
     sentences, result = texts("sentences")[:o.sentences], {}
-    print(f"{o.model}: {o.method}, NFE {o.nfe}, precision {o.precision or 'the file says'}, seed {o.seed}, {len(sentences)} sentences, voices {' '.join(o.voices)}")
+    print(f"{o.model}: {o.method}, NFE {o.nfe}, precision {o.precision or 'of the file'}, seed {o.seed}, {len(sentences)} sentences, "
+          f"voices {' '.join(o.voices)}")
     if "speak" in o.only:
         for speaker in o.voices:
             for i, text in enumerate(sentences):
@@ -296,14 +297,14 @@ def run(engine, mouth, o):
             print(f"{kind}:")
             print_lines(scores, everything=True)
     if "speed" in o.only:
-        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0])
+        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0], prompts=o.prompts, method=METHODS[o.method])
         print()
         for nfe, seconds, spoken in result["speed"]:
             print(f"NFE {nfe}: {seconds:.2f} s for {spoken:.2f} s of speech, RTF {seconds / spoken:.3f}")
     if "scan" in o.only:
         print("\nscan: other settings than NFE 16, guidance 2, sway -1")
         for settings in SCAN:
-            with Mouth(engine, o.voices, o.seed, **{"nfe": 16, **settings}) as other:
+            with Mouth(engine, o.voices, o.seed, o.prompts, **{"nfe": 16, "method": METHODS[o.method], **settings}) as other:
                 scores = measure_words(engine, sentences, o.voices, other.say, vocoder=False)["scores"]
             result.setdefault("scan", []).append([settings, total(scores["ours"])])
             print(f"  {settings}  {total(scores['ours'])}  (flite {total(scores['flite']).percent:.1f} %)", flush=True)

@@ -13,7 +13,7 @@ it should say only what does not lie in {out}. When one fails before it has said
 
 One clock, --seconds from the first call. One GPU is shared by all; of several the last quarter (at least one) is the
 teacher's and then the vocoder's, the others are the acoustic model's. --lend S leaves the last quarter to other programs
-from the second S on: then the vocoder ends there.
+from the second S on: the teacher then stops at LENT_TEACHER of S, the vocoder at S.
 
     from the start to the end              the acoustic model: compiles, waits for speech, trains
     to TEACHER_ENOUGH of the time          the teacher; longer while there are less than --least hours, at most to TEACHER_LAST;
@@ -42,6 +42,7 @@ from make_voice import bring, gpu_count
 
 ROOT = Path(__file__).resolve().parents[2]
 TEACHER_ENOUGH, TEACHER_LAST, VOCODER = 0.4, 0.65, 0.3
+LENT_TEACHER = 0.6   # of --lend
 RESERVE = 12         # seconds at the end, to save and to copy
 PAUSE = 0.5
 LOOK_EVERY = 20      # seconds between lines about everything
@@ -98,7 +99,7 @@ class Voice:
             raise SystemExit("PyTorch finds no GPU; --gpus 0 rehearses on the CPU")
         others = max(1, len(gpus) // 4) if len(gpus) > 1 else 0
         self.alone, self.dit_gpus, self.other_gpus = len(gpus) < 2, gpus[:len(gpus) - others], gpus[-others:]
-        self.lent = self.begun + options.lend if options.lend and not self.alone else float("inf")
+        self.lent = float("inf") if options.lend is None or self.alone else self.begun + options.lend
         self.acoustic = self.taught = self.vocoder = None
         self.teachers, self.looked, self.said = [], time.time(), hours_said(self.teacher)
 
@@ -170,6 +171,7 @@ class Voice:
             # the second form does without discriminators
             self.vocoder = Part(self.crew, "vocos", [start, lambda: start("--adversarial", 2)], state, end, VOCODER_SILENCE)
         else:
+            self.say("no time is left for the vocoder")
             self.vocoder = False
 
     # ---- while they run
@@ -182,8 +184,8 @@ class Voice:
         if (self.teacher / "done").exists():
             return
         hours, now = hours_said(self.teacher), time.time()
-        enough = hours >= self.o.hours or now > min(self.at(TEACHER_LAST), self.lent) or \
-            now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
+        last = min(self.at(TEACHER_LAST), self.begun + LENT_TEACHER * (self.lent - self.begun))
+        enough = hours >= self.o.hours or now > last or now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
         if self.teachers_at_work() and not enough:
             return
         for part in self.teachers:
@@ -365,6 +367,9 @@ def parse():
     for name in ("work", "jobs", "home", "arch", "weights"):
         if getattr(options, name):
             setattr(options, name, getattr(options, name).resolve())
+    least = crew.WORTH / (1 - LENT_TEACHER)
+    if options.lend is not None and not least < options.lend < options.seconds:
+        p.error(f"--lend {options.lend:g}: more than {least:g} s, or the vocoder has no time, and less than --seconds")
     for path in (options.jobs, options.arch):
         if path and not path.is_file():
             p.error(f"{path} is not there")

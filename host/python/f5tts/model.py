@@ -62,7 +62,7 @@ class Model(Closing):
     path: a .f5 file; a model by its name, as "F5TTS_v1_Base", which `f5tts pull` has fetched; None: the small voice that
     comes with the package. device: "auto" (a GPU where there is one), "cpu", "cuda", "cuda:1". precision: "fp32", "fp16",
     "bf16", "int8"; None: what the model asks for, else fp16 on a GPU, fp32 on a CPU. vocoder_precision: "fp32" (None), on a
-    GPU "fp16" or "bf16" where the vocoder has them (BigVGAN). max_frames: most mel frames of a call,
+    GPU "fp16" or "bf16" where the vocoder has them (BigVGAN, MB-iSTFT). max_frames: most mel frames of a call,
     recording included (F5 has 93.75 a second). The other limits are those of f5_open_params; None: the library's default.
 
     Any number of threads and tasks may call one model; calls that wait for each other run in one batch. Ctrl-C ends a
