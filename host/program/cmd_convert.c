@@ -141,8 +141,7 @@ int cmd_convert(int argc, char **argv) {
          .help = "how matrices are stored, fp32 exactly; int8: those of the blocks in 8 bits, others in fp16",
          .words = "fp32|fp16|bf16|int8"},
         {"vocos-dtype", NULL, CLI_STRING, &p.vocoder_matrices, .argument = "TYPE",
-         .help = "the same for those of the vocoder; what it computes in, --vocoder_precision says",
-         .words = "fp32|fp16|bf16"},
+         .help = "the same for those of the vocoder", .words = "fp32|fp16|bf16"},
         {"calibrate", NULL, CLI_STRING, &calibrate.recording, .argument = "FILE",
          .help = "with --dtype int8: a recording of speech, or a voice's name, on which the products of the blocks are "
                  "measured; channels are scaled so that 8 bits hold them, and what still loses too much stays in fp16",

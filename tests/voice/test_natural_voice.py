@@ -258,14 +258,14 @@ def test_who_has_which_gpu(tmp_path, gpus, acoustic, others):
     assert lent == (60 if gpus > 1 else float("inf"))
 
 
-@pytest.mark.parametrize("lend", [-1, 0, 100, 1500, 2000])
+@pytest.mark.parametrize("lend", [-1, 0, 200, 1500, 2000])
 def test_gpus_are_lent_when_the_vocoder_had_time(tmp_path, monkeypatch, capsys, lend):
     (tmp_path / "jobs.npz").touch()
     command = ["natural_voice.py", tmp_path, tmp_path / "jobs.npz", "--seconds", 1500, "--teacher", "x", f"--lend={lend}"]
     monkeypatch.setattr(sys, "argv", [str(word) for word in command])
     with pytest.raises(SystemExit) as refused:
         natural_voice.parse()
-    assert refused.value.code == 2 and f"--lend {lend}: more than 100 s" in capsys.readouterr().err
+    assert refused.value.code == 2 and f"--lend {lend}: wanted are more than 200 s" in capsys.readouterr().err
 
 
 def test_it_does_not_train_on_a_cpu_unasked(tmp_path, monkeypatch):

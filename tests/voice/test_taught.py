@@ -1,4 +1,5 @@
 """A teacher's jobs and what becomes of its answers, with a teacher whose every phone is a tone: labels fit the sound."""
+import csv
 import re
 import subprocess
 import sys
@@ -243,7 +244,7 @@ def test_texts_are_drawn_as_long_as_sentences(sentences, seed):
 
 
 def test_voices_say_lines_into_recordings(tmp_path, seed):
-    lines = ["The river is warm.", "We went home."]
+    lines = ['"The river" is warm.', "We went home."]
     packs = {name: np.zeros((5, 4)) for name in ("af_heart", "bm_george")}
     jobs = teacher.say_jobs(teacher.read_lines(lines, tokens, VOCAB), packs)
     assert list(jobs["speaker"]) == [0, 0, 1, 1] and not jobs["target"].any()
@@ -261,6 +262,7 @@ def test_voices_say_lines_into_recordings(tmp_path, seed):
     command = [tmp_path / "jobs.npz", tmp_path / "said", tmp_path / "folder", "--wav"]
     subprocess.run([sys.executable, cbind.ROOT / "weights/train/taught.py", *command], check=True)
     assert {path.name for path in (tmp_path / "folder").iterdir()} == {"metadata.csv", *(f"{voice}-0{n}.wav" for voice, n in found)}
-    assert (tmp_path / "folder/metadata.csv").read_text() == "".join(f"{voice}-0{n}|{lines[n]}\n" for voice, n in sorted(found))
+    with open(tmp_path / "folder/metadata.csv") as f:
+        assert list(csv.reader(f, delimiter="|")) == [[f"{voice}-0{n}", lines[n]] for voice, n in sorted(found)]
     with pytest.raises(SystemExit, match="other words than: 9 lives"):
         teacher.read_lines(["9 lives"], lambda text: [("9", " ", ""), ("lives", "", "lɪvz")], VOCAB)

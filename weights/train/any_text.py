@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""any_text.py — a voice says what it was not trained on: short texts, numbers, capitals, a whole story, other paces.
+"""any_text.py — a voice says what is no plain sentence: short texts, numbers, capitals, questions, a whole story, other paces.
 
     any_text.py VOICE.f5 [--only plain short numbers capitals questions lengths story pace] [--prompts FOLDER] [--report FILE.json]
     any_text.py VOICE.f5 --keep FOLDER [--device cuda]      speaks into files, heard by nobody
@@ -7,8 +7,9 @@
     any_text.py --flite                                     hears flite's own recordings: the recogniser's floor
 
 Every text goes to f5_speak as it stands, with the settings that the model's file has ("speech" in weights/FORMAT.md:
-"now"), and with none ("before": short texts at a speed of 0.3, nothing normalised, texts cut as upstream cuts them). What should be
-heard stands beside the text in tests/voice/*.tsv, written by hand. pocketsphinx hears it, as for measure.py.
+"now"), and short, numbers, capitals and the story with none too ("before": short texts at a speed of 0.3, nothing normalised,
+texts cut as upstream cuts them). Where a text does not show what should be heard, that stands beside it in tests/voice/*.tsv,
+written by hand. pocketsphinx hears it, as for measure.py.
 
 plain      the sentences of measure.py, for comparison
 short      texts under 10 bytes
@@ -42,7 +43,8 @@ from hearing import EARS_RATE, Heard, Score, for_ears, hear, missing_ears  # noq
 from measure import METHODS, PROMPTS, TEXTS, Mouth, flite_says, texts  # noqa: E402
 
 PARTS = ("plain", "short", "capitals", "questions", "lengths", "story", "numbers")
-AS_THEY_STAND = {"plain": "sentences", "questions": "questions", "lengths": "lengths"}  # parts whose texts show their words: the files
+# Parts whose texts are their words too, spoken by the model as it is alone: their files, NAME.txt.
+AS_THEY_STAND = {"plain": "sentences", "questions": "questions", "lengths": "lengths"}
 SHORT_SPEEDS = (0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 SPEEDS = (0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0)
 FILE_SECONDS = 500  # of a file of recordings: 16 MB

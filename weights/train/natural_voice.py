@@ -100,6 +100,7 @@ class Voice:
         others = max(1, len(gpus) // 4) if len(gpus) > 1 else 0
         self.alone, self.dit_gpus, self.other_gpus = len(gpus) < 2, gpus[:len(gpus) - others], gpus[-others:]
         self.lent = float("inf") if options.lend is None or self.alone else self.begun + options.lend
+        self.teacher_last = min(self.at(TEACHER_LAST), self.begun + LENT_TEACHER * (self.lent - self.begun))
         self.acoustic = self.taught = self.vocoder = None
         self.teachers, self.looked, self.said = [], time.time(), hours_said(self.teacher)
 
@@ -184,8 +185,7 @@ class Voice:
         if (self.teacher / "done").exists():
             return
         hours, now = hours_said(self.teacher), time.time()
-        last = min(self.at(TEACHER_LAST), self.begun + LENT_TEACHER * (self.lent - self.begun))
-        enough = hours >= self.o.hours or now > last or now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
+        enough = hours >= self.o.hours or now > self.teacher_last or now > self.at(TEACHER_ENOUGH) and hours >= self.o.least
         if self.teachers_at_work() and not enough:
             return
         for part in self.teachers:
@@ -214,7 +214,7 @@ class Voice:
                 self.crew.end_of_log(part.name) for part in (*self.teachers, *([self.taught] if self.taught else []))))
         if self.taught and self.taught.given_up and not (self.corpus / "done").exists():
             (self.corpus / "done").touch()  # nobody need wait for more
-        if self.vocoder is None and (done and not taught or time.time() > self.at(TEACHER_LAST)):
+        if self.vocoder is None and (done and not taught or time.time() > self.teacher_last):
             self.start_vocoder()
         acoustic, vocoder = self.acoustic.watch(), self.vocoder and self.vocoder.watch()
         if self.acoustic.given_up and self.until - time.time() > 2 * crew.WORTH:
@@ -367,9 +367,9 @@ def parse():
     for name in ("work", "jobs", "home", "arch", "weights"):
         if getattr(options, name):
             setattr(options, name, getattr(options, name).resolve())
-    least = crew.WORTH / (1 - LENT_TEACHER)
+    least = 2 * crew.WORTH / (1 - LENT_TEACHER)
     if options.lend is not None and not least < options.lend < options.seconds:
-        p.error(f"--lend {options.lend:g}: more than {least:g} s, or the vocoder has no time, and less than --seconds")
+        p.error(f"--lend {options.lend:g}: wanted are more than {least:g} s, for the vocoder, and less than --seconds")
     for path in (options.jobs, options.arch):
         if path and not path.is_file():
             p.error(f"{path} is not there")

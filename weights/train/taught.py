@@ -18,6 +18,7 @@ out, and so is one without sound. Sounds come LATE samples before the frames tha
 with what is not in CORPUS yet.
 """
 import argparse
+import csv
 import os
 import time
 import zipfile
@@ -219,11 +220,14 @@ def main():
     p.add_argument("--wav", action="store_true", help="recordings to listen to, no corpus")
     options = p.parse_args()
     if options.wav:
-        lines = []
+        texts = {}
         for name, number, text, samples in recordings(Jobs(options.jobs), options.teacher):
-            lines.append(f"{keep(options.corpus, name, number, samples).stem}|{text}\n")
-        if lines:
-            (options.corpus / "metadata.csv").write_text("".join(sorted(lines)))
+            stem = keep(options.corpus, name, number, samples).stem
+            if texts.setdefault(stem, text) != text:
+                p.error(f"{options.jobs} asks for two texts that are both {stem}: it is none of teacher.py --say or --draw")
+        if texts:
+            with open(options.corpus / "metadata.csv", "w", encoding="utf-8") as f:
+                csv.writer(f, delimiter="|", lineterminator="\n").writerows(sorted(texts.items()))
         return
     corpus = Corpus(Jobs(options.jobs), options.corpus)
     gather(corpus, options.teacher, options.follow, options.until)

