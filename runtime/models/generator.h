@@ -99,8 +99,7 @@ typedef struct {
 conv1d_args generator_conv(const generator_level *l, int32_t taps, int32_t dilation, const conv_weights *w,
                            const void *x, void *y);
 
-/* The mel that the first convolution reads, in the level's type: where that is none of F32, rounded into `rounded`
- * first. */
+/* Gives pre, the first convolution, its x: the mel as it is, or where pre has 16 bits rounded into `rounded`. */
 f5_status generator_mel(const stage_context *c, const f5_pack *pack, int32_t bands, const float *mel, void *rounded,
                         conv1d_args *pre);
 

@@ -40,7 +40,8 @@ import set_speech  # noqa: E402
 
 from flite import SPEAKERS  # noqa: E402
 from hearing import EARS_RATE, Heard, Score, for_ears, hear, missing_ears  # noqa: E402
-from measure import METHODS, PROMPTS, TEXTS, Mouth, flite_says, texts  # noqa: E402
+from measure import PROMPTS, TEXTS, Mouth, flite_says, texts  # noqa: E402
+import f5lib  # noqa: E402  found by measure
 
 PARTS = ("plain", "short", "capitals", "questions", "lengths", "story", "numbers")
 # Parts whose texts are their words too, spoken by the model as it is alone: their files, NAME.txt.
@@ -116,11 +117,10 @@ def model_that_says(path, speech):
 
 def speak(options, todo):
     """Yields each task with its samples at the recogniser's rate. What is refused is told and left out."""
-    import f5lib
     for speech, same in itertools.groupby(todo, key=lambda task: task.speech):
         with model_that_says(options.model, speech) as path, \
                 f5lib.Engine(path, device=options.device, precision=options.precision, max_frames=2112) as engine, \
-                Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, method=METHODS[options.method]) as mouth:
+                Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, method=f5lib.METHODS[options.method]) as mouth:
             for task in same:
                 try:
                     samples = mouth.say(task.speaker, task.text, task.number, **task.settings)
@@ -198,7 +198,7 @@ def parse():
     p.add_argument("--texts", type=int, help="the first so many of each part")
     p.add_argument("--prompts", type=Path, default=PROMPTS, help="the folder of the recordings to clone")
     p.add_argument("--nfe", type=int, default=16)
-    p.add_argument("--method", choices=METHODS, default="euler")
+    p.add_argument("--method", choices=f5lib.METHODS, default="euler")
     p.add_argument("--precision", default="fp32")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu")

@@ -32,6 +32,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import f5lib  # noqa: E402
 from data import TARGET_RATE, resample  # noqa: E402
 from flite import RATE, SPEAKERS, Voice  # noqa: E402
 from hearing import Heard, Score, hear, missing_ears, missing_tools  # noqa: E402
@@ -41,7 +42,6 @@ TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
 LEVEL = 0.12  # rms: the corpus has 0.1 to 0.15
 PARTS = ("words", "lengths", "long", "speed")
-METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
 SCAN = [dict(), dict(cfg=1.0), dict(cfg=3.0), dict(nfe=32), dict(nfe=7), dict(sway=None), dict(cfg=0.0)]
 
 
@@ -227,7 +227,7 @@ def parse():
     p.add_argument("--sentences", type=int, default=1000, help="the first so many")
     p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
     p.add_argument("--nfe", type=int, default=32)
-    p.add_argument("--method", choices=METHODS, default="euler")
+    p.add_argument("--method", choices=f5lib.METHODS, default="euler")
     p.add_argument("--cfg", type=float)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cpu")
@@ -297,14 +297,14 @@ def run(engine, mouth, o):
             print(f"{kind}:")
             print_lines(scores, everything=True)
     if "speed" in o.only:
-        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0], prompts=o.prompts, method=METHODS[o.method])
+        result["speed"] = measure_speed(engine, texts("sentences")[-2], o.voices[0], prompts=o.prompts, method=f5lib.METHODS[o.method])
         print()
         for nfe, seconds, spoken in result["speed"]:
             print(f"NFE {nfe}: {seconds:.2f} s for {spoken:.2f} s of speech, RTF {seconds / spoken:.3f}")
     if "scan" in o.only:
         print("\nscan: other settings than NFE 16, guidance 2, sway -1")
         for settings in SCAN:
-            with Mouth(engine, o.voices, o.seed, o.prompts, **{"nfe": 16, "method": METHODS[o.method], **settings}) as other:
+            with Mouth(engine, o.voices, o.seed, o.prompts, **{"nfe": 16, "method": f5lib.METHODS[o.method], **settings}) as other:
                 scores = measure_words(engine, sentences, o.voices, other.say, vocoder=False)["scores"]
             result.setdefault("scan", []).append([settings, total(scores["ours"])])
             print(f"  {settings}  {total(scores['ours'])}  (flite {total(scores['flite']).percent:.1f} %)", flush=True)
@@ -316,10 +316,9 @@ def main():
     missing = None if "speak" in options.only else missing_ears() if options.teacher else missing_tools()
     if missing:
         sys.exit(missing)
-    import f5lib
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \
             Mouth(engine, options.voices, options.seed, options.prompts, nfe=options.nfe, cfg=options.cfg,
-                  method=METHODS[options.method]) as mouth:
+                  method=f5lib.METHODS[options.method]) as mouth:
         result = run(engine, mouth, options)
     if options.report:
         options.report.write_text(json.dumps(as_json(result), indent=1))

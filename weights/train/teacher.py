@@ -23,6 +23,7 @@ and dictionaries). Its tokens tell which phonemes are which word's, so that "$25
 """
 import argparse
 import json
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -159,21 +160,24 @@ def target_frames(speaker, pace, text, jitter=0.0):
 # ---- jobs
 
 
+def readable(writer, tokens, vocab, least, most):
+    """Endless (text, phonemes), as the writer draws them, of so many letters."""
+    while True:
+        text = writer.draw()
+        found = phonemes(text, tokens, vocab) if least <= len(written(text)) <= most else None
+        if found is not None:
+            yield text, found
+
+
 def make_jobs(writer, tokens, vocab, packs, sessions, rng, utterances=UTTERANCES, few=FEW, letters=10**6):
     """All arrays of a file of jobs. packs: name -> a voice, as the teacher has it. letters: of a text, at most."""
-    rows, everyone = [], speakers(sessions, rng)
+    rows, everyone, texts = [], speakers(sessions, rng), readable(writer, tokens, vocab, 0, letters)
     paces = rng.uniform(*PACES, len(everyone))
     for session, speaker in enumerate(everyone):
         pace = paces[session] * sum(VOICES[n] * share for n, share in speaker.prosody.items()) + 0.3  # of START's frames
-        wanted = few if session < len(VALIDATION) else utterances
-        while wanted:
-            text = writer.draw()
-            found = phonemes(text, tokens, vocab) if len(written(text)) <= letters else None
-            if found is None:
-                continue
+        for text, found in islice(texts, few if session < len(VALIDATION) else utterances):
             frames = target_frames(speaker, pace, text, rng.normal() * 0.02)
             rows.append((session, written(text).encode(), round(frames * HOP * speaker.warp), *found))
-            wanted -= 1
     return arrays(rows, everyone, packs, paces, rng.uniform(0.75, 1.2, len(everyone)))
 
 
@@ -186,15 +190,9 @@ def read_lines(lines, tokens, vocab):
     return read
 
 
-def draw_lines(writer, tokens, vocab, count, letters=(40, 160)):
+def draw_lines(writer, tokens, vocab, count):
     """Likewise of texts drawn, as long as sentences are."""
-    read = []
-    while len(read) < count:
-        text = writer.draw()
-        found = letters[0] <= len(written(text)) <= letters[1] and phonemes(text, tokens, vocab)
-        if found:
-            read.append((written(text), found))
-    return read
+    return [(written(text), found) for text, found in islice(readable(writer, tokens, vocab, 40, 160), count)]
 
 
 def say_jobs(read, packs):
