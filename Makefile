@@ -25,8 +25,8 @@ DEB_PACKAGES  := debhelper dpkg-dev fakeroot
 # The demo speaks with the voice that comes with the program. DEMO_ARCH=demo, or F5TTS_v1_Base, takes a model of that
 # size with random weights instead: what you hear then is noise in the shape of speech.
 DEMO_TEXT  ?= The quick brown fox jumps over the lazy dog, and the children are playing in the garden.
-DEMO_VOICE ?= slt
-DEMO_NFE   ?= 32
+DEMO_VOICE ?= heart
+DEMO_NFE   ?=
 DEMO_ARCH  ?=
 DEMO_MODEL := $(DEMO_ARCH:%=out/%.f5)
 PREFIX     ?= /usr/local
@@ -40,7 +40,7 @@ CMAKE_FLAGS ?=
 demo: demo-packages build $(DEMO_MODEL)
 	@echo
 	$(BUILD)/bin/f5tts infer $(DEMO_MODEL:%=--model %) --voice $(DEMO_VOICE) \
-	    --gen_text "$(DEMO_TEXT)" --nfe_step $(DEMO_NFE) --seed 1 --output_dir out --output_file demo.wav --spectrogram out/demo.png
+	    --gen_text "$(DEMO_TEXT)" $(DEMO_NFE:%=--nfe_step %) --seed 1 --output_dir out --output_file demo.wav --spectrogram out/demo.png
 
 out/%.f5: weights/random_checkpoint.py | build
 	@mkdir -p out

@@ -48,7 +48,7 @@ AT_ONCE = 4  # requests of the exact solution, before it is told how far it is
 SENTENCES = 15  # of them, in three voices each, and as many requests of random weights
 HOP = 256
 MOST_ERROR, CALIBRATED_STEPS = 0.03, 16  # as f5tts convert has them
-VOICE = ROOT / "weights/voices/flite.f5"
+VOICE = ROOT / "weights/voices/natural.f5"
 
 
 def lines(name):
@@ -80,7 +80,7 @@ def spoken(engine, voice, text, seed):
 def shipped(engine, n):
     """{set: requests}: the first n sentences of each, in the three voices (`lengths` in one each)."""
     voices = [(recording(ROOT / f"weights/voices/{name}.wav"),
-               (ROOT / f"weights/voices/{name}.txt").read_text(encoding="utf-8").strip()) for name in ("slt", "rms", "awb")]
+               (ROOT / f"weights/voices/{name}.txt").read_text(encoding="utf-8").strip()) for name in ("heart", "michael", "george")]
     texts = lines("sentences")
     sets = {"searched": [(v, t) for t in texts[0::2][:n] for v in voices],
             "held out": [(v, t) for t in texts[1::2][:n] for v in voices],

@@ -2,7 +2,7 @@
 """bench/serve_load.py — `f5tts serve` under many clients, beside the same engine without HTTP, by turns in one run.
 
     bench/serve_load.py [--clients 1 4 16 64] [--solvers euler:32 ab2:12] [--device cuda]     v1_Base, random weights
-    bench/serve_load.py --model weights/voices/flite.f5 --device cpu --clients 1 2 --solvers euler:4
+    bench/serve_load.py --model weights/voices/natural.f5 --device cpu --clients 1 2 --solvers euler:4
 
 Each client asks again as soon as it was answered. Three kinds of requests, in a voice of 5 s:
     whole    10 s by fix_duration, one piece of work: what f5bench.py load measures

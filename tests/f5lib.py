@@ -30,6 +30,7 @@ PHONEMES = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctyp
 PRODUCT = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)
 WARNING = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p)
 MEL_BANDS = 100
+SHIPPED = cbind.ROOT / "weights/voices/natural.f5"  # the model that comes with the program
 METHODS = {"euler": 0, "midpoint": 1, "ab2": 2}  # f5_method
 
 

@@ -49,7 +49,7 @@ def test_values(complete):
     assert complete("infer", "--method", "") >= {"euler", "midpoint", "ab2"}
     assert complete("convert", "--dtype", "f") == {"fp32", "fp16"}
     assert complete("completion", "z") == {"zsh"}
-    assert complete("infer", "--voice", "") == {"slt", "rms", "awb"}
+    assert complete("infer", "--voice", "") == {"heart", "bella", "michael", "george", "slt", "rms", "awb"}
     assert complete("infer", "--model", "F5TTS_v1_B") == {"F5TTS_v1_Base"}
     assert complete.shell == "zsh" or complete("infer", "--model", "my") == {"my_own"}
 

@@ -237,7 +237,7 @@ def test_two_at_once(tmp_path):
     The bound is loose, for what else this machine does meanwhile; idle spinning costs a factor of ten."""
     def start(name):
         return subprocess.Popen([convert_lib.program(), *infer_args(
-            VOICE / "flite.f5", tmp_path, output_file=f"{name}.wav", save_mel=tmp_path / f"{name}.npy", nfe_step=8)])
+            f5lib.SHIPPED, tmp_path, output_file=f"{name}.wav", save_mel=tmp_path / f"{name}.npy", nfe_step=8)])
 
     def seconds(*names):
         runs, before = [start(name) for name in names], resource.getrusage(resource.RUSAGE_CHILDREN)

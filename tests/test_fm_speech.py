@@ -17,7 +17,7 @@ IPA = "həlˈoʊ wˈɜːld."
 LONG = " ".join(f"ðɪs ɪz sˈɛntəns nˈʌmbɚ {word}, ænd ɪt ɡˈoʊz ˈɔn." for word in ("wˈʌn", "tˈuː", "θɹˈiː", "fˈoːɹ", "fˈaɪv", "sˈɪks", "sˈɛvən", "ˈeɪt", "nˈaɪn"))
 
 
-FLITE = str(cbind.ROOT / "weights/voices/flite.f5")
+SHIPPED = str(f5lib.SHIPPED)
 
 
 def read_wav(path):
@@ -197,7 +197,7 @@ def test_what_it_refuses(engine):
 
 
 def test_no_voice_is_refused_by_others():
-    with f5lib.Engine(FLITE, max_frames=500) as e:
+    with f5lib.Engine(SHIPPED, max_frames=500) as e:
         for call in (e.say, e.show_text):
             with pytest.raises(f5lib.Error, match="voice"):
                 call(None, "Hello.")
@@ -265,7 +265,7 @@ def test_infer_refuses(tmp_path, model, options, message):
 
 @pytest.mark.parametrize("options", [("--ipa",), ("--duration_scale", "2")])
 def test_other_models_refuse_what_is_of_this_one(tmp_path, options):
-    done = infer(FLITE, tmp_path, *options, text="Hello.")
+    done = infer(SHIPPED, tmp_path, *options, text="Hello.")
     assert done.returncode == 2 and options[0] in done.stderr and not list(tmp_path.iterdir())
 
 
@@ -338,7 +338,7 @@ def test_a_line_that_one_voice_does_not_take(tmp_path, model, more, message):
 
 def test_batch_refuses_for_all_lines(tmp_path, model, even_model):
     for path, options, message in ((model, ["--voice", "slt"], "takes no recording"), (even_model, ["--duration_scale", "2"], "one pace"),
-                                   (FLITE, ["--ipa"], "reads letters")):
+                                   (SHIPPED, ["--ipa"], "reads letters")):
         done = batch(tmp_path, path, [dict(text=IPA, output="a.wav")], *options)
         assert done.returncode == 1 and message in done.stderr and not (tmp_path / "out").exists(), done.stderr
     (tmp_path / "c.toml").write_text('[voices.other]\nref_audio = "x.wav"\nref_text = "A word."\n')
@@ -384,5 +384,5 @@ def test_triton_refuses_it_when_it_is_loaded(model):
     program = test_fm_tts.PROGRAM.parent / "test_triton_refused"
     if not program.exists():
         pytest.skip("built with F5_TRITON=OFF")
-    done = subprocess.run([program, FLITE, model], capture_output=True, text=True, errors="replace", timeout=300)
+    done = subprocess.run([program, SHIPPED, model], capture_output=True, text=True, errors="replace", timeout=300)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

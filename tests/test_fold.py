@@ -85,7 +85,7 @@ def ascii_only(lib):
 
 @pytest.fixture(scope="module")
 def shipped(lib):
-    with f5lib.ModelFile(ROOT / "weights/voices/flite.f5") as model:
+    with f5lib.ModelFile(f5lib.SHIPPED) as model:
         tokens = model.all("token")
     assert tokens == ASCII, "the shipped voice says ASCII"
     return alphabet(lib, tokens)

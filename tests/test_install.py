@@ -36,7 +36,7 @@ def test_the_installed_program_speaks(prefix, tmp_path):
     result = run(prefix / "bin/f5tts", *SPEAK, folder=tmp_path)
     assert result.returncode == 0, result.stderr
     voices = prefix / "share/f5tts/voices"
-    assert f"of {voices}/slt.wav" in result.stdout and "flite-small on cpu" in result.stdout
+    assert f"of {voices}/heart.wav" in result.stdout and "natural-small on cpu" in result.stdout
     mine = read_wav(tmp_path / "out/a.wav")
     assert len(mine) > 12000 and np.abs(mine).max() > 300
     (tmp_path / "other").mkdir()
@@ -78,8 +78,8 @@ def test_the_symbols_file_has_all_that_is_exported():
 
 def test_what_is_shipped_is_small(prefix):
     files = list((prefix / "share/f5tts/voices").iterdir())
-    assert {"flite.f5", "slt.wav", "slt.txt", "README.md"} <= {f.name for f in files}
-    assert sum(f.stat().st_size for f in files) < 32e6
+    assert {"natural.f5", "heart.wav", "heart.txt", "README.md"} <= {f.name for f in files}
+    assert sum(f.stat().st_size for f in files) < 33e6
 
 
 def test_a_program_without_its_voice(tmp_path):
@@ -89,15 +89,15 @@ def test_a_program_without_its_voice(tmp_path):
     alone = Path(shutil.copy(convert_lib.program(), tmp_path / "bin"))
     shutil.copy(BUILD / "lib/libf5tts.so.0", tmp_path / "lib")  # where the program looks for it
     result = run(alone, *SPEAK, folder=tmp_path)
-    if Path("/usr/local/share/f5tts/voices/flite.f5").exists():
+    if Path("/usr/local/share/f5tts/voices/natural.f5").exists():
         pytest.skip("f5tts is installed in /usr/local: the program finds that voice")
     assert result.returncode == 1 and result.stderr.count("\n") == 1 and not (tmp_path / "out").exists()
-    for word in ("no --model is given", "flite.f5", f"{tmp_path}/bin/../share/f5tts/voices", "/usr/local/share/f5tts",
+    for word in ("no --model is given", "natural.f5", f"{tmp_path}/bin/../share/f5tts/voices", "/usr/local/share/f5tts",
                  "give --model"):
         assert word in result.stderr, result.stderr
-    model = convert_lib.ROOT / "weights/voices/flite.f5"
+    model = convert_lib.ROOT / "weights/voices/natural.f5"
     result = run(alone, *SPEAK, "--model", model, folder=tmp_path)
-    assert result.returncode == 1 and "no --ref_audio is given" in result.stderr and "slt.wav" in result.stderr
+    assert result.returncode == 1 and "no --ref_audio is given" in result.stderr and "heart.wav" in result.stderr
     result = run(alone, *SPEAK, "--model", model, "--ref_audio", convert_lib.ROOT / "weights/voices/rms.wav",
                  "--ref_text", "What is said there.", folder=tmp_path)
     assert result.returncode == 0, result.stderr

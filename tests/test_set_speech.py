@@ -132,15 +132,16 @@ def test_convert_writes_them(tmp_path):
 def test_the_shipped_voice_says_how_it_is_spoken_with():
     sys.path.append(str(cbind.ROOT / "weights/train"))
     import export
-    said = set_speech.set_speech(cbind.ROOT / "weights/voices/flite.f5", [])
+    said = set_speech.set_speech(f5lib.SHIPPED, [])
     credit = said.pop("credit")
-    assert said == {**export.SPEECH, "license": "MIT"} and "Carnegie Mellon" in credit and "WordNet" in credit
+    assert said == {**export.SPEECH, "precision": 1, "license": "MIT"} and "Kokoro" in credit and "WordNet" in credit
 
 
 def test_info_shows_it():
     """Of the shipped voice, as it is set now."""
-    shown = subprocess.run([convert_lib.program(), "info", convert_lib.ROOT / "weights/voices/flite.f5"],
+    shown = subprocess.run([convert_lib.program(), "info", f5lib.SHIPPED],
                            capture_output=True, text=True, check=True).stdout
     line, = [x for x in shown.splitlines() if x.startswith("speech ")]
-    assert "normalize en" in line and "short texts 80 %" in line and "cut each sentence by itself" in line
-    assert "licence         MIT\n" in shown and "credit          flite's voices: Carnegie Mellon" in shown
+    assert "normalize en" in line and "short texts 55 %" in line and "cut each sentence by itself" in line
+    assert "asks for        ab2, 12 steps, in fp32\n" in shown
+    assert "licence         MIT\n" in shown and "credit          taught by Kokoro-82M and its voices (hexgrad" in shown

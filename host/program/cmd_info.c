@@ -185,6 +185,18 @@ static void print_speech(const description *d) {
     if (used > 0) printf("speech          %s\n", line);
 }
 
+/* How the model asks to be solved, and in which precision, where it asks. */
+static void print_solver(const description *d) {
+    static const char *const precisions[] = {"", "fp32", "int8"};
+    const char *method = setting(d, "speech.method"), *steps = setting(d, "speech.steps");
+    const int precision = atoi(setting(d, "speech.precision")), named = atoi(method);
+    if (!*method && !*steps && !precision) return;
+    printf("asks for        %s", named >= 0 && named < 3 ? method_names[named] : method);
+    if (atoi(steps) > 0) printf(", %s steps", steps);
+    if (precision > 0 && precision < 3) printf(", in %s", precisions[precision]);
+    putchar('\n');
+}
+
 /* One line each: what has control characters is no model's. */
 static void print_rights(const f5_model_info *info) {
     if (*info->license) printf("licence         %s\n", info->license);
@@ -227,6 +239,7 @@ static void print_text(const description *d) {
     else
         print_part(d, "vocoder", info->vocoder);
     print_speech(d);
+    print_solver(d);
     print_rights(info);
     printf("precision       %s", info->precision);
     if (info->wide_matrices > 0)

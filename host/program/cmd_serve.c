@@ -92,7 +92,7 @@ static cli_option *voice_options(cli_option *to, server_options *o, cli_list *al
     const cli_option options[] = {
         HEADING("Voices"),
         {"voice", NULL, CLI_STRING, &o->default_voice, .argument = "NAME", .help = "of requests that name none",
-         .kind = CLI_VOICE, .usual = "slt; of a model with a voice of its own that one, default"},
+         .kind = CLI_VOICE, .usual = "heart; of a model with a voice of its own that one, default"},
         {"voice_dir", NULL, CLI_STRING, &o->voice_dir, .argument = "DIR",
          .help = "recordings NAME.wav with their words NAME.txt, watched", .kind = CLI_FOLDER},
         {"upload_dir", NULL, CLI_STRING, &o->upload_dir, .argument = "DIR", .help = "where uploaded voices are kept",

@@ -5,13 +5,13 @@
 #include "host/api/f5tts.h"
 #include "host/program/cli.h"
 #include "host/program/model_file.h"
+#include "host/program/model_settings.h"
 #include "host/program/speech_options.h"
 #include "host/program/triton_repository.h"
 
 /* The solver's steps and method are `given`, or what the model asks for. */
 static int make(const cli_command *command, triton_repository *r, speech_options *given, const char *named,
                 const char *folder) {
-    static const char *const methods[] = {"euler", "midpoint", "ab2"};
     char *model = NULL;
     f5_error error = {0};
     const model_wish wish = {.model = named};
@@ -19,7 +19,7 @@ static int make(const cli_command *command, triton_repository *r, speech_options
     r->model = model;
     if (status == F5_OK) status = speech_options_of_model(given, model, false, &error);
     r->nfe_step = given->nfe_step;
-    r->method = methods[given->method];
+    r->method = method_names[given->method];
     if (status == F5_OK) status = triton_repository_make(r, folder, &error);
     free(model);
     if (status != F5_OK) return cli_failure(command, "%s", error.message);

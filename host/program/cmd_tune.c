@@ -186,11 +186,6 @@ static const tune_row *best(const tune_run *r) {
 
 /* ---- what is told ------------------------------------------------------------------------------------------------ */
 
-static const char *method_name(int32_t method) {
-    static const char *const names[] = {"euler", "midpoint", "ab2"};
-    return names[method];
-}
-
 static void print_table(const tune_run *r, const tune_row *chosen) {
     printf("%s on %s (%s): %d texts, %.2f s of speech; distances from midpoint with %d steps in fp32\n", r->name,
            r->device, r->path, (int)r->n_lines, r->trial.speech_seconds, (int)r->exact_steps);
@@ -203,20 +198,20 @@ static void print_table(const tune_run *r, const tune_row *chosen) {
         const tune_row *x = &r->row[i];
         char joules[32] = "not told";
         if (x->result.joules >= 0) snprintf(joules, sizeof joules, "%.2f", x->result.joules);
-        printf("%-10s%-10s%6d%13d%16.1f%16s%10.4f%10.4f%s\n", x->precision, method_name(x->setting.method),
+        printf("%-10s%-10s%6d%13d%16.1f%16s%10.4f%10.4f%s\n", x->precision, method_names[x->setting.method],
                (int)x->setting.steps, (int)tune_evaluations(x->setting), 1e3 * x->result.seconds, joules,
                x->result.median, x->result.worst, x == chosen ? "  *" : "");
     }
     if (chosen)
         printf("* the quickest of those within %.4f: --precision %s --method %s --nfe_step %d\n", r->bound,
-               chosen->precision, method_name(chosen->setting.method), (int)chosen->setting.steps);
+               chosen->precision, method_names[chosen->setting.method], (int)chosen->setting.steps);
     else
         printf("none is within %.4f\n", r->bound);
 }
 
 static void print_row(const tune_row *x) {
     printf("{\"precision\":\"%s\",\"method\":\"%s\",\"steps\":%d,\"evaluations\":%d,\"seconds\":%.9g,\"joules\":",
-           x->precision, method_name(x->setting.method), (int)x->setting.steps, (int)tune_evaluations(x->setting),
+           x->precision, method_names[x->setting.method], (int)x->setting.steps, (int)tune_evaluations(x->setting),
            x->result.seconds);
     if (x->result.joules >= 0)
         printf("%.9g", x->result.joules);

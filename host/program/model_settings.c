@@ -7,6 +7,8 @@
 
 #include "kernels/error.h"
 
+const char *const method_names[3] = {"euler", "midpoint", "ab2"};
+
 f5_status model_describe(const char *path, f5_model_file **file, f5_model_info *info, f5_error *error) {
     f5_model_info_init(info);
     F5_TRY(f5_describe(path, file, error));

@@ -4,6 +4,9 @@
 
 #include "host/api/f5tts.h"
 
+/* By f5_method: "euler", "midpoint", "ab2". */
+extern const char *const method_names[3];
+
 /* Opens a description, f5_model_file_close, and asks what the model is. On failure *file is NULL. */
 f5_status model_describe(const char *path, f5_model_file **file, f5_model_info *info, f5_error *error);
 

@@ -1,4 +1,4 @@
-/* shipped.h — what comes with the program: a small trained voice (flite.f5) and recordings to clone (NAME.wav, and
+/* shipped.h — what comes with the program: a small trained voice (natural.f5) and recordings to clone (NAME.wav, and
  * NAME.txt with the words) in the folder voices, the tables for Chinese in the folder text. The folders are found from
  * where the program lies, so that a build folder and an installation anywhere work alike; else where they were
  * configured to be installed. */
@@ -10,8 +10,8 @@
 #include "kernels/error.h"
 
 #define SHIPPED_VOICES "voices"
-#define SHIPPED_MODEL "flite.f5"
-#define SHIPPED_VOICE "slt"
+#define SHIPPED_MODEL "natural.f5"
+#define SHIPPED_VOICE "heart"
 #define SHIPPED_TEXT "text"
 #define SHIPPED_PINYIN "pinyin.bin"
 #define SHIPPED_VOCAB "vocab.txt" /* of upstream's models */

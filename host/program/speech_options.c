@@ -52,7 +52,8 @@ cli_option *speech_options_voice(cli_option *to, speech_options *o) {
     const cli_option options[] = {
         {"Voice", .type = CLI_HEADING},
         {"voice", NULL, CLI_STRING, &o->voice, .argument = "NAME",
-         .help = "a recording that comes with the program: slt, rms, awb", .usual = "slt", .kind = CLI_VOICE},
+         .help = "a recording that comes with the program: heart, bella, michael, george; flite's slt, rms, awb",
+         .usual = "heart", .kind = CLI_VOICE},
         {"ref_audio", "r", CLI_STRING, &o->ref_audio, .argument = "FILE",
          .help = "recording of the voice instead: wav, flac, mp3, m4a, webm, ...; -: standard input", .kind = CLI_FILE},
         {"ref_text", "s", CLI_TEXT, &o->ref_text, .argument = "TEXT", .help = "what the recording says, word for word",

@@ -7,7 +7,7 @@ import cbind
 import f5lib
 from synth import error
 
-MODEL = cbind.ROOT / "weights/voices/flite.f5"
+MODEL = f5lib.SHIPPED
 TEXT = ("The children are playing in the garden. Then they go home, because it is late; nobody knows why. [other] What a "
         "day it was! The dog is here, and the cat is there; the bird sings in the tree, and we all listen to it as long "
         "as it lasts. [pause 0.3s] [main] One more sentence makes it longer than twenty two seconds, which is what we "

@@ -14,7 +14,7 @@ from synth import error
 sys.path.append(str(cbind.ROOT / "weights/train"))
 import measure  # noqa: E402
 
-MODEL = cbind.ROOT / "weights/voices/flite.f5"
+MODEL = f5lib.SHIPPED
 BARS = dict(fp32=1e-3, fp16=2e-2)  # relative L2 of the generated mel against the CPU's fp32
 CASES = [(s, text, i) for s in measure.SPEAKERS for i, text in enumerate(measure.texts("sentences")[:2])]
 

@@ -133,7 +133,7 @@ def test_own_names(home, tmp_path, tiny, right):
     (tmp_path / "data/f5tts/models/bad.f5").write_text("no model")
     listed = run(moved, "models").stdout
     assert re.search(r"^mine  \d\.\d MB  fp32, licence unknown, not known\n    " + str(tmp_path), listed, re.M), listed
-    assert "bad  0.0 MB  damaged" in listed and "(default)  30.9 MB  fp16, licence MIT, comes with" in listed
+    assert "bad  0.0 MB  damaged" in listed and "(default)  30.5 MB  int8, licence MIT, comes with" in listed
 
 
 def test_names_that_look_like_others(home, tmp_path, tiny, right):

@@ -129,8 +129,8 @@ def checkout(tmp_path, tiny, model):
     (tmp_path / "share/f5tts/text").symlink_to(convert_lib.ROOT / "weights/text")
     voices = tmp_path / "share/f5tts/voices"
     voices.mkdir()
-    shutil.copy(model, voices / "flite.f5")
-    for name in ("slt.wav", "slt.txt"):
+    shutil.copy(model, voices / "natural.f5")
+    for name in ("heart.wav", "heart.txt"):
         shutil.copy(convert_lib.ROOT / "weights/voices" / name, voices)
     return here, environment
 

@@ -77,7 +77,7 @@ def test_the_libraries_are_those_of_the_wheel(venv):
 def test_the_command(venv):
     command = venv.parent / "f5tts"
     done = subprocess.run([command, "models", "--path"], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0 and done.stdout.strip().endswith("/_native/share/f5tts/voices/flite.f5"), done.stderr
+    assert done.returncode == 0 and done.stdout.strip().endswith("/_native/share/f5tts/voices/natural.f5"), done.stderr
 
 
 def test_readme_lines_run(venv, tmp_path):

@@ -2,7 +2,7 @@
 """measure_load.py — the same requests by several ways, by turns in one run: through tritonserver, through `f5tts serve`,
 and on the engine without a server, as f5bench load asks it.
 
-    tests/triton_server/measure_load.py --device cpu --model weights/voices/flite.f5 --clients 1 4 16 --nfe 2
+    tests/triton_server/measure_load.py --device cpu --model weights/voices/natural.f5 --clients 1 4 16 --nfe 2
     tests/triton_server/measure_load.py --gpus 0 0,1 --ways triton serve engine       v1_Base, random weights, fp16
 
     perf     tritonserver, asked by NVIDIA's perf_analyzer

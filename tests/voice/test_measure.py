@@ -39,7 +39,7 @@ def test_sentences_have_the_lengths_they_are_for():
 
 def test_prompts_are_plain_recordings():
     known = [line for name in ("sentences", "lengths", "long") for line in measure.texts(name)]
-    for speaker in ("slt", "rms", "awb"):
+    for speaker in (*measure.VOICES, "slt", "rms", "awb"):
         samples, transcript = measure.prompt(speaker)
         assert 2 < len(samples) / 24000 < 8 and transcript.endswith(".")
         assert 0.03 < np.sqrt((samples ** 2).mean()) < 0.4 and np.isfinite(samples).all()

@@ -40,7 +40,7 @@ import set_speech  # noqa: E402
 
 from flite import SPEAKERS  # noqa: E402
 from hearing import EARS_RATE, Heard, Score, for_ears, hear, missing_ears  # noqa: E402
-from measure import PROMPTS, TEXTS, Mouth, flite_says, texts  # noqa: E402
+from measure import PROMPTS, TEXTS, VOICES, Mouth, flite_says, texts  # noqa: E402
 import f5lib  # noqa: E402  found by measure
 
 PARTS = ("plain", "short", "capitals", "questions", "lengths", "story", "numbers")
@@ -194,7 +194,7 @@ def parse():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("model", nargs="?")
     p.add_argument("--only", nargs="+", choices=(*PARTS, "pace"), default=PARTS)
-    p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
+    p.add_argument("--voices", nargs="+", help="default: " + " ".join(VOICES) + "; with --flite " + " ".join(SPEAKERS))
     p.add_argument("--texts", type=int, help="the first so many of each part")
     p.add_argument("--prompts", type=Path, default=PROMPTS, help="the folder of the recordings to clone")
     p.add_argument("--nfe", type=int, default=16)
@@ -209,6 +209,7 @@ def parse():
     p.add_argument("--lines", action="store_true", help="print every text that was heard wrong")
     p.add_argument("--report", type=Path)
     options = p.parse_args()
+    options.voices = options.voices or list(SPEAKERS if options.flite else VOICES)
     if bool(options.model) + bool(options.recordings) + options.flite != 1:
         p.error("give a model, or --recordings FOLDER, or --flite")
     return options

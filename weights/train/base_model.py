@@ -72,7 +72,7 @@ def file_of(options, out):
             run(program(options), "convert", *given, "--weights", options.weights, "--output", base, "--quiet")
         return str(base), [*source, digest(base)]
     if options.model is None:
-        path = ROOT / "weights/voices/flite.f5"
+        path = ROOT / "weights/voices/natural.f5"
     elif Path(options.model).is_file():
         path = Path(options.model)
     else:

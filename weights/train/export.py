@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """export.py — trained weights into upstream's own checkpoint files, and those into a .f5 by `f5tts convert`.
 
-    export.py --ema OUT/ema-0.npz --vocos OUT/vocos.npz --f5tts build/bin/f5tts --name flite-small --output VOICE.f5
+    export.py --ema OUT/ema-0.npz --vocos OUT/vocos.npz --f5tts build/bin/f5tts --name natural-small --output VOICE.f5
 """
 import argparse
 import subprocess
@@ -18,8 +18,9 @@ import set_speech  # noqa: E402
 
 from dit import ARCH, HEAD, VOCAB, average_files  # noqa: E402
 
-# What weights/FORMAT.md calls "speech", chosen by what any_text.py measured: ../voices/README.md has the figures.
-SPEECH = {"normalize": "en", "short_speed": 80, "slowest": 90, "fastest": 110, "chunking": 2}
+# What weights/FORMAT.md calls "speech", chosen by what any_text.py and measure.py measured: ../voices/README.md has the
+# figures.
+SPEECH = {"normalize": "en", "short_speed": 55, "slowest": 90, "fastest": 110, "chunking": 2, "method": 2, "steps": 12}
 
 
 def silence_nyquist(vocoder):
@@ -80,7 +81,7 @@ def main():
     p.add_argument("--ema", required=True)
     p.add_argument("--vocos", required=True)
     p.add_argument("--f5tts", default=str(ROOT / "build/bin/f5tts"))
-    p.add_argument("--name", default="flite-small")
+    p.add_argument("--name", default="natural-small")
     p.add_argument("--dtype", default="fp16", help="int8: half of the size; it runs in fp32 all the same, unless asked otherwise")
     for key in set_speech.RIGHTS:
         p.add_argument(f"--{key}", help="that the file tells its users, as f5tts convert has it")

@@ -3,19 +3,20 @@
 
     measure.py VOICE.f5 [--only words lengths long speed] [--sentences N] [--nfe 32] [--report FILE.json]
 
-words     every test sentence in every prompted voice, heard by Debian's pocketsphinx beside flite's own recording (the
-          recogniser's floor) and that recording sent through mel and vocoder; and which real speaker's mean spectrum
-          the output is nearest to
+words     every test sentence in every prompted voice, heard by Debian's pocketsphinx beside real recordings (the
+          recogniser's floor) and those sent through mel and vocoder; and which real speaker's mean spectrum the output is
+          nearest to. Real are flite's recordings of the sentences, if --voices are flite's, or --teacher's; else the
+          recordings that are cloned
 lengths   sentences of 3 to 25 words, and long, a text of five: what is missing or repeated
 speed     seconds for about five seconds of speech, at NFE 32 and 7
 scan      (on demand) the first sentences with other steps, guidance and sway
 speak     (on demand, alone) every test sentence into --keep FOLDER, heard by nobody: for a machine with a GPU and without
           pocketsphinx; `--only words --recordings FOLDER` hears it elsewhere
 
-Needs flite's library, pocketsphinx, pocketsphinx-en-us and a built libf5tts; speak the last only. --keep FOLDER writes
+Needs pocketsphinx, pocketsphinx-en-us, flite's library for its voices, and a built libf5tts; speak the last only. --keep FOLDER writes
 what was spoken for `words`.
 
-Voices of another teacher than flite: --prompts FOLDER with NAME.wav and NAME.txt of every voice, and --teacher FOLDER with
+Other voices than those that come with the program: --prompts FOLDER with NAME.wav and NAME.txt of every voice, and --teacher FOLDER with
 its own recordings of the sentences, NAME-00.wav and so on (teacher.py --say and taught.py --wav make both). `words` then
 stands beside these, and tells melody, upper band and, with --embed FILE --embed-weights FILE, the speakers' likeness.
 """
@@ -40,6 +41,7 @@ from likeness import embedder, print_likeness, print_sound  # noqa: E402
 
 TEXTS = ROOT / "tests/voice"
 PROMPTS = ROOT / "weights/voices"
+VOICES = ("heart", "bella", "michael", "george")  # there: the natural ones; flite's are SPEAKERS
 LEVEL = 0.12  # rms: the corpus has 0.1 to 0.15
 PARTS = ("words", "lengths", "long", "speed")
 SCAN = [dict(), dict(cfg=1.0), dict(cfg=3.0), dict(nfe=32), dict(nfe=7), dict(sway=None), dict(cfg=0.0)]
@@ -122,30 +124,42 @@ def colour(engine, samples):
 
 
 def wrong_speakers(engine, sentences, real, made):
-    """[(prompted, nearest, sentence)] where the output is nearer to another speaker's recording of the sentence."""
+    """[(prompted, nearest, sentence)] where the output is nearer to another speaker's recording, of the sentence if there is
+    one of each."""
     wrong = []
     for speaker, recordings in made.items():
         for i, x in enumerate(recordings):
             mine = colour(engine, x)
-            distance = {s: float(np.abs(mine - colour(engine, real[s][i])).mean()) for s in real}
+            distance = {s: float(np.abs(mine - colour(engine, real[s][i % len(real[s])])).mean()) for s in real}
             nearest = min(distance, key=distance.get)
             if nearest != speaker:
                 wrong.append((speaker, nearest, sentences[i]))
     return wrong
 
 
-def measure_words(engine, sentences, speakers=SPEAKERS, say=None, vocoder=True, teacher=None):
-    """scores: {kind: {speaker: Score}}; wrong_speakers; made, real: {speaker: [samples]}. say(speaker, text, number): what
-    speaks; without it only the teacher and the vocoder are measured. teacher: such a function too; None: flite."""
+def of_flite(speakers):
+    return {*speakers} <= {*SPEAKERS}
+
+
+def real_recordings(sentences, speakers, teacher=None, prompts=PROMPTS):
+    """(kind, {speaker: [(text, samples)]}): a teacher's or flite's of the sentences, else the recordings that are cloned."""
+    if not teacher and not of_flite(speakers):
+        return "prompt", {s: [prompt(s, prompts)[::-1]] for s in speakers}
     teach = teacher or (lambda speaker, text, number: flite_says(speaker, text))
-    real = {s: [teach(s, text, i) for i, text in enumerate(sentences)] for s in speakers}
-    spoken = {"teacher" if teacher else "flite": real}
+    return "teacher" if teacher else "flite", {s: [(text, teach(s, text, i)) for i, text in enumerate(sentences)] for s in speakers}
+
+
+def measure_words(engine, sentences, speakers=VOICES, say=None, vocoder=True, teacher=None, prompts=PROMPTS):
+    """scores: {kind: {speaker: Score}}; wrong_speakers; made, real: {speaker: [samples]}. say(speaker, text, number): what
+    speaks; without it only the real recordings and the vocoder are measured. teacher: such a function too."""
+    kind, real = real_recordings(sentences, speakers, teacher, prompts)
+    spoken = {kind: real}
     if vocoder:
-        spoken["vocoder"] = {s: [engine.vocode(engine.mel(x.astype(np.float32))) for x in real[s]] for s in speakers}
+        spoken["vocoder"] = {s: [(text, engine.vocode(engine.mel(x.astype(np.float32)))) for text, x in real[s]] for s in speakers}
     if say:
-        spoken["ours"] = {s: [say(s, text, i) for i, text in enumerate(sentences)] for s in speakers}
-    scores = heard_as({(kind, s): list(zip(sentences, spoken[kind][s])) for kind in spoken for s in speakers})
-    made = spoken.get("ours", {})
+        spoken["ours"] = {s: [(text, say(s, text, i)) for i, text in enumerate(sentences)] for s in speakers}
+    scores = heard_as({(kind, s): spoken[kind][s] for kind in spoken for s in speakers})
+    real, made = ({s: [x for _, x in pairs] for s, pairs in spoken.get(k, {}).items()} for k in (kind, "ours"))
     return {"scores": {kind: {s: scores[kind, s] for s in speakers} for kind in spoken}, "made": made, "real": real,
             "wrong_speakers": wrong_speakers(engine, sentences, real, made)}
 
@@ -160,12 +174,13 @@ def measure_long(engine, sentences, mouth, speakers):
     pieces = {"two pieces": [" ".join(sentences[:3]), " ".join(sentences[3:])], "one by one": sentences}
     whole, pause, groups = " ".join(sentences), np.zeros(TARGET_RATE // 4), {}
     for s in speakers:
-        groups["flite", s] = [(whole, flite_says(s, whole))]
+        if of_flite(speakers):
+            groups["flite", s] = [(whole, flite_says(s, whole))]
         for kind, parts in pieces.items():
             said = [x for i, text in enumerate(parts) for x in (mouth.say(s, text, i), pause)]
             groups[kind, s] = [(whole, np.concatenate(said))]
     scores = heard_as(groups)
-    return {kind: {s: scores[kind, s] for s in speakers} for kind in ("flite", *pieces)}
+    return {kind: {s: scores[kind, s] for s in speakers} for kind in dict.fromkeys(kind for kind, _ in groups)}
 
 
 def measure_speed(engine, text, speaker, nfes=(32, 7), **settings):
@@ -225,7 +240,7 @@ def parse():
     p.add_argument("model")
     p.add_argument("--only", nargs="+", choices=(*PARTS, "vocoder", "scan", "speak"), default=PARTS)
     p.add_argument("--sentences", type=int, default=1000, help="the first so many")
-    p.add_argument("--voices", nargs="+", default=list(SPEAKERS))
+    p.add_argument("--voices", nargs="+", default=list(VOICES))
     p.add_argument("--nfe", type=int, default=32)
     p.add_argument("--method", choices=f5lib.METHODS, default="euler")
     p.add_argument("--cfg", type=float)
@@ -236,7 +251,7 @@ def parse():
     p.add_argument("--keep", type=Path, help="a folder for the recordings of `words`")
     p.add_argument("--recordings", type=Path, help="such a folder, heard instead of speaking")
     p.add_argument("--prompts", type=Path, default=PROMPTS, help="the folder of the recordings to clone")
-    p.add_argument("--teacher", type=Path, help="a folder of the teacher's own recordings of the sentences, instead of flite's")
+    p.add_argument("--teacher", type=Path, help="a folder of the teacher's own recordings of the sentences")
     p.add_argument("--embed", help="a Python file with a class Embed: likeness.py")
     p.add_argument("--embed-weights")
     options = p.parse_args()
@@ -267,7 +282,7 @@ def run(engine, mouth, o):
     if "words" in o.only or "vocoder" in o.only:
         say = None if "words" not in o.only else from_folder(o.recordings) if o.recordings else mouth.say
         words = result["words"] = measure_words(engine, sentences, o.voices, say,
-                                                teacher=from_folder(o.teacher) if o.teacher else None)
+                                                teacher=from_folder(o.teacher) if o.teacher else None, prompts=o.prompts)
         print_table(words["scores"], "words wrong")
         print_lines(words["scores"]["ours" if say else "vocoder"], everything=True)
         if say:
@@ -284,12 +299,12 @@ def run(engine, mouth, o):
                 for i, x in enumerate(recordings):
                     keep(o.keep, speaker, i, x)
     if "lengths" in o.only:
-        lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False)
+        lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False, prompts=o.prompts)
         result["lengths"] = lengths
         print_table(lengths["scores"], "sentences of 3 to 25 words")
-        for kind in ("flite", "ours"):
+        for kind, scores in lengths["scores"].items():
             print(f"missing or repeated, {kind}:")
-            print_lines(lengths["scores"][kind])
+            print_lines(scores)
     if "long" in o.only:
         result["long"] = measure_long(engine, texts("long"), mouth, o.voices)
         print_table(result["long"], "five sentences")
@@ -305,15 +320,16 @@ def run(engine, mouth, o):
         print("\nscan: other settings than NFE 16, guidance 2, sway -1")
         for settings in SCAN:
             with Mouth(engine, o.voices, o.seed, o.prompts, **{"nfe": 16, "method": f5lib.METHODS[o.method], **settings}) as other:
-                scores = measure_words(engine, sentences, o.voices, other.say, vocoder=False)["scores"]
-            result.setdefault("scan", []).append([settings, total(scores["ours"])])
-            print(f"  {settings}  {total(scores['ours'])}  (flite {total(scores['flite']).percent:.1f} %)", flush=True)
+                scores = heard_as({s: [(text, other.say(s, text, i)) for i, text in enumerate(sentences)] for s in o.voices})
+            result.setdefault("scan", []).append([settings, total(scores)])
+            print(f"  {settings}  {total(scores)}", flush=True)
     return result
 
 
 def main():
     options = parse()
-    missing = None if "speak" in options.only else missing_ears() if options.teacher else missing_tools()
+    without_flite = options.teacher or not of_flite(options.voices)
+    missing = None if "speak" in options.only else missing_ears() if without_flite else missing_tools()
     if missing:
         sys.exit(missing)
     with f5lib.Engine(options.model, device=options.device, precision=options.precision, max_frames=2112) as engine, \

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""picture.py — a sentence as flite says it and as the voice says it, side by side in one spectrogram.
+"""picture.py — a recording and what the voice made of it says, side by side in one spectrogram.
 
-    picture.py [weights/voices/flite.f5] [--voice slt] [--output weights/voices/spectrogram.png]
+    picture.py [weights/voices/natural.f5] [--voice heart] [--output weights/voices/spectrogram.png]
 
-Left flite's recording, which the model never saw; right the speech made from the prompt of that voice. Needs flite's
-library and a built libf5tts (its tests' library, which shows the program's own picture writer).
+Left the recording that is cloned, right another sentence in its voice. Needs a built libf5tts (its tests' library, which
+shows the program's own picture writer).
 """
 import argparse
 import ctypes
@@ -12,7 +12,8 @@ import os
 
 import numpy as np
 
-from measure import PROMPTS, ROOT, Mouth, flite_says, texts
+from measure import PROMPTS, ROOT, VOICES, Mouth, prompt, texts
+import f5lib  # found by measure
 
 GAP = 12  # black frames between the two
 
@@ -28,14 +29,13 @@ def write(path, mel):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("model", nargs="?", default=PROMPTS / "flite.f5")
-    p.add_argument("--voice", default="slt")
+    p.add_argument("model", nargs="?", default=f5lib.SHIPPED)
+    p.add_argument("--voice", default=VOICES[0])
     p.add_argument("--text", default=texts("sentences")[3])
     p.add_argument("--output", default=PROMPTS / "spectrogram.png")
     options = p.parse_args()
-    import f5lib
-    with f5lib.Engine(options.model, max_frames=2112) as engine, Mouth(engine, [options.voice]) as mouth:
-        real = flite_says(options.voice, options.text).astype(np.float32)
+    with f5lib.Engine(options.model, max_frames=2112) as engine, Mouth(engine, [options.voice], nfe=12, method=2) as mouth:
+        real = prompt(options.voice)[0].astype(np.float32)
         mels = [engine.mel(real), engine.mel(mouth.say(options.voice, options.text))]
         lowest = np.full((GAP, mels[0].shape[1]), min(m.min() for m in mels), np.float32)
     write(options.output, np.concatenate([mels[0], lowest, mels[1]]))

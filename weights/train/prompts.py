@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""prompts.py — the recordings to clone, weights/voices/NAME.wav, from the words in NAME.txt.
+"""prompts.py — flite's recordings to clone, weights/voices/NAME.wav, from the words in NAME.txt.
 
     prompts.py [--folder weights/voices] [--pace 1.0]
 

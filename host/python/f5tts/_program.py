@@ -51,7 +51,7 @@ def find_model(*options: str, cache: Optional[str] = None) -> Path:
 def model_path(path: Union[str, "os.PathLike[str]", None]) -> Union[str, "os.PathLike[str]"]:
     """Where the model of this name or path lies; None: the one that comes with the package."""
     if path is None:
-        found = shipped("voices/flite.f5")
+        found = shipped("voices/natural.f5")
         if found is None:
             raise ArgumentError("no model is given, and none comes with this build of the package: give the path of a .f5 file")
         return found

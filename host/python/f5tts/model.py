@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .options import SampleOptions, SpeakOptions
 
 T = TypeVar("T")
-DEFAULT_VOICE = "slt"  # of the recordings that come with the package
+DEFAULT_VOICE = "heart"  # of the recordings that come with the package
 
 
 def said_text(text: Any) -> str:
@@ -146,7 +146,7 @@ class Model(Closing):
         """A voice, of a recording and what it says.
 
         recording: a file, or samples [n] or [n,channels] with their `rate`: float32 or float64 of -1..1, int16, int32.
-        "slt", "awb" and "rms" are those that come with the package. text: None: the .txt of the file's name.
+        "heart", "bella", "michael" and "george" (and flite's "slt", "awb", "rms") come with the package. text: None: the .txt of the file's name.
         target_rms: quieter recordings are raised to it, default 0.1. keep_whole: no cutting to 12 s, no trimming.
 
         Warns (F5Warning) of what is wrong with the recording. Raises ArgumentError (ValueError), FileError (OSError),
