@@ -5,11 +5,12 @@
     bench/accuracy.py --model mine.f5 --voice me.wav --transcript "What I say there." --sentences 20
     bench/accuracy.py --random F5TTS_v1_Base --sentences 4                            random weights of that size
     bench/accuracy.py --settings euler:32 ab2:12 ab2:12:sway midpoint:8 --precision fp16
-    bench/accuracy.py --truth euler:32 --settings euler:32 --precision fp16 int8 mixed      what the operands cost
+    bench/accuracy.py --random F5TTS_v1_Base --truth euler:32 --settings euler:32 --precision fp16 int8 mixed      what the operands cost
     bench/f5bench.py accuracy --history && bench/plot.py     random weights and the shipped voice, with times, and the plot
 
 Precision mixed is int8 of the model calibrated on the first request: channels scaled, and in 16 bits what then loses more
-than --most-error (`f5tts convert --calibrate`).
+than --most-error (`f5tts convert --calibrate`). A file of 8 bits, as the shipped voice, cannot be calibrated, and its "exact"
+is of the weights as they are in the file.
 
 A setting is method:steps[:grid], grid one of method (default), sway, curve. Exact is the midpoint method with 192 steps
 (384 evaluations) in fp32, from the same noise; or --truth, another setting in fp32. Shown is the relative L2 of the generated frames of each sentence: the
@@ -168,7 +169,8 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
     args, settings = bench.args, [setting(text) for text in texts]
     limits = dict(max_frames=BATCH_FRAMES if args.device != "cpu" else 2048, max_batch=BATCH,
                   max_evaluations=max(64, 2 * exact_steps))
-    precisions = ("fp32" if args.device == "cpu" else "fp16", "int8", "mixed")
+    with f5lib.ModelFile(path) as file:  # of 8 bits a file cannot be calibrated
+        precisions = ("fp32" if args.device == "cpu" else "fp16", "int8", *(() if file.info()["precision"] == "int8" else ("mixed",)))
     if all(bench.had(case_of(name, precision, text) + " worst") for precision in precisions for text in texts):
         print(f"\n{name}: the history has all of it", flush=True)
         return
@@ -183,7 +185,7 @@ def compare(bench, name, path, requests_of, exact_steps, texts):
             exact += sample(engine, requests[begin:begin + AT_ONCE], method=METHODS["midpoint"], nfe=exact_steps)
             print(f"exact: {len(exact)} of {len(requests)}", flush=True)
     table = bench.report.growing(f"Accuracy, {name}", widths={"precision": 9, "method": 8, "ms": 7})
-    mixed = calibrated(path, args.device, requests[0], bench.folder.name)
+    mixed = calibrated(path, args.device, requests[0], bench.folder.name) if "mixed" in precisions else None
     for precision in precisions:
         file, kind = (mixed, "int8") if precision == "mixed" else (path, precision)
         wanted = [s for s in settings if not bench.had(case_of(name, precision, s[0]) + " worst")]
@@ -218,7 +220,7 @@ def run(bench):
         return drawn(engine, 1, SIZES["M"], SIZES["M"] + 1)["random"] + drawn(engine, n)["random"]
 
     compare(bench, "random weights", bench.path, random_requests, exact, texts)
-    compare(bench, "shipped voice", VOICE, lambda engine: shipped(engine, n)["held out"][:1 if short else None], exact, texts)
+    compare(bench, VOICE.stem + "-small", VOICE, lambda engine: shipped(engine, n)["held out"][:1 if short else None], exact, texts)
 
 
 def main(argv):

@@ -102,7 +102,7 @@ SPOKEN = {
 def model_file(f5file, folder, name):
     """The model's path, written there when it is not; the same for every tree that is asked."""
     if MODELS[name] is None:
-        return HERE / "weights/voices/flite.f5"
+        return HERE / "weights/voices/natural.f5"
     path = folder / f"{name.replace(' ', '_').replace(',', '')}.f5"
     if not path.exists():
         arch, dtype, settings = MODELS[name]

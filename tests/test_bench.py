@@ -353,22 +353,22 @@ def test_accuracy_as_a_command(tmp_path, monkeypatch):
     run = command("--json", str(tmp_path / "a.json"))
     assert run.returncode == 0, run.stdout + run.stderr
     kept = (tmp_path / "cpu.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    lost = [line for line in kept if "shipped voice int8 ab2 4 " in line or "shipped voice mixed " in line]
+    lost = [line for line in kept if "natural-small fp32 ab2 4 " in line or "natural-small int8 " in line]
     (tmp_path / "cpu.csv").write_text("".join(line for line in kept if line not in lost), encoding="utf-8")
     again = command("--resume")
     assert again.returncode == 0 and "random weights: the history has all of it" in again.stdout, again.stdout + again.stderr
     rows = [[c.strip() for c in line.split("|")[1:3]] for line in again.stdout.splitlines() if line.startswith("| ")]
-    assert rows == [["precision", "method"], ["int8", "ab2"], ["mixed", "euler"], ["mixed", "ab2"]] and len(lost) == 9
+    assert rows == [["precision", "method"], ["fp32", "ab2"], ["int8", "euler"], ["int8", "ab2"]] and len(lost) == 9
     late = command("--minutes", "0.000001")
     assert late.returncode == 0 and "left out for want of time: accuracy" in late.stdout, late.stdout + late.stderr
     found = json.loads((tmp_path / "a.json").read_text())
-    for model in ("random weights", "shipped voice"):
+    for model, precisions in (("random weights", ("fp32", "int8", "mixed")), ("natural-small", ("fp32", "int8"))):
         rows = found["tables"][f"Accuracy, {model}"]
         assert [(r["precision"], r["method"], r["evaluations"]) for r in rows] == [
-            (p, m, n) for p in ("fp32", "int8", "mixed") for m, n in (("euler", 1), ("ab2", 4))]
+            (p, m, n) for p in precisions for m, n in (("euler", 1), ("ab2", 4))]
         assert all(r["ms"] > 0 and 0 < r["error, median"] <= r["worst"] < float("inf") for r in rows)
         assert rows[1]["error, median"] != rows[3]["error, median"]
-        if model == "shipped voice":
+        if model == "natural-small":
             assert rows[1]["error, median"] < rows[0]["error, median"]
         cases = {f["case"]: f["figure"] for f in found["figures"]}
         assert run.stdout.count("exact: 1 of 1") == 2

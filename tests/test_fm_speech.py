@@ -8,7 +8,6 @@ import subprocess
 import numpy as np
 import pytest
 
-import cbind
 import encoder_lib
 import f5lib
 import test_fm_tts

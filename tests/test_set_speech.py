@@ -143,5 +143,15 @@ def test_info_shows_it():
                            capture_output=True, text=True, check=True).stdout
     line, = [x for x in shown.splitlines() if x.startswith("speech ")]
     assert "normalize en" in line and "short texts 55 %" in line and "cut each sentence by itself" in line
-    assert "asks for        ab2, 12 steps, in fp32\n" in shown
+    assert "asks for        ab2, 12 steps, fp32\n" in shown
     assert "licence         MIT\n" in shown and "credit          taught by Kokoro-82M and its voices (hexgrad" in shown
+
+
+@pytest.mark.parametrize("fields, line", [
+    ({"precision": 1}, "fp32"), ({"precision": 2, "method": 1, "steps": 8}, "midpoint, 8 steps, int8"),
+    ({"steps": 7}, "euler, 7 steps"), ({"method": 2}, None), ({"normalize": "en"}, None)])
+def test_info_shows_what_is_asked_for(model, fields, line):
+    """A method without steps asks for nothing: `f5tts infer` takes both or neither."""
+    set_speech.set_speech(model, [(key, str(value)) for key, value in fields.items()])
+    shown = subprocess.run([convert_lib.program(), "info", model], capture_output=True, text=True, check=True).stdout
+    assert [x.removeprefix("asks for").strip() for x in shown.splitlines() if x.startswith("asks for")] == ([line] if line else [])

@@ -185,16 +185,14 @@ static void print_speech(const description *d) {
     if (used > 0) printf("speech          %s\n", line);
 }
 
-/* How the model asks to be solved, and in which precision, where it asks. */
-static void print_solver(const description *d) {
-    static const char *const precisions[] = {"", "fp32", "int8"};
-    const char *method = setting(d, "speech.method"), *steps = setting(d, "speech.steps");
-    const int precision = atoi(setting(d, "speech.precision")), named = atoi(method);
-    if (!*method && !*steps && !precision) return;
-    printf("asks for        %s", named >= 0 && named < 3 ? method_names[named] : method);
-    if (atoi(steps) > 0) printf(", %s steps", steps);
-    if (precision > 0 && precision < 3) printf(", in %s", precisions[precision]);
-    putchar('\n');
+/* How the model asks to be spoken with, where it asks. */
+static void print_defaults(const f5_model_info *info) {
+    const bool solver = info->default_nfe > 0;
+    const char *precision = info->default_precision;
+    if (!solver && !precision) return;
+    printf("asks for        ");
+    if (solver) printf("%s, %d steps", method_names[info->default_method], (int)info->default_nfe);
+    printf("%s%s\n", solver && precision ? ", " : "", precision ? precision : "");
 }
 
 /* One line each: what has control characters is no model's. */
@@ -239,7 +237,7 @@ static void print_text(const description *d) {
     else
         print_part(d, "vocoder", info->vocoder);
     print_speech(d);
-    print_solver(d);
+    print_defaults(info);
     print_rights(info);
     printf("precision       %s", info->precision);
     if (info->wide_matrices > 0)

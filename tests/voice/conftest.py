@@ -19,9 +19,8 @@ def flite():
 
 
 @pytest.fixture(scope="session")
-def ears(flite):
-    import measure
-    missing = measure.missing_tools()
+def ears():
+    import hearing
+    missing = hearing.missing_ears()
     if missing:
         pytest.skip(missing)
-    return measure

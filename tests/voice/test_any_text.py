@@ -81,8 +81,8 @@ def test_recordings_survive_their_files(tmp_path, monkeypatch):
 
 
 def test_the_shipped_voice_says_them(ears):
-    """Three texts in michael's voice. Measured: no word of 14 wrong. Another compiler's rounding may turn a sound, and with it a word or
-    two of a text."""
+    """Three texts in michael's voice. Measured: no word of 14 wrong; 3 without what the file says of speech. Another
+    compiler's rounding may turn a sound, and with it a word or two of a text."""
     chosen = {"short": "Hello.", "numbers": "My sister was born in 1987.", "capitals": "KEEP OUT OF THE WATER."}
     todo = [t for t in any_text.tasks(list(chosen), ["michael"]) if t.kind == "now" and t.text == chosen[t.part]]
     assert len(todo) == 3
@@ -91,4 +91,4 @@ def test_the_shipped_voice_says_them(ears):
     scores = any_text.scores(list(any_text.speak(options, todo)), processes=1)
     lines = [line for by_speaker in scores.values() for line in by_speaker["michael"].lines]
     print([(line.text, line.heard) for line in lines])
-    assert sum(line.errors for line in lines) <= 4
+    assert sum(line.errors for line in lines) <= 2

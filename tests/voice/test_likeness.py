@@ -42,12 +42,21 @@ def test_likeness(tmp_path, rng, capsys):
     near = lambda v: [np.array(v) + 0.01 * rng.standard_normal(3) for _ in range(3)]  # noqa: E731
     real = {"a": near([1, 0, 0]), "b": near([0, 1, 0]), "c": near([0, 0, 1])}
     made = {"a": near([1, 0.3, 0]), "b": near([0, 0.3, 1])}
-    same, others, clone, right = likeness.similarities(embed, real, made, seconds=0)
-    assert same > 0.99 and others < 0.05 and right == {"a": (3, 3), "b": (0, 3)}
+    same, others, clone, right = likeness.similarities(embed, real, made)
+    assert same > 0.99 and others < 0.05 and right == {"a": 3, "b": 0}
     assert abs(clone["a"] - 1 / np.hypot(1, 0.3)) < 0.03 and abs(clone["b"] - 0.3 / np.hypot(1, 0.3)) < 0.06
-    spread = {s: [np.pad(x, (0, 60000)) for x in recordings] for s, recordings in real.items()}  # 2.5 s each: two are joined
-    assert likeness.print_likeness(embed, spread, {s: spread[s] for s in "ab"})["right"] == {"a": (1, 1), "b": (1, 1)}
-    assert "2 of 2" in capsys.readouterr().out
+    assert likeness.print_likeness(embed, real, made)["right"] == right
+    assert "3 of 6" in capsys.readouterr().out
+
+
+def test_short_recordings_are_joined():
+    """Five of 2.5 s: two pieces of two each, the last is left out; of three or one nothing is joined."""
+    real = {s: [np.full(60000, 10 * i + k) for i in range(5)] for k, s in enumerate("ab")}
+    made = {"a": [x + 5 for x in real["a"]]}
+    for count, pieces, seconds in ((5, [(0, 10), (20, 30)], 5), (3, [(0,), (10,), (20,)], 2.5), (1, [(0,)], 2.5)):
+        found, other, long = likeness.joined({s: x[:count] for s, x in real.items()}, {s: x[:count] for s, x in made.items()})
+        assert long == seconds and [tuple(x[::60000]) for x in found["a"]] == pieces
+        assert [tuple(x[::60000] - 1) for x in found["b"]] == pieces and [tuple(x[::60000] - 5) for x in other["a"]] == pieces
 
 
 class Mels:
@@ -57,7 +66,7 @@ class Mels:
         return batches.Mel(torch.device("cpu"))(torch.from_numpy(samples)).numpy()
 
 
-def test_a_voice_beside_another_teacher(tmp_path, ears, capsys):
+def test_a_voice_beside_another_teacher(tmp_path, ears, flite, capsys):
     """Recordings of a teacher instead of flite's; what is made is the same recordings."""
     sentence = measure.texts("sentences")[0]
     for speaker in ("slt", "rms"):

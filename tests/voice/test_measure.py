@@ -22,7 +22,7 @@ def test_words_are_counted(said, heard, errors):
     assert twice.percent == pytest.approx(50 * line.errors / len(said.split()))
 
 
-def test_the_recogniser_hears_words_and_not_noise(ears):
+def test_the_recogniser_hears_words_and_not_noise(ears, flite):
     sentence = "The children are playing in the garden."
     noise = np.random.default_rng(3).standard_normal(60000) * 0.1
     spoken = measure.flite_says("slt", sentence)  # once: flite's voices draw from one stream of random numbers

@@ -16,15 +16,16 @@ import f5lib
 
 import measure
 
-SENTENCES, NFE = 9, 12  # of tests/voice/sentences.txt, by each of four voices
-OWN = dict(nfe=NFE, method=f5lib.METHODS["ab2"])
+SENTENCES = 9  # of tests/voice/sentences.txt, by each of four voices
+with f5lib.ModelFile(f5lib.SHIPPED) as file:
+    OWN = dict(nfe=file.info()["default_nfe"], method=file.info()["default_method"])
 
 
 @pytest.fixture(scope="module")
 def report(ears, tmp_path_factory):
     path = tmp_path_factory.mktemp("voice") / "report.json"
     subprocess.run([sys.executable, cbind.ROOT / "weights/train/measure.py", f5lib.SHIPPED, "--only", "words", "--sentences",
-                    str(SENTENCES), "--nfe", str(NFE), "--method", "ab2", "--report", path], check=True, timeout=7200)
+                    str(SENTENCES), "--nfe", str(OWN["nfe"]), "--method", list(f5lib.METHODS)[OWN["method"]], "--report", path], check=True, timeout=7200)
     return json.loads(path.read_text())["words"]
 
 

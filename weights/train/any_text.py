@@ -6,8 +6,8 @@
     any_text.py --recordings FOLDER [--processes 16]        hears those, perhaps on another machine
     any_text.py --flite                                     hears flite's own recordings: the recogniser's floor
 
-Every text goes to f5_speak as it stands, with the settings that the model's file has ("speech" in weights/FORMAT.md:
-"now"), and short, numbers, capitals and the story with none too ("before": short texts at a speed of 0.3, nothing normalised,
+Every text goes to f5_speak as it stands, solved by --method in --nfe steps, otherwise as the model's file asks ("speech" in
+weights/FORMAT.md: "now"), and short, numbers, capitals and the story with none too ("before": short texts at a speed of 0.3, nothing normalised,
 texts cut as upstream cuts them). Where a text does not show what should be heard, that stands beside it in tests/voice/*.tsv,
 written by hand. pocketsphinx hears it, as for measure.py.
 

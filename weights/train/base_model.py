@@ -178,7 +178,8 @@ class Speaker:
             with self.model.state.convert_options(checkpoint, weights) as which:
                 run(self.program, "convert", *self.convert_options, *which, "--dtype", self.options.dtype, "--vocos-dtype",
                     "fp16", "--output", part, "--quiet")
-            speech = self.model.config.get("speech")
+            # the precision that the base asks for goes with its own dtype, not with this one
+            speech = {k: v for k, v in self.model.config.get("speech", {}).items() if k != "precision"}
             if speech:
                 set_speech.set_speech(part, [(key, str(value)) for key, value in speech.items()])
 

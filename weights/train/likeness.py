@@ -73,18 +73,24 @@ def embedder(file, weights):
     return module.Embed(weights)
 
 
-def similarities(embed, real, made, seconds=EMBEDDED):
-    """real, made: {speaker: [samples]} of the same sentences, of which consecutive ones are joined to so many seconds: of
-    less an embedding tells little. (same, others, clone, right): the mean cosine of a speaker's own recordings of two
-    texts, of two speakers' recordings, {speaker: of what is made with a real recording of another text}, and {speaker:
-    (how many of it are nearest to that speaker's mean, of all real ones; how many there are)}."""
+def joined(real, made, seconds=EMBEDDED):
+    """Consecutive recordings joined to about so many seconds, of less an embedding tells little; two texts are left at least.
+    (real, made, the seconds that it became)"""
     lengths = [len(x) / TARGET_RATE for recordings in real.values() for x in recordings]
-    count = max(1, min(round(seconds / np.mean(lengths)), *map(len, real.values())))
+    count = max(1, min([round(seconds / np.mean(lengths)), *(len(x) // 2 for x in (*real.values(), *made.values()))]))
 
-    def embedded(recordings):
-        return np.stack([embed(np.concatenate(recordings[i:i + count])) for i in range(0, len(recordings) - count + 1, count)])
+    def join(voices):
+        return {s: [np.concatenate(x[i:i + count]) for i in range(0, len(x) - count + 1, count)] for s, x in voices.items()}
 
-    true, own = ({s: embedded(recordings) for s, recordings in x.items()} for x in (real, made))
+    return join(real), join(made), count * float(np.mean(lengths))
+
+
+def similarities(embed, real, made):
+    """real, made: {speaker: [samples]} of the same sentences. (same, others, clone, right): the mean cosine of a speaker's
+    own recordings of two sentences, of two speakers' recordings, {speaker: of what is made with a real recording of
+    another sentence}, and {speaker: how many of it are nearest to that speaker's mean, of all real ones}."""
+    true = {s: np.stack([embed(x) for x in recordings]) for s, recordings in real.items()}
+    own = {s: np.stack([embed(x) for x in recordings]) for s, recordings in made.items()}
 
     def apart(a, b):
         """Mean over pairs of different sentences."""
@@ -95,7 +101,7 @@ def similarities(embed, real, made, seconds=EMBEDDED):
     same = float(np.mean([apart(e, e) for e in true.values()]))
     others = [apart(a, b) for i, a in true.items() for j, b in true.items() if i != j]
     means = np.stack([e.mean(axis=0) / np.linalg.norm(e.mean(axis=0)) for e in true.values()])
-    right = {s: (int((np.array(list(true))[(e @ means.T).argmax(axis=1)] == s).sum()), len(e)) for s, e in own.items()}
+    right = {s: int((np.array(list(true))[(e @ means.T).argmax(axis=1)] == s).sum()) for s, e in own.items()}
     return same, float(np.mean(others)) if others else 0.0, {s: apart(e, true[s]) for s, e in own.items()}, right
 
 
@@ -110,8 +116,9 @@ def print_sound(real, made):
 
 
 def print_likeness(embed, real, made):
+    real, made, seconds = joined(real, made)
     same, others, clone, right = similarities(embed, real, made)
-    print(f"\nspeaker similarity, {EMBEDDED} s: same voice, another text {same:.3f}; two voices {others:.3f}; ours: "
+    print(f"\nspeaker similarity, {seconds:.1f} s: same voice, another text {same:.3f}; two voices {others:.3f}; ours: "
           + ", ".join(f"{s} {value:.3f}" for s, value in clone.items())
-          + "; nearest to the prompted voice {} of {}".format(*map(sum, zip(*right.values()))))
+          + f"; nearest to the prompted voice {sum(right.values())} of {sum(map(len, made.values()))}")
     return dict(same=same, others=others, clone=clone, right=right)

@@ -5,9 +5,9 @@
 
 words     every test sentence in every prompted voice, heard by Debian's pocketsphinx beside real recordings (the
           recogniser's floor) and those sent through mel and vocoder; and which real speaker's mean spectrum the output is
-          nearest to. Real are flite's recordings of the sentences, if --voices are flite's, or --teacher's; else the
+          nearest to. Real are flite's recordings of the sentences, if all --voices are flite's, or --teacher's; else the
           recordings that are cloned
-lengths   sentences of 3 to 25 words, and long, a text of five: what is missing or repeated
+lengths   sentences of 3 to 25 words, and long, a text of five: what is missing or repeated, beside flite if all voices are
 speed     seconds for about five seconds of speech, at NFE 32 and 7
 scan      (on demand) the first sentences with other steps, guidance and sway
 speak     (on demand, alone) every test sentence into --keep FOLDER, heard by nobody: for a machine with a GPU and without
@@ -77,6 +77,8 @@ def write_wav(path, samples):
 
 def prompt(speaker, folder=PROMPTS):
     """(samples, transcript) of the recording of a speaker; those of PROMPTS are shipped."""
+    if not (folder / f"{speaker}.wav").exists():
+        sys.exit(f"{folder} has no {speaker}.wav: --prompts FOLDER has the recordings of --voices, with their words in NAME.txt")
     return read_wav(folder / f"{speaker}.wav"), (folder / f"{speaker}.txt").read_text().strip()
 
 
@@ -259,6 +261,8 @@ def parse():
         p.error("--only speak goes alone, and with --keep FOLDER")
     if options.teacher and not {"words", "vocoder", "speak"}.issuperset(options.only):
         p.error("--teacher has recordings of the sentences: give --only words, vocoder or speak")
+    if options.embed and not options.teacher and not of_flite(options.voices):
+        p.error("--embed compares with real recordings of the sentences: give --teacher, or flite's voices")
     return options
 
 
@@ -300,6 +304,7 @@ def run(engine, mouth, o):
                     keep(o.keep, speaker, i, x)
     if "lengths" in o.only:
         lengths = measure_words(engine, texts("lengths"), o.voices, mouth.say, vocoder=False, prompts=o.prompts)
+        lengths["scores"].pop("prompt", None)  # of another text
         result["lengths"] = lengths
         print_table(lengths["scores"], "sentences of 3 to 25 words")
         for kind, scores in lengths["scores"].items():
