@@ -54,7 +54,7 @@ static void curve_fill(float *t, int32_t nfe) {
     t[nfe] = 1;
 }
 
-/* What was found by search for AB2, on the shipped voice (bench/PERF.md 39); NULL for other counts. */
+/* What was found by search for AB2, on flite-small (bench/PERF.md 39); NULL for other counts. */
 static const float *ab2_times(int32_t nfe) {
     static const float n6[] = {0, 0.0137f, 0.0457f, 0.1143f, 0.2848f, 0.6506f, 1};
     static const float n8[] = {0, 0.0079f, 0.0193f, 0.0461f, 0.0891f, 0.1986f, 0.4338f, 0.8266f, 1};

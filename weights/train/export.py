@@ -18,8 +18,8 @@ import set_speech  # noqa: E402
 
 from dit import ARCH, HEAD, VOCAB, average_files  # noqa: E402
 
-# What weights/FORMAT.md calls "speech", chosen by what any_text.py and measure.py measured: ../voices/README.md has the
-# figures.
+# What weights/FORMAT.md calls "speech": short_speed, method and steps by what any_text.py and measure.py measured of the
+# shipped voice (../voices/README.md), slowest, fastest and chunking by what they measured of flite-small before it.
 SPEECH = {"normalize": "en", "short_speed": 55, "slowest": 90, "fastest": 110, "chunking": 2, "method": 2, "steps": 12}
 
 
