@@ -49,7 +49,7 @@ AT_ONCE = 4  # requests of the exact solution, before it is told how far it is
 SENTENCES = 15  # of them, in three voices each, and as many requests of random weights
 HOP = 256
 MOST_ERROR, CALIBRATED_STEPS = 0.03, 16  # as f5tts convert has them
-VOICE = ROOT / "weights/voices/natural.f5"
+VOICE = f5lib.SHIPPED
 
 
 def lines(name):
@@ -220,7 +220,9 @@ def run(bench):
         return drawn(engine, 1, SIZES["M"], SIZES["M"] + 1)["random"] + drawn(engine, n)["random"]
 
     compare(bench, "random weights", bench.path, random_requests, exact, texts)
-    compare(bench, VOICE.stem + "-small", VOICE, lambda engine: shipped(engine, n)["held out"][:1 if short else None], exact, texts)
+    with f5lib.ModelFile(VOICE) as file:
+        name = file.info()["name"]
+    compare(bench, name, VOICE, lambda engine: shipped(engine, n)["held out"][:1 if short else None], exact, texts)
 
 
 def main(argv):

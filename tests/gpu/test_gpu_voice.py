@@ -15,14 +15,13 @@ sys.path.append(str(cbind.ROOT / "weights/train"))
 import measure  # noqa: E402
 
 MODEL = f5lib.SHIPPED
-OWN = dict(nfe=12, method=f5lib.METHODS["ab2"])
 BARS = dict(fp32=1e-3, fp16=2e-2)  # relative L2 of the generated mel against the CPU's fp32
 CASES = [(s, text, i) for s in measure.VOICES for i, text in enumerate(measure.texts("sentences")[:2])]
 
 
 def said(*device):
     """[(samples, mel)] of the cases."""
-    with f5lib.Engine(MODEL, *device, max_frames=1024) as engine, measure.Mouth(engine, measure.VOICES, **OWN) as mouth:
+    with f5lib.Engine(MODEL, *device, max_frames=1024) as engine, measure.Mouth(engine, measure.VOICES, **measure.own_solver(MODEL)) as mouth:
         return [piece for case in CASES for piece in mouth.pieces(*case)]
 
 

@@ -17,8 +17,7 @@ import f5lib
 import measure
 
 SENTENCES = 9  # of tests/voice/sentences.txt, by each of four voices
-with f5lib.ModelFile(f5lib.SHIPPED) as file:
-    OWN = dict(nfe=file.info()["default_nfe"], method=file.info()["default_method"])
+OWN = measure.own_solver(f5lib.SHIPPED)
 
 
 @pytest.fixture(scope="module")

@@ -109,6 +109,13 @@ class Mouth(contextlib.ExitStack):
         return samples
 
 
+def own_solver(model):
+    """How the model's file asks to be solved, as settings of Mouth."""
+    with f5lib.ModelFile(model) as file:
+        info = file.info()
+    return dict(nfe=info["default_nfe"] or 32, method=info["default_method"])
+
+
 def heard_as(groups):
     """{key: [(text, samples)]} -> {key: Score}"""
     heard = iter(hear([x for pairs in groups.values() for _, x in pairs]))

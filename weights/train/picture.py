@@ -12,7 +12,7 @@ import os
 
 import numpy as np
 
-from measure import PROMPTS, ROOT, VOICES, Mouth, prompt, texts
+from measure import PROMPTS, ROOT, VOICES, Mouth, own_solver, prompt, texts
 import f5lib  # found by measure
 
 GAP = 12  # black frames between the two
@@ -34,7 +34,7 @@ def main():
     p.add_argument("--text", default=texts("sentences")[3])
     p.add_argument("--output", default=PROMPTS / "spectrogram.png")
     options = p.parse_args()
-    with f5lib.Engine(options.model, max_frames=2112) as engine, Mouth(engine, [options.voice], nfe=12, method=f5lib.METHODS["ab2"]) as mouth:
+    with f5lib.Engine(options.model, max_frames=2112) as engine, Mouth(engine, [options.voice], **own_solver(options.model)) as mouth:
         real = prompt(options.voice)[0].astype(np.float32)
         mels = [engine.mel(real), engine.mel(mouth.say(options.voice, options.text))]
         lowest = np.full((GAP, mels[0].shape[1]), min(m.min() for m in mels), np.float32)
